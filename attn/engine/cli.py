@@ -1,0 +1,39 @@
+"""What every script does around its one call: read the flags, log, turn errors into exit codes.
+
+Exit codes: 0 done · 2 the user must change something, nothing was done · 3 too many videos failed.
+"""
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import tyro
+
+from attn.errors import UsageError
+
+Options = TypeVar("Options")
+
+EXIT_USAGE = 2
+EXIT_FAILED_VIDEOS = 3
+
+
+def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
+    """The flags as a frozen dataclass.
+
+    A `--` in front is dropped: `ray job submit -- jobs/x.py -- …` hands it on to the script.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["--"]:
+        given = given[1:]
+    return tyro.cli(options_type, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def run(job: Callable[[Options], int], options: Options) -> int:
+    """Exit code of a job; an error that the user must mend is printed as one line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    try:
+        return job(options)
+    except UsageError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        return EXIT_USAGE

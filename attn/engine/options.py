@@ -1,0 +1,151 @@
+"""Every flag of every job, as frozen dataclasses: the field's docstring is its help text.
+
+No torch, no ray: a script that imports this answers `--help` at once.
+"""
+
+import dataclasses
+from typing import Literal
+
+Rgb = tuple[float, float, float]
+Column = Literal["maps", "logits", "features", "grid"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PackOptions:
+    videos: str
+    """Videos: a folder tree, one file or a glob; local or s3://."""
+    out: str
+    """Folder for the tar shards; local or s3://."""
+    shard_mb: int = 64
+    """Size at which a shard is closed, in MB. A video is never split."""
+    name: str = "videos"
+    """First part of the shard names: <name>-000000.tar."""
+    classes: str | None = None
+    """Class list; a video's label is its parent folder where that is one of these. Default: every parent folder."""
+    overwrite: bool = False
+    """Replace shards of that name that stand in the folder."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecomputeOptions:
+    videos: str
+    """Videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://."""
+    out: str
+    """Attention store to write or to finish; local or s3://."""
+    weights: str
+    """CNN: a .safetensors checkpoint, a torchvision .pth (give --backbone and --classes), or `imagenet`."""
+    backbone: str | None = None
+    """torchvision name of the CNN; read from a .safetensors checkpoint."""
+    classes: str | None = None
+    """Class list, one name a line or UCF101's classInd.txt; read from a .safetensors checkpoint."""
+    labels: str | None = None
+    """csv or parquet `video_id,label` for videos whose folder is no class name."""
+    stride: int | None = None
+    """Keep the frames 0, S, 2S, … (default 5)."""
+    fps: float | None = None
+    """Keep this many frames a second instead of a stride."""
+    columns: tuple[Column, ...] = ("maps", "logits")
+    """What to store of every frame. features: pooled activations; grid: all activations."""
+    actors: tuple[int, int] | None = None
+    """Smallest and largest number of CNN actors (default: one to all GPUs; without a GPU, one per CPU core)."""
+    gpus_per_actor: float | None = None
+    """GPUs of one CNN actor, 0 for the CPU (default: 1 where the cluster has a GPU, else 0)."""
+    batch_size: int = 64
+    """Frames in one forward pass."""
+    precision: Precision = "fp32"
+    """Arithmetic of the CNN's trunk; the maps themselves are always computed in fp32."""
+    mean: Rgb | None = None
+    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, else ImageNet's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the CNN's input (default: the checkpoint's, else ImageNet's)."""
+    input_size: int | None = None
+    """Side of the square input, in pixels (default: the checkpoint's, else 224)."""
+    decoder: Literal["auto", "pyav", "decord"] = "auto"
+    """auto: decord where it is right and PyAV elsewhere; else that one alone."""
+    decode_timeout_s: float = 60.0
+    """A decoder that yields no frame for so long is ended and its video counts as failed."""
+    part_mb: int = 128
+    """Size at which an output part is closed, in MB before compression. A video is never split."""
+    max_failed_fraction: float = 0.01
+    """Exit with 3 when a larger share of the videos failed."""
+    overwrite: bool = False
+    """Remove the store that stands at --out and start anew."""
+    dry_run: bool = False
+    """Say what would be done (videos, frames, bytes, actors) and do nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainCnnOptions:
+    images: str
+    """Web images: a folder with one folder per class; local or s3://."""
+    backbone: str
+    """torchvision name of the CNN, or `small_cnn`."""
+    out: str
+    """Checkpoint to write, one .safetensors file."""
+    weights: str | None = None
+    """Start from a .safetensors checkpoint, a .pth state dict, or `imagenet` (default: random)."""
+    classes: str | None = None
+    """Class list (default: the image folders' names, sorted)."""
+    mean: Rgb | None = None
+    """Channel means of the input, 0–1 (default: the start checkpoint's, else ImageNet's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the input (default: the start checkpoint's, else ImageNet's)."""
+    input_size: int | None = None
+    """Side of the square input, in pixels (default: the start checkpoint's, else 224)."""
+    epochs: int = 30
+    """Passes over the training images."""
+    batch_size: int = 32
+    """Images of one update, all workers together."""
+    lr: float = 1e-3
+    """Learning rate of the pretrained layers; 0.1 of it after two thirds of the updates."""
+    head_lr: float = 1e-2
+    """Learning rate of a newly drawn classifier, and of every layer when there are no start weights."""
+    momentum: float = 0.9
+    """SGD momentum."""
+    weight_decay: float = 5e-4
+    """L2 penalty."""
+    validation_fraction: float = 0.3
+    """Share of the images of each class held out; the epoch that is best on it is kept."""
+    batchnorm: Literal["auto", "frozen", "train"] = "auto"
+    """frozen: statistics stay as loaded. auto: frozen with start weights, else train."""
+    workers: int = 1
+    """Ray Train workers."""
+    gpu: bool | None = None
+    """One GPU per worker (default: where the cluster has one)."""
+    seed: int = 0
+    """Random state of the split, the order, the flips and new layers."""
+    cache: str | None = None
+    """Folder for the resized images, read again by the next run (default: a temporary folder)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluateOptions:
+    store: str
+    """Attention store; local or s3://."""
+    split: str
+    """The data set's own list of test videos (UCF101's testlistKK.txt, HMDB51's <class>_test_splitK.txt folder)."""
+    out: str
+    """Folder for metrics.json and scores.parquet; local or s3://."""
+    methods: tuple[Literal["cnn", "unatt"], ...] = ("cnn", "unatt")
+    """cnn: majority vote of the CNN's classes. unatt: window energy of the attention maps."""
+    window: int = 3
+    """Side of the energy window, in map cells."""
+    allow_missing: bool = False
+    """Score the videos the store has although the list names others."""
+    allow_partial: bool = False
+    """Read a store whose precompute has not finished."""
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoOptions:
+    out: str = "demo-out"
+    """Folder for everything the demo makes."""
+    seed: int = 0
+    """Random state of the rendering and of the training."""
+    images: int = 4000
+    """Web images to render."""
+    videos: int = 320
+    """Videos to render, spread over the classes."""
+    epochs: int = 8
+    """Passes over the Web images."""

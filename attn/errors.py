@@ -1,0 +1,16 @@
+"""The two ways things go wrong: the user must change something, or one video is no good.
+
+Everything else is a bug and keeps its traceback.
+"""
+
+
+class UsageError(Exception):
+    """Something only the user can put right: a flag, a file, a class list.
+
+    The message is one line that names the culprit and says what to do. Jobs print it and exit with 2, before any
+    work was done.
+    """
+
+
+class VideoError(Exception):
+    """One video cannot be read. It becomes a row of `failures/` and never stops a run."""
