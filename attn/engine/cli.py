@@ -16,6 +16,7 @@ Options = TypeVar("Options")
 
 EXIT_USAGE = 2
 EXIT_FAILED_VIDEOS = 3
+EXIT_INTERRUPTED = 130
 
 
 def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
@@ -37,3 +38,6 @@ def run(job: Callable[[Options], int], options: Options) -> int:
     except UsageError as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         return EXIT_USAGE
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; the same command goes on from here\n")
+        return EXIT_INTERRUPTED

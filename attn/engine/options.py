@@ -41,10 +41,10 @@ class PrecomputeOptions:
     """Class list, one name a line or UCF101's classInd.txt; read from a .safetensors checkpoint."""
     labels: str | None = None
     """csv or parquet `video_id,label` for videos whose folder is no class name."""
-    stride: int | None = None
-    """Keep the frames 0, S, 2S, … (default 5)."""
+    stride: int = 5
+    """Keep the frames 0, S, 2S, …"""
     fps: float | None = None
-    """Keep this many frames a second instead of a stride."""
+    """Keep this many frames a second, by time stamp, instead of a stride."""
     columns: tuple[Column, ...] = ("maps", "logits")
     """What to store of every frame. features: pooled activations; grid: all activations."""
     actors: tuple[int, int] | None = None
@@ -62,7 +62,7 @@ class PrecomputeOptions:
     input_size: int | None = None
     """Side of the square input, in pixels (default: the checkpoint's, else 224)."""
     decoder: Literal["auto", "pyav", "decord"] = "auto"
-    """auto: decord where it is right and PyAV elsewhere; else that one alone."""
+    """auto and pyav: PyAV, right on every file and faster. decord: that one where it is right, PyAV elsewhere."""
     decode_timeout_s: float = 60.0
     """A decoder that yields no frame for so long is ended and its video counts as failed."""
     part_mb: int = 128

@@ -1,0 +1,49 @@
+"""HMDB51: 6,766 clips of 51 actions; three splits, each spread over one list per class.
+
+    <class>/<video>.avi
+    <class>_test_splitK.txt    `<video>.avi <flag>`: 1 train (70 per class), 2 test (30 per class), 0 unused
+
+Source: Kuehne et al. 2011.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Literal
+
+from attn.datasets.entries import Entry, numbered_lines
+from attn.errors import UsageError
+from attn.video.names import is_video, video_id_of
+
+Part = Literal["train", "test"]
+
+_FILE = re.compile(r"(?P<label>.+)_test_split(?P<split>\d+)\.txt")
+_FLAGS: dict[str, Part | None] = {"0": None, "1": "train", "2": "test"}
+
+
+def split_number(file_name: str) -> int | None:
+    """Split that a file is a list of; None for a file that is no list of HMDB51."""
+    match = _FILE.fullmatch(file_name)
+    return int(match["split"]) if match else None
+
+
+def parse_list(text: str, file_name: str, where: str, part: Part) -> Iterator[Entry]:
+    """Videos of one part in the list of one class.
+
+    Args:
+        text: of the file.
+        file_name: names the class.
+        where: what to call the file in an error.
+        part: the list holds both.
+
+    Raises:
+        UsageError: the file's name names no class, or the first line of another form.
+    """
+    name = _FILE.fullmatch(file_name)
+    if name is None:
+        raise UsageError(f"{where}: HMDB51 names a list <class>_test_split<number>.txt")
+    for place, line in numbered_lines(text, where):
+        video, _, flag = line.rpartition(" ")
+        if flag not in _FLAGS or not is_video(video.strip()):
+            raise UsageError(f"{place}: {line[:60]!r} is no entry of an HMDB51 list, `<video>.avi <0, 1 or 2>`")
+        if _FLAGS[flag] == part:
+            yield Entry(video_id_of(video.strip()), name["label"], place)

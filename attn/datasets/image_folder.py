@@ -1,0 +1,82 @@
+"""Web images: a folder with one folder per class, as an image search left them."""
+
+import dataclasses
+import posixpath
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from fsspec import AbstractFileSystem
+from jaxtyping import Int
+
+from attn.classes import check_class_names, class_ids
+from attn.datasets.image_file import ImageError, read_image
+from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem, storage_errors, url_of
+from attn.storage.listing import list_files, names_in
+from attn.storage.reasons import shown
+
+__all__ = ["IMAGE_SUFFIXES", "ImageError", "ImageFolder", "list_images", "read_image"]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageFolder:
+    """The images of a folder, by class and then by name.
+
+    Attributes:
+        class_names: a class's id is its place.
+        names: of the images, relative to the folder: `<Class>/<file>`.
+        paths: what `read_image` takes.
+        labels: class ids.
+    """
+
+    class_names: tuple[str, ...]
+    names: tuple[str, ...]
+    paths: tuple[str, ...]
+    labels: Int[np.ndarray, "image"]
+
+
+def list_images(url: str, class_names: Sequence[str] | None = None) -> ImageFolder:
+    """Images below the class folders; which files are images is told by their extension, in any case.
+
+    Folders within a class folder belong to the class. Hidden files and files beside the class folders are passed
+    over. Nothing is opened.
+
+    Args:
+        url: local or remote.
+        class_names: read these folders alone, with ids in this order. Default: all folders, sorted.
+
+    Raises:
+        UsageError: the folder is missing, has no class folders, or has no image of some class.
+    """
+    fs, root = open_filesystem(url)
+    with storage_errors(url):
+        found = sorted(file.path[len(root) :].lstrip("/") for file in list_files(fs, root) if _is_image(file.path))
+        folders = {name.split("/")[0] for name in found if "/" in name} | _folders(fs, root)
+    if not folders:
+        raise UsageError(f"{shown(url)} has no class folders; lay the images out as <folder>/<class>/<image>")
+    classes = check_class_names(sorted(folders) if class_names is None else class_names, where=url)
+    ids = class_ids(classes)
+    items = sorted((ids[name.split("/")[0]], name) for name in found if "/" in name and name.split("/")[0] in ids)
+    labels, names = np.array([label for label, _ in items], np.int64), tuple(name for _, name in items)
+    _check_complete(url, classes, labels)
+    return ImageFolder(classes, names, tuple(url_of(fs, posixpath.join(root, name)) for name in names), labels)
+
+
+def _is_image(path: str) -> bool:
+    return posixpath.splitext(path)[1].lower() in IMAGE_SUFFIXES
+
+
+def _folders(fs: AbstractFileSystem, root: str) -> set[str]:
+    """Folders directly in the root: an empty one is a class whose images are missing."""
+    names = [name for name in names_in(fs, root) if not name.startswith(".")]
+    return {name for name in names if fs.isdir(posixpath.join(root, name))}
+
+
+def _check_complete(url: str, classes: Sequence[str], labels: Iterable[int]) -> None:
+    present = {classes[label] for label in labels}
+    missing = [name for name in classes if name not in present]
+    if missing:
+        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise UsageError(f"{shown(url)} has no images of {', '.join(missing[:5])}; looked for {kinds} in {missing[0]}/")

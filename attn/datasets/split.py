@@ -1,0 +1,73 @@
+"""A data set's own list of videos, whichever of the known formats it is in, as video id → class name."""
+
+import posixpath
+from collections.abc import Iterable, Iterator, Sequence
+
+from attn.datasets import hmdb51, ucf101
+from attn.datasets.entries import Entry
+from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
+from attn.storage.listing import glob_files
+from attn.storage.reasons import shown
+
+SplitList = dict[str, str]
+"""Video id → class name, in the order of the list."""
+
+
+def read_split(url: str, class_names: Sequence[str], *, part: hmdb51.Part = "test") -> SplitList:
+    """Videos of a split list and their classes.
+
+    A list of UCF101's format is one file; HMDB51's lists of one split are a folder or a glob such as
+    `lists/*_test_split1.txt`. Class names are matched exactly, else without regard to case.
+
+    Args:
+        url: local or remote.
+        class_names: every label must be one of them.
+        part: which videos of lists that hold both; a UCF101 list holds one part, and that is it.
+
+    Raises:
+        UsageError: file and line of what is wrong: another format, a class that is not in the list of classes, a
+            video that stands twice; or nothing is listed at all.
+    """
+    entries = list(_entries(url, part))
+    if not entries:
+        raise UsageError(f"{shown(url)} lists no {part} videos; is it the right list?")
+    return _checked(entries, class_names)
+
+
+def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:
+    fs, path = open_filesystem(url)
+    with storage_errors(url):
+        files = sorted(file.path for file in glob_files(fs, path))
+    splits = {file: hmdb51.split_number(posixpath.basename(file)) for file in files}
+    of_hmdb51 = [file for file in files if splits[file] is not None]
+    if of_hmdb51:
+        _check_one_split(url, {splits[file] for file in of_hmdb51})
+        for file in of_hmdb51:
+            where = shown(url_of(fs, file))
+            yield from hmdb51.parse_list(read_text(fs, file), posixpath.basename(file), where, part)
+    elif len(files) == 1:
+        yield from ucf101.parse_list(read_text(fs, files[0]), shown(url_of(fs, files[0])))
+    else:
+        found = f"holds {len(files)} files" if files else "matches no file"
+        raise UsageError(f"{shown(url)} {found}; name one list, or a folder of HMDB51's <class>_test_split<K>.txt")
+
+
+def _check_one_split(url: str, splits: Iterable[int | None]) -> None:
+    numbers = sorted(number for number in splits if number is not None)
+    if len(numbers) > 1:
+        choice = f"*_test_split{numbers[0]}.txt"
+        raise UsageError(f"{shown(url)} holds the splits {numbers}; choose one with a glob: {choice!r} in the folder")
+
+
+def _checked(entries: Iterable[Entry], class_names: Sequence[str]) -> SplitList:
+    known = {name.casefold(): name for name in class_names} | {name: name for name in class_names}
+    split: SplitList = {}
+    for entry in entries:
+        name = known.get(entry.label) or known.get(entry.label.casefold())
+        if name is None:
+            raise UsageError(f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names")
+        if entry.video_id in split:
+            raise UsageError(f"{entry.place}: video {entry.video_id!r} stands twice; remove one of the lines")
+        split[entry.video_id] = name
+    return split

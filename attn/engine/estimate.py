@@ -1,0 +1,83 @@
+"""What a run would do, from the headers of some of its videos: nothing is decoded, nothing is written."""
+
+import dataclasses
+import random
+from collections.abc import Sequence
+
+from attn.engine.placement import Placement
+from attn.engine.plan import Plan
+from attn.errors import VideoError
+from attn.schema import FRAME_FIELDS
+from attn.video.pyav_decoder import open_video_stream
+from attn.video.sample import Fps, Sampling
+from attn.video.source import Video, open_video
+
+SAMPLE_VIDEOS = 64
+ROW_OVERHEAD_BYTES = 8 * len(FRAME_FIELDS)
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+    """Size of a run.
+
+    Attributes:
+        videos: to do; those that are done are left out.
+        done: videos that are complete.
+        frames: kept frames of the videos to do, by what the headers of `sampled` of them declare.
+        sampled: videos whose headers were read.
+        unreadable: sampled videos whose headers cannot be read.
+        store_bytes: of their rows, before compression.
+    """
+
+    videos: int
+    done: int
+    frames: int
+    sampled: int
+    unreadable: int
+    store_bytes: int
+    placement: Placement
+
+    def __str__(self) -> str:
+        basis = "" if self.sampled == self.videos else f" (from the headers of {self.sampled})"
+        broken = f", {self.unreadable} of these unreadable" if self.unreadable else ""
+        return (
+            f"dry run: {self.videos} videos to do, {self.done} done; about {self.frames} frames{basis}{broken}; "
+            f"about {self.store_bytes / 1e6:.1f} MB before compression; {self.placement}"
+        )
+
+
+def estimate(plan: Plan, placement: Placement) -> Estimate:
+    """Reads the headers of up to `SAMPLE_VIDEOS` videos, drawn with a fixed random state."""
+    done = plan.ledger.completed() if plan.ledger.manifest() else {}
+    left = [video for video in plan.videos if video.video_id not in done]
+    sample = random.Random(0).sample(left, min(SAMPLE_VIDEOS, len(left)))
+    counts = [count for video in sample if (count := _kept_frames(video, plan.stage.sampling)) is not None]
+    broken = len(sample) - len(counts)
+    frames = round(sum(counts) / max(len(sample), 1) * len(left))
+    row_bytes = ROW_OVERHEAD_BYTES + sum(_bytes_per_row(plan))
+    return Estimate(
+        len(left),
+        len(plan.videos) - len(left),
+        frames,
+        len(sample),
+        broken,
+        frames * row_bytes,
+        placement,
+    )
+
+
+def _kept_frames(video: Video, sampling: Sampling) -> float | None:
+    """Kept frames by the header; None where it cannot be read."""
+    try:
+        with open_video(video) as path, open_video_stream(str(path)) as (container, stream):
+            rate = float(stream.average_rate or stream.guessed_rate or 25)
+            duration_s = float(container.duration or 0) / 1e6
+            frames = stream.frames or duration_s * rate
+    except VideoError:
+        return None
+    return min(frames / rate * sampling.rate, frames) if isinstance(sampling, Fps) else frames / sampling.step
+
+
+def _bytes_per_row(plan: Plan) -> Sequence[int]:
+    tensors = [field.type for field in plan.manifest.schema if field.name in plan.manifest.columns]
+    return [kind.list_size * kind.value_type.bit_width // 8 for kind in tensors]

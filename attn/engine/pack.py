@@ -1,0 +1,121 @@
+"""Packs videos into tar shards. All of it is reading and writing, so threads of one process do it, and no Ray."""
+
+import datetime
+import logging
+import os
+import re
+import threading
+import time
+from collections.abc import Sequence
+from typing import Self
+
+from attn.classes import parse_class_list
+from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
+from attn.engine.options import PackOptions
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, read_text, url_of
+from attn.video.shards import Packed, clear_shards, find_shards, write_shards
+from attn.video.source import Found, Video, find_videos, label_videos
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 5.0
+MB = 1_000_000
+
+
+def pack(options: PackOptions) -> int:
+    """Exit code of the job: 0, or 3 if a video was left out because it vanished or cannot be read.
+
+    Raises:
+        UsageError: flags, class list, videos or folder are no good; nothing was written.
+    """
+    _check_flags(options)
+    standing = find_shards(options.out, options.name)
+    if standing and not options.overwrite:
+        raise UsageError(
+            f"{len(standing)} shards named {options.name}-*.tar stand in {options.out} already; "
+            "choose another --name or --out, or replace them with --overwrite"
+        )
+    found = find_videos(options.videos)
+    class_names = _class_names(options.classes, found)
+    videos = label_videos(found, class_names, {})
+    _refuse_to_eat_the_source(videos, options.out, standing)
+    clear_shards(options.out, options.name)
+    try:
+        with Heartbeat(videos) as heartbeat:
+            packed = write_shards(
+                videos,
+                options.out,
+                options.shard_mb * MB,
+                options.name,
+                class_names=class_names,
+                report=heartbeat.add,
+            )
+    except KeyboardInterrupt:
+        log.warning("interrupted; the shards in %s are whole but not all, pack anew with --overwrite", options.out)
+        return EXIT_INTERRUPTED
+    log.info("%s; the shards are in %s", heartbeat.line(), options.out)
+    return EXIT_FAILED_VIDEOS if any(one.error for one in packed) else 0
+
+
+class Heartbeat:
+    """Counts packed videos and, while its block runs, says every few seconds how far it is, moving or not."""
+
+    def __init__(self, videos: Sequence[Video]):
+        self._total_videos = len(videos)
+        self._total_bytes = sum(video.size or 0 for video in videos)
+        self._videos = self._failed = self._bytes = 0
+        self._started_s = time.monotonic()
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def add(self, packed: Packed) -> None:
+        """Counts a video, and names it if it was left out. Called from several threads."""
+        with self._lock:
+            self._videos += 1
+            self._failed += packed.error is not None
+            self._bytes += packed.size
+        if packed.error:
+            log.warning("left out: %s", packed.error)
+
+    def line(self) -> str:
+        """Done, speed since the start, left out, and the time left if the rest goes as fast."""
+        speed = self._bytes / max(time.monotonic() - self._started_s, 1e-9)
+        left_s = (self._total_bytes - self._bytes) / speed if speed else None
+        eta = "unknown" if left_s is None else datetime.timedelta(seconds=round(max(left_s, 0)))
+        done = f"{self._videos - self._failed}/{self._total_videos} videos"
+        return f"{done}, {speed / MB:.1f} MB/s, {self._failed} failed, ETA {eta}"
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            log.info("%s", self.line())
+
+
+def _check_flags(options: PackOptions) -> None:
+    if options.shard_mb <= 0:
+        raise UsageError(f"--shard-mb must be above 0, not {options.shard_mb}")
+    if not re.fullmatch(r"[^./\s][^/\s]*", options.name):
+        raise UsageError(f"--name {options.name!r} is no file name: no slash, no white space, no dot in front")
+
+
+def _class_names(classes: str | None, found: Sequence[Found]) -> tuple[str, ...]:
+    """The class list, or every name that may be a class."""
+    if classes is not None:
+        return parse_class_list(read_text(*open_filesystem(classes)).splitlines(), where=classes)
+    return tuple(sorted({name for _, folder, stored in found if (name := folder or stored)}))
+
+
+def _refuse_to_eat_the_source(videos: Sequence[Video], out: str, standing: Sequence[str]) -> None:
+    fs, folder = open_filesystem(out)
+    replaced = {os.path.realpath(url_of(fs, join(folder, name))) for name in standing}
+    if any(os.path.realpath(video.url) in replaced for video in videos):
+        raise UsageError(f"the videos lie in the shards that --overwrite would remove from {out}; choose another --out")

@@ -1,0 +1,89 @@
+"""Where the work of precompute runs: how many CNN actors, on what, and how much runs ahead of them."""
+
+import dataclasses
+import math
+
+import ray
+from ray._private.state import state as cluster_state
+
+from attn.errors import UsageError
+
+# Without a GPU, decoding and the CNN share the cores: an actor a core leaves a quarter of it to decoding in Ray's
+# books, and the operating system gives either what it can use.
+CPU_ACTOR_CPUS = 0.75
+CPU_DECODE_CPUS = 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class Placement:
+    """Resources of one run.
+
+    Attributes:
+        actors: smallest and largest number of CNN actors.
+        gpus_per_actor, cpus_per_actor: of each.
+        decode_cpus: of one decode task.
+        decode_tasks: how many can run at the same time beside the largest pool.
+        writers: actors that write parts.
+    """
+
+    actors: tuple[int, int]
+    gpus_per_actor: float
+    cpus_per_actor: float
+    decode_cpus: float
+    decode_tasks: int
+    writers: int
+
+    @property
+    def device(self) -> str:
+        """Where the actors compute."""
+        return "cuda" if self.gpus_per_actor else "cpu"
+
+    def __str__(self) -> str:
+        low, high = self.actors
+        count = str(high) if low == high else f"{low} to {high}"
+        what = f"{self.gpus_per_actor:g} GPU" if self.gpus_per_actor else f"{self.cpus_per_actor:g} CPU"
+        return f"{count} actors of {what}, up to {self.decode_tasks} decode tasks, {self.writers} writers"
+
+
+def cluster_totals() -> dict[str, float]:
+    """CPUs and GPUs the cluster has, or may grow to where an autoscaler says so."""
+    now = ray.cluster_resources()
+    most = cluster_state.get_max_resources_from_cluster_config() or {}
+    return {name: max(now.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU")}
+
+
+def place(actors: tuple[int, int] | None, gpus_per_actor: float | None, totals: dict[str, float]) -> Placement:
+    """Fits the flags to the cluster.
+
+    Args:
+        actors: smallest and largest pool, or None for what fits.
+        gpus_per_actor: GPUs of an actor, or None for 1 where there is one.
+        totals: CPUs and GPUs of the cluster.
+
+    Raises:
+        UsageError: the smallest pool can never be placed.
+    """
+    gpus = gpus_per_actor if gpus_per_actor is not None else float(totals["GPU"] > 0)
+    if gpus < 0:
+        raise UsageError(f"--gpus-per-actor {gpus:g}: give 0 for the CPU, or a positive number")
+    cpus = 1.0 if gpus else CPU_ACTOR_CPUS
+    decode_cpus = 1.0 if gpus else CPU_DECODE_CPUS
+    fitting = _fitting(gpus, cpus, decode_cpus, totals)
+    low, high = actors or (1 if gpus else max(fitting, 1), max(fitting, 1))
+    if not 1 <= low <= high:
+        raise UsageError(f"--actors {low} {high}: give the smallest and the largest number, 1 or more")
+    if low > fitting:
+        asked = f"{low} actors of {gpus:g} GPU and {cpus:g} CPU"
+        raise UsageError(
+            f"{asked} can never be placed beside one decode task: the cluster has {totals['GPU']:g} GPU and "
+            f"{totals['CPU']:g} CPU; at most {fitting} fit (--actors, --gpus-per-actor 0 for the CPU)"
+        )
+    high = min(high, fitting)
+    free_cpus = totals["CPU"] - high * cpus
+    return Placement((low, high), gpus, cpus, decode_cpus, int(free_cpus / decode_cpus), math.ceil(high / 8))
+
+
+def _fitting(gpus: float, cpus: float, decode_cpus: float, totals: dict[str, float]) -> int:
+    """Actors that fit into the cluster beside one decode task."""
+    by_cpu = int((totals["CPU"] - decode_cpus) / cpus)
+    return min(by_cpu, int(totals["GPU"] / gpus)) if gpus else by_cpu

@@ -1,0 +1,114 @@
+"""Everything precompute can know, and refuse, before it does any work."""
+
+import dataclasses
+import importlib.metadata
+import platform
+
+import torch
+
+from attn.classes import parse_class_list
+from attn.engine.options import PrecomputeOptions
+from attn.errors import UsageError
+from attn.maps.gradcam import GradCam
+from attn.models.checkpoint import Cnn, load_weights
+from attn.stages.decode import DecodeVideos
+from attn.storage.filesystem import open_filesystem, read_text, storage_errors
+from attn.storage.ledger import Ledger
+from attn.storage.manifest import Manifest
+from attn.video.sample import Fps, Sampling, Stride
+from attn.video.source import Video, list_videos, read_labels
+from attn.video.transform import PREPROCESSING
+
+PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """A run that is possible: all videos, the CNN, the store it fills and how."""
+
+    options: PrecomputeOptions
+    videos: list[Video]
+    cnn: Cnn
+    manifest: Manifest
+    ledger: Ledger
+    stage: DecodeVideos
+
+    @property
+    def compute_settings(self) -> dict[str, object]:
+        """Of `attn.stages.attention.ComputeMaps`, but for the device."""
+        return {"columns": self.manifest.columns, "precision": self.options.precision}
+
+
+def make_plan(options: PrecomputeOptions) -> Plan:
+    """Reads what the flags name and checks that it fits together.
+
+    Raises:
+        UsageError: the first thing that does not.
+    """
+    _check_numbers(options)
+    names = _class_names(options.classes) if options.classes else None
+    cnn = load_weights(
+        options.weights,
+        backbone=options.backbone,
+        classes=names,
+        mean=options.mean,
+        std=options.std,
+        input_size=options.input_size,
+        new_classifier=False,
+    )
+    labels = read_labels(options.labels) if options.labels else None
+    videos = list_videos(options.videos, class_names=cnn.class_names, labels=labels)
+    sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
+    manifest = _manifest(options, cnn, sampling)
+    ledger = Ledger.at(options.out)
+    with storage_errors(options.out):
+        ledger.check(manifest, anew=options.overwrite)
+    stage = DecodeVideos(
+        sampling, cnn.input_size, options.batch_size, decoder=options.decoder, timeout_s=options.decode_timeout_s
+    )
+    return Plan(options, videos, cnn, manifest, ledger, stage)
+
+
+def _class_names(url: str) -> tuple[str, ...]:
+    return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url)
+
+
+def _check_numbers(options: PrecomputeOptions) -> None:
+    if options.batch_size < 1:
+        raise UsageError(f"--batch-size {options.batch_size}: give 1 or more")
+    if options.part_mb < 1:
+        raise UsageError(f"--part-mb {options.part_mb}: give 1 or more")
+    if not options.decode_timeout_s > 0:
+        raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: give a positive number of seconds")
+    if not 0 <= options.max_failed_fraction <= 1:
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: give a share from 0 to 1")
+    if not options.columns:
+        raise UsageError("--columns: name at least one of maps, logits, features, grid")
+
+
+def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manifest:
+    with torch.inference_mode():
+        probe = torch.zeros(1, 3, cnn.input_size, cnn.input_size)
+        _, num_channels, height, width = cnn.backbone.eval().trunk(probe).shape
+    return Manifest(
+        class_names=cnn.class_names,
+        backbone=cnn.backbone_name,
+        weights_sha256=cnn.weights_sha256,
+        map_layer=cnn.backbone.map_layer,
+        alpha_reduce="mean",
+        input_size=cnn.input_size,
+        mean=cnn.mean,
+        std=cnn.std,
+        preprocessing=PREPROCESSING,
+        sampling={type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]},
+        precision=options.precision,
+        columns=tuple(sorted(set(options.columns))),
+        num_channels=num_channels,
+        map_shape=(height, width),
+        informative={
+            "map_route": GradCam.of(cnn.backbone.head).route,
+            "python": platform.python_version(),
+            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "options": dataclasses.asdict(options),
+        },
+    )

@@ -1,0 +1,192 @@
+"""Precompute: the attention maps of every class of every sampled frame, each exactly once.
+
+A run is a few passes over the videos that are not done. What a pass loses (a worker, an actor, a node, a writer
+died) the next one does, each video alone, so that one which kills its worker takes no other with it. What is lost
+three times is a failure.
+"""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError
+
+from attn.engine.cli import EXIT_FAILED_VIDEOS
+from attn.engine.dataflow import ComputeError, WriterDiedError, frames_done
+from attn.engine.estimate import estimate
+from attn.engine.options import PrecomputeOptions
+from attn.engine.placement import Placement, cluster_totals, place
+from attn.engine.plan import Plan, make_plan
+from attn.engine.progress import Progress
+from attn.engine.session import start_ray
+from attn.storage.failures import Failure, read_failures
+from attn.storage.writer import StoreWriter, Written
+from attn.video.source import Video
+
+log = logging.getLogger(__name__)
+
+PASSES = 3
+MOST_VIDEOS_PER_TASK = 16
+EXIT_ERROR = 1
+
+
+def precompute(options: PrecomputeOptions) -> int:
+    """Fills the store at `--out`; the exit code.
+
+    Raises:
+        UsageError: before anything was written.
+    """
+    plan = make_plan(options)
+    start_ray()
+    placement = place(options.actors, options.gpus_per_actor, cluster_totals())
+    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
+    if options.dry_run:
+        log.info("%s", estimate(plan, placement))
+        return 0
+    if options.overwrite:
+        plan.ledger.clear()
+    plan.ledger.begin(plan.manifest)
+    return _Run(plan, placement).finish_store()
+
+
+class _Run:
+    """One call of precompute on a plan."""
+
+    def __init__(self, plan: Plan, placement: Placement):
+        self.plan, self.placement = plan, placement
+        self.started_s = time.monotonic()
+        self.failed: set[str] = set()
+        self.rate: float | None = None
+        self.earlier_attempts = max((f.attempt for f in self._failures().values()), default=0)
+
+    def finish_store(self) -> int:
+        """Passes until nothing is left to do, then `_SUCCESS.json`."""
+        done = self.plan.ledger.done()
+        log.info("%d done before; %s", len(self._wanted() & done.keys()), self.placement)
+        cnn = ray.put(self.plan.cnn)
+        for number in range(1, PASSES + 1):
+            left = [video for video in self.plan.videos if video.video_id not in done.keys() | self.failed]
+            if not left:
+                break
+            if number > 1:
+                log.warning("%d videos were lost with a worker; trying them again, each alone", len(left))
+            try:
+                self._pass(number, left, cnn)
+            except ComputeError as error:
+                log.error("%s; what is done is kept, the same command goes on from here", error)
+                return EXIT_ERROR
+            except WriterDiedError:
+                log.warning("a writer died")
+            done = self.plan.ledger.done()
+        self._give_up([video for video in self.plan.videos if video.video_id not in done.keys() | self.failed])
+        return self._finish(done)
+
+    def _pass(self, number: int, videos: Sequence[Video], cnn: Any) -> None:
+        writers = self._writers()
+        stage = dataclasses.replace(self.plan.stage, attempt=self.earlier_attempts + number)
+        chain = frames_done(
+            videos,
+            stage=stage,
+            cnn=cnn,
+            settings={**self.plan.compute_settings, "device": self.placement.device},
+            schema=self.plan.manifest.schema,
+            writers=writers,
+            placement=self.placement,
+            videos_per_task=self._videos_per_task(len(videos)) if number == 1 else 1,
+        )
+        progress = self._progress(len(videos), writers)
+        try:
+            with progress:
+                for frames in chain:
+                    progress.add(frames)
+        finally:
+            progress.tell(self._flush(writers))
+            self.rate = self.rate or progress.steady_rate
+
+    def _flush(self, writers: Sequence[Any]) -> Written:
+        """Closes the parts of the writers that live, learns which videos failed, and ends the writers."""
+        total = Written()
+        for writer in writers:
+            try:
+                _ask(writer.flush)
+                total = total + _ask(writer.counts)
+                self.failed |= _ask(writer.failed)
+            except RayActorError:
+                log.warning("a writer died; what it had not written is made again")
+            ray.kill(writer)
+        return total
+
+    def _progress(self, left: int, writers: Sequence[Any]) -> Progress:
+        def written() -> Written:
+            return sum((_ask(writer.counts) for writer in writers), Written())
+
+        total = len(self.plan.videos)
+        return Progress(self.plan.ledger, done=total - left - len(self.failed), total=total, written=written)
+
+    def _writers(self) -> list[Any]:
+        """Actors that share the videos between them; spread over the nodes, outside the books on CPUs."""
+        actor = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(StoreWriter)
+        part_bytes = self.plan.options.part_mb * 2**20
+        return [
+            actor.remote(self.plan.options.out, self.plan.manifest.schema, part_bytes=part_bytes)
+            for _ in range(self.placement.writers)
+        ]
+
+    def _videos_per_task(self, videos: int) -> int:
+        """Many, so that batches are full; few enough that every decode task gets some."""
+        return max(1, min(MOST_VIDEOS_PER_TASK, videos // (4 * max(self.placement.decode_tasks, 1))))
+
+    def _give_up(self, videos: Sequence[Video]) -> None:
+        """Records videos that were lost in every pass."""
+        if not videos:
+            return
+        writer = StoreWriter(self.plan.options.out, self.plan.manifest.schema, part_bytes=1)
+        for video in videos:
+            message = f"the worker died in each of {PASSES} attempts"
+            attempt = self.earlier_attempts + PASSES
+            writer.fail(Failure(video.video_id, video.url, "decode", "WorkerDied", message, attempt))
+        writer.flush()
+        self.failed |= {video.video_id for video in videos}
+
+    def _finish(self, done: dict[str, int]) -> int:
+        seconds = time.monotonic() - self.started_s
+        rows = sum(done.values())
+        summary = {
+            "fingerprint": self.plan.manifest.fingerprint,
+            "videos": len(done),
+            "rows": rows,
+            "failed": len(self.failed),
+            "seconds": round(seconds, 1),
+            "frames_per_s": self.rate and round(self.rate, 1),
+        }
+        self.plan.ledger.finish(summary)
+        found = (self.plan.options.out, len(done), rows, len(self.failed), seconds)
+        log.info("%s: %d videos, %d rows, %d failed, %.0f s", *found)
+        return self._verdict()
+
+    def _verdict(self) -> int:
+        """Names the failures; 3 when they are too many."""
+        reasons = self._failures()
+        for video_id in sorted(self.failed)[:10]:
+            log.warning("failed: %s: %s", video_id, reasons[video_id].message)
+        if len(self.failed) > 10:
+            log.warning("failed: %d more, see %s/failures/", len(self.failed) - 10, self.plan.options.out)
+        most = self.plan.options.max_failed_fraction * len(self.plan.videos)
+        if len(self.failed) > most:
+            log.error("%d videos failed, --max-failed-fraction allows %.1f", len(self.failed), most)
+            return EXIT_FAILED_VIDEOS
+        return 0
+
+    def _wanted(self) -> set[str]:
+        return {video.video_id for video in self.plan.videos}
+
+    def _failures(self) -> dict[str, Failure]:
+        return read_failures(self.plan.ledger.fs, self.plan.ledger.root)
+
+
+def _ask(method: Any) -> Any:
+    """What a method of an actor returns."""
+    return ray.get(method.remote())

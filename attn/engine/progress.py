@@ -1,0 +1,116 @@
+"""What a run says of itself: one log line every few seconds, `progress.json`, a bar on a terminal."""
+
+import collections
+import json
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Self
+
+from tqdm import tqdm
+
+from attn.storage.ledger import PROGRESS, Ledger
+from attn.storage.writer import Written
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 5.0
+WINDOW_BEATS = 6
+
+
+class Progress:
+    """Reports every `HEARTBEAT_S` seconds while the body of its `with` runs.
+
+    The speed is that of the last half minute, and the time left follows from the videos: a video counts when all its
+    rows are in a writer's hands, a frame when its maps are computed.
+
+    Args:
+        ledger: store whose `progress.json` is kept.
+        done: videos that were complete before.
+        total: videos of the run, complete ones included.
+        written: asks the writers what they have.
+    """
+
+    def __init__(self, ledger: Ledger, *, done: int, total: int, written: Callable[[], Written]):
+        self._ledger, self._before, self._total, self._written = ledger, done, total, written
+        self._frames = 0
+        self._first: tuple[float, int] | None = None
+        self._last_s = 0.0
+        self._started_s = time.monotonic()
+        self._told = collections.deque([(self._started_s, 0)], maxlen=WINDOW_BEATS)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        terminal = sys.stderr.isatty()
+        self._bar = tqdm(total=total, initial=done, unit="video", disable=not terminal)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._bar.close()
+
+    def add(self, frames: int) -> None:
+        """Counts frames whose maps are computed."""
+        self._frames += frames
+        self._last_s = time.monotonic()
+        self._first = self._first or (self._last_s, frames)
+
+    @property
+    def steady_rate(self) -> float | None:
+        """Frames a second from the first batch to the last, so without starting and ending; None before two."""
+        if self._first is None or self._last_s == self._first[0]:
+            return None
+        return (self._frames - self._first[1]) / (self._last_s - self._first[0])
+
+    @property
+    def seconds(self) -> float:
+        """Since the run began."""
+        return time.monotonic() - self._started_s
+
+    def _beat(self) -> None:
+        while not self._stop.wait(HEARTBEAT_S):
+            try:
+                self.tell(self._written())
+            except Exception as error:  # a heartbeat must never end a run
+                log.debug("no heartbeat: %s", error)
+
+    def tell(self, written: Written) -> None:
+        """One heartbeat."""
+        now = time.monotonic()
+        then, frames_then = self._told[0]
+        rate = (self._frames - frames_then) / max(now - then, 1e-9)
+        self._told.append((now, self._frames))
+        finished = written.videos + written.failed
+        left = self._total - self._before - finished
+        eta_s = self.seconds / finished * left if finished else None
+        state = {
+            "videos_done": self._before + written.videos,
+            "videos_total": self._total,
+            "videos_failed": written.failed,
+            "frames": self._frames,
+            "frames_per_s": round(rate, 1),
+            "elapsed_s": round(self.seconds, 1),
+            "eta_s": None if eta_s is None else round(eta_s),
+        }
+        self._ledger.write(PROGRESS, json.dumps(state, indent=1))
+        if self._bar.disable:
+            log.info(
+                "%d/%d videos, %.1f frames/s, %d failed, ETA %s",
+                *(state["videos_done"], self._total, rate, written.failed, _clock(eta_s)),
+            )
+        else:
+            self._bar.set_postfix_str(f"{rate:.1f} frames/s, {written.failed} failed", refresh=False)
+            self._bar.update(self._before + finished - self._bar.n)
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "unknown"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

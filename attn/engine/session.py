@@ -1,0 +1,55 @@
+"""One way to start Ray: join the cluster that RAY_ADDRESS names, else start Ray on this machine alone.
+
+Never a bare `ray.init()`: that joins whatever cluster it finds. The price: a cluster is joined only when asked for
+(`ray job submit` asks by itself, through RAY_ADDRESS).
+"""
+
+import logging
+import os
+import socket
+
+import ray
+
+from attn.errors import UsageError
+
+CONNECT_TIMEOUT_S = 5.0
+WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alone"
+
+
+def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = None) -> None:
+    """Connects to Ray; does nothing where that was done already.
+
+    What Ray's workers print stays in Ray's log files: a job says itself what its user should know.
+
+    Args:
+        num_cpus: CPUs that a local Ray offers (default: those of the machine). A cluster that is joined has its own.
+        object_store_bytes: memory for the objects of a local Ray, in bytes (default: Ray's choice).
+
+    Raises:
+        UsageError: RAY_ADDRESS names no cluster, or one that cannot be reached.
+    """
+    if ray.is_initialized():
+        return
+    address = os.environ.get("RAY_ADDRESS") or "local"
+    if address == "local":
+        # Else Ray leaves a token file in the home folder, and a later `ray start` demands that token of everyone.
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        local = {"num_cpus": num_cpus, "object_store_memory": object_store_bytes, "include_dashboard": False}
+    else:
+        _check_port(address)
+        local = {}
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
+    except (ConnectionError, ValueError) as error:
+        raise UsageError(f"RAY_ADDRESS={address}: {str(error).rstrip('.')}; {WAY_OUT}") from error
+
+
+def _check_port(address: str) -> None:
+    """Ray itself tries for minutes; a head that does not answer at once is not there."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise UsageError(f"RAY_ADDRESS={address} does not answer ({error}); {WAY_OUT}") from error

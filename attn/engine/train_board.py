@@ -1,0 +1,75 @@
+"""What the workers of a training tell the driver: a small actor where they pin news and the driver reads them.
+
+Ray's own way, the workers' printed lines, reaches the user behind process numbers, twice, or late.
+"""
+
+import dataclasses
+import time
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+NOTE_EVERY_S = 5.0
+READ_TIMEOUT_S = 5.0
+
+
+@dataclasses.dataclass
+class News:
+    """The latest state of a training.
+
+    Attributes:
+        epochs: one row of metrics per finished epoch, from the first on: a worker that resumes pins all of them.
+        skipped: image → why it cannot be read; None before that is known.
+        note: what is being done right now.
+    """
+
+    epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    skipped: dict[str, str] | None = None
+    note: str = ""
+
+
+class Board:
+    """Holds the news."""
+
+    def __init__(self) -> None:
+        self._news = News()
+
+    def pin(self, **changes: Any) -> None:
+        self._news = dataclasses.replace(self._news, **changes)
+
+    def read(self) -> News:
+        return self._news
+
+
+def start_board() -> Any:
+    """A board that lives as long as the driver. It asks for no CPU, so that the training gets all of them."""
+    return ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+
+
+def read_board(board: Any) -> News:
+    """The news; none where the board's node was lost, which is no reason to end a training."""
+    try:
+        news: News = ray.get(board.read.remote(), timeout=READ_TIMEOUT_S)
+    except RayError:
+        return News()
+    return news
+
+
+class Pen:
+    """A worker's way to the board; only the first of all workers writes, and waits for nothing."""
+
+    def __init__(self, board: Any, *, rank: int):
+        self._board = board if rank == 0 else None
+        self._noted_s = 0.0
+
+    def note(self, text: str) -> None:
+        """What is being done, but not more often than every few seconds."""
+        if time.monotonic() - self._noted_s >= NOTE_EVERY_S:
+            self._noted_s = time.monotonic()
+            self.pin(note=text)
+
+    def pin(self, **changes: Any) -> None:
+        """Fields of `News`."""
+        if self._board is not None:
+            self._board.pin.remote(**changes)

@@ -1,0 +1,128 @@
+"""The folder beside a checkpoint: which training it belongs to, how far it is, what came of it.
+
+For `cnn.safetensors` it is `cnn.train/`: `run.json` written first, `metrics.jsonl` and TensorBoard's events as the
+epochs go by, `report.json` written last; a folder named by the run's fingerprint holds Ray's checkpoints meanwhile.
+"""
+
+import dataclasses
+import hashlib
+import json
+from functools import cached_property
+from typing import Any
+
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+
+SUFFIX = ".safetensors"
+RUN, REPORT, METRICS = "run.json", "report.json", "metrics.jsonl"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainRun:
+    """A training and where it is kept.
+
+    Attributes:
+        out: URL of the checkpoint.
+        decisive: everything that decides what is learnt, in JSON types. The number of workers is not among it: a
+            training that lost a machine may go on with fewer.
+    """
+
+    out: str
+    decisive: dict[str, Any]
+
+    @property
+    def url(self) -> str:
+        """The folder."""
+        fs, path = open_filesystem(self.out)
+        return fs.unstrip_protocol(path.removesuffix(SUFFIX) + ".train").removeprefix("file://")
+
+    @cached_property
+    def name(self) -> str:
+        """Fingerprint of what is decisive; Ray's name of the run."""
+        return hashlib.sha256(json.dumps(self.decisive, sort_keys=True).encode()).hexdigest()[:16]
+
+    def report(self) -> dict[str, Any] | None:
+        """What came of this very training, if it is finished.
+
+        Raises:
+            UsageError: --out belongs to another training, or to nobody knows what.
+        """
+        if not self.out.endswith(SUFFIX):
+            raise UsageError(f"{self.out}: a checkpoint is one {SUFFIX} file; name --out so")
+        begun = self._read(RUN)
+        if begun is None:
+            if self._exists(self.out):
+                raise UsageError(f"{self.out} exists; remove it, or choose another --out")
+            return None
+        if difference := _difference(self.decisive, begun.get("decisive", {})):
+            raise UsageError(
+                f"{self.url} holds a training with other options ({difference}); "
+                f"remove it and {self.out}, or choose another --out"
+            )
+        return self._read(REPORT) if self._exists(self.out) else None
+
+    def begin(self, made_by: dict[str, Any]) -> None:
+        """Writes `run.json`: from now on the same command resumes and another one is refused."""
+        if self._read(RUN) is None:
+            self.write(RUN, json.dumps({"decisive": self.decisive, "made_by": made_by}, indent=1, ensure_ascii=False))
+
+    def finish(self, report: dict[str, Any]) -> None:
+        """Writes the report; what only a resumed training needs is removed."""
+        self.write(REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+        self._remove(join(self.url, self.name))
+
+    def forget(self) -> None:
+        """Removes the folder of a training that was refused before it learnt anything."""
+        if not self.metrics():
+            self._remove(self.url)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The rows of `metrics.jsonl`, one per epoch."""
+        url = join(self.url, METRICS)
+        if not self._exists(url):
+            return []
+        return [json.loads(line) for line in read_text(*open_filesystem(url)).splitlines()]
+
+    def write_metrics(self, rows: list[dict[str, Any]]) -> None:
+        """All rows anew: an epoch that was done twice stands there once."""
+        self.write(METRICS, "".join(json.dumps(row) + "\n" for row in rows))
+
+    def write(self, name: str, text: str) -> None:
+        """A small file of the folder, whole or not at all."""
+        fs, path = open_filesystem(join(self.url, name))
+        write_atomic(fs, path, text.encode())
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        url = join(self.url, name)
+        if not self._exists(url):
+            return None
+        try:
+            return dict(json.loads(read_text(*open_filesystem(url))))
+        except ValueError as error:
+            raise UsageError(f"{url} is damaged ({error}); remove {self.url}, or choose another --out") from error
+
+    def _exists(self, url: str) -> bool:
+        fs, path = open_filesystem(url)
+        with storage_errors(url):
+            return fs.exists(path)
+
+    def _remove(self, url: str) -> None:
+        fs, path = open_filesystem(url)
+        with storage_errors(url):
+            if fs.exists(path):
+                fs.rm(path, recursive=True)
+
+
+def _difference(here: dict[str, Any], there: dict[str, Any]) -> str:
+    """What differs, in one line: `lr: 0.01 here, 0.001 there`."""
+    here = json.loads(json.dumps(here))
+    return "; ".join(
+        f"{key}: {_short(here.get(key))} here, {_short(there.get(key))} there"
+        for key in sorted(here.keys() | there.keys())
+        if here.get(key) != there.get(key)
+    )
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 40 else f"{text[:30]}…"

@@ -1,0 +1,114 @@
+"""What a user sees of a training: a log line per epoch, a line now and then in between, metrics in files."""
+
+import contextlib
+import logging
+import threading
+import time
+from typing import Any, Self
+
+import ray
+from torch.utils.tensorboard import SummaryWriter
+
+from attn.engine.train_board import News, read_board
+from attn.engine.train_run import TrainRun
+from attn.engine.train_worker import ACCURACY
+from attn.storage.filesystem import is_local, open_filesystem
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+SILENCE_S = 20.0
+SKIPPED_SHOWN = 5
+
+
+class TrainWatch:
+    """Reads the board while the body of its `with` runs.
+
+    Args:
+        board: where the workers pin news.
+        run: whose metrics are written.
+        epochs: of the whole run.
+        need: what the workers were promised, for the line that says that they wait for it.
+    """
+
+    def __init__(self, board: Any, run: TrainRun, *, epochs: int, need: str):
+        self._board, self._run, self._epochs, self._need = board, run, epochs, need
+        self._rows = run.metrics()
+        self._skipped_told = False
+        self._note, self._told_s = "", time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="train-watch", daemon=True)
+        fs, folder = open_filesystem(run.url)
+        self._events = SummaryWriter(folder) if is_local(fs) else None
+
+    def __enter__(self) -> Self:
+        if self._rows:
+            log.info("resuming after epoch %d of %d", len(self._rows), self._epochs)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with contextlib.suppress(Exception):
+            self.tell(read_board(self._board))
+        if self._events is not None:
+            self._events.close()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            try:
+                self.tell(read_board(self._board))
+            except Exception as error:  # what is shown must never end a training
+                log.warning("cannot write the metrics: %s", error)
+
+    def tell(self, news: News) -> None:
+        """Logs and writes what is new."""
+        if news.skipped is not None and not self._skipped_told:
+            self._skipped_told = True
+            self._tell_skipped(news.skipped)
+        new = news.epochs[len(self._rows) :]
+        if new:
+            self._rows = news.epochs
+            self._run.write_metrics(self._rows)
+        for row in new:
+            self._tell_epoch(row)
+        if time.monotonic() - self._told_s >= SILENCE_S and not self._stop.is_set():
+            self._say(news.note if news.note not in ("", self._note) else self._waiting(news))
+            self._note = news.note
+
+    def _tell_skipped(self, skipped: dict[str, str]) -> None:
+        if skipped:
+            some = list(skipped.values())[:SKIPPED_SHOWN]
+            more = f" and {len(skipped) - len(some)} more" if len(skipped) > len(some) else ""
+            self._say(f"{len(skipped)} images cannot be read and are skipped: {'; '.join(some)}{more}")
+
+    def _tell_epoch(self, row: dict[str, Any]) -> None:
+        best = max(self._rows[: row["epoch"]], key=lambda one: (one[ACCURACY], one["epoch"]))
+        left_s = row["seconds"] * (self._epochs - row["epoch"])
+        self._say(
+            f"epoch {row['epoch']}/{self._epochs}: loss {row['train_loss']:.3f}, "
+            f"train {row['train_accuracy']:.1%}, validation {row[ACCURACY]:.1%}{' (best)' if best is row else ''}, "
+            f"{row['images_per_s']:.0f} images/s, ETA {_clock(left_s)}"
+        )
+        if self._events is not None:
+            for name, value in row.items():
+                if name != "epoch":
+                    self._events.add_scalar(name, value, row["epoch"])
+            self._events.flush()
+
+    def _waiting(self, news: News) -> str:
+        if news.skipped is not None or news.epochs or news.note:
+            return "waiting for the workers"
+        free = ray.available_resources()
+        return f"starting {self._need} ({free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free now)"
+
+    def _say(self, text: str) -> None:
+        self._told_s = time.monotonic()
+        log.info("%s", text)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

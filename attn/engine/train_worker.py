@@ -1,0 +1,208 @@
+"""What each Ray Train worker does: prepare the images of its machine, then epochs of updates, look, checkpoint.
+
+All workers decide alike: the order of the images follows from seed and epoch, a refusal or a loss that is not finite
+is agreed upon before anybody stops, and so nobody waits for a worker that has left.
+"""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from ray.train import Checkpoint
+
+from attn.engine.train_board import Pen
+from attn.engine.train_checkpoint import load_state, save_state
+from attn.engine.train_group import Group
+from attn.engine.train_job import TrainJob
+from attn.engine.train_storage import ray_storage
+from attn.errors import UsageError
+from attn.models.checkpoint import Cnn
+from attn.models.finetune import Normaliser, Tally, make_optimizer, set_rates, train_mode, update, validate
+from attn.stages.batches import Photographs, epoch_order, num_batches
+from attn.stages.holdout import hold_out
+from attn.stages.images import ImageCache, cache_images, check_skipped
+
+# A loss that is not finite is found at most so many updates later; looking at it makes the device wait.
+LOOK_EVERY = 50
+ACCURACY = "validation_accuracy"
+
+
+def train_worker(config: dict[str, Any]) -> str | None:
+    """The training loop of one worker, for `TorchTrainer`.
+
+    Args:
+        config: `job`, a `TrainJob`; `cnn`, a reference to a `Cnn` in the object store; `board`.
+
+    Returns:
+        Why the user must change something, or None when all epochs are done. No exception, since Ray would try again.
+    """
+    job, group = config["job"], Group.of_this_worker()
+    pen = Pen(config["board"], rank=group.rank)
+    cache, refusal = _prepared(job, group, pen)
+    refusals = [text for text in group.gather(refusal) if text]
+    if refusals or cache is None:
+        return refusals[0]
+    worker = _Worker(job, ray.get(config["cnn"]), cache, group, pen)
+    refusal = worker.run()
+    group.gather(None)  # nobody reads the cache any more
+    if job.cache_folder is None and group.local_rank == 0 and refusal is None:
+        cache.remove()
+    return refusal
+
+
+def _prepared(job: TrainJob, group: Group, pen: Pen) -> tuple[ImageCache | None, str | None]:
+    """The images of this machine, or why there are none."""
+    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / "attn-images")
+
+    def tell(done: int) -> None:
+        pen.note(f"preparing images: {done} of {len(job.paths)}")
+
+    try:
+        _check_storage(job.run_url)
+        cache = cache_images(
+            job.paths, job.cache_key, job.input_size, folder, threads=torch.get_num_threads(), tell=tell
+        )
+        check_skipped(cache, job.labels, job.class_names)
+    except UsageError as error:
+        return None, str(error)
+    pen.pin(skipped=_skipped(job, cache))
+    return cache, None
+
+
+def _check_storage(url: str) -> None:
+    """Ray notices after an epoch only."""
+    fs, path = ray_storage(url)
+    if not fs.get_file_info(path).type:
+        raise UsageError(f"{url} is not seen by all machines of the cluster; give --out on S3 or on a shared disk")
+
+
+class _NotFiniteError(Exception):
+    """The loss became NaN or infinite; the message says when."""
+
+
+class _Worker:
+    """One worker with its network and its share of the images."""
+
+    def __init__(self, job: TrainJob, cnn: Cnn, cache: ImageCache, group: Group, pen: Pen):
+        self.job, self.group, self.pen = job, group, pen
+        self.skipped = _skipped(job, cache)
+        good = np.array([index for index in range(len(job.names)) if index not in cache.skipped])
+        names, labels = [job.names[int(index)] for index in good], job.labels[good]
+        held = hold_out(names, labels, fraction=job.options.validation_fraction, seed=job.options.seed)
+        self.held = [name for name, out in zip(names, held, strict=True) if out]
+        self.train = Photographs(cache.pixels, job.labels, good[~held], group.device)
+        self.validation = Photographs(cache.pixels, job.labels, good[held], group.device)
+        self.updates = num_batches(len(self.train), job.options.batch_size)
+        self._build(cnn)
+
+    def _build(self, cnn: Cnn) -> None:
+        options, self.backbone = self.job.options, cnn.backbone.to(memory_format=torch.channels_last)
+        torch.backends.cudnn.deterministic = True
+        self.normalise = Normaliser(cnn.mean, cnn.std, self.group.device)
+        # Frozen statistics are the same everywhere; others are the first worker's, sent around before every update.
+        settings = {"broadcast_buffers": not self.job.freeze_batchnorm}
+        self.model = ray.train.torch.prepare_model(self.backbone, parallel_strategy_kwargs=settings)
+        parts = {"all": self.backbone, "classifier": self.backbone.classifier, "nothing": None}
+        self.optimizer = make_optimizer(
+            self.backbone,
+            parts[self.job.fresh],
+            lr=options.lr,
+            fresh_lr=options.head_lr,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+        )
+
+    def run(self) -> str | None:
+        """All epochs that are left; why it had to stop early."""
+        smallest = len(self.train) // self.updates
+        if smallest < self.group.size:
+            return f"{self.group.size} workers cannot share batches of {smallest} images; give fewer --workers"
+        if not self.held:
+            return "no image is left for validation; every class has one image alone"
+        checkpoint = ray.train.get_checkpoint()
+        rows = load_state(checkpoint, self.backbone, self.optimizer)["epochs"] if checkpoint else []
+        try:
+            for epoch in range(len(rows), self.job.options.epochs):
+                rows = [*rows, self._epoch(epoch)]
+                self._report(rows)
+                self.pen.pin(epochs=rows, note="")
+        except _NotFiniteError as error:
+            return (
+                f"{error}; lower --lr and --head-lr, with another --out or after removing {self.job.run_url}, "
+                f"which keeps the state after epoch {len(rows)}"
+            )
+        return None
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        started_s = time.monotonic()
+        trained = self._train(epoch)
+        train_s = time.monotonic() - started_s
+        validated = self._validate(epoch)
+        return {
+            "epoch": epoch + 1,
+            "train_loss": trained.mean_loss,
+            "train_accuracy": trained.accuracy,
+            "validation_loss": validated.mean_loss,
+            ACCURACY: validated.accuracy,
+            "lr": self.optimizer.param_groups[-1]["lr"],
+            "images_per_s": len(self.train) / train_s,
+            "seconds": time.monotonic() - started_s,
+        }
+
+    def _train(self, epoch: int) -> Tally:
+        """One pass over the training images."""
+        seed = self.job.options.seed
+        # Dropout of this epoch, so that a run that was resumed here draws what an unbroken one would have drawn.
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self.group.rank]).generate_state(1)[0]))
+        train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm)
+        order = epoch_order(len(self.train), self.job.options.batch_size, seed=seed, epoch=epoch)
+        correct = loss = 0.0
+        unread: list[torch.Tensor] = []
+        for number, batch in enumerate(self.train.shares(order, worker=self.group.rank, workers=self.group.size), 1):
+            set_rates(self.optimizer, epoch * self.updates + number - 1, self.job.options.epochs * self.updates)
+            unread.append(update(self.model, self.optimizer, self.normalise, batch, workers=self.group.size))
+            self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
+            if number % LOOK_EVERY == 0 or number == self.updates:
+                sums = self.group.sum(torch.stack(unread))
+                _check_finite(sums[:, 0], epoch, number - len(unread) + 1)
+                loss, correct, unread = loss + sums[:, 0].sum().item(), correct + sums[:, 1].sum().item(), []
+        return Tally(loss, correct, len(self.train))
+
+    def _validate(self, epoch: int) -> Tally:
+        """A look at the held-out images, shared by the workers."""
+        size, group = self.job.options.batch_size, self.group
+        mine = validate(
+            self.backbone, self.normalise, self.validation.share(size, worker=group.rank, workers=group.size)
+        )
+        sums = self.group.sum(torch.tensor([mine.loss, mine.correct, mine.images], dtype=torch.float64))
+        _check_finite(sums[:1], epoch, self.updates)
+        return Tally(*sums.tolist())
+
+    def _report(self, rows: list[dict[str, Any]]) -> None:
+        """The epoch's checkpoint, written by the first worker; the others wait until it is kept."""
+        with tempfile.TemporaryDirectory(prefix="attn-checkpoint-") as folder:
+            checkpoint = None
+            if self.group.rank == 0:
+                images = {"trained": len(self.train), "validated": len(self.validation)}
+                state = {"epochs": rows, "images": images, "skipped": self.skipped, "validation": self.held}
+                save_state(Path(folder), self.backbone, self.optimizer, state)
+                checkpoint = Checkpoint.from_directory(folder)
+            ray.train.report(rows[-1], checkpoint=checkpoint)
+
+
+def _skipped(job: TrainJob, cache: ImageCache) -> dict[str, str]:
+    return {job.names[index]: why for index, why in cache.skipped.items()}
+
+
+def _check_finite(losses: torch.Tensor, epoch: int, first_update: int) -> None:
+    """Losses of consecutive updates, the same on all workers."""
+    finite = torch.isfinite(losses)
+    if not finite.all():
+        update = first_update + int(torch.argmin(finite.int()))
+        raise _NotFiniteError(f"the loss is not finite at epoch {epoch + 1}, update {update}")

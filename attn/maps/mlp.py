@@ -1,0 +1,86 @@
+"""Maps behind pooling and several fully connected layers (VGG): the head's Jacobian, all classes in one product."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from attn.maps.head_layers import apply, class_chunks, is_flatten, pooled_cells, split_pooling
+from attn.maps.pool_linear import channel_sums
+
+
+@dataclasses.dataclass(frozen=True)
+class Mlp:
+    """A head of linear layers with ReLUs between them: per image, a product of matrices with rows struck out.
+
+        Σ_ij ∂y/∂A_ij = W8 D7 W7 D6 W̄6,   D = diag(1[u > 0]),   W̄6[:, k] = Σ_pq W6[:, kpq]   (VGG's names)
+
+    W̄6 is computed once; with it the pooling and its argmax disappear. About n · 18.9 M multiply-adds for VGG against
+    n · 119.5 M for n backward passes through the head.
+
+    Attributes:
+        pooling: what stands before the linear layers, flattening included.
+        linears: the linear layers, first to last.
+        first: W̄6.
+        budget_bytes: room for the intermediate products.
+
+    Source: Selvaraju et al. 2017, Eq. 1-2, worked out for this head.
+    """
+
+    pooling: Sequence[nn.Module]
+    linears: Sequence[nn.Linear]
+    first: Float[Tensor, "hidden chan"]
+    budget_bytes: int
+
+    @classmethod
+    def of(cls, layers: Sequence[nn.Module], budget_bytes: int) -> "Mlp | None":
+        """Of this head, if it is one."""
+        pooling, rest = split_pooling(layers)
+        cells = pooled_cells(pooling)
+        linears = [layer for layer in rest if isinstance(layer, nn.Linear)]
+        chain = [nn.Flatten, nn.Linear] + [nn.ReLU, nn.Linear] * (len(linears) - 1)
+        if cells is None or len(linears) < 2 or [type(layer) for layer in rest] != chain or not is_flatten(rest[0]):
+            return None
+        return cls([*pooling, rest[0]], linears, channel_sums(linears[0], cells), budget_bytes)
+
+    def __call__(
+        self, activations: Float[Tensor, "batch chan row col"]
+    ) -> tuple[Float[Tensor, "batch cls row col"], Float[Tensor, "batch cls"]]:
+        """Maps in sum form before the ReLU, and logits."""
+        reversed(masks), logits = self._forward(activations)
+        batch, num_classes = logits.shape
+        maps = activations.new_empty(batch, num_classes, *activations.shape[2:])
+        class_bytes = batch * self._class_floats * activations.element_size()
+        for part in class_chunks(num_classes, class_bytes=class_bytes, budget_bytes=self.budget_bytes):
+            weights = self._channel_weights(part, masks)
+            maps[:, part] = torch.bmm(weights, activations.flatten(2)).unflatten(2, activations.shape[2:])
+        return maps, logits
+
+    def _forward(
+        self, activations: Float[Tensor, "batch chan row col"]
+    ) -> tuple[list[Bool[Tensor, "batch _"]], Float[Tensor, "batch cls"]]:
+        """Which units of each hidden layer are on, and the logits. ReLU'(0) = 0, as in PyTorch."""
+        hidden, masks = apply(self.pooling, activations), []
+        for linear in self.linears[:-1]:
+            hidden = linear(hidden)
+            masks.append(hidden > 0)
+            hidden = relu(hidden)
+        return masks, self.linears[-1](hidden)
+
+    def _channel_weights(
+        self, part: slice, masks: Sequence[Bool[Tensor, "batch _"]]
+    ) -> Float[Tensor, "batch cls_part chan"]:
+        """Rows of the Jacobian, multiplied from the left: a class is one row, a hidden layer thousands."""
+        before = [self.first, *(linear.weight for linear in self.linears[1:-1])]
+        jacobian = self.linears[-1].weight[part].expand(len(masks[0]), -1, -1)
+        for mask, weight in zip(masks, reversed(before), strict=True):
+            jacobian = torch.matmul(jacobian * mask[:, None, :], weight)
+        return jacobian
+
+    @property
+    def _class_floats(self) -> int:
+        """A row of the Jacobian before and after a layer, at the widest."""
+        return 2 * max(linear.in_features for linear in self.linears[1:])

@@ -1,0 +1,47 @@
+"""Maps behind pooling and one linear layer (ResNet, MobileNet, DenseNet, …): one 1×1 convolution, no gradient."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from attn.maps.head_layers import apply, is_flatten, pooled_cells, split_pooling
+
+
+@dataclasses.dataclass(frozen=True)
+class PoolLinear:
+    """A head whose gradient is the same for every image: the weights of its linear layer.
+
+        Σ_ij ∂y_c/∂A^k_ij = W_ck,   or Σ_pq W_c,kpq where P×Q cells are left of a map
+
+    The bias must stay out: it raises a logit, and no place of the image speaks for it. One matrix product of n·K·H·W
+    multiply-adds.
+
+    Source: Zhou et al. 2016 (CAM), section 2; equal to Selvaraju et al. 2017, Eq. 1-2, for these heads.
+    """
+
+    layers: Sequence[nn.Module]
+    weights: Float[Tensor, "cls chan"]
+
+    @classmethod
+    def of(cls, layers: Sequence[nn.Module], budget_bytes: int) -> "PoolLinear | None":
+        """Of this head, if it is one."""
+        pooling, rest = split_pooling(layers)
+        cells = pooled_cells(pooling)
+        if cells is None or len(rest) != 2 or not is_flatten(rest[0]) or type(rest[1]) is not nn.Linear:
+            return None
+        return cls(layers, channel_sums(rest[1], cells))
+
+    def __call__(
+        self, activations: Float[Tensor, "batch chan row col"]
+    ) -> tuple[Float[Tensor, "batch cls row col"], Float[Tensor, "batch cls"]]:
+        """Maps in sum form before the ReLU, and logits."""
+        maps = torch.matmul(self.weights, activations.flatten(2)).unflatten(2, activations.shape[2:])
+        return maps, apply(self.layers, activations)
+
+
+def channel_sums(linear: nn.Linear, cells: int) -> Float[Tensor, "out chan"]:
+    """Weights of a linear layer behind a flattened map, added up over the map's cells."""
+    return linear.weight.detach().unflatten(1, (-1, cells)).sum(dim=2)

@@ -1,0 +1,165 @@
+"""Fine-tuning of a backbone: which layers learn how fast, one update, one look at held-out images.
+
+Plain torch, for one process or for many that average their gradients: each sees its share of a batch and weighs it
+so that the average is the gradient of the whole batch's mean loss, however unequal the shares are.
+"""
+
+import dataclasses
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import SGD
+
+from attn.models.backbone import Backbone
+
+DECAY_AFTER = 2 / 3
+DECAY = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """One worker's share of a batch, where the model is.
+
+    Attributes:
+        images: as they were cached; normalised only now, on the device, so that a quarter of the bytes travels there.
+        labels: class ids.
+        total: images of the whole batch, all workers together.
+    """
+
+    images: UInt8[Tensor, "batch row col rgb"]
+    labels: Int[Tensor, "batch"]
+    total: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """Sums over images, so that tallies of batches and of workers add up.
+
+    Attributes:
+        loss: cross entropy in nats, summed.
+        correct: images whose largest logit is their class's.
+        images: how many.
+    """
+
+    loss: float = 0.0
+    correct: float = 0.0
+    images: float = 0.0
+
+    @property
+    def mean_loss(self) -> float:
+        return self.loss / self.images if self.images else math.nan
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / self.images if self.images else math.nan
+
+
+class Normaliser:
+    """uint8 pixels → the CNN's input, `(x - 255 mean) / (255 std)`; the result lies in memory as channels_last.
+
+    Args:
+        mean: of the channels, 0 to 1.
+        std: of the channels, in the same unit.
+        device: where the images are.
+    """
+
+    def __init__(self, mean: Iterable[float], std: Iterable[float], device: torch.device):
+        self._mean = torch.tensor(tuple(mean), device=device).view(3, 1, 1) * 255
+        self._std = torch.tensor(tuple(std), device=device).view(3, 1, 1) * 255
+
+    def __call__(self, images: UInt8[Tensor, "batch row col rgb"]) -> Float[Tensor, "batch rgb row col"]:
+        return images.permute(0, 3, 1, 2).float().sub_(self._mean).div_(self._std)
+
+
+def make_optimizer(
+    backbone: Backbone, fresh: nn.Module | None, *, lr: float, fresh_lr: float, momentum: float, weight_decay: float
+) -> SGD:
+    """SGD in which layers that were just drawn learn at a rate of their own.
+
+    Args:
+        backbone: whose weights.
+        fresh: the part of it that was just drawn, e.g. its classifier; None when all was trained before.
+        lr: of the other layers.
+        fresh_lr: of that part.
+        momentum: of SGD.
+        weight_decay: L2 penalty on all weights.
+
+    Source: Li et al. 2017, section 4.2 (SGD alone); the numbers are this project's defaults.
+    """
+    drawn = {id(weight) for weight in fresh.parameters()} if fresh is not None else set()
+    groups = [
+        {"params": [weight for weight in backbone.parameters() if (id(weight) in drawn) is new], "full_lr": rate}
+        for new, rate in ((False, lr), (True, fresh_lr))
+    ]
+    return SGD([group for group in groups if group["params"]], lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+
+def set_rates(optimizer: SGD, update: int, updates: int) -> None:
+    """Full rates for the first two thirds of the updates, a tenth for the others.
+
+    Args:
+        optimizer: of `make_optimizer`.
+        update: the coming one, counted from 0.
+        updates: in the whole run.
+    """
+    factor = 1.0 if update < updates * DECAY_AFTER else DECAY
+    for group in optimizer.param_groups:
+        group["lr"] = group["full_lr"] * factor
+
+
+def train_mode(model: nn.Module, *, freeze_batchnorm: bool) -> None:
+    """Training mode, with or without BatchNorm's.
+
+    Frozen, the statistics stay as loaded: batches of a few photographs would replace them by noisy ones. Scale and
+    shift are learnt either way.
+    """
+    model.train()
+    if freeze_batchnorm:
+        for layer in model.modules():
+            if isinstance(layer, _BatchNorm):
+                layer.eval()
+
+
+def update(model: nn.Module, optimizer: SGD, normalise: Normaliser, batch: Batch, *, workers: int = 1) -> Tensor:
+    """One step down the gradient of the batch's mean cross entropy.
+
+        L_worker = workers / total · Σ over its share of the cross entropy;   mean over workers = mean over the batch
+
+    Args:
+        model: the backbone, or DistributedDataParallel around it, in training mode.
+        optimizer: of its weights.
+        normalise: what the model wants done to pixels.
+        batch: this worker's share, never empty: all workers must step together.
+        workers: how many average their gradients.
+
+    Returns:
+        loss sum and correct answers of the share, on the device: reading them waits for it, so do that rarely.
+    """
+    logits = model(normalise(batch.images))
+    loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+    optimizer.zero_grad(set_to_none=True)
+    (loss * (workers / batch.total)).backward()
+    optimizer.step()
+    return torch.stack([loss.detach(), _correct(logits, batch.labels)])
+
+
+@torch.inference_mode()
+def validate(backbone: Backbone, normalise: Normaliser, batches: Iterable[Batch]) -> Tally:
+    """Loss and correct answers on images that are not learnt from, without flips."""
+    backbone.eval()
+    loss = correct = images = 0.0
+    for batch in batches:
+        logits = backbone(normalise(batch.images))
+        loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
+        correct += _correct(logits, batch.labels).item()
+        images += len(batch.labels)
+    return Tally(loss, correct, images)
+
+
+def _correct(logits: Float[Tensor, "batch cls"], labels: Int[Tensor, "batch"]) -> Float[Tensor, ""]:
+    return (logits.detach().argmax(dim=1) == labels).sum().float()

@@ -1,0 +1,85 @@
+"""The contract between jobs: column names, Arrow schemas, axes and units of an attention store.
+
+One row per kept frame; the rows of a video are contiguous and in order. Tensors are flat fixed-size lists whose
+field metadata carries `shape` and `axes`: pandas, polars, duckdb, Hugging Face datasets and pyarrow all read them,
+which nested lists and Arrow's tensor extension do not manage.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+VIDEO_ID = "video_id"
+FRAME = "frame"
+TIME_S = "time_s"
+N_FRAMES = "n_frames"
+LABEL = "label"
+TRUNCATED = "truncated"
+LOGITS = "logits"
+MAPS = "maps"
+FEATURES = "features"
+GRID = "grid"
+
+FRAME_FIELDS = (
+    pa.field(VIDEO_ID, pa.string(), nullable=False),
+    pa.field(FRAME, pa.int32(), nullable=False, metadata={"meaning": "index in the source"}),
+    pa.field(TIME_S, pa.float32(), nullable=False, metadata={"unit": "s"}),
+    pa.field(N_FRAMES, pa.int32(), nullable=False, metadata={"meaning": "kept frames of this video"}),
+    pa.field(LABEL, pa.int16(), metadata={"meaning": "class id, null where unknown"}),
+    pa.field(TRUNCATED, pa.bool_(), nullable=False, metadata={"meaning": "the source ends before it says it does"}),
+)
+
+FAILURE_SCHEMA = pa.schema(
+    [
+        pa.field(VIDEO_ID, pa.string(), nullable=False),
+        pa.field("url", pa.string(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("error", pa.string(), nullable=False, metadata={"meaning": "class of the error"}),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("attempt", pa.int32(), nullable=False),
+    ]
+)
+
+
+def tensor_field(name: str, dtype: pa.DataType, axes: Mapping[str, int]) -> pa.Field:
+    """A fixed-size list column that remembers the shape of its tensors.
+
+    Args:
+        name: column name.
+        dtype: type of one number.
+        axes: name → length of every axis, outermost first.
+    """
+    size = 1
+    for length in axes.values():
+        size *= length
+    metadata = {"shape": json.dumps(list(axes.values())), "axes": " ".join(axes)}
+    return pa.field(name, pa.list_(pa.field("element", dtype, nullable=False), size), nullable=False, metadata=metadata)
+
+
+def attention_schema(
+    columns: Sequence[str], *, num_classes: int, num_channels: int, map_shape: tuple[int, int]
+) -> pa.Schema:
+    """Schema of the parts of a store.
+
+    Args:
+        columns: which of maps, logits, features, grid are stored.
+        num_classes: n.
+        num_channels: K, feature maps of the trunk.
+        map_shape: H, W of the trunk's activations.
+    """
+    height, width = map_shape
+    tensors = {
+        LOGITS: tensor_field(LOGITS, pa.float32(), {"cls": num_classes}),
+        MAPS: tensor_field(MAPS, pa.float16(), {"cls": num_classes, "row": height, "col": width}),
+        FEATURES: tensor_field(FEATURES, pa.float16(), {"chan": num_channels}),
+        GRID: tensor_field(GRID, pa.float16(), {"chan": num_channels, "row": height, "col": width}),
+    }
+    return pa.schema([*FRAME_FIELDS, *(field for name, field in tensors.items() if name in columns)])
+
+
+def scores_field(num_classes: int) -> pa.Field:
+    """Column of video scores, one number per class."""
+    return tensor_field("scores", pa.float32(), {"cls": num_classes})

@@ -1,0 +1,1 @@
+"""The work of a pipeline step as a plain callable, tested without any engine."""

@@ -1,0 +1,101 @@
+"""Frames in, attention maps of every class out: the work of one CNN actor."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from attn.maps.gradcam import GradCam
+from attn.models.checkpoint import Cnn
+from attn.schema import FEATURES, GRID, LABEL, LOGITS, MAPS
+from attn.stages.decode import NO_LABEL
+from attn.storage.tensors import tensor_array
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class ComputeMaps:
+    """Runs a CNN over batches of frames and keeps the requested columns.
+
+    The trunk may run in low precision; the head and the maps are always computed in fp32, and stored as fp16: a
+    ReLU mask that flips near 0 would change a map, a rounded result hardly does.
+
+    Args:
+        cnn: what to run.
+        columns: which of maps, logits, features, grid to return.
+        precision: fp32, bf16 or fp16, of the trunk.
+        device: where.
+    """
+
+    def __init__(self, cnn: Cnn, *, columns: Sequence[str], precision: str, device: str):
+        self._columns, self._device, self._dtype = tuple(columns), torch.device(device), DTYPES[precision]
+        self._backbone = cnn.backbone.to(self._device).eval().to(memory_format=torch.channels_last)
+        self._gradcam = GradCam.of(self._backbone.head)
+        self._mean = torch.tensor(cnn.mean, device=self._device).view(3, 1, 1) * 255
+        self._std = torch.tensor(cnn.std, device=self._device).view(3, 1, 1) * 255
+
+    @property
+    def route(self) -> str:
+        """How the maps are computed: pool_linear, mlp or vjp."""
+        return self._gradcam.route
+
+    @torch.inference_mode()
+    def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
+        """Columns [frame, …] of uint8 images [frame, row, col, rgb]."""
+        writable = np.require(images, requirements="W")  # torch takes no read-only memory, Ray's objects are
+        batch = torch.from_numpy(writable).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
+        activations = self._activations((batch.float() - self._mean) / self._std)
+        found = self._found(activations)
+        return {name: found[name].cpu().numpy() for name in self._columns}
+
+    def _activations(self, batch: Tensor) -> Tensor:
+        low = self._dtype != torch.float32
+        with torch.autocast(self._device.type, dtype=self._dtype, enabled=low):
+            return self._backbone.trunk(batch).float()
+
+    def _found(self, activations: Tensor) -> dict[str, Tensor]:
+        maps, logits = self._gradcam(activations)
+        return {
+            MAPS: maps.half(),
+            LOGITS: logits,
+            FEATURES: activations.mean(dim=(-2, -1)).half(),
+            GRID: activations.half(),
+        }
+
+
+def record_batch(
+    frames: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray], schema: pa.Schema
+) -> pa.RecordBatch:
+    """Rows ready to travel to a writer.
+
+    Args:
+        frames: columns of `attn.stages.decode`.
+        tensors: columns of `ComputeMaps`.
+        schema: `attn.storage.writer.travelling_schema` of the store.
+
+    Raises:
+        FloatingPointError: a tensor holds NaN or infinity; the message names column, video and frame.
+    """
+    arrays = []
+    for field in schema:
+        if field.name in tensors:
+            values = tensors[field.name]
+            _check_finite(values, field.name, frames)
+            arrays.append(tensor_array(values, field))
+        else:
+            values = frames[field.name]
+            mask = values == NO_LABEL if field.name == LABEL else None
+            arrays.append(pa.array(values, type=field.type, mask=mask))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _check_finite(values: np.ndarray, name: str, frames: Mapping[str, np.ndarray]) -> None:
+    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
+    if not finite.all():
+        row = int(np.argmin(finite))
+        where = f"{frames['video_id'][row]}, frame {frames['frame'][row]}"
+        raise FloatingPointError(
+            f"{name} of {where} is not finite; the trunk may overflow in this --precision, or the weights are damaged"
+        )

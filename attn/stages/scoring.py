@@ -1,0 +1,115 @@
+"""The rows of one video in, one score per class out: a method is a small class.
+
+A method says which columns it reads, what it computes (recorded beside every figure) and under which name its scores
+are kept. To add one, write the class and name it in `scorers`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import ClassVar, Protocol
+
+import numpy as np
+import torch
+
+from attn.eval.fusion import frame_average, late_fusion, softmax
+from attn.maps.energy import video_scores, window_energy
+from attn.schema import LOGITS, MAPS
+from attn.storage.store import VideoRows
+
+# Maps are widened to float32 for the sums: so many frames at a time bound the memory of a long video.
+FRAMES_AT_ONCE = 256
+
+
+class Scorer(Protocol):
+    """A method of scoring videos.
+
+    Attributes:
+        name: what its scores are called in tables.
+        columns: columns of the store it reads.
+        definition: what it computes, in one phrase.
+    """
+
+    name: ClassVar[str]
+    columns: ClassVar[tuple[str, ...]]
+    definition: ClassVar[str]
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        """Scores [cls] of one video."""
+        ...
+
+
+@dataclasses.dataclass(frozen=True)
+class CnnVote:
+    """The CNN's own classes, by majority vote over the frames.
+
+    Source: Li et al. 2017, section 4.3.
+    """
+
+    name: ClassVar[str] = "cnn"
+    columns: ClassVar[tuple[str, ...]] = (LOGITS,)
+    definition: ClassVar[str] = "majority vote of frames; mean logits of the frames of the majority class"
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        return late_fusion(rows.logits)
+
+
+@dataclasses.dataclass(frozen=True)
+class CnnSoftmaxVote:
+    """`CnnVote` with probabilities in place of logits, which makes the scores of different videos comparable."""
+
+    name: ClassVar[str] = "cnn_softmax"
+    columns: ClassVar[tuple[str, ...]] = (LOGITS,)
+    definition: ClassVar[str] = "majority vote of frames; mean probabilities of the frames of the majority class"
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        return late_fusion(softmax(rows.logits))
+
+
+@dataclasses.dataclass(frozen=True)
+class CnnAverage:
+    """Every frame has its say, also those that the vote overruled.
+
+    Source: Li et al. 2017, section 4.3, where it is slightly worse than the vote.
+    """
+
+    name: ClassVar[str] = "cnn_average"
+    columns: ClassVar[tuple[str, ...]] = (LOGITS,)
+    definition: ClassVar[str] = "mean logits of all frames"
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        return frame_average(rows.logits)
+
+
+@dataclasses.dataclass(frozen=True)
+class UnAtt:
+    """Unsupervised attention: how strongly some place of each frame speaks for the class, averaged over the frames.
+
+    Args:
+        window: side of the window, in map cells.
+
+    Source: Li et al. 2017, section 3.3, Eqs. 2 and 3.
+    """
+
+    window: int = 3
+    name: ClassVar[str] = "unatt"
+    columns: ClassVar[tuple[str, ...]] = (MAPS,)
+    definition: ClassVar[str] = "mean over all frames of the largest attention in any window of the raw map"
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        chunks = (rows.maps[i : i + FRAMES_AT_ONCE] for i in range(0, len(rows.maps), FRAMES_AT_ONCE))
+        energies = [window_energy(torch.tensor(chunk), window=self.window) for chunk in chunks]
+        return video_scores(torch.cat(energies)).numpy()
+
+
+def scorers(methods: Iterable[str], *, window: int) -> tuple[Scorer, ...]:
+    """The scorers of the methods asked for, each once; `cnn` brings its two variants, which the paper compares.
+
+    Args:
+        methods: of `cnn`, `unatt`.
+        window: side of the energy window of `unatt`, in map cells.
+    """
+    known: dict[str, Callable[[], tuple[Scorer, ...]]] = {
+        "cnn": lambda: (CnnVote(), CnnSoftmaxVote(), CnnAverage()),
+        "unatt": lambda: (UnAtt(window),),
+    }
+    return tuple(scorer for method in dict.fromkeys(methods) for scorer in known[method]())

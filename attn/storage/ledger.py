@@ -1,0 +1,145 @@
+"""The life of a store as a run sees it: begun with a manifest, filled video by video, ended with `_SUCCESS.json`.
+
+The parts themselves say what is done. There is no other record that could disagree with them.
+"""
+
+import contextlib
+import dataclasses
+import json
+import logging
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+
+from attn.errors import UsageError
+from attn.schema import VIDEO_ID
+from attn.storage import manifest as manifest_file
+from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.manifest import Manifest
+from attn.storage.parts import PartVideos, list_parts, read_part_videos
+
+log = logging.getLogger(__name__)
+
+SUCCESS = "_SUCCESS.json"
+PROGRESS = "progress.json"
+DAMAGED = "_damaged"
+
+
+@dataclasses.dataclass(frozen=True)
+class Ledger:
+    """A store opened for writing."""
+
+    fs: AbstractFileSystem
+    root: str
+    url: str
+
+    @classmethod
+    def at(cls, url: str) -> "Ledger":
+        """The store at a URL, which need not exist."""
+        fs, root = open_filesystem(url)
+        return cls(fs, root.rstrip("/"), url)
+
+    def check(self, manifest: Manifest, *, anew: bool = False) -> None:
+        """Refuses to add rows to a store that was made otherwise; with `anew`, only what is no store at all.
+
+        Raises:
+            UsageError: the manifest there differs; the folder holds something that is no store; no such bucket.
+        """
+        bucket = self.root.split("/")[0]
+        if bucket and not self.fs.exists(bucket):
+            raise UsageError(f"{self.url}: no bucket {bucket}; make it first, or correct the name")
+        found = self.manifest()
+        if found is None:
+            if self._holds_something():
+                raise UsageError(f"{self.url} is not empty and no attention store; choose another --out")
+        elif not anew and (difference := manifest.difference(found)):
+            raise UsageError(
+                f"{self.url} holds another run's rows ({difference}); choose another --out, or --overwrite"
+            )
+
+    def manifest(self) -> Manifest | None:
+        """The manifest, if the store has begun."""
+        with contextlib.suppress(FileNotFoundError):
+            text = self.fs.cat_file(f"{self.root}/{manifest_file.NAME}")
+            return Manifest.from_json(text, where=f"{self.url}/{manifest_file.NAME}")
+        return None
+
+    def begin(self, manifest: Manifest) -> None:
+        """Writes the manifest and takes the mark of completion away."""
+        if self.manifest() is None:
+            self.write(manifest_file.NAME, manifest.to_json())
+        if self.fs.exists(f"{self.root}/{SUCCESS}"):
+            self.fs.rm_file(f"{self.root}/{SUCCESS}")
+
+    def clear(self) -> None:
+        """Removes the store, and nothing else: a folder without a manifest is left alone.
+
+        Raises:
+            UsageError: the folder is no store.
+        """
+        if self.manifest() is not None:
+            self.fs.rm(self.root, recursive=True)
+        elif self._holds_something():
+            raise UsageError(f"{self.url} is not an attention store, so --overwrite will not remove it")
+
+    def done(self) -> dict[str, int]:
+        """Complete videos and their numbers of rows, from the parts themselves.
+
+        An unreadable part is moved to `_damaged/`, so that its videos are made again. Videos that stand in two parts
+        (two runs at the same time) are taken out of one of them, so that every reader meets them once.
+        """
+        done: dict[str, int] = {}
+        for part in self._readable_parts():
+            if superfluous := (done.keys() & part.rows.keys()) | part.partial:
+                log.warning("%s repeats or cuts %d videos; they are taken out of it", part.path, len(superfluous))
+                self._rewrite_without(part, superfluous)
+            done |= part.rows
+        return done
+
+    def completed(self) -> dict[str, int]:
+        """The same, but looks only: nothing is moved or mended."""
+        done: dict[str, int] = {}
+        for path in list_parts(self.fs, self.root):
+            with contextlib.suppress(OSError, pa.ArrowException):
+                done |= read_part_videos(self.fs, path).rows
+        return done
+
+    def finish(self, summary: dict[str, Any]) -> None:
+        """Writes `_SUCCESS.json`, last of all: counts, seconds, the list of parts."""
+        parts = [path.rsplit("/", 1)[-1] for path in list_parts(self.fs, self.root)]
+        self.write(SUCCESS, json.dumps({**summary, "parts": parts}, indent=1))
+
+    def write(self, name: str, text: str) -> None:
+        """A small file of the store, atomically."""
+        write_atomic(self.fs, f"{self.root}/{name}", text.encode())
+
+    def _holds_something(self) -> bool:
+        return self.fs.exists(self.root) and bool(self.fs.ls(self.root, detail=False))
+
+    def _readable_parts(self) -> list[PartVideos]:
+        readable = []
+        for path in list_parts(self.fs, self.root):
+            try:
+                readable.append(read_part_videos(self.fs, path))
+            except (OSError, pa.ArrowException) as error:
+                if isinstance(error, PermissionError | ConnectionError | TimeoutError):
+                    raise
+                aside = f"{self.root}/{DAMAGED}/{path.rsplit('/', 1)[-1]}"
+                log.warning("%s is unreadable (%s); moved to %s, its videos are made again", path, error, aside)
+                self.fs.makedirs(f"{self.root}/{DAMAGED}", exist_ok=True)
+                self.fs.mv(path, aside)
+        return readable
+
+    def _rewrite_without(self, part: PartVideos, videos: set[str]) -> None:
+        with self.fs.open(part.path, "rb") as file:
+            table = pq.read_table(file)
+        table = table.filter(~pc.field(VIDEO_ID).isin(sorted(videos)))
+        if len(table) == 0:
+            self.fs.rm_file(part.path)
+            return
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink, compression="zstd", row_group_size=256)
+        write_atomic(self.fs, part.path, sink.getvalue().to_pybytes())

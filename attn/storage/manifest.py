@@ -1,0 +1,96 @@
+"""What a store was made from. Rows of two runs may stand in one store only if their manifests agree."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any, Self
+
+import pyarrow as pa
+
+from attn.errors import UsageError
+from attn.schema import SCHEMA_VERSION, attention_schema
+
+NAME = "manifest.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """Everything that decides what a row of the store holds, and what made it.
+
+    The fingerprint is the hash of all fields but `informative`: a newer Pillow or another batch size must not lock
+    the user out of a half-made store, so what made it is recorded and shown, never compared.
+    """
+
+    class_names: tuple[str, ...]
+    backbone: str
+    weights_sha256: str
+    map_layer: str
+    alpha_reduce: str
+    input_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    preprocessing: str
+    sampling: dict[str, Any]
+    precision: str
+    columns: tuple[str, ...]
+    num_channels: int
+    map_shape: tuple[int, int]
+    schema_version: int = SCHEMA_VERSION
+    informative: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides the rows, 16 hexadecimal digits."""
+        text = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the parts; its metadata carries the fingerprint and the class names."""
+        schema = attention_schema(
+            self.columns,
+            num_classes=len(self.class_names),
+            num_channels=self.num_channels,
+            map_shape=self.map_shape,
+        )
+        names = json.dumps(self.class_names, ensure_ascii=False)
+        return schema.with_metadata({"fingerprint": self.fingerprint, "class_names": names})
+
+    def difference(self, other: Self) -> str:
+        """What differs, in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together."""
+        mine, theirs = self._decisive(), other._decisive()
+        return "; ".join(
+            f"{key}: {_short(mine[key])} here, {_short(theirs[key])} there" for key in mine if mine[key] != theirs[key]
+        )
+
+    def to_json(self) -> str:
+        """The file's text; the fingerprint is written for the reader's eye and recomputed on reading."""
+        return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str) -> Self:
+        """The manifest of a store.
+
+        Raises:
+            UsageError: not a manifest, or one of another schema version.
+        """
+        try:
+            fields = json.loads(text)
+            fields.pop("fingerprint", None)
+            version = fields.get("schema_version")
+            if version != SCHEMA_VERSION:
+                raise UsageError(f"{where}: written with schema version {version}; this program reads {SCHEMA_VERSION}")
+            known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+            return cls(**known)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"{where}: not the manifest of an attention store ({error})") from error
+
+    def _decisive(self) -> dict[str, Any]:
+        fields = json.loads(json.dumps(dataclasses.asdict(self)))
+        del fields["informative"]
+        return fields
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:40]}… ({len(value)} in all)"

@@ -1,0 +1,122 @@
+"""Part files: whole videos only, visible under their final name only when complete.
+
+A part grows under a hidden name and is renamed (S3: in the temporary folder, then one upload), so a reader never meets
+half a part, whatever kills the writer.
+"""
+
+import contextlib
+import dataclasses
+import uuid
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from fsspec import AbstractFileSystem
+
+from attn.schema import N_FRAMES, VIDEO_ID
+from attn.storage.filesystem import atomic_path
+
+ROW_GROUP_ROWS = 256
+PREFIX = "part-"
+
+
+@dataclasses.dataclass(frozen=True)
+class PartVideos:
+    """What a part holds: complete videos with their numbers of rows, in order; and videos that lack rows."""
+
+    path: str
+    rows: dict[str, int]
+    partial: frozenset[str] = frozenset()
+
+
+class PartWriter:
+    """Writes videos one after the other into parts of about `part_bytes`.
+
+    Nothing is held back but the rows of one row group: a part streams to its file while it grows.
+    """
+
+    def __init__(self, fs: AbstractFileSystem, root: str, schema: pa.Schema, *, part_bytes: int):
+        self.fs, self.root, self.schema, self.part_bytes = fs, root, schema, part_bytes
+        self._open: _OpenPart | None = None
+
+    def add(self, video: Iterable[pa.RecordBatch]) -> None:
+        """Appends one whole video; closes the part if it is large enough then."""
+        part = self._open = self._open or _OpenPart(self.fs, self.root, self.schema)
+        for batch in video:
+            part.append(batch)
+        if part.bytes >= self.part_bytes:
+            self.flush()
+
+    def flush(self) -> None:
+        """Completes the open part, if there is one."""
+        part, self._open = self._open, None
+        if part:
+            part.commit()
+
+
+class _OpenPart:
+    """A part on its way: a Parquet writer over a file that is not visible yet."""
+
+    def __init__(self, fs: AbstractFileSystem, root: str, schema: pa.Schema):
+        self.bytes = 0
+        self._waiting: list[pa.RecordBatch] = []
+        self._file = contextlib.ExitStack()
+        hidden = self._file.enter_context(atomic_path(fs, f"{root}/{PREFIX}{uuid.uuid4().hex[:16]}.parquet"))
+        self._writer = pq.ParquetWriter(
+            hidden,
+            schema,
+            compression="zstd",
+            use_dictionary=[VIDEO_ID],  # pyright: ignore[reportArgumentType]
+            write_page_checksum=True,
+        )
+
+    def append(self, batch: pa.RecordBatch) -> None:
+        self._waiting.append(batch)
+        self.bytes += batch.nbytes
+        rows = sum(waiting.num_rows for waiting in self._waiting)
+        if rows >= ROW_GROUP_ROWS:
+            self._write(rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+
+    def commit(self) -> None:
+        """Writes what waits; the part stands under its name when this returns."""
+        if self._waiting:
+            self._write(sum(waiting.num_rows for waiting in self._waiting))
+        self._writer.close()
+        self._file.close()
+
+    def _write(self, rows: int) -> None:
+        """Writes that many of the waiting rows, in row groups."""
+        table = pa.Table.from_batches(self._waiting, self._writer.schema)
+        self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+        self._waiting = table.slice(rows).to_batches() if rows < len(table) else []
+
+
+def list_parts(fs: AbstractFileSystem, root: str) -> list[str]:
+    """Paths of the parts in a store, sorted."""
+    if not fs.exists(root):
+        return []
+    names = (path.rsplit("/", 1)[-1] for path in fs.ls(root, detail=False))
+    return sorted(f"{root}/{name}" for name in names if name.startswith(PREFIX) and name.endswith(".parquet"))
+
+
+def read_part_videos(fs: AbstractFileSystem, path: str) -> PartVideos:
+    """The videos of a part: those of which each of `n_frames` rows is there, and the others.
+
+    Reads two small columns only.
+
+    Raises:
+        OSError, pyarrow.ArrowException: the part is unreadable.
+    """
+    with fs.open(path, "rb") as file:
+        table = pq.read_table(file, columns=[VIDEO_ID, N_FRAMES], page_checksum_verification=True)
+    counts = table.group_by(VIDEO_ID, use_threads=False).aggregate([(N_FRAMES, "max"), (N_FRAMES, "count")])
+    rows = zip(*(counts[name].to_pylist() for name in (VIDEO_ID, "n_frames_max", "n_frames_count")), strict=True)
+    found = {video: (expected, present) for video, expected, present in rows}
+    whole = {video: present for video, (expected, present) in found.items() if expected == present}
+    return PartVideos(path, whole, partial=frozenset(found.keys() - whole.keys()))
+
+
+def read_columns(fs: AbstractFileSystem, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Record batches of some columns of a part, a row group at a time."""
+    with fs.open(path, "rb") as file, pq.ParquetFile(file, page_checksum_verification=True) as part:
+        yield from part.iter_batches(ROW_GROUP_ROWS, columns=columns)

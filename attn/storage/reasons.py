@@ -1,0 +1,81 @@
+"""Why a storage refused, in a few words and without its credentials.
+
+The clients' own messages are not passed on where a better one is known: they may quote signed URLs or key ids.
+"""
+
+import errno
+import os
+import re
+import textwrap
+
+LONGEST_MESSAGE = 200
+# The clients are told by name, so that none of them is imported for a local path.
+_CLIENTS = {"botocore", "aiobotocore", "boto3", "aiohttp", "gcsfs", "azure", "requests", "urllib3"}
+_CREDENTIALS = (
+    "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "
+    "(FSSPEC_S3_ANON=true reads a public bucket without)"
+)
+_BY_NAME = {
+    "NoCredentialsError": _CREDENTIALS,
+    "PartialCredentialsError": _CREDENTIALS,
+    "CredentialRetrievalError": _CREDENTIALS,
+    "ProfileNotFound": "the AWS profile does not exist; check AWS_PROFILE",
+    "EndpointConnectionError": "the storage cannot be reached; check AWS_ENDPOINT_URL and the network",
+    "ConnectTimeoutError": "the storage does not answer; check AWS_ENDPOINT_URL and the network",
+    "ClientConnectorError": "the storage cannot be reached; check the address and the network",
+}
+_BY_ERRNO = {
+    errno.ENOSPC: "no room left",
+    errno.EDQUOT: "no room left (quota)",
+    errno.EROFS: "the file system is read-only",
+    errno.ENAMETOOLONG: "the name is too long",
+}
+
+
+def reason(error: Exception) -> str | None:
+    """What a storage's error means, in one line; None for an error that is no storage's."""
+    name, package = type(error).__name__, type(error).__module__.partition(".")[0]
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if isinstance(error, OSError):
+        return _os_reason(error)
+    return f"{name}: {shown(_one_line(error))}" if package in _CLIENTS else None
+
+
+def shown(url: str) -> str:
+    """A URL as it may stand in a log: without a password in it and without the query of a signed one."""
+    without_user = re.sub(r"(?<=://)[^/@\s]+@", "", url)
+    return re.sub(r"(https?://[^?\s]*)\?\S*", r"\1?…", without_user)
+
+
+def bucket_is_missing(error: FileNotFoundError) -> bool:
+    """Whether not only the object but its bucket is not there."""
+    return _code(error) == "NoSuchBucket"
+
+
+def _os_reason(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "the bucket does not exist" if bucket_is_missing(error) else "does not exist"
+    if isinstance(error, PermissionError):
+        if isinstance(error.errno, int):
+            return "permission denied"
+        return "access denied; check the credentials and what they may do in this bucket"
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return "a file stands where a folder is needed"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder, not a file"
+    if isinstance(error, TimeoutError | ConnectionError):
+        return "the storage does not answer; check the address and the network"
+    if error.errno in _BY_ERRNO:
+        return _BY_ERRNO[error.errno]
+    return shown(os.strerror(error.errno) if type(error.errno) is int and not _code(error) else _one_line(error))
+
+
+def _code(error: OSError) -> str:
+    """S3's code for the error, e.g. NoSuchBucket, kept by s3fs in the cause."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return response.get("Error", {}).get("Code", "")
+
+
+def _one_line(error: Exception) -> str:
+    return textwrap.shorten(str(error), LONGEST_MESSAGE, placeholder=" …")

@@ -1,0 +1,54 @@
+"""`scores.parquet`: what every method thinks of every video. All later evaluation starts here."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from attn.schema import LABEL, VIDEO_ID, scores_field
+from attn.storage.manifest import Manifest
+from attn.storage.tensors import tensor_array
+
+NAME = "scores.parquet"
+
+
+@dataclasses.dataclass(frozen=True)
+class Scores:
+    """Scores of the same videos by one or more methods.
+
+    Attributes:
+        video_ids: sorted.
+        labels: int16 [video], class ids.
+        by_method: method → float32 [video, cls].
+    """
+
+    video_ids: list[str]
+    labels: np.ndarray
+    by_method: dict[str, np.ndarray]
+
+
+def scores_parquet(scores: Scores, manifest: Manifest) -> bytes:
+    """The file's bytes: a row per method and video; the schema carries class names and the store's fingerprint."""
+    field = scores_field(len(manifest.class_names))
+    schema = pa.schema(
+        [
+            pa.field(VIDEO_ID, pa.string(), nullable=False),
+            pa.field("method", pa.string(), nullable=False),
+            pa.field(LABEL, pa.int16(), nullable=False, metadata={"meaning": "class id"}),
+            field,
+        ],
+        metadata={
+            "class_names": json.dumps(manifest.class_names, ensure_ascii=False),
+            "fingerprint": manifest.fingerprint,
+        },
+    )
+    ids, labels = pa.array(scores.video_ids), pa.array(scores.labels)
+    tables = [
+        pa.table([ids, pa.repeat(method, len(ids)), labels, tensor_array(values, field)], schema=schema)
+        for method, values in scores.by_method.items()
+    ]
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
+    return sink.getvalue().to_pybytes()

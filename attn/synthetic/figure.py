@@ -1,0 +1,141 @@
+"""Draws one figure: thick limbs, trunk, head, in the colours of its look, and says which pixels it took."""
+
+from colorsys import hsv_to_rgb
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from PIL import ImageDraw
+
+from attn.synthetic.pose import Limb, Point, Skeleton
+
+Colour = tuple[int, int, int]
+
+_SKIN = ((241, 205, 176), (224, 178, 140), (186, 132, 94), (141, 92, 62), (98, 64, 46))
+_HAIR = ((36, 28, 24), (84, 54, 32), (142, 102, 56), (206, 176, 110), (120, 120, 122))
+_HEAD, _ARM, _LEG, _TRUNK, _HAND = 0.078, 0.066, 0.088, 0.135, 0.042  # radius, widths, radius, in body heights
+_FAR_SHADE = 0.72  # the far limbs are darker, so that they part from the trunk
+
+
+class Box(NamedTuple):
+    """A rectangle in pixels, from (left, top) to just before (right, bottom)."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colours and build of one person."""
+
+    skin: Colour
+    hair: Colour
+    shirt: Colour
+    trousers: Colour
+    long_sleeves: bool
+    girth: float
+    """Thickness of limbs and trunk, 1 for the usual."""
+    height: float
+    """Body height, 1 for the usual."""
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a figure stands on the picture: its ground point and body height in pixels, and which way it faces."""
+
+    x: float
+    y: float
+    height: float
+    facing: int
+
+    def at(self, point: Point) -> Point:
+        """A point of the body in pixels."""
+        return self.x + self.facing * self.height * point[0], self.y + self.height * point[1]
+
+
+def random_look(rng: np.random.Generator) -> Look:
+    """Anybody."""
+    return Look(
+        skin=_SKIN[rng.integers(len(_SKIN))],
+        hair=_HAIR[rng.integers(len(_HAIR))],
+        shirt=_cloth(rng, (0.7, 1.0), (0.6, 1.0)),
+        trousers=_cloth(rng, (0.3, 0.8), (0.15, 0.4)),
+        long_sleeves=bool(rng.random() < 0.4),
+        girth=float(rng.uniform(0.88, 1.2)),
+        height=float(rng.uniform(0.93, 1.05)),
+    )
+
+
+def draw_figure(draw: ImageDraw.ImageDraw, body: Skeleton, breadth: float, look: Look, spot: Spot) -> Box:
+    """Paints the figure, far limbs first, and returns the box around it (limbs' thickness included)."""
+    unit = spot.height * look.girth
+    trunk_width = unit * (_TRUNK + 0.45 * breadth)
+    sleeve = look.shirt if look.long_sleeves else look.skin
+    _draw_limb(draw, spot, body.far_leg, unit * _LEG, shaded(look.trousers), shaded(look.trousers))
+    _draw_limb(draw, spot, body.far_arm, unit * _ARM, shaded(look.shirt), shaded(sleeve))
+    _dot(draw, spot.at(body.far_arm[2]), unit * _HAND, shaded(look.skin))
+    _rod(draw, spot.at(body.hip), spot.at(body.neck), trunk_width, look.shirt)
+    _draw_limb(draw, spot, body.near_leg, unit * _LEG, look.trousers, look.trousers)
+    _draw_head(draw, body, look, spot)
+    _draw_limb(draw, spot, body.near_arm, unit * _ARM, shaded(look.shirt, 0.88), sleeve)
+    _dot(draw, spot.at(body.near_arm[2]), unit * _HAND, look.skin)
+    return _extent(body, spot, unit)
+
+
+def draw_shadow(draw: ImageDraw.ImageDraw, spot: Spot) -> None:
+    """A flat shadow on the ground; it stays there when the figure jumps."""
+    half = 0.2 * spot.height
+    box = (spot.x - half, spot.y - 0.03 * spot.height, spot.x + half, spot.y + 0.03 * spot.height)
+    draw.ellipse(box, fill=(0, 0, 0, 70))
+
+
+def shaded(colour: Colour, share: float = _FAR_SHADE) -> Colour:
+    """The colour, darker."""
+    red, green, blue = (int(value * share) for value in colour)
+    return red, green, blue
+
+
+def _cloth(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
+    """Any hue."""
+    shares = hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
+    red, green, blue = (round(255 * share) for share in shares)
+    return red, green, blue
+
+
+def _draw_limb(draw: ImageDraw.ImageDraw, spot: Spot, limb: Limb, width: float, upper: Colour, lower: Colour) -> None:
+    root, middle, end = (spot.at(point) for point in limb)
+    _rod(draw, middle, end, width * 0.9, lower)
+    _rod(draw, root, middle, width, upper)
+
+
+def _draw_head(draw: ImageDraw.ImageDraw, body: Skeleton, look: Look, spot: Spot) -> None:
+    x, y = spot.at(body.head)
+    radius = spot.height * _HEAD
+    _rod(draw, spot.at(body.neck), (x, y), radius * 0.9, shaded(look.skin, 0.85))
+    _dot(draw, (x, y), radius, look.hair)
+    _dot(draw, (x + spot.facing * radius * 0.3, y + radius * 0.28), radius * 0.78, look.skin)
+
+
+def _rod(draw: ImageDraw.ImageDraw, start: Point, end: Point, width: float, colour: Colour) -> None:
+    draw.line((start, end), fill=colour, width=max(1, round(width)))
+    _dot(draw, start, width / 2, colour)
+    _dot(draw, end, width / 2, colour)
+
+
+def _dot(draw: ImageDraw.ImageDraw, centre: Point, radius: float, colour: Colour) -> None:
+    x, y = centre
+    draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
+
+
+def _extent(body: Skeleton, spot: Spot, unit: float) -> Box:
+    joints = [spot.at(point) for limb in (body.near_arm, body.far_arm, body.near_leg, body.far_leg) for point in limb]
+    head_x, head_y = spot.at(body.head)
+    head, margin = spot.height * _HEAD, unit * _LEG / 2
+    return Box(
+        min(head_x - head, *(x - margin for x, _ in joints)),
+        min(head_y - head, *(y - margin for _, y in joints)),
+        max(head_x + head, *(x + margin for x, _ in joints)),
+        max(head_y + head, *(y + margin for _, y in joints)),
+    )

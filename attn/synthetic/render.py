@@ -1,0 +1,120 @@
+"""Writes the embedded data set: Web images, videos, official-format lists, and the true place of every action.
+
+    <root>/images/<Class>/<Class>_00000.jpg
+    <root>/UCF-101/<Class>/v_<Class>_gGG_cCC.avi
+    <root>/ucfTrainTestlist/{classInd,trainlist01..03,testlist01..03}.txt
+    <root>/boxes/<video_id>.json
+
+One core renders about 400 images or 7 videos a second.
+"""
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from attn.errors import UsageError
+from attn.synthetic.actions import ACTIONS
+from attn.synthetic.boxes import BoxTrack, write_boxes
+from attn.synthetic.clip import FPS, HEIGHT, WIDTH, make_clip, make_group
+from attn.synthetic.encode import write_avi
+from attn.synthetic.numbering import SPLITS, Stream, class_of, group_of, image_name, is_test, random_state, video_name
+from attn.synthetic.photograph import photograph
+from attn.synthetic.shift import DomainShift
+
+JPEG_QUALITY = 90
+_DEFAULT_SHIFT = DomainShift()
+
+
+def render_images(
+    root: Path, count: int, seed: int = 0, *, shift: DomainShift = _DEFAULT_SHIFT, workers: int | None = None
+) -> Path:
+    """Renders Web images and returns their folder, one folder per class in it.
+
+    The same seed and shift give the same pixels, and the first n of any larger count are the n images of count n.
+
+    Args:
+        count: images of all classes together; the classes take turns.
+        workers: processes; 1 stays in this one. Default: one per CPU core. More than one needs a script that guards
+            its start with `if __name__ == "__main__"`.
+
+    Raises:
+        UsageError: the folder holds images that would not be overwritten.
+    """
+    folder = root / "images"
+    _prepare(folder, [image_name(item) for item in range(count)])
+    _each(partial(_render_image, folder, seed, shift), count, workers, chunk=64)
+    return folder
+
+
+def render_videos(
+    root: Path, count: int, seed: int = 0, *, shift: DomainShift = _DEFAULT_SHIFT, workers: int | None = None
+) -> Path:
+    """Renders videos, their boxes (`attn.synthetic.boxes`) and last their lists; returns the folder of the videos.
+
+    Determinism and arguments as in `render_images`. The clips of a group share place and people, and no group is on
+    both sides of a split; with fewer than three videos per class, sides of some splits are empty.
+
+    Raises:
+        UsageError: the folders hold files that would not be overwritten.
+    """
+    folder = root / "UCF-101"
+    names = [video_name(item) for item in range(count)]
+    _prepare(folder, names)
+    _prepare(root / "boxes", [f"{Path(name).stem}.json" for name in names])
+    _each(partial(_render_video, root, seed, shift), count, workers, chunk=8)
+    _write_lists(root / "ucfTrainTestlist", count)
+    return folder
+
+
+def _render_image(folder: Path, seed: int, shift: DomainShift, item: int) -> None:
+    image = photograph(class_of(item), random_state(seed, Stream.IMAGE, item), shift)
+    image.save(folder / image_name(item), quality=JPEG_QUALITY)
+
+
+def _render_video(root: Path, seed: int, shift: DomainShift, item: int) -> None:
+    class_id, path = class_of(item), root / "UCF-101" / video_name(item)
+    group = make_group(random_state(seed, Stream.GROUP, class_id, group_of(item)), shift)
+    rng = random_state(seed, Stream.VIDEO, item)
+    clip = make_clip(class_id, group, rng, shift)
+    frames, boxes = zip(*clip.frames(rng), strict=True)
+    write_avi(path, frames, FPS, clip.quantiser)
+    track = BoxTrack(path.stem, WIDTH, HEIGHT, (clip.start, clip.stop), boxes)
+    write_boxes(root / "boxes" / f"{path.stem}.json", track)
+
+
+def _write_lists(folder: Path, count: int) -> None:
+    """UCF101's lists: ids from 1, and only the training lists carry them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _write_lines(folder / "classInd.txt", [f"{i} {name}" for i, name in enumerate(ACTIONS, start=1)])
+    items = sorted(range(count), key=video_name)
+    for split in SPLITS:
+        train = [f"{video_name(item)} {class_of(item) + 1}" for item in items if not is_test(item, split)]
+        _write_lines(folder / f"trainlist{split:02d}.txt", train)
+        _write_lines(folder / f"testlist{split:02d}.txt", [video_name(item) for item in items if is_test(item, split)])
+
+
+def _write_lines(path: Path, lines: list[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines))
+
+
+def _prepare(folder: Path, names: list[str]) -> None:
+    """Makes the folders the files go to, once it is sure that none of another rendering lies about there."""
+    expected = {folder / name for name in names}
+    strangers = sorted(path for path in folder.rglob("*") if path.is_file() and path not in expected)
+    if strangers:
+        raise UsageError(f"{folder} holds {strangers[0].name} of something else; choose another folder or empty it")
+    for parent in {path.parent for path in expected} | {folder}:
+        parent.mkdir(parents=True, exist_ok=True)
+
+
+def _each(render: Callable[[int], None], count: int, workers: int | None, chunk: int) -> None:
+    if workers == 1 or count <= chunk:
+        for item in range(count):
+            render(item)
+        return
+    # Forked children of a process with threads (torch, av) may hang; spawned ones cost half a second.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        for _ in pool.map(render, range(count), chunksize=chunk):
+            pass

@@ -1,0 +1,1 @@
+"""Videos in: where they lie, what they are called, and how their frames come out."""

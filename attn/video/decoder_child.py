@@ -1,0 +1,130 @@
+"""Owning the process that decodes: starting it, hearing it, noticing that it hangs or died, ending it."""
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import weakref
+from pathlib import Path
+from typing import cast
+
+import attn
+from attn.video.channel import Channel
+from attn.video.lending import SlotLender
+from attn.video.slot import Slot, anonymous_file
+from attn.video.wire import Decode, Free, FromDecoder, Stop
+
+# Two for the owner's hands, one that is ready, one that is being filled.
+SLOTS = 4
+LENDABLE = SLOTS - 2
+START_TIMEOUT_S = 120.0
+
+
+class DecoderChild:
+    """A running decoder process and the slots through which it hands over images.
+
+    It is killed when this object goes, and when this process does, however it does (`decoder_process`).
+
+    Attributes:
+        lender: of the slots that it fills.
+
+    Raises:
+        RuntimeError: it cannot be started, which is no video's fault.
+    """
+
+    def __init__(self) -> None:
+        slots = [Slot(anonymous_file()) for _ in range(SLOTS)]
+        self.lender = SlotLender(slots, LENDABLE)
+        ours, theirs = socket.socketpair()
+        self._channel = Channel(ours)
+        with theirs:
+            self._process = _start([theirs.fileno(), *(slot.descriptor for slot in slots)])
+        self._end = weakref.finalize(self, _end, self._process, self._channel, slots)
+        self._wait_until_ready()
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def runs(self) -> bool:
+        """Is it alive?"""
+        return self._end.alive and self._process.poll() is None
+
+    def tell(self, message: Decode | Free | Stop) -> None:
+        """Sends a message. That the child died meanwhile shows when it should answer."""
+        with contextlib.suppress(OSError):
+            self._channel.send(message)
+
+    def give_back(self) -> None:
+        """Lets it fill again the slots that nobody uses any more."""
+        if slots := self.lender.returned():
+            self.tell(Free(slots))
+
+    def hear(self, timeout_s: float) -> FromDecoder:
+        """Its next message.
+
+        Raises:
+            TimeoutError: none came in time; it is killed.
+            ChildProcessError: it died; the message says of what.
+        """
+        try:
+            return cast(FromDecoder, self._channel.receive(timeout_s))
+        except TimeoutError:
+            self.kill()
+            raise
+        except ConnectionError:
+            raise ChildProcessError(self._cause_of_death()) from None
+
+    def kill(self) -> None:
+        """Ends it, whatever it does. Images in its slots stay as long as somebody holds them."""
+        self._end()
+
+    def _cause_of_death(self) -> str:
+        """Waits for the end of a child that closed its channel."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=5)
+        self.kill()
+        code = self._process.returncode
+        return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+    def _wait_until_ready(self) -> None:
+        complaint = self._process.stderr
+        assert complaint is not None  # noqa: S101  for the type checker
+        with complaint:
+            try:
+                self.hear(START_TIMEOUT_S)
+            except (TimeoutError, ChildProcessError) as error:
+                lines = complaint.read().decode(errors="replace").split("\n")
+                reason = next((line for line in reversed(lines) if line.strip()), str(error))
+                raise RuntimeError(f"the decoder process does not start: {reason}") from error
+
+
+def _start(descriptors: list[int]) -> "subprocess.Popen[bytes]":
+    """The process, with these descriptors and no others of ours, in a session of its own: Ctrl-C is the owner's."""
+    root = str(Path(attn.__file__).parents[1])
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
+        "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread per core, for nothing
+    }
+    return subprocess.Popen(  # noqa: S603  our own module
+        [sys.executable, "-P", "-m", "attn.video.decoder_process", *map(str, descriptors)],
+        stdin=subprocess.PIPE,  # never written: its closing tells the child that we are gone
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        pass_fds=descriptors,
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def _end(process: "subprocess.Popen[bytes]", channel: Channel, slots: list[Slot]) -> None:
+    process.kill()
+    process.wait()
+    channel.close()
+    assert process.stdin is not None  # noqa: S101  for the type checker
+    process.stdin.close()
+    for slot in slots:
+        slot.close()

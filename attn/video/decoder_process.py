@@ -1,0 +1,143 @@
+"""The process that decodes, apart from the one that owns it: a damaged video may crash it or hang it.
+
+    python -m attn.video.decoder_process CHANNEL SLOT SLOT …    (numbers of inherited file descriptors)
+
+It imports neither torch nor ray, and ends when its owner does: at once where the system signals the closing of the
+owner's end of standard input (Linux), which needs nothing of a process that spins in C with the interpreter locked;
+elsewhere when it next writes or waits.
+"""
+
+import fcntl
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from typing import NoReturn
+
+import numpy as np
+from jaxtyping import UInt8
+
+from attn.errors import VideoError
+from attn.video.channel import Channel
+from attn.video.chunks import Shape, gather
+from attn.video.decode import read_frames
+from attn.video.reading import Reading, VideoEnd
+from attn.video.slot import Slot
+from attn.video.wire import Alive, Decode, Failed, Filled, Free, FromDecoder, Ready, Stop, Stopped
+
+
+def main(descriptors: Sequence[str]) -> None:
+    end_with_owner()
+    channel, *slots = map(int, descriptors)
+    server = _Server(_Owner(Channel(socket.socket(fileno=channel))), [Slot(slot) for slot in slots])
+    silence()
+    server.run()
+
+
+def end_with_owner() -> None:
+    """Has the system kill this process when the other end of its standard input closes."""
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
+
+
+def silence() -> None:
+    """FFmpeg and decord print what they think of a file; what matters is said on the channel."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.dup2(nothing, sys.stderr.fileno())
+    os.close(nothing)
+
+
+class _Owner:
+    """The channel to the owner; without an owner there is nothing left to do."""
+
+    def __init__(self, channel: Channel):
+        self._channel = channel
+
+    def tell(self, message: FromDecoder) -> None:
+        try:
+            self._channel.send(message)
+        except ConnectionError:
+            sys.exit()
+
+    def hear(self) -> object:
+        try:
+            return self._channel.receive()
+        except ConnectionError:
+            sys.exit()
+
+
+class _Stopped(Exception):  # noqa: N818  no error
+    """The owner wants no more of this video."""
+
+
+class _Server:
+    """Decodes one video after the other."""
+
+    def __init__(self, owner: _Owner, slots: list[Slot]):
+        self._owner, self._slots = owner, slots
+        self._free = list(range(len(slots)))
+        self._filling = 0
+
+    def run(self) -> NoReturn:
+        self._owner.tell(Ready())
+        while True:
+            message = self._owner.hear()
+            if isinstance(message, Decode):
+                self._owner.tell(self._outcome(message))
+            elif isinstance(message, Free):
+                self._free.extend(message.slots)
+
+    def _outcome(self, request: Decode) -> VideoEnd | Failed | Stopped:
+        try:
+            return self._decode(request)
+        except _Stopped:
+            return Stopped()
+        except VideoError as error:
+            return Failed(str(error))
+        except Exception as error:  # whatever a strange file provokes is that file's failure
+            return Failed(f"{request.path}: cannot be decoded: {type(error).__name__}: {error}")
+
+    def _decode(self, request: Decode) -> VideoEnd:
+        pulse = _Pulse(self._owner, request.alive_every_s)
+        frames = read_frames(request.path, request.sampling, request.decoder, pulse.beat)
+        chunks = Reading(gather(frames, request.size, self._allocate))
+        for chunk in chunks:
+            self._owner.tell(Filled(self._filling, chunk.images.shape, chunk.index, chunk.time_s))
+            pulse.restart()
+        return chunks.end
+
+    def _allocate(self, shape: Shape) -> UInt8[np.ndarray, "frame row col 3"]:
+        """The next free slot; with no slot free, waits until the owner has used one, or wants no more."""
+        while not self._free:
+            message = self._owner.hear()
+            if isinstance(message, Stop):
+                raise _Stopped
+            if isinstance(message, Free):
+                self._free.extend(message.slots)
+        self._filling = self._free.pop()
+        return self._slots[self._filling].array(shape)
+
+
+class _Pulse:
+    """Tells the owner now and then that frames come although none is kept."""
+
+    def __init__(self, owner: _Owner, every_s: float):
+        self._owner, self._every_s = owner, every_s
+        self.restart()
+
+    def restart(self) -> None:
+        self._next_s = time.monotonic() + self._every_s
+
+    def beat(self) -> None:
+        if time.monotonic() > self._next_s:
+            self._owner.tell(Alive())
+            self.restart()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,104 @@
+"""The intact packets of a video stream, and whether some that were promised are missing."""
+
+import math
+from collections.abc import Iterator
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+# Of a duration without a frame count; recorders round it or let the sound run on.
+DURATION_TOLERANCE_S = 0.5
+
+# Containers whose header tells the duration; of others FFmpeg estimates it from what is there, which proves nothing.
+TELL_DURATION = frozenset({"matroska,webm", "flv", "asf"})
+
+
+class IntactPackets:
+    """Packets up to the end of the stream or the first damage.
+
+    After the last one, `truncated` tells whether something is missing. A packet was damaged; or fewer packets came
+    than the header declares, and they do not span the declared duration either (frames that an encoder dropped or
+    an edit list cuts away are declared but not missing); or, without a declared count, they end more than 0.5 s
+    before the declared duration. Packets are compared, not frames: the placeholders of packed B-frames are declared,
+    are there, and give no frame.
+
+    Attributes:
+        truncated: known after the last packet.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream):
+        self._container, self._stream = container, stream
+        self._count = 0
+        self._end = 0
+        self._first: Packet[VideoStream] | None = None
+        self._last: Packet[VideoStream] | None = None
+        self.truncated = False
+
+    def __iter__(self) -> Iterator["Packet[VideoStream]"]:
+        counted = bool(self._stream.frames)
+        try:
+            for packet in self._container.demux(self._stream):
+                if packet.is_corrupt:
+                    self.truncated = True
+                    return
+                if not packet.size:
+                    continue
+                self._count += 1
+                self._last = packet
+                if self._first is None:
+                    self._first = packet
+                if not counted and packet.pts is not None:
+                    self._end = max(self._end, packet.pts + (packet.duration or 0))
+                yield packet
+        except FFmpegError:
+            self.truncated = True
+            return
+        self.truncated = self._falls_short()
+
+    @property
+    def last_dts(self) -> int | None:
+        """Decoding time of the last packet, in ticks; no packet that is missing after it is shown before."""
+        return self._last.dts if self._last is not None else None
+
+    def _falls_short(self) -> bool:
+        if self._stream.frames:
+            return self._count < self._stream.frames and self._span() < self._declared_span()
+        declared_s = self._declared_duration_s()
+        return declared_s is not None and self._end * self._tick_s() < declared_s - DURATION_TOLERANCE_S
+
+    def _span(self) -> float:
+        """Ticks that the packets last."""
+        if self._first is None or self._last is None or self._first.dts is None or self._last.dts is None:
+            return 0
+        return self._last.dts - self._first.dts + (self._last.duration or 0)
+
+    def _declared_span(self) -> float:
+        """Ticks that all declared frames last. In AVI a tick is a frame, and FFmpeg replaces the declared duration."""
+        if self._container.format.name == "avi":
+            return self._stream.frames
+        return self._stream.duration or math.inf
+
+    def _declared_duration_s(self) -> float | None:
+        if self._container.format.name not in TELL_DURATION:
+            return None
+        if self._stream.duration:
+            return self._stream.duration * self._tick_s()
+        if "DURATION" in self._stream.metadata:
+            return clock_time_s(self._stream.metadata["DURATION"])
+        alone = len(self._container.streams) == 1
+        return self._container.duration / av.time_base if alone and self._container.duration else None
+
+    def _tick_s(self) -> float:
+        return float(self._stream.time_base or 0)
+
+
+def clock_time_s(text: str) -> float | None:
+    """Seconds of a Matroska duration such as `00:01:02.500000000`; None of anything else."""
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None

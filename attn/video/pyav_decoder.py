@@ -1,0 +1,158 @@
+"""Decoding with PyAV, from the first frame to the last: never a seek, which is where decoders lose count."""
+
+import contextlib
+import itertools
+import math
+import os
+from collections.abc import Generator, Iterable, Iterator
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from av.stream import Disposition
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
+from jaxtyping import UInt8
+
+from attn.errors import VideoError
+from attn.video.clock import FrameClock
+from attn.video.gop_tails import needed_frames
+from attn.video.orientation import Orientation, orientation_of
+from attn.video.packets import IntactPackets
+from attn.video.reading import Frame, VideoEnd
+from attn.video.sample import Keep
+
+STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
+
+
+def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
+    """Kept frames of the first video stream, up to the first damage.
+
+    Raises:
+        VideoError: nothing can be decoded.
+    """
+    with open_video_stream(path) as (container, stream):
+        decoding = _Decoding(container, stream, keep)
+        to_rgb = _ToRgb()
+        for frame in decoding.kept_frames():
+            yield Frame(decoding.index, decoding.time_s, to_rgb(frame))
+    if not decoding.started:
+        raise VideoError(f"{path}: no frame can be decoded; the file is empty, damaged or cut off")
+    return VideoEnd(decoding.truncated, "pyav")
+
+
+@contextlib.contextmanager
+def open_video_stream(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A file and its first stream of moving pictures (cover art is none), to be decoded on one core.
+
+    Only local files are read, whatever a playlist in video's clothing points to.
+
+    Raises:
+        VideoError: no such file, no video, or no decoder for it.
+    """
+    options = {"protocol_whitelist": "file"}
+    try:
+        container = av.open(os.path.abspath(path), metadata_errors="ignore", options=options)
+    except (FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: cannot be opened as a video: {error.strerror}") from error
+    with container:
+        streams = [stream for stream in container.streams.video if not stream.disposition & STILLS]
+        if not streams:
+            raise VideoError(f"{path}: holds no video stream")
+        if streams[0].codec_context is None:
+            raise VideoError(f"{path}: no decoder for its codec")
+        streams[0].codec_context.thread_count = 1
+        yield container, streams[0]
+
+
+class _Decoding:
+    """The frames of a stream in the order shown, up to the first damage; of those, the kept ones.
+
+    Attributes:
+        index, time_s: of the frame at hand.
+        started: some frame was decoded. What cannot be decoded before that is passed over.
+        truncated: known after the last frame.
+    """
+
+    def __init__(self, container: InputContainer, stream: VideoStream, keep: Keep):
+        self._packets = IntactPackets(container, stream)
+        self._context = stream.codec_context
+        self._clock = FrameClock(container, stream)
+        self._keep = keep
+        self._damaged = False
+        self._passed_over = False
+        self.index, self.time_s, self.started = -1, 0.0, False
+
+    @property
+    def truncated(self) -> bool:
+        return self._damaged or self._passed_over or self._packets.truncated
+
+    def kept_frames(self) -> Iterator[VideoFrame]:
+        packets = iter(self._packets)
+        leaves_out = self._context.name == "mpeg4" and not self._context.has_b_frames
+        while not self._damaged and (packet := next(packets, None)) is not None:
+            frames = self._decode(packet)
+            yield from self._kept(frames)
+            if leaves_out and len(frames) == 1 and frames[0].pts == packet.pts is not None:
+                leaves_out = False
+                uncertain = yield from needed_frames(packets, self._decode_one, self._keep_next)
+                packets = itertools.chain([] if uncertain is None else [uncertain], packets)
+        yield from self._kept(self._last_frames())
+
+    def _kept(self, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+        return (frame for frame in frames if self._keep_next(frame.pts))
+
+    def _keep_next(self, pts: int | None) -> bool:
+        self.index += 1
+        self.time_s = self._clock.time_s(self.index, pts)
+        return self._keep(self.index, self.time_s)
+
+    def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
+        """Intact frames that come out when a packet goes in; None asks for those that are left."""
+        try:
+            frames = self._context.decode(packet)
+        except FFmpegError:
+            self._passed_over = True
+            self._damaged = self.started
+            return []
+        for place, frame in enumerate(frames):
+            if frame.is_corrupt:
+                self._damaged = True
+                frames = frames[:place]
+                break
+        self.started = self.started or bool(frames)
+        return frames
+
+    def _decode_one(self, packet: "Packet[VideoStream]") -> VideoFrame | None:
+        frames = self._decode(packet)
+        self._damaged = self._damaged or len(frames) != 1
+        return None if self._damaged else frames[0]
+
+    def _last_frames(self) -> list[VideoFrame]:
+        """What the decoder still holds; of a cut video, what is shown before anything that is missing.
+
+        No missing packet is shown before the time at which the last intact one was decoded.
+        """
+        if self._damaged:
+            return []
+        frames, last_dts = self._decode(None), self._packets.last_dts
+        if not self._packets.truncated:
+            return frames
+        in_place = -math.inf if last_dts is None else last_dts
+        return [frame for frame in frames if frame.pts is not None and frame.pts <= in_place]
+
+
+class _ToRgb:
+    """Converts frames to upright RGB; FFmpeg's converter is set up once for all frames of one kind."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+        self._orientation: Orientation | None = None
+
+    def __call__(self, frame: VideoFrame) -> UInt8[np.ndarray, "row col 3"]:
+        if self._orientation is None:  # the first frame speaks for all: it is a property of the stream
+            self._orientation = orientation_of(frame)
+        return self._orientation.apply(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())

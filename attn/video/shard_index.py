@@ -1,0 +1,70 @@
+"""What is in a tar shard: from the small index beside it if that belongs to it, else from the tar's own headers.
+
+`<name>-000000.index.json` makes listing a folder of shards one small read each. It is believed only if it tells the
+tar's exact size; whoever writes a shard removes the old index first.
+"""
+
+import json
+import logging
+from collections.abc import Sequence
+
+from fsspec import AbstractFileSystem
+
+from attn.storage.filesystem import read_bytes, storage_errors, url_of
+from attn.video.names import SHARD_SUFFIX, is_video
+from attn.video.tar_headers import Member, leaves_archive, read_members
+
+log = logging.getLogger(__name__)
+
+INDEX_SUFFIX = ".index.json"
+
+
+def index_path(path: str) -> str:
+    """Path of the index of a shard."""
+    return path.removesuffix(SHARD_SUFFIX) + INDEX_SUFFIX
+
+
+def dump_index(tar_bytes: int, members: Sequence[Member]) -> bytes:
+    """Content of an index file."""
+    videos = [member._asdict() for member in members]
+    return json.dumps({"tar_bytes": tar_bytes, "videos": videos}, ensure_ascii=False, indent=0).encode()
+
+
+def list_shard(fs: AbstractFileSystem, path: str, size: int | None = None) -> list[Member]:
+    """The videos of a shard, in its order.
+
+    Args:
+        fs, path: the tar, of any origin.
+        size: its bytes, if a listing has told them already.
+
+    Raises:
+        UsageError: it is missing, unreadable or damaged.
+    """
+    with storage_errors(url_of(fs, path)):
+        tar_bytes = size if size is not None else fs.size(path) or 0
+        indexed = _read_index(fs, path, tar_bytes)
+        return read_members(fs, path, tar_bytes) if indexed is None else indexed
+
+
+def _read_index(fs: AbstractFileSystem, path: str, tar_bytes: int) -> list[Member] | None:
+    try:
+        content = json.loads(read_bytes(fs, index_path(path)))
+        members = [Member(**video) for video in content["videos"]]
+        fits = content["tar_bytes"] == tar_bytes and all(_is_sound(member, tar_bytes) for member in members)
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        fits, members = False, None
+    if not fits:
+        log.warning("%s does not belong to its shard; the shard's own headers are read", index_path(path))
+        return None
+    return members
+
+
+def _is_sound(member: Member, tar_bytes: int) -> bool:
+    return (
+        is_video(member.name)
+        and not leaves_archive(member.name)
+        and isinstance(member.label, str | None)
+        and 0 <= member.offset <= member.offset + member.size <= tar_bytes
+    )

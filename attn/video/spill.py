@@ -1,0 +1,100 @@
+"""A local copy of bytes that lie elsewhere, in memory if that has ample room, gone when it is no longer needed.
+
+Decoders want a path: from a path they survive damaged files that end the process when they come from a buffer. A
+file in /dev/shm is as fast as a buffer. The price is that a process killed while it holds a copy leaves it behind;
+every copy is locked by its owner, so the next process to spill knows the orphans and removes them.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from attn.errors import VideoError
+
+MEMORY = Path("/dev/shm")  # noqa: S108  the names in it are random and opened exclusively
+MEMORY_SHARE = 0.25
+PREFIX = "attn-video-"
+ORPHAN_AGE_S = 60.0
+
+
+@contextlib.contextmanager
+def spilled(chunks: Iterable[bytes], size: int, suffix: str) -> Iterator[Path]:
+    """A temporary file with these bytes.
+
+    Args:
+        chunks: the content; an error in reading it passes through.
+        size: of the content, in bytes. In memory at most a quarter of what is free is taken.
+        suffix: of the file name, such as `.avi`, which decoders may ask for.
+
+    Raises:
+        VideoError: neither memory nor the temporary folder has room.
+    """
+    descriptor, path = _create(size, suffix)
+    try:
+        with open(descriptor, "wb", buffering=0) as file:
+            for chunk in chunks:
+                _write(file.fileno(), chunk, path)
+            yield path
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _create(size: int, suffix: str) -> tuple[int, Path]:
+    """A new, locked file: in memory with its room reserved, else in the temporary folder."""
+    with contextlib.suppress(OSError):
+        if size <= shutil.disk_usage(MEMORY).free * MEMORY_SHARE:
+            return _locked(MEMORY, suffix, reserve=size)
+    return _locked(Path(tempfile.gettempdir()), suffix, reserve=0)
+
+
+def _locked(folder: Path, suffix: str, reserve: int) -> tuple[int, Path]:
+    _remove_orphans(folder)
+    path = folder / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if reserve:
+            os.posix_fallocate(descriptor, 0, reserve)
+    except OSError:
+        os.close(descriptor)
+        path.unlink(missing_ok=True)
+        raise
+    return descriptor, path
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Removes copies whose owner died: nobody holds their lock. Young files may be about to be locked."""
+    for path in folder.glob(f"{PREFIX}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime > ORPHAN_AGE_S and _lock_is_free(path):
+                path.unlink()
+
+
+def _lock_is_free(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        os.close(descriptor)
+
+
+def _write(descriptor: int, chunk: bytes, path: Path) -> None:
+    view = memoryview(chunk)
+    try:
+        while view:
+            view = view[os.write(descriptor, view) :]
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise VideoError(f"no room for a copy of the video in {path.parent}; point TMPDIR elsewhere") from error
+        raise

@@ -1,0 +1,162 @@
+#!/usr/bin/env python3
+"""What do the attention maps of all classes cost, beside a forward pass and beside a loop over the classes?
+
+Prints one row per network and number of classes: seconds of a batch for the forward pass alone, for forward pass and
+all maps, their ratio; and what one call per class of Captum and of pytorch-grad-cam takes, where they are installed. Of
+those loops only a few classes are timed and scaled to all.
+
+Runs without Ray; torch, torchvision and jaxtyping suffice: `PYTHONPATH=. python3 bench/gradcam.py --device cuda`.
+"""
+
+import argparse
+import dataclasses
+import importlib.util
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from attn.maps.gradcam import GradCam
+from attn.models.backbone import build_backbone
+
+HEADER = (
+    *("device", "precision", "backbone", "route", "classes", "forward s", "with maps s", "ratio", "frames/s"),
+    *("captum s", "captum / ours", "grad-cam s", "grad-cam / ours"),
+)
+NOT_INSTALLED, NOT_MEASURED = "not installed", "*not measured*"
+BATCH_SIZE = {"cpu": 8, "cuda": 64}
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """One row."""
+
+    device: str
+    precision: str
+    backbone: str
+    classes: int
+
+
+class LowPrecisionTrunk(nn.Module):
+    """A trunk run as the batch job runs it: perhaps in bf16, its activations handed on in fp32."""
+
+    def __init__(self, trunk: nn.Module, case: Case) -> None:
+        super().__init__()
+        self.trunk, self.case = trunk, case
+
+    def forward(self, images: Tensor) -> Tensor:
+        with torch.autocast(self.case.device, dtype=torch.bfloat16, enabled=self.case.precision == "bf16"):
+            return self.trunk(images).float()
+
+
+def main() -> None:
+    flags = parse()
+    print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
+    print(f"median of {flags.repeats} interleaved repeats; loops timed on {flags.loop_classes} classes and scaled\n")
+    print_row(HEADER)
+    print_row(["---"] * len(HEADER))
+    for device in flags.device:
+        for precision in flags.precision:
+            for backbone in flags.backbones:
+                for classes in flags.classes:
+                    print_row(row_of(Case(device, precision, backbone, classes), flags))
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", nargs="+", choices=BATCH_SIZE, default=list(BATCH_SIZE))
+    parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32"])
+    parser.add_argument("--backbones", nargs="+", default=["resnet50", "mobilenet_v2", "vgg16", "squeezenet1_0"])
+    parser.add_argument("--classes", nargs="+", type=int, default=[10, 101, 400, 1000])
+    parser.add_argument("--batch-size", type=int, help="frames of a pass (default: 8 on cpu, 64 on cuda)")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--loop-classes", type=int, default=2, help="classes to time of the loops; 0: no loops")
+    return parser.parse_args()
+
+
+def row_of(case: Case, flags: argparse.Namespace) -> list[str]:
+    what = [case.device, case.precision, case.backbone]
+    if case.device == "cuda" and not torch.cuda.is_available():
+        return [*what, "", str(case.classes), *[NOT_MEASURED] * (len(HEADER) - 5)]
+    torch.manual_seed(0)
+    backbone = build_backbone(case.backbone, case.classes).eval().to(case.device)
+    backbone.to(memory_format=torch.channels_last)
+    net = nn.Sequential(LowPrecisionTrunk(backbone.trunk, case), backbone.head)
+    batch_size = flags.batch_size or BATCH_SIZE[case.device]
+    images = torch.randn(batch_size, 3, 224, 224, device=case.device).to(memory_format=torch.channels_last)
+    gradcam = GradCam.of(backbone.head)
+    ways = {
+        "forward": torch.inference_mode()(lambda images: net(images)),
+        "ours": torch.inference_mode()(lambda images: gradcam(net[0](images))),
+        **class_loops(net, flags.loop_classes),
+    }
+    seconds = interleaved(ways, images, flags.repeats)
+    return [*what, gradcam.route, str(case.classes), *figures(seconds, case.classes, batch_size, flags)]
+
+
+def class_loops(net: nn.Sequential, classes: int) -> dict[str, Callable[[Tensor], object]]:
+    """One call per class of the libraries that are installed, raw maps from Captum, scaled ones from grad-cam."""
+    loops: dict[str, Callable[[Tensor], object]] = {}
+    if classes and importlib.util.find_spec("captum"):
+        from captum.attr import LayerGradCam
+
+        attribution = LayerGradCam(net, net[0])
+        loops["captum"] = lambda images: [
+            attribution.attribute(images, target=c, relu_attributions=True) for c in range(classes)
+        ]
+    if classes and importlib.util.find_spec("pytorch_grad_cam"):
+        from pytorch_grad_cam import GradCAM
+        from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+
+        cam = GradCAM(model=net, target_layers=[net[0]])
+
+        def grad_cam(images: Tensor) -> None:
+            for c in range(classes):
+                targets: list[Any] = [ClassifierOutputTarget(c)] * len(images)
+                cam(input_tensor=images, targets=targets)
+
+        loops["grad-cam"] = grad_cam
+    return loops
+
+
+def interleaved(ways: dict[str, Callable[[Tensor], object]], images: Tensor, repeats: int) -> dict[str, list[float]]:
+    """Seconds of every way, taken in turns so that whatever else the machine does falls on all alike."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for repeat in range(repeats + 1):
+        for name, way in ways.items():
+            start = now(images.device)
+            way(images)
+            if repeat:  # the first round warms up
+                seconds[name].append(now(images.device) - start)
+    return seconds
+
+
+def now(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def figures(seconds: dict[str, list[float]], classes: int, batch_size: int, flags: argparse.Namespace) -> list[str]:
+    forward, ours = statistics.median(seconds["forward"]), statistics.median(seconds["ours"])
+    ratio = statistics.median(b / a for a, b in zip(seconds["forward"], seconds["ours"], strict=True))
+    columns = [f"{forward:.4f}", f"{ours:.4f}", f"{ratio:.3f}", f"{batch_size / ours:.1f}"]
+    for name in ("captum", "grad-cam"):
+        if name in seconds:
+            loop = statistics.median(seconds[name]) * classes / flags.loop_classes
+            columns += [f"{loop:.2f}", f"{loop / ours:.0f}×"]
+        else:
+            columns += [NOT_INSTALLED if flags.loop_classes else NOT_MEASURED] * 2
+    return columns
+
+
+def print_row(cells: list[str] | tuple[str, ...]) -> None:
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

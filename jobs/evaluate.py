@@ -1,0 +1,21 @@
+#!/usr/bin/env python
+"""Scores the videos of a split list from an attention store and says how good the scores are.
+
+Writes metrics.json and scores.parquet. Exit codes: 0 done, 2 a flag or a file is wrong (nothing was written).
+"""
+
+import sys
+
+from attn.engine.cli import parse, run
+from attn.engine.options import EvaluateOptions
+
+
+def main() -> int:
+    options = parse(EvaluateOptions, __doc__)
+    from attn.engine.evaluate import evaluate  # after the flags: --help answers at once
+
+    return run(evaluate, options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Which files of a folder are images of which class."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from attn.datasets.image_folder import list_images, read_image
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, write_atomic
+
+
+@pytest.fixture(params=["local", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return join(request.getfixturevalue("s3"), "web") if request.param == "s3" else str(tmp_path / "web")
+
+
+def fill(folder: str, *names: str) -> None:
+    for name in names:
+        write_atomic(*open_filesystem(join(folder, name)), b"not looked at")
+
+
+def test_classes_and_images_are_sorted_and_everything_else_is_passed_over(folder):
+    fill(folder, "wave/b.JPG", "wave/a.jpeg", "wave/deep/c.Png", "Kick/z.tif", "Kick/y.webp", "a b/1.x.gif")
+    fill(folder, "readme.md", "loose.jpg", "wave/notes.txt", "wave/.d.jpg", ".git/e.jpg", "Kick/noext", "wave/.x/f.png")
+    images = list_images(folder)
+    assert images.class_names == ("Kick", "a b", "wave")
+    assert images.names == (
+        "Kick/y.webp", "Kick/z.tif", "a b/1.x.gif", "wave/a.jpeg", "wave/b.JPG", "wave/deep/c.Png",
+    )  # fmt: skip
+    assert images.labels.tolist() == [0, 0, 1, 2, 2, 2]
+    assert images.paths == tuple(join(folder, name) for name in images.names)
+
+
+def test_a_class_list_chooses_folders_and_gives_the_ids(folder):
+    fill(folder, "a/1.jpg", "b/2.jpg", "c/3.jpg")
+    images = list_images(folder, ("c", "a"))
+    assert images.class_names == ("c", "a")
+    assert images.names == ("c/3.jpg", "a/1.jpg")
+    assert images.labels.tolist() == [0, 1]
+
+
+def test_listed_paths_can_be_read(folder, tmp_path):
+    Image.new("RGB", (3, 2), (10, 20, 30)).save(tmp_path / "a.png")
+    write_atomic(*open_filesystem(join(folder, "Wave/a.png")), (tmp_path / "a.png").read_bytes())
+    (path,) = list_images(folder).paths
+    assert np.asarray(read_image(path)).tolist() == [[[10, 20, 30]] * 3] * 2
+
+
+@pytest.mark.parametrize(
+    ("names", "class_names", "message"),
+    [
+        (["a/1.jpg", "b/notes.txt"], None, "no images of b"),
+        (["a/1.jpg"], ("a", "Jump"), "no images of Jump"),
+        (["1.jpg", "2.jpg"], None, "no class folders"),
+        (["a/1.jpg"], ("a", "a"), "stand twice"),
+    ],
+)
+def test_what_is_missing_is_named(folder, names, class_names, message):
+    fill(folder, *names)
+    with pytest.raises(UsageError, match=message):
+        list_images(folder, class_names)
+
+
+def test_missing_and_empty_places(tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        list_images(str(tmp_path / "nowhere"))
+    with pytest.raises(UsageError, match="no class folders"):
+        list_images(str(tmp_path))
+    (tmp_path / "Wave").mkdir()
+    with pytest.raises(UsageError, match="no images of Wave"):
+        list_images(str(tmp_path))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="folder is needed"):
+        list_images(str(tmp_path / "file"))
+
+
+def test_an_empty_bucket_folder_is_refused(s3):
+    with pytest.raises(UsageError, match="no class folders"):
+        list_images(join(s3, "nowhere"))
+
+
+def test_images_of_a_search_can_all_be_read(real_data):
+    web = real_data / "sports" / "web"
+    if not web.is_dir():
+        pytest.skip("real images not present")
+    images = list_images(str(web))
+    assert len(images.class_names) == 8
+    assert np.bincount(images.labels).tolist() == [80] * 8
+    for path in images.paths[::4]:
+        assert read_image(path).mode == "RGB"

@@ -1,0 +1,86 @@
+"""One function reads every list, and says which line it cannot read."""
+
+from pathlib import Path
+
+import pytest
+
+from attn.datasets.split import read_split
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, write_atomic
+
+CLASSES = ("Kick", "Wave")
+
+
+@pytest.fixture(params=["local", "s3"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return join(request.getfixturevalue("s3"), "lists") if request.param == "s3" else str(tmp_path / "lists")
+
+
+def write(folder: str, **files: str) -> None:
+    for name, text in files.items():
+        write_atomic(*open_filesystem(join(folder, f"{name}.txt")), text.encode())
+
+
+def test_a_ucf101_list_in_its_own_order(folder):
+    write(folder, trainlist01="Wave/v_Wave_g02_c01.avi 2\n\nKick/v_Kick_g01_c01.avi 1\r\n", readme="no list")
+    split = read_split(join(folder, "trainlist01.txt"), CLASSES)
+    assert list(split.items()) == [("v_Wave_g02_c01", "Wave"), ("v_Kick_g01_c01", "Kick")]
+
+
+def test_hmdb51_lists_as_folder_and_as_glob(folder):
+    write(folder, wave_test_split1="a.avi 2\nb.avi 1\n", kick_test_split1="c.avi 2\nd.avi 0\n")
+    for url in (folder, join(folder, "*_test_split1.txt")):
+        assert read_split(url, CLASSES) == {"c": "Kick", "a": "Wave"}
+        assert read_split(url, CLASSES, part="train") == {"b": "Wave"}
+    assert read_split(join(folder, "wave_test_split1.txt"), CLASSES) == {"a": "Wave"}
+
+
+def test_several_hmdb51_splits_want_a_choice(folder):
+    write(folder, wave_test_split1="a.avi 2", wave_test_split2="a.avi 1\nb.avi 2")
+    with pytest.raises(UsageError, match=r"splits \[1, 2\]; choose one"):
+        read_split(folder, CLASSES)
+    assert read_split(join(folder, "*_test_split2.txt"), CLASSES) == {"b": "Wave"}
+
+
+def test_class_names_agree_without_regard_to_case_but_exactly_first(tmp_path):
+    write(str(tmp_path), a="WAVE/a.avi", b="wave/a.avi\nWave/b.avi")
+    assert read_split(str(tmp_path / "a.txt"), CLASSES) == {"a": "Wave"}
+    assert read_split(str(tmp_path / "b.txt"), ("Wave", "wave")) == {"a": "wave", "b": "Wave"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("Wave/a.avi 2\nJump/b.avi 3\n", r"list\.txt, line 2: class 'Jump' is not among the 2 class names"),
+        ("Wave/a.avi 2\nsomething else\n", r"list\.txt, line 2: 'something else' is no entry of a UCF101 list"),
+        ("Wave/a.avi\n\nKick/a.avi\n", r"list\.txt, line 3: video 'a' stands twice"),
+        ("\n\n", r"list\.txt lists no test videos"),
+        ("", r"list\.txt lists no test videos"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, text, message):
+    write(str(tmp_path), list=text)
+    with pytest.raises(UsageError, match=message):
+        read_split(str(tmp_path / "list.txt"), CLASSES)
+
+
+def test_an_hmdb51_split_without_a_part_is_refused(tmp_path):
+    write(str(tmp_path), wave_test_split1="a.avi 1\n")
+    with pytest.raises(UsageError, match="lists no test videos"):
+        read_split(str(tmp_path), CLASSES)
+
+
+def test_missing_empty_and_ambiguous_places(tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        read_split(str(tmp_path / "testlist01.txt"), CLASSES)
+    with pytest.raises(UsageError, match="matches no file"):
+        read_split(str(tmp_path / "*.txt"), CLASSES)
+    write(str(tmp_path), testlist01="Wave/a.avi", testlist02="Wave/b.avi")
+    with pytest.raises(UsageError, match="holds 2 files; name one list"):
+        read_split(str(tmp_path), CLASSES)
+
+
+def test_a_binary_file_is_refused(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xff\xd8\xff\xe0" * 9)
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_split(str(tmp_path / "a.txt"), CLASSES)

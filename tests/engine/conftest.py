@@ -1,0 +1,69 @@
+"""One small local Ray for all tests of the engine."""
+
+import os
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+
+OBJECT_STORE_BYTES = 200 << 20
+
+
+@pytest.fixture(scope="session")
+def ray_local():
+    """A Ray of this machine alone with two CPUs, started once."""
+    import ray
+
+    from attn.engine.session import start_ray
+
+    os.environ.pop("RAY_ADDRESS", None)
+    start_ray(num_cpus=2, object_store_bytes=OBJECT_STORE_BYTES)
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six clips of two classes, of 1 to 130 frames, noisy enough that every frame differs."""
+    root = tmp_path_factory.mktemp("clips")
+    for i, length in enumerate((1, 4, 23, 60, 130, 37)):
+        name = ("Wave", "Kick")[i % 2]
+        (root / name).mkdir(exist_ok=True)
+        write_clip(root / name / f"v_{name}_g{i:02}_c01.avi", length, seed=i)
+    return root
+
+
+def write_clip(path: Path, length: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    base = rng.integers(0, 256, (48, 64, 3), np.uint8).repeat(2, 0).repeat(2, 1)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuv420p"
+        for t in range(length):
+            image = np.roll(base, 3 * t, axis=1)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
+        container.mux(stream.encode())
+
+
+@pytest.fixture(scope="session")
+def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a small CNN with random weights, for images of 64 pixels."""
+    from attn.models.backbone import build_backbone
+    from attn.models.checkpoint import Cnn, save_checkpoint
+
+    torch.manual_seed(0)
+    cnn = Cnn(
+        backbone=build_backbone("small_cnn", 3).eval(),
+        backbone_name="small_cnn",
+        class_names=("Wave", "Kick", "Hug"),
+        input_size=64,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.25, 0.25, 0.25),
+        trained={},
+        weights_sha256="",
+    )
+    path = tmp_path_factory.mktemp("weights") / "small.safetensors"
+    save_checkpoint(str(path), cnn)
+    return path

@@ -1,0 +1,238 @@
+"""The main job on a real local Ray, real files: every frame of every good video once, every bad video one failure."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow.dataset as ds
+import pytest
+from attn.video.guard import FrameReader
+
+from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_USAGE, run
+from attn.engine.options import PrecomputeOptions
+from attn.engine.plan import make_plan
+from attn.engine.precompute import precompute
+from attn.stages.attention import ComputeMaps
+from attn.storage.failures import read_failures
+from attn.storage.ledger import Ledger
+from attn.storage.store import AttentionStore
+
+JOB = Path(__file__).resolve().parents[2] / "jobs" / "precompute.py"
+
+
+@pytest.fixture
+def options(clip_folder: Path, small_weights: Path, tmp_path: Path) -> PrecomputeOptions:
+    return PrecomputeOptions(
+        videos=str(clip_folder),
+        out=str(tmp_path / "store"),
+        weights=str(small_weights),
+        columns=("maps", "logits", "features"),
+        batch_size=16,
+        part_mb=1,
+        decode_timeout_s=20,
+    )
+
+
+@pytest.fixture(scope="module")
+def alone(clip_folder: Path, small_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
+    """What the stages give for every clip when they are called one after the other, without Ray."""
+    plan = make_plan(
+        PrecomputeOptions(str(clip_folder), str(tmp_path_factory.mktemp("none") / "s"), str(small_weights))
+    )
+    compute = ComputeMaps(plan.cnn, columns=("maps", "logits", "features"), precision="fp32", device="cpu")
+    found = {}
+    with FrameReader() as reader:
+        for video in plan.videos:
+            batches = [batch for batch in plan.stage([video], reader) if isinstance(batch, dict)]
+            columns = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+            found[video.video_id] = {**compute(columns["image"]), "frame": columns["frame"], "label": video.label}
+    return found
+
+
+def check_store(url: str, alone: dict[str, dict], names: set[str] | None = None) -> None:
+    """The store holds exactly the clips' frames, with the values of the plain loop."""
+    store = AttentionStore.open(url)
+    seen = set()
+    for video in store.videos(["maps", "logits", "features"]):
+        assert video.video_id not in seen
+        seen.add(video.video_id)
+        expected = alone[video.video_id]
+        np.testing.assert_array_equal(video.frame, expected["frame"])
+        assert video.label == expected["label"]
+        for name in ("maps", "logits", "features"):
+            np.testing.assert_allclose(video.tensors[name], expected[name], rtol=2e-3, atol=1e-4)
+    assert seen == (names if names is not None else alone.keys())
+    rows = ds.dataset(sorted(str(path) for path in Path(url).glob("part-*.parquet"))).count_rows()
+    assert rows == sum(len(alone[name]["frame"]) for name in seen)
+
+
+def test_store_equals_the_plain_loop(ray_local, options: PrecomputeOptions, alone: dict[str, dict]) -> None:
+    assert precompute(options) == 0
+    check_store(options.out, alone)
+    summary = json.loads((Path(options.out) / "_SUCCESS.json").read_text())
+    assert summary["videos"] == len(alone)
+    assert summary["failed"] == 0
+    progress = json.loads((Path(options.out) / "progress.json").read_text())
+    assert progress["videos_done"] == progress["videos_total"] == len(alone)
+
+
+def test_second_run_does_nothing_and_more_videos_extend_the_store(
+    ray_local, options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path
+) -> None:
+    first = dataclasses.replace(options, videos=str(clip_folder / "Wave"))
+    assert precompute(first) == 0
+    before = {path: path.stat().st_mtime_ns for path in Path(options.out).glob("part-*")}
+    assert before
+    assert precompute(first) == 0
+    assert precompute(options) == 0
+    check_store(options.out, alone)
+    assert all(path.stat().st_mtime_ns == then for path, then in before.items())
+
+
+def test_bad_videos_are_failures_and_good_ones_complete(
+    ray_local, options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path, tmp_path: Path
+) -> None:
+    videos = tmp_path / "videos"
+    (videos / "Wave").mkdir(parents=True)
+    for path in clip_folder.rglob("*.avi"):
+        (videos / path.name).symlink_to(path)
+    (videos / "empty.avi").touch()
+    (videos / "text.avi").write_text("not a video" * 1000)
+    (videos / "gone.avi").symlink_to(tmp_path / "nowhere.avi")
+    bad = {"empty", "text", "gone"}
+    mixed = dataclasses.replace(options, videos=str(videos))
+    assert precompute(mixed) == EXIT_FAILED_VIDEOS
+    ledger = Ledger.at(options.out)
+    failures = read_failures(ledger.fs, ledger.root)
+    assert failures.keys() == bad
+    assert all(failure.message and failure.attempt == 1 for failure in failures.values())
+    assert ledger.done().keys() == alone.keys()
+    assert precompute(dataclasses.replace(mixed, max_failed_fraction=1.0)) == 0
+    assert {failure.attempt for failure in read_failures(ledger.fs, ledger.root).values()} == {2}
+
+
+def test_another_stride_is_refused_and_overwrite_starts_anew(
+    ray_local, options: PrecomputeOptions, clip_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    few = dataclasses.replace(options, videos=str(clip_folder / "Wave"))
+    assert precompute(few) == 0
+    other = dataclasses.replace(few, stride=10)
+    parts = sorted(Path(options.out).glob("part-*"))
+    assert run(precompute, other) == EXIT_USAGE
+    assert 'sampling: {"stride": 10} here, {"stride": 5} there' in capsys.readouterr().err
+    assert sorted(Path(options.out).glob("part-*")) == parts
+    assert precompute(dataclasses.replace(other, overwrite=True)) == 0
+    frames = {video.video_id: video.frame for video in AttentionStore.open(options.out).videos([])}
+    assert all((frame == np.arange(len(frame)) * 10).all() for frame in frames.values())
+
+
+def test_dry_run_writes_nothing(ray_local, options: PrecomputeOptions, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    assert precompute(dataclasses.replace(options, dry_run=True)) == 0
+    assert not Path(options.out).exists()
+    assert "frames" in caplog.text
+
+
+BAD_FLAGS = {
+    "videos": ("/nowhere/at/all", "nowhere/at/all"),
+    "weights": ("/nowhere.safetensors", "nowhere.safetensors"),
+    "backbone": ("resnet19", "resnet19"),
+    "stride": (0, "0"),
+    "fps": (-1.0, "-1"),
+    "batch_size": (0, "--batch-size 0"),
+    "max_failed_fraction": (2.0, "--max-failed-fraction 2"),
+    "columns": ((), "--columns"),
+}
+
+
+@pytest.mark.parametrize("flag", BAD_FLAGS)
+def test_bad_flags_are_one_line_and_nothing_is_written(
+    flag: str, options: PrecomputeOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    value, culprit = BAD_FLAGS[flag]
+    assert run(precompute, dataclasses.replace(options, **{flag: value})) == EXIT_USAGE
+    message = capsys.readouterr().err
+    assert message.count("\n") == 1
+    assert culprit in message
+    assert not Path(options.out).exists()
+
+
+def start_job(options: PrecomputeOptions) -> subprocess.Popen:
+    flags = ["--videos", options.videos, "--out", options.out, "--weights", options.weights]
+    flags += ["--columns", *options.columns, "--batch-size", "16", "--part-mb", "1"]
+    environment = os.environ | {"RAY_ADDRESS": ""}
+    return subprocess.Popen([sys.executable, JOB, *flags], stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@pytest.fixture
+def many(options: PrecomputeOptions, clip_folder: Path, tmp_path: Path) -> PrecomputeOptions:
+    """Enough videos that a job can be hit while it works."""
+    videos = tmp_path / "many"
+    videos.mkdir()
+    for i in range(30):
+        for path in clip_folder.rglob("*.avi"):
+            (videos / f"{path.stem}_{i:03}.avi").symlink_to(path)
+    return dataclasses.replace(options, videos=str(videos))
+
+
+def wait_for_part(out: str, process: subprocess.Popen) -> None:
+    for _ in range(1200):
+        if list(Path(out).glob("part-*")):
+            return
+        assert process.poll() is None, process.communicate()[1]
+        time.sleep(0.1)
+    raise AssertionError("no part in two minutes")
+
+
+def test_a_killed_driver_loses_and_doubles_nothing(many: PrecomputeOptions, alone: dict[str, dict]) -> None:
+    with start_job(many) as process:
+        wait_for_part(many.out, process)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    early = Ledger.at(many.out).done()
+    assert 0 < len(early) < 30 * len(alone)
+    parts = {path: path.stat().st_mtime_ns for path in Path(many.out).glob("part-*")}
+    with start_job(many) as process:
+        _, log = process.communicate()
+    assert process.returncode == 0, log
+    assert all(path.stat().st_mtime_ns == then for path, then in parts.items())
+    expected = {f"{name}_{i:03}": {**rows, "label": None} for name, rows in alone.items() for i in range(30)}
+    check_store(many.out, expected)
+
+
+def test_killed_workers_lose_and_double_nothing(many: PrecomputeOptions, alone: dict[str, dict]) -> None:
+    killed = []
+
+    def kill_some(process: subprocess.Popen) -> None:
+        for name in ("_decode", "AttentionActor", "StoreWriter", "decoder_process"):
+            time.sleep(1.0)
+            with contextlib.suppress(psutil.Error):
+                for child in psutil.Process(process.pid).children(recursive=True):
+                    if name in " ".join(child.cmdline()):
+                        child.kill()
+                        killed.append(name)
+                        break
+
+    with start_job(many) as process:
+        wait_for_part(many.out, process)
+        thread = threading.Thread(target=kill_some, args=(process,))
+        thread.start()
+        _, log = process.communicate()
+        thread.join()
+    assert len(killed) >= 2, killed
+    expected = {f"{name}_{i:03}": {**rows, "label": None} for name, rows in alone.items() for i in range(30)}
+    if process.returncode == EXIT_FAILED_VIDEOS:  # a decoder killed from outside counts against its video
+        assert "decoder_process" in killed
+        with start_job(many) as process:
+            _, log = process.communicate()
+    assert process.returncode == 0, log
+    check_store(many.out, expected)

@@ -1,0 +1,33 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from attn.engine.session import start_ray
+
+
+def test_a_second_start_changes_nothing(ray_local):
+    before = ray_local.cluster_resources()
+    start_ray(num_cpus=1)
+    assert ray_local.cluster_resources() == before
+    assert before["CPU"] == 2
+
+
+START = """
+import attn.engine.session as session, attn.errors, sys
+try:
+    session.start_ray()
+except attn.errors.UsageError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "auto-matic", "ray://127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_named_at_once(address):
+    environment = {**os.environ, "RAY_ADDRESS": address}
+    run = subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert address in run.stderr
+    assert "unset RAY_ADDRESS" in run.stderr
+    assert run.stderr.count("\n") == 1

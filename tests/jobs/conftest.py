@@ -1,0 +1,32 @@
+"""Runs the scripts as a user does: a process of their own, judged by exit code and output."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+RunJob = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run_job(tmp_path: Path) -> RunJob:
+    """`run_job("pack.py", "--videos", …)` → a result with returncode, stdout and stderr.
+
+    The script runs in a folder that is not the project's. A relative script is one of `jobs/`.
+    """
+
+    def run(script: str, *args: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, str(ROOT / "jobs" / script), *map(str, args)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,307 @@
+"""The script on small real stores, and every way to use it wrongly."""
+
+import hashlib
+import json
+import logging
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from attn.engine.evaluate import evaluate
+from attn.engine.options import EvaluateOptions
+from attn.errors import UsageError
+from attn.eval.metrics import AP_KINDS, mean_average_precision, top_k_accuracy
+from attn.schema import FRAME, LABEL, LOGITS, MAPS, TIME_S, TRUNCATED, VIDEO_ID
+from attn.stages.scoring import scorers
+from attn.storage.ledger import Ledger
+from attn.storage.manifest import Manifest
+from attn.storage.store import AttentionStore
+from attn.storage.tensors import tensor_array
+from attn.storage.writer import LAST, POSITION, StoreWriter, travelling_schema
+
+CLASSES = ("Wave", "Kick", "HandstandPushups")
+RunJob = Callable[..., subprocess.CompletedProcess[str]]
+MakeStore = Callable[..., str]
+
+# Written as the official lists are, in an order of their own.
+VIDEOS = {f"v_{name}_g{group:02}_c01": name for group in (2, 1, 3, 4) for name in CLASSES}
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> MakeStore:
+    """make_store(url=…, videos=…, finished=…): a store of random logits and maps, 3 to 7 frames a video."""
+
+    def make(
+        url: str = "",
+        *,
+        videos: dict[str, str | None] | None = None,
+        finished: bool = True,
+        columns: tuple[str, ...] = (LOGITS, MAPS),
+    ) -> str:
+        url = url or str(tmp_path / "store")
+        manifest = Manifest(
+            class_names=CLASSES,
+            backbone="small_cnn",
+            weights_sha256="0" * 64,
+            map_layer="trunk",
+            alpha_reduce="mean",
+            input_size=32,
+            mean=(0.5, 0.5, 0.5),
+            std=(0.5, 0.5, 0.5),
+            preprocessing="test",
+            sampling={"stride": 5},
+            precision="fp32",
+            columns=columns,
+            num_channels=4,
+            map_shape=(4, 5),
+        )
+        ledger = Ledger.at(url)
+        ledger.begin(manifest)
+        writer = StoreWriter(url, manifest.schema, part_bytes=4000)
+        rng = np.random.default_rng(0)
+        for video_id, label in (VIDEOS if videos is None else videos).items():
+            writer.add(rows(manifest, rng, video_id, label))
+        writer.flush()
+        if finished:
+            ledger.finish({})
+        return url
+
+    return make
+
+
+def rows(manifest: Manifest, rng: np.random.Generator, video_id: str, label: str | None) -> pa.RecordBatch:
+    count = int(rng.integers(3, 8))
+    positions = np.arange(count, dtype=np.int32)
+    known = {
+        VIDEO_ID: [video_id] * count,
+        FRAME: positions * 5,
+        TIME_S: positions / np.float32(6),
+        LABEL: [None if label is None else CLASSES.index(label)] * count,
+        POSITION: positions,
+        LAST: positions == count - 1,
+        TRUNCATED: np.zeros(count, bool),
+        LOGITS: rng.normal(size=(count, 3)).astype(np.float32),
+        MAPS: rng.random((count, 3, 4, 5)).astype(np.float16),
+    }
+    schema = travelling_schema(manifest.schema)
+    arrays = [
+        tensor_array(known[field.name], field)
+        if field.name in (LOGITS, MAPS)
+        else pa.array(known[field.name], field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+@pytest.fixture
+def split(tmp_path: Path) -> Path:
+    """An official test list, blank line and all."""
+    path = tmp_path / "testlist01.txt"
+    path.write_text("".join(f"{name}/{video_id}.avi\n" for video_id, name in VIDEOS.items()) + "\n")
+    return path
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+def read_metrics(out: Path) -> dict:
+    return json.loads((out / "metrics.json").read_text())
+
+
+def test_script_writes_figures_that_follow_from_the_scores(
+    make_store: MakeStore, split: Path, out: Path, run_job: RunJob
+) -> None:
+    store = make_store()
+    done = run_job("evaluate.py", "--store", store, "--split", split, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "unatt - cnn" in done.stderr
+
+    metrics, frame = read_metrics(out), pd.read_parquet(out / "scores.parquet")
+    assert list(metrics["methods"]) == ["cnn", "cnn_softmax", "cnn_average", "unatt"]
+    for name, found in metrics["methods"].items():
+        of_method = frame[frame["method"] == name]
+        scores, labels = np.stack(of_method["scores"].to_list()), of_method["label"].to_numpy()
+        assert [CLASSES[label] for label in labels] == [VIDEOS[video_id] for video_id in of_method["video_id"]]
+        assert found["videos"] == len(of_method) == 12
+        assert found["top_1"]["value"] == top_k_accuracy(scores, labels)
+        assert found["top_1"]["value"] == pytest.approx((scores.argmax(axis=1) == labels).mean())
+        for kind in AP_KINDS:
+            assert found[f"map_{kind}"]["value"] == mean_average_precision(scores, labels, kind=kind).value
+    assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "scores.parquet"]
+
+
+def test_scores_are_those_of_each_video_alone(make_store: MakeStore, split: Path, out: Path) -> None:
+    store = AttentionStore.open(make_store())
+    assert evaluate(EvaluateOptions(store.url, str(split), str(out), window=2)) == 0
+    found = {
+        (row["video_id"], row["method"]): row["scores"] for row in pl.read_parquet(out / "scores.parquet").to_dicts()
+    }
+    videos = list(store.videos(["logits", "maps"]))
+    assert len(found) == 4 * len(videos)
+    for video in videos:
+        for scorer in scorers(["cnn", "unatt"], window=2):
+            np.testing.assert_allclose(found[video.video_id, scorer.name], scorer(video), rtol=1e-6)
+
+
+def test_record_says_where_the_figures_come_from(make_store: MakeStore, split: Path, out: Path) -> None:
+    store = AttentionStore.open(make_store())
+    options = EvaluateOptions(store.url, str(split), str(out), methods=("unatt",))
+    assert evaluate(options) == 0
+    metrics = read_metrics(out)
+    assert metrics["store"] == {"url": store.url, "fingerprint": store.manifest.fingerprint}
+    assert metrics["split"] == {
+        "file": "testlist01.txt",
+        "sha256": hashlib.sha256(split.read_bytes()).hexdigest(),
+        "videos": 12,
+    }
+    assert metrics["options"]["methods"] == ["unatt"]
+    assert metrics["options"]["window"] == 3
+    assert metrics["paired"] == {}
+    schema = pq.read_schema(out / "scores.parquet")
+    assert json.loads(schema.metadata[b"class_names"]) == list(CLASSES)
+    assert schema.metadata[b"fingerprint"].decode() == store.manifest.fingerprint
+    assert schema.field("scores").type == pa.list_(pa.field("element", pa.float32(), nullable=False), 3)
+
+
+def test_a_folder_of_lists_has_one_sum(make_store: MakeStore, tmp_path: Path, out: Path) -> None:
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    for name in ("Kick", "Wave"):
+        lines = [f"{video_id}.avi 2\n" for video_id, label in VIDEOS.items() if label == name]
+        (lists / f"{name}_test_split1.txt").write_text("".join(lines))
+    assert evaluate(EvaluateOptions(make_store(), f"{lists}/*_test_split1.txt", str(out))) == 0
+    sums = "".join(
+        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in sorted(lists.iterdir())
+    )
+    assert read_metrics(out)["split"] == {
+        "file": "*_test_split1.txt",
+        "sha256": hashlib.sha256(sums.encode()).hexdigest(),
+        "videos": 8,
+    }
+
+
+def test_same_store_in_other_parts_gives_the_same_files(make_store: MakeStore, split: Path, tmp_path: Path) -> None:
+    store = make_store()
+    for name in ("first", "second"):
+        assert evaluate(EvaluateOptions(store, str(split), str(tmp_path / name))) == 0
+        parts = sorted(Path(store).glob("part-*"))
+        assert len(parts) > 1
+        for part, new in zip(parts, reversed(range(len(parts))), strict=True):  # other names: read in another order
+            part.rename(part.with_name(f"part-{new}.parquet"))
+    first, second = (tmp_path / name for name in ("first", "second"))
+    assert (first / "scores.parquet").read_bytes() == (second / "scores.parquet").read_bytes()
+    assert read_metrics(first)["methods"] == read_metrics(second)["methods"]
+
+
+def test_videos_outside_the_list_do_not_count(make_store: MakeStore, split: Path, out: Path) -> None:
+    store = make_store(videos={"another": None, **VIDEOS, "v_Wave_g09_c01": "Wave"})
+    assert evaluate(EvaluateOptions(store, str(split), str(out))) == 0
+    assert set(pd.read_parquet(out / "scores.parquet")["video_id"]) == set(VIDEOS)
+
+
+def test_the_list_is_right_about_the_class(
+    make_store: MakeStore, split: Path, out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = make_store(videos={**VIDEOS, "v_Wave_g01_c01": "Kick", "v_Kick_g01_c01": None})
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(EvaluateOptions(store, str(split), str(out))) == 0
+    assert "v_Wave_g01_c01" in caplog.text
+    assert read_metrics(out)["relabelled"] == {"videos": 1, "ids": ["v_Wave_g01_c01"]}
+    frame = pd.read_parquet(out / "scores.parquet").set_index("video_id")
+    assert set(frame.loc["v_Wave_g01_c01", "label"]) == {0}
+    assert set(frame.loc["v_Kick_g01_c01", "label"]) == {1}
+
+
+def test_missing_videos_are_refused_or_counted(make_store: MakeStore, split: Path, out: Path) -> None:
+    kept = {video_id: name for video_id, name in VIDEOS.items() if "g01" not in video_id}
+    store = make_store(videos=kept)
+    options = EvaluateOptions(store, str(split), str(out))
+    with pytest.raises(UsageError, match=r"lacks 3 of the 12 videos .*v_HandstandPushups_g01_c01.*--allow-missing"):
+        evaluate(options)
+    assert not out.exists()
+    assert evaluate(EvaluateOptions(store, str(split), str(out), allow_missing=True)) == 0
+    metrics = read_metrics(out)
+    assert metrics["missing"]["videos"] == 3
+    assert metrics["methods"]["cnn"]["videos"] == 9
+
+
+def test_a_store_of_other_videos_is_refused_even_then(make_store: MakeStore, split: Path, out: Path) -> None:
+    store = make_store(videos={"another": "Wave"})
+    with pytest.raises(UsageError, match="lacks 12 of the 12 videos"):
+        evaluate(EvaluateOptions(store, str(split), str(out), allow_missing=True))
+    assert not out.exists()
+
+
+def test_an_unfinished_store_is_refused_or_allowed(make_store: MakeStore, split: Path, out: Path) -> None:
+    store = make_store(finished=False)
+    with pytest.raises(UsageError, match="--allow-partial"):
+        evaluate(EvaluateOptions(store, str(split), str(out)))
+    assert not out.exists()
+    assert evaluate(EvaluateOptions(store, str(split), str(out), allow_partial=True)) == 0
+    assert read_metrics(out)["options"]["allow_partial"] is True
+
+
+def test_cnn_alone_needs_no_maps_but_unatt_does(make_store: MakeStore, split: Path, out: Path) -> None:
+    store = make_store(columns=(LOGITS,))
+    with pytest.raises(UsageError, match="holds no maps"):
+        evaluate(EvaluateOptions(store, str(split), str(out)))
+    assert not out.exists()
+    assert evaluate(EvaluateOptions(store, str(split), str(out), methods=("cnn",))) == 0
+
+
+@pytest.mark.parametrize("window", [0, 5])
+def test_a_window_that_does_not_fit_the_maps_is_refused(
+    make_store: MakeStore, split: Path, out: Path, window: int
+) -> None:
+    with pytest.raises(UsageError, match=rf"--window {window} .*4×5 maps.*choose 1 to 4"):
+        evaluate(EvaluateOptions(make_store(), str(split), str(out), window=window))
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "culprit"),
+    [
+        ({"store": "nowhere"}, "nowhere"),
+        ({"split": "no-list.txt"}, "no-list.txt"),
+        ({"out": "abc://x"}, "abc"),
+        ({"methods": ()}, "--methods"),
+    ],
+)
+def test_wrong_flags_name_the_culprit(
+    make_store: MakeStore, split: Path, out: Path, changes: dict[str, Any], culprit: str
+) -> None:
+    given = {"store": make_store(), "split": str(split), "out": str(out)}
+    with pytest.raises(UsageError, match=culprit):
+        evaluate(EvaluateOptions(**(given | changes)))
+    assert not out.exists()
+
+
+def test_script_says_what_is_wrong_in_one_line(make_store: MakeStore, out: Path, run_job: RunJob) -> None:
+    done = run_job("evaluate.py", "--store", make_store(), "--split", "no-list.txt", "--out", out)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1
+    assert "no-list.txt" in done.stderr
+    assert not out.exists()
+
+
+def test_everything_on_s3(make_store: MakeStore, split: Path, s3: str) -> None:
+    import s3fs
+
+    store = make_store(f"{s3}/store")
+    fs = s3fs.S3FileSystem(use_listings_cache=False)
+    fs.put_file(str(split), f"{s3}/testlist01.txt")
+    assert evaluate(EvaluateOptions(store, f"{s3}/testlist01.txt", f"{s3}/out")) == 0
+    metrics = json.loads(fs.cat_file(f"{s3}/out/metrics.json"))
+    assert metrics["split"]["sha256"] == hashlib.sha256(split.read_bytes()).hexdigest()
+    assert len(pd.read_parquet(fs.open(f"{s3}/out/scores.parquet"))) == 4 * 12

@@ -1,0 +1,20 @@
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+
+@pytest.fixture(scope="session")
+def randomise() -> Callable[[nn.Module], nn.Module]:
+    """Statistics of BatchNorm, and whatever else starts as zeros or ones, as a trained network has them."""
+
+    def fill(net: nn.Module, seed: int = 0) -> nn.Module:
+        generator = torch.Generator().manual_seed(seed)
+        for module in net.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.1, generator=generator)
+                module.running_var.uniform_(0.5, 1.5, generator=generator)
+        return net.eval()
+
+    return fill

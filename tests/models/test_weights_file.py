@@ -1,0 +1,136 @@
+import dataclasses
+import json
+import os
+import pickle
+
+import pytest
+import safetensors.torch
+import torch
+
+from attn.errors import UsageError
+from attn.models.weights_file import Description, read_weights_file, write_weights_file
+
+TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.seen": torch.tensor(7)}
+DESCRIPTION = Description(
+    "small_cnn", ("kiss", "hug"), 112, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), {"epochs": 3, "on": "Küsse"}
+)
+
+
+def equal(found: dict, expected: dict) -> bool:
+    return found.keys() == expected.keys() and all(torch.equal(found[key], expected[key]) for key in expected)
+
+
+def test_reads_what_it_wrote(tmp_path):
+    url = str(tmp_path / "new folder" / "cnn.safetensors")
+    sha256 = write_weights_file(url, TENSORS, DESCRIPTION)
+    file = read_weights_file(url)
+    assert equal(file.tensors, TENSORS)
+    assert file.described == DESCRIPTION
+    assert file.sha256 == sha256
+    assert len(sha256) == 64
+
+
+def test_equal_weights_make_equal_bytes(tmp_path):
+    backwards = dict(reversed(TENSORS.items()))
+    one = write_weights_file(str(tmp_path / "1.safetensors"), TENSORS, DESCRIPTION)
+    two = write_weights_file(str(tmp_path / "2.safetensors"), backwards, DESCRIPTION)
+    other = dataclasses.replace(DESCRIPTION, input_size=113)
+    assert one == two != write_weights_file(str(tmp_path / "3.safetensors"), TENSORS, other)
+
+
+def test_tensors_in_any_memory_layout_are_written(tmp_path):
+    url = str(tmp_path / "cnn.safetensors")
+    kernel = torch.rand(4, 3, 2, 2)
+    write_weights_file(url, {"kernel": kernel.to(memory_format=torch.channels_last)}, DESCRIPTION)
+    assert torch.equal(read_weights_file(url).tensors["kernel"], kernel)
+
+
+@pytest.mark.parametrize("suffix", ["pth", "pt"])
+def test_reads_a_bare_state_dict(tmp_path, suffix):
+    url = str(tmp_path / f"net.{suffix}")
+    torch.save(TENSORS, url)
+    file = read_weights_file(url)
+    assert equal(file.tensors, TENSORS)
+    assert file.described is None
+
+
+def test_safetensors_of_another_program_describe_nothing(tmp_path):
+    safetensors.torch.save_file(TENSORS, tmp_path / "net.safetensors", metadata={"format": "pt"})
+    assert read_weights_file(str(tmp_path / "net.safetensors")).described is None
+
+
+class Trap:
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+@pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
+def test_nothing_in_a_file_is_executed(tmp_path, save):
+    save({"weight": Trap(tmp_path / "executed")}, tmp_path / "trap.pth")
+    with pytest.raises(UsageError, match=r"trap\.pth holds more than tensors"):
+        read_weights_file(str(tmp_path / "trap.pth"))
+    assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_damaged_tensor_is_named(tmp_path, suffix, value):
+    damaged = {**TENSORS, "layer4.1.weight": torch.tensor([0.0, value])}
+    url = str(tmp_path / f"net.{suffix}")
+    (torch.save if suffix == "pth" else safetensors.torch.save_file)(damaged, url)
+    with pytest.raises(UsageError, match=r"net\.\w+: layer4\.1\.weight holds NaN or infinity"):
+        read_weights_file(url)
+
+
+def test_missing_file_is_named(tmp_path):
+    with pytest.raises(UsageError, match=r"gone\.pth: does not exist"):
+        read_weights_file(str(tmp_path / "gone.pth"))
+
+
+def test_other_suffixes_are_refused():
+    with pytest.raises(UsageError, match=r"net\.onnx: give weights as \.safetensors, \.pth or \.pt"):
+        read_weights_file("net.onnx")
+
+
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+@pytest.mark.parametrize("length", [0, 7, 100, -1])
+def test_half_a_file_is_refused(tmp_path, suffix, length):
+    whole = tmp_path / f"whole.{suffix}"
+    (torch.save if suffix == "pth" else safetensors.torch.save_file)(TENSORS, whole)
+    (tmp_path / f"half.{suffix}").write_bytes(whole.read_bytes()[:length])
+    with pytest.raises(UsageError, match=r"half\.\w+ is no .*, or not all of one"):
+        read_weights_file(str(tmp_path / f"half.{suffix}"))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (torch.zeros(3), "holds a Tensor and no state dict"),
+        ({}, "holds a dict and no state dict"),
+        ({"model": TENSORS, "epoch": 3}, "no bare state dict .model is no tensor"),
+    ],
+)
+def test_what_is_no_state_dict_is_refused(tmp_path, content, complaint):
+    torch.save(content, tmp_path / "net.pth")
+    with pytest.raises(UsageError, match=complaint):
+        read_weights_file(str(tmp_path / "net.pth"))
+
+
+@pytest.mark.parametrize(
+    "damage", [{"mean": [0.5]}, {"class_names": 3}, {"input_size": "big"}, {"std": None}, {"trained": 3}]
+)
+def test_description_that_makes_no_sense_is_refused(tmp_path, damage):
+    text = json.dumps({**json.loads(DESCRIPTION.to_json()), **damage})
+    safetensors.torch.save_file(TENSORS, tmp_path / "net.safetensors", metadata={"attn": text})
+    with pytest.raises(UsageError, match=r"net\.safetensors: its metadata are not those of a checkpoint"):
+        read_weights_file(str(tmp_path / "net.safetensors"))
+
+
+def test_description_is_plain_json_for_other_programs():
+    described = json.loads(DESCRIPTION.to_json())
+    assert described["backbone"] == "small_cnn"
+    assert described["class_names"] == ["kiss", "hug"]
+    assert Description.from_json(DESCRIPTION.to_json()) == DESCRIPTION

@@ -1,0 +1,28 @@
+import numpy as np
+
+from attn.eval.summary import compare, summarise
+from attn.report.table import metrics_table
+
+
+def test_rows_give_the_figures_in_per_cent() -> None:
+    labels = np.arange(20) % 2
+    good = np.eye(2)[labels]
+    bad = np.eye(2)[np.where(np.arange(20) < 5, 1 - labels, labels)]
+    metrics = {
+        "methods": {
+            name: summarise(scores, labels, class_names=("a", "b"), resamples=50)
+            for name, scores in {"cnn": bad, "longer_name": good}.items()
+        },
+        "paired": {"longer_name - cnn": compare(good, bad, labels, resamples=50)},
+    }
+    head, first, second, pair = metrics_table(metrics)
+    assert len(head) == len(first) == len(second)
+    assert first.split()[:2] == ["cnn", "75.0"]
+    assert second.split() == ["longer_name", "100.0", "100.0", "100.0", "100.0", "100.0", "to", "100.0", "20"]
+    assert pair.startswith("longer_name - cnn: +25.0 (")
+    assert "right alone 5 against 0 videos; p = 0.062" in pair
+
+
+def test_one_method_is_a_table_without_pairs() -> None:
+    found = summarise(np.eye(2), np.arange(2), class_names=("a", "b"), resamples=5)
+    assert len(list(metrics_table({"methods": {"unatt": found}, "paired": {}}))) == 2

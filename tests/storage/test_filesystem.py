@@ -1,0 +1,215 @@
+"""Every storage through one door, with errors in one line."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import s3fs
+
+from attn.errors import UsageError, VideoError
+from attn.storage.filesystem import (
+    atomic_path,
+    is_local,
+    join,
+    open_filesystem,
+    read_bytes,
+    read_text,
+    storage_errors,
+    url_of,
+    write_atomic,
+)
+from attn.storage.listing import list_files, names_in
+
+
+@pytest.fixture(params=["local", "file", "s3", "memory"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty folder on each kind of storage."""
+    if request.param == "s3":
+        return join(request.getfixturevalue("s3"), "some folder")
+    return {
+        "local": str(tmp_path),
+        "file": f"file://{tmp_path}",
+        "memory": f"memory://{tmp_path.name}",
+    }[request.param]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "deep/er/b c.txt", "Größe-操作.txt"])
+def test_what_is_written_is_read_again(folder, name):
+    fs, path = open_filesystem(join(folder, name))
+    write_atomic(fs, path, "Grüße\n".encode())
+    write_atomic(fs, path, b"zweite\n")
+    assert read_text(fs, path) == "zweite\n"
+    assert read_bytes(fs, path, 2, 4) == b"ei"
+    assert read_bytes(fs, path, 5, 99) == b"e\n"
+    assert [(os.path.basename(file.path), file.size) for file in list_files(*open_filesystem(folder))] == [
+        (os.path.basename(name), 7)
+    ]
+
+
+def test_a_url_survives_the_round_trip(folder):
+    fs, path = open_filesystem(join(folder, "a.txt"))
+    again, same = open_filesystem(url_of(fs, path))
+    assert (type(again), same) == (type(fs), path)
+
+
+def test_what_others_write_is_seen_at_once(s3):
+    fs, folder = open_filesystem(s3)
+    write_atomic(fs, f"{folder}/a.txt", b"a")
+    assert names_in(fs, folder) == ["a.txt"]
+    s3fs.S3FileSystem(anon=True).pipe_file(f"{folder}/b.txt", b"another client's")
+    assert sorted(names_in(fs, folder)) == ["a.txt", "b.txt"]
+    assert fs.exists(f"{folder}/b.txt")
+
+
+def test_local_paths_are_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fs, path = open_filesystem("clips/../a b#1?.avi")
+    assert is_local(fs)
+    assert path == str(tmp_path / "a b#1?.avi")
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("", "a path is empty"),
+        ("foo://x/y", "foo"),
+        ("s3://", "names no bucket"),
+    ],
+)
+def test_no_storage(url, complaint):
+    with pytest.raises(UsageError, match=complaint):
+        open_filesystem(url)
+
+
+@pytest.mark.parametrize("folder", ["local", "s3"], indirect=True)
+def test_missing_file_is_named(folder):
+    url = join(folder, "nothing.txt")
+    with pytest.raises(UsageError, match=r"nothing\.txt: does not exist"):
+        read_text(*open_filesystem(url))
+
+
+def test_text_must_be_utf8(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbfok")
+    assert read_text(*open_filesystem(str(path))) == "ok"
+    path.write_bytes(b"caf\xe9")
+    with pytest.raises(UsageError, match="not UTF-8 text"):
+        read_text(*open_filesystem(str(path)))
+
+
+def test_folder_in_place_of_a_file(tmp_path):
+    with pytest.raises(UsageError, match="is a folder"):
+        read_text(*open_filesystem(str(tmp_path)))
+
+
+def test_file_in_place_of_a_folder(tmp_path):
+    (tmp_path / "file").touch()
+    fs, path = open_filesystem(str(tmp_path / "file" / "a.txt"))
+    with pytest.raises(UsageError, match="a file stands where a folder is needed"):
+        write_atomic(fs, path, b"")
+
+
+def test_missing_bucket(s3):
+    url = "s3://attn-no-such-bucket/folder"
+    fs, path = open_filesystem(url)
+    with pytest.raises(UsageError, match="bucket does not exist"), storage_errors(url):
+        list_files(fs, path)
+    with pytest.raises(UsageError, match="bucket does not exist"), storage_errors(url):
+        names_in(fs, path)
+    with pytest.raises(UsageError, match="bucket does not exist"):
+        write_atomic(fs, path, b"x")
+
+
+def test_bucket_name_that_cannot_be(s3):
+    with pytest.raises(UsageError, match="s3://A!/x: "), storage_errors("s3://A!/x"):
+        list_files(*open_filesystem("s3://A!/x"))
+
+
+def test_no_credentials(s3, monkeypatch, forget_s3_clients):
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    forget_s3_clients()
+    with pytest.raises(UsageError, match="no credentials; set AWS_ACCESS_KEY_ID"), storage_errors(s3):
+        list_files(*open_filesystem(s3))
+
+
+def test_access_denied(s3, monkeypatch):
+    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)  # the server asks for permissions from now on
+    url = join(s3, "folder/a.txt")
+    fs, path = open_filesystem(url)
+    for work in (list_files, names_in, read_bytes):
+        with pytest.raises(UsageError, match=r"a\.txt: access denied") as error, storage_errors(url):
+            work(fs, path)
+        assert "testing" not in str(error.value)
+    with pytest.raises(UsageError, match=r"a\.txt: access denied"):
+        write_atomic(fs, path, b"x")
+
+
+def test_storage_out_of_reach(s3, monkeypatch, forget_s3_clients):
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", f"http://127.0.0.1:{unused.getsockname()[1]}")
+        monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+        forget_s3_clients()
+        with pytest.raises(UsageError, match="cannot be reached; check AWS_ENDPOINT_URL"), storage_errors(s3):
+            list_files(*open_filesystem(s3))
+
+
+def test_other_errors_keep_their_traceback_and_videos_their_own_kind():
+    with pytest.raises(ZeroDivisionError), storage_errors("x"):
+        _ = 1 / 0
+    with pytest.raises(VideoError, match="x: permission denied"), storage_errors("x", VideoError):
+        raise PermissionError(13, "no")
+
+
+def test_a_failing_block_leaves_what_stood_there(folder):
+    fs, path = open_filesystem(join(folder, "a.txt"))
+    write_atomic(fs, path, b"old")
+    with pytest.raises(IndexError), atomic_path(fs, path) as scratch:
+        [scratch.write_bytes(b"half")].pop(1)
+    assert read_bytes(fs, path) == b"old"
+    assert names_in(fs, path.rpartition("/")[0]) == ["a.txt"]
+
+
+def test_a_block_without_a_file_leaves_nothing(folder):
+    fs, path = open_filesystem(join(folder, "a.txt"))
+    with atomic_path(fs, path):
+        pass
+    assert not fs.exists(path)
+
+
+def test_a_large_file_is_one_upload(s3, monkeypatch):
+    monkeypatch.setattr("attn.storage.filesystem.UPLOAD_PART_BYTES", 5 << 20)
+    content = os.urandom(11 << 20)
+    fs, path = open_filesystem(join(s3, "large"))
+    with atomic_path(fs, path) as scratch:
+        scratch.write_bytes(content)
+        assert not fs.exists(path)
+    assert read_bytes(fs, path) == content
+
+
+def test_killed_writer_leaves_the_old_file(tmp_path):
+    script = (
+        "import os, signal, sys\n"
+        "from attn.storage.filesystem import atomic_path, open_filesystem\n"
+        "with atomic_path(*open_filesystem(sys.argv[1])) as scratch:\n"
+        "    scratch.write_bytes(b'half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"old")
+    killed = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    assert [os.path.basename(file.path) for file in list_files(*open_filesystem(str(tmp_path)))] == ["a.txt"]
+
+
+def test_files_get_the_usual_mode(tmp_path):
+    usual = tmp_path / "usual"
+    usual.touch()
+    write_atomic(*open_filesystem(str(tmp_path / "ours")), b"")
+    assert (tmp_path / "ours").stat().st_mode == usual.stat().st_mode

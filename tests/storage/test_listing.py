@@ -1,0 +1,101 @@
+"""Listings that miss nothing, show nothing hidden and ask little."""
+
+import os
+
+import pytest
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
+
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.listing import glob_files, list_files, names_in
+
+
+@pytest.fixture(params=["local", "s3", "memory"])
+def folder(request, tmp_path):
+    """URL of an empty folder on each kind of storage."""
+    if request.param == "s3":
+        return join(request.getfixturevalue("s3"), "some folder")
+    return str(tmp_path) if request.param == "local" else f"memory://{tmp_path.name}"
+
+
+def test_listing_passes_over_what_is_no_plain_file(tmp_path):
+    for name in ["a.avi", "deep/er/b.avi", ".hidden.avi", ".git/c.avi"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"123")
+    os.mkfifo(tmp_path / "pipe.avi")
+    (tmp_path / "dangling.avi").symlink_to("nowhere")
+    (tmp_path / "deep" / "loop").symlink_to(tmp_path)
+    (tmp_path / "linked").symlink_to(tmp_path / "deep" / "er")
+    found = {os.path.relpath(path, tmp_path): size for path, size in list_files(*open_filesystem(str(tmp_path)))}
+    assert found == {"a.avi": 3, "deep/er/b.avi": 3, "linked/b.avi": 3, "dangling.avi": None}
+
+
+def test_s3_listing_takes_one_request_per_thousand_files(s3, caplog):
+    caplog.set_level("INFO", logger="werkzeug")
+    fs, path = open_filesystem(join(s3, "many"))
+    bucket = s3_backends[DEFAULT_ACCOUNT_ID]["aws"]  # the server's own memory: 1100 uploads would take seconds
+    keys = [f"many/class{number % 7}/video {number}.avi" for number in range(1100)]
+    for key in [*keys, "many/.hidden/a.avi", "many/class0/", "many2/other.avi"]:
+        bucket.put_object(s3.removeprefix("s3://"), key, b"x")
+    caplog.clear()
+    found = list_files(fs, path)
+    requests = [record.getMessage() for record in caplog.records if record.name == "werkzeug"]
+    assert len(found) == len({file.path for file in found}) == 1100
+    assert len(requests) == 2, requests
+
+
+def test_names_in_a_folder_that_is_not_there(folder):
+    fs, path = open_filesystem(join(folder, "nothing"))
+    assert names_in(fs, path) == []
+    write_atomic(fs, f"{path}/a.txt", b"x")
+    write_atomic(fs, f"{path}/deep/b.txt", b"x")
+    assert sorted(names_in(fs, path)) == ["a.txt", "deep"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("a/*.txt", {"a/1.txt", "a/2.txt"}),
+        ("a*", {"a/1.txt", "a/2.txt", "ab/deep/3.txt"}),
+        ("*/deep", {"ab/deep/3.txt"}),
+        ("**/[23].txt", {"a/2.txt", "ab/deep/3.txt"}),
+        ("**", {"a/1.txt", "a/2.txt", "ab/deep/3.txt", "odd [1].txt", "odd 1.txt"}),
+        ("a/?.txt", {"a/1.txt", "a/2.txt"}),
+        ("odd [1].txt", {"odd [1].txt"}),
+        ("odd [12].txt", {"odd 1.txt"}),
+        ("x*", set()),
+    ],
+)
+def test_glob(folder, pattern, expected):
+    for name in ["a/1.txt", "a/2.txt", "ab/deep/3.txt", "odd [1].txt", "odd 1.txt", ".b/4.txt", "a/.5.txt"]:
+        write_atomic(*open_filesystem(join(folder, name)), b"x")
+    fs, path = open_filesystem(join(folder, pattern))
+    root = open_filesystem(folder)[1]
+    found = [os.path.relpath(file.path, root) for file in glob_files(fs, path)]
+    assert len(found) == len(set(found))
+    assert set(found) == expected
+
+
+def test_glob_through_links_and_pipes(tmp_path):
+    os.mkfifo(tmp_path / "pipe.avi")
+    (tmp_path / "dangling.avi").symlink_to("nowhere")
+    assert [(os.path.basename(path), size) for path, size in glob_files(*open_filesystem(f"{tmp_path}/*.avi"))] == [
+        ("dangling.avi", None)
+    ]
+
+
+def test_glob_asks_s3_only_for_what_starts_alike(s3, caplog):
+    caplog.set_level("INFO", logger="werkzeug")
+    fs, path = open_filesystem(join(s3, "a/v_*.avi"))
+    write_atomic(fs, path.replace("v_*", "v_1"), b"x")
+    caplog.clear()
+    assert len(glob_files(fs, path)) == 1
+    listings = [message for message in caplog.messages if "list-type=2" in message]
+    assert any("prefix=a/v_&" in message for message in listings), listings
+
+
+@pytest.mark.parametrize("url", ["s3://*/x.avi", "s3://b*"])
+def test_wildcard_for_a_bucket(s3, url):
+    with pytest.raises(UsageError, match="starts with a wildcard"):
+        glob_files(*open_filesystem(url))

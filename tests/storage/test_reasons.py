@@ -1,0 +1,59 @@
+"""One line for every way a storage refuses, and no secret in it."""
+
+import errno
+
+import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from s3fs.errors import translate_boto_error
+
+from attn.storage.reasons import reason, shown
+
+
+def s3_error(code: str, message: str = "from the server") -> Exception:
+    return translate_boto_error(ClientError({"Error": {"Code": code, "Message": message}}, "GetObject"))
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (FileNotFoundError(errno.ENOENT, "x"), "does not exist"),
+        (s3_error("NoSuchKey"), "does not exist"),
+        (s3_error("NoSuchBucket"), "the bucket does not exist"),
+        (PermissionError(errno.EACCES, "x"), "permission denied"),
+        (s3_error("AccessDenied"), "access denied; check the credentials and what they may do in this bucket"),
+        (s3_error("InvalidAccessKeyId"), "access denied; check the credentials and what they may do in this bucket"),
+        (s3_error("403"), "access denied; check the credentials and what they may do in this bucket"),
+        (s3_error("InvalidRange", "no such range"), "[Errno 22] no such range"),
+        (
+            s3_error("Unheard"),
+            "[Errno 5] An error occurred (Unheard) when calling the GetObject operation: from the server",
+        ),
+        (OSError(errno.ENOSPC, "x"), "no room left"),
+        (OSError(errno.EROFS, "x"), "the file system is read-only"),
+        (OSError(errno.ENAMETOOLONG, "x"), "the name is too long"),
+        (OSError(errno.EIO, "x"), "Input/output error"),
+        (TimeoutError(), "the storage does not answer; check the address and the network"),
+        (ValueError("a bug"), None),
+    ],
+)
+def test_reason(error, expected):
+    assert reason(error) == expected
+
+
+def test_clients_errors():
+    assert "AWS_ACCESS_KEY_ID" in str(reason(NoCredentialsError()))
+    assert "AWS_ENDPOINT_URL" in str(reason(EndpointConnectionError(endpoint_url="http://x")))
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/data/a@b?c.avi", "/data/a@b?c.avi"),
+        ("s3://bucket/a@b?c.avi", "s3://bucket/a@b?c.avi"),
+        ("ftp://user:secret@host/x", "ftp://host/x"),
+        ("https://host/a.avi?X-Amz-Signature=secret", "https://host/a.avi?…"),
+        ("403 for https://u:secret@h/a?token=secret now", "403 for https://h/a?… now"),
+    ],
+)
+def test_secrets_are_not_shown(url, expected):
+    assert shown(url) == expected

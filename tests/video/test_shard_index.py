@@ -1,0 +1,82 @@
+"""The index beside a shard is believed only where it belongs to it."""
+
+import io
+import json
+import tarfile
+
+import pytest
+
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.video.shard_index import dump_index, index_path, list_shard
+from attn.video.tar_headers import Member
+
+TRUE = [Member("a.avi", 512, 3, "wave"), Member("ü b.avi", 2048, 3, None)]
+
+
+def tar_bytes() -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        for name, data in [("a.avi", b"123"), ("a.cls", b"wave"), ("ü b.avi", b"456")]:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+@pytest.fixture(params=["local", "s3"])
+def shard(request, tmp_path):
+    """Filesystem and path of a small tar on each kind of storage."""
+    folder = str(tmp_path) if request.param == "local" else request.getfixturevalue("s3")
+    fs, path = open_filesystem(join(folder, "v-000000.tar"))
+    write_atomic(fs, path, tar_bytes())
+    return fs, path
+
+
+def test_without_an_index_the_headers_are_read(shard):
+    assert list_shard(*shard) == [Member("a.avi", 512, 3, "wave"), Member("ü b.avi", 2560, 3, None)]
+    assert list_shard(*shard, size=len(tar_bytes())) == list_shard(*shard)
+
+
+def test_an_index_that_fits_is_believed(shard):
+    fs, path = shard
+    write_atomic(fs, index_path(path), dump_index(len(tar_bytes()), TRUE))
+    assert index_path(path).endswith("v-000000.index.json")
+    assert list_shard(fs, path) == TRUE
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        dump_index(len(tar_bytes()) + 512, TRUE),
+        dump_index(len(tar_bytes()), [Member("a.avi", len(tar_bytes()) - 2, 3, None)]),
+        dump_index(len(tar_bytes()), [Member("a.avi", -5, 3, None)]),
+        dump_index(len(tar_bytes()), TRUE)[:-5],
+        b"",
+        b"\xff\xfe",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [{"name": "a.avi"}]}).encode(),
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": ["a.avi"]}).encode(),
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": 3}).encode(),
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("a.avi", "1", 2, None)._asdict()]}).encode(),  # pyright: ignore
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("../a.avi", 1, 2, None)._asdict()]}).encode(),
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member(None, 1, 2, None)._asdict()]}).encode(),  # pyright: ignore
+    ],
+)
+def test_an_index_that_does_not_fit_is_not(tmp_path, caplog, content):
+    (tmp_path / "v-000000.tar").write_bytes(tar_bytes())
+    (tmp_path / "v-000000.index.json").write_bytes(content)
+    members = list_shard(*open_filesystem(str(tmp_path / "v-000000.tar")))
+    assert [member.offset for member in members] == [512, 2560]
+    assert "does not belong to its shard" in caplog.text
+
+
+def test_missing_and_damaged_shards(shard):
+    fs, path = shard
+    with pytest.raises(UsageError, match=r"w-000000\.tar: does not exist"):
+        list_shard(fs, path.replace("v-", "w-"))
+    write_atomic(fs, path, tar_bytes()[:600])
+    with pytest.raises(UsageError, match=r"v-000000\.tar is damaged"):
+        list_shard(fs, path)
