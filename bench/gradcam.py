@@ -56,7 +56,9 @@ class LowPrecisionTrunk(nn.Module):
 def main() -> None:
     flags = parse()
     print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
-    print(f"median of {flags.repeats} interleaved repeats; loops timed on {flags.loop_classes} classes and scaled\n")
+    clock = "CPU seconds" if flags.cpu_time else "seconds"
+    print(f"images of 224×224, random weights; {clock}, median of {flags.repeats} interleaved repeats")
+    print(f"loops over the classes: {flags.loop_classes} classes timed and scaled\n")
     print_row(HEADER)
     print_row(["---"] * len(HEADER))
     for device in flags.device:
@@ -75,6 +77,11 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch-size", type=int, help="frames of a pass (default: 8 on cpu, 64 on cuda)")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--loop-classes", type=int, default=2, help="classes to time of the loops; 0: no loops")
+    parser.add_argument(
+        "--cpu-time",
+        action="store_true",
+        help="count CPU seconds, for a machine that others use too; with OMP_NUM_THREADS=1, and not for cuda",
+    )
     return parser.parse_args()
 
 
@@ -94,7 +101,7 @@ def row_of(case: Case, flags: argparse.Namespace) -> list[str]:
         "ours": torch.inference_mode()(lambda images: gradcam(net[0](images))),
         **class_loops(net, flags.loop_classes),
     }
-    seconds = interleaved(ways, images, flags.repeats)
+    seconds = interleaved(ways, images, flags)
     return [*what, gradcam.route, str(case.classes), *figures(seconds, case.classes, batch_size, flags)]
 
 
@@ -123,22 +130,26 @@ def class_loops(net: nn.Sequential, classes: int) -> dict[str, Callable[[Tensor]
     return loops
 
 
-def interleaved(ways: dict[str, Callable[[Tensor], object]], images: Tensor, repeats: int) -> dict[str, list[float]]:
+def interleaved(
+    ways: dict[str, Callable[[Tensor], object]], images: Tensor, flags: argparse.Namespace
+) -> dict[str, list[float]]:
     """Seconds of every way, taken in turns so that whatever else the machine does falls on all alike."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for repeat in range(repeats + 1):
+    clock = time.process_time if flags.cpu_time else time.perf_counter
+    for repeat in range(flags.repeats + 1):
         for name, way in ways.items():
-            start = now(images.device)
+            synchronize(images.device)
+            start = clock()
             way(images)
+            synchronize(images.device)
             if repeat:  # the first round warms up
-                seconds[name].append(now(images.device) - start)
+                seconds[name].append(clock() - start)
     return seconds
 
 
-def now(device: torch.device) -> float:
+def synchronize(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter()
 
 
 def figures(seconds: dict[str, list[float]], classes: int, batch_size: int, flags: argparse.Namespace) -> list[str]:

@@ -23,7 +23,6 @@ import numpy as np
 import psutil
 import torch
 import tyro
-from attn.video.guard import FrameReader
 
 from attn.engine.options import PrecomputeOptions
 from attn.engine.plan import Plan, make_plan
@@ -32,6 +31,7 @@ from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.stages.attention import ComputeMaps, record_batch
 from attn.stages.decode import IMAGE, DecodeVideos
 from attn.storage.writer import StoreWriter, travelling_schema
+from attn.video.guard import FrameReader
 
 PRECOMPUTE = Path(__file__).resolve().parents[1] / "jobs" / "precompute.py"
 

@@ -4,11 +4,9 @@ Rows do not come back to the driver: every actor sends them to the writer of the
 frames returns. Ray Data keeps the pool busy and holds decoding back when the pool is slower.
 """
 
-import dataclasses
 import functools
 import logging
 import warnings
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -20,13 +18,12 @@ from ray.data import ExecutionResources as Limits
 from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
+from attn.engine.decoding import decode, task_tables, writer_of
 from attn.engine.placement import Placement
 from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps, record_batch
 from attn.stages.decode import IMAGE, DecodeVideos
-from attn.storage.failures import Failure
 from attn.storage.writer import travelling_schema
-from attn.video.guard import FrameReader
 from attn.video.source import Video
 
 WRITER_DIED = "a writer died"
@@ -64,43 +61,6 @@ class AttentionActor:
         owners = np.array([writer_of(video_id, len(self._writers)) for video_id in rows[VIDEO_ID].to_pylist()])
         for owner in np.unique(owners):
             yield owner, rows.filter(pa.array(owners == owner))
-
-
-def writer_of(video_id: str, writers: int) -> int:
-    """Number of the writer that gets all rows of a video."""
-    return zlib.crc32(video_id.encode()) % writers
-
-
-@functools.cache
-def _reader() -> FrameReader:
-    """The decoder child of this worker process, kept for its next tasks."""
-    return FrameReader()
-
-
-def _decode(table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
-    """One decode task: frames go on, failures go to the writer of the video."""
-    for item in stage([Video(**row) for row in table.to_pylist()], _reader()):
-        if isinstance(item, Failure):
-            ray.get(writers[writer_of(item.video_id, len(writers))].fail.remote(item))
-        else:
-            yield item
-
-
-def _groups(videos: Sequence[Video], per_task: int) -> list[pa.Table]:
-    """One table of videos per decode task."""
-    rows = [dataclasses.asdict(video) for video in videos]
-    schema = pa.schema(
-        [
-            (VIDEO_ID, pa.string()),
-            ("url", pa.string()),
-            ("label", pa.int16()),
-            ("offset", pa.int64()),
-            ("size", pa.int64()),
-            ("member", pa.string()),
-        ]
-    )
-    starts = range(0, len(rows), per_task)
-    return [pa.Table.from_pylist(rows[start : start + per_task], schema=schema) for start in starts]
 
 
 def _limit_memory(context: DataContext, batch_bytes: int, placement: Placement) -> None:
@@ -145,12 +105,12 @@ def frames_done(
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # what dies with a process is dropped here; its videos are tried again, each alone
     _limit_memory(context, stage.batch_size * stage.size**2 * 3, placement)
-    decode = functools.partial(_decode, stage=stage, writers=writers)
+    task = functools.partial(decode, stage=stage, writers=writers)
     with DataContext.current(context), warnings.catch_warnings():
         # Retries can only be set in this way in this version; Ray's default is to try for ever.
         warnings.simplefilter("ignore", RayDeprecationWarning)
-        frames = ray.data.from_arrow(_groups(videos, videos_per_task)).map_batches(
-            decode, batch_size=None, batch_format="pyarrow", num_cpus=placement.decode_cpus, max_retries=0
+        frames = ray.data.from_arrow(task_tables(videos, videos_per_task)).map_batches(
+            task, batch_size=None, batch_format="pyarrow", num_cpus=placement.decode_cpus, max_retries=0
         )
         chain = frames.map_batches(
             AttentionActor,

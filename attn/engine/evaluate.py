@@ -63,8 +63,9 @@ def evaluate(options: EvaluateOptions) -> int:
         "relabelled": {"videos": len(relabelled), "ids": relabelled},
         **figures(scores, methods, names),
     }
-    write_atomic(fs, f"{out}/{scores_file.NAME}", scores_parquet(scores, store.manifest))
-    write_atomic(fs, f"{out}/{METRICS}", json.dumps(metrics, indent=1, ensure_ascii=False).encode())
+    folder = out.rstrip("/")
+    write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(scores, store.manifest))
+    write_atomic(fs, f"{folder}/{METRICS}", json.dumps(metrics, indent=1, ensure_ascii=False).encode())
     for line in metrics_table(metrics):
         log.info("%s", line)
     return 0

@@ -1,8 +1,8 @@
 """Trains a CNN on Web images with Ray Train: the driver's part.
 
 Whatever dies, the same command goes on after the last finished epoch; a finished training is not done again, and one
-with other options is refused rather than mixed in. The price: the checkpoints of a training need room for the
-weights three times over, twice (best and last).
+with other options is refused rather than mixed in. The price: two states are kept meanwhile, the best and the last,
+each twice as large as the weights.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import ray
-from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, Result, RunConfig, ScalingConfig
+from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, Result, RunConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from attn.engine.options import TrainCnnOptions
@@ -26,9 +26,8 @@ from attn.engine.placement import cluster_totals
 from attn.engine.session import start_ray
 from attn.engine.train_board import start_board
 from attn.engine.train_checkpoint import load_state
-from attn.engine.train_job import TrainJob
-from attn.engine.train_placement import place_workers
-from attn.engine.train_plan import make_training
+from attn.engine.train_placement import WorkerPlacement, place_workers
+from attn.engine.train_plan import TrainJob, make_training
 from attn.engine.train_run import TrainRun
 from attn.engine.train_storage import ray_storage
 from attn.engine.train_watch import TrainWatch
@@ -57,18 +56,26 @@ def train_cnn(options: TrainCnnOptions) -> int:
     if (report := run.report()) is not None:
         log.info("%s is finished already: validation accuracy %.3f", options.out, report[ACCURACY])
         return 0
-    start_ray()
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    scaling = place_workers(options.workers, options.gpu, cluster_totals(), alive)
     run.begin(_made_by(options))
-    log.info("%s: %d images of %d classes; %s", options.images, len(job.names), len(job.class_names), _said(scaling))
-    started_s = time.monotonic()
-    result = _fit(run, job, cnn, scaling)
-    _finish(run, cnn, result, options, time.monotonic() - started_s)
+    try:
+        _train(run, job, cnn)
+    except UsageError:
+        run.forget()
+        raise
     return 0
 
 
-def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, scaling: ScalingConfig) -> Result:
+def _train(run: TrainRun, job: TrainJob, cnn: Cnn) -> None:
+    started_s, options = time.monotonic(), job.options
+    start_ray()
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    placement = place_workers(options.workers, options.gpu, cluster_totals(), alive)
+    log.info("%s: %d images of %d classes; %s", options.images, len(job.names), len(job.class_names), placement)
+    result = _fit(run, job, cnn, placement)
+    _finish(run, cnn, result, options, time.monotonic() - started_s)
+
+
+def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> Result:
     """All epochs that are left.
 
     Raises:
@@ -76,13 +83,13 @@ def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, scaling: ScalingConfig) -> Resu
         TrainingFailedError: workers died, or failed, again and again.
     """
     # Else Ray looks for news every two seconds, and short epochs wait for it.
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
     storage, path = ray_storage(run.url)
     board = start_board()
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"job": job, "cnn": ray.put(cnn), "board": board},
-        scaling_config=scaling,
+        scaling_config=placement.scaling,
         torch_config=TorchConfig(timeout_s=GROUP_TIMEOUT_S),
         run_config=RunConfig(
             name=run.name,
@@ -94,10 +101,9 @@ def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, scaling: ScalingConfig) -> Resu
             worker_runtime_env={"env_vars": THREADS_SLEEP},
         ),
     )
-    with _interruptible(), TrainWatch(board, run, epochs=job.options.epochs, need=_said(scaling)):
+    with _interruptible(), TrainWatch(board, run, epochs=job.options.epochs, need=str(placement)):
         result = trainer.fit()
     if result.return_value is not None:
-        run.forget()
         raise UsageError(result.return_value)
     return result
 
@@ -130,11 +136,6 @@ def _made_by(options: TrainCnnOptions) -> dict[str, Any]:
         "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
         "python": platform.python_version(),
     }
-
-
-def _said(scaling: ScalingConfig) -> str:
-    each = " and ".join(f"{count:g} {what}" for what, count in scaling._resources_per_worker_not_none.items())
-    return f"{scaling.num_workers} worker{'s' if scaling.num_workers != 1 else ''} of {each}"
 
 
 @contextlib.contextmanager

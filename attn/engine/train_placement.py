@@ -1,5 +1,6 @@
 """Which CPUs and GPUs the workers of a training get."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 
 from ray.train import ScalingConfig
@@ -7,9 +8,28 @@ from ray.train import ScalingConfig
 from attn.errors import UsageError
 
 
+@dataclasses.dataclass(frozen=True)
+class WorkerPlacement:
+    """What a training asks of the cluster: so many workers, each with so many CPUs and perhaps a GPU."""
+
+    workers: int
+    cpus: int
+    gpu: bool
+
+    def __str__(self) -> str:
+        plural = "s" if self.workers > 1 else ""
+        return f"{self.workers} worker{plural} of {self.cpus} CPU{' and 1 GPU' if self.gpu else ''}"
+
+    @property
+    def scaling(self) -> ScalingConfig:
+        """The same for Ray Train."""
+        each: dict[str, float] = {"CPU": self.cpus, **({"GPU": 1} if self.gpu else {})}
+        return ScalingConfig(num_workers=self.workers, use_gpu=self.gpu, resources_per_worker=each)
+
+
 def place_workers(
     workers: int, gpu: bool | None, totals: Mapping[str, float], nodes: Sequence[Mapping[str, float]]
-) -> ScalingConfig:
+) -> WorkerPlacement:
     """Gives each worker as many CPUs as all of them can have at once, and a GPU where there is one.
 
     Ray sets the threads of torch to the CPUs of the worker: asking for one would leave the others idle. The price is
@@ -26,13 +46,11 @@ def place_workers(
     """
     use_gpu = totals.get("GPU", 0) > 0 if gpu is None else gpu
     unit = "GPU" if use_gpu else "CPU"
-    if workers > totals.get(unit, 0):
-        way_out = "give fewer --workers" if totals.get(unit, 0) else "leave --gpu True away"
-        raise UsageError(f"{workers} workers need {workers} {unit}, the cluster has {totals.get(unit, 0):g}; {way_out}")
-    cpus = cpus_per_worker(workers, nodes, use_gpu=use_gpu)
-    return ScalingConfig(
-        num_workers=workers, use_gpu=use_gpu, resources_per_worker={"CPU": cpus, **({"GPU": 1} if use_gpu else {})}
-    )
+    has = totals.get(unit, 0)
+    if workers > has:
+        way_out = "give fewer --workers" if has else "leave --gpu away"
+        raise UsageError(f"{workers} workers need {workers} {unit}, the cluster has {has:g}; {way_out}")
+    return WorkerPlacement(workers, cpus_per_worker(workers, nodes, use_gpu=use_gpu), use_gpu)
 
 
 def cpus_per_worker(workers: int, nodes: Sequence[Mapping[str, float]], *, use_gpu: bool) -> int:

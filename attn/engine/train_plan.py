@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 import os
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Literal
 
+import numpy as np
 import torch
 
 from attn.classes import parse_class_list
 from attn.datasets.image_folder import ImageFolder, list_images
 from attn.engine.options import TrainCnnOptions
-from attn.engine.train_job import TrainJob
 from attn.engine.train_run import TrainRun
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
@@ -22,6 +23,37 @@ from attn.video.transform import PREPROCESSING
 
 # Flags that say where and how fast, not what is learnt.
 CIRCUMSTANCES = {"images", "out", "weights", "classes", "batchnorm", "workers", "gpu", "cache"}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainJob:
+    """One training as plain data: what a worker must know, wherever it runs.
+
+    Attributes:
+        options: flags; those that were left to the program are resolved in the fields below.
+        class_names: of the outputs.
+        names: of the images, relative to their folder.
+        paths: of the images, local or URLs.
+        labels: their class ids.
+        input_size: side of the CNN's input, in pixels.
+        cache_key: of the prepared images.
+        cache_folder: on each machine; None for a temporary one.
+        fresh: the part of the network that was just drawn.
+        freeze_batchnorm: keep its statistics.
+        run_url: folder beside the output.
+    """
+
+    options: TrainCnnOptions
+    class_names: tuple[str, ...]
+    names: Sequence[str]
+    paths: Sequence[str]
+    labels: np.ndarray
+    input_size: int
+    cache_key: str
+    cache_folder: str | None
+    fresh: Literal["all", "classifier", "nothing"]
+    freeze_batchnorm: bool
+    run_url: str
 
 
 def make_training(options: TrainCnnOptions) -> tuple[TrainRun, TrainJob, Cnn]:
@@ -75,6 +107,10 @@ def _check_numbers(options: TrainCnnOptions) -> None:
         raise UsageError(f"--weight-decay {options.weight_decay:g}: give 0 or more")
     if not 0 < options.validation_fraction < 1:
         raise UsageError(f"--validation-fraction {options.validation_fraction:g}: give a share between 0 and 1")
+    if options.input_size is not None and options.input_size < 1:
+        raise UsageError(f"--input-size {options.input_size}: give 1 or more pixels")
+    if options.std is not None and not min(options.std) > 0:
+        raise UsageError(f"--std {' '.join(map(str, options.std))}: give numbers above 0")
     if options.seed < 0:
         raise UsageError(f"--seed {options.seed}: give 0 or more")
 
@@ -110,8 +146,6 @@ def _start(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
                 options.input_size,
                 new_classifier=True,
             )
-    if cnn.input_size < 1 or min(cnn.std) <= 0:
-        raise UsageError(f"--input-size {cnn.input_size} --std {cnn.std}: all must be above 0")
     _try(cnn)
     return cnn
 

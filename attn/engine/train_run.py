@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, url_of, write_atomic
 
 SUFFIX = ".safetensors"
 RUN, REPORT, METRICS = "run.json", "report.json", "metrics.jsonl"
@@ -34,7 +34,7 @@ class TrainRun:
     def url(self) -> str:
         """The folder."""
         fs, path = open_filesystem(self.out)
-        return fs.unstrip_protocol(path.removesuffix(SUFFIX) + ".train").removeprefix("file://")
+        return url_of(fs, path.removesuffix(SUFFIX) + ".train")
 
     @cached_property
     def name(self) -> str:

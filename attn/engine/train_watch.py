@@ -34,6 +34,7 @@ class TrainWatch:
     def __init__(self, board: Any, run: TrainRun, *, epochs: int, need: str):
         self._board, self._run, self._epochs, self._need = board, run, epochs, need
         self._rows = run.metrics()
+        self._started_s = 0.0
         self._skipped_told = False
         self._note, self._told_s = "", time.monotonic()
         self._stop = threading.Event()
@@ -42,8 +43,6 @@ class TrainWatch:
         self._events = SummaryWriter(folder) if is_local(fs) else None
 
     def __enter__(self) -> Self:
-        if self._rows:
-            log.info("resuming after epoch %d of %d", len(self._rows), self._epochs)
         self._thread.start()
         return self
 
@@ -67,6 +66,8 @@ class TrainWatch:
         if news.skipped is not None and not self._skipped_told:
             self._skipped_told = True
             self._tell_skipped(news.skipped)
+        if news.started_s != self._started_s:
+            self._tell_start(news)
         new = news.epochs[len(self._rows) :]
         if new:
             self._rows = news.epochs
@@ -82,6 +83,14 @@ class TrainWatch:
             some = list(skipped.values())[:SKIPPED_SHOWN]
             more = f" and {len(skipped) - len(some)} more" if len(skipped) > len(some) else ""
             self._say(f"{len(skipped)} images cannot be read and are skipped: {'; '.join(some)}{more}")
+
+    def _tell_start(self, news: News) -> None:
+        lost = "workers were lost; " if self._started_s else ""
+        self._started_s = news.started_s
+        if lost or news.resumed:
+            self._say(f"{lost}resuming after epoch {news.resumed} of {self._epochs}")
+        # An epoch that was told but whose checkpoint was not kept in time is done again.
+        self._rows = self._rows[: news.resumed]
 
     def _tell_epoch(self, row: dict[str, Any]) -> None:
         best = max(self._rows[: row["epoch"]], key=lambda one: (one[ACCURACY], one["epoch"]))

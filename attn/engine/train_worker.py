@@ -4,6 +4,7 @@ All workers decide alike: the order of the images follows from seed and epoch, a
 is agreed upon before anybody stops, and so nobody waits for a worker that has left.
 """
 
+import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -14,12 +15,13 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
+from pyarrow.fs import FileType
 from ray.train import Checkpoint
 
 from attn.engine.train_board import Pen
 from attn.engine.train_checkpoint import load_state, save_state
 from attn.engine.train_group import Group
-from attn.engine.train_job import TrainJob
+from attn.engine.train_plan import TrainJob
 from attn.engine.train_storage import ray_storage
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
@@ -44,30 +46,27 @@ def train_worker(config: dict[str, Any]) -> str | None:
     """
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
-    cache, refusal = _prepared(job, group, pen)
-    refusals = [text for text in group.gather(refusal) if text]
-    if refusals or cache is None:
-        return refusals[0]
-    worker = _Worker(job, ray.get(config["cnn"]), cache, group, pen)
-    refusal = worker.run()
-    group.gather(None)  # nobody reads the cache any more
-    if job.cache_folder is None and group.local_rank == 0 and refusal is None:
-        cache.remove()
+    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.cache_key}")
+    cache, refusal = _prepared(job, folder, pen)
+    refusal = next((text for text in group.gather(refusal) if text), None)
+    if cache is not None and refusal is None:
+        refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen).run()
+    group.gather(None)  # nobody reads the images any more
+    if job.cache_folder is None and group.local_rank == 0:
+        shutil.rmtree(folder, ignore_errors=True)
     return refusal
 
 
-def _prepared(job: TrainJob, group: Group, pen: Pen) -> tuple[ImageCache | None, str | None]:
+def _prepared(job: TrainJob, folder: Path, pen: Pen) -> tuple[ImageCache | None, str | None]:
     """The images of this machine, or why there are none."""
-    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / "attn-images")
 
     def tell(done: int) -> None:
         pen.note(f"preparing images: {done} of {len(job.paths)}")
 
     try:
         _check_storage(job.run_url)
-        cache = cache_images(
-            job.paths, job.cache_key, job.input_size, folder, threads=torch.get_num_threads(), tell=tell
-        )
+        threads = torch.get_num_threads()
+        cache = cache_images(job.paths, job.cache_key, job.input_size, folder, threads=threads, tell=tell)
         check_skipped(cache, job.labels, job.class_names)
     except UsageError as error:
         return None, str(error)
@@ -78,7 +77,7 @@ def _prepared(job: TrainJob, group: Group, pen: Pen) -> tuple[ImageCache | None,
 def _check_storage(url: str) -> None:
     """Ray notices after an epoch only."""
     fs, path = ray_storage(url)
-    if not fs.get_file_info(path).type:
+    if fs.get_file_info(path).type == FileType.NotFound:
         raise UsageError(f"{url} is not seen by all machines of the cluster; give --out on S3 or on a shared disk")
 
 
@@ -127,6 +126,7 @@ class _Worker:
             return "no image is left for validation; every class has one image alone"
         checkpoint = ray.train.get_checkpoint()
         rows = load_state(checkpoint, self.backbone, self.optimizer)["epochs"] if checkpoint else []
+        self.pen.pin(started_s=time.time(), resumed=len(rows), epochs=rows)
         try:
             for epoch in range(len(rows), self.job.options.epochs):
                 rows = [*rows, self._epoch(epoch)]

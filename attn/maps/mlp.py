@@ -50,7 +50,7 @@ class Mlp:
         self, activations: Float[Tensor, "batch chan row col"]
     ) -> tuple[Float[Tensor, "batch cls row col"], Float[Tensor, "batch cls"]]:
         """Maps in sum form before the ReLU, and logits."""
-        reversed(masks), logits = self._forward(activations)
+        masks, logits = self._forward(activations)
         batch, num_classes = logits.shape
         maps = activations.new_empty(batch, num_classes, *activations.shape[2:])
         class_bytes = batch * self._class_floats * activations.element_size()
@@ -76,7 +76,7 @@ class Mlp:
         """Rows of the Jacobian, multiplied from the left: a class is one row, a hidden layer thousands."""
         before = [self.first, *(linear.weight for linear in self.linears[1:-1])]
         jacobian = self.linears[-1].weight[part].expand(len(masks[0]), -1, -1)
-        for mask, weight in zip(masks, reversed(before), strict=True):
+        for mask, weight in zip(reversed(masks), reversed(before), strict=True):
             jacobian = torch.matmul(jacobian * mask[:, None, :], weight)
         return jacobian
 

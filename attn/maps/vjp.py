@@ -49,7 +49,7 @@ class Vjp:
 
     def _forward(self, pooled: Tensor) -> tuple[Float[Tensor, "batch cls"], int]:
         """Logits, and the bytes that the gradient of one class needs at the widest point."""
-        value = pooled  # the head may begin with an in-place layer, which a leaf does not allow
+        value = pooled.clone()  # the head may begin with an in-place layer, which a leaf does not allow
         widest = value.numel()
         for layer in self.layers:
             value = layer(value)

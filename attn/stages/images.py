@@ -36,16 +36,10 @@ class ImageCache:
     Attributes:
         pixels: mapped from disk, rows in the order of the list; the row of a skipped image is black.
         skipped: position in the list → why the image cannot be read.
-        folder: where it lies.
     """
 
     pixels: UInt8[np.ndarray, "image row col rgb"]
     skipped: dict[int, str]
-    folder: Path
-
-    def remove(self) -> None:
-        """Frees the disk; pixels that are in use stay readable until they are let go."""
-        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def cache_key(versions: Sequence[str], size: int) -> str:
@@ -96,7 +90,7 @@ def cache_images(
         raise UsageError(f"image cache {folder}: {why}; it needs {need}, name another folder with --cache") from error
     skipped = json.loads((home / MANIFEST).read_text())["skipped"]
     pixels = np.memmap(home / PIXELS, np.uint8, "r", shape=(len(paths), size, size, 3))
-    return ImageCache(pixels, {int(index): why for index, why in skipped.items()}, home)
+    return ImageCache(pixels, {int(index): why for index, why in skipped.items()})
 
 
 def check_skipped(cache: ImageCache, labels: Int[np.ndarray, "image"], class_names: Sequence[str]) -> None:
@@ -126,8 +120,11 @@ def _make(paths: Sequence[str], size: int, home: Path, threads: int, tell: Calla
         skipped = _prepare(paths, size, pixels, threads, tell)
         pixels.flush()
         (partial / MANIFEST).write_text(json.dumps({"preprocessing": PREPROCESSING, "skipped": skipped}, indent=1))
-        with contextlib.suppress(FileExistsError, NotADirectoryError):
+        try:
             partial.rename(home)
+        except OSError:
+            if not home.is_dir():  # else another machine was faster
+                raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -60,7 +60,13 @@ def storage_errors(url: str, raised: type[Exception] = UsageError) -> Iterator[N
         why = reason(error)
         if why is None:
             raise
-        raise raised(f"{shown(url)}: {why}") from error
+        raise raised(f"{shown(url)}: {why}{_culprit(error, url)}") from error
+
+
+def _culprit(error: Exception, url: str) -> str:
+    """The local file or folder that the error is about, where the URL does not say so."""
+    path = getattr(error, "filename", None)
+    return f" ({path})" if isinstance(path, str) and os.path.isabs(path) and path != url else ""
 
 
 def is_local(fs: AbstractFileSystem) -> bool:

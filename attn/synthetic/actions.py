@@ -93,8 +93,8 @@ BY_NAME: dict[str, Action] = {
     "Jump": Action((Role(*_JUMP, breadth=FRONT_VIEW),), period=11.0),
     "Kick": Action((Role(*_KICK, x=-0.1),), period=13.0),
     "Point": Action((Role(*_POINT, x=-0.1),), period=24.0),
-    "Punch": Action(_pair(_PUNCH, _PUNCHED, 0.44), period=11.0),
-    "Push": Action(_pair(_PUSH, _PUSHED, 0.50), period=15.0),
+    "Punch": Action(_pair(_PUNCH, _PUNCHED, 0.37), period=11.0),
+    "Push": Action(_pair(_PUSH, _PUSHED, 0.46), period=15.0),
     "Wave": Action((Role(*_WAVE, breadth=FRONT_VIEW),), period=9.0),
 }
 

@@ -8,8 +8,6 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-_LAMBDA_PER_QUANTISER = 118  # FFmpeg's FF_QP2LAMBDA
-
 
 def write_avi(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int, quantiser: int) -> None:
     """One video of RGB frames `[row, col, channel]`, all of one even size.
@@ -17,7 +15,7 @@ def write_avi(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int, quantis
     Args:
         quantiser: constant quantiser of the codec; 1 is best, 31 is worst.
     """
-    options = {"flags": "+qscale", "global_quality": str(quantiser * _LAMBDA_PER_QUANTISER)}
+    options = {"qmin": str(quantiser), "qmax": str(quantiser)}
     with av.open(str(path), "w", format="avi") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(fps), options=options)
         stream.thread_count = 1

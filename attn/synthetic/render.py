@@ -5,7 +5,7 @@
     <root>/ucfTrainTestlist/{classInd,trainlist01..03,testlist01..03}.txt
     <root>/boxes/<video_id>.json
 
-One core renders about 400 images or 7 videos a second.
+One core renders about 400 images or 8 videos a second.
 """
 
 from collections.abc import Callable
@@ -79,7 +79,7 @@ def _render_video(root: Path, seed: int, shift: DomainShift, item: int) -> None:
     rng = random_state(seed, Stream.VIDEO, item)
     clip = make_clip(class_id, group, rng, shift)
     frames, boxes = zip(*clip.frames(rng), strict=True)
-    write_avi(path, frames, FPS, clip.quantiser)
+    write_avi(path, frames, FPS, clip.camera.quantiser)
     track = BoxTrack(path.stem, WIDTH, HEIGHT, (clip.start, clip.stop), boxes)
     write_boxes(root / "boxes" / f"{path.stem}.json", track)
 

@@ -101,7 +101,7 @@ def _panels(draw: ImageDraw.ImageDraw, width: int, ground_row: int, rng: np.rand
 
 
 def _discs(draw: ImageDraw.ImageDraw, width: int, ground_row: int, rng: np.random.Generator) -> None:
-    for x, y in rng.random((16, 2)) * (width, ground_row):
+    for x, y in rng.random((16, 2)) * (width, 0.8 * ground_row):
         radius = 0.03 * width * (1 + rng.random())
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(*_any_colour(rng), 110))
 

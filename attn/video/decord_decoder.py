@@ -2,10 +2,12 @@
 
 decord counts wrongly after a seek in AVI with B-frames, repeats the last frame until the declared count is reached,
 and knows neither rotation nor variable frame rates. Its pixels are PyAV's, but for the inverse cosine transform of
-its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2.
+its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. Pictures that are damaged inside it
+guesses and does not mark, where PyAV stops.
 """
 
 import itertools
+import os
 from collections.abc import Generator, Iterable
 
 from av.container import InputContainer
@@ -33,8 +35,8 @@ def decord_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
     decord.logging.set_level(decord.logging.QUIET)
     times_s = frame_times(path)
     try:
-        reader = decord.VideoReader(path, num_threads=1) if times_s else []
-    except (decord.DECORDError, RuntimeError):
+        reader = decord.VideoReader(os.path.abspath(path), num_threads=1) if times_s else []
+    except (decord.DECORDError, RuntimeError, UnicodeEncodeError):
         return VideoEnd(truncated=True, decoder="decord")
     if len(reader) != len(times_s):
         return VideoEnd(truncated=True, decoder="decord")

@@ -16,6 +16,7 @@ VOP_START = b"\x00\x00\x01\xb6"
 INTRA, PREDICTED, BIDIRECTIONAL = 0, 1, 2
 # A picture that says only "as before" gives no frame and is shorter than this after its start code.
 LEAST_CODED_BYTES = 16
+MOST_HEADER_BYTES = 1024
 MOST_HELD = 512
 
 
@@ -63,10 +64,11 @@ def _decode_all(
 
 
 def picture_type(packet: "Packet[VideoStream]") -> int | None:
-    """Type of the one coded MPEG-4 picture in a packet: 0 I, 1 P, 2 B, 3 S; None where there is not exactly one."""
+    """Type of the first MPEG-4 picture in a packet: 0 I, 1 P, 2 B, 3 S; None where no coded one is found.
+
+    A second picture in the packet (packed B-frames) is betrayed by the placeholder that is the next packet.
+    """
     data = bytes(packet)
-    start = data.find(VOP_START)
+    start = data.find(VOP_START, 0, MOST_HEADER_BYTES)
     after = start + len(VOP_START)
-    if start < 0 or len(data) - after < LEAST_CODED_BYTES or data.find(VOP_START, after) >= 0:
-        return None
-    return data[after] >> 6
+    return None if start < 0 or len(data) - after < LEAST_CODED_BYTES else data[after] >> 6

@@ -63,7 +63,7 @@ class FrameReader:
         """
         if decoder == "decord" and importlib.util.find_spec("decord") is None:
             raise UsageError("--decoder decord: decord is not installed on this machine; use --decoder auto")
-        request = Decode(os.fspath(path), sampling, size, decoder, timeout_s / LIVE_SIGNS_PER_TIMEOUT)
+        request = Decode(os.path.abspath(os.fspath(path)), sampling, size, decoder, timeout_s / LIVE_SIGNS_PER_TIMEOUT)
         return Reading(self._chunks(request, timeout_s))
 
     def close(self) -> None:

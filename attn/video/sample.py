@@ -12,8 +12,8 @@ from attn.errors import UsageError
 Keep = Callable[[int, float], bool]
 """Is this frame kept? Asked once for every frame, in order, with its index and its time in seconds."""
 
-# The coarsest stamps in use (Matroska) are rounded to the millisecond: a frame this near an instant stands at it.
-STAMP_TOLERANCE_S = 0.0005
+# The coarsest stamps in use (Matroska) are rounded to the millisecond: a frame half a one from an instant stands at it.
+STAMP_TOLERANCE_S = 0.00051
 
 
 @dataclasses.dataclass(frozen=True)

@@ -67,6 +67,7 @@ def write_shards(
     """
     fs, folder = open_filesystem(out_url)
     stopping = threading.Event()
+    failures: list[Exception] = []
 
     def write(number: int, shard: Sequence[Video]) -> list[Packed]:
         def add(tar: TarWriter, video: Video) -> tuple[Member | None, Packed]:
@@ -76,12 +77,19 @@ def write_shards(
             report(packed)
             return member, packed
 
-        return _write_shard(fs, join(folder, shard_name(name, number)), shard, add)
+        try:
+            return _write_shard(fs, join(folder, shard_name(name, number)), shard, add)
+        except Exception as error:
+            failures.append(error)
+            stopping.set()
+            raise
 
     with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
         try:
             shards = [pool.submit(write, *shard) for shard in enumerate(plan_shards(videos, shard_bytes))]
             wait(shards, return_when=FIRST_EXCEPTION)
+            if failures:
+                raise failures[0]  # the others only stopped because of it
             return [packed for shard in shards for packed in shard.result()]
         finally:
             stopping.set()

@@ -1,4 +1,4 @@
-"""One small local Ray for all tests of the engine."""
+"""One small local Ray for all tests of the engine, and small things to work on."""
 
 import os
 from pathlib import Path
@@ -7,6 +7,9 @@ import av
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+from attn.engine.options import TrainCnnOptions
 
 OBJECT_STORE_BYTES = 200 << 20
 
@@ -67,3 +70,43 @@ def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.safetensors"
     save_checkpoint(str(path), cnn)
     return path
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory):
+    """Two classes of eleven noisy images, one redder, one bluer; and two files that are no images."""
+    folder, random = tmp_path_factory.mktemp("web"), np.random.default_rng(0)
+    for name, channel in (("cold", 2), ("warm", 0)):
+        (folder / name).mkdir()
+        for number in range(11):
+            pixels = random.integers(0, 128, (34, 40, 3), dtype=np.uint8)
+            pixels[..., channel] += 100
+            Image.fromarray(pixels).save(folder / name / f"{number:02}.png")
+        (folder / name / "broken.jpg").write_bytes(b"\xff\xd8\xff and no more")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def training(photographs):
+    """Options of a training of seconds, but for --out. Its batches are of unequal size, and two workers cannot halve
+    them."""
+    return TrainCnnOptions(
+        images=str(photographs),
+        backbone="small_cnn",
+        out="",
+        input_size=32,
+        epochs=4,
+        batch_size=7,
+        head_lr=0.3,
+        batchnorm="frozen",
+    )
+
+
+@pytest.fixture(scope="session")
+def trained(ray_local, training, tmp_path_factory):
+    """Options of a training that is finished."""
+    from attn.engine.train_cnn import train_cnn
+
+    finished = dataclasses.replace(training, out=str(tmp_path_factory.mktemp("trained") / "cnn.safetensors"))
+    assert train_cnn(finished) == 0
+    return finished

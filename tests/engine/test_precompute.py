@@ -15,7 +15,6 @@ import numpy as np
 import psutil
 import pyarrow.dataset as ds
 import pytest
-from attn.video.guard import FrameReader
 
 from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_USAGE, run
 from attn.engine.options import PrecomputeOptions
@@ -25,6 +24,7 @@ from attn.stages.attention import ComputeMaps
 from attn.storage.failures import read_failures
 from attn.storage.ledger import Ledger
 from attn.storage.store import AttentionStore
+from attn.video.guard import FrameReader
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "precompute.py"
 
@@ -213,7 +213,7 @@ def test_killed_workers_lose_and_double_nothing(many: PrecomputeOptions, alone: 
     killed = []
 
     def kill_some(process: subprocess.Popen) -> None:
-        for name in ("_decode", "AttentionActor", "StoreWriter", "decoder_process"):
+        for name in ("MapBatches(decode", "AttentionActor", "StoreWriter", "decoder_process"):
             time.sleep(1.0)
             with contextlib.suppress(psutil.Error):
                 for child in psutil.Process(process.pid).children(recursive=True):

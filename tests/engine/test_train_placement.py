@@ -1,6 +1,6 @@
 import pytest
 
-from attn.engine.train_placement import cpus_per_worker, place_workers
+from attn.engine.train_placement import WorkerPlacement, cpus_per_worker, place_workers
 from attn.errors import UsageError
 
 LAPTOP = [{"CPU": 2.0}]
@@ -30,9 +30,17 @@ def test_workers_get_the_most_cpus_that_all_can_have(workers, nodes, use_gpu, cp
 
 def test_a_gpu_is_used_where_there_is_one():
     totals = {"CPU": 28, "GPU": 3}
-    assert place_workers(2, None, totals, CLUSTER).resources_per_worker == {"CPU": 8, "GPU": 1}
-    assert place_workers(2, False, totals, CLUSTER).resources_per_worker == {"CPU": 8}
-    assert not place_workers(2, None, {"CPU": 2}, LAPTOP).use_gpu
+    assert place_workers(2, None, totals, CLUSTER) == WorkerPlacement(2, cpus=8, gpu=True)
+    assert place_workers(2, False, totals, CLUSTER) == WorkerPlacement(2, cpus=8, gpu=False)
+    assert place_workers(2, None, {"CPU": 2}, LAPTOP) == WorkerPlacement(2, cpus=1, gpu=False)
+
+
+@pytest.mark.parametrize(("gpu", "each"), [(True, {"CPU": 8, "GPU": 1}), (False, {"CPU": 8})])
+def test_ray_is_asked_for_just_that(gpu, each):
+    placement = WorkerPlacement(2, cpus=8, gpu=gpu)
+    assert (placement.scaling.num_workers, placement.scaling.use_gpu) == (2, gpu)
+    assert placement.scaling.resources_per_worker == each
+    assert str(placement) == "2 workers of 8 CPU" + (" and 1 GPU" if gpu else "")
 
 
 @pytest.mark.parametrize(("workers", "gpu", "need"), [(3, None, "3 CPU"), (1, True, "1 GPU")])

@@ -126,11 +126,11 @@ def test_script_writes_figures_that_follow_from_the_scores(
     assert done.returncode == 0, done.stderr
     assert "unatt - cnn" in done.stderr
 
-    metrics, frame = read_metrics(out), pd.read_parquet(out / "scores.parquet")
+    metrics, frame = read_metrics(out), pl.read_parquet(out / "scores.parquet")
     assert list(metrics["methods"]) == ["cnn", "cnn_softmax", "cnn_average", "unatt"]
     for name, found in metrics["methods"].items():
-        of_method = frame[frame["method"] == name]
-        scores, labels = np.stack(of_method["scores"].to_list()), of_method["label"].to_numpy()
+        of_method = frame.filter(pl.col("method") == name)
+        scores, labels = of_method["scores"].to_numpy(), of_method["label"].to_numpy()
         assert [CLASSES[label] for label in labels] == [VIDEOS[video_id] for video_id in of_method["video_id"]]
         assert found["videos"] == len(of_method) == 12
         assert found["top_1"]["value"] == top_k_accuracy(scores, labels)
@@ -280,7 +280,7 @@ def test_a_window_that_does_not_fit_the_maps_is_refused(
 def test_wrong_flags_name_the_culprit(
     make_store: MakeStore, split: Path, out: Path, changes: dict[str, Any], culprit: str
 ) -> None:
-    given = {"store": make_store(), "split": str(split), "out": str(out)}
+    given: dict[str, Any] = {"store": make_store(), "split": str(split), "out": str(out)}
     with pytest.raises(UsageError, match=culprit):
         evaluate(EvaluateOptions(**(given | changes)))
     assert not out.exists()
@@ -301,7 +301,7 @@ def test_everything_on_s3(make_store: MakeStore, split: Path, s3: str) -> None:
     store = make_store(f"{s3}/store")
     fs = s3fs.S3FileSystem(use_listings_cache=False)
     fs.put_file(str(split), f"{s3}/testlist01.txt")
-    assert evaluate(EvaluateOptions(store, f"{s3}/testlist01.txt", f"{s3}/out")) == 0
+    assert evaluate(EvaluateOptions(store, f"{s3}/testlist01.txt", f"{s3}/out/")) == 0
     metrics = json.loads(fs.cat_file(f"{s3}/out/metrics.json"))
     assert metrics["split"]["sha256"] == hashlib.sha256(split.read_bytes()).hexdigest()
-    assert len(pd.read_parquet(fs.open(f"{s3}/out/scores.parquet"))) == 4 * 12
+    assert pq.read_table(f"{s3.removeprefix('s3://')}/out/scores.parquet", filesystem=fs).num_rows == 4 * 12

@@ -30,15 +30,15 @@ def test_maps_survive_ties_zeros_borders_and_overlapping_bins(
     assert_close_to_largest(logits, expected_logits, 1e-14)
 
 
-def test_units_at_exactly_zero_pass_no_gradient(relu_features, one_class_at_a_time, assert_close_to_largest):
-    head = nn.Sequential(*vgg_head(3)).double()
+def test_a_unit_at_exactly_zero_passes_no_gradient(one_class_at_a_time):
+    head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(2, 1), nn.ReLU(), nn.Linear(1, 1)).double()
     with torch.no_grad():
-        for linear in (head[3], head[5]):
-            linear.weight[::2] = 0
-            linear.bias[::2] = 0
-    activations = relu_features(2, 8, 6, 6)
-    maps, _ = Mlp.of(list(head), 2**20)(activations)
-    assert_close_to_largest(maps.relu() / 36, one_class_at_a_time(activations, head)[0], 1e-12)
+        head[2].weight.copy_(torch.tensor([[1.0, -1.0]]))
+        head[2].bias.zero_()
+        head[4].weight.fill_(1)
+    activations = torch.tensor([[[[4.0, 0.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 4.0]]]], dtype=torch.float64)
+    assert not one_class_at_a_time(activations, head)[0].any()
+    assert not Mlp.of(list(head), 2**20)(activations)[0].any()
 
 
 def test_logits_are_the_heads_to_the_last_bit(relu_features):

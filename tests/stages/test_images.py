@@ -112,6 +112,18 @@ def test_of_several_at_once_one_makes_it(photographs, tmp_path):
     assert reads == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_machine_that_shares_the_folder_and_is_faster_wins(photographs, tmp_path):
+    folder = tmp_path / "cache"
+
+    def another_machine(done):
+        if done == len(photographs):
+            shutil.copytree(tmp_path / "other" / KEY, folder / KEY)
+
+    expected = make(photographs, tmp_path / "other").pixels
+    np.testing.assert_array_equal(make(photographs, folder, tell=another_machine).pixels, expected)
+    assert not list(folder.glob("*.partial"))
+
+
 def test_the_manifest_is_part_of_what_appears(photographs, tmp_path):
     make(photographs, tmp_path / "cache")
     assert json.loads((tmp_path / "cache" / KEY / "manifest.json").read_text())["skipped"] == {}

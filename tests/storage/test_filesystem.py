@@ -164,6 +164,10 @@ def test_other_errors_keep_their_traceback_and_videos_their_own_kind():
         _ = 1 / 0
     with pytest.raises(VideoError, match="x: permission denied"), storage_errors("x", VideoError):
         raise PermissionError(13, "no")
+    with pytest.raises(UsageError, match=r"^/x: permission denied \(/x/closed\)$"), storage_errors("/x"):
+        raise PermissionError(13, "no", "/x/closed")
+    with pytest.raises(UsageError, match=r"^/x: permission denied$"), storage_errors("/x"):
+        raise PermissionError(13, "no", "/x")
 
 
 def test_a_failing_block_leaves_what_stood_there(folder):

@@ -20,9 +20,7 @@ def test_every_place_has_the_asked_size_and_ground(scene: Scene, size, ground_ro
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_the_same_random_state_paints_the_same(scene: Scene):
-    one, two, other = (
-        np.asarray(paint_scene(scene, (80, 60), 40, np.random.default_rng(seed))) for seed in (0, 0, 1)
-    )
+    one, two, other = (np.asarray(paint_scene(scene, (80, 60), 40, np.random.default_rng(seed))) for seed in (0, 0, 1))
     assert (one == two).all()
     assert (one != other).any()
 

@@ -151,18 +151,22 @@ def test_places_that_cannot_be_written(videos, tmp_path, s3):
             write_shards(videos, out, 3000, "v")
 
 
-def test_an_error_stops_the_other_shards(videos, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SHARDS_AT_ONCE", 1)
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_an_error_stops_the_other_shards(tmp_path, monkeypatch, at_once):
+    monkeypatch.setattr(shards, "SHARDS_AT_ONCE", at_once)
+    (tmp_path / "a.avi").write_bytes(b"video")
+    videos = [Video(f"{number:03}", str(tmp_path / "a.avi"), None, None, 5) for number in range(300)]
     told = []
 
     def report(packed):
         told.append(packed)
-        raise ZeroDivisionError
+        if len(told) >= 5:
+            raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         write_shards(videos, str(tmp_path / "out"), 1, "v", report=report)
-    assert len(told) == 1
-    assert list((tmp_path / "out").iterdir()) == []
+    assert 5 <= len(told) < 5 + at_once
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".tar", ".json"}, "half a shard stayed"
 
 
 def test_a_killed_pack_leaves_no_half_shard(tmp_path):

@@ -1,0 +1,52 @@
+"""Score files are read by whatever reads Parquet."""
+
+import io
+import json
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow.parquet as pq
+import pytest
+
+from attn.storage.manifest import Manifest
+from attn.storage.scores import Scores, scores_parquet
+
+SCORES = Scores(
+    video_ids=["a b", "ü"],
+    labels=np.array([2, 0], np.int16),
+    by_method={
+        "cnn": np.array([[1, 2, 3], [4, 5, 6]], np.float32),
+        "unatt": np.array([[0, 0.5, 0.25], [-1, 1e-9, 1e9]], np.float32),
+    },
+)
+
+
+def test_every_reader_sees_every_score(tmp_path: Path, manifest: Manifest) -> None:
+    path = tmp_path / "scores.parquet"
+    path.write_bytes(scores_parquet(SCORES, manifest))
+    by_pandas = [tuple(row) for row in pd.read_parquet(path).itertuples(index=False)]
+    by_polars = pl.read_parquet(path).rows()
+    by_duckdb = duckdb.read_parquet(str(path)).fetchall()
+    expected = [
+        (video_id, method, label, list(scores[i]))
+        for method, scores in SCORES.by_method.items()
+        for i, (video_id, label) in enumerate(zip(SCORES.video_ids, SCORES.labels, strict=True))
+    ]
+    for rows in (by_pandas, by_polars, by_duckdb):
+        assert [(*row[:3], list(row[3])) for row in rows] == expected
+
+
+def test_schema_says_what_the_numbers_are(manifest: Manifest) -> None:
+    schema = pq.read_schema(io.BytesIO(scores_parquet(SCORES, manifest)))
+    assert json.loads(schema.metadata[b"class_names"]) == list(manifest.class_names)
+    assert schema.metadata[b"fingerprint"].decode() == manifest.fingerprint
+    assert schema.field("scores").metadata[b"axes"] == b"cls"
+
+
+def test_scores_of_another_number_of_classes_are_an_error(manifest: Manifest) -> None:
+    wrong = Scores(["a"], np.array([0], np.int16), {"cnn": np.zeros((1, 4), np.float32)})
+    with pytest.raises(ValueError, match="scores"):
+        scores_parquet(wrong, manifest)

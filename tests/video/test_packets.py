@@ -1,0 +1,79 @@
+import av
+import pytest
+
+from attn.video.packets import IntactPackets, clock_time_s
+
+
+@pytest.fixture
+def cut(tmp_path):
+    """A copy of a file without its end."""
+
+    def make(path, keep_bytes):
+        short = tmp_path / path.name
+        short.write_bytes(path.read_bytes()[:keep_bytes])
+        return short
+
+    return make
+
+
+def count(path):
+    with av.open(str(path), metadata_errors="ignore") as container:
+        packets = IntactPackets(container, container.streams.video[0])
+        return sum(1 for _ in packets), packets.truncated
+
+
+FORMATS = {
+    "avi": (".avi", "mpeg4", {}),
+    "mp4": (".mp4", "libx264", {"movflags": "faststart"}),
+    "mkv": (".mkv", "libx264", {}),
+    "flv": (".flv", "libx264", {}),
+}
+
+
+@pytest.mark.parametrize(("suffix", "codec", "options"), FORMATS.values(), ids=FORMATS.keys())
+@pytest.mark.parametrize("most_b_frames", [0, 2])
+def test_whole_and_cut_files(suffix, codec, options, most_b_frames, write_clip, numbered, cut):
+    path = write_clip(numbered(40), suffix, codec, "yuv420p", most_b_frames=most_b_frames, **options)
+    assert count(path) == (40, False)
+    found, truncated = count(cut(path, int(0.6 * path.stat().st_size)))
+    assert 0 < found < 35
+    assert truncated
+
+
+def test_a_cut_between_two_packets_is_seen_by_the_count(write_clip, smooth, cut):
+    path = write_clip(smooth(20), ".avi", "mpeg4", "yuv420p")
+    with av.open(str(path)) as container:
+        starts = [packet.pos for packet in container.demux(video=0) if packet.size]
+    assert count(cut(path, starts[12])) == (12, True)
+
+
+def test_frames_that_an_encoder_dropped_are_not_missing(write_clip, smooth):
+    path = write_clip(smooth(20), ".avi", "mpeg4", "yuv420p", pts=[3 * i for i in range(20)])
+    with av.open(str(path)) as container:
+        assert container.streams.video[0].frames == 58  # declared: one for every tick
+    assert count(path) == (20, False)
+
+
+def test_frames_that_an_edit_list_cuts_away_are_not_missing(write_clip, smooth, tmp_path):
+    path = write_clip(smooth(40), ".mp4", "libx264", "yuv420p")
+    data = bytearray(path.read_bytes())
+    start = data.index(b"elst") + 12  # the name, flags, number of entries; then the duration in 1/1000 s
+    assert int.from_bytes(data[start : start + 4], "big") == 1600
+    data[start : start + 4] = (800).to_bytes(4, "big")
+    edited = tmp_path / "edited.mp4"
+    edited.write_bytes(data)
+    found, truncated = count(edited)
+    assert found < 40
+    assert not truncated
+
+
+def test_real_clips_are_whole(real_clip):
+    """Although some declare packed B-frames that give no frame."""
+    assert not count(real_clip)[1]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("00:00:01.600000000", 1.6), ("01:02:03.5", 3723.5), ("1.6", None), ("a:b:c", None)]
+)
+def test_matroska_durations(text, seconds):
+    assert clock_time_s(text) == seconds
