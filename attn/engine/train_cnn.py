@@ -38,6 +38,7 @@ from attn.models.checkpoint import Cnn, save_checkpoint
 log = logging.getLogger(__name__)
 
 MOST_FAILURES = 3
+EXIT_INTERRUPTED = 130
 # The first collective waits until the slowest machine has prepared its images.
 GROUP_TIMEOUT_S = 4 * 3600
 # Threads of torch that spin while they wait take the core from whatever else runs there: with other work on the
@@ -140,12 +141,15 @@ def _made_by(options: TrainCnnOptions) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ray leaves its own Ctrl-C handler behind; here the earlier one comes back."""
+    """Ctrl-C stops the workers and says how to go on; afterwards it means what it meant before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
+    except SystemExit as stop:  # Ray's answer to Ctrl-C, with the exit code of success
+        log.info("interrupted; the same command goes on after the last finished epoch")
+        raise SystemExit(EXIT_INTERRUPTED) from stop
     finally:
         signal.signal(signal.SIGINT, before)

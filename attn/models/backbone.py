@@ -38,7 +38,7 @@ class Backbone(nn.Module):
         cut_names = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
         self._names = {key: cut_names[id(tensor)] for key, tensor in net.state_dict(keep_vars=True).items()}
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cls"]:
+    def forward(self, images: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch cls"]:
         return self.head(self.trunk(images))
 
     @property

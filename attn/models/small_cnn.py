@@ -28,7 +28,7 @@ class SmallCnn(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.classifier = nn.Linear(WIDTHS[-1], num_classes)
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch cls"]:
+    def forward(self, images: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch cls"]:
         return self.classifier(self.pool(self.features(images)).flatten(1))
 
 

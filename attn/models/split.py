@@ -74,7 +74,7 @@ class GoogLeNetInput(nn.Module):
         (std / 0.5, (mean - 0.5) / 0.5) for mean, std in ((0.485, 0.229), (0.456, 0.224), (0.406, 0.225))
     )
 
-    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch 3 height width"]:
+    def forward(self, images: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch 3 row col"]:
         channels = zip(images.unbind(1), self.SCALE_AND_SHIFT, strict=True)
         return torch.stack([channel * scale + shift for channel, (scale, shift) in channels], dim=1)
 

@@ -20,7 +20,8 @@ class ComputeMaps:
     """Runs a CNN over batches of frames and keeps the requested columns.
 
     The trunk may run in low precision; the head and the maps are always computed in fp32, and stored as fp16: a
-    ReLU mask that flips near 0 would change a map, a rounded result hardly does.
+    ReLU mask that flips near 0 would change a map, a rounded result hardly does. fp32 means fp32: TF32, which cuDNN
+    uses by default, is turned off in this process; who wants its speed wants bf16.
 
     Args:
         cnn: what to run.
@@ -30,6 +31,7 @@ class ComputeMaps:
     """
 
     def __init__(self, cnn: Cnn, *, columns: Sequence[str], precision: str, device: str):
+        torch.backends.cudnn.allow_tf32 = False
         self._columns, self._device, self._dtype = tuple(columns), torch.device(device), DTYPES[precision]
         self._backbone = cnn.backbone.to(self._device).eval().to(memory_format=torch.channels_last)
         self._gradcam = GradCam.of(self._backbone.head)
@@ -38,7 +40,7 @@ class ComputeMaps:
 
     @property
     def route(self) -> str:
-        """How the maps are computed: pool_linear, mlp or vjp."""
+        """How the maps are computed, see `GradCam`."""
         return self._gradcam.route
 
     @torch.inference_mode()

@@ -1,5 +1,6 @@
 """Draws one figure: thick limbs, trunk, head, in the colours of its look, and says which pixels it took."""
 
+from collections.abc import Sequence
 from colorsys import hsv_to_rgb
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -81,7 +82,26 @@ def draw_figure(draw: ImageDraw.ImageDraw, body: Skeleton, breadth: float, look:
     _draw_head(draw, body, look, spot)
     _draw_limb(draw, spot, body.near_arm, unit * _ARM, shaded(look.shirt, 0.88), sleeve)
     _dot(draw, spot.at(body.near_arm[2]), unit * _HAND, look.skin)
-    return _extent(body, spot, unit)
+    return extent(body, spot, look.girth)
+
+
+def extent(body: Skeleton, spot: Spot, girth: float = 1.0) -> Box:
+    """The box around a figure, drawn or not."""
+    joints = [spot.at(point) for limb in (body.near_arm, body.far_arm, body.near_leg, body.far_leg) for point in limb]
+    head_x, head_y = spot.at(body.head)
+    head, margin = spot.height * _HEAD, spot.height * girth * _LEG / 2
+    return Box(
+        min(head_x - head, *(x - margin for x, _ in joints)),
+        min(head_y - head, *(y - margin for _, y in joints)),
+        max(head_x + head, *(x + margin for x, _ in joints)),
+        max(head_y + head, *(y + margin for _, y in joints)),
+    )
+
+
+def enclosing(boxes: Sequence[Box]) -> Box:
+    """The smallest box around them all."""
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
 
 def draw_shadow(draw: ImageDraw.ImageDraw, spot: Spot) -> None:
@@ -127,15 +147,3 @@ def _rod(draw: ImageDraw.ImageDraw, start: Point, end: Point, width: float, colo
 def _dot(draw: ImageDraw.ImageDraw, centre: Point, radius: float, colour: Colour) -> None:
     x, y = centre
     draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
-
-
-def _extent(body: Skeleton, spot: Spot, unit: float) -> Box:
-    joints = [spot.at(point) for limb in (body.near_arm, body.far_arm, body.near_leg, body.far_leg) for point in limb]
-    head_x, head_y = spot.at(body.head)
-    head, margin = spot.height * _HEAD, unit * _LEG / 2
-    return Box(
-        min(head_x - head, *(x - margin for x, _ in joints)),
-        min(head_y - head, *(y - margin for _, y in joints)),
-        max(head_x + head, *(x + margin for x, _ in joints)),
-        max(head_y + head, *(y + margin for _, y in joints)),
-    )

@@ -7,7 +7,7 @@ from functools import cache
 from PIL import ImageDraw
 
 from attn.synthetic.actions import BY_NAME, Role
-from attn.synthetic.figure import Box, Look, Spot, draw_figure, draw_shadow
+from attn.synthetic.figure import Box, Look, Spot, draw_figure, draw_shadow, enclosing, extent
 from attn.synthetic.pose import Pose, skeleton
 
 SUPERSAMPLING = 2
@@ -54,22 +54,17 @@ def draw_actors(draw: ImageDraw.ImageDraw, stage: Stage, actors: Sequence[Actor]
     spots = [stage.spot(actor) for actor in actors]
     for spot in spots:
         draw_shadow(draw, spot)
-    boxes = [
-        draw_figure(draw, skeleton(actor.pose, actor.role.breadth), actor.role.breadth, actor.look, spot)
-        for actor, spot in zip(actors, spots, strict=True)
-    ]
-    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
-    return Box(min(lefts), min(tops), max(rights), max(bottoms))
+    return enclosing(
+        [
+            draw_figure(draw, skeleton(actor.pose, actor.role.breadth), actor.role.breadth, actor.look, spot)
+            for actor, spot in zip(actors, spots, strict=True)
+        ]
+    )
 
 
 @cache
 def outline(name: str) -> Box:
     """Room an action takes at its decisive moment, in body heights from its middle on the ground."""
-    xs, ys = [0.0], [0.0]
-    for role in BY_NAME[name].roles:
-        body = skeleton(role.peak, role.breadth)
-        joints = [body.head, *body.near_arm, *body.far_arm, *body.near_leg, *body.far_leg]
-        xs += [role.x + role.facing * x for x, _ in joints]
-        ys += [y for _, y in joints]
-    limb = 0.08
-    return Box(min(xs) - limb, min(ys) - limb, max(xs) + limb, 0.03)
+    return enclosing(
+        [extent(skeleton(role.peak, role.breadth), Spot(role.x, 0.0, 1.0, role.facing)) for role in BY_NAME[name].roles]
+    )

@@ -120,7 +120,7 @@ def _start(descriptors: list[int]) -> "subprocess.Popen[bytes]":
         [sys.executable, "-P", "-m", "attn.video.decoder_process", *map(str, descriptors)],
         stdin=subprocess.PIPE,  # never written: its closing tells the child that we are gone
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE,  # what libraries print there later finds no reader; nothing reaches our log
         pass_fds=descriptors,
         start_new_session=True,
         env=environment,

@@ -32,7 +32,6 @@ def main(descriptors: Sequence[str]) -> None:
     end_with_owner()
     channel, *slots = map(int, descriptors)
     server = _Server(_Owner(Channel(socket.socket(fileno=channel))), [Slot(slot) for slot in slots])
-    silence()
     server.run()
 
 
@@ -42,14 +41,6 @@ def end_with_owner() -> None:
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL)
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)
-
-
-def silence() -> None:
-    """FFmpeg and decord print what they think of a file; what matters is said on the channel."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
-    os.dup2(nothing, sys.stderr.fileno())
-    os.close(nothing)
 
 
 class _Owner:

@@ -65,9 +65,9 @@ def _kept(reader, times_s: list[float], keep: Keep) -> Generator[Frame, None, Vi
 def frame_times(path: str) -> list[float]:
     """Times of all frames in seconds where decord is right, else nothing.
 
-    Right is: a container, codec and pixel format that was tried, no B-frames, no rotation, a constant frame rate, and
-    as many packets in the file as its header declares. That is certain only once all packets were seen, which costs
-    one pass over the file.
+    Right is: a container, codec and pixel format that was tried, no B-frames (frames are shown when they are
+    decoded), no rotation, a constant frame rate, and as many packets in the file as its header declares. That is
+    certain only once all packets were seen, which costs one pass over the file.
     """
     try:
         with open_video_stream(path) as (container, stream):
@@ -82,7 +82,6 @@ def _is_tried(container: InputContainer, stream: VideoStream) -> bool:
         container.format.name in TRIED_CONTAINERS
         and context.name in TRIED_CODECS
         and context.pix_fmt in TRIED_FORMATS
-        and not context.has_b_frames
         and stream is container.streams.video[0]
     )
 

@@ -48,14 +48,13 @@ def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
 def open_video_stream(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
     """A file and its first stream of moving pictures (cover art is none), to be decoded on one core.
 
-    Only local files are read, whatever a playlist in video's clothing points to.
+    FFmpeg follows no link from a local file to the network.
 
     Raises:
         VideoError: no such file, no video, or no decoder for it.
     """
-    options = {"protocol_whitelist": "file"}
     try:
-        container = av.open(os.path.abspath(path), metadata_errors="ignore", options=options)
+        container = av.open(os.path.abspath(path), metadata_errors="ignore")
     except (FFmpegError, OSError) as error:
         raise VideoError(f"{path}: cannot be opened as a video: {error.strerror}") from error
     with container:

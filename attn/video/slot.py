@@ -8,6 +8,7 @@ import math
 import mmap
 import os
 import tempfile
+import weakref
 
 import numpy as np
 from jaxtyping import UInt8
@@ -27,11 +28,12 @@ class Slot:
     """One side's view of a shared file that grows to the largest array it was asked for.
 
     Args:
-        descriptor: of the file; the slot closes it.
+        descriptor: of the file; the slot closes it, at the latest when it goes itself.
     """
 
     def __init__(self, descriptor: int):
         self.descriptor = descriptor
+        self._close = weakref.finalize(self, os.close, descriptor)
         self._memory: mmap.mmap | None = None
 
     def array(self, shape: Shape) -> UInt8[np.ndarray, "frame row col 3"]:
@@ -45,5 +47,5 @@ class Slot:
 
     def close(self) -> None:
         """Gives up the file; arrays stay."""
-        os.close(self.descriptor)
+        self._close()
         self._memory = None

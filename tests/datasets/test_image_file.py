@@ -61,9 +61,9 @@ def test_half_transparency_is_mixed(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
 def test_16_bits_are_scaled_not_clipped(tmp_path, suffix):
-    values = np.array([[0, 257, 32896, 65535]], np.uint16)
+    values = np.array([[0, 1000, 32896, 65535]], np.uint16)
     image = read_image(saved(tmp_path / f"a.{suffix}", Image.fromarray(values)))
-    assert np.asarray(image).tolist() == [[[0] * 3, [1] * 3, [128] * 3, [255] * 3]]
+    assert np.asarray(image).tolist() == [[[0] * 3, [3] * 3, [128] * 3, [255] * 3]]
 
 
 def test_a_turned_camera_is_turned_back(tmp_path):

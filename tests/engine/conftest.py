@@ -1,5 +1,6 @@
 """One small local Ray for all tests of the engine, and small things to work on."""
 
+import dataclasses
 import os
 from pathlib import Path
 

@@ -181,7 +181,8 @@ def many(options: PrecomputeOptions, clip_folder: Path, tmp_path: Path) -> Preco
     for i in range(30):
         for path in clip_folder.rglob("*.avi"):
             (videos / f"{path.stem}_{i:03}.avi").symlink_to(path)
-    return dataclasses.replace(options, videos=str(videos))
+    # The grid makes rows large, so that there are several parts.
+    return dataclasses.replace(options, videos=str(videos), columns=("maps", "logits", "features", "grid"))
 
 
 def wait_for_part(out: str, process: subprocess.Popen) -> None:

@@ -3,14 +3,9 @@
 import dataclasses
 import json
 import logging
-import os
-import signal
-import threading
-import time
 from pathlib import Path
 
 import pytest
-import torch
 
 from attn.engine.train_cnn import train_cnn
 from attn.errors import UsageError
@@ -61,45 +56,3 @@ def test_a_finished_training_is_not_done_again(trained, caplog):
 def test_other_options_are_refused_with_the_difference(trained):
     with pytest.raises(UsageError, match=r"epochs: 5 here, 4 there; seed: 1 here, 0 there"):
         train_cnn(dataclasses.replace(trained, epochs=5, seed=1))
-
-
-def test_a_killed_worker_costs_an_epoch_and_changes_nothing(ray_local, trained, tmp_path, caplog):
-    again = dataclasses.replace(trained, out=str(tmp_path / "cnn.safetensors"), cache=str(tmp_path / "cache"))
-    killed = []
-
-    def kill():
-        while not rows_of(again):
-            time.sleep(0.02)
-        killed.append(_worker_pid(ray_local))
-        os.kill(killed[0], signal.SIGKILL)
-
-    thread = threading.Thread(target=kill)
-    thread.start()
-    with caplog.at_level(logging.INFO):
-        assert train_cnn(again) == 0
-    thread.join()
-    assert killed
-    unbroken = load_checkpoint(trained.out).backbone.export_weights()
-    assert all(
-        torch.equal(unbroken[name], tensor)
-        for name, tensor in load_checkpoint(again.out).backbone.export_weights().items()
-    )
-    assert [row["epoch"] for row in rows_of(again)] == [1, 2, 3, 4]
-    assert any(line.startswith("workers were lost; resuming after epoch") for line in caplog.messages)
-    assert list((tmp_path / "cache").glob("*/manifest.json"))
-
-
-def _worker_pid(ray):
-    """Process of the training worker of this very Ray: others may run on the machine."""
-    raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
-    for status in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            name, parent = (
-                status.with_name("cmdline").read_bytes(),
-                int(status.read_text().rsplit(")", 1)[1].split()[1]),
-            )
-        except OSError:
-            continue
-        if parent == raylet and b"RayTrainWorker" in name:
-            return int(status.parent.name)
-    raise AssertionError("no training worker")

@@ -1,19 +1,41 @@
 import dataclasses
+import logging
+import os
+import signal
+import threading
+import time
+from pathlib import Path
 
 import pytest
 
 from attn.engine.train_cnn import train_cnn
+from attn.engine.train_run import TrainRun
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
 
 
-def test_two_workers_learn_what_one_learns(trained, tmp_path):
-    two = dataclasses.replace(trained, out=str(tmp_path / "cnn.safetensors"), workers=2)
-    assert train_cnn(two) == 0
+def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, trained, tmp_path, caplog):
+    two = dataclasses.replace(trained, out=str(tmp_path / "cnn.safetensors"), cache=str(tmp_path / "cache"), workers=2)
+    run, killed = TrainRun(two.out, {}), []
+
+    def kill():
+        while not run.metrics():
+            time.sleep(0.02)
+        killed.append(_worker_pid(ray_local))
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with caplog.at_level(logging.INFO):
+        assert train_cnn(two) == 0
+    thread.join()
+    assert any(line.startswith("workers were lost; resuming after epoch") for line in caplog.messages)
+    assert [row["epoch"] for row in run.metrics()] == [1, 2, 3, 4]
     one, other = (load_checkpoint(options.out) for options in (trained, two))
     assert other.trained["images"] == one.trained["images"]
     for name, tensor in other.backbone.export_weights().items():
         assert (tensor - one.backbone.export_weights()[name]).abs().max() < 1e-4
+    assert list((tmp_path / "cache").glob("*/manifest.json"))
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(ray_local, training, tmp_path):
@@ -21,3 +43,19 @@ def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(ray_local, trai
     with pytest.raises(UsageError, match=r"not finite at epoch 1, update [123]; lower --lr"):
         train_cnn(wild)
     assert not list(tmp_path.iterdir())
+
+
+def _worker_pid(ray):
+    """Process of the training worker of this very Ray: others may run on the machine."""
+    raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name, parent = (
+                status.with_name("cmdline").read_bytes(),
+                int(status.read_text().rsplit(")", 1)[1].split()[1]),
+            )
+        except OSError:
+            continue
+        if parent == raylet and b"RayTrainWorker" in name:
+            return int(status.parent.name)
+    raise AssertionError("no training worker")

@@ -31,16 +31,24 @@ def test_people_fill_the_middle_square_whole(class_id, monkeypatch):
     """Before a wall and on a ground of one colour each, people are what breaks the rows."""
     plain = next(scene for scene in WEB_SCENES if scene.motif.__name__ == "_plain")
     monkeypatch.setattr("attn.synthetic.photograph.WEB_SCENES", (plain,) * 8)
-    for seed in range(8):
-        shift = replace(CLEAN, image_offset=0.0, image_figure=(0.88, 0.88))
-        image = photograph(class_id, np.random.default_rng(seed), shift)
-        pixels = np.asarray(image, int)
-        rows, cols = np.nonzero((np.abs(pixels - pixels[:, :1]) > 12).any(axis=2))
-        (width, height), side = image.size, min(image.size)
-        assert max(np.ptp(rows), np.ptp(cols)) > 0.75 * side
-        assert max(np.ptp(rows), np.ptp(cols)) < 1.02 * side
-        assert (rows.min() + rows.max()) / 2 == pytest.approx(height / 2, abs=0.08 * side)
-        assert (cols.min() + cols.max()) / 2 == pytest.approx(width / 2, abs=0.1 * side)
+    monkeypatch.setattr("attn.synthetic.photograph.POSE_SPREAD", 0.0)
+    monkeypatch.setattr("attn.synthetic.staging.draw_shadow", lambda *_: None)
+    spans = np.array([_span(class_id, seed) for seed in range(8)])
+    left, top, right, bottom = spans.mean(axis=0)
+    assert 0.75 < max(right - left, bottom - top) < 1.0
+    assert np.abs(spans[:, 0] + spans[:, 2]).mean() / 2 < 0.02
+    assert (top + bottom) / 2 == pytest.approx(0.0, abs=0.06)
+    assert (spans[:, 1] <= -0.5).mean() <= 0.5
+
+
+def _span(class_id: int, seed: int) -> tuple[float, float, float, float]:
+    """Left, top, right and bottom of the people from the middle of the picture, in sides of its square."""
+    image = photograph(class_id, np.random.default_rng(seed), replace(CLEAN, image_offset=0.0, image_figure=(1.0, 1.0)))
+    pixels, (width, height) = np.asarray(image, int), image.size
+    rows, cols = np.nonzero((np.abs(pixels - pixels[:, :1]) > 12).any(axis=2))
+    sides = (cols.min() - width / 2, rows.min() - height / 2, cols.max() + 1 - width / 2, rows.max() + 1 - height / 2)
+    left, top, right, bottom = (side / min(image.size) for side in sides)
+    return left, top, right, bottom
 
 
 def test_the_own_place_is_as_frequent_as_asked(monkeypatch):

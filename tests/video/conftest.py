@@ -5,10 +5,12 @@ import struct
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
 import pytest
+from av.video.stream import VideoStream
 
 Images = Sequence[np.ndarray]
 WriteClip = Callable[..., Path]
@@ -22,7 +24,7 @@ def numbered():
 
     def make(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:
         texture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-        return [np.roll(texture, (3 * i, i), (0, 1)) + np.uint8(i) for i in range(count)]
+        return [np.roll(texture, (3 * i, i), (0, 1)) + np.uint8((i + i // 256) % 256) for i in range(count)]
 
     return make
 
@@ -58,7 +60,7 @@ def write_clip(tmp_path_factory: pytest.TempPathFactory) -> WriteClip:
         path = folder / (name or f"clip{next(numbers)}{suffix}")
         container_options = {key: options.pop(key) for key in ("movflags",) if key in options}
         with av.open(str(path), "w", options=container_options) as container:
-            stream = container.add_stream(codec, rate=Fraction(rate), options=options)
+            stream = cast("VideoStream", container.add_stream(codec, rate=Fraction(rate), options=options))
             stream.height, stream.width = images[0].shape[:2]
             stream.pix_fmt = pix_fmt
             stream.thread_count = 1

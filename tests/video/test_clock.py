@@ -1,4 +1,6 @@
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import av
 import pytest
@@ -38,11 +40,9 @@ def test_avi_with_b_frames_is_timed_by_its_rate(clock_of, write_clip, smooth):
 
 
 def test_a_stream_without_a_rate_has_the_default_one():
-    class Silent:
-        average_rate = guessed_rate = None
-        time_base = Fraction(1, 1000)
-        codec_context = type("Context", (), {"has_b_frames": False})
-        format = type("Format", (), {"name": "matroska,webm"})
-
-    clock = FrameClock(Silent(), Silent())
+    context, format_ = SimpleNamespace(has_b_frames=False), SimpleNamespace(name="matroska,webm")
+    silent: Any = SimpleNamespace(
+        average_rate=None, guessed_rate=None, time_base=Fraction(1, 1000), codec_context=context, format=format_
+    )
+    clock = FrameClock(silent, silent)
     assert [clock.time_s(0, None), clock.time_s(1, None)] == [0, 1 / 25]

@@ -10,8 +10,8 @@ from attn.video.sample import Fps, Stride
     ("decoder", "most_b_frames", "used"),
     [("auto", 0, "pyav"), ("pyav", 0, "pyav"), ("decord", 0, "decord"), ("decord", 2, "pyav")],
 )
-def test_the_decoder_is_the_one_that_is_right(decoder, most_b_frames, used, write_clip, smooth, sequential):
-    path = write_clip(smooth(20), ".avi", "mpeg4", "yuv420p", most_b_frames=most_b_frames)
+def test_the_decoder_is_the_one_that_is_right(decoder, most_b_frames, used, write_clip, numbered, sequential):
+    path = write_clip(numbered(20), ".avi", "mpeg4", "yuv420p", most_b_frames=most_b_frames)
     frames, images = read_frames(str(path), Stride(3), decoder), sequential(path)
     for frame, index in zip(frames, range(0, 20, 3), strict=True):
         assert frame.index == index

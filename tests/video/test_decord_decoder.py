@@ -25,8 +25,8 @@ RIGHT = {"mpeg4.avi": (".avi", "mpeg4"), "mpeg4.mp4": (".mp4", "mpeg4"), "h264.m
 
 @pytest.mark.parametrize(("suffix", "codec"), RIGHT.values(), ids=RIGHT.keys())
 @pytest.mark.parametrize("step", [1, 5, 13])
-def test_where_it_is_right_its_frames_are_pyavs(suffix, codec, step, read, write_clip, smooth, sequential):
-    path = write_clip(smooth(40), suffix, codec, "yuv420p", g="12")
+def test_where_it_is_right_its_frames_are_pyavs(suffix, codec, step, read, write_clip, numbered, sequential):
+    path = write_clip(numbered(40), suffix, codec, "yuv420p", g="12")
     frames, images = read(path, step), sequential(path)
     assert [frame.index for frame in frames] == list(range(0, 40, step))
     assert [frame.time_s for frame in frames] == pytest.approx([i / 25 for i in range(0, 40, step)])
@@ -60,14 +60,14 @@ WRONG = {
 
 
 @pytest.mark.parametrize("make", WRONG.values(), ids=WRONG.keys())
-def test_where_it_may_be_wrong_it_gives_nothing(make, read, write_clip, smooth):
-    path = make(write_clip, smooth(20))
+def test_where_it_may_be_wrong_it_gives_nothing(make, read, write_clip, numbered):
+    path = make(write_clip, numbered(20))
     assert frame_times(str(path)) == []
     assert read(path) == []
 
 
-def test_a_rotated_video_is_not_its_own(write_clip, smooth, with_display_matrix):
-    upright = write_clip(smooth(5), ".mp4", "mpeg4", "yuv420p")
+def test_a_rotated_video_is_not_its_own(write_clip, numbered, with_display_matrix):
+    upright = write_clip(numbered(5), ".mp4", "mpeg4", "yuv420p")
     assert frame_times(str(upright))
     assert frame_times(str(with_display_matrix(upright, (0, 1, -1, 0)))) == []
 

@@ -1,4 +1,5 @@
 import itertools
+from typing import Any
 
 import av
 import numpy as np
@@ -8,16 +9,18 @@ from attn.video.decode import read_frames
 from attn.video.gop_tails import BIDIRECTIONAL, INTRA, PREDICTED, needed_frames, picture_type
 from attn.video.sample import Fps, Stride
 
+GROUPS_OF_12 = {"g": "12", "sc_threshold": "1000000000"}
+
 
 @pytest.fixture(scope="module")
 def groups_of_12(write_clip, numbered):
     """A key frame every 12 frames and no B-frames, as UCF101 has them."""
-    return write_clip(numbered(40), ".avi", "mpeg4", "yuv420p", g="12", sc_threshold="1000000000")
+    return write_clip(numbered(40), ".avi", "mpeg4", "yuv420p", **GROUPS_OF_12)
 
 
 def packets_of(path):
     with av.open(str(path)) as container:
-        return [packet for packet in container.demux(video=0) if packet.size]
+        return [packet for packet in container.demux(container.streams.video[0]) if packet.size]
 
 
 def test_picture_types_are_read_from_the_packets(groups_of_12):
@@ -32,7 +35,8 @@ def test_b_pictures_are_told(write_clip, numbered):
 
 @pytest.mark.parametrize("data", [b"", b"\0\0\1\xb6", b"\0\0\1\xb6\x10", b"\xff" * 40, b"\0\0\1\xb0" + b"\0" * 30])
 def test_what_holds_no_coded_picture_has_no_type(data):
-    assert picture_type(av.Packet(data)) is None
+    packet: Any = av.Packet(data)
+    assert picture_type(packet) is None
 
 
 @pytest.mark.parametrize("sampling", [Stride(1), Stride(5), Stride(7), Stride(12), Stride(30), Fps(3.0), Fps(11.0)])
@@ -69,18 +73,20 @@ def test_only_what_is_needed_is_decoded(groups_of_12):
 
 def test_it_ends_at_the_first_packet_that_is_not_certain(groups_of_12):
     packets = packets_of(groups_of_12)
-    strange = av.Packet(b"placeholder")
+    strange: Any = av.Packet(b"placeholder")
+    packets.insert(3, strange)
     with av.open(str(groups_of_12)) as container:
         context = container.streams.video[0].codec_context
-        given = needed_frames(iter([*packets[:3], strange, *packets[3:]]), lambda p: context.decode(p)[0], lambda _: True)
+        given = needed_frames(iter(packets), lambda packet: context.decode(packet)[0], lambda _: True)
+        assert [next(given).pts for _ in range(3)] == [0, 1, 2]
         with pytest.raises(StopIteration) as stop:
-            for _ in range(4):
-                next(given)
+            next(given)
     assert stop.value.value is strange
 
 
 def test_a_dropped_frame_among_pictures_costs_only_speed(write_clip, numbered, sequential):
-    path = write_clip(numbered(40), ".avi", "mpeg4", "yuv420p", pts=[i + (i > 17) * 3 for i in range(40)], g="12", sc_threshold="1000000000")
+    pts = [i + (i > 17) * 3 for i in range(40)]
+    path = write_clip(numbered(40), ".avi", "mpeg4", "yuv420p", pts=pts, **GROUPS_OF_12)
     everything = sequential(path)
     frames = list(read_frames(str(path), Stride(5)))
     assert [frame.index for frame in frames] == list(range(0, 40, 5))

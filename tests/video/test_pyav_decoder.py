@@ -4,19 +4,22 @@ import os
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
 from PIL import Image
 
 from attn.errors import VideoError
 from attn.video.pyav_decoder import pyav_frames
 from attn.video.reading import Reading
-from attn.video.sample import Fps, Stride
+from attn.video.sample import Fps, Sampling, Stride
+
+EVERY_FRAME = Stride(1)
 
 
 @pytest.fixture
 def read():
     """Frames of a file and whether it is truncated."""
 
-    def run(path, sampling=Stride(1)):
+    def run(path, sampling: Sampling = EVERY_FRAME):
         frames = Reading(pyav_frames(str(path), sampling.start()))
         return list(frames), frames.end.truncated
 
@@ -152,13 +155,15 @@ def test_cut_real_clips_give_what_they_have(some_real_clip, where, read, sequent
     assert_same_fifths(frames, sequential(some_real_clip, every=5)[: len(frames)])
 
 
-def test_damage_in_the_middle_ends_the_video(read, write_clip, numbered, tmp_path):
-    path = write_clip(numbered(20), ".avi", "mjpeg", "yuvj420p")
+@pytest.mark.parametrize(("codec", "pix_fmt"), [("mjpeg", "yuvj420p"), ("mpeg4", "yuv420p")])
+def test_damage_in_the_middle_ends_the_video(codec, pix_fmt, read, write_clip, numbered, tmp_path):
+    """Whether the decoder refuses the picture or guesses it."""
+    path = write_clip(numbered(20), ".avi", codec, pix_fmt)
     with av.open(str(path)) as container:
         packets = [packet for packet in container.demux(video=0) if packet.size]
-        start, length = packets[7].pos + 8, packets[7].size
+        start, length = (packets[7].pos or 0) + 8, packets[7].size
     data = bytearray(path.read_bytes())
-    data[start : start + length] = bytes(length)
+    data[start + length // 4 : start + length] = bytes(length - length // 4)
     damaged = tmp_path / "damaged.avi"
     damaged.write_bytes(data)
     frames, truncated = read(damaged)
@@ -174,10 +179,19 @@ def write_sound(path):
         container.mux(stream.encode(sound))
 
 
+SESSION = """v=0
+o=- 0 0 IN IP4 127.0.0.1
+s=a stream that nobody sends
+c=IN IP4 127.0.0.1
+t=0 0
+m=video 5004 RTP/AVP 96
+a=rtpmap:96 H264/90000
+"""
+
 BAD = {
     "empty": lambda path: path.write_bytes(b""),
     "text": lambda path: path.write_text("This is no video.\n" * 1000),
-    "playlist": lambda path: path.write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n"),
+    "network": lambda path: path.write_text(SESSION),
     "zeros": lambda path: path.write_bytes(bytes(20_000)),
     "sound": write_sound,
     "missing": lambda path: None,
@@ -213,7 +227,7 @@ def test_cover_art_is_no_video(read, numbered, tmp_path):
         packet = av.Packet(cover.getvalue())
         packet.stream = picture
         packet.pts = packet.dts = 0
-        picture.disposition = 0x400  # attached picture
+        picture.disposition = Disposition.attached_pic
         silence = av.AudioFrame.from_ndarray(np.zeros((2, 44100), np.int16), "s16p", "stereo")
         silence.rate = 44100
         packets = [*sound.encode(silence), *sound.encode(None)]
