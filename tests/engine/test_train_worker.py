@@ -50,10 +50,8 @@ def _worker_pid(ray):
     raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:
-            name, parent = (
-                status.with_name("cmdline").read_bytes(),
-                int(status.read_text().rsplit(")", 1)[1].split()[1]),
-            )
+            name = status.with_name("cmdline").read_bytes()
+            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             continue
         if parent == raylet and b"RayTrainWorker" in name:

@@ -35,8 +35,8 @@ def test_silence_is_a_timeout(ends):
 def test_waiting_may_be_for_ever_after_a_timeout_was_given(ends):
     one, other = ends
     one.send(1)
-    assert other.receive(5) == 1
-    timer = threading.Timer(0.1, one.send, [2])
+    assert other.receive(0.2) == 1
+    timer = threading.Timer(0.5, one.send, [2])
     timer.start()
     assert other.receive() == 2
     timer.join()

@@ -84,6 +84,20 @@ def test_it_ends_at_the_first_packet_that_is_not_certain(groups_of_12):
     assert stop.value.value is strange
 
 
+def test_b_frames_that_come_and_go_are_left_alone(write_clip, numbered, sequential):
+    """The encoder uses B-frames where nothing moves, and none where everything does."""
+    still, moving = numbered(1), numbered(30)
+    images = [*still * 10, *moving, *still * 10, *moving]
+    path = write_clip(images, ".avi", "mpeg4", "yuv420p", most_b_frames=2, b_strategy="1", **GROUPS_OF_12)
+    types = [picture_type(packet) for packet in packets_of(path)]
+    assert BIDIRECTIONAL in types
+    assert [PREDICTED] * 4 in [types[i : i + 4] for i in range(80)]
+    everything = sequential(path)
+    frames = list(read_frames(str(path), Stride(5)))
+    assert [frame.index for frame in frames] == list(range(0, len(everything), 5))
+    assert all(np.array_equal(frame.rgb, everything[frame.index]) for frame in frames)
+
+
 def test_a_dropped_frame_among_pictures_costs_only_speed(write_clip, numbered, sequential):
     pts = [i + (i > 17) * 3 for i in range(40)]
     path = write_clip(numbered(40), ".avi", "mpeg4", "yuv420p", pts=pts, **GROUPS_OF_12)

@@ -40,11 +40,13 @@ def test_whole_and_cut_files(suffix, codec, options, most_b_frames, write_clip, 
     assert truncated
 
 
-def test_a_cut_between_two_packets_is_seen_by_the_count(write_clip, smooth, cut):
-    path = write_clip(smooth(20), ".avi", "mpeg4", "yuv420p")
+@pytest.mark.parametrize(("codec", "pix_fmt"), [("mpeg4", "yuv420p"), ("mjpeg", "yuvj420p")])
+def test_a_cut_between_two_packets_is_seen_by_the_count(codec, pix_fmt, write_clip, numbered, cut):
+    path = write_clip(numbered(20), ".avi", codec, pix_fmt)
     with av.open(str(path)) as container:
         starts = [packet.pos or 0 for packet in container.demux(video=0) if packet.size]
     assert count(cut(path, starts[12])) == (12, True)
+    assert count(cut(path, starts[19])) == (19, True)
     assert count(cut(path, starts[12] + 30)) == (12, True)  # the packet that is cut itself is not intact
 
 

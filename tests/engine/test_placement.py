@@ -1,0 +1,53 @@
+"""What the flags ask for is fitted to the cluster, or refused with what would fit."""
+
+import pytest
+
+from attn.engine.placement import place
+from attn.errors import UsageError
+
+LAPTOP = {"CPU": 2.0, "GPU": 0.0}
+CLUSTER = {"CPU": 64.0, "GPU": 8.0}
+
+
+def test_without_a_gpu_every_core_gets_an_actor_and_leaves_room_for_decoding() -> None:
+    found = place(None, None, LAPTOP)
+    assert found.actors == (2, 2)
+    assert (found.device, found.gpus_per_actor) == ("cpu", 0)
+    assert found.actors[1] * found.cpus_per_actor + found.decode_tasks * found.decode_cpus <= 2
+    assert found.decode_tasks >= 1
+
+
+def test_with_gpus_the_pool_grows_to_all_of_them() -> None:
+    found = place(None, None, CLUSTER)
+    assert found.actors == (1, 8)
+    assert (found.device, found.gpus_per_actor, found.decode_tasks) == ("cuda", 1, 56)
+
+
+def test_half_a_gpu_each_doubles_the_pool() -> None:
+    assert place(None, 0.5, CLUSTER).actors == (1, 16)
+
+
+def test_the_cpu_can_be_chosen_beside_gpus() -> None:
+    assert place(None, 0, CLUSTER).device == "cpu"
+
+
+def test_a_pool_larger_than_the_cluster_is_cut_to_what_fits() -> None:
+    assert place((1, 100), 1, CLUSTER).actors == (1, 8)
+
+
+@pytest.mark.parametrize(
+    ("actors", "gpus", "totals", "said"),
+    [
+        ((1, 1), 1.0, LAPTOP, "0 GPU"),
+        ((9, 9), 1.0, CLUSTER, "at most 8 fit"),
+        ((3, 2), None, LAPTOP, "--actors 3 2"),
+        ((0, 2), None, LAPTOP, "--actors 0 2"),
+        (None, -1.0, LAPTOP, "--gpus-per-actor -1"),
+        (None, 1.0, {"CPU": 1.0, "GPU": 4.0}, "at most 0 fit"),
+    ],
+)
+def test_what_can_never_be_placed_is_refused(
+    actors: tuple[int, int] | None, gpus: float | None, totals: dict[str, float], said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        place(actors, gpus, totals)
