@@ -118,8 +118,8 @@ def test_a_video_in_two_parts_is_kept_once(
     shutil.copy(copy, tmp_path / "part-zzzz.parquet")
     Ledger.at(str(tmp_path)).begin(manifest)
     wanted = {"a": 3, "b": 2, "c": 4, "d": 1}
-    before = {v.video_id: len(v.frame) for v in AttentionStore.open(str(tmp_path), allow_partial=True).videos([])}
-    assert before == wanted
+    before = [(v.video_id, len(v.frame)) for v in AttentionStore.open(str(tmp_path), allow_partial=True).videos([])]
+    assert sorted(before) == sorted(wanted.items())
     assert Ledger.at(str(tmp_path)).done() == wanted
     ids = [i for path in tmp_path.glob("part-*") for i in pq.read_table(path)["video_id"].to_pylist()]
     assert {video: ids.count(video) for video in wanted} == wanted
