@@ -32,7 +32,8 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
 
 def run(job: Callable[[Options], int], options: Options) -> int:
     """Exit code of a job; an error that the user must mend is printed as one line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.getLogger("attn").setLevel(logging.INFO)
     try:
         return job(options)
     except UsageError as error:

@@ -81,21 +81,21 @@ class _Decoding:
         self._context = stream.codec_context
         self._clock = FrameClock(container, stream)
         self._keep = keep
-        self._damaged = False
-        self._passed_over = False
+        self._damaged = False  # something could not be decoded
+        self._stopped = False  # … after the first frame
         self.index, self.time_s, self.started = -1, 0.0, False
 
     @property
     def truncated(self) -> bool:
-        return self._damaged or self._passed_over or self._packets.truncated
+        return self._damaged or self._packets.truncated
 
     def kept_frames(self) -> Iterator[VideoFrame]:
         packets = iter(self._packets)
         leaves_out = self._context.name == "mpeg4" and not self._context.has_b_frames
-        while not self._damaged and (packet := next(packets, None)) is not None:
+        while not self._stopped and (packet := next(packets, None)) is not None:
             frames = self._decode(packet)
             yield from self._kept(frames)
-            if leaves_out and len(frames) == 1 and frames[0].pts == packet.pts is not None:
+            if leaves_out and len(frames) == 1:
                 leaves_out = False
                 uncertain = yield from needed_frames(packets, self._decode_one, self._keep_next)
                 packets = itertools.chain([] if uncertain is None else [uncertain], packets)
@@ -114,12 +114,11 @@ class _Decoding:
         try:
             frames = self._context.decode(packet)
         except FFmpegError:
-            self._passed_over = True
-            self._damaged = self.started
+            self._damaged, self._stopped = True, self.started
             return []
         for place, frame in enumerate(frames):
-            if frame.is_corrupt:
-                self._damaged = True
+            if frame.is_corrupt:  # the decoder guessed a part of it
+                self._damaged = self._stopped = True
                 frames = frames[:place]
                 break
         self.started = self.started or bool(frames)
@@ -127,18 +126,18 @@ class _Decoding:
 
     def _decode_one(self, packet: "Packet[VideoStream]") -> VideoFrame | None:
         frames = self._decode(packet)
-        self._damaged = self._damaged or len(frames) != 1
-        return None if self._damaged else frames[0]
+        if len(frames) == 1:
+            return frames[0]
+        self._damaged = self._stopped = True
+        return None
 
     def _last_frames(self) -> list[VideoFrame]:
         """What the decoder still holds; of a cut video, what is shown before anything that is missing.
 
-        No missing packet is shown before the time at which the last intact one was decoded.
+        No missing packet is shown before the time at which the last one was to be decoded.
         """
-        if self._damaged:
-            return []
         frames, last_dts = self._decode(None), self._packets.last_dts
-        if not self._packets.truncated:
+        if not (self._stopped or self._packets.truncated):
             return frames
         in_place = -math.inf if last_dts is None else last_dts
         return [frame for frame in frames if frame.pts is not None and frame.pts <= in_place]
