@@ -10,7 +10,7 @@ from attn.video.reading import Frame, Reading, VideoEnd
 from attn.video.transform import resize_and_crop
 
 MOST_FRAMES = 32
-MOST_BYTES = 8 * 2**20
+MOST_BYTES = 16 * 2**20
 
 Shape = tuple[int, int, int, int]
 Allocate = Callable[[Shape], UInt8[np.ndarray, "frame row col 3"]]
@@ -32,7 +32,7 @@ class FrameChunk:
 
 
 def gather(frames: Reading[Frame], size: int | None, allocate: Allocate) -> Generator[FrameChunk, None, VideoEnd]:
-    """Chunks of at most 32 frames and 8 MiB, or of one frame that is larger.
+    """Chunks of at most 32 frames and 16 MiB, or of one frame that is larger.
 
     Args:
         frames: of one video.

@@ -98,7 +98,8 @@ class _Server:
         frames = read_frames(request.path, request.sampling, request.decoder, pulse.beat)
         chunks = Reading(gather(frames, request.size, self._allocate))
         for chunk in chunks:
-            self._owner.tell(Filled(self._filling, chunk.images.shape, chunk.index, chunk.time_s))
+            index, time_s = chunk.index.tolist(), chunk.time_s.tolist()
+            self._owner.tell(Filled(self._filling, chunk.images.shape, index, time_s))
             pulse.restart()
         return chunks.end
 

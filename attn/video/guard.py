@@ -1,14 +1,16 @@
 """Reading videos through a process that may be killed, so that no video can hurt the one that asks.
 
 FFmpeg and decord can crash, or spin for ever with the interpreter locked, on files from the wild. The price of the
-guard is one message and no copy per chunk of frames: at most 3 % of decoding (bench/decode.py), and some 0.5 s for
-the first video and after every crash, to start a process.
+guard is one message and no copy per chunk of frames: some 2 % of decoding at a CNN's size, up to 5 % of short clips at
+full size (bench/decode.py), and under half a second for the first video and after every crash, to start a process.
 """
 
 import importlib.util
 import os
 from collections.abc import Generator
 from types import TracebackType
+
+import numpy as np
 
 from attn.errors import UsageError, VideoError
 from attn.video.chunks import FrameChunk
@@ -89,7 +91,11 @@ class FrameReader:
             child.give_back()
             message = self._hear(child, request, timeout_s)
             if isinstance(message, Filled):
-                yield FrameChunk(message.index, message.time_s, child.lender.images(message.slot, message.shape))
+                yield FrameChunk(
+                    index=np.array(message.index, np.int32),
+                    time_s=np.array(message.time_s, np.float32),
+                    images=child.lender.images(message.slot, message.shape),
+                )
             elif isinstance(message, VideoEnd):
                 self._reading = None
                 return message

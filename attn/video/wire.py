@@ -2,8 +2,6 @@
 
 import dataclasses
 
-import numpy as np
-
 from attn.video.chunks import Shape
 from attn.video.decode import DecoderName
 from attn.video.reading import VideoEnd
@@ -46,8 +44,8 @@ class Filled:
 
     slot: int
     shape: Shape
-    index: np.ndarray
-    time_s: np.ndarray
+    index: list[int]
+    time_s: list[float]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,11 +4,11 @@ from attn.engine.train_board import News, Pen, read_board, start_board
 def test_the_first_worker_alone_writes_and_notes_are_rare(ray_local):
     board = start_board()
     assert read_board(board) == News()
-    Pen(board, rank=1).pin(note="from the second")
     pen = Pen(board, rank=0)
     pen.note("one")
     pen.note("two")
     pen.pin(skipped={"a.jpg": "is no image"})
+    Pen(board, rank=1).pin(note="from the second")
     assert read_board(board) == News(note="one", skipped={"a.jpg": "is no image"})
 
 

@@ -67,7 +67,7 @@ def test_it_stops_when_told_and_goes_on_with_the_next(process, write_clip, numbe
     assert isinstance(channel.receive(60), Stopped)
     channel.send(Free((0,)))
     channel.send(request(path, step=70))
-    assert channel.receive(60).index.tolist() == [0]
+    assert channel.receive(60).index == [0]
     assert isinstance(channel.receive(60), VideoEnd)
 
 

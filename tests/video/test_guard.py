@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import os
 import signal
@@ -142,7 +143,11 @@ def test_frames_that_are_not_kept_are_progress(reader, write_clip, smooth):
     started_s = time.monotonic()
     list(reader.read(path, Stride(200), 16))
     whole_s = time.monotonic() - started_s
-    assert len(images_of(reader.read(path, Stride(200), 16, timeout_s=0.5 * whole_s))) == 1
+    for _ in range(3):  # a machine that is busy elsewhere may stall for once
+        with contextlib.suppress(VideoError):
+            assert len(images_of(reader.read(path, Stride(200), 16, timeout_s=0.5 * whole_s))) == 1
+            return
+    pytest.fail("a reading of twice the timeout was ended although frames were decoded all the time")
 
 
 @pytest.mark.parametrize("state", ["decoding", "stopped"])
