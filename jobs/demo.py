@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The whole method on a data set that it renders itself: about four minutes on two cores.
+"""The whole method on a data set that it renders itself: a few minutes on two idle cores.
 
 Photographs and videos of eight actions are rendered with a domain shift between them; a small CNN learns the
 photographs; the attention maps of every class of the videos' frames decide what they show, without a single video

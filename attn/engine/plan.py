@@ -76,6 +76,8 @@ def _class_names(url: str) -> tuple[str, ...]:
 def _check_numbers(options: PrecomputeOptions) -> None:
     if options.batch_size < 1:
         raise UsageError(f"--batch-size {options.batch_size}: give 1 or more")
+    if options.input_size is not None and options.input_size < 1:
+        raise UsageError(f"--input-size {options.input_size}: give 1 pixel or more")
     if options.part_mb < 1:
         raise UsageError(f"--part-mb {options.part_mb}: give 1 or more")
     if not options.decode_timeout_s > 0:

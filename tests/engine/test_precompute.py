@@ -149,6 +149,7 @@ BAD_FLAGS = {
     "stride": (0, "0"),
     "fps": (-1.0, "-1"),
     "batch_size": (0, "--batch-size 0"),
+    "input_size": (0, "--input-size 0"),
     "max_failed_fraction": (2.0, "--max-failed-fraction 2"),
     "columns": ((), "--columns"),
 }
