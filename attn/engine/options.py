@@ -147,5 +147,5 @@ class DemoOptions:
     """Web images to render."""
     videos: int = 320
     """Videos to render, spread over the classes."""
-    epochs: int = 8
+    epochs: int = 10
     """Passes over the Web images."""
