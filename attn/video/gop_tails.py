@@ -68,7 +68,7 @@ def picture_type(packet: "Packet[VideoStream]") -> int | None:
 
     A second picture in the packet (packed B-frames) is betrayed by the placeholder that is the next packet.
     """
-    data = bytes(packet)
-    start = data.find(VOP_START, 0, MOST_HEADER_BYTES)
+    header = bytes(memoryview(packet)[: MOST_HEADER_BYTES + 1])
+    start = header.find(VOP_START, 0, MOST_HEADER_BYTES)
     after = start + len(VOP_START)
-    return None if start < 0 or len(data) - after < LEAST_CODED_BYTES else data[after] >> 6
+    return None if start < 0 or packet.size - after < LEAST_CODED_BYTES else header[after] >> 6
