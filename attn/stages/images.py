@@ -16,12 +16,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int, UInt8
 
 from attn.datasets.image_folder import ImageError, read_image
 from attn.errors import UsageError
+from attn.storage.reasons import shown
 from attn.video.transform import PREPROCESSING, resize_and_crop
 
 MANIFEST = "manifest.json"
@@ -35,7 +37,7 @@ class ImageCache:
 
     Attributes:
         pixels: mapped from disk, rows in the order of the list; the row of a skipped image is black.
-        skipped: position in the list → why the image cannot be read.
+        skipped: position in the list → why the image cannot be used.
     """
 
     pixels: UInt8[np.ndarray, "image row col rgb"]
@@ -63,6 +65,9 @@ def cache_images(
 ) -> ImageCache:
     """The cache of a list of images, made now unless it stands there already.
 
+    An image that cannot be used is skipped. One that the storage does not give (gone, not permitted) is tried again
+    when the cache is used again: nothing else would tell that somebody mended it.
+
     Of several processes on a machine one makes it and the others wait. It appears under its name when it is complete;
     what a killed process leaves behind is thrown away by the next. Threads do: decoding and resizing let go of the
     interpreter.
@@ -76,12 +81,14 @@ def cache_images(
         tell: gets the number of images done, now and then.
 
     Raises:
-        UsageError: the folder cannot be written, or has no room.
+        UsageError: the folder cannot be written, or has no room; the storage of the images does not answer.
     """
     home = folder / key
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / f".{key}.lock"):
+            if home.is_dir() and _mended(paths, home):
+                shutil.rmtree(home)
             if not home.is_dir():
                 _make(paths, size, home, threads, tell)
     except OSError as error:
@@ -117,9 +124,14 @@ def _make(paths: Sequence[str], size: int, home: Path, threads: int, tell: Calla
     partial.mkdir()
     try:
         pixels = _reserve(partial / PIXELS, (len(paths), size, size, 3))
-        skipped = _prepare(paths, size, pixels, threads, tell)
+        faults = _prepare(paths, size, pixels, threads, tell)
         pixels.flush()
-        (partial / MANIFEST).write_text(json.dumps({"preprocessing": PREPROCESSING, "skipped": skipped}, indent=1))
+        manifest = {
+            "preprocessing": PREPROCESSING,
+            "skipped": {index: fault.why for index, fault in faults.items()},
+            "not_given": [index for index, fault in faults.items() if fault.not_given],
+        }
+        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
         try:
             partial.rename(home)
         except OSError:
@@ -136,23 +148,57 @@ def _reserve(path: Path, shape: tuple[int, int, int, int]) -> np.memmap:
     return np.memmap(path, np.uint8, "r+", shape=shape)
 
 
+class _Fault(NamedTuple):
+    """Why an image is skipped, and whether it was the storage that did not give it."""
+
+    why: str
+    not_given: bool = False
+
+
 def _prepare(
     paths: Sequence[str], size: int, pixels: np.ndarray, threads: int, tell: Callable[[int], None]
-) -> dict[int, str]:
-    def prepare(index: int) -> str | None:
+) -> dict[int, _Fault]:
+    def prepare(index: int) -> _Fault | None:
         try:
             pixels[index] = resize_and_crop(read_image(paths[index]), size)
-        except ImageError as error:
-            return str(error)
+        except Exception as error:  # whatever it is: one photograph of thousands must not end a training
+            return _fault(paths[index], error)
         return None
 
-    skipped = {}
+    faults = {}
     with ThreadPoolExecutor(threads) as pool:
         for index, fault in enumerate(pool.map(prepare, range(len(paths)))):
             if fault is not None:
-                skipped[index] = fault
+                faults[index] = fault
             tell(index + 1)
-    return skipped
+    return faults
+
+
+def _fault(path: str, error: Exception) -> _Fault:
+    """Of one image; what ails the whole storage is raised, since no other image would fare better."""
+    if isinstance(error, ImageError):
+        return _Fault(str(error))
+    if not isinstance(error, UsageError):
+        return _Fault(f"{shown(path)}: {type(error).__name__}: {' '.join(str(error).split())}")
+    cause = error.__cause__
+    # The clients' own errors, some of them an OSError too, tell that nobody answers or that nobody may log in.
+    if type(cause).__module__ != "builtins" or isinstance(cause, TimeoutError | ConnectionError):
+        raise error
+    return _Fault(str(error), not_given=True)
+
+
+def _mended(paths: Sequence[str], home: Path) -> bool:
+    """Whether an image that the storage did not give can be read now."""
+
+    def readable(path: str) -> bool:
+        try:
+            read_image(path)
+        except Exception:
+            return False
+        return True
+
+    not_given: list[int] = json.loads((home / MANIFEST).read_text()).get("not_given", [])
+    return any(readable(paths[index]) for index in not_given)
 
 
 @contextlib.contextmanager

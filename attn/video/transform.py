@@ -6,7 +6,7 @@ domain that is none.
 
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 
 PREPROCESSING = "centred square, antialiased bilinear (Pillow), uint8 RGB"
 """What `resize_and_crop` does, for manifests."""
@@ -15,27 +15,18 @@ PREPROCESSING = "centred square, antialiased bilinear (Pillow), uint8 RGB"
 def resize_and_crop(
     image: Image.Image | UInt8[np.ndarray, "row col chan"], size: int
 ) -> UInt8[np.ndarray, "size size chan"]:
-    """Shorter side scaled to `size` keeping the aspect, then the square in the middle, as RGB.
+    """Shorter side scaled to `size` keeping the aspect, then the square in the middle.
 
     Both at once: the largest centred square of the source is resampled, which gives the pixels of the two steps, to
     the half pixel by which those would round the scaled length and the cut, and never holds more than the result,
     however long and thin the image is.
 
     Args:
-        image: a PIL image of any mode, turned upright as its EXIF says, its transparency dropped; or an RGB array.
+        image: upright and in RGB, as `read_image` and the decoders give it. Its EXIF is not read.
         size: side of the result, in pixels.
     """
-    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else upright_rgb(image)
+    picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image
     side = min(picture.size)
     left, top = (picture.width - side) / 2, (picture.height - side) / 2
     box = (left, top, left + side, top + side)
     return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR, box=box))
-
-
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image as a viewer shows it: turned as its EXIF says, and in RGB."""
-    if image.mode.startswith("I;16"):  # Pillow would clip 16-bit grey to white instead of scaling it
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.mode == "P" and "transparency" in image.info:
-        image = image.convert("RGBA")  # Pillow warns when a palette loses its transparency
-    return ImageOps.exif_transpose(image).convert("RGB")

@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import socket
 import threading
 from pathlib import Path
 
@@ -68,6 +69,65 @@ def test_bad_images_are_skipped_and_named(photographs, tmp_path):
     assert photographs[2] in cache.skipped[2]
     assert make(photographs, tmp_path / "cache").skipped == cache.skipped
     check_skipped(cache, np.array([0, 0, 0, 1, 1, 1]), CLASSES)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF")
+def test_a_photograph_with_broken_exif_is_used_as_it_is(photographs, tmp_path):
+    with Image.open(photographs[5]) as image:
+        plain = image.convert("RGB")
+    plain.save(photographs[5], exif=b"Exif\0\0XXXXgarbage", quality=95)
+    cache = make(photographs, tmp_path / "cache")
+    assert not cache.skipped
+    with Image.open(photographs[5]) as image:
+        np.testing.assert_array_equal(cache.pixels[5], resize_and_crop(np.asarray(image), SIZE))
+
+
+def remove(path):
+    os.remove(path)
+
+
+def replace_by_a_folder(path):
+    os.remove(path)
+    os.mkdir(path)
+
+
+def forbid(path):
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    os.chmod(path, 0)
+
+
+@pytest.mark.parametrize("lose", [remove, replace_by_a_folder, forbid])
+def test_an_image_that_the_storage_does_not_give_is_skipped_and_tried_again(photographs, tmp_path, lose):
+    expected = make(photographs, tmp_path / "other").pixels
+    copy = shutil.copy(photographs[3], tmp_path / "copy")
+    lose(photographs[3])
+    for _ in range(2):
+        cache = make(photographs, tmp_path / "cache")
+        assert list(cache.skipped) == [3]
+        assert photographs[3] in cache.skipped[3]
+        np.testing.assert_array_equal(np.delete(cache.pixels, 3, 0), np.delete(expected, 3, 0))
+    shutil.rmtree(photographs[3]) if os.path.isdir(photographs[3]) else Path(photographs[3]).unlink(missing_ok=True)
+    shutil.move(copy, photographs[3])
+    cache = make(photographs, tmp_path / "cache")
+    assert not cache.skipped
+    np.testing.assert_array_equal(cache.pixels, expected)
+
+
+def test_a_storage_that_is_down_ends_it(photographs, tmp_path):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        down = f"http://127.0.0.1:{closed.getsockname()[1]}/0.png"
+    with pytest.raises(UsageError, match=r"0\.png: the storage cannot be reached"):
+        make([*photographs, down], tmp_path / "cache")
+    assert not (tmp_path / "cache" / KEY).exists()
+
+
+def test_any_other_fault_of_one_image_is_a_skip(photographs, tmp_path):
+    broken = "unknown\0name.png"
+    cache = make([*photographs, broken], tmp_path / "cache")
+    assert list(cache.skipped) == [6]
+    assert "ValueError" in cache.skipped[6]
 
 
 def test_a_class_without_a_good_image_is_refused(photographs, tmp_path):

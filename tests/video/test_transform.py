@@ -57,29 +57,3 @@ def test_memory_is_bounded_for_a_strip():
     assert resize_and_crop(strip, 224).shape == (224, 224, 3)  # resized first, it would be 224 x 448000
     assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     tracemalloc.stop()
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "YCbCr"])
-def test_any_mode_becomes_rgb(mode):
-    image = picture(60, 40).convert(mode)
-    assert np.array_equal(resize_and_crop(image, 32), resize_and_crop(image.convert("RGB"), 32))
-
-
-def test_sixteen_bit_grey_is_scaled():
-    grey = np.linspace(0, 65535, 64).astype(np.uint16)[None].repeat(64, 0)
-    found = resize_and_crop(Image.fromarray(grey), 64)
-    assert np.array_equal(found[..., 0], grey >> 8)
-
-
-def test_a_transparent_palette_gives_no_warning():
-    image = picture(60, 40).convert("P")
-    image.info["transparency"] = bytes(range(256))
-    assert resize_and_crop(image, 32).shape == (32, 32, 3)
-
-
-def test_exif_orientation_is_applied(tmp_path):
-    image, exif = picture(60, 40), Image.Exif()
-    exif[0x0112] = 6  # a quarter turn clockwise
-    image.save(tmp_path / "turned.png", exif=exif)
-    with Image.open(tmp_path / "turned.png") as turned:
-        assert np.array_equal(resize_and_crop(turned, 32), resize_and_crop(image.rotate(-90, expand=True), 32))
