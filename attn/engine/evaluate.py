@@ -74,6 +74,9 @@ def evaluate(options: EvaluateOptions) -> int:
 def score_videos(store: AttentionStore, methods: Sequence[Scorer], labels: dict[str, int]) -> tuple[Scores, list[str]]:
     """Scores of the labelled videos, and which of them the store labels otherwise.
 
+    They are kept in float64: in float32 the probabilities of confident videos are all one, and the video id would
+    rank them. `scores.parquet` rounds them.
+
     Args:
         store: must have all of the videos.
         methods: one at least.
@@ -90,7 +93,7 @@ def score_videos(store: AttentionStore, methods: Sequence[Scorer], labels: dict[
         log.warning("the store labels %d videos otherwise; the list counts: %s", len(relabelled), _some(relabelled))
     video_ids = sorted(found)
     by_method = {
-        method.name: np.array([found[video_id][i] for video_id in video_ids], np.float32)
+        method.name: np.array([found[video_id][i] for video_id in video_ids], np.float64)
         for i, method in enumerate(methods)
     }
     return Scores(video_ids, np.array([labels[video_id] for video_id in video_ids], np.int16), by_method), relabelled

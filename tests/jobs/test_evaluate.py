@@ -37,7 +37,10 @@ VIDEOS = {f"v_{name}_g{group:02}_c01": name for group in (2, 1, 3, 4) for name i
 
 @pytest.fixture
 def make_store(tmp_path: Path) -> MakeStore:
-    """make_store(url=…, videos=…, finished=…): a store of random logits and maps, 3 to 7 frames a video."""
+    """make_store(url=…, videos=…, finished=…): a store of random logits and maps, 3 to 7 frames a video.
+
+    logits: of all frames of a video, where they are not to be random.
+    """
 
     def make(
         url: str = "",
@@ -45,6 +48,7 @@ def make_store(tmp_path: Path) -> MakeStore:
         videos: dict[str, str | None] | None = None,
         finished: bool = True,
         columns: tuple[str, ...] = (LOGITS, MAPS),
+        logits: dict[str, list[float]] | None = None,
     ) -> str:
         url = url or str(tmp_path / "store")
         manifest = Manifest(
@@ -68,7 +72,7 @@ def make_store(tmp_path: Path) -> MakeStore:
         writer = StoreWriter(url, manifest.schema, part_bytes=4000)
         rng = np.random.default_rng(0)
         for video_id, label in (VIDEOS if videos is None else videos).items():
-            writer.add(rows(manifest, rng, video_id, label))
+            writer.add(rows(manifest, rng, video_id, label, (logits or {}).get(video_id)))
         writer.flush()
         if finished:
             ledger.finish({})
@@ -77,7 +81,13 @@ def make_store(tmp_path: Path) -> MakeStore:
     return make
 
 
-def rows(manifest: Manifest, rng: np.random.Generator, video_id: str, label: str | None) -> pa.RecordBatch:
+def rows(
+    manifest: Manifest,
+    rng: np.random.Generator,
+    video_id: str,
+    label: str | None,
+    logits: list[float] | None = None,
+) -> pa.RecordBatch:
     count = int(rng.integers(3, 8))
     positions = np.arange(count, dtype=np.int32)
     known = {
@@ -91,6 +101,8 @@ def rows(manifest: Manifest, rng: np.random.Generator, video_id: str, label: str
         LOGITS: rng.normal(size=(count, 3)).astype(np.float32),
         MAPS: rng.random((count, 3, 4, 5)).astype(np.float16),
     }
+    if logits is not None:
+        known[LOGITS] = np.tile(np.array(logits, np.float32), (count, 1))
     schema = travelling_schema(manifest.schema)
     arrays = [
         tensor_array(known[field.name], field)
@@ -151,6 +163,19 @@ def test_scores_are_those_of_each_video_alone(make_store: MakeStore, split: Path
     for video in videos:
         for scorer in scorers(["cnn", "unatt"], window=2):
             np.testing.assert_allclose(found[video.video_id, scorer.name], scorer(video), rtol=1e-6)
+
+
+def test_confident_videos_are_ranked_by_more_digits_than_are_written(make_store: MakeStore, out: Path) -> None:
+    videos = {"a": "Kick", "b": "Wave"}  # by id the wrong one comes first
+    store = make_store(videos=videos, logits={"a": [20, 0, 0], "b": [25, 0, 0]})
+    split = out.with_name("list.txt")
+    split.write_text("".join(f"{name}/{video_id}.avi\n" for video_id, name in videos.items()))
+    assert evaluate(EvaluateOptions(store, str(split), str(out), methods=("cnn",))) == 0
+    written = pl.read_parquet(out / "scores.parquet").filter(pl.col("method") == "cnn_softmax")["scores"].to_numpy()
+    assert written[:, 0].tolist() == [1, 1]
+    found = read_metrics(out)["methods"]["cnn_softmax"]
+    assert found["map_noninterpolated"]["value"] == read_metrics(out)["methods"]["cnn"]["map_noninterpolated"]["value"]
+    assert found["map_noninterpolated"]["value"] == 1
 
 
 def test_record_says_where_the_figures_come_from(make_store: MakeStore, split: Path, out: Path) -> None:
