@@ -8,7 +8,7 @@ retried task sends again is recognised by its positions and dropped.
 
 import dataclasses
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import IO
 
 import pyarrow as pa
@@ -51,11 +51,10 @@ class Spool:
         self.rows += batch.num_rows
 
     def drain(self) -> Iterator[pa.RecordBatch]:
-        """All rows, once; the spool is gone afterwards."""
+        """All rows, once, before the spool is closed."""
         self._writer.close()
         self._file.seek(0)
         yield from pa.ipc.open_stream(self._file)
-        self.close()
 
     def close(self) -> None:
         self._file.close()
@@ -82,7 +81,7 @@ class Assembler:
 
     Args:
         schema: of the rows.
-        deliver: is called with (video id, spool, truncated) for every complete video.
+        deliver: is called with (video id, spool, truncated) for every complete video; the spool is gone afterwards.
     """
 
     def __init__(self, schema: pa.Schema, deliver: Callable[[str, Spool, bool], None]):
@@ -102,7 +101,10 @@ class Assembler:
         if video.end:
             self._closed.add(rows.video_id)
             del self._growing[rows.video_id]
-            self._deliver(rows.video_id, video.spool, video.end.truncated)
+            try:
+                self._deliver(rows.video_id, video.spool, video.end.truncated)
+            finally:
+                video.spool.close()
 
     def give_up(self, video_id: str) -> bool:
         """Drops what came of a video that failed; False if it was delivered or given up before."""
@@ -113,6 +115,10 @@ class Assembler:
         if video:
             video.spool.close()
         return True
+
+    def reopen(self, video_ids: Iterable[str]) -> None:
+        """Takes the rows of these videos again: they were delivered, and what became of them was lost."""
+        self._closed.difference_update(video_ids)
 
     def forget_unfinished(self) -> None:
         """Drops every unfinished video so that it can be tried again."""

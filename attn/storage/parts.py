@@ -6,6 +6,7 @@ half a part, whatever kills the writer.
 
 import contextlib
 import dataclasses
+import sys
 import uuid
 from collections.abc import Iterable, Iterator
 
@@ -32,26 +33,37 @@ class PartVideos:
 class PartWriter:
     """Writes videos one after the other into parts of about `part_bytes`.
 
-    Nothing is held back but the rows of one row group: a part streams to its file while it grows.
+    Nothing is held back but the rows of one row group: a part streams to its file while it grows. The price: rows
+    cannot be taken back out of it, so whatever goes wrong while a video is added or the part completed, such as a full
+    disk, costs the whole open part. Its file is removed and the next video begins another.
     """
 
     def __init__(self, fs: AbstractFileSystem, root: str, schema: pa.Schema, *, part_bytes: int):
         self.fs, self.root, self.schema, self.part_bytes = fs, root, schema, part_bytes
         self._open: _OpenPart | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether videos were added that stand in no completed part."""
+        return self._open is not None
+
     def add(self, video: Iterable[pa.RecordBatch]) -> None:
         """Appends one whole video; closes the part if it is large enough then."""
-        part = self._open = self._open or _OpenPart(self.fs, self.root, self.schema)
-        for batch in video:
-            part.append(batch)
-        if part.bytes >= self.part_bytes:
-            self.flush()
+        part, self._open = self._open or _OpenPart(self.fs, self.root, self.schema), None
+        with part.dropped_on_error():
+            for batch in video:
+                part.append(batch)
+            if part.bytes >= self.part_bytes:
+                part.commit()
+                return
+        self._open = part  # only now: half a video must never be committed
 
     def flush(self) -> None:
         """Completes the open part, if there is one."""
         part, self._open = self._open, None
         if part:
-            part.commit()
+            with part.dropped_on_error():
+                part.commit()
 
 
 class _OpenPart:
@@ -62,8 +74,10 @@ class _OpenPart:
         self._waiting: list[pa.RecordBatch] = []
         self._file = contextlib.ExitStack()
         hidden = self._file.enter_context(atomic_path(fs, f"{root}/{PREFIX}{uuid.uuid4().hex[:16]}.parquet"))
+        # A sink of its own, since pyarrow leaves a file open that it opened itself and then cannot complete.
+        self._sink = self._file.enter_context(pa.OSFile(str(hidden), "wb"))
         self._writer = pq.ParquetWriter(
-            hidden,
+            self._sink,
             schema,
             compression="zstd",
             use_dictionary=[VIDEO_ID],  # pyright: ignore[reportArgumentType]
@@ -83,6 +97,17 @@ class _OpenPart:
             self._write(sum(waiting.num_rows for waiting in self._waiting))
         self._writer.close()
         self._file.close()
+
+    @contextlib.contextmanager
+    def dropped_on_error(self) -> Iterator[None]:
+        """If the block fails, nothing of the part is left."""
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(Exception):  # its footer has no room either
+                self._writer.close()
+            self._file.__exit__(*sys.exc_info())
+            raise
 
     def _write(self, rows: int) -> None:
         """Writes that many of the waiting rows, in row groups."""

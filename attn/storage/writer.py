@@ -1,5 +1,6 @@
 """The one place that writes rows into a store; any number of writers may share a store."""
 
+import contextlib
 import dataclasses
 from collections.abc import Iterator
 
@@ -17,7 +18,10 @@ LAST = "last"
 
 @dataclasses.dataclass
 class Written:
-    """What writers have done so far. `videos` and `frames` count complete videos, `failed` those given up."""
+    """What writers have done so far. `videos` and `frames` count complete videos, `failed` those given up.
+
+    Videos of the open part count too, until it cannot be completed.
+    """
 
     videos: int = 0
     frames: int = 0
@@ -41,6 +45,7 @@ class StoreWriter:
     def __init__(self, url: str, schema: pa.Schema, *, part_bytes: int):
         fs, root = open_filesystem(url)
         self._written, self._failed = Written(), set[str]()
+        self._in_open_part: dict[str, Written] = {}
         self._schema = schema
         self._parts = PartWriter(fs, root.rstrip("/"), schema, part_bytes=part_bytes)
         self._failures = FailureLog(fs, root.rstrip("/"))
@@ -62,12 +67,13 @@ class StoreWriter:
     def flush(self) -> None:
         """Closes the open part; forgets videos that are not complete, so that they can be tried again."""
         self._assembler.forget_unfinished()
-        self._parts.flush()
+        with self._part_or_nothing():
+            self._parts.flush()
         self._failures.flush()
 
     def counts(self) -> Written:
         """What has been done so far."""
-        return self._written
+        return sum(self._in_open_part.values(), self._written)
 
     def failed(self) -> set[str]:
         """Videos given up."""
@@ -75,10 +81,22 @@ class StoreWriter:
 
     def _deliver(self, video_id: str, spool: Spool, truncated: bool) -> None:
         rows = spool.rows
-        self._parts.add(self._finished(spool, rows, truncated))
-        self._written.videos += 1
-        self._written.frames += rows
-        self._written.truncated += truncated
+        self._in_open_part[video_id] = Written(videos=1, frames=rows, truncated=int(truncated))
+        with self._part_or_nothing():
+            self._parts.add(self._finished(spool, rows, truncated))
+
+    @contextlib.contextmanager
+    def _part_or_nothing(self) -> Iterator[None]:
+        """Keeps count of the open part: completed, its videos are written; dropped on an error, they never came."""
+        try:
+            yield
+        except BaseException:
+            self._assembler.reopen(self._in_open_part)
+            self._in_open_part.clear()
+            raise
+        if not self._parts.is_open:
+            self._written = self.counts()
+            self._in_open_part.clear()
 
     def _finished(self, spool: Spool, rows: int, truncated: bool) -> Iterator[pa.RecordBatch]:
         for batch in spool.drain():

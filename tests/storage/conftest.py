@@ -1,6 +1,8 @@
 """A small store's manifest, and rows whose every number tells where it belongs."""
 
+import contextlib
 import itertools
+import resource
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -100,3 +102,19 @@ def shuffled_chunks(rows_of: Callable[..., pa.RecordBatch]) -> Callable[..., Ite
             yield everything[i]
 
     return make
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """full_disk(room_bytes): no file of this process can grow beyond that; writing more fails as on a full disk."""
+
+    @contextlib.contextmanager
+    def limited(room_bytes: int) -> Iterator[None]:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    return limited
