@@ -26,7 +26,7 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
         object_store_bytes: memory for the objects of a local Ray, in bytes (default: Ray's choice).
 
     Raises:
-        UsageError: RAY_ADDRESS names no cluster, or one that cannot be reached.
+        UsageError: RAY_ADDRESS names no cluster, or one that cannot be reached, or the job server of one.
     """
     if ray.is_initialized():
         return
@@ -36,12 +36,22 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         local = {"num_cpus": num_cpus, "object_store_memory": object_store_bytes, "include_dashboard": False}
     else:
+        _check_no_job_server(address)
         _check_port(address)
         local = {}
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
     except (ConnectionError, ValueError) as error:
         raise UsageError(f"RAY_ADDRESS={address}: {str(error).rstrip('.')}; {WAY_OUT}") from error
+
+
+def _check_no_job_server(address: str) -> None:
+    """`ray job submit` reads RAY_ADDRESS too, but wants another address in it than a job that runs by itself."""
+    if address.startswith(("http://", "https://")):
+        raise UsageError(
+            f"RAY_ADDRESS={address} is the address of a job server: hand the job to it with `ray job submit …`, or "
+            f"unset RAY_ADDRESS to work on this machine alone, or set it to host:port of the head, or to auto"
+        )
 
 
 def _check_port(address: str) -> None:

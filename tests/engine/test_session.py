@@ -31,3 +31,14 @@ def test_a_cluster_that_is_not_there_is_named_at_once(address):
     assert address in run.stderr
     assert "unset RAY_ADDRESS" in run.stderr
     assert run.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("address", ["http://head:8265", "https://head.example/ray"])
+def test_the_address_of_the_job_server_is_told_from_that_of_the_head(address):
+    environment = {**os.environ, "RAY_ADDRESS": address}
+    run = subprocess.run([sys.executable, "-c", START], env=environment, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1
+    assert address in run.stderr
+    for way_out in ("job server", "ray job submit", "unset RAY_ADDRESS", "host:port of the head", "auto"):
+        assert way_out in run.stderr
+    assert run.stderr.count("\n") == 1
