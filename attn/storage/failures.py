@@ -10,6 +10,7 @@ from fsspec import AbstractFileSystem
 
 from attn.schema import FAILURE_SCHEMA
 from attn.storage.filesystem import write_atomic
+from attn.storage.listing import names_in
 
 FOLDER = "failures"
 FLUSH_S = 10.0
@@ -55,9 +56,8 @@ def read_failures(fs: AbstractFileSystem, root: str) -> dict[str, Failure]:
     """The latest failure of every video that ever failed, by video id."""
     latest: dict[str, Failure] = {}
     folder = f"{root}/{FOLDER}"
-    fs.invalidate_cache(folder)
-    for path in sorted(fs.glob(f"{folder}/*.parquet")):
-        with fs.open(path, "rb") as file:
+    for name in sorted(name for name in names_in(fs, folder) if name.endswith(".parquet")):
+        with fs.open(f"{folder}/{name}", "rb") as file:
             for row in pq.read_table(file).to_pylist():
                 failure = Failure(**row)
                 if failure.video_id not in latest or failure.attempt >= latest[failure.video_id].attempt:

@@ -3,8 +3,10 @@
 import dataclasses
 from pathlib import Path
 
+import pytest
+
 from attn.storage.failures import Failure, FailureLog, read_failures
-from attn.storage.filesystem import open_filesystem
+from attn.storage.filesystem import join, open_filesystem
 
 FIRST = Failure("v", "x/v.avi", "decode", "VideoError", "first", 1)
 
@@ -25,3 +27,17 @@ def test_nothing_failed_leaves_no_file(tmp_path: Path) -> None:
     FailureLog(fs, root).flush()
     assert read_failures(fs, root) == {}
     assert not (tmp_path / "failures").exists()
+
+
+@pytest.mark.parametrize("storage", ["tmp_path", "s3"])
+def test_a_folder_may_be_named_like_a_pattern(storage: str, request: pytest.FixtureRequest) -> None:
+    folder = str(request.getfixturevalue(storage))
+    for name in ("run1", "run[1]", "only[2]"):
+        fs, root = open_filesystem(join(folder, name))
+        log = FailureLog(fs, root)
+        log.add(dataclasses.replace(FIRST, url=f"{name}/v.avi"))
+        log.flush()
+    for name in ("run1", "run[1]", "only[2]"):
+        assert [failure.url for failure in read_failures(*open_filesystem(join(folder, name))).values()] == [
+            f"{name}/v.avi"
+        ]
