@@ -1,0 +1,39 @@
+"""What `ray job submit --working-dir .` uploads: the code, and nothing that the README has its readers make."""
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MADE = (
+    ".git/objects/pack/a.pack",
+    ".venv/lib/python3.11/site-packages/torch/a.so",
+    "cnn.safetensors",
+    "cnn.train/run.json",
+    "demo-out/store/part-0.parquet",
+    "results/scores.parquet",
+    "shards/a-000000.tar",
+    "store/part-0.parquet",
+    "ucfTrainTestlist/testlist01.txt",
+    "videos/Wave/a.avi",
+    "web/Wave/a.jpg",
+)
+
+
+def test_the_upload_is_the_code(tmp_path: Path) -> None:
+    packaging = pytest.importorskip("ray._private.runtime_env.packaging")
+    folders = [REPOSITORY / name for name in ("attn", "bench", "jobs", "tests")]
+    files = [path for folder in folders for path in folder.rglob("*.py")] + [REPOSITORY / ".rayignore"]
+    code = [str(path.relative_to(REPOSITORY)) for path in files]
+    for name in code:
+        (tmp_path / "repository" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, tmp_path / "repository" / name)
+    for name in MADE:
+        (tmp_path / "repository" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "repository" / name).write_text("large")
+    package = tmp_path / "package.zip"
+    packaging.create_package(str(tmp_path / "repository"), package, include_gitignore=True)
+    with zipfile.ZipFile(package) as archive:
+        assert {name for name in archive.namelist() if not name.endswith("/")} == set(code)
