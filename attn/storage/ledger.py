@@ -17,7 +17,7 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.schema import VIDEO_ID
 from attn.storage import manifest as manifest_file
-from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.filesystem import is_local, open_filesystem, write_atomic
 from attn.storage.manifest import Manifest
 from attn.storage.parts import PartVideos, list_parts, read_part_videos
 
@@ -130,7 +130,7 @@ class Ledger:
                 aside = f"{self.root}/{DAMAGED}/{path.rsplit('/', 1)[-1]}"
                 log.warning("%s is unreadable (%s); moved to %s, its videos are made again", path, error, aside)
                 self.fs.makedirs(f"{self.root}/{DAMAGED}", exist_ok=True)
-                self.fs.mv(path, aside)
+                _move(self.fs, path, aside)
         return readable
 
     def _rewrite_without(self, part: PartVideos, videos: set[str]) -> None:
@@ -143,3 +143,12 @@ class Ledger:
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd", row_group_size=256)
         write_atomic(self.fs, part.path, sink.getvalue().to_pybytes())
+
+
+def _move(fs: AbstractFileSystem, path: str, to: str) -> None:
+    """Not `fs.mv`, which takes a path for a pattern where it cannot rename."""
+    if is_local(fs):
+        fs.mv(path, to)
+    else:
+        fs.cp_file(path, to)
+        fs.rm_file(path)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from attn.errors import UsageError
+from attn.storage.filesystem import write_atomic
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.store import AttentionStore
@@ -107,6 +108,13 @@ def test_a_damaged_part_is_set_aside_and_its_videos_are_not_done(
     assert ledger.done() == {"good": 3}
     assert [path.name for path in tmp_path.glob("part-*")] == [good.name]
     assert (tmp_path / "_damaged" / bad.name).exists()
+
+
+def test_a_damaged_part_is_set_aside_on_s3_in_a_folder_named_like_a_pattern(s3: str) -> None:
+    ledger = Ledger.at(f"{s3}/a[1]")
+    write_atomic(ledger.fs, f"{ledger.root}/part-0.parquet", b"")
+    assert ledger.done() == {}
+    assert ledger.fs.find(ledger.root) == [f"{ledger.root}/_damaged/part-0.parquet"]
 
 
 def test_a_video_in_two_parts_is_kept_once(
