@@ -8,6 +8,7 @@ and a second listing costs less than a wrong one.
 import contextlib
 import os
 import posixpath
+import re
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -144,6 +145,12 @@ def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
             yield scratch
             if scratch.exists():
                 _upload(fs, scratch, path)
+
+
+def left_by(name: str) -> str | None:
+    """The file that was being written when a process was killed and left `name` behind; None for any other name."""
+    match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", name)
+    return match and match[1]
 
 
 @contextlib.contextmanager

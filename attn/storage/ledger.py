@@ -17,15 +17,13 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.schema import VIDEO_ID
 from attn.storage import manifest as manifest_file
-from attn.storage.filesystem import is_local, open_filesystem, write_atomic
+from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_store
+from attn.storage.contents import PROGRESS as PROGRESS
+from attn.storage.filesystem import is_local, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import Manifest
 from attn.storage.parts import PartVideos, list_parts, read_part_videos
 
 log = logging.getLogger(__name__)
-
-SUCCESS = "_SUCCESS.json"
-PROGRESS = "progress.json"
-DAMAGED = "_damaged"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +51,7 @@ class Ledger:
             raise UsageError(f"{self.url}: no bucket {bucket}; make it first, or correct the name")
         found = self.manifest()
         if found is None:
-            if self._holds_something():
+            if holds_something(self.fs, self.root):
                 raise UsageError(f"{self.url} is not empty and no attention store; choose another --out")
         elif not anew and (difference := manifest.difference(found)):
             raise UsageError(
@@ -75,14 +73,17 @@ class Ledger:
             self.fs.rm_file(f"{self.root}/{SUCCESS}")
 
     def clear(self) -> None:
-        """Removes the store, and nothing else: a folder without a manifest is left alone.
+        """Removes the store, and nothing else: a folder without a manifest is left alone, and so are others' files.
+
+        The folder itself stays: it may be the current one, a link, or where a disk is mounted.
 
         Raises:
-            UsageError: the folder is no store.
+            UsageError: the folder is no store; something in it cannot be removed.
         """
         if self.manifest() is not None:
-            self.fs.rm(self.root, recursive=True)
-        elif self._holds_something():
+            with storage_errors(self.url):
+                remove_store(self.fs, self.root)
+        elif holds_something(self.fs, self.root):
             raise UsageError(f"{self.url} is not an attention store, so --overwrite will not remove it")
 
     def done(self) -> dict[str, int]:
@@ -115,9 +116,6 @@ class Ledger:
     def write(self, name: str, text: str) -> None:
         """A small file of the store, atomically."""
         write_atomic(self.fs, f"{self.root}/{name}", text.encode())
-
-    def _holds_something(self) -> bool:
-        return self.fs.exists(self.root) and bool(self.fs.ls(self.root, detail=False))
 
     def _readable_parts(self) -> list[PartVideos]:
         readable = []

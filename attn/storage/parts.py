@@ -16,6 +16,7 @@ from fsspec import AbstractFileSystem
 
 from attn.schema import N_FRAMES, VIDEO_ID
 from attn.storage.filesystem import atomic_path
+from attn.storage.listing import names_in
 
 ROW_GROUP_ROWS = 256
 PREFIX = "part-"
@@ -116,12 +117,14 @@ class _OpenPart:
         self._waiting = table.slice(rows).to_batches() if rows < len(table) else []
 
 
+def is_part(name: str) -> bool:
+    """Whether a file of this name is a part."""
+    return name.startswith(PREFIX) and name.endswith(".parquet")
+
+
 def list_parts(fs: AbstractFileSystem, root: str) -> list[str]:
     """Paths of the parts in a store, sorted."""
-    if not fs.exists(root):
-        return []
-    names = (path.rsplit("/", 1)[-1] for path in fs.ls(root, detail=False))
-    return sorted(f"{root}/{name}" for name in names if name.startswith(PREFIX) and name.endswith(".parquet"))
+    return sorted(f"{root}/{name}" for name in names_in(fs, root) if is_part(name))
 
 
 def read_part_videos(fs: AbstractFileSystem, path: str) -> PartVideos:

@@ -60,13 +60,6 @@ def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, manifest: Manife
     assert (tmp_path / "thesis.tex").exists()
 
 
-def test_clear_removes_a_store(tmp_path: Path, manifest: Manifest) -> None:
-    ledger = Ledger.at(str(tmp_path / "s"))
-    ledger.begin(manifest)
-    ledger.clear()
-    assert not (tmp_path / "s").exists()
-
-
 def test_success_is_written_last_and_taken_away_by_the_next_run(
     tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch]
 ) -> None:
