@@ -1,18 +1,23 @@
-"""What a run would do, from the headers of some of its videos: nothing is decoded, nothing is written."""
+"""What a run would do, from the headers of a few of its videos: nothing is written.
+
+Few, because a remote video must be fetched whole to be opened. The first frames of each are decoded, in a process that
+may be killed, before its header is read here: what crashes or hangs FFmpeg is then one unreadable video.
+"""
 
 import dataclasses
-import random
 from collections.abc import Sequence
 
 from attn.engine.placement import Placement
 from attn.engine.plan import Plan
 from attn.errors import VideoError
 from attn.schema import FRAME_FIELDS
+from attn.stages.decode import DecodeVideos
+from attn.video.guard import FrameReader
 from attn.video.pyav_decoder import open_video_stream
-from attn.video.sample import Fps, Sampling
+from attn.video.sample import Fps
 from attn.video.source import Video, open_video
 
-SAMPLE_VIDEOS = 64
+SAMPLE_VIDEOS = 8
 ROW_OVERHEAD_BYTES = 8 * len(FRAME_FIELDS)
 
 
@@ -24,8 +29,8 @@ class Estimate:
         videos: to do; those that are done are left out.
         done: videos that are complete.
         frames: kept frames of the videos to do, by what the headers of `sampled` of them declare.
-        sampled: videos whose headers were read.
-        unreadable: sampled videos whose headers cannot be read.
+        sampled: videos that were looked at.
+        unreadable: those of them that cannot be read.
         store_bytes: of their rows, before compression.
     """
 
@@ -38,7 +43,7 @@ class Estimate:
     placement: Placement
 
     def __str__(self) -> str:
-        basis = "" if self.sampled == self.videos else f" (from the headers of {self.sampled})"
+        basis = "" if self.sampled == self.videos else f" (extrapolated from {self.sampled} videos)"
         broken = f", {self.unreadable} of these unreadable" if self.unreadable else ""
         return (
             f"dry run: {self.videos} videos to do, {self.done} done; about {self.frames} frames{basis}{broken}; "
@@ -47,11 +52,12 @@ class Estimate:
 
 
 def estimate(plan: Plan, placement: Placement) -> Estimate:
-    """Reads the headers of up to `SAMPLE_VIDEOS` videos, drawn with a fixed random state."""
+    """Looks at up to `SAMPLE_VIDEOS` videos, spread evenly over the list."""
     done = plan.ledger.completed() if plan.ledger.manifest() else {}
     left = [video for video in plan.videos if video.video_id not in done]
-    sample = random.Random(0).sample(left, min(SAMPLE_VIDEOS, len(left)))
-    counts = [count for video in sample if (count := _kept_frames(video, plan.stage.sampling)) is not None]
+    sample = _spread(left)
+    with FrameReader() as reader:
+        counts = [count for video in sample if (count := _kept_frames(video, plan.stage, reader)) is not None]
     broken = len(sample) - len(counts)
     frames = round(sum(counts) / max(len(sample), 1) * len(left))
     row_bytes = ROW_OVERHEAD_BYTES + sum(_bytes_per_row(plan))
@@ -66,15 +72,24 @@ def estimate(plan: Plan, placement: Placement) -> Estimate:
     )
 
 
-def _kept_frames(video: Video, sampling: Sampling) -> float | None:
-    """Kept frames by the header; None where it cannot be read."""
+def _spread(videos: Sequence[Video]) -> Sequence[Video]:
+    """Some from everywhere: videos that lie together often come from one recording and are alike."""
+    if len(videos) <= SAMPLE_VIDEOS:
+        return videos
+    return [videos[(2 * i + 1) * len(videos) // (2 * SAMPLE_VIDEOS)] for i in range(SAMPLE_VIDEOS)]
+
+
+def _kept_frames(video: Video, stage: DecodeVideos, reader: FrameReader) -> float | None:
+    """Kept frames by the header; None where the video cannot be read."""
     try:
-        with open_video(video) as path, open_video_stream(str(path)) as (container, stream):
-            rate = float(stream.average_rate or stream.guessed_rate or 25)
-            duration_s = float(container.duration or 0) / 1e6
-            frames = stream.frames or duration_s * rate
+        with open_video(video) as path:
+            next(reader.read(path, stage.sampling, stage.size, stage.decoder, stage.timeout_s), None)
+            with open_video_stream(str(path)) as (container, stream):
+                rate = float(stream.average_rate or stream.guessed_rate or 25)
+                frames = stream.frames or float(container.duration or 0) / 1e6 * rate
     except VideoError:
         return None
+    sampling = stage.sampling
     return min(frames / rate * sampling.rate, frames) if isinstance(sampling, Fps) else frames / sampling.step
 
 
