@@ -6,12 +6,15 @@ their position in the video, videos go out complete. It is also what makes deliv
 retried task sends again is recognised by its positions and dropped.
 """
 
+import contextlib
 import dataclasses
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from typing import IO
+from typing import IO, NamedTuple
 
 import pyarrow as pa
+
+from attn.storage.filesystem import storage_errors
 
 SPOOL_BYTES = 8 * 2**20
 
@@ -35,45 +38,79 @@ class Rows:
     truncated: bool = False
 
 
-class Spool:
-    """Rows of a video that is still growing: in memory while small, in a temporary file beyond `SPOOL_BYTES`.
+class _Place(NamedTuple):
+    """Where in the spool's file a batch lies, and how many rows it has."""
 
-    So an hour-long video costs no more memory than a short one.
+    start: int
+    stop: int
+    rows: int
+
+
+class Spool:
+    """Rows of a video that is still growing, as they come: in memory while small, beyond `SPOOL_BYTES` in a file.
+
+    Rows before their turn go the same way, and only their places are remembered. So neither an hour-long video nor one
+    whose first rows are late costs more memory than a short one.
+
+    Attributes:
+        rows: from the first one on without a gap.
+        bytes: of all rows there.
     """
 
     def __init__(self, schema: pa.Schema):
         self._file: IO[bytes] = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES, prefix="attn-spool-")  # noqa: SIM115
-        self._writer = pa.ipc.new_stream(self._file, schema)
-        self.rows = 0
+        self._schema = schema
+        self._places: dict[int, _Place] = {}
+        self.rows = self.bytes = 0
 
-    def append(self, batch: pa.RecordBatch) -> None:
-        self._writer.write_batch(batch)
-        self.rows += batch.num_rows
+    def add(self, position: int, batch: pa.RecordBatch) -> None:
+        """Takes the rows from a position on, unless they are there already.
+
+        Raises:
+            UsageError: no room in the temporary folder; the spool is lost.
+        """
+        if position < self.rows or position in self._places:
+            return
+        message = batch.serialize()
+        with storage_errors(tempfile.gettempdir()):
+            self._file.write(memoryview(message))
+            self._file.flush()  # that the disk is full shows here, not when the rows are read
+        self._places[position] = _Place(self.bytes, self.bytes + message.size, batch.num_rows)
+        self.bytes += message.size
+        while place := self._places.get(self.rows):
+            self.rows += place.rows
 
     def drain(self) -> Iterator[pa.RecordBatch]:
-        """All rows, once, before the spool is closed."""
-        self._writer.close()
-        self._file.seek(0)
-        yield from pa.ipc.open_stream(self._file)
+        """The rows without a gap, in order."""
+        position = 0
+        while place := self._places.get(position):
+            self._file.seek(place.start)
+            message = self._file.read(place.stop - place.start)
+            yield pa.ipc.read_record_batch(pa.py_buffer(message), self._schema)
+            position += place.rows
 
     def close(self) -> None:
-        self._file.close()
+        """The rows are gone."""
+        with contextlib.suppress(OSError):  # what the disk had no room for is written once more
+            self._file.close()
 
 
 @dataclasses.dataclass
 class _Growing:
-    """A video of which some rows are there: the spool holds its beginning, `early` what came before its turn."""
+    """A video of which some rows are there; `n_frames` and `truncated` are known when its last ones came."""
 
     spool: Spool
-    early: dict[int, Rows] = dataclasses.field(default_factory=dict)
-    end: Rows | None = None
+    n_frames: int | None = None
+    truncated: bool = False
 
     def add(self, rows: Rows) -> None:
-        self.early.setdefault(rows.position, rows)
-        while (turn := self.early.pop(self.spool.rows, None)) is not None:
-            self.spool.append(turn.batch)
-            if turn.last:
-                self.end = turn
+        self.spool.add(rows.position, rows.batch)
+        if rows.last:
+            self.n_frames, self.truncated = rows.position + rows.batch.num_rows, rows.truncated
+
+    @property
+    def complete(self) -> bool:
+        return self.spool.rows == self.n_frames
 
 
 class Assembler:
@@ -96,13 +133,16 @@ class Assembler:
         video = self._growing.get(rows.video_id)
         if video is None:
             video = self._growing[rows.video_id] = _Growing(Spool(self._schema))
-        if rows.position >= video.spool.rows:
+        try:
             video.add(rows)
-        if video.end:
+        except BaseException:
+            self._forget(rows.video_id)
+            raise
+        if video.complete:
             self._closed.add(rows.video_id)
             del self._growing[rows.video_id]
             try:
-                self._deliver(rows.video_id, video.spool, video.end.truncated)
+                self._deliver(rows.video_id, video.spool, video.truncated)
             finally:
                 video.spool.close()
 
@@ -111,9 +151,7 @@ class Assembler:
         if video_id in self._closed:
             return False
         self._closed.add(video_id)
-        video = self._growing.pop(video_id, None)
-        if video:
-            video.spool.close()
+        self._forget(video_id)
         return True
 
     def reopen(self, video_ids: Iterable[str]) -> None:
@@ -122,11 +160,15 @@ class Assembler:
 
     def forget_unfinished(self) -> None:
         """Drops every unfinished video so that it can be tried again."""
-        for video in self._growing.values():
-            video.spool.close()
-        self._growing.clear()
+        for video_id in self.unfinished:
+            self._forget(video_id)
 
     @property
     def unfinished(self) -> list[str]:
         """Videos of which some rows, not all, have come."""
         return list(self._growing)
+
+    def _forget(self, video_id: str) -> None:
+        video = self._growing.pop(video_id, None)
+        if video:
+            video.spool.close()
