@@ -7,12 +7,13 @@ frames returns. Ray Data keeps the pool busy and holds decoding back when the po
 import functools
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import ray
+import torch
 from ray.data import ActorPoolStrategy, DataContext
 from ray.data import ExecutionResources as Limits
 from ray.exceptions import RayActorError
@@ -41,26 +42,36 @@ class AttentionActor:
     """
 
     def __init__(self, cnn: Any, settings: dict[str, Any], schema: pa.Schema, writers: Sequence[Any]):
-        self._compute = ComputeMaps(ray.get(cnn), **settings)
         self._schema = travelling_schema(schema)
         self._writers = writers
+        self._broken = ""
+        try:
+            self._compute = ComputeMaps(ray.get(cnn), **settings)
+        except Exception as error:  # Ray would start this actor again and again, and say nothing
+            self._broken = _one_line(error)
 
     def __call__(self, frames: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Number of frames done, and the error that must end the run if there was one."""
+        if self._broken:
+            return {"frames": [0], "error": [self._broken]}
         try:
             rows = record_batch(frames, self._compute(frames[IMAGE]), self._schema)
             ray.get([self._writers[owner].add.remote(some) for owner, some in self._by_writer(rows)])
         except RayActorError:
             return {"frames": [0], "error": [WRITER_DIED]}
         except Exception as error:  # not one video's fault: the driver ends the run and says why
-            cause = getattr(error, "cause", error)
-            return {"frames": [0], "error": [f"{type(cause).__name__}: {cause}"]}
+            return {"frames": [0], "error": [_one_line(getattr(error, "cause", error))]}
         return {"frames": [rows.num_rows], "error": [""]}
 
     def _by_writer(self, rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
         owners = np.array([writer_of(video_id, len(self._writers)) for video_id in rows[VIDEO_ID].to_pylist()])
         for owner in np.unique(owners):
             yield owner, rows.filter(pa.array(owners == owner))
+
+
+def _one_line(error: BaseException) -> str:
+    hint = "; lower --batch-size" if isinstance(error, torch.OutOfMemoryError) else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}{hint}"
 
 
 def _limit_memory(context: DataContext, batch_bytes: int, placement: Placement) -> None:
@@ -84,7 +95,7 @@ def frames_done(
     writers: Sequence[Any],
     placement: Placement,
     videos_per_task: int,
-) -> Iterator[int]:
+) -> Generator[int, None, None]:
     """Runs the videos through the chain and yields the number of frames of each batch that a writer has taken.
 
     Args:
@@ -120,7 +131,10 @@ def frames_done(
             compute=ActorPoolStrategy(min_size=placement.actors[0], max_size=placement.actors[1]),
             num_cpus=placement.cpus_per_actor,
             num_gpus=placement.gpus_per_actor,
-            max_restarts=0,
+            # Without restarts the pool keeps its dead in the count, and with the last one the run stands still. What
+            # an actor held when it died is not tried again at once: it may be what killed it.
+            max_restarts=-1,
+            max_task_retries=0,
         )
     _quiet_console()
     for row in chain.iter_rows():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Mapping, Sequence
 
 import ray
 from ray._private.state import state as cluster_state
@@ -52,13 +53,24 @@ def cluster_totals() -> dict[str, float]:
     return {name: max(now.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU")}
 
 
-def place(actors: tuple[int, int] | None, gpus_per_actor: float | None, totals: dict[str, float]) -> Placement:
+def living_nodes() -> list[Mapping[str, float]]:
+    """Resources of each machine that is up."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+def place(
+    actors: tuple[int, int] | None,
+    gpus_per_actor: float | None,
+    totals: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]],
+) -> Placement:
     """Fits the flags to the cluster.
 
     Args:
         actors: smallest and largest pool, or None for what fits.
         gpus_per_actor: GPUs of an actor, or None for 1 where there is one.
-        totals: CPUs and GPUs of the cluster.
+        totals: CPUs and GPUs of the cluster, or what it may grow to.
+        nodes: the same, of each machine that is up.
 
     Raises:
         UsageError: the smallest pool can never be placed.
@@ -68,12 +80,12 @@ def place(actors: tuple[int, int] | None, gpus_per_actor: float | None, totals: 
         raise UsageError(f"--gpus-per-actor {gpus:g}: give 0 for the CPU, or a positive number")
     cpus = 1.0 if gpus else CPU_ACTOR_CPUS
     decode_cpus = 1.0 if gpus else CPU_DECODE_CPUS
-    fitting = _fitting(gpus, cpus, decode_cpus, totals)
+    fitting = _fitting(gpus, cpus, decode_cpus, totals, nodes)
     low, high = actors or (1 if gpus else max(fitting, 1), max(fitting, 1))
     if not 1 <= low <= high:
         raise UsageError(f"--actors {low} {high}: give the smallest and the largest number, 1 or more")
     if low > fitting:
-        asked = f"{low} actors of {gpus:g} GPU and {cpus:g} CPU"
+        asked = f"{low} actor{'s' if low > 1 else ''} of {gpus:g} GPU and {cpus:g} CPU"
         raise UsageError(
             f"{asked} can never be placed beside one decode task: the cluster has {totals['GPU']:g} GPU and "
             f"{totals['CPU']:g} CPU; at most {fitting} fit (--actors, --gpus-per-actor 0 for the CPU)"
@@ -83,7 +95,23 @@ def place(actors: tuple[int, int] | None, gpus_per_actor: float | None, totals: 
     return Placement((low, high), gpus, cpus, decode_cpus, int(free_cpus / decode_cpus), math.ceil(high / 8))
 
 
-def _fitting(gpus: float, cpus: float, decode_cpus: float, totals: dict[str, float]) -> int:
-    """Actors that fit into the cluster beside one decode task."""
-    by_cpu = int((totals["CPU"] - decode_cpus) / cpus)
-    return min(by_cpu, int(totals["GPU"] / gpus)) if gpus else by_cpu
+def _fitting(
+    gpus: float,
+    cpus: float,
+    decode_cpus: float,
+    totals: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]],
+) -> int:
+    """Actors that fit into the cluster beside one decode task: on a GPU each, else on a core each.
+
+    An actor stands on one machine. Of machines that are still to be started nothing is known but what they add up to.
+    """
+    coming = {name: totals[name] - sum(node.get(name, 0) for node in nodes) for name in totals}
+    most = sum(_fitting_on(machine, gpus, cpus) for machine in (*nodes, coming))
+    beside_decoding = int((totals["CPU"] - decode_cpus) / cpus)
+    return max(0, min(most, beside_decoding))
+
+
+def _fitting_on(machine: Mapping[str, float], gpus: float, cpus: float) -> int:
+    has_cpus = machine.get("CPU", 0)
+    return int(min(has_cpus / cpus, machine.get("GPU", 0) / gpus)) if gpus else int(has_cpus)

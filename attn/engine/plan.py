@@ -10,7 +10,7 @@ from attn.classes import parse_class_list
 from attn.engine.options import PrecomputeOptions
 from attn.errors import UsageError
 from attn.maps.gradcam import GradCam
-from attn.models.checkpoint import Cnn, load_weights
+from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.stages.decode import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
@@ -56,6 +56,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         input_size=options.input_size,
         new_classifier=False,
     )
+    check_input_size(cnn)
     labels = read_labels(options.labels) if options.labels else None
     videos = list_videos(options.videos, class_names=cnn.class_names, labels=labels)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)

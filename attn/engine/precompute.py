@@ -1,10 +1,11 @@
 """Precompute: the attention maps of every class of every sampled frame, each exactly once.
 
-A run is a few passes over the videos that are not done. What a pass loses (a worker, an actor, a node, a writer
-died) the next one does, each video alone, so that one which kills its worker takes no other with it. What is lost
-three times is a failure.
+A run is a few passes over the videos that are not done. What a pass loses (a worker, an actor, a node died) the next
+one does, each video alone, so that one which kills its worker takes no other with it. What is lost three times is a
+failure. A pass that loses a writer ends early and says nothing about the videos: it does not count.
 """
 
+import contextlib
 import dataclasses
 import logging
 import time
@@ -12,16 +13,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from attn.engine.cli import EXIT_FAILED_VIDEOS
 from attn.engine.dataflow import ComputeError, WriterDiedError, frames_done
 from attn.engine.estimate import estimate
 from attn.engine.options import PrecomputeOptions
-from attn.engine.placement import Placement, cluster_totals, place
+from attn.engine.placement import Placement, cluster_totals, living_nodes, place
 from attn.engine.plan import Plan, make_plan
 from attn.engine.progress import Progress
 from attn.engine.session import start_ray
+from attn.engine.writers import start_writers
+from attn.errors import UsageError
 from attn.storage.failures import Failure, read_failures
 from attn.storage.writer import StoreWriter, Written
 from attn.video.source import Video
@@ -41,7 +44,7 @@ def precompute(options: PrecomputeOptions) -> int:
     """
     plan = make_plan(options)
     start_ray()
-    placement = place(options.actors, options.gpus_per_actor, cluster_totals())
+    placement = place(options.actors, options.gpus_per_actor, cluster_totals(), living_nodes())
     log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
     if options.dry_run:
         log.info("%s", estimate(plan, placement))
@@ -58,34 +61,48 @@ class _Run:
     def __init__(self, plan: Plan, placement: Placement):
         self.plan, self.placement = plan, placement
         self.started_s = time.monotonic()
+        self.done: dict[str, int] = {}
         self.failed: set[str] = set()
         self.rate: float | None = None
         self.earlier_attempts = max((f.attempt for f in self._failures().values()), default=0)
 
     def finish_store(self) -> int:
         """Passes until nothing is left to do, then `_SUCCESS.json`."""
-        done = self.plan.ledger.done()
-        log.info("%d done before; %s", len(self._wanted() & done.keys()), self.placement)
+        log.info("%d done before; %s", len(self.plan.videos) - len(self._left()), self.placement)
         cnn = ray.put(self.plan.cnn)
-        for number in range(1, PASSES + 1):
-            left = [video for video in self.plan.videos if video.video_id not in done.keys() | self.failed]
-            if not left:
-                break
-            if number > 1:
+        passes = idle = 0
+        while (left := self._left()) and passes < PASSES:
+            if passes:
                 log.warning("%d videos were lost with a worker; trying them again, each alone", len(left))
             try:
-                self._pass(number, left, cnn)
-            except ComputeError as error:
-                log.error("%s; what is done is kept, the same command goes on from here", error)
-                return EXIT_ERROR
+                self._pass(passes + 1, left, cnn)
+                passes += 1
             except WriterDiedError:
-                log.warning("a writer died")
-            done = self.plan.ledger.done()
-        self._give_up([video for video in self.plan.videos if video.video_id not in done.keys() | self.failed])
-        return self._finish(done)
+                log.warning("a writer died; what it had not written is made again")
+                idle = 0 if len(self._left()) < len(left) else idle + 1
+                if idle == PASSES:
+                    return self._stopped("the writers die before they have written anything; see Ray's logs")
+            except (ComputeError, RayError) as error:
+                return self._stopped(_reason(error))
+        self._give_up(left)
+        return self._finish()
+
+    def _stopped(self, why: str) -> int:
+        log.error("%s; what is done is kept, the same command goes on from here", why)
+        return EXIT_ERROR
+
+    def _left(self) -> list[Video]:
+        """Videos neither done nor failed, by what the parts say."""
+        self.done = self.plan.ledger.done()
+        return [video for video in self.plan.videos if video.video_id not in self.done.keys() | self.failed]
 
     def _pass(self, number: int, videos: Sequence[Video], cnn: Any) -> None:
-        writers = self._writers()
+        writers = start_writers(
+            self.placement.writers,
+            self.plan.options.out,
+            self.plan.manifest.schema,
+            part_bytes=self.plan.options.part_mb * 2**20,
+        )
         stage = dataclasses.replace(self.plan.stage, attempt=self.earlier_attempts + number)
         chain = frames_done(
             videos,
@@ -98,42 +115,43 @@ class _Run:
             videos_per_task=self._videos_per_task(len(videos)) if number == 1 else 1,
         )
         progress = self._progress(len(videos), writers)
+        problem = None
         try:
-            with progress:
+            with progress, contextlib.closing(chain):
                 for frames in chain:
                     progress.add(frames)
         finally:
-            progress.tell(self._flush(writers))
+            written, problem = self._close(writers)
+            progress.tell(lambda: written)
             self.rate = self.rate or progress.steady_rate
+        if problem:
+            raise ComputeError(problem)
 
-    def _flush(self, writers: Sequence[Any]) -> Written:
-        """Closes the parts of the writers that live, learns which videos failed, and ends the writers."""
-        total = Written()
+    def _close(self, writers: Sequence[Any]) -> tuple[Written, str | None]:
+        """Closes the parts of the writers that live, learns which videos failed, and ends the writers.
+
+        Returns:
+            What they wrote, and why one could not end its part, if so.
+        """
+        total, problem = Written(), None
         for writer in writers:
             try:
+                self.failed |= _ask(writer.failed)
                 _ask(writer.flush)
                 total = total + _ask(writer.counts)
-                self.failed |= _ask(writer.failed)
             except RayActorError:
                 log.warning("a writer died; what it had not written is made again")
+            except RayTaskError as error:
+                problem = _reason(error)
             ray.kill(writer)
-        return total
+        return total, problem
 
     def _progress(self, left: int, writers: Sequence[Any]) -> Progress:
         def written() -> Written:
             return sum((_ask(writer.counts) for writer in writers), Written())
 
-        total = len(self.plan.videos)
-        return Progress(self.plan.ledger, done=total - left - len(self.failed), total=total, written=written)
-
-    def _writers(self) -> list[Any]:
-        """Actors that share the videos between them; spread over the nodes, outside the books on CPUs."""
-        actor = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(StoreWriter)
-        part_bytes = self.plan.options.part_mb * 2**20
-        return [
-            actor.remote(self.plan.options.out, self.plan.manifest.schema, part_bytes=part_bytes)
-            for _ in range(self.placement.writers)
-        ]
+        total, failed = len(self.plan.videos), len(self.failed)
+        return Progress(self.plan.ledger, done=total - left - failed, failed=failed, total=total, written=written)
 
     def _videos_per_task(self, videos: int) -> int:
         """Many, so that batches are full; few enough that every decode task gets some."""
@@ -145,14 +163,14 @@ class _Run:
             return
         writer = StoreWriter(self.plan.options.out, self.plan.manifest.schema, part_bytes=1)
         for video in videos:
-            message = f"the worker died in each of {PASSES} attempts"
+            message = f"its worker died in each of {PASSES} attempts; Ray's logs say of what"
             attempt = self.earlier_attempts + PASSES
             writer.fail(Failure(video.video_id, video.url, "decode", "WorkerDied", message, attempt))
         writer.flush()
         self.failed |= {video.video_id for video in videos}
 
-    def _finish(self, done: dict[str, int]) -> int:
-        seconds = time.monotonic() - self.started_s
+    def _finish(self) -> int:
+        done, seconds = self.done, time.monotonic() - self.started_s
         rows = sum(done.values())
         summary = {
             "fingerprint": self.plan.manifest.fingerprint,
@@ -171,7 +189,7 @@ class _Run:
         """Names the failures; 3 when they are too many."""
         reasons = self._failures()
         for video_id in sorted(self.failed)[:10]:
-            log.warning("failed: %s: %s", video_id, reasons[video_id].message)
+            log.warning("failed: %s: %s", video_id, reasons[video_id].message if video_id in reasons else "no record")
         if len(self.failed) > 10:
             log.warning("failed: %d more, see %s/failures/", len(self.failed) - 10, self.plan.options.out)
         most = self.plan.options.max_failed_fraction * len(self.plan.videos)
@@ -180,11 +198,15 @@ class _Run:
             return EXIT_FAILED_VIDEOS
         return 0
 
-    def _wanted(self) -> set[str]:
-        return {video.video_id for video in self.plan.videos}
-
     def _failures(self) -> dict[str, Failure]:
         return read_failures(self.plan.ledger.fs, self.plan.ledger.root)
+
+
+def _reason(error: Exception) -> str:
+    """One line, of what went wrong on the other machine rather than of how we learnt of it."""
+    cause = error.cause if isinstance(error, RayTaskError) else error
+    text = " ".join(str(cause).split())
+    return text if isinstance(cause, ComputeError | UsageError) else f"{type(cause).__name__}: {text}"
 
 
 def _ask(method: Any) -> Any:

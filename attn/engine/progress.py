@@ -29,12 +29,14 @@ class Progress:
     Args:
         ledger: store whose `progress.json` is kept.
         done: videos that were complete before.
-        total: videos of the run, complete ones included.
+        failed: videos that were given up before.
+        total: videos of the run, these included.
         written: asks the writers what they have.
     """
 
-    def __init__(self, ledger: Ledger, *, done: int, total: int, written: Callable[[], Written]):
-        self._ledger, self._before, self._total, self._written = ledger, done, total, written
+    def __init__(self, ledger: Ledger, *, done: int, failed: int, total: int, written: Callable[[], Written]):
+        self._ledger, self._total, self._written = ledger, total, written
+        self._done_before, self._failed_before = done, failed
         self._frames = 0
         self._first: tuple[float, int] | None = None
         self._last_s = 0.0
@@ -43,7 +45,7 @@ class Progress:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         terminal = sys.stderr.isatty()
-        self._bar = tqdm(total=total, initial=done, unit="video", disable=not terminal)
+        self._bar = tqdm(total=total, initial=done + failed, unit="video", disable=not terminal)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -74,24 +76,28 @@ class Progress:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_S):
-            try:
-                self.tell(self._written())
-            except Exception as error:  # a heartbeat must never end a run
-                log.debug("no heartbeat: %s", error)
+            self.tell(self._written)
 
-    def tell(self, written: Written) -> None:
-        """One heartbeat."""
+    def tell(self, written: Callable[[], Written]) -> None:
+        """One heartbeat, which never ends a run."""
+        try:
+            self._tell(written())
+        except Exception as error:
+            log.debug("no heartbeat: %s", error)
+
+    def _tell(self, written: Written) -> None:
         now = time.monotonic()
         then, frames_then = self._told[0]
         rate = (self._frames - frames_then) / max(now - then, 1e-9)
         self._told.append((now, self._frames))
         finished = written.videos + written.failed
-        left = self._total - self._before - finished
+        done, failed = self._done_before + written.videos, self._failed_before + written.failed
+        left = self._total - done - failed
         eta_s = self.seconds / finished * left if finished else None
         state = {
-            "videos_done": self._before + written.videos,
+            "videos_done": done,
             "videos_total": self._total,
-            "videos_failed": written.failed,
+            "videos_failed": failed,
             "frames": self._frames,
             "frames_per_s": round(rate, 1),
             "elapsed_s": round(self.seconds, 1),
@@ -101,11 +107,11 @@ class Progress:
         if self._bar.disable:
             log.info(
                 "%d/%d videos, %.1f frames/s, %d failed, ETA %s",
-                *(state["videos_done"], self._total, rate, written.failed, _clock(eta_s)),
+                *(done, self._total, rate, failed, _clock(eta_s)),
             )
         else:
-            self._bar.set_postfix_str(f"{rate:.1f} frames/s, {written.failed} failed", refresh=False)
-            self._bar.update(self._before + finished - self._bar.n)
+            self._bar.set_postfix_str(f"{rate:.1f} frames/s, {failed} failed", refresh=False)
+            self._bar.update(done + failed - self._bar.n)
 
 
 def _clock(seconds: float | None) -> str:

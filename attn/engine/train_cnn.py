@@ -22,7 +22,7 @@ from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, Result, Ru
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from attn.engine.options import TrainCnnOptions
-from attn.engine.placement import cluster_totals
+from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.train_board import start_board
 from attn.engine.train_checkpoint import load_state
@@ -69,8 +69,7 @@ def train_cnn(options: TrainCnnOptions) -> int:
 def _train(run: TrainRun, job: TrainJob, cnn: Cnn) -> None:
     started_s, options = time.monotonic(), job.options
     start_ray()
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    placement = place_workers(options.workers, options.gpu, cluster_totals(), alive)
+    placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes())
     log.info("%s: %d images of %d classes; %s", options.images, len(job.names), len(job.class_names), placement)
     result = _fit(run, job, cnn, placement)
     _finish(run, cnn, result, options, time.monotonic() - started_s)

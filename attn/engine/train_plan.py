@@ -15,7 +15,7 @@ from attn.engine.options import TrainCnnOptions
 from attn.engine.train_run import TrainRun
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
-from attn.models.checkpoint import Cnn, load_weights
+from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.models.imagenet import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD
 from attn.stages.images import cache_key
 from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
@@ -146,20 +146,8 @@ def _start(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
                 options.input_size,
                 new_classifier=True,
             )
-    _try(cnn)
+    check_input_size(cnn)
     return cnn
-
-
-def _try(cnn: Cnn) -> None:
-    """One forward pass: some networks cannot take small images."""
-    size = cnn.input_size
-    try:
-        with torch.inference_mode():
-            cnn.backbone.eval()(torch.zeros(1, 3, size, size))
-    except RuntimeError as error:
-        raise UsageError(
-            f"{cnn.backbone_name} cannot take images of {size} pixels ({error}); raise --input-size"
-        ) from error
 
 
 def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:

@@ -8,6 +8,8 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
+
 from attn.classes import check_class_names
 from attn.errors import UsageError
 from attn.models.backbone import Backbone, build_backbone
@@ -99,6 +101,22 @@ def load_weights(
     """
     file = read_imagenet_weights(backbone) if url == "imagenet" else read_weights_file(url)
     return _load(file, backbone, classes, mean, std, input_size, new_classifier=new_classifier)
+
+
+def check_input_size(cnn: Cnn) -> None:
+    """One forward pass: some networks cannot take small images.
+
+    Raises:
+        UsageError: this one cannot take images of `cnn.input_size`.
+    """
+    size = cnn.input_size
+    try:
+        with torch.inference_mode():
+            cnn.backbone.eval()(torch.zeros(1, 3, size, size))
+    except RuntimeError as error:
+        raise UsageError(
+            f"{cnn.backbone_name} cannot take images of {size} pixels ({error}); raise --input-size"
+        ) from error
 
 
 def _load(

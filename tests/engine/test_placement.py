@@ -10,29 +10,49 @@ CLUSTER = {"CPU": 64.0, "GPU": 8.0}
 
 
 def test_without_a_gpu_every_core_gets_an_actor_and_leaves_room_for_decoding() -> None:
-    found = place(None, None, LAPTOP)
+    found = place(None, None, LAPTOP, [LAPTOP])
     assert found.actors == (2, 2)
     assert (found.device, found.gpus_per_actor) == ("cpu", 0)
     assert found.actors[1] * found.cpus_per_actor + found.decode_tasks * found.decode_cpus <= 2
     assert found.decode_tasks >= 1
 
 
+@pytest.mark.parametrize("cores", [1, 2, 4, 8, 16, 32, 64])
+@pytest.mark.parametrize("machines", [1, 3])
+def test_without_a_gpu_there_is_one_actor_a_core_whatever_the_machines(cores: int, machines: int) -> None:
+    nodes = [{"CPU": float(cores)}] * machines
+    found = place(None, None, {"CPU": float(cores * machines), "GPU": 0.0}, nodes)
+    assert found.actors == (cores * machines, cores * machines)
+    assert found.decode_tasks == cores * machines
+
+
+def test_an_actor_does_not_span_machines() -> None:
+    nodes = [{"CPU": 4.0, "GPU": 0.5}] * 4
+    assert place(None, 0.5, {"CPU": 16.0, "GPU": 2.0}, nodes).actors == (1, 4)
+    with pytest.raises(UsageError, match="at most 0 fit"):
+        place(None, 1.0, {"CPU": 16.0, "GPU": 2.0}, nodes)
+
+
+def test_machines_that_are_still_to_come_count() -> None:
+    assert place(None, 1.0, {"CPU": 36.0, "GPU": 8.0}, [{"CPU": 4.0}]).actors == (1, 8)
+
+
 def test_with_gpus_the_pool_grows_to_all_of_them() -> None:
-    found = place(None, None, CLUSTER)
+    found = place(None, None, CLUSTER, [CLUSTER])
     assert found.actors == (1, 8)
     assert (found.device, found.gpus_per_actor, found.decode_tasks) == ("cuda", 1, 56)
 
 
 def test_half_a_gpu_each_doubles_the_pool() -> None:
-    assert place(None, 0.5, CLUSTER).actors == (1, 16)
+    assert place(None, 0.5, CLUSTER, [CLUSTER]).actors == (1, 16)
 
 
 def test_the_cpu_can_be_chosen_beside_gpus() -> None:
-    assert place(None, 0, CLUSTER).device == "cpu"
+    assert place(None, 0, CLUSTER, [CLUSTER]).device == "cpu"
 
 
 def test_a_pool_larger_than_the_cluster_is_cut_to_what_fits() -> None:
-    assert place((1, 100), 1, CLUSTER).actors == (1, 8)
+    assert place((1, 100), 1, CLUSTER, [CLUSTER]).actors == (1, 8)
 
 
 @pytest.mark.parametrize(
@@ -50,4 +70,4 @@ def test_what_can_never_be_placed_is_refused(
     actors: tuple[int, int] | None, gpus: float | None, totals: dict[str, float], said: str
 ) -> None:
     with pytest.raises(UsageError, match=said):
-        place(actors, gpus, totals)
+        place(actors, gpus, totals, [totals])

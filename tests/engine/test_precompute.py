@@ -167,9 +167,9 @@ def test_bad_flags_are_one_line_and_nothing_is_written(
     assert not Path(options.out).exists()
 
 
-def start_job(options: PrecomputeOptions) -> subprocess.Popen:
+def start_job(options: PrecomputeOptions, *more: str) -> subprocess.Popen:
     flags = ["--videos", options.videos, "--out", options.out, "--weights", options.weights]
-    flags += ["--columns", *options.columns, "--batch-size", "16", "--part-mb", "1"]
+    flags += ["--columns", *options.columns, "--batch-size", "16", "--part-mb", "1", *more]
     environment = os.environ | {"RAY_ADDRESS": ""}
     return subprocess.Popen([sys.executable, JOB, *flags], stderr=subprocess.PIPE, text=True, env=environment)
 
@@ -211,11 +211,45 @@ def test_a_killed_driver_loses_and_doubles_nothing(many: PrecomputeOptions, alon
     check_store(many.out, expected)
 
 
+def test_the_only_actor_is_replaced_when_it_dies(many: PrecomputeOptions, alone: dict[str, dict]) -> None:
+    with start_job(many, "--actors", "1", "1") as process:
+        for _ in range(2):
+            wait_for_part(many.out, process)
+            time.sleep(1.0)
+            for child in psutil.Process(process.pid).children(recursive=True):
+                if "AttentionActor" in " ".join(child.cmdline()):
+                    child.kill()
+            time.sleep(4.0)
+        _, log = process.communicate()
+    assert process.returncode == 0, log
+    assert "lost with a worker" in log
+    check_store(
+        many.out, {f"{name}_{i:03}": {**rows, "label": None} for name, rows in alone.items() for i in range(30)}
+    )
+
+
+def test_a_store_that_cannot_be_written_any_more_is_one_line(many: PrecomputeOptions, tmp_path: Path) -> None:
+    with start_job(many) as process:
+        wait_for_part(many.out, process)
+        Path(many.out).rename(tmp_path / "aside")
+        Path(many.out).write_text("no folder any more")
+        _, log = process.communicate(timeout=200)
+    assert process.returncode == 1, log
+    assert "Traceback" not in log
+    assert "the same command goes on from here" in log.splitlines()[-1]
+    Path(many.out).unlink()
+    (tmp_path / "aside").rename(many.out)
+    assert AttentionStore.open(many.out, allow_partial=True)
+    with start_job(many) as process:
+        _, log = process.communicate(timeout=200)
+    assert process.returncode == 0, log
+
+
 def test_killed_workers_lose_and_double_nothing(many: PrecomputeOptions, alone: dict[str, dict]) -> None:
     killed = []
 
     def kill_some(process: subprocess.Popen) -> None:
-        for name in ("MapBatches(decode", "AttentionActor", "StoreWriter", "decoder_process"):
+        for name in ("MapBatches(decode", "AttentionActor", "Writer", "decoder_process"):
             time.sleep(1.0)
             with contextlib.suppress(psutil.Error):
                 for child in psutil.Process(process.pid).children(recursive=True):

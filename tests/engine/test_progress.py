@@ -19,18 +19,18 @@ def test_heartbeats_tell_what_is_done(
     monkeypatch.setattr(module, "HEARTBEAT_S", 0.05)
     caplog.set_level(logging.INFO)
     written = Written()
-    with Progress(Ledger.at(str(tmp_path)), done=2, total=10, written=lambda: written) as progress:
+    with Progress(Ledger.at(str(tmp_path)), done=2, failed=1, total=10, written=lambda: written) as progress:
         for _ in range(4):
             time.sleep(0.05)
             progress.add(100)
             written.videos += 1
         written.failed = 1
-    progress.tell(written)
+    progress.tell(lambda: written)
     state = json.loads((tmp_path / "progress.json").read_text())
     assert {name: state[name] for name in ("videos_done", "videos_total", "videos_failed", "frames")} == {
         "videos_done": 6,
         "videos_total": 10,
-        "videos_failed": 1,
+        "videos_failed": 2,
         "frames": 400,
     }
     assert state["eta_s"] is not None
@@ -46,5 +46,5 @@ def test_a_store_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, mon
     def broken() -> Written:
         raise OSError("the disk is gone")
 
-    with Progress(Ledger.at(str(tmp_path)), done=0, total=1, written=broken):
+    with Progress(Ledger.at(str(tmp_path)), done=0, failed=0, total=1, written=broken):
         time.sleep(0.1)
