@@ -3,7 +3,7 @@
 
 Both do the same on the same cores: decode at stride 5, forward pass, maps of all classes, Parquet. Both rates count
 from when the maps of the first batch are done to when those of the last are: starting decoder and CNN lies before, the
-last flush after. What the job decodes ahead while its CNN loads still counts for it, so that a small --count flatters it.
+last flush after. What the job decodes ahead while its CNN loads still counts for it, so a small --count flatters it.
 They run in turn; medians are shown. A second table compares the job's peak memory (all its processes, shared memory
 once) at few and many videos.
 """
