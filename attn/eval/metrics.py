@@ -49,12 +49,6 @@ def per_class_accuracy(
     return np.divide(hits, videos, out=np.full(num_classes, np.nan), where=videos > 0)
 
 
-def mean_class_accuracy(scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"]) -> ClassMean:
-    """Mean of the per-class accuracies over the classes that have videos: every class counts alike."""
-    accuracy = per_class_accuracy(scores, labels)
-    return ClassMean(float(np.nanmean(accuracy)), int(np.isfinite(accuracy).sum()))
-
-
 def average_precision(
     scores: Float[np.ndarray, "item"],
     positives: Bool[np.ndarray, "item"],
