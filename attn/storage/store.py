@@ -12,6 +12,8 @@ from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.schema import FRAME, LABEL, N_FRAMES, TIME_S, TRUNCATED, VIDEO_ID
+from attn.storage.damage import REMOVE, SET_ASIDE, damage_named
+from attn.storage.filesystem import url_of
 from attn.storage.ledger import SUCCESS, Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.parts import PartVideos, list_parts, read_columns, read_part_videos
@@ -81,11 +83,16 @@ class AttentionStore:
 
     @functools.cached_property
     def parts(self) -> list[PartVideos]:
-        """The parts with the videos that are read from each: every complete video once."""
+        """The parts with the videos that are read from each: every complete video once.
+
+        Raises:
+            UsageError: a part is damaged.
+        """
         seen: set[str] = set()
         parts = []
         for path in list_parts(self.fs, self.root):
-            found = read_part_videos(self.fs, path)
+            with damage_named(url_of(self.fs, path), SET_ASIDE):
+                found = read_part_videos(self.fs, path)
             parts.append(PartVideos(path, {video: n for video, n in found.rows.items() if video not in seen}))
             seen |= found.rows.keys()
         return parts
@@ -102,7 +109,7 @@ class AttentionStore:
             columns: tensor columns to read, of maps, logits, features, grid.
 
         Raises:
-            UsageError: the store lacks one of the columns.
+            UsageError: the store lacks one of the columns; a part is damaged.
         """
         missing = [name for name in columns if name not in self.manifest.columns]
         if missing:
@@ -116,7 +123,7 @@ class AttentionStore:
     def _videos_of(self, part: PartVideos, columns: Sequence[str]) -> Iterator[VideoRows]:
         names = [VIDEO_ID, FRAME, TIME_S, N_FRAMES, LABEL, TRUNCATED, *columns]
         waiting: list[pa.RecordBatch] = []
-        for batch in read_columns(self.fs, part.path, names):
+        for batch in self._batches(part.path, names):
             for rows in _runs(batch):
                 if waiting and waiting[0][VIDEO_ID][0] != rows[VIDEO_ID][0]:
                     waiting = []
@@ -125,6 +132,10 @@ class AttentionStore:
                     if rows[VIDEO_ID][0].as_py() in part.rows:
                         yield self._video(pa.Table.from_batches(waiting), columns)
                     waiting = []
+
+    def _batches(self, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+        with damage_named(url_of(self.fs, path), REMOVE):
+            yield from read_columns(self.fs, path, columns)
 
     def _video(self, table: pa.Table, columns: Sequence[str]) -> VideoRows:
         return VideoRows(

@@ -1,0 +1,35 @@
+"""What a reader says of a part that it cannot read."""
+
+import contextlib
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from attn.errors import UsageError
+from attn.storage.reasons import shown
+
+SET_ASIDE = "run the same precompute again, which sets it aside and makes its videos again"
+REMOVE = "remove it and run the same precompute again, which makes its videos again"
+
+
+@contextlib.contextmanager
+def damage_named(url: str, way_out: str) -> Iterator[None]:
+    """What shows inside that the content of a part is damaged becomes one line that names it.
+
+    Args:
+        url: of the part.
+        way_out: `SET_ASIDE` where precompute itself would meet the damage; it reads two columns, so else `REMOVE`.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException) as error:
+        if not _is_damage(error):
+            raise
+        raise UsageError(f"{shown(url)} is damaged ({' '.join(str(error).split())}); {way_out}") from error
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether pyarrow says it of the bytes; an error of the storage is a kind of OSError or has a number."""
+    if isinstance(error, OSError):
+        return type(error) is OSError and error.errno is None
+    return not isinstance(error, MemoryError)

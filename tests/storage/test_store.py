@@ -1,0 +1,60 @@
+"""A part that cannot be read is named in one line, with the way out."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from attn.errors import UsageError
+from attn.storage.ledger import Ledger
+from attn.storage.manifest import Manifest
+from attn.storage.store import AttentionStore
+from attn.storage.writer import StoreWriter
+
+
+@pytest.fixture
+def part(tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch]) -> Path:
+    """The only part of a finished store."""
+    ledger = Ledger.at(str(tmp_path))
+    ledger.begin(manifest)
+    writer = StoreWriter(str(tmp_path), manifest.schema, part_bytes=1)
+    writer.add(rows_of("v", 300))
+    writer.flush()
+    ledger.finish({})
+    return next(tmp_path.glob("part-*.parquet"))
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
+def test_an_unreadable_part_is_named(damage: str, part: Path) -> None:
+    content = bytearray(part.read_bytes())
+    flipped = bytes([*content[:8], content[8] ^ 0xFF, *content[9:]])
+    part.write_bytes({"cut": content[:-20], "flip": flipped, "empty": b"", "text": b"none\n" * 99}[damage])
+    with pytest.raises(UsageError, match=rf"^{part} is damaged [^\n]+; run the same precompute again, which [^\n]+$"):
+        _ = AttentionStore.open(str(part.parent)).video_ids
+    assert Ledger.at(str(part.parent)).done() == {}
+    assert AttentionStore.open(str(part.parent)).video_ids == []
+
+
+def test_damage_in_a_column_that_precompute_does_not_read_has_another_way_out(part: Path) -> None:
+    maps = next(
+        c for i in range(99) if (c := pq.read_metadata(part).row_group(0).column(i)).path_in_schema[:4] == "maps"
+    )
+    content = bytearray(part.read_bytes())
+    content[maps.data_page_offset + maps.total_compressed_size // 2] ^= 0xFF
+    part.write_bytes(content)
+    store = AttentionStore.open(str(part.parent))
+    assert len(list(store.videos(["logits"]))) == 1
+    with pytest.raises(
+        UsageError, match=rf"^{part} is damaged [^\n]+; remove it and run the same precompute again[^\n]*$"
+    ):
+        list(store.videos(["maps"]))
+
+
+def test_a_part_that_is_gone_is_not_called_damaged(part: Path) -> None:
+    store = AttentionStore.open(str(part.parent))
+    assert store.video_ids == ["v"]
+    part.unlink()
+    with pytest.raises(FileNotFoundError):
+        list(store.videos(["maps"]))
