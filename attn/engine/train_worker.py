@@ -4,6 +4,7 @@ All workers decide alike: the order of the images follows from seed and epoch, a
 is agreed upon before anybody stops, and so nobody waits for a worker that has left.
 """
 
+import dataclasses
 import shutil
 import tempfile
 import time
@@ -48,8 +49,9 @@ def train_worker(config: dict[str, Any]) -> str | None:
     pen = Pen(config["board"], rank=group.rank)
     folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.cache_key}")
     cache, refusal = _prepared(job, folder, pen)
-    refusal = next((text for text in group.gather(refusal) if text), None)
+    cache, refusal = _agreed(job, cache, refusal, group)
     if cache is not None and refusal is None:
+        pen.pin(skipped=_skipped(job, cache))
         refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen).run()
     group.gather(None)  # nobody reads the images any more
     if job.cache_folder is None and group.local_rank == 0:
@@ -66,11 +68,25 @@ def _prepared(job: TrainJob, folder: Path, pen: Pen) -> tuple[ImageCache | None,
     try:
         _check_storage(job.run_url)
         threads = torch.get_num_threads()
-        cache = cache_images(job.paths, job.cache_key, job.input_size, folder, threads=threads, tell=tell)
+        return cache_images(job.paths, job.cache_key, job.input_size, folder, threads=threads, tell=tell), None
+    except UsageError as error:
+        return None, str(error)
+
+
+def _agreed(
+    job: TrainJob, cache: ImageCache | None, refusal: str | None, group: Group
+) -> tuple[ImageCache | None, str | None]:
+    """Without the images that any machine could not read: all workers must hold the same ones."""
+    said = group.gather((refusal, cache.skipped if cache else {}))
+    refusal = next((text for text, _ in said if text), None)
+    if cache is None or refusal is not None:
+        return None, refusal
+    skipped = {index: why for _, found in said for index, why in found.items()}
+    cache = dataclasses.replace(cache, skipped=dict(sorted(skipped.items())))
+    try:
         check_skipped(cache, job.labels, job.class_names)
     except UsageError as error:
         return None, str(error)
-    pen.pin(skipped=_skipped(job, cache))
     return cache, None
 
 

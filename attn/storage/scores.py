@@ -21,7 +21,7 @@ class Scores:
     Attributes:
         video_ids: sorted.
         labels: int16 [video], class ids.
-        by_method: method → float32 [video, cls].
+        by_method: method → float64 [video, cls].
     """
 
     video_ids: list[str]

@@ -6,13 +6,18 @@ import signal
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from attn.engine.train_cnn import train_cnn
 from attn.engine.train_run import TrainRun
+from attn.engine.train_worker import _agreed
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
+from attn.stages.images import ImageCache
 
 
 def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, trained, tmp_path, caplog):
@@ -37,6 +42,36 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, tra
     for name, tensor in other.backbone.export_weights().items():
         assert (tensor - one.backbone.export_weights()[name]).abs().max() < 1e-4
     assert list((tmp_path / "cache").glob("*/manifest.json"))
+
+
+class TwoMachines:
+    """A group of this machine and one that has said its word."""
+
+    def __init__(self, refusal, skipped):
+        self.other = refusal, skipped
+
+    def gather(self, value):
+        return [value, self.other]
+
+
+def agreed(other, skipped):
+    job = SimpleNamespace(labels=np.array([0, 0, 1, 1, 1]), class_names=("cold", "warm"))
+    cache = ImageCache(np.zeros((5, 2, 2, 3), np.uint8), skipped)
+    return _agreed(cast("Any", job), cache, None, cast("Any", other))
+
+
+def test_workers_leave_out_what_any_machine_cannot_read():
+    cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {3: "broken"})
+    assert refusal is None
+    assert cache is not None
+    assert cache.skipped == {0: "gone", 3: "broken"}
+
+
+def test_workers_refuse_together():
+    assert agreed(TwoMachines("no disk", {}), {}) == (None, "no disk")
+    cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {1: "broken"})
+    assert cache is None
+    assert "no image of class cold" in refusal
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(ray_local, training, tmp_path):
