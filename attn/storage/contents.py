@@ -1,12 +1,14 @@
 """What a store consists of, by name: what belongs to a run and may be removed by one, and what is somebody else's."""
 
 import contextlib
+from pathlib import Path
 
 from fsspec import AbstractFileSystem
 
 from attn.storage import failures, manifest
 from attn.storage.filesystem import is_local, left_by
 from attn.storage.listing import names_in
+from attn.storage.orphans import remove_orphans
 from attn.storage.parts import is_part
 
 SUCCESS = "_SUCCESS.json"
@@ -34,6 +36,15 @@ def remove_store(fs: AbstractFileSystem, root: str) -> None:
     for folder in FOLDERS if is_local(fs) else ():
         with contextlib.suppress(OSError):  # not there, or somebody else's file lies in it
             fs.rmdir(f"{root}/{folder}")
+
+
+def remove_leftovers(fs: AbstractFileSystem, root: str) -> None:
+    """Removes what killed runs left half-written in a store's folder; the files of living writers stay.
+
+    S3 keeps nothing of the kind in a folder.
+    """
+    if is_local(fs):
+        remove_orphans(Path(root, name) for name in names_in(fs, root) if _is_leftover(name))
 
 
 def _is_leftover(name: str) -> bool:

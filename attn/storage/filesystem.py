@@ -20,12 +20,14 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from attn.errors import UsageError
+from attn.storage.orphans import locked_folder, remove_orphans
 from attn.storage.reasons import reason, shown
 
 # Parts under way bound the memory of one upload, a few copies of each included. S3 allows 10,000 parts.
 UPLOAD_PART_BYTES = 8 << 20
 UPLOAD_PARTS_AT_ONCE = 2
 MOST_UPLOAD_PARTS = 10_000
+UPLOAD_PREFIX = "attn-upload-"
 
 
 def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
@@ -133,14 +135,16 @@ def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
 
     A block that leaves no file leaves nothing. A process killed inside leaves the hidden file
     `.<name>.<8 hex digits>.tmp`, which no listing shows. For a remote path the file is built in the temporary folder,
-    which must have room for it; of a killed upload S3 keeps parts that only a lifecycle rule of the bucket removes.
+    which must have room for it; what a killed process left there the next upload removes. Of a killed upload S3 keeps
+    parts that only a lifecycle rule of the bucket removes.
     """
     with storage_errors(url_of(fs, path)):
         if is_local(fs):
             with _renamed_to(Path(path)) as hidden:
                 yield hidden
             return
-        with tempfile.TemporaryDirectory(prefix="attn-upload-") as folder:
+        remove_orphans(Path(tempfile.gettempdir()).glob(f"{UPLOAD_PREFIX}*"))
+        with tempfile.TemporaryDirectory(prefix=UPLOAD_PREFIX) as folder, locked_folder(Path(folder)):
             scratch = Path(folder) / posixpath.basename(path)
             yield scratch
             if scratch.exists():

@@ -17,7 +17,7 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.schema import VIDEO_ID
 from attn.storage import manifest as manifest_file
-from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_store
+from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_leftovers, remove_store
 from attn.storage.contents import PROGRESS as PROGRESS
 from attn.storage.filesystem import is_local, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import Manifest
@@ -66,7 +66,8 @@ class Ledger:
         return None
 
     def begin(self, manifest: Manifest) -> None:
-        """Writes the manifest and takes the mark of completion away."""
+        """Writes the manifest and takes away the mark of completion and what killed runs left half-written."""
+        remove_leftovers(self.fs, self.root)
         if self.manifest() is None:
             self.write(manifest_file.NAME, manifest.to_json())
         if self.fs.exists(f"{self.root}/{SUCCESS}"):

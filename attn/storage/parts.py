@@ -17,6 +17,7 @@ from fsspec import AbstractFileSystem
 from attn.schema import N_FRAMES, VIDEO_ID
 from attn.storage.filesystem import atomic_path
 from attn.storage.listing import names_in
+from attn.storage.orphans import lock
 
 ROW_GROUP_ROWS = 256
 PREFIX = "part-"
@@ -77,6 +78,7 @@ class _OpenPart:
         hidden = self._file.enter_context(atomic_path(fs, f"{root}/{PREFIX}{uuid.uuid4().hex[:16]}.parquet"))
         # A sink of its own, since pyarrow leaves a file open that it opened itself and then cannot complete.
         self._sink = self._file.enter_context(pa.OSFile(str(hidden), "wb"))
+        lock(self._sink.fileno())
         self._writer = pq.ParquetWriter(
             self._sink,
             schema,
