@@ -54,7 +54,9 @@ def test_shards_weights_and_store_on_s3(run_job: Callable, s3: str, clips: Path,
     assert summary["rows"] == 22
     assert "testing-secret" not in done.stderr + packed.stderr
 
-    noise = [line for line in done.stderr.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)]
+    # Ray's core prints this of every pool whose actors may be restarted; Ray Data keeps the arguments it speaks of.
+    lines = [line for line in done.stderr.splitlines() if "github.com/ray-project/ray/issues/53727" not in line]
+    noise = [line for line in lines if not re.match(r"\d\d:\d\d:\d\d ", line)]
     assert not noise, done.stderr
     assert re.search(r"3/3 videos, [\d.]+ frames/s, 0 failed, ETA", done.stderr)
 
