@@ -68,10 +68,11 @@ class _Run:
 
     def finish_store(self) -> int:
         """Passes until nothing is left to do, then `_SUCCESS.json`."""
-        log.info("%d done before; %s", len(self.plan.videos) - len(self._left()), self.placement)
+        left = self._left()
+        log.info("%d done before; %s", len(self.plan.videos) - len(left), self.placement)
         cnn = ray.put(self.plan.cnn)
         passes = idle = 0
-        while (left := self._left()) and passes < PASSES:
+        while left and passes < PASSES:
             if passes:
                 log.warning("%d videos were lost with a worker; trying them again, each alone", len(left))
             try:
@@ -79,11 +80,14 @@ class _Run:
                 passes += 1
             except WriterDiedError:
                 log.warning("a writer died; what it had not written is made again")
-                idle = 0 if len(self._left()) < len(left) else idle + 1
-                if idle == PASSES:
-                    return self._stopped("the writers die before they have written anything; see Ray's logs")
+                idle += 1
             except (ComputeError, RayError) as error:
                 return self._stopped(_reason(error))
+            before, left = len(left), self._left()
+            if len(left) < before:
+                idle = 0
+            elif idle == PASSES:
+                return self._stopped("the writers die before they have written anything; see Ray's logs")
         self._give_up(left)
         return self._finish()
 
@@ -115,7 +119,6 @@ class _Run:
             videos_per_task=self._videos_per_task(len(videos)) if number == 1 else 1,
         )
         progress = self._progress(len(videos), writers)
-        problem = None
         try:
             with progress, contextlib.closing(chain):
                 for frames in chain:

@@ -33,11 +33,11 @@ def locked_folder(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def remove_orphans(paths: Iterable[Path]) -> None:
+def remove_orphans(paths: Iterable[Path], *, older_than_s: float = ORPHAN_AGE_S) -> None:
     """Removes those of these temporary files and folders that nobody writes any more; never fails."""
     for path in paths:
         with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime < ORPHAN_AGE_S or not _lock_is_free(path):
+            if time.time() - path.stat().st_mtime < older_than_s or not _lock_is_free(path):
                 continue
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)

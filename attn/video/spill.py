@@ -12,16 +12,16 @@ import os
 import secrets
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attn.errors import VideoError
+from attn.storage.orphans import remove_orphans
 
 MEMORY = Path("/dev/shm")  # noqa: S108  the names in it are random and opened exclusively
 MEMORY_SHARE = 0.25
 PREFIX = "attn-video-"
-ORPHAN_AGE_S = 60.0
+ORPHAN_AGE_S = 60.0  # memory is scarce; a copy is locked as soon as it is there
 
 
 @contextlib.contextmanager
@@ -55,7 +55,7 @@ def _create(size: int, suffix: str) -> tuple[int, Path]:
 
 
 def _locked(folder: Path, suffix: str, reserve: int) -> tuple[int, Path]:
-    _remove_orphans(folder)
+    remove_orphans(folder.glob(f"{PREFIX}*"), older_than_s=ORPHAN_AGE_S)
     path = folder / f"{PREFIX}{secrets.token_hex(8)}{suffix}"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -67,26 +67,6 @@ def _locked(folder: Path, suffix: str, reserve: int) -> tuple[int, Path]:
         path.unlink(missing_ok=True)
         raise
     return descriptor, path
-
-
-def _remove_orphans(folder: Path) -> None:
-    """Removes copies whose owner died: nobody holds their lock. Young files may be about to be locked."""
-    for path in folder.glob(f"{PREFIX}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - path.stat().st_mtime > ORPHAN_AGE_S and _lock_is_free(path):
-                path.unlink()
-
-
-def _lock_is_free(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    else:
-        return True
-    finally:
-        os.close(descriptor)
 
 
 def _write(descriptor: int, chunk: bytes, path: Path) -> None:
