@@ -1,0 +1,1 @@
+"""From class names to the vectors that tell the EnergyNet which class a map is of."""

@@ -1,0 +1,1 @@
+"""What the EnergyNet learns from: one loss per file, one value per sample."""
