@@ -19,14 +19,14 @@ class News:
     """The latest state of a training.
 
     Attributes:
-        epochs: one row of metrics per finished epoch, from the first on: a worker that resumes pins all of them.
+        rows: metrics, one row per finished epoch (or other unit), from the first on: a worker that resumes pins all.
         started_s: when the workers last started, in seconds since 1970; 0 until they have.
-        resumed: epochs that were done by then.
+        resumed: rows that were there by then.
         skipped: image → why it cannot be read; None before that is known.
         note: what is being done right now.
     """
 
-    epochs: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     started_s: float = 0.0
     resumed: int = 0
     skipped: dict[str, str] | None = None

@@ -14,7 +14,7 @@ import platform
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import ray
@@ -30,7 +30,7 @@ from attn.engine.train_placement import WorkerPlacement, place_workers
 from attn.engine.train_plan import TrainJob, make_training
 from attn.engine.train_run import TrainRun
 from attn.engine.train_storage import ray_storage
-from attn.engine.train_watch import TrainWatch
+from attn.engine.train_watch import Row, TrainWatch, clock
 from attn.engine.train_worker import ACCURACY, train_worker
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, save_checkpoint
@@ -101,7 +101,11 @@ def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> 
             worker_runtime_env={"env_vars": THREADS_SLEEP},
         ),
     )
-    with _interruptible(), TrainWatch(board, run, epochs=job.options.epochs, need=str(placement)):
+    epochs = job.options.epochs
+    watch = TrainWatch(
+        board, run, unit="epoch", total=epochs, line=lambda rows: epoch_line(rows, epochs), need=str(placement)
+    )
+    with interruptible(), watch:
         result = trainer.fit()
     if result.return_value is not None:
         raise UsageError(result.return_value)
@@ -130,6 +134,18 @@ def _finish(run: TrainRun, cnn: Cnn, result: Result, options: TrainCnnOptions, s
     )
 
 
+def epoch_line(rows: Sequence[Row], epochs: int) -> str:
+    """What the log says of the last of some epochs."""
+    row = rows[-1]
+    best = max(rows, key=lambda one: (one[ACCURACY], one["epoch"]))
+    left_s = row["seconds"] * (epochs - row["epoch"])
+    return (
+        f"loss {row['train_loss']:.3f}, "
+        f"train {row['train_accuracy']:.1%}, validation {row[ACCURACY]:.1%}{' (best)' if best is row else ''}, "
+        f"{row['images_per_s']:.0f} images/s, ETA {clock(left_s)}"
+    )
+
+
 def _made_by(options: TrainCnnOptions) -> dict[str, Any]:
     return {
         "options": dataclasses.asdict(options),
@@ -139,7 +155,7 @@ def _made_by(options: TrainCnnOptions) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Ctrl-C stops the workers and says how to go on; afterwards it means what it meant before."""
     if threading.current_thread() is not threading.main_thread():
         yield

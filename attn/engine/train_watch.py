@@ -1,9 +1,10 @@
-"""What a user sees of a training: a log line per epoch, a line now and then in between, metrics in files."""
+"""What a user sees of a training: a log line per row of metrics, a line now and then in between, metrics in files."""
 
 import contextlib
 import logging
 import threading
 import time
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import ray
@@ -11,7 +12,6 @@ from torch.utils.tensorboard import SummaryWriter
 
 from attn.engine.train_board import News, read_board
 from attn.engine.train_run import TrainRun
-from attn.engine.train_worker import ACCURACY
 from attn.storage.filesystem import is_local, open_filesystem
 
 log = logging.getLogger(__name__)
@@ -20,6 +20,8 @@ LOOK_EVERY_S = 0.5
 SILENCE_S = 20.0
 SKIPPED_SHOWN = 5
 
+Row = dict[str, Any]
+
 
 class TrainWatch:
     """Reads the board while the body of its `with` runs.
@@ -27,12 +29,17 @@ class TrainWatch:
     Args:
         board: where the workers pin news.
         run: whose metrics are written.
-        epochs: of the whole run.
+        unit: what a row is for, `epoch` or `update`; the row holds its number under that name, counted from 1.
+        total: number of the last one.
+        line: what the log says of the last of some rows.
         need: what the workers were promised, for the line that says that they wait for it.
     """
 
-    def __init__(self, board: Any, run: TrainRun, *, epochs: int, need: str):
-        self._board, self._run, self._epochs, self._need = board, run, epochs, need
+    def __init__(
+        self, board: Any, run: TrainRun, *, unit: str, total: int, line: Callable[[Sequence[Row]], str], need: str
+    ):
+        self._board, self._run, self._need = board, run, need
+        self._unit, self._total, self._line = unit, total, line
         self._rows = run.metrics()
         self._started_s = 0.0
         self._skipped_told = False
@@ -68,12 +75,12 @@ class TrainWatch:
             self._tell_skipped(news.skipped)
         if news.started_s != self._started_s:
             self._tell_start(news)
-        new = news.epochs[len(self._rows) :]
-        if new:
-            self._rows = news.epochs
+        told = len(self._rows)
+        if len(news.rows) > told:
+            self._rows = news.rows
             self._run.write_metrics(self._rows)
-        for row in new:
-            self._tell_epoch(row)
+        for count in range(told + 1, len(self._rows) + 1):
+            self._tell_row(self._rows[:count])
         if time.monotonic() - self._told_s >= SILENCE_S and not self._stop.is_set():
             self._say(news.note if news.note not in ("", self._note) else self._waiting(news))
             self._note = news.note
@@ -88,26 +95,22 @@ class TrainWatch:
         lost = "workers were lost; " if self._started_s else ""
         self._started_s = news.started_s
         if lost or news.resumed:
-            self._say(f"{lost}resuming after epoch {news.resumed} of {self._epochs}")
-        # An epoch that was told but whose checkpoint was not kept in time is done again.
+            done = news.rows[news.resumed - 1][self._unit] if news.resumed else 0
+            self._say(f"{lost}resuming after {self._unit} {done} of {self._total}")
+        # What was told but whose checkpoint was not kept in time is done again.
         self._rows = self._rows[: news.resumed]
 
-    def _tell_epoch(self, row: dict[str, Any]) -> None:
-        best = max(self._rows[: row["epoch"]], key=lambda one: (one[ACCURACY], one["epoch"]))
-        left_s = row["seconds"] * (self._epochs - row["epoch"])
-        self._say(
-            f"epoch {row['epoch']}/{self._epochs}: loss {row['train_loss']:.3f}, "
-            f"train {row['train_accuracy']:.1%}, validation {row[ACCURACY]:.1%}{' (best)' if best is row else ''}, "
-            f"{row['images_per_s']:.0f} images/s, ETA {_clock(left_s)}"
-        )
+    def _tell_row(self, rows: Sequence[Row]) -> None:
+        row = rows[-1]
+        self._say(f"{self._unit} {row[self._unit]}/{self._total}: {self._line(rows)}")
         if self._events is not None:
             for name, value in row.items():
-                if name != "epoch":
-                    self._events.add_scalar(name, value, row["epoch"])
+                if name != self._unit and value is not None:
+                    self._events.add_scalar(name, value, row[self._unit])
             self._events.flush()
 
     def _waiting(self, news: News) -> str:
-        if news.skipped is not None or news.epochs or news.note:
+        if news.skipped is not None or news.rows or news.note:
             return "waiting for the workers"
         free = ray.available_resources()
         return f"starting {self._need} ({free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free now)"
@@ -117,7 +120,8 @@ class TrainWatch:
         log.info("%s", text)
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: `0:02:20`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

@@ -142,12 +142,12 @@ class _Worker:
             return "no image is left for validation; every class has one image alone"
         checkpoint = ray.train.get_checkpoint()
         rows = load_state(checkpoint, self.backbone, self.optimizer)["epochs"] if checkpoint else []
-        self.pen.pin(started_s=time.time(), resumed=len(rows), epochs=rows)
+        self.pen.pin(started_s=time.time(), resumed=len(rows), rows=rows)
         try:
             for epoch in range(len(rows), self.job.options.epochs):
                 rows = [*rows, self._epoch(epoch)]
                 self._report(rows)
-                self.pen.pin(epochs=rows, note="")
+                self.pen.pin(rows=rows, note="")
         except _NotFiniteError as error:
             return (
                 f"{error}; lower --lr and --head-lr, with another --out or after removing {self.job.run_url}, "
