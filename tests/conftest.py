@@ -17,7 +17,7 @@ import pytest
 from av.video.stream import VideoStream
 from jaxtyping import install_import_hook
 
-install_import_hook(["attn.maps", "attn.models", "attn.eval"], "beartype.beartype")
+install_import_hook(["attn.maps", "attn.models", "attn.losses", "attn.mining", "attn.concepts", "attn.eval"], "beartype.beartype")
 
 Images = Sequence[np.ndarray]
 WriteClip = Callable[..., Path]

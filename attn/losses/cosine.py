@@ -1,0 +1,19 @@
+"""Cosine distance of embeddings: their direction counts, their length does not."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+
+
+def cosine_distance(a: Float[Tensor, "*batch dim"], b: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
+    """From 0 (same direction) over 1 (perpendicular) to 2 (opposite).
+
+        D(a, b) = 1 - a·b / (|a| |b|)
+
+    Half-precision embeddings are compared in float32. An embedding of length zero has distance 1 to all others.
+
+    Source: Li et al. 2017, section 3.4.2, Eq. 7.
+    """
+    dtype = torch.promote_types(a.dtype, torch.float32)
+    return 1 - cosine_similarity(a.to(dtype), b.to(dtype), dim=-1)

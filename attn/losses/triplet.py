@@ -1,0 +1,35 @@
+"""The triplet loss: true maps of one class lie closer together than true maps of two classes."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from attn.losses.cosine import cosine_distance
+
+
+def triplet_loss(
+    anchor: Float[Tensor, "*batch dim"],
+    positive: Float[Tensor, "*batch dim"],
+    negative: Float[Tensor, "*batch dim"],
+    *,
+    margin: float = 0.5,
+    valid: Bool[Tensor, "*batch"] | None = None,
+) -> Float[Tensor, "*batch"]:
+    """Hinge on the difference of two cosine distances; one value per sample.
+
+        TLoss = max{0, D(f(F,c), f(F+,c)) - D(f(F,c), f(F-,c-)) + β}
+
+    The class's vector is an input of f, so the loss can fall to zero through it alone: that it saturates early is no
+    fault.
+
+    Args:
+        anchor: embeddings of true maps.
+        positive: of true maps of other videos of the same classes.
+        negative: of true maps of videos of other classes.
+        margin: β, in units of cosine distance, from 0 to 2.
+        valid: False for an anchor that has no positive, whose class has one video alone: its loss is zero.
+
+    Source: Li et al. 2017, section 3.4.2, Eq. 10.
+    """
+    loss = torch.relu(cosine_distance(anchor, positive) - cosine_distance(anchor, negative) + margin)
+    return loss if valid is None else torch.where(valid, loss, torch.zeros_like(loss))

@@ -1,0 +1,93 @@
+"""What decides the training of an EnergyNet: every number that the paper gives, and every one that it leaves open.
+
+No torch: `attn.engine.options` makes flags of it.
+"""
+
+import dataclasses
+from typing import Literal
+
+from attn.errors import UsageError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnergyConfig:
+    """Network, losses, mining and length of a training. The paper gives m, β, d, lr and weight decay."""
+
+    energy_margin: float = 1.0
+    """m: by how much the energy of the true class should be ahead."""
+    triplet_margin: float = 0.5
+    """β: by how much, in cosine distance (0 to 2), another class should be farther away than the same class."""
+    triplet_weight: float = 1.0
+    """λ: weight of the triplet loss beside the ranking loss; 0 leaves it out."""
+    embedding_dim: int = 64
+    """d: numbers of an embedding."""
+    hidden_dim: int = 128
+    """Width of the first layer."""
+    normalise_embedding: bool = False
+    """Give embeddings length 1 before the energy is read off them."""
+    map_scale: Literal["rms", "none"] = "rms"
+    """rms: maps are divided by one number, the root mean square of the training maps. none: taken as they are."""
+    candidates_initial: int = 128
+    """M0: random samples among which the hardest are looked for, at first."""
+    candidates_final: int = 512
+    """M1: the same, once the loss of random samples has fallen below the threshold."""
+    num_hard: int = 64
+    """K_h: how many of them are learnt from."""
+    num_random: int = 8
+    """R: further random samples that are learnt from in every update."""
+    switch_threshold: float = 0.25
+    """τ: threshold of the mean ranking loss of random samples, in units of m."""
+    lr: float = 1e-4
+    """Learning rate of SGD."""
+    momentum: float = 0.9
+    """SGD momentum."""
+    weight_decay: float = 5e-4
+    """L2 penalty."""
+    updates: int = 20_000
+    """Updates at most."""
+    look_every: int = 500
+    """Updates between two looks at the held-out videos; every look is a row of metrics and a checkpoint."""
+    patience: int = 10
+    """Looks without improvement after which the training ends; 0: never before the last update."""
+    holdout_fraction: float = 0.1
+    """Share of the training videos of each class held out to choose the best state; two always stay to learn from."""
+    seed: int = 0
+    """Random state of the fraction, the held-out videos, the first weights and all samples."""
+
+    def check(self) -> None:
+        """Refuses what cannot be trained.
+
+        Raises:
+            UsageError: the first flag that is out of its range.
+        """
+        for name in ("embedding_dim", "hidden_dim", "candidates_initial", "num_hard", "updates", "look_every"):
+            _refuse(name, getattr(self, name), "give 1 or more", getattr(self, name) < 1)
+        for name in ("num_random", "patience", "seed", "triplet_weight", "weight_decay"):
+            _refuse(name, getattr(self, name), "give 0 or more", not 0 <= getattr(self, name) < float("inf"))
+        for name in ("energy_margin", "lr", "switch_threshold"):
+            _refuse(name, getattr(self, name), "give a number above 0", not 0 < getattr(self, name) < float("inf"))
+        _refuse("triplet_margin", self.triplet_margin, "give a number from 0 to 2", not 0 <= self.triplet_margin <= 2)
+        _refuse("momentum", self.momentum, "give a number from 0 to below 1", not 0 <= self.momentum < 1)
+        _refuse(
+            "holdout_fraction",
+            self.holdout_fraction,
+            "give a share from 0 to below 1",
+            not 0 <= self.holdout_fraction < 1,
+        )
+        _refuse(
+            "candidates_final",
+            self.candidates_final,
+            f"give as many as --candidates-initial ({self.candidates_initial}) or more",
+            self.candidates_final < self.candidates_initial,
+        )
+        _refuse(
+            "num_hard",
+            self.num_hard,
+            f"no more can be kept than the {self.candidates_initial} of --candidates-initial",
+            self.num_hard > self.candidates_initial,
+        )
+
+
+def _refuse(name: str, value: object, way_out: str, wrong: bool) -> None:
+    if wrong:
+        raise UsageError(f"--{name.replace('_', '-')} {value}: {way_out}")

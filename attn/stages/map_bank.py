@@ -1,0 +1,138 @@
+"""The maps of a training's videos, read once from the store into memory, where all sampling happens.
+
+fp16 as in the store: UCF101's take 4.8 GB. Where they do not fit, each worker of a training reads its share of the
+videos, and what a worker lacks of an update's few hundred maps it gets from the others; where not even a share fits,
+it is mapped from a file on this machine's disk.
+"""
+
+import dataclasses
+import os
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float, Float16, Int
+from torch import Tensor
+
+from attn.errors import UsageError
+from attn.schema import FRAME, MAPS, VIDEO_ID
+from attn.stages.video_table import VideoTable
+from attn.storage.damage import REMOVE, damage_named
+from attn.storage.filesystem import url_of
+from attn.storage.parts import PartVideos, read_columns
+from attn.storage.store import AttentionStore
+from attn.storage.tensors import tensor_values
+
+FIRST_NOT_FINITE = 0x7C00  # infinity as the bits of a float16; NaN lies above it, and so do negative numbers
+
+
+@dataclasses.dataclass(frozen=True)
+class MapBank:
+    """Maps of all classes of the frames of some videos.
+
+    Attributes:
+        maps: raw, flattened; rows in the order of the table.
+        table: the videos.
+    """
+
+    maps: Float16[Tensor, "frame cls cell"]
+    table: VideoTable
+
+    def select(self, rows: Int[Tensor, "*sample"], classes: Int[Tensor, "*sample"]) -> Float[Tensor, "*sample cell"]:
+        """Single maps, in float32."""
+        num_classes, cells = self.maps.shape[1:]
+        flat = self.maps.view(-1, cells)
+        return flat[rows * num_classes + classes].float()
+
+    def rms(self) -> tuple[float, int]:
+        """Sum of the squares of all numbers, and how many there are: sums of shares add up.
+
+        scale = sqrt(sum / count)
+        """
+        total = sum(float(chunk.float().square().sum(dtype=torch.float64)) for chunk in self.maps.split(256))
+        return total, self.maps.numel()
+
+
+def bank_bytes(store: AttentionStore, rows: int) -> int:
+    """Memory of the maps of so many frames."""
+    height, width = store.manifest.map_shape
+    return rows * len(store.manifest.class_names) * height * width * 2
+
+
+def read_bank(store: AttentionStore, table: VideoTable, *, threads: int, most_bytes: int | None = None) -> MapBank:
+    """Reads the maps of the videos of a table; the parts are read side by side.
+
+    Args:
+        store: has them all.
+        table: whose order the rows get.
+        threads: that read and unpack; both let go of the interpreter.
+        most_bytes: what does not fit is mapped from a file in the temporary folder, unnamed and gone with the process.
+            Default: no limit.
+
+    Raises:
+        UsageError: a part is damaged; a map holds NaN or infinity; no room for the file.
+    """
+    height, width = store.manifest.map_shape
+    shape = (table.rows, len(store.manifest.class_names), height * width)
+    fits = most_bytes is None or bank_bytes(store, table.rows) <= most_bytes
+    maps = np.empty(shape, np.float16) if fits else _on_disk(shape)
+    first_row = dict(zip(table.video_ids, table.first_row.tolist(), strict=True))
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(lambda part: _read_part(store, part, first_row, maps), store.parts):
+            pass
+    return MapBank(torch.from_numpy(maps), table)
+
+
+def _on_disk(shape: tuple[int, ...]) -> np.ndarray:
+    size = int(np.prod(shape)) * 2
+    with tempfile.TemporaryFile(prefix="attn-maps-") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            raise UsageError(
+                f"{folder}: {error.strerror}; the maps need {size / 1e9:.1f} GB there, set TMPDIR to a larger disk, "
+                "or give more --workers or more --map-memory-gb"
+            ) from error
+        return np.memmap(file, np.float16, "r+", shape=shape)
+
+
+def _read_part(store: AttentionStore, part: PartVideos, first_row: dict[str, int], maps: np.ndarray) -> None:
+    """Copies the wanted videos of a part to their places."""
+    if not first_row.keys() & part.rows.keys():
+        return
+    field = store.manifest.schema.field(MAPS)
+    seen: dict[str, int] = {}
+    with damage_named(url_of(store.fs, part.path), REMOVE):
+        for batch in read_columns(store.fs, part.path, [VIDEO_ID, FRAME, MAPS]):
+            values = tensor_values(batch[MAPS], field)
+            for video_id, start, stop in _runs(batch[VIDEO_ID]):
+                if video_id not in first_row or video_id not in part.rows:
+                    continue
+                found = values[start:stop]
+                _check_finite(store, video_id, batch[FRAME].slice(start), found)
+                place = first_row[video_id] + seen.get(video_id, 0)
+                maps[place : place + len(found)] = found.reshape(len(found), *maps.shape[1:])
+                seen[video_id] = seen.get(video_id, 0) + len(found)
+
+
+def _runs(video_ids: pa.Array) -> list[tuple[str, int, int]]:
+    """Where each video begins and ends in a batch."""
+    encoded = video_ids.dictionary_encode()
+    names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
+    starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist()]
+    return [(names[codes[a]], a, b) for a, b in zip(starts, [*starts[1:], len(codes)], strict=True)]
+
+
+def _check_finite(store: AttentionStore, video_id: str, frames: pa.Array, maps: np.ndarray) -> None:
+    # As integers, since numpy widens half floats one by one. Maps are rectified, so no number has a sign.
+    if maps.view(np.uint16).max(initial=0) < FIRST_NOT_FINITE:
+        return
+    finite = np.isfinite(maps).reshape(len(maps), -1).all(axis=1)
+    if not finite.all():
+        frame = frames[int(np.argmin(finite))].as_py()
+        raise UsageError(
+            f"{store.url}: a map of {video_id}, frame {frame}, holds NaN or infinity; precompute the store again"
+        )
