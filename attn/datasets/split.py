@@ -3,15 +3,15 @@
 import posixpath
 from collections.abc import Iterable, Iterator, Sequence
 
+from attn.classes import class_ids
 from attn.datasets import hmdb51, ucf101
-from attn.datasets.entries import Entry
+from attn.datasets.entries import Entry, SplitList, split_list
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
+from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
 from attn.storage.reasons import shown
 
-SplitList = dict[str, str]
-"""Video id → class name, in the order of the list."""
+__all__ = ["SplitList", "read_split", "write_split_list"]
 
 
 def read_split(url: str, class_names: Sequence[str], *, part: hmdb51.Part = "test") -> SplitList:
@@ -32,7 +32,27 @@ def read_split(url: str, class_names: Sequence[str], *, part: hmdb51.Part = "tes
     entries = list(_entries(url, part))
     if not entries:
         raise UsageError(f"{shown(url)} lists no {part} videos; is it the right list?")
-    return _checked(entries, class_names)
+    return split_list(entries, class_names)
+
+
+def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> None:
+    """Writes a list in UCF101's format that `read_split` reads back as it was; the file appears whole or not at all.
+
+        <Class>/<video_id>.avi <id>        ids from 1
+
+    The extension is part of the format; what the video is called need not end so.
+
+    Raises:
+        UsageError: no videos, a class that is not among the names, or names that a line cannot hold.
+    """
+    where, ids = shown(url), class_ids(class_names)
+    if not split:
+        raise UsageError(f"{where}: there are no videos to list")
+    lines = [f"{name}/{video_id}.avi {ids.get(name, -1) + 1}\n" for video_id, name in split.items()]
+    text = "".join(lines)
+    if list(split_list(ucf101.parse_list(text, where), class_names).items()) != list(split.items()):
+        raise UsageError(f"{where}: a line cannot hold some of the names; rename videos or classes with odd characters")
+    write_atomic(*open_filesystem(url), text.encode())
 
 
 def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:
@@ -58,16 +78,3 @@ def _check_one_split(url: str, splits: Iterable[int | None]) -> None:
     if len(numbers) > 1:
         choice = f"*_test_split{numbers[0]}.txt"
         raise UsageError(f"{shown(url)} holds the splits {numbers}; choose one with a glob: {choice!r} in the folder")
-
-
-def _checked(entries: Iterable[Entry], class_names: Sequence[str]) -> SplitList:
-    known = {name.casefold(): name for name in class_names} | {name: name for name in class_names}
-    split: SplitList = {}
-    for entry in entries:
-        name = known.get(entry.label) or known.get(entry.label.casefold())
-        if name is None:
-            raise UsageError(f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names")
-        if entry.video_id in split:
-            raise UsageError(f"{entry.place}: video {entry.video_id!r} stands twice; remove one of the lines")
-        split[entry.video_id] = name
-    return split

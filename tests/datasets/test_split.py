@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from attn.datasets.split import read_split
+from attn.datasets import tvhi
+from attn.datasets.split import SplitList, read_split, write_split_list
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join, open_filesystem, read_text, write_atomic
 
 CLASSES = ("Kick", "Wave")
 
@@ -84,3 +85,39 @@ def test_a_binary_file_is_refused(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"\xff\xd8\xff\xe0" * 9)
     with pytest.raises(UsageError, match="not UTF-8"):
         read_split(str(tmp_path / "a.txt"), CLASSES)
+
+
+UT_INTERACTION = {"44_8_4": "punch", "43_8_4": "punch", "1_1_2": "kick"}
+UCF101 = {"v_HandStandPushups_g01_c01": "HandstandPushups", "v_Archery_g07_c02": "Archery"}
+ODD = {"a b 12": "Band Marching", "clip.1": "Wave 2", "clip.2": "2", "x.avi": "wave 2", "ä–7": "Größe"}
+
+
+@pytest.mark.parametrize("split", [tvhi.sets()[0], UT_INTERACTION, UCF101, ODD], ids=["tvhi", "ut", "ucf101", "odd"])
+def test_a_written_list_reads_back_as_it_was(folder, split: SplitList):
+    names = sorted({*split.values(), "Another"})
+    write_split_list(join(folder, "train.txt"), split, names)
+    assert list(read_split(join(folder, "train.txt"), names).items()) == list(split.items())
+
+
+def test_a_written_list_has_the_official_form(folder):
+    write_split_list(join(folder, "train.txt"), UCF101, ("Archery", "Diving", "HandstandPushups"))
+    assert read_text(*open_filesystem(join(folder, "train.txt"))) == (
+        "HandstandPushups/v_HandStandPushups_g01_c01.avi 3\nArchery/v_Archery_g07_c02.avi 1\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ({}, r"train\.txt: there are no videos to list"),
+        ({"a": "Jump"}, r"class 'Jump' is not among the 2 class names"),
+        ({"a": "wave"}, r"train\.txt: a line cannot hold some of the names"),
+        ({"a\nb": "Wave"}, r"train\.txt, line 1: 'Wave/a' is no entry"),
+        ({"b/a": "Wave"}, r"train\.txt, line 1: class 'b' is not among"),
+        ({"Wave/a": "Wave"}, r"train\.txt: a line cannot hold some of the names"),
+    ],
+)
+def test_a_list_that_would_read_otherwise_is_not_written(tmp_path, split, message):
+    with pytest.raises(UsageError, match=message):
+        write_split_list(str(tmp_path / "train.txt"), split, CLASSES)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,82 @@
+"""Which training videos are labelled, and which of those are held out: the same on every machine and in every run."""
+
+import hashlib
+import math
+from collections import defaultdict
+
+from attn.datasets.entries import SplitList
+from attn.errors import UsageError
+
+FEWEST_VIDEOS = 2
+"""Of a class to train on: an anchor and its positive come from two videos."""
+
+
+def take_fraction(split: SplitList, fraction: float, *, seed: int) -> SplitList:
+    """A random share of the videos of each class, as if the others had no label; in the order of the list.
+
+    Videos are ranked by a hash of seed and id, so the order of the list does not matter, and of one seed a smaller
+    share lies within every larger one: figures at 5 %, 10 %, 20 % differ by the videos that were added, not by luck.
+
+        videos of class c = max(2, ceil(fraction · n_c)), all where there are fewer
+
+    Args:
+        split: the training videos; give each split of a data set a seed of its own.
+        fraction: above 0, up to 1.
+        seed: another seed, another choice.
+
+    Raises:
+        UsageError: no such share.
+
+    Source: Li et al. 2017, section 4.5 (the shares; random).
+    Differs: two videos at least and nesting are ours; the paper is silent.
+    """
+    if not 0 < fraction <= 1:
+        raise UsageError(f"fraction {fraction:g} of the training videos: give a share above 0 and up to 1")
+    taken = {
+        video_id
+        for ranked in _ranked_by_class(split, f"fraction/{seed}")
+        for video_id in ranked[: max(FEWEST_VIDEOS, _ceil(fraction * len(ranked)))]
+    }
+    return {video_id: label for video_id, label in split.items() if video_id in taken}
+
+
+def hold_out_videos(split: SplitList, fraction: float = 0.1, *, seed: int) -> frozenset[str]:
+    """Ids of the training videos that are not trained on but looked at to stop early.
+
+    Chosen independently of `take_fraction`. The price of choosing videos and not groups: clips of one recording may
+    lie on both sides, so accuracy on them flatters.
+
+        videos of class c = min(max(1, round(fraction · n_c)), n_c − 2), none where n_c ≤ 2
+
+    Args:
+        split: what may be trained on; take its fraction first.
+        fraction: of each class, below 1; 0 holds nothing out.
+        seed: another seed, another choice.
+
+    Raises:
+        UsageError: no such share.
+    """
+    if not 0 <= fraction < 1:
+        raise UsageError(f"fraction {fraction:g} of the videos to hold out: give a share from 0 to below 1")
+    if fraction == 0:
+        return frozenset()
+    return frozenset(
+        video_id
+        for ranked in _ranked_by_class(split, f"hold-out/{seed}")
+        for video_id in ranked[: max(0, min(max(1, round(fraction * len(ranked))), len(ranked) - FEWEST_VIDEOS))]
+    )
+
+
+def _ranked_by_class(split: SplitList, salt: str) -> list[list[str]]:
+    """The videos of each class in an order that only their ids and the salt decide."""
+    classes: defaultdict[str, list[str]] = defaultdict(list)
+    for video_id, label in split.items():
+        classes[label].append(video_id)
+    return [
+        sorted(videos, key=lambda one: hashlib.sha256(f"{salt}/{one}".encode()).digest()) for videos in classes.values()
+    ]
+
+
+def _ceil(share: float) -> int:
+    """Rounded up, but not for the last bits: 0.1 · 30 is 3.0000000000000004."""
+    return math.ceil(round(share, 9))
