@@ -12,16 +12,71 @@ Source: Soomro, Zamir, Shah 2012.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from attn.classes import parse_class_list
-from attn.datasets.entries import Entry, numbered_lines
+from attn.datasets.entries import Entry, SplitList, numbered_lines, split_list
+from attn.datasets.protocol import Benchmark, Split, check_folder, check_images
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, read_text
+from attn.storage.filesystem import join, open_filesystem, read_text
+from attn.storage.reasons import shown
 from attn.video.names import folder_of, is_video, video_id_of
 
 _LINE = re.compile(r"(?P<path>.+?)(?:\s+(?P<class_number>\d+))?")
 _VIDEO_ID = re.compile(r"v_.+_g(?P<group>\d+)_c\d+")
+
+VIDEOS, LISTS = "UCF-101", "ucfTrainTestlist"
+SPLITS = (1, 2, 3)
+
+
+def benchmark(root: str, images: str | None) -> Benchmark:
+    """UCF101 as Li et al. use it: one frame of every five, top-1 accuracy, mean of the three splits.
+
+    Whether all listed videos are there is not looked at; tar shards in the folder of the videos will do.
+
+    Args:
+        root: local or remote folder that holds `UCF-101` and `ucfTrainTestlist`.
+        images: of BU101, or other Web images of these classes.
+
+    Raises:
+        UsageError: a folder or list is missing, a list is wrong, or a group is on both sides of a split.
+
+    Source: Li et al. 2017, section 4.5.
+    """
+    for name in (VIDEOS, LISTS):
+        check_folder(join(root, name), f"UCF101's layout is {VIDEOS}/<Class>/v_<Class>_gGG_cCC.avi and {LISTS}/*.txt")
+    check_images(images)
+    lists = join(root, LISTS)
+    names = read_class_index(join(lists, "classInd.txt"))
+    splits = tuple(_read_split(lists, number, names) for number in SPLITS)
+    return Benchmark("ucf101", names, join(root, VIDEOS), images, 5, "top_1", splits)
+
+
+def _read_split(lists: str, number: int, class_names: Sequence[str]) -> Split:
+    train, test = (read_list(join(lists, f"{part}list{number:02}.txt"), class_names) for part in ("train", "test"))
+    split = Split(f"split{number}", train, test)
+    _check_groups(split)
+    return split
+
+
+def _check_groups(split: Split) -> None:
+    """Refuses clips of one recording on both sides: the test would ask for what was learned by heart."""
+    groups = {(name, group_of(video_id)): video_id for video_id, name in split.train.items()}
+    for video_id, name in split.test.items():
+        if twin := groups.get((name, group_of(video_id))):
+            raise UsageError(f"{split.name}: {video_id} is tested and {twin} of its group trained on; mend the lists")
+
+
+def read_list(url: str, class_names: Sequence[str]) -> SplitList:
+    """Videos of a train or test list with their classes.
+
+    Raises:
+        UsageError: it is missing, has no videos, or a line is wrong.
+    """
+    split = split_list(parse_list(read_text(*open_filesystem(url)), shown(url)), class_names)
+    if not split:
+        raise UsageError(f"{shown(url)} lists no videos")
+    return split
 
 
 def read_class_index(url: str) -> tuple[str, ...]:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from attn.datasets.split import read_split
-from attn.datasets.ucf101 import group_of, parse_list, read_class_index
+from attn.datasets.ucf101 import benchmark, group_of, parse_list, read_class_index, read_list
 from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, write_atomic
 
 OFFICIAL_COUNTS = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
 
@@ -18,6 +19,91 @@ def lists(real_data: Path) -> Path:
     if not folder.is_dir():
         pytest.skip("official lists not present")
     return folder
+
+
+# As the official lists are: blank lines, ids in the training lists alone, one class that its files spell otherwise.
+OFFICIAL = {
+    "classInd": "1 Archery\n2 HandstandPushups\n\n",
+    "trainlist01": "Archery/v_Archery_g08_c01.avi 1\nHandstandPushups/v_HandStandPushups_g08_c01.avi 2\n\n",
+    "testlist01": "Archery/v_Archery_g01_c01.avi\nHandstandPushups/v_HandStandPushups_g01_c01.avi\n\n",
+    "trainlist02": "Archery/v_Archery_g01_c01.avi 1\r\nHandstandPushups/v_HandStandPushups_g08_c01.avi 2\r\n",
+    "testlist02": "Archery/v_Archery_g08_c01.avi\r\n\r\n",
+    "trainlist03": "Archery/v_Archery_g01_c01.avi 1\n",
+    "testlist03": "HandstandPushups/v_HandStandPushups_g01_c01.avi\n",
+}
+
+
+@pytest.fixture(params=["local", "s3"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    root = join(request.getfixturevalue("s3"), "ucf101") if request.param == "s3" else str(tmp_path / "ucf101")
+    write(root, **OFFICIAL)
+    write_atomic(*open_filesystem(join(root, "UCF-101/Archery/v_Archery_g01_c01.avi")), b"")
+    return root
+
+
+def write(root: str, **lists: str) -> None:
+    for name, text in lists.items():
+        write_atomic(*open_filesystem(join(root, "ucfTrainTestlist", f"{name}.txt")), text.encode())
+
+
+def test_the_official_layout(root):
+    found = benchmark(root, None)
+    assert (found.name, found.stride, found.figure, found.images) == ("ucf101", 5, "top_1", None)
+    assert found.class_names == ("Archery", "HandstandPushups")
+    assert found.videos == join(root, "UCF-101")
+    assert [split.name for split in found.splits] == ["split1", "split2", "split3"]
+    first, second, third = found.splits
+    assert first.train == {"v_Archery_g08_c01": "Archery", "v_HandStandPushups_g08_c01": "HandstandPushups"}
+    assert second.test == {"v_Archery_g08_c01": "Archery"}
+    assert third.test == {"v_HandStandPushups_g01_c01": "HandstandPushups"}
+
+
+def test_a_group_on_both_sides_is_named(root):
+    write(root, testlist02="Archery/v_Archery_g02_c01.avi\nArchery/v_Archery_g01_c02.avi\n")
+    with pytest.raises(
+        UsageError, match="split2: v_Archery_g01_c02 is tested and v_Archery_g01_c01 of its group train"
+    ):
+        benchmark(root, None)
+
+
+def test_a_group_number_is_counted_within_its_class(root):
+    write(root, testlist03="HandstandPushups/v_HandStandPushups_g01_c04.avi\n")
+    assert benchmark(root, None).splits[2].train == {"v_Archery_g01_c01": "Archery"}
+
+
+def test_a_video_on_both_sides_is_named(root):
+    write(root, testlist01=OFFICIAL["trainlist01"])
+    with pytest.raises(UsageError, match="split1: 2 videos are trained and tested on, such as 'v_Archery_g08_c01'"):
+        benchmark(root, None)
+
+
+@pytest.mark.parametrize("gone", ["UCF-101", "ucfTrainTestlist"])
+def test_a_missing_folder_is_named_with_the_layout(root, gone):
+    fs, path = open_filesystem(root)
+    fs.rm(f"{path}/{gone}", recursive=True)
+    with pytest.raises(UsageError, match=rf"/{gone} is no folder; UCF101's layout is UCF-101/<Class>/v_"):
+        benchmark(root, None)
+
+
+@pytest.mark.parametrize("gone", ["classInd", "trainlist02", "testlist03"])
+def test_a_missing_list_is_named(root, gone):
+    fs, path = open_filesystem(root)
+    fs.rm(f"{path}/ucfTrainTestlist/{gone}.txt")
+    with pytest.raises(UsageError, match=rf"{gone}\.txt: does not exist"):
+        benchmark(root, None)
+
+
+def test_missing_images_are_refused(root):
+    with pytest.raises(UsageError, match="bu101 is no folder; lay the Web images out"):
+        benchmark(root, join(root, "bu101"))
+
+
+def test_an_empty_list_is_refused(root):
+    write(root, testlist01="\n\n")
+    with pytest.raises(UsageError, match=r"testlist01\.txt lists no videos"):
+        benchmark(root, None)
+    with pytest.raises(UsageError, match=r"trainlist01\.txt, line 1: class 'Archery' is not among the 1 class names"):
+        read_list(join(root, "ucfTrainTestlist/trainlist01.txt"), ("Diving",))
 
 
 def test_the_class_is_the_folder_not_the_file():
@@ -57,16 +143,17 @@ def test_class_index(tmp_path):
         read_class_index(str(tmp_path / "missing.txt"))
 
 
-def test_official_lists_have_the_official_counts_and_no_group_on_both_sides(lists):
-    class_names = read_class_index(str(lists / "classInd.txt"))
-    assert len(class_names) == 101
-    for number, counts in OFFICIAL_COUNTS.items():
-        train, test = (read_split(str(lists / f"{part}list{number:02}.txt"), class_names) for part in ("train", "test"))
-        assert (len(train), len(test)) == counts
-        assert set(train.values()) == set(test.values()) == set(class_names)
-        groups = [{(name, group_of(video_id)) for video_id, name in part.items()} for part in (train, test)]
+def test_official_lists_have_the_official_counts_and_every_group_on_one_side(lists):
+    found = benchmark(str(lists.parent), None)
+    assert len(found.class_names) == 101
+    for (number, counts), split in zip(OFFICIAL_COUNTS.items(), found.splits, strict=True):
+        assert split.name == f"split{number}"
+        assert (len(split.train), len(split.test)) == counts
+        assert set(split.train.values()) == set(split.test.values()) == set(found.class_names)
+        groups = [{(name, group_of(video)) for video, name in part.items()} for part in (split.train, split.test)]
         assert not groups[0] & groups[1]
-        assert len(groups[0] | groups[1]) == len(list(product(class_names, range(1, 26))))
+        assert len(groups[0] | groups[1]) == len(list(product(found.class_names, range(1, 26))))
+    assert len(found.labels) == 13320
 
 
 def test_official_ids_agree_with_the_folders(lists):

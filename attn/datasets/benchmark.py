@@ -1,0 +1,35 @@
+"""The data sets that tables are made of, by name."""
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+from attn.datasets import synthetic, tvhi, ucf101, ut_interaction
+from attn.datasets.protocol import Benchmark, Split
+from attn.errors import UsageError
+
+__all__ = ["Benchmark", "BenchmarkName", "Split", "open_benchmark"]
+
+BenchmarkName = Literal["ucf101", "tvhi", "ut_interaction", "synthetic"]
+
+_BY_NAME: dict[str, Callable[[str, str | None], Benchmark]] = {
+    "ucf101": ucf101.benchmark,
+    "tvhi": tvhi.benchmark,
+    "ut_interaction": ut_interaction.benchmark,
+    "synthetic": synthetic.benchmark,
+}
+
+
+def open_benchmark(name: BenchmarkName, root: str, images: str | None = None) -> Benchmark:
+    """Classes, places, splits and protocol of a data set. Lists are read and checked; no video is opened.
+
+    Args:
+        name: of the data set.
+        root: local or remote folder in the data set's official layout; each data set's module shows it.
+        images: folder of Web images. None: those of the synthetic data set are found, the others go without.
+
+    Raises:
+        UsageError: an unknown name, or what is missing or wrong there.
+    """
+    if name not in _BY_NAME:
+        raise UsageError(f"data set {name!r} is unknown; choose of {', '.join(get_args(BenchmarkName))}")
+    return _BY_NAME[name](root, images)

@@ -1,0 +1,62 @@
+"""TV Human Interactions: 200 clips of four interactions from television, and 100 of none, which are not used.
+
+    <class>_%04d.avi        handShake, highFive, hug, kiss 1 to 50; negative 1 to 100; all in one folder
+
+Source: Patron-Perez et al. 2010; the sets are those of the data set's README.
+"""
+
+import glob
+
+from attn.datasets.entries import SplitList
+from attn.datasets.protocol import Benchmark, Split, check_images
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, storage_errors
+from attn.storage.listing import names_in
+from attn.storage.reasons import shown
+
+# fmt: off
+SET_1 = {
+    "handShake": (2, 14, 15, 16, 18, 19, 20, 21, 24, 25, 26, 27, 28, 32, 40, 41, 42, 43, 44, 45, 46, 47, 48, 49, 50),
+    "highFive": (1, 6, 7, 8, 9, 10, 11, 12, 13, 23, 24, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 44, 45, 47, 48),
+    "hug": (2, 3, 4, 11, 12, 15, 16, 17, 18, 20, 21, 27, 29, 30, 31, 32, 33, 34, 35, 36, 42, 44, 46, 49, 50),
+    "kiss": (1, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 22, 23, 24, 26, 29, 31, 35, 36, 38, 39, 40, 41, 42),
+}
+# fmt: on
+"""Numbers of the first set's clips; the second is all others."""
+CLASSES = tuple(SET_1)
+CLIPS_PER_CLASS = 50
+POSITIVES = "[hk]*_[0-9][0-9][0-9][0-9].avi"
+"""Pattern of the names of the four interactions, and not of `negative`."""
+
+
+def benchmark(root: str, images: str | None) -> Benchmark:
+    """TVHI as Li et al. use it: the 200 positives, all frames, mean average precision over four classes.
+
+    Fold 1 trains on set 1 and tests on set 2, fold 2 the other way round: the README gives no order.
+
+    Args:
+        root: local or remote folder of the clips; clips that are missing are missed later by name.
+        images: of HII, or other Web images of these classes.
+
+    Raises:
+        UsageError: none of the clips is there, or no folder of images.
+
+    Source: Li et al. 2017, sections 4.1.1 and 4.4.
+    """
+    check_images(images)
+    fs, path = open_filesystem(root)
+    one, other = sets()
+    with storage_errors(root):
+        present = set(names_in(fs, path))
+    if not present & {f"{video_id}.avi" for video_id in one | other}:
+        raise UsageError(f"{shown(root)} has no clip of TVHI; name the folder of handShake_0001.avi and its like")
+    folds = (Split("fold1", one, other), Split("fold2", other, one))
+    return Benchmark("tvhi", CLASSES, join(glob.escape(root), POSITIVES), images, 1, "map_noninterpolated", folds)
+
+
+def sets() -> tuple[SplitList, SplitList]:
+    """The two sets of 100 videos each: video id → class name."""
+    numbers = [(name, number) for name in CLASSES for number in range(1, CLIPS_PER_CLASS + 1)]
+    one = {f"{name}_{number:04}": name for name, number in numbers if number in SET_1[name]}
+    other = {f"{name}_{number:04}": name for name, number in numbers if number not in SET_1[name]}
+    return one, other

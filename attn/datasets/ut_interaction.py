@@ -1,0 +1,60 @@
+"""UT-Interaction, segmented clips: six interactions of two people, filmed in ten sequences per set.
+
+    <index>_<sequence>_<class>.avi        in one folder; classes 0 to 5
+
+Of set 1, sequence 6 has no punch and sequence 8 has two; that is how it is published and it stays so.
+
+Source: Ryoo, Aggarwal 2010.
+"""
+
+import re
+
+from attn.datasets.protocol import Benchmark, Split, check_images
+from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem, storage_errors
+from attn.storage.listing import names_in
+from attn.storage.reasons import shown
+from attn.video.names import is_video, video_id_of
+
+CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")
+
+_VIDEO_ID = re.compile(rf"(?P<index>\d+)_(?P<sequence>\d+)_(?P<class_id>[0-{len(CLASSES) - 1}])")
+
+
+def benchmark(root: str, images: str | None) -> Benchmark:
+    """UT-Interaction by its usual protocol: leave one sequence out, as many splits as sequences; top-1 accuracy.
+
+    Args:
+        root: local or remote folder of the clips of one set.
+        images: Web images of these classes.
+
+    Raises:
+        UsageError: no clips, one of another name, or fewer than two sequences; no folder of images.
+    """
+    check_images(images)
+    fs, path = open_filesystem(root)
+    with storage_errors(root):
+        clips = sorted(_clip(video_id_of(name), root) for name in names_in(fs, path) if is_video(name))
+    sequences = sorted({sequence for _, sequence, _, _ in clips})
+    if len(sequences) < 2:
+        raise UsageError(
+            f"{shown(root)} has clips of {len(sequences)} sequences, and one is left out; "
+            "name the folder of <index>_<sequence>_<class>.avi"
+        )
+    splits = tuple(
+        Split(
+            f"sequence{left_out}",
+            {video_id: name for _, sequence, name, video_id in clips if sequence != left_out},
+            {video_id: name for _, sequence, name, video_id in clips if sequence == left_out},
+        )
+        for left_out in sequences
+    )
+    return Benchmark("ut_interaction", CLASSES, root, images, 5, "top_1", splits)
+
+
+def _clip(video_id: str, root: str) -> tuple[int, int, str, str]:
+    """Index, sequence, class name and id of a clip: sorted by index."""
+    match = _VIDEO_ID.fullmatch(video_id)
+    if match is None:
+        raise UsageError(f"{shown(root)}: {video_id} is no <index>_<sequence>_<class 0 to 5>; move it elsewhere")
+    return int(match["index"]), int(match["sequence"]), CLASSES[int(match["class_id"])], video_id

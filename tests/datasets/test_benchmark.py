@@ -1,0 +1,48 @@
+"""One call opens every data set."""
+
+from typing import cast, get_args
+
+import pytest
+
+from attn.datasets.benchmark import BenchmarkName, open_benchmark
+from attn.errors import UsageError
+
+
+@pytest.fixture
+def roots(tmp_path):
+    """Two videos of each data set, in its official layout; folder by name."""
+    lists = tmp_path / "ucf101" / "ucfTrainTestlist"
+    for folder in (lists, tmp_path / "ucf101" / "UCF-101", tmp_path / "ucf101" / "images"):
+        folder.mkdir(parents=True)
+    (lists / "classInd.txt").write_text("1 Wave\n")
+    for number in (1, 2, 3):
+        (lists / f"trainlist{number:02}.txt").write_text("Wave/v_Wave_g01_c01.avi 1\n")
+        (lists / f"testlist{number:02}.txt").write_text("Wave/v_Wave_g02_c01.avi\n")
+    for name, clips in {"tvhi": ("hug_0001", "hug_0002"), "ut_interaction": ("0_1_4", "6_2_4")}.items():
+        (tmp_path / name).mkdir()
+        for clip in clips:
+            (tmp_path / name / f"{clip}.avi").touch()
+    names = dict.fromkeys(get_args(BenchmarkName), tmp_path / "ucf101")
+    return names | {name: tmp_path / name for name in ("tvhi", "ut_interaction")}
+
+
+@pytest.mark.parametrize("name", get_args(BenchmarkName))
+def test_every_name_opens_its_own_data_set(roots, name):
+    found = open_benchmark(name, str(roots[name]))
+    assert found.name == name
+    assert found.splits
+    assert found.images == (str(roots[name] / "images") if name == "synthetic" else None)
+    for split in found.splits:
+        assert set((split.train | split.test).values()) <= set(found.class_names)
+
+
+def test_images_are_passed_on(roots, tmp_path):
+    for name, root in roots.items():
+        assert open_benchmark(name, str(root), str(tmp_path)).images == str(tmp_path)
+
+
+def test_an_unknown_name(tmp_path):
+    with pytest.raises(
+        UsageError, match="data set 'kinetics' is unknown; choose of ucf101, tvhi, ut_interaction, synth"
+    ):
+        open_benchmark(cast("BenchmarkName", "kinetics"), str(tmp_path))
