@@ -2,7 +2,9 @@
 
 import dataclasses
 import posixpath
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
 from fsspec import AbstractFileSystem
@@ -41,14 +43,16 @@ def list_images(url: str, class_names: Sequence[str] | None = None) -> ImageFold
     """Images below the class folders; which files are images is told by their extension, in any case.
 
     Folders within a class folder belong to the class. Hidden files and files beside the class folders are passed
-    over. Nothing is opened.
+    over. Nothing is opened. A folder of another name than any class may be spelt otherwise: collections of Web images
+    write `apply_eye_makeup` for the `ApplyEyeMakeup` of the videos.
 
     Args:
         url: local or remote.
-        class_names: read these folders alone, with ids in this order. Default: all folders, sorted.
+        class_names: read these folders alone, with ids in this order; a class without a folder of its name has the
+            one that differs in case, underscores, hyphens and spaces only. Default: all folders, sorted.
 
     Raises:
-        UsageError: the folder is missing, has no class folders, or has no image of some class.
+        UsageError: the folder is missing, has no class folders, no image of some class, or two folders of one.
     """
     fs, root = open_filesystem(url)
     with storage_errors(url):
@@ -57,7 +61,7 @@ def list_images(url: str, class_names: Sequence[str] | None = None) -> ImageFold
     if not folders:
         raise UsageError(f"{shown(url)} has no class folders; lay the images out as <folder>/<class>/<image>")
     classes = check_class_names(sorted(folders) if class_names is None else class_names, where=url)
-    ids = class_ids(classes)
+    ids = _folder_ids(url, folders, classes)
     items = sorted((ids[name.split("/")[0]], name) for name in found if "/" in name and name.split("/")[0] in ids)
     labels, names = np.array([label for label, _ in items], np.int64), tuple(name for _, name in items)
     _check_complete(url, classes, labels)
@@ -72,6 +76,23 @@ def _folders(fs: AbstractFileSystem, root: str) -> set[str]:
     """Folders directly in the root: an empty one is a class whose images are missing."""
     names = [name for name in names_in(fs, root) if not name.startswith(".")]
     return {name for name in names if fs.isdir(posixpath.join(root, name))}
+
+
+def _folder_ids(url: str, folders: Collection[str], classes: Sequence[str]) -> dict[str, int]:
+    """Folder → class id, for the folders that belong to a class."""
+    exact = class_ids(classes)
+    alike = {_spelling(name): label for name, label in exact.items() if name not in folders}
+    labels = {folder: exact.get(folder, alike.get(_spelling(folder), -1)) for folder in sorted(folders)}
+    ids = {folder: label for folder, label in labels.items() if label >= 0}
+    for label, count in Counter(ids.values()).items():
+        if count > 1:
+            several = ", ".join(folder for folder in ids if ids[folder] == label)
+            raise UsageError(f"{shown(url)} has {count} folders of class {classes[label]}: {several}; merge them")
+    return ids
+
+
+def _spelling(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).casefold()
 
 
 def _check_complete(url: str, classes: Sequence[str], labels: Iterable[int]) -> None:

@@ -41,6 +41,26 @@ def test_a_class_list_chooses_folders_and_gives_the_ids(folder):
     assert images.labels.tolist() == [0, 1]
 
 
+def test_folders_may_spell_the_classes_otherwise(folder):
+    fill(folder, "apply_eye_makeup/1.jpg", "handstand pushups/2.jpg", "Yo-Yo/3.jpg", "YoYo_old/4.jpg", "TAICHI/5.jpg")
+    images = list_images(folder, ("ApplyEyeMakeup", "TaiChi", "HandstandPushups", "YoYo"))
+    assert images.class_names == ("ApplyEyeMakeup", "TaiChi", "HandstandPushups", "YoYo")
+    assert images.names == ("apply_eye_makeup/1.jpg", "TAICHI/5.jpg", "handstand pushups/2.jpg", "Yo-Yo/3.jpg")
+    assert images.labels.tolist() == [0, 1, 2, 3]
+
+
+def test_an_exact_name_comes_before_a_spelling(folder):
+    fill(folder, "hand_shake/1.jpg", "handShake/2.jpg", "Hug/3.jpg", "hug/4.jpg")
+    images = list_images(folder, ("handShake", "hug", "Hug"))
+    assert images.names == ("handShake/2.jpg", "hug/4.jpg", "Hug/3.jpg")
+
+
+def test_two_spellings_of_one_class_are_refused(folder):
+    fill(folder, "hand_shake/1.jpg", "handshake/2.jpg", "Hug/3.jpg")
+    with pytest.raises(UsageError, match="has 2 folders of class handShake: hand_shake, handshake; merge them"):
+        list_images(folder, ("handShake", "hug"))
+
+
 def test_listed_paths_can_be_read(folder, tmp_path):
     Image.new("RGB", (3, 2), (10, 20, 30)).save(tmp_path / "a.png")
     write_atomic(*open_filesystem(join(folder, "Wave/a.png")), (tmp_path / "a.png").read_bytes())
