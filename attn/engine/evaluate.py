@@ -17,11 +17,12 @@ import numpy as np
 
 from attn.classes import class_ids
 from attn.datasets.split import read_split
+from attn.engine.evaluate_methods import make_scorers
 from attn.engine.options import EvaluateOptions
-from attn.errors import UsageError
+from attn.engine.split_check import present_videos, some
 from attn.eval.summary import EVALUATOR, INTERVALS, compare, summarise
 from attn.report.table import metrics_table
-from attn.stages.scoring import Scorer, scorers
+from attn.stages.scoring import Scorer
 from attn.storage import scores as scores_file
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
 from attn.storage.listing import glob_files
@@ -33,7 +34,6 @@ log = logging.getLogger(__name__)
 METRICS = "metrics.json"
 BASELINE = "cnn"
 HEARTBEAT_S = 5.0
-IDS_SHOWN = 5
 
 
 def evaluate(options: EvaluateOptions) -> int:
@@ -43,16 +43,16 @@ def evaluate(options: EvaluateOptions) -> int:
         UsageError: before anything was written.
     """
     fs, out = open_filesystem(options.out)
-    methods = _methods(options)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
-        _check_window(options, store)
-        present = set(store.video_ids)
+        video_ids = store.video_ids
     names = store.manifest.class_names
     split, ids = read_split(options.split, names), class_ids(names)
-    labels = {video_id: ids[name] for video_id, name in split.items() if video_id in present}
-    missing = sorted(split.keys() - present)
-    _check_missing(options, missing, listed=len(split))
+    there = present_videos(
+        split, video_ids, store=options.store, where=options.split, allow_missing=options.allow_missing
+    )
+    labels, missing = {video_id: ids[name] for video_id, name in there.items()}, sorted(split.keys() - there.keys())
+    methods = make_scorers(options, store)
 
     scores, relabelled = score_videos(store, methods, labels)
     metrics = {
@@ -90,7 +90,7 @@ def score_videos(store: AttentionStore, methods: Sequence[Scorer], labels: dict[
         if rows.label not in (None, labels[rows.video_id]):
             relabelled.append(rows.video_id)
     if relabelled:
-        log.warning("the store labels %d videos otherwise; the list counts: %s", len(relabelled), _some(relabelled))
+        log.warning("the store labels %d videos otherwise; the list counts: %s", len(relabelled), some(relabelled))
     video_ids = sorted(found)
     by_method = {
         method.name: np.array([found[video_id][i] for video_id in video_ids], np.float64)
@@ -124,37 +124,6 @@ def split_record(url: str) -> dict[str, str]:
         "file": posixpath.basename(path.rstrip("/")),
         "sha256": sums[0] if len(sums) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
     }
-
-
-def _methods(options: EvaluateOptions) -> tuple[Scorer, ...]:
-    if not options.methods:
-        raise UsageError("--methods names none; choose of: cnn, unatt")
-    return scorers(options.methods, window=options.window)
-
-
-def _check_window(options: EvaluateOptions, store: AttentionStore) -> None:
-    rows, cols = store.manifest.map_shape
-    if "unatt" in options.methods and not 1 <= options.window <= min(rows, cols):
-        raise UsageError(
-            f"--window {options.window} does not fit the {rows}×{cols} maps of {options.store}; "
-            f"choose 1 to {min(rows, cols)}"
-        )
-
-
-def _check_missing(options: EvaluateOptions, missing: list[str], *, listed: int) -> None:
-    if not missing:
-        return
-    lacks = f"{options.store} lacks {len(missing)} of the {listed} videos of {options.split}: {_some(missing)}"
-    if len(missing) == listed:
-        raise UsageError(f"{lacks}; is it the store of another data set?")
-    if not options.allow_missing:
-        raise UsageError(f"{lacks}; precompute them, or say --allow-missing")
-    log.warning("%s; they are left out", lacks)
-
-
-def _some(video_ids: list[str]) -> str:
-    shown = ", ".join(video_ids[:IDS_SHOWN])
-    return shown if len(video_ids) <= IDS_SHOWN else f"{shown}, …"
 
 
 def _with_heartbeat(videos: Iterator[VideoRows], wanted: dict[str, int]) -> Iterator[VideoRows]:

@@ -6,6 +6,8 @@ No torch, no ray: a script that imports this answers `--help` at once.
 import dataclasses
 from typing import Literal
 
+from attn.stages.energy_config import EnergyConfig
+
 Rgb = tuple[float, float, float]
 Column = Literal["maps", "logits", "features", "grid"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -119,6 +121,32 @@ class TrainCnnOptions:
     """Folder for the resized images, read again by the next run (default: a temporary folder)."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainEnergyNetOptions(EnergyConfig):
+    store: str
+    """Attention store with the training videos; local or s3://."""
+    split: str
+    """The data set's own list of training videos (UCF101's trainlistKK.txt, HMDB51's folder of lists)."""
+    out: str
+    """Folder for the EnergyNet, its metrics and its report; local or s3://."""
+    fraction: float = 1.0
+    """Share of the listed videos of each class to use, two at least; smaller ones lie within larger ones."""
+    word_vectors: str | None = None
+    """Word vectors for the class names: word2vec or GloVe, text or binary (default: one-hot vectors)."""
+    aggregation: Literal["fisher", "average", "onehot"] | None = None
+    """How the words of a name become one vector (default: fisher with --word-vectors, else onehot)."""
+    workers: int = 1
+    """Ray Train workers."""
+    gpu: bool | None = None
+    """One GPU per worker (default: where the cluster has one)."""
+    map_memory_gb: float | None = None
+    """Memory for the maps of one worker (default: half of what its machine has left, shared by the workers there)."""
+    allow_missing: bool = False
+    """Train on the videos the store has although the list names others."""
+    allow_partial: bool = False
+    """Read a store whose precompute has not finished."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions:
     store: str
@@ -127,8 +155,17 @@ class EvaluateOptions:
     """The data set's own list of test videos (UCF101's testlistKK.txt, HMDB51's <class>_test_splitK.txt folder)."""
     out: str
     """Folder for metrics.json and scores.parquet; local or s3://."""
-    methods: tuple[Literal["cnn", "unatt"], ...] = ("cnn", "unatt")
-    """cnn: majority vote of the CNN's classes. unatt: window energy of the attention maps."""
+    methods: tuple[Literal["cnn", "unatt", "energynet", "svm"], ...] = ("cnn", "unatt")
+    """cnn: majority vote of the CNN's classes. unatt: window energy of the maps. energynet: learned energy of the maps.
+    svm: linear SVMs on pooled features."""
+    energynet: str | None = None
+    """Folder that train_energynet wrote, for the method energynet."""
+    train_split: str | None = None
+    """List of training videos, for the method svm; the store must hold their features."""
+    fraction: float = 1.0
+    """Share of the training videos of each class to use, two at least, as in train_energynet."""
+    seed: int = 0
+    """Random state of the fraction."""
     window: int = 3
     """Side of the energy window, in map cells."""
     allow_missing: bool = False

@@ -19,12 +19,14 @@ class Group:
     Attributes:
         rank: number among all workers.
         local_rank: number among those of this machine.
+        local_size: workers of this machine.
         size: of the group.
         device: where this worker computes.
     """
 
     rank: int
     local_rank: int
+    local_size: int
     size: int
     device: torch.device
 
@@ -34,7 +36,11 @@ class Group:
         device = ray.train.torch.get_device()
         if device.type == "cuda":
             torch.cuda.set_device(device)
-        return cls(context.get_world_rank(), context.get_local_rank(), context.get_world_size(), device)
+        return cls(
+            *(context.get_world_rank(), context.get_local_rank()),
+            *(context.get_local_world_size(), context.get_world_size()),
+            device,
+        )
 
     def sum(self, values: Tensor) -> Tensor:
         """Element by element over all workers."""

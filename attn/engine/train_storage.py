@@ -9,8 +9,9 @@ from io import FileIO
 from typing import Any
 
 from fsspec.implementations.local import LocalFileSystem
-from pyarrow.fs import FSSpecHandler, PyFileSystem
+from pyarrow.fs import FileType, FSSpecHandler, PyFileSystem
 
+from attn.errors import UsageError
 from attn.storage.filesystem import is_local, open_filesystem
 
 
@@ -55,3 +56,14 @@ def ray_storage(url: str) -> tuple[PyFileSystem, str]:
     """
     fs, path = open_filesystem(url)
     return PyFileSystem(FSSpecHandler(AtomicLocalFileSystem() if is_local(fs) else fs)), path
+
+
+def check_storage(url: str) -> None:
+    """Refuses, on a worker's machine, a folder of the run that is not the driver's: Ray notices after an epoch only.
+
+    Raises:
+        UsageError: this machine does not see it.
+    """
+    fs, path = ray_storage(url)
+    if fs.get_file_info(path).type == FileType.NotFound:
+        raise UsageError(f"{url} is not seen by all machines of the cluster; give --out on S3 or on a shared disk")

@@ -13,18 +13,14 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
+from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
+from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 
 Rgb = tuple[float, float, float]
-
-
-METADATA_KEY = "attn"  # one key: safetensors writes several in random order, and equal files should be equal
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,29 +72,14 @@ def read_weights_file(url: str) -> WeightsFile:
     fs, path = open_filesystem(url)
     with storage_errors(url):
         data = read_bytes(fs, path)
-    tensors, metadata = _safetensors(url, data) if url.endswith(".safetensors") else (_state_dict(url, data), {})
-    for key, tensor in tensors.items():
-        if not torch.isfinite(tensor).all():
-            raise UsageError(f"{url}: {key} holds NaN or infinity; these weights are damaged")
-    return WeightsFile(url, tensors, hashlib.sha256(data).hexdigest(), _description(url, metadata))
+    tensors, text = parse_tensors(url, data) if url.endswith(".safetensors") else (_state_dict(url, data), None)
+    check_finite(url, tensors)
+    return WeightsFile(url, tensors, hashlib.sha256(data).hexdigest(), _description(url, text))
 
 
 def write_weights_file(url: str, tensors: Mapping[str, Tensor], description: Description) -> str:
     """Writes a checkpoint that appears whole or not at all; equal weights make equal bytes. Returns its sha256."""
-    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
-    data = safetensors.torch.save(plain, metadata={METADATA_KEY: description.to_json()})
-    fs, path = open_filesystem(url)
-    write_atomic(fs, path, data)
-    return hashlib.sha256(data).hexdigest()
-
-
-def _safetensors(url: str, data: bytes) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        tensors = safetensors.torch.load(data)
-    except (SafetensorError, ValueError) as error:
-        raise UsageError(f"{url} is no safetensors file, or not all of one ({error})") from error
-    header_bytes = int.from_bytes(data[:8], "little")
-    return tensors, json.loads(data[8 : 8 + header_bytes]).get("__metadata__", {})
+    return write_tensors(url, tensors, description.to_json())
 
 
 def _state_dict(url: str, data: bytes) -> dict[str, Tensor]:
@@ -117,10 +98,10 @@ def _state_dict(url: str, data: bytes) -> dict[str, Tensor]:
     return dict(weights)
 
 
-def _description(url: str, metadata: Mapping[str, str]) -> Description | None:
-    if METADATA_KEY not in metadata:
+def _description(url: str, text: str | None) -> Description | None:
+    if text is None:
         return None
     try:
-        return Description.from_json(metadata[METADATA_KEY])
+        return Description.from_json(text)
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(f"{url}: its metadata are not those of a checkpoint ({error!r})") from error

@@ -24,6 +24,8 @@ from attn.models.energynet import EnergyNet
 from attn.stages.energy_config import EnergyConfig
 from attn.stages.map_bank import MapBank
 
+ROWS_AT_ONCE = 256
+
 
 class Peers(Protocol):
     """The members of a group as one of them sees it.
@@ -59,24 +61,42 @@ class TrainingMaps:
     """The maps of all training videos, wherever in the group they are.
 
     Attributes:
-        bank: those that this member holds.
+        bank: those that this member holds, on the device or in the machine's memory.
+        device: where they are wanted.
         first_row: row of all videos at which its bank begins.
         peers: who holds the others; None where this member holds all.
     """
 
     bank: MapBank
+    device: torch.device
     first_row: int = 0
     peers: Peers | None = None
 
     def select(self, rows: Int[Tensor, "*sample"], classes: Int[Tensor, "*sample"]) -> Float[Tensor, "*sample cell"]:
         """Single maps, in float32. Where they are shared, all members ask for the same ones at the same time."""
         if self.peers is None:
-            return self.bank.select(rows, classes)
+            return self._of_bank(rows, classes)
         local = rows - self.first_row
         held = (local >= 0) & (local < self.bank.table.rows)
-        found = torch.zeros(*rows.shape, self.bank.maps.shape[2], device=rows.device)
-        found[held] = self.bank.select(local[held], classes[held])
+        found = torch.zeros(*rows.shape, self.bank.maps.shape[2], device=self.device)
+        found[held] = self._of_bank(local[held], classes[held])
         return self.peers.sum(found)
+
+    def sum_of_squares(self, peers: Peers) -> tuple[float, int]:
+        """Of this member's part of all maps, and how many numbers they are: over all members they add up.
+
+        rms = sqrt(sum / count)
+        """
+        maps = self.bank.maps
+        if self.peers is None:
+            start, stop = (len(maps) * rank // peers.size for rank in (peers.rank, peers.rank + 1))
+            maps = maps[start:stop]
+        chunks = maps.split(ROWS_AT_ONCE)
+        return sum(float(chunk.float().square().sum(dtype=torch.float64)) for chunk in chunks), maps.numel()
+
+    def _of_bank(self, rows: Tensor, classes: Tensor) -> Tensor:
+        where = self.bank.maps.device
+        return self.bank.select(rows.to(where), classes.to(where)).to(self.device)
 
 
 class Losses(NamedTuple):

@@ -46,14 +46,6 @@ class MapBank:
         flat = self.maps.view(-1, cells)
         return flat[rows * num_classes + classes].float()
 
-    def rms(self) -> tuple[float, int]:
-        """Sum of the squares of all numbers, and how many there are: sums of shares add up.
-
-        scale = sqrt(sum / count)
-        """
-        total = sum(float(chunk.float().square().sum(dtype=torch.float64)) for chunk in self.maps.split(256))
-        return total, self.maps.numel()
-
 
 def bank_bytes(store: AttentionStore, rows: int) -> int:
     """Memory of the maps of so many frames."""

@@ -1,11 +1,10 @@
 """The rows of one video in, one score per class out: a method is a small class.
 
 A method says which columns it reads, what it computes (recorded beside every figure) and under which name its scores
-are kept. To add one, write the class and name it in `scorers`.
+are kept. To add one, write the class and have `attn.engine.evaluate_methods` make it.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -13,7 +12,10 @@ import torch
 
 from attn.eval.fusion import frame_average, late_fusion, softmax
 from attn.maps.energy import video_scores, window_energy
-from attn.schema import LOGITS, MAPS
+from attn.models.energynet import EnergyNet
+from attn.schema import FEATURES, LOGITS, MAPS
+from attn.stages.energy_validation import frame_energies
+from attn.stages.svm import LinearSvm
 from attn.storage.store import VideoRows
 
 # Maps are widened to float32 for the sums: so many frames at a time bound the memory of a long video.
@@ -101,15 +103,40 @@ class UnAtt:
         return video_scores(torch.cat(energies)).numpy()
 
 
-def scorers(methods: Iterable[str], *, window: int) -> tuple[Scorer, ...]:
-    """The scorers of the methods asked for, each once; `cnn` brings its two variants, which the paper compares.
+@dataclasses.dataclass(frozen=True)
+class EnergyNetScore:
+    """The learned energy of the maps, averaged over the frames.
 
     Args:
-        methods: of `cnn`, `unatt`.
-        window: side of the energy window of `unatt`, in map cells.
+        net: trained, in eval mode.
+
+    Source: Li et al. 2017, section 3.4.4.
     """
-    known: dict[str, Callable[[], tuple[Scorer, ...]]] = {
-        "cnn": lambda: (CnnVote(), CnnSoftmaxVote(), CnnAverage()),
-        "unatt": lambda: (UnAtt(window),),
-    }
-    return tuple(scorer for method in dict.fromkeys(methods) for scorer in known[method]())
+
+    net: EnergyNet
+    name: ClassVar[str] = "energynet"
+    columns: ClassVar[tuple[str, ...]] = (MAPS,)
+    definition: ClassVar[str] = "mean over all frames of the learned energy of the raw map"
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        device = self.net.map_scale.device
+        return video_scores(frame_energies(self.net, torch.tensor(rows.maps).to(device))).cpu().numpy()
+
+
+@dataclasses.dataclass(frozen=True)
+class SvmVote:
+    """Linear SVMs on the CNN's pooled features, by majority vote over the frames.
+
+    Args:
+        svm: trained.
+
+    Source: Li et al. 2017, section 4.3.
+    """
+
+    svm: LinearSvm
+    name: ClassVar[str] = "svm"
+    columns: ClassVar[tuple[str, ...]] = (FEATURES,)
+    definition: ClassVar[str] = "one-vs-rest linear SVMs on pooled features (C = 1); majority vote of frames"
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        return late_fusion(self.svm(rows.tensors[FEATURES]))

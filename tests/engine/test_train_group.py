@@ -10,7 +10,7 @@ CPU = torch.device("cpu")
 
 def worker(rank, size, address, folder):
     dist.init_process_group("gloo", init_method=f"file://{address}", rank=rank, world_size=size)
-    group = Group(rank, rank, size, CPU)
+    group = Group(rank, rank, size, size, CPU)
     total = group.sum(torch.tensor([1.0, 10.0**rank]))
     words = group.gather("no room" if rank == 1 else None)
     (folder / str(rank)).write_text(f"{total.tolist()} {words}")
@@ -24,6 +24,6 @@ def test_all_workers_get_the_sum_and_what_each_has(tmp_path):
 
 @pytest.mark.parametrize("value", ["no room", None])
 def test_a_worker_alone_needs_no_process_group(value):
-    alone = Group(0, 0, 1, CPU)
+    alone = Group(0, 0, 1, 1, CPU)
     assert alone.gather(value) == [value]
     assert alone.sum(torch.tensor([2.0])).tolist() == [2.0]

@@ -20,7 +20,7 @@ from attn.engine.options import EvaluateOptions
 from attn.errors import UsageError
 from attn.eval.metrics import AP_KINDS, mean_average_precision, top_k_accuracy
 from attn.schema import FRAME, LABEL, LOGITS, MAPS, TIME_S, TRUNCATED, VIDEO_ID
-from attn.stages.scoring import scorers
+from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, UnAtt
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.store import AttentionStore
@@ -161,7 +161,7 @@ def test_scores_are_those_of_each_video_alone(make_store: MakeStore, split: Path
     videos = list(store.videos(["logits", "maps"]))
     assert len(found) == 4 * len(videos)
     for video in videos:
-        for scorer in scorers(["cnn", "unatt"], window=2):
+        for scorer in (CnnVote(), CnnSoftmaxVote(), CnnAverage(), UnAtt(2)):
             np.testing.assert_allclose(found[video.video_id, scorer.name], scorer(video), rtol=1e-6)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from attn.stages import scoring
-from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, UnAtt, scorers
+from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, UnAtt
 from attn.storage.store import VideoRows
 
 RowsOf = Callable[..., VideoRows]
@@ -83,13 +83,7 @@ def test_a_bias_of_the_last_layer_moves_the_cnn_and_not_unatt(rows_of: RowsOf) -
     np.testing.assert_array_equal(UnAtt()(before), UnAtt()(after))
 
 
-def test_methods_bring_their_scorers_once() -> None:
-    found = scorers(["cnn", "unatt", "cnn"], window=2)
-    assert [scorer.name for scorer in found] == ["cnn", "cnn_softmax", "cnn_average", "unatt"]
-    assert found[-1] == UnAtt(window=2)
-
-
-@pytest.mark.parametrize("scorer", scorers(["cnn", "unatt"], window=3))
+@pytest.mark.parametrize("scorer", [CnnVote(), CnnSoftmaxVote(), CnnAverage(), UnAtt(3)])
 def test_a_scorer_reads_its_columns_and_no_other(scorer: scoring.Scorer, rows_of: RowsOf) -> None:
     tensors = {"logits": np.ones((2, 3), np.float32), "maps": np.ones((2, 3, 4, 4), np.float16)}
     rows = rows_of(**{name: values for name, values in tensors.items() if name in scorer.columns})

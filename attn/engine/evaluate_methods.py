@@ -1,0 +1,77 @@
+"""Which scorers the flags of an evaluation ask for, made ready for one store."""
+
+from collections.abc import Mapping
+
+from attn.classes import class_ids
+from attn.datasets.fractions import take_fraction
+from attn.datasets.split import read_split
+from attn.engine.options import EvaluateOptions
+from attn.engine.split_check import present_videos, some
+from attn.errors import UsageError
+from attn.models.energynet_file import check_store, load_energynet
+from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, EnergyNetScore, Scorer, SvmVote, UnAtt
+from attn.stages.svm import fit_svm_on_store
+from attn.storage.reasons import shown
+from attn.storage.store import AttentionStore
+
+
+def make_scorers(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
+    """The scorers of `--methods`, each once; `cnn` brings its two variants, which the paper compares.
+
+    Raises:
+        UsageError: a flag that a method needs is missing, or does not fit the store.
+    """
+    if not options.methods:
+        raise UsageError("--methods names none; choose of: cnn, unatt, energynet, svm")
+    makers = {"cnn": _cnn, "unatt": _unatt, "energynet": _energynet, "svm": _svm}
+    return tuple(scorer for method in dict.fromkeys(options.methods) for scorer in makers[method](options, store))
+
+
+def _cnn(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
+    return CnnVote(), CnnSoftmaxVote(), CnnAverage()
+
+
+def _unatt(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
+    rows, cols = store.manifest.map_shape
+    if not 1 <= options.window <= min(rows, cols):
+        raise UsageError(
+            f"--window {options.window} does not fit the {rows}×{cols} maps of {options.store}; "
+            f"choose 1 to {min(rows, cols)}"
+        )
+    return (UnAtt(options.window),)
+
+
+def _energynet(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
+    if options.energynet is None:
+        raise UsageError("--methods energynet needs --energynet, the folder that train_energynet wrote")
+    trained = load_energynet(options.energynet)
+    check_store(trained, options.energynet, options.store, store.manifest.fingerprint)
+    return (EnergyNetScore(trained.net),)
+
+
+def _svm(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
+    if options.train_split is None:
+        raise UsageError("--methods svm needs --train-split, the list of the videos to train the SVMs on")
+    labels = train_labels(options, store)
+    tested = read_split(options.split, store.manifest.class_names)
+    if both := sorted(labels.keys() & tested.keys()):
+        raise UsageError(
+            f"{some(both)}: in both --train-split {shown(options.train_split)} and --split {shown(options.split)}; "
+            "a test must not have been trained on"
+        )
+    return (SvmVote(fit_svm_on_store(store, labels)),)
+
+
+def train_labels(options: EvaluateOptions, store: AttentionStore) -> Mapping[str, int]:
+    """Class ids of the videos that SVMs are trained on.
+
+    Raises:
+        UsageError: the store lacks some; they are of one class.
+    """
+    names, url = store.manifest.class_names, options.train_split or ""
+    split = take_fraction(read_split(url, names, part="train"), options.fraction, seed=options.seed)
+    split = present_videos(split, store.video_ids, store=options.store, where=url, allow_missing=options.allow_missing)
+    if len(set(split.values())) < 2:
+        raise UsageError(f"{shown(url)}: the videos are of one class; there is nothing to tell apart")
+    ids = class_ids(names)
+    return {video_id: ids[name] for video_id, name in split.items()}

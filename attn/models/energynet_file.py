@@ -1,0 +1,97 @@
+"""A trained EnergyNet as one file that holds everything needed to score a store, and names the store it belongs to."""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attn.errors import UsageError
+from attn.models.energynet import EnergyNet
+from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
+from attn.storage.filesystem import join, open_filesystem, read_bytes, storage_errors
+
+NAME = "energynet.safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedEnergyNet:
+    """The network, and what it was trained on.
+
+    Attributes:
+        net: on the CPU; its buffers hold the concept vectors and the map scale.
+        class_names: of the concept vectors.
+        map_shape: rows and columns of the maps it takes.
+        fingerprint: of the attention store whose maps it knows; maps of another CNN would mean something else.
+        trained: how, freely, in JSON types.
+    """
+
+    net: EnergyNet
+    class_names: tuple[str, ...]
+    map_shape: tuple[int, int]
+    fingerprint: str
+    trained: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def save_energynet(folder: str, trained: TrainedEnergyNet) -> str:
+    """Writes `energynet.safetensors` into a folder, local or s3://, whole or not at all. Returns its sha256."""
+    net = trained.net
+    text = json.dumps(
+        {
+            "class_names": trained.class_names,
+            "map_shape": trained.map_shape,
+            "fingerprint": trained.fingerprint,
+            "hidden_dim": net.map_layer.out_features,
+            "embedding_dim": net.embedding_layer.out_features,
+            "normalise_embedding": net.normalise_embedding,
+            "trained": dict(trained.trained),
+        },
+        ensure_ascii=False,
+    )
+    return write_tensors(join(folder, NAME), net.state_dict(), text)
+
+
+def load_energynet(folder: str) -> TrainedEnergyNet:
+    """What `save_energynet` wrote.
+
+    Raises:
+        UsageError: nothing there, damaged, or no EnergyNet.
+    """
+    url = join(folder, NAME)
+    with storage_errors(url):
+        data = read_bytes(*open_filesystem(url))
+    tensors, text = parse_tensors(url, data)
+    check_finite(url, tensors)
+    try:
+        said = json.loads(text or "{}")
+        height, width = said["map_shape"]
+        net = EnergyNet(
+            tensors["concept_vectors"],
+            height * width,
+            hidden_dim=said["hidden_dim"],
+            embedding_dim=said["embedding_dim"],
+            normalise_embedding=said["normalise_embedding"],
+        )
+        net.load_state_dict(tensors)
+        names, fingerprint = tuple(map(str, said["class_names"])), str(said["fingerprint"])
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise UsageError(f"{url} holds no EnergyNet, or not all of one ({error!r}); train it again") from error
+    return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, said["trained"])
+
+
+def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: str) -> None:
+    """Refuses maps that the network does not know.
+
+    Args:
+        trained: the network.
+        folder: where it lies.
+        url: of the store it should score.
+        fingerprint: of that store.
+
+    Raises:
+        UsageError: the store's maps are of another CNN, of other classes, or prepared otherwise.
+    """
+    if fingerprint != trained.fingerprint:
+        raise UsageError(
+            f"{folder} was trained on maps of the fingerprint {trained.fingerprint}, {url} has {fingerprint}: another "
+            "CNN or other settings made them; train on this store, or score the other"
+        )
