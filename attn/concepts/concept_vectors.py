@@ -1,0 +1,144 @@
+"""The vector of every class that the EnergyNet is given beside a map, made from the class's name."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Float
+
+from attn.classes import check_class_names
+from attn.concepts.average import average_word_vector, unit_rows
+from attn.concepts.fisher import fisher_vector, signed_root
+from attn.concepts.mixture import fit_word_space
+from attn.concepts.vectors_file import WordVectors, read_word_vectors
+from attn.concepts.words import words_of
+from attn.errors import UsageError
+from attn.storage.reasons import shown
+
+Aggregation = Literal["fisher", "average", "onehot"]
+LEAST_LENGTH = 1e-6  # below it a vector is what rounding left of zero
+
+Words = Mapping[str, Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class ConceptVectors:
+    """V_c of all classes, each of length 1, and how they came about, in JSON types."""
+
+    vectors: Float[np.ndarray, "cls dim"]
+    record: Mapping[str, Any]
+
+
+def make_concept_vectors(
+    class_names: Sequence[str],
+    *,
+    word_vectors: str | None = None,
+    aggregation: Aggregation | None = None,
+    seed: int = 0,
+    corpus: Sequence[str] = (),
+) -> ConceptVectors:
+    """Concept vectors from the words of the class names, in float32.
+
+    `fisher` (the default with word vectors) tells names of several words apart best, `average` needs no vocabulary to
+    fit, `onehot` (the default without word vectors) says nothing of what a class means, which costs accuracy. Only
+    names and corpus are fitted to, never a video.
+
+    A name is known by those of its words that the file knows. The record names the others, and the classes
+    that are left with the same vector: by the vector nobody can tell those apart.
+
+    Args:
+        class_names: in the order of their ids.
+        word_vectors: URL of word2vec text or binary or GloVe text, plain or .gz.
+        seed: of the mixture.
+        corpus: further words for the mixture to be fitted to.
+
+    Raises:
+        UsageError: an aggregation that does not fit to what is given, a name without a known word, names whose words
+            cancel out, or a file that cannot be read.
+
+    Source: Li et al. 2017, section 3.4.1; spec of attention transfer, section 10, rows 20 and 21. Differs: the
+    length of the paper's Fisher vectors is unknown.
+    """
+    names = check_class_names(class_names, where="the class list")
+    chosen = aggregation or ("fisher" if word_vectors else "onehot")
+    if chosen == "onehot":
+        if word_vectors:
+            raise UsageError(f"one-hot vectors have no use for {shown(word_vectors)}; leave out one of the two")
+        return ConceptVectors(np.eye(len(names), dtype=np.float32), {"aggregation": "onehot", "dim": len(names)})
+    if not word_vectors:
+        raise UsageError(f"aggregation {chosen!r} needs word vectors; give --word-vectors FILE, or take 'onehot'")
+    words = {name: words_of(name) for name in names}
+    wanted = sorted({word for found in words.values() for word in found}.union(corpus))
+    file = read_word_vectors(word_vectors, wanted)
+    known = _known_words(words, file)
+    vectors, fitted = _aggregated(known, file, chosen, seed)
+    record = _file_record(words, file) | fitted
+    same = _same_vectors(names, vectors)
+    return ConceptVectors(vectors, {"aggregation": chosen, "dim": vectors.shape[1], **record, "same_vector": same})
+
+
+def _known_words(words: Words, file: WordVectors) -> Words:
+    """The words of each class that the file knows."""
+    known = {name: [word for word in found if word in file.vectors] for name, found in words.items()}
+    nameless = [f"{name} ({', '.join(words[name]) or 'no words'})" for name, found in known.items() if not found]
+    if nameless:
+        raise UsageError(
+            f"{file.url} knows no word of {', '.join(nameless)}; rename these classes or give other word vectors"
+        )
+    return known
+
+
+def _aggregated(
+    known: Words, file: WordVectors, aggregation: Aggregation, seed: int
+) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
+    """Rows of length 1, and what was fitted for them."""
+    groups = [np.stack([file.vectors[word] for word in found]) for found in known.values()]
+    if aggregation == "average":
+        rows, fitted = np.stack([average_word_vector(unit_rows(group)) for group in groups]), {}
+    else:
+        rows, fitted = _fisher_rows(groups, file, seed)
+    lost = [name for name, length in zip(known, np.linalg.norm(rows, axis=1), strict=True) if length < LEAST_LENGTH]
+    if lost:
+        raise UsageError(f"the words of {', '.join(lost)} cancel out by aggregation {aggregation!r}; choose another")
+    if aggregation == "fisher":
+        rows = signed_root(rows)
+    return unit_rows(rows).astype(np.float32), fitted
+
+
+def _fisher_rows(
+    groups: Sequence[Float[np.ndarray, "_ word_dim"]], file: WordVectors, seed: int
+) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
+    """Fisher vectors without root and length, so that a zero can still be seen."""
+    vocabulary = np.stack([file.vectors[word] for word in sorted(file.vectors)])
+    try:
+        space = fit_word_space(vocabulary, seed=seed)
+    except ValueError as error:
+        raise UsageError(f"{file.url}: {error}; take aggregation 'average'") from error
+    gaussians, rank = space.gmm.means.shape
+    fitted = {"seed": seed, "fitted_words": len(vocabulary), "pca_rank": rank, "mixture_size": gaussians}
+    return np.stack([fisher_vector(space.project(group), space.gmm, improved=False) for group in groups]), fitted
+
+
+def _file_record(words: Words, file: WordVectors) -> dict[str, Any]:
+    return {
+        "file": file.url,
+        "sha256": file.sha256,
+        "format": file.form,
+        "word_dim": file.dim,
+        "words": {name: list(found) for name, found in words.items()},
+        "spellings": {word: spelling for word, spelling in file.spellings.items() if spelling != word},
+        "unknown": {
+            name: missing
+            for name, found in words.items()
+            if (missing := [word for word in found if word not in file.vectors])
+        },
+    }
+
+
+def _same_vectors(names: Sequence[str], vectors: Float[np.ndarray, "cls dim"]) -> list[list[str]]:
+    """Groups of classes that share a vector."""
+    groups: dict[bytes, list[str]] = {}
+    for name, vector in zip(names, vectors, strict=True):
+        groups.setdefault(vector.tobytes(), []).append(name)
+    return [group for group in groups.values() if len(group) > 1]

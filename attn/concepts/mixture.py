@@ -1,0 +1,82 @@
+"""The space in which words become Fisher vectors: a few dimensions, and a Gaussian mixture in them."""
+
+import dataclasses
+import warnings
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.mixture import GaussianMixture
+
+from attn.concepts.average import unit_rows
+from attn.concepts.fisher import Gmm
+
+DIMENSIONS = 50
+GAUSSIANS = 2
+RESTARTS = 10
+LEAST_SPREAD = 1e-5  # of a dimension, against the widest; word vectors are float32
+# Keeps a Gaussian from closing in on one word, which would make it infinitely likely.
+LEAST_VARIANCE = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class WordSpace:
+    """Unit words → principal dimensions (`centre`, `axes`), and the mixture that was fitted there."""
+
+    centre: Float[np.ndarray, "word_dim"]
+    axes: Float[np.ndarray, "dim word_dim"]
+    gmm: Gmm
+
+    def project(self, words: Float[np.ndarray, "word word_dim"]) -> Float[np.ndarray, "word dim"]:
+        """Words of any length but zero, as the mixture knows them."""
+        return (unit_rows(words) - self.centre) @ self.axes.T
+
+
+def fit_word_space(vocabulary: Float[np.ndarray, "word word_dim"], *, seed: int) -> WordSpace:
+    """PCA to 50 dimensions and a mixture of 2 diagonal Gaussians, fitted to words brought to length 1.
+
+    With at most 50 words, half as many dimensions as words and one Gaussian: in one dimension less than words,
+    scaling by σ would put every word as far from every other as one-hot vectors are. Nor are there more dimensions than
+    the words truly span. The same words in the same order and the same seed give the same space.
+
+    Args:
+        vocabulary: each word once; it decides which dimensions count.
+        seed: where the Gaussians start.
+
+    Raises:
+        ValueError: the words do not differ.
+
+    Source: spec of the concept vectors, section 3 (the original's numbers are unknown).
+    """
+    words = unit_rows(vocabulary)
+    many = len(words) > DIMENSIONS
+    centre, axes = _principal(words, DIMENSIONS if many else len(words) // 2)
+    gmm = _mixture((words - centre) @ axes.T, GAUSSIANS if many else 1, seed)
+    return WordSpace(centre, axes, gmm)
+
+
+def _principal(
+    words: Float[np.ndarray, "word word_dim"], most: int
+) -> tuple[Float[np.ndarray, "word_dim"], Float[np.ndarray, "dim word_dim"]]:
+    if np.ptp(words, axis=0).max() < LEAST_SPREAD:
+        raise ValueError(f"{len(words)} words whose vectors do not differ span no space")
+    pca: Any = PCA(n_components=min(most, *words.shape), svd_solver="full").fit(words)
+    spread = np.sqrt(pca.explained_variance_)
+    return pca.mean_, pca.components_[spread > LEAST_SPREAD * spread[0]]
+
+
+def _mixture(words: Float[np.ndarray, "word dim"], gaussians: int, seed: int) -> Gmm:
+    """k-means++ alone starts it: whole k-means sums in threads, whose order would show in the last digits."""
+    mixture: Any = GaussianMixture(
+        gaussians,
+        covariance_type="diag",
+        init_params="k-means++",
+        n_init=RESTARTS if gaussians > 1 else 1,
+        reg_covar=LEAST_VARIANCE * words.var(axis=0).mean() if gaussians > 1 else 0,
+        random_state=seed % 2**32,  # as far as scikit-learn counts
+    )
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # no worse a mixture than others
+        mixture.fit(words)
+    return Gmm(mixture.weights_, mixture.means_, mixture.covariances_)

@@ -1,0 +1,124 @@
+"""The three formats in which word vectors are handed round, told apart by their first lines, and a sieve for them.
+
+    word2vec text      `<words> <dim>`, then a line `<word> <number> …` for each word
+    word2vec binary    `<words> <dim>`, then for each word `<word> `, dim float32 little-endian, often a newline
+    GloVe text         as word2vec text, without its first line
+
+The published files hold millions of words, of which a class list needs a hundred. What the sieve lets pass is all
+that is ever held or parsed, so that a file of any size needs the memory of the words wanted. Nor do words that no
+class needs do harm: some published files hold words with spaces in them or bytes that are not UTF-8.
+"""
+
+import codecs
+import dataclasses
+import io
+import itertools
+from collections.abc import Collection, Iterable
+from typing import Literal, NamedTuple
+
+CHUNK_BYTES = 1 << 18
+FLOAT_BYTES = 4
+MOST_DIMENSIONS = 100_000  # no word vectors are as long; a larger number was never meant as one
+_TEXT_BYTES = frozenset(b"\t\n\r" + bytes(range(32, 127)))
+
+Form = Literal["word2vec text", "word2vec binary", "GloVe text"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a file is laid out; `count` is the number of words it claims to hold, None where it claims none."""
+
+    form: Form
+    dim: int
+    count: int | None = None
+
+
+class Sieved(NamedTuple):
+    """What a file says of the words wanted: the bytes that follow the word, numbers parted by one space in text."""
+
+    layout: Layout
+    records: dict[bytes, bytes]
+
+
+def sieve(stream: io.BufferedIOBase, wanted: Collection[bytes]) -> Sieved:
+    """Reads on until the last vector and keeps the records of the words wanted, the first where a word stands twice.
+
+    A file that ends too early is noticed, but for GloVe text that was cut between two lines or in the last number.
+
+    Raises:
+        ValueError, EOFError: it is no such file, or not all of one; the message says what shows it.
+    """
+    first, second = stream.readline(CHUNK_BYTES).removeprefix(codecs.BOM_UTF8), stream.readline(CHUNK_BYTES)
+    layout = find_layout(first, second)
+    if layout.form == "word2vec binary":
+        return Sieved(layout, _binary_records(stream, second, layout, wanted))
+    head = [second] if layout.form == "word2vec text" else [first, second]
+    return Sieved(layout, _text_records(itertools.chain(head, stream), layout, wanted))
+
+
+def find_layout(first: bytes, second: bytes) -> Layout:
+    """The layout of a file with these first two lines.
+
+    Raises:
+        ValueError: no file of word vectors begins so.
+    """
+    fields = first.split()
+    if len(fields) == 2 and all(field.isdigit() for field in fields):
+        count, dim = map(int, fields)
+        if count < 1 or not 1 <= dim <= MOST_DIMENSIONS:
+            raise ValueError(f"its first line claims {count} vectors of {dim} numbers")
+        return Layout("word2vec text" if _is_record(second, dim) else "word2vec binary", dim, count)
+    dim = len(fields) - 1
+    if dim < 2 or not _is_record(first, dim):  # a word and one number is some other list
+        raise ValueError("its first line is neither `<words> <dimension>` nor a word and its numbers")
+    return Layout("GloVe text", dim)
+
+
+def _is_record(line: bytes, dim: int) -> bool:
+    try:
+        return len([float(field) for field in line.split()[1:]]) == dim
+    except ValueError:
+        return False
+
+
+def _text_records(lines: Iterable[bytes], layout: Layout, wanted: Collection[bytes]) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    read, last = 0, b""
+    for line in lines:
+        word = line.split(maxsplit=1)[:1]
+        if not word:
+            continue
+        read, last = read + 1, line
+        if word[0] in wanted and word[0] not in found:
+            numbers = line.split()[1:]
+            if len(numbers) < layout.dim:
+                raise ValueError(f"{word[0].decode()!r} has {len(numbers)} numbers, not {layout.dim}")
+            if len(numbers) == layout.dim:  # else a word with spaces in it, which no class needs
+                found[word[0]] = b" ".join(numbers)
+    if read < (layout.count or 0):
+        raise EOFError(f"it ends after {read} of {layout.count} vectors")
+    if len(last.split()) <= layout.dim:
+        raise EOFError("it ends in the middle of a vector")
+    return found
+
+
+def _binary_records(
+    stream: io.BufferedIOBase, pending: bytes, layout: Layout, wanted: Collection[bytes]
+) -> dict[bytes, bytes]:
+    found: dict[bytes, bytes] = {}
+    start, vector_bytes = 0, FLOAT_BYTES * layout.dim
+    for i in range(layout.count or 0):
+        space = pending.find(b" ", start)
+        if space < 0 or space + 1 + vector_bytes > len(pending):
+            pending, start = pending[start:] + stream.read(CHUNK_BYTES + vector_bytes), 0
+            space = pending.find(b" ")
+        end = space + 1 + vector_bytes
+        if space < 0 or end > len(pending):
+            raise EOFError(f"it ends after {i} of {layout.count} vectors")
+        if i == 0 and _TEXT_BYTES.issuperset(pending[space + 1 : end]):
+            raise ValueError(f"its second line is text, but not a word and the {layout.dim} numbers claimed above it")
+        word = pending[start:space].lstrip(b"\n")
+        if word in wanted:
+            found.setdefault(word, pending[space + 1 : end])
+        start = end
+    return found

@@ -1,0 +1,139 @@
+"""Word vectors from a file that somebody published: word2vec text or binary, or GloVe text, each also packed by gzip.
+
+gensim parses what the sieve lets pass. Nothing is unpickled, so files of gensim's own `save` are refused.
+"""
+
+import dataclasses
+import gzip
+import hashlib
+import io
+import tempfile
+import zlib
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from attn.concepts.vector_records import CHUNK_BYTES, Form, Layout, Sieved, sieve
+from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem, storage_errors
+from attn.storage.reasons import shown
+
+_GZIP = b"\x1f\x8b"
+_FOREIGN = {
+    b"PK\x03\x04": "is a zip archive; unpack it and give the file inside",
+    b"\x80": "is a pickle, which is never opened; write it anew with gensim's save_word2vec_format",
+    b"\xba\x16\x4f\x2f": "is a model of fastText; give the .vec file that lies beside it",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class WordVectors:
+    """What a file knows of the words asked for.
+
+    Attributes:
+        url: of the file, as it may stand in a log.
+        vectors: by word as asked for; a word that the file does not know is missing. All finite, none zero.
+        spellings: under which the file has them.
+        dim: numbers in a vector.
+        sha256: of the file as it lies there, packed or not.
+    """
+
+    url: str
+    vectors: Mapping[str, Float[np.ndarray, "dim"]]
+    spellings: Mapping[str, str]
+    form: Form
+    dim: int
+    sha256: str
+
+
+def read_word_vectors(url: str, words: Collection[str]) -> WordVectors:
+    """Vectors of words, in float64.
+
+    A word is looked up as it is written, then in small letters, in capitals, and with a capital in front: some files
+    keep the capitals of their text. A vector of zeros, with which some files say that they do not know, is none.
+
+    The file is read once from start to end, wherever it lies, and needs the memory of the words asked for.
+
+    Raises:
+        UsageError: it cannot be read, is damaged or of another format, or the vector of a word holds NaN or infinity.
+            gensim is not installed.
+    """
+    wanted = frozenset(spelling for word in words for spelling in _spellings(word))
+    known, layout, sha256 = _read(url, wanted)
+    for spelling, vector in known.items():
+        if not np.isfinite(vector).all():
+            raise UsageError(f"{shown(url)}: the vector of {spelling!r} holds NaN or infinity; the file is damaged")
+    found = {word: [name for name in _spellings(word) if name in known and known[name].any()] for word in words}
+    spellings = {word: names[0] for word, names in found.items() if names}
+    vectors = {word: known[name] for word, name in spellings.items()}
+    return WordVectors(shown(url), vectors, spellings, layout.form, layout.dim, sha256)
+
+
+def _spellings(word: str) -> tuple[str, ...]:
+    return word, word.lower(), word.upper(), word.capitalize()
+
+
+def _read(url: str, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], Layout, str]:
+    """Vectors by spelling, and the layout and sha256 of the file."""
+    gensim = _gensim_reader()
+    fs, path = open_filesystem(url)
+    with storage_errors(url), fs.open(path, "rb") as file:
+        hashed = _HashedReader(file)
+        try:
+            sieved = _sieve_whole(io.BufferedReader(hashed, CHUNK_BYTES), url, wanted)
+            return _parsed(sieved, gensim), sieved.layout, hashed.sha256.hexdigest()
+        except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+            formats = "give word2vec text or binary or GloVe text, plain or .gz"
+            raise UsageError(f"{shown(url)} is damaged or holds no word vectors ({error}); {formats}") from error
+
+
+def _sieve_whole(packed: io.BufferedReader, url: str, wanted: Collection[str]) -> Sieved:
+    """Reads to the end of the file, of which the hash and gzip's checksum are."""
+    start = packed.peek(len(_GZIP))
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            raise UsageError(f"{shown(url)} {what}")
+    stream = gzip.GzipFile(fileobj=packed) if start.startswith(_GZIP) else packed
+    sieved = sieve(stream, frozenset(word.encode() for word in wanted))
+    while stream.read(CHUNK_BYTES):
+        pass
+    return sieved
+
+
+def _parsed(sieved: Sieved, gensim: Any) -> dict[str, np.ndarray]:
+    """Through a file of its own, as gensim takes nothing else."""
+    layout, records = sieved
+    binary = layout.form == "word2vec binary"
+    with tempfile.NamedTemporaryFile(prefix="attn-words-") as file:
+        file.write(b"%d %d\n" % (len(records), layout.dim))
+        file.writelines(word + b" " + vector + (b"" if binary else b"\n") for word, vector in records.items())
+        file.flush()
+        found = gensim.load_word2vec_format(file.name, binary=binary)
+    return {word: found[word].astype(np.float64) for word in found.key_to_index}
+
+
+def _gensim_reader() -> Any:
+    """gensim's class of word vectors; it takes seconds to import and is an extra."""
+    try:
+        from gensim.models import KeyedVectors
+    except ImportError as error:
+        raise UsageError(f"word vectors are read by gensim ({error}); pip install 'attn[text]'") from error
+    return KeyedVectors
+
+
+class _HashedReader(io.RawIOBase):
+    """A file that is hashed as it is read, for the second reading of a remote one would cost as much as the first."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self.sha256 = file, hashlib.sha256()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        buffer[: len(data)] = data
+        self.sha256.update(data)
+        return len(data)
