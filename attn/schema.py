@@ -1,8 +1,9 @@
-"""The contract between jobs: column names, Arrow schemas, axes and units of an attention store.
+"""The contract between jobs: column names, Arrow schemas, axes and units of a store.
 
-One row per kept frame; the rows of a video are contiguous and in order. Tensors are flat fixed-size lists whose
-field metadata carries `shape` and `axes`: pandas, polars, duckdb, Hugging Face datasets and pyarrow all read them,
-which nested lists and Arrow's tensor extension do not manage.
+One row per kept frame, with its attention maps (attention store) or its pixels (frame store); the rows of a video
+are contiguous and in order. Tensors are flat fixed-size lists whose field metadata carries `shape` and `axes`: pandas,
+polars, duckdb, Hugging Face datasets and pyarrow all read them, which nested lists and Arrow's tensor extension do not
+manage.
 """
 
 import json
@@ -22,6 +23,7 @@ LOGITS = "logits"
 MAPS = "maps"
 FEATURES = "features"
 GRID = "grid"
+IMAGE = "image"
 
 FRAME_FIELDS = (
     pa.field(VIDEO_ID, pa.string(), nullable=False),
@@ -78,6 +80,11 @@ def attention_schema(
         GRID: tensor_field(GRID, pa.float16(), {"chan": num_channels, "row": height, "col": width}),
     }
     return pa.schema([*FRAME_FIELDS, *(field for name, field in tensors.items() if name in columns)])
+
+
+def frames_schema(size: int) -> pa.Schema:
+    """Schema of the parts of a frame store: square images of `size` pixels a side, uint8, rows from the top."""
+    return pa.schema([*FRAME_FIELDS, tensor_field(IMAGE, pa.uint8(), {"row": size, "col": size, "rgb": 3})])
 
 
 def scores_field(num_classes: int) -> pa.Field:

@@ -1,33 +1,32 @@
-"""The chain of precompute on Ray Data: videos → frames (CPU tasks) → maps (actor pool) → writers.
+"""The chains on Ray Data that fill a store: videos → frames (CPU tasks) → maps (actor pool) → writers.
 
-Rows do not come back to the driver: every actor sends them to the writer of their video, and only the number of
-frames returns. Ray Data keeps the pool busy and holds decoding back when the pool is slower.
+Rows do not come back to the driver: whoever makes them sends them to the writer of their video, and only the number of
+frames returns. Ray Data keeps the pool busy and holds decoding back when the pool is slower. A frame store needs no
+pool: the decode tasks themselves wait for the writers.
 """
 
+import contextlib
 import functools
 import logging
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import ray
-import torch
-from ray.data import ActorPoolStrategy, DataContext
+from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data import ExecutionResources as Limits
-from ray.exceptions import RayActorError
 from ray.util.annotations import RayDeprecationWarning
 
-from attn.engine.decoding import decode, task_tables, writer_of
+from attn.engine.decoding import decode, decode_to_writers, task_tables
+from attn.engine.delivery import WRITER_DIED, Outcome, deliver, failure, one_line
 from attn.engine.placement import Placement
-from attn.schema import VIDEO_ID
-from attn.stages.attention import ComputeMaps, record_batch
+from attn.stages.attention import ComputeMaps
 from attn.stages.decode import IMAGE, DecodeVideos
+from attn.stages.rows import record_batch
 from attn.storage.writer import travelling_schema
 from attn.video.source import Video
-
-WRITER_DIED = "a writer died"
 
 # Batches in the object store: enough that no actor waits for the next one, few enough that memory stays small.
 IN_FLIGHT_PER_DECODE = 4
@@ -35,11 +34,7 @@ IN_FLIGHT_PER_ACTOR = 4
 
 
 class AttentionActor:
-    """One CNN on one GPU (or CPU core), which hands what it computes to the writers.
-
-    It waits until they have taken it: a slow disk slows the pool down instead of filling the memory, and a batch
-    that counts as done is in a writer's hands.
-    """
+    """One CNN on one GPU (or CPU core), which hands what it computes to the writers."""
 
     def __init__(self, cnn: Any, settings: dict[str, Any], schema: pa.Schema, writers: Sequence[Any]):
         self._schema = travelling_schema(schema)
@@ -48,44 +43,15 @@ class AttentionActor:
         try:
             self._compute = ComputeMaps(ray.get(cnn), **settings)
         except Exception as error:  # Ray would start this actor again and again, and say nothing
-            self._broken = _one_line(error)
+            self._broken = one_line(error)
 
-    def __call__(self, frames: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        """Number of frames done, and the error that must end the run if there was one."""
+    def __call__(self, frames: dict[str, np.ndarray]) -> Outcome:
         if self._broken:
-            return {"frames": [0], "error": [self._broken]}
-        try:
-            rows = record_batch(frames, self._compute(frames[IMAGE]), self._schema)
-            ray.get([self._writers[owner].add.remote(some) for owner, some in self._by_writer(rows)])
-        except RayActorError:
-            return {"frames": [0], "error": [WRITER_DIED]}
-        except Exception as error:  # not one video's fault: the driver ends the run and says why
-            return {"frames": [0], "error": [_one_line(getattr(error, "cause", error))]}
-        return {"frames": [rows.num_rows], "error": [""]}
-
-    def _by_writer(self, rows: pa.RecordBatch) -> Iterator[tuple[int, pa.RecordBatch]]:
-        owners = np.array([writer_of(video_id, len(self._writers)) for video_id in rows[VIDEO_ID].to_pylist()])
-        for owner in np.unique(owners):
-            yield owner, rows.filter(pa.array(owners == owner))
+            return failure(self._broken)
+        return deliver(lambda: record_batch(frames, self._compute(frames[IMAGE]), self._schema), self._writers)
 
 
-def _one_line(error: BaseException) -> str:
-    hint = "; lower --batch-size" if isinstance(error, torch.OutOfMemoryError) else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{hint}"
-
-
-def _limit_memory(context: DataContext, batch_bytes: int, placement: Placement) -> None:
-    """Bounds what runs ahead of the pool, so that memory does not grow with the number of videos.
-
-    A block is exactly one batch: the generator yields full batches, and Ray closes a block with the first yield
-    that passes nine tenths of one.
-    """
-    context.target_max_block_size = int(0.9 * batch_bytes)
-    batches = IN_FLIGHT_PER_DECODE * placement.decode_tasks + IN_FLIGHT_PER_ACTOR * placement.actors[1]
-    context.execution_options.resource_limits = Limits.for_limits(object_store_memory=batches * batch_bytes)
-
-
-def frames_done(
+def maps_done(
     videos: Sequence[Video],
     *,
     stage: DecodeVideos,
@@ -96,7 +62,7 @@ def frames_done(
     placement: Placement,
     videos_per_task: int,
 ) -> Generator[int, None, None]:
-    """Runs the videos through the chain and yields the number of frames of each batch that a writer has taken.
+    """Computes the maps of videos and yields the number of frames of each batch that a writer has taken.
 
     Args:
         videos: what to do.
@@ -112,18 +78,14 @@ def frames_done(
         WriterDiedError: try again with new writers.
         ComputeError: the CNN or the store failed; the message says how.
     """
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # what dies with a process is dropped here; its videos are tried again, each alone
-    _limit_memory(context, stage.batch_size * stage.size**2 * 3, placement)
-    task = functools.partial(decode, stage=stage, writers=writers)
-    with DataContext.current(context), warnings.catch_warnings():
-        # Retries can only be set in this way in this version; Ray's default is to try for ever.
-        warnings.simplefilter("ignore", RayDeprecationWarning)
-        frames = ray.data.from_arrow(task_tables(videos, videos_per_task)).map_batches(
-            task, batch_size=None, batch_format="pyarrow", num_cpus=placement.decode_cpus, max_retries=0
-        )
-        chain = frames.map_batches(
+    batch_bytes = stage.batch_size * stage.size**2 * 3
+    # A block is exactly one batch: the generator yields full batches, and Ray closes a block with the first yield that
+    # passes nine tenths of one. What runs ahead of the pool is bounded: memory does not grow with the number of videos.
+    with _settings(block_bytes=int(0.9 * batch_bytes)) as context:
+        batches = IN_FLIGHT_PER_DECODE * placement.decode_tasks + IN_FLIGHT_PER_ACTOR * placement.actors[1]
+        context.execution_options.resource_limits = Limits.for_limits(object_store_memory=batches * batch_bytes)
+        task = functools.partial(decode, stage=stage, writers=writers)
+        chain = _decoding(videos, task, placement, videos_per_task).map_batches(
             AttentionActor,
             fn_constructor_args=(cnn, settings, schema, writers),
             batch_size=stage.batch_size,
@@ -136,6 +98,47 @@ def frames_done(
             max_restarts=-1,
             max_task_retries=0,
         )
+    yield from _frames_taken(chain)
+
+
+def frames_done(
+    videos: Sequence[Video],
+    *,
+    stage: DecodeVideos,
+    schema: pa.Schema,
+    writers: Sequence[Any],
+    placement: Placement,
+    videos_per_task: int,
+) -> Generator[int, None, None]:
+    """The same with the frames themselves: arguments and errors as of `maps_done`."""
+    with _settings(block_bytes=1):  # so that the driver hears of every batch at once
+        task = functools.partial(decode_to_writers, stage=stage, writers=writers, schema=travelling_schema(schema))
+        chain = _decoding(videos, task, placement, videos_per_task)
+    yield from _frames_taken(chain)
+
+
+@contextlib.contextmanager
+def _settings(*, block_bytes: int) -> Iterator[DataContext]:
+    """Those of the chains that are built inside."""
+    context = DataContext.get_current().copy()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = -1  # what dies with a process is dropped here; its videos are tried again, each alone
+    context.target_max_block_size = block_bytes
+    with DataContext.current(context), warnings.catch_warnings():
+        # Retries can only be set in this way in this version; Ray's default is to try for ever.
+        warnings.simplefilter("ignore", RayDeprecationWarning)
+        yield context
+
+
+def _decoding(
+    videos: Sequence[Video], task: Callable[[pa.Table], Any], placement: Placement, videos_per_task: int
+) -> Dataset:
+    return ray.data.from_arrow(task_tables(videos, videos_per_task)).map_batches(
+        task, batch_size=None, batch_format="pyarrow", num_cpus=placement.decode_cpus, max_retries=0
+    )
+
+
+def _frames_taken(chain: Dataset) -> Iterator[int]:
     _quiet_console()
     for row in chain.iter_rows():
         if row["error"] == WRITER_DIED:

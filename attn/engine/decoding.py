@@ -1,8 +1,7 @@
-"""The decode tasks of precompute. They run in processes of their own, which need no torch and should not load it."""
+"""The decode tasks. They run in processes of their own, which need no torch and should not load it."""
 
 import dataclasses
 import functools
-import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import ray
 
-from attn.schema import VIDEO_ID
+from attn.engine.delivery import Outcome, deliver, writer_of
+from attn.schema import IMAGE, VIDEO_ID
 from attn.stages.decode import DecodeVideos
+from attn.stages.rows import record_batch
 from attn.storage.failures import Failure
 from attn.video.guard import FrameReader
 from attn.video.source import Video
@@ -44,9 +45,22 @@ def decode(table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any]) -> I
             yield item
 
 
-def writer_of(video_id: str, writers: int) -> int:
-    """Number of the writer that gets all rows of a video."""
-    return zlib.crc32(video_id.encode()) % writers
+def decode_to_writers(
+    table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any], schema: pa.Schema
+) -> Iterator[Outcome]:
+    """One decode task whose frames are the rows.
+
+    Args:
+        table: of `task_tables`.
+        stage: how to decode.
+        writers: actors.
+        schema: `travelling_schema` of a frame store.
+    """
+    for frames in decode(table, stage=stage, writers=writers):
+        outcome = deliver(functools.partial(record_batch, frames, {IMAGE: frames[IMAGE]}, schema), writers)
+        yield outcome
+        if outcome["error"][0]:
+            return
 
 
 @functools.cache

@@ -53,7 +53,7 @@ class Estimate:
 
 def estimate(plan: Plan, placement: Placement) -> Estimate:
     """Looks at up to `SAMPLE_VIDEOS` videos, spread evenly over the list."""
-    done = plan.ledger.completed() if plan.ledger.manifest() else {}
+    done = plan.ledger.completed() if plan.ledger.begun else {}
     left = [video for video in plan.videos if video.video_id not in done]
     sample = _spread(left)
     with FrameReader() as reader:

@@ -7,6 +7,7 @@ import platform
 import torch
 
 from attn.classes import parse_class_list
+from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
 from attn.errors import UsageError
 from attn.maps.gradcam import GradCam
@@ -16,22 +17,19 @@ from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.video.sample import Fps, Sampling, Stride
-from attn.video.source import Video, list_videos, read_labels
+from attn.video.source import list_videos, read_labels
 from attn.video.transform import PREPROCESSING
 
 PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-    """A run that is possible: all videos, the CNN, the store it fills and how."""
+class Plan(StorePlan):
+    """An attention store and the CNN that makes its rows."""
 
-    options: PrecomputeOptions
-    videos: list[Video]
-    cnn: Cnn
     manifest: Manifest
-    ledger: Ledger
-    stage: DecodeVideos
+    options: PrecomputeOptions
+    cnn: Cnn
 
     @property
     def compute_settings(self) -> dict[str, object]:
@@ -67,7 +65,16 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     stage = DecodeVideos(
         sampling, cnn.input_size, options.batch_size, decoder=options.decoder, timeout_s=options.decode_timeout_s
     )
-    return Plan(options, videos, cnn, manifest, ledger, stage)
+    return Plan(
+        videos=videos,
+        manifest=manifest,
+        ledger=ledger,
+        stage=stage,
+        part_mb=options.part_mb,
+        max_failed_fraction=options.max_failed_fraction,
+        options=options,
+        cnn=cnn,
+    )
 
 
 def _class_names(url: str) -> tuple[str, ...]:

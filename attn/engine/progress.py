@@ -24,7 +24,7 @@ class Progress:
     """Reports every `HEARTBEAT_S` seconds while the body of its `with` runs.
 
     The speed is that of the last half minute, and the time left follows from the videos: a video counts when all its
-    rows are in a writer's hands, a frame when its maps are computed.
+    rows are in a writer's hands, a frame when it is.
 
     Args:
         ledger: store whose `progress.json` is kept.
@@ -57,7 +57,7 @@ class Progress:
         self._bar.close()
 
     def add(self, frames: int) -> None:
-        """Counts frames whose maps are computed."""
+        """Counts frames that a writer has taken."""
         self._frames += frames
         self._last_s = time.monotonic()
         self._first = self._first or (self._last_s, frames)

@@ -7,6 +7,7 @@ import ray
 
 from attn.errors import UsageError
 from attn.storage.ledger import Ledger
+from attn.storage.manifest import StoreManifest
 from attn.storage.writer import StoreWriter
 
 
@@ -19,17 +20,18 @@ class Writer(StoreWriter):
 
     def sees_store(self) -> bool:
         """A local folder of that name may be another one on this machine."""
-        return Ledger.at(self._url).manifest() is not None
+        return Ledger.at(self._url).begun
 
 
-def start_writers(count: int, url: str, schema: pa.Schema, *, part_bytes: int) -> list[Any]:
+def start_writers(count: int, url: str, manifest: StoreManifest, *, part_bytes: int) -> list[Any]:
     """Actors that share the videos of a store between them; spread over the nodes, outside the books on CPUs.
 
     Raises:
         UsageError: one of them does not see the store.
     """
     actor: Any = ray.remote(num_cpus=0, scheduling_strategy="SPREAD")(Writer)
-    writers = [actor.remote(url, schema, part_bytes=part_bytes) for _ in range(count)]
+    writers = [actor.remote(url, manifest.schema, part_bytes=part_bytes) for _ in range(count)]
     if not all(ray.get([writer.sees_store.remote() for writer in writers])):
-        raise UsageError(f"{url} is not seen by all machines of the cluster; give --out on S3 or on a shared disk")
+        way_out = f"give {manifest.flag} on S3 or on a shared disk"
+        raise UsageError(f"{url} is not seen by all machines of the cluster; {way_out}")
     return writers

@@ -1,17 +1,14 @@
 """Frames in, attention maps of every class out: the work of one CNN actor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn
-from attn.schema import FEATURES, GRID, LABEL, LOGITS, MAPS
-from attn.stages.decode import NO_LABEL
-from attn.storage.tensors import tensor_array
+from attn.schema import FEATURES, GRID, LOGITS, MAPS
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -65,39 +62,3 @@ class ComputeMaps:
             FEATURES: activations.mean(dim=(-2, -1)).half(),
             GRID: activations.half(),
         }
-
-
-def record_batch(
-    frames: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray], schema: pa.Schema
-) -> pa.RecordBatch:
-    """Rows ready to travel to a writer.
-
-    Args:
-        frames: columns of `attn.stages.decode`.
-        tensors: columns of `ComputeMaps`.
-        schema: `attn.storage.writer.travelling_schema` of the store.
-
-    Raises:
-        FloatingPointError: a tensor holds NaN or infinity; the message names column, video and frame.
-    """
-    arrays = []
-    for field in schema:
-        if field.name in tensors:
-            values = tensors[field.name]
-            _check_finite(values, field.name, frames)
-            arrays.append(tensor_array(values, field))
-        else:
-            values = frames[field.name]
-            mask = values == NO_LABEL if field.name == LABEL else None
-            arrays.append(pa.array(values, type=field.type, mask=mask))
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _check_finite(values: np.ndarray, name: str, frames: Mapping[str, np.ndarray]) -> None:
-    finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
-    if not finite.all():
-        row = int(np.argmin(finite))
-        where = f"{frames['video_id'][row]}, frame {frames['frame'][row]}"
-        raise FloatingPointError(
-            f"{name} of {where} is not finite; the trunk may overflow in this --precision, or the weights are damaged"
-        )

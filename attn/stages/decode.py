@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from attn.errors import VideoError
-from attn.schema import FRAME, LABEL, TIME_S, TRUNCATED, VIDEO_ID
+from attn.schema import FRAME, IMAGE, LABEL, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST, POSITION
 from attn.video.decode import DecoderName
@@ -19,7 +19,6 @@ from attn.video.guard import FrameReader
 from attn.video.sample import Sampling
 from attn.video.source import Video, open_video
 
-IMAGE = "image"
 NO_LABEL = -1
 
 Columns = dict[str, np.ndarray]

@@ -1,1 +1,1 @@
-"""The attention store on disk or on S3: filesystems, parts, manifest, what is done."""
+"""Stores of rows per frame, on disk or on S3: filesystems, parts, manifest, what is done."""

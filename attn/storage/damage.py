@@ -8,24 +8,28 @@ import pyarrow as pa
 from attn.errors import UsageError
 from attn.storage.reasons import shown
 
-SET_ASIDE = "run the same precompute again, which sets it aside and makes its videos again"
-REMOVE = "remove it and run the same precompute again, which makes its videos again"
+SET_ASIDE = "run the same {job} again, which sets it aside and makes its videos again"
+REMOVE = "remove it and run the same {job} again, which makes its videos again"
 
 
 @contextlib.contextmanager
-def damage_named(url: str, way_out: str) -> Iterator[None]:
+def damage_named(url: str, way_out: str, job: str = "precompute") -> Iterator[None]:
     """What shows inside that the content of a part is damaged becomes one line that names it.
 
     Args:
         url: of the part.
-        way_out: `SET_ASIDE` where precompute itself would meet the damage; it reads two columns, so else `REMOVE`.
+        way_out: `SET_ASIDE` where the job that wrote the part would meet the damage itself; it reads two columns, so
+            else `REMOVE`.
+        job: wrote the part.
     """
     try:
         yield
     except (OSError, pa.ArrowException) as error:
         if not _is_damage(error):
             raise
-        raise UsageError(f"{shown(url)} is damaged ({' '.join(str(error).split())}); {way_out}") from error
+        raise UsageError(
+            f"{shown(url)} is damaged ({' '.join(str(error).split())}); {way_out.format(job=job)}"
+        ) from error
 
 
 def _is_damage(error: Exception) -> bool:

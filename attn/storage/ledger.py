@@ -16,11 +16,11 @@ from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.schema import VIDEO_ID
-from attn.storage import manifest as manifest_file
 from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_leftovers, remove_store
 from attn.storage.contents import PROGRESS as PROGRESS
 from attn.storage.filesystem import is_local, open_filesystem, storage_errors, write_atomic
-from attn.storage.manifest import Manifest
+from attn.storage.manifest import NAME as MANIFEST
+from attn.storage.manifest import Manifest, StoreManifest, read_manifest
 from attn.storage.parts import PartVideos, list_parts, read_part_videos
 
 log = logging.getLogger(__name__)
@@ -28,19 +28,25 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
-    """A store opened for writing."""
+    """A store opened for writing; `kind` says what store it must be."""
 
     fs: AbstractFileSystem
     root: str
     url: str
+    kind: type[StoreManifest] = Manifest
 
     @classmethod
-    def at(cls, url: str) -> "Ledger":
+    def at(cls, url: str, kind: type[StoreManifest] = Manifest) -> "Ledger":
         """The store at a URL, which need not exist."""
         fs, root = open_filesystem(url)
-        return cls(fs, root.rstrip("/"), url)
+        return cls(fs, root.rstrip("/"), url, kind)
 
-    def check(self, manifest: Manifest, *, anew: bool = False) -> None:
+    @property
+    def begun(self) -> bool:
+        """Whether a store stands there, of whatever kind."""
+        return self.fs.exists(f"{self.root}/{MANIFEST}")
+
+    def check(self, manifest: StoreManifest, *, anew: bool = False) -> None:
         """Refuses to add rows to a store that was made otherwise; with `anew`, only what is no store at all.
 
         Raises:
@@ -52,24 +58,20 @@ class Ledger:
         found = self.manifest()
         if found is None:
             if holds_something(self.fs, self.root):
-                raise UsageError(f"{self.url} is not empty and no attention store; choose another --out")
+                raise UsageError(f"{self.url} is not empty and no {self.kind.kind}; choose another {self.kind.flag}")
         elif not anew and (difference := manifest.difference(found)):
-            raise UsageError(
-                f"{self.url} holds another run's rows ({difference}); choose another --out, or --overwrite"
-            )
+            way_out = f"choose another {self.kind.flag}, or {self.kind.anew}"
+            raise UsageError(f"{self.url} holds another run's rows ({difference}); {way_out}")
 
-    def manifest(self) -> Manifest | None:
+    def manifest(self) -> StoreManifest | None:
         """The manifest, if the store has begun."""
-        with contextlib.suppress(FileNotFoundError):
-            text = self.fs.cat_file(f"{self.root}/{manifest_file.NAME}")
-            return Manifest.from_json(text, where=f"{self.url}/{manifest_file.NAME}")
-        return None
+        return read_manifest(self.fs, self.root, self.url, self.kind)
 
-    def begin(self, manifest: Manifest) -> None:
+    def begin(self, manifest: StoreManifest) -> None:
         """Writes the manifest and takes away the mark of completion and what killed runs left half-written."""
         remove_leftovers(self.fs, self.root)
         if self.manifest() is None:
-            self.write(manifest_file.NAME, manifest.to_json())
+            self.write(MANIFEST, manifest.to_json())
         if self.fs.exists(f"{self.root}/{SUCCESS}"):
             self.fs.rm_file(f"{self.root}/{SUCCESS}")
 
@@ -85,7 +87,7 @@ class Ledger:
             with storage_errors(self.url):
                 remove_store(self.fs, self.root)
         elif holds_something(self.fs, self.root):
-            raise UsageError(f"{self.url} is not an attention store, so --overwrite will not remove it")
+            raise UsageError(f"{self.url} is no {self.kind.kind}, so --overwrite will not remove it")
 
     def done(self) -> dict[str, int]:
         """Complete videos and their numbers of rows, from the parts themselves.

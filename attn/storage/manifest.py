@@ -3,23 +3,91 @@
 import dataclasses
 import hashlib
 import json
-from typing import Any, Self
+from abc import abstractmethod
+from typing import Any, ClassVar, Self, TypeVar
 
 import pyarrow as pa
+from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.schema import SCHEMA_VERSION, attention_schema
+from attn.schema import IMAGE, SCHEMA_VERSION, attention_schema, frames_schema
 
 NAME = "manifest.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Manifest:
-    """Everything that decides what a row of the store holds, and what made it.
+class StoreManifest:
+    """Everything that decides what a row of a store holds, and what made it; a kind of store adds its fields.
 
     The fingerprint is the hash of all fields but `informative`: a newer Pillow or another batch size must not lock
     the user out of a half-made store, so what made it is recorded and shown, never compared.
+
+    Attributes:
+        kind: what messages call the store.
+        job: makes it.
+        flag: names it.
+        anew: what to do to be rid of what it holds.
     """
+
+    kind: ClassVar[str]
+    job: ClassVar[str]
+    flag: ClassVar[str]
+    anew: ClassVar[str]
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of what decides the rows, 16 hexadecimal digits."""
+        text = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    @abstractmethod
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the parts; its metadata carries the fingerprint."""
+
+    def difference(self, other: "StoreManifest") -> str:
+        """What differs, in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together."""
+        mine, theirs = self._decisive(), other._decisive()
+        return "; ".join(
+            f"{key}: {_short(mine[key])} here, {_short(theirs[key])} there" for key in mine if mine[key] != theirs[key]
+        )
+
+    def to_json(self) -> str:
+        """The file's text; the fingerprint is written for the reader's eye and recomputed on reading."""
+        return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, where: str) -> Self:
+        """The manifest of a store.
+
+        Raises:
+            UsageError: not a manifest, or one of another kind or schema version.
+        """
+        try:
+            fields = json.loads(text)
+            fields.pop("fingerprint", None)
+            version = fields.get("schema_version")
+            if version != SCHEMA_VERSION:
+                raise UsageError(f"{where}: written with schema version {version}; this program reads {SCHEMA_VERSION}")
+            known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+            return cls(**known)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"{where}: no manifest of {cls.kind}s ({error})") from error
+
+    def _decisive(self) -> dict[str, Any]:
+        fields = json.loads(json.dumps(dataclasses.asdict(self)))
+        del fields["informative"]
+        return fields
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest(StoreManifest):
+    """Of an attention store."""
+
+    kind = "attention store"
+    job = "precompute"
+    flag = "--out"
+    anew = "--overwrite"
 
     class_names: tuple[str, ...]
     backbone: str
@@ -39,12 +107,6 @@ class Manifest:
     informative: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of what decides the rows, 16 hexadecimal digits."""
-        text = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-    @property
     def schema(self) -> pa.Schema:
         """Arrow schema of the parts; its metadata carries the fingerprint and the class names."""
         schema = attention_schema(
@@ -56,39 +118,42 @@ class Manifest:
         names = json.dumps(self.class_names, ensure_ascii=False)
         return schema.with_metadata({"fingerprint": self.fingerprint, "class_names": names})
 
-    def difference(self, other: Self) -> str:
-        """What differs, in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together."""
-        mine, theirs = self._decisive(), other._decisive()
-        return "; ".join(
-            f"{key}: {_short(mine[key])} here, {_short(theirs[key])} there" for key in mine if mine[key] != theirs[key]
-        )
 
-    def to_json(self) -> str:
-        """The file's text; the fingerprint is written for the reader's eye and recomputed on reading."""
-        return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
+@dataclasses.dataclass(frozen=True)
+class FrameManifest(StoreManifest):
+    """Of a frame store. It names no classes, and so its rows carry no labels: any list of videos may use it."""
 
-    @classmethod
-    def from_json(cls, text: str | bytes, *, where: str) -> Self:
-        """The manifest of a store.
+    kind = "frame store"
+    job = "train_cnn"
+    flag = "--frames"
+    anew = "remove that one"
 
-        Raises:
-            UsageError: not a manifest, or one of another schema version.
-        """
-        try:
-            fields = json.loads(text)
-            fields.pop("fingerprint", None)
-            version = fields.get("schema_version")
-            if version != SCHEMA_VERSION:
-                raise UsageError(f"{where}: written with schema version {version}; this program reads {SCHEMA_VERSION}")
-            known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            return cls(**known)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise UsageError(f"{where}: not the manifest of an attention store ({error})") from error
+    input_size: int
+    preprocessing: str
+    sampling: dict[str, Any]
+    columns: tuple[str, ...] = (IMAGE,)
+    schema_version: int = SCHEMA_VERSION
+    informative: dict[str, Any] = dataclasses.field(default_factory=dict)
 
-    def _decisive(self) -> dict[str, Any]:
-        fields = json.loads(json.dumps(dataclasses.asdict(self)))
-        del fields["informative"]
-        return fields
+    @property
+    def schema(self) -> pa.Schema:
+        return frames_schema(self.input_size).with_metadata({"fingerprint": self.fingerprint})
+
+
+AnyManifest = TypeVar("AnyManifest", bound=StoreManifest)
+
+
+def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyManifest]) -> AnyManifest | None:
+    """The manifest of the store in a folder; None where no store has begun.
+
+    Raises:
+        UsageError: the store is of another kind.
+    """
+    try:
+        text = fs.cat_file(f"{root}/{NAME}")
+    except FileNotFoundError:
+        return None
+    return kind.from_json(text, where=f"{url}/{NAME}")
 
 
 def _short(value: Any) -> str:

@@ -83,7 +83,7 @@ class _OpenPart:
             self._sink,
             schema,
             compression="zstd",
-            use_dictionary=[VIDEO_ID],  # pyright: ignore[reportArgumentType]
+            use_dictionary=[VIDEO_ID, *_bytes_in(schema)],  # pyright: ignore[reportArgumentType]
             write_page_checksum=True,
         )
 
@@ -117,6 +117,15 @@ class _OpenPart:
         table = pa.Table.from_batches(self._waiting, self._writer.schema)
         self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
         self._waiting = table.slice(rows).to_batches() if rows < len(table) else []
+
+
+def _bytes_in(schema: pa.Schema) -> list[str]:
+    """Tensor columns of uint8, as Parquet calls them. It has no such type and would write four bytes each.
+
+    Indices into a dictionary of 256 take one byte. Measured on frames of UCF101: 84 KB a frame instead of 127.
+    """
+    tensors = [field for field in schema if pa.types.is_fixed_size_list(field.type)]
+    return [f"{field.name}.list.element" for field in tensors if field.type.value_type == pa.uint8()]
 
 
 def is_part(name: str) -> bool:

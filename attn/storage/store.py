@@ -1,10 +1,10 @@
-"""Reading an attention store: one video at a time, each frame exactly once, in order."""
+"""Reading a store: one video at a time, each frame exactly once, in order."""
 
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
-from typing import Self
+from collections.abc import Container, Iterator, Sequence
+from typing import Generic, Self
 
 import numpy as np
 import pyarrow as pa
@@ -12,10 +12,10 @@ from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.schema import FRAME, LABEL, N_FRAMES, TIME_S, TRUNCATED, VIDEO_ID
+from attn.storage.contents import SUCCESS
 from attn.storage.damage import REMOVE, SET_ASIDE, damage_named
-from attn.storage.filesystem import url_of
-from attn.storage.ledger import SUCCESS, Ledger
-from attn.storage.manifest import Manifest
+from attn.storage.filesystem import open_filesystem, url_of
+from attn.storage.manifest import AnyManifest, FrameManifest, Manifest, read_manifest
 from attn.storage.parts import PartVideos, list_parts, read_columns, read_part_videos
 from attn.storage.tensors import tensor_values
 
@@ -52,13 +52,52 @@ class VideoRows:
 
 
 @dataclasses.dataclass(frozen=True)
-class AttentionStore:
-    """A store opened for reading."""
+class Store(Generic[AnyManifest]):
+    """A store of any kind, opened for reading."""
 
     fs: AbstractFileSystem
     root: str
     url: str
-    manifest: Manifest
+    manifest: AnyManifest
+
+    @functools.cached_property
+    def parts(self) -> list[PartVideos]:
+        """The parts with the videos that are read from each: every complete video once.
+
+        Raises:
+            UsageError: a part is damaged.
+        """
+        seen: set[str] = set()
+        parts = []
+        for path in list_parts(self.fs, self.root):
+            with damage_named(url_of(self.fs, path), SET_ASIDE, self.manifest.job):
+                found = read_part_videos(self.fs, path)
+            parts.append(PartVideos(path, {video: n for video, n in found.rows.items() if video not in seen}))
+            seen |= found.rows.keys()
+        return parts
+
+    @property
+    def video_ids(self) -> list[str]:
+        """Ids of all complete videos, in the order in which `videos` yields them."""
+        return [video for part in self.parts for video in part.rows]
+
+    def runs(self, part: PartVideos, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Rows of the videos of a part, in order; a batch holds rows of one video, and a long video comes in several.
+
+        Args:
+            part: of `parts`, or one of those with fewer videos.
+            columns: of the schema, `video_id` among them.
+
+        Raises:
+            UsageError: the part is damaged.
+        """
+        with damage_named(url_of(self.fs, part.path), REMOVE, self.manifest.job):
+            for batch in read_columns(self.fs, part.path, list(columns)):
+                yield from (rows for rows in _runs(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
+
+
+class AttentionStore(Store[Manifest]):
+    """Attention maps, opened for reading."""
 
     @classmethod
     def open(cls, url: str, *, allow_partial: bool = False) -> Self:
@@ -71,36 +110,12 @@ class AttentionStore:
         Raises:
             UsageError: no store there; one that is not finished.
         """
-        ledger = Ledger.at(url)
-        manifest = ledger.manifest()
-        if manifest is None:
-            raise UsageError(f"{url} is no attention store: it has no manifest.json")
-        if not allow_partial and not ledger.fs.exists(f"{ledger.root}/{SUCCESS}"):
+        fs, root, manifest = _opened(url, Manifest)
+        if not allow_partial and not fs.exists(f"{root}/{SUCCESS}"):
             raise UsageError(
                 f"{url} is not finished: it has no {SUCCESS}; run the same precompute again, or say --allow-partial"
             )
-        return cls(ledger.fs, ledger.root, url, manifest)
-
-    @functools.cached_property
-    def parts(self) -> list[PartVideos]:
-        """The parts with the videos that are read from each: every complete video once.
-
-        Raises:
-            UsageError: a part is damaged.
-        """
-        seen: set[str] = set()
-        parts = []
-        for path in list_parts(self.fs, self.root):
-            with damage_named(url_of(self.fs, path), SET_ASIDE):
-                found = read_part_videos(self.fs, path)
-            parts.append(PartVideos(path, {video: n for video, n in found.rows.items() if video not in seen}))
-            seen |= found.rows.keys()
-        return parts
-
-    @property
-    def video_ids(self) -> list[str]:
-        """Ids of all complete videos, in the order in which `videos` yields them."""
-        return [video for part in self.parts for video in part.rows]
+        return cls(fs, root, url, manifest)
 
     def videos(self, columns: Sequence[str]) -> Iterator[VideoRows]:
         """All complete videos, one at a time.
@@ -123,19 +138,13 @@ class AttentionStore:
     def _videos_of(self, part: PartVideos, columns: Sequence[str]) -> Iterator[VideoRows]:
         names = [VIDEO_ID, FRAME, TIME_S, N_FRAMES, LABEL, TRUNCATED, *columns]
         waiting: list[pa.RecordBatch] = []
-        for batch in self._batches(part.path, names):
-            for rows in _runs(batch):
-                if waiting and waiting[0][VIDEO_ID][0] != rows[VIDEO_ID][0]:
-                    waiting = []
-                waiting.append(rows)
-                if sum(len(some) for some in waiting) == rows[N_FRAMES][0].as_py():
-                    if rows[VIDEO_ID][0].as_py() in part.rows:
-                        yield self._video(pa.Table.from_batches(waiting), columns)
-                    waiting = []
-
-    def _batches(self, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-        with damage_named(url_of(self.fs, path), REMOVE):
-            yield from read_columns(self.fs, path, columns)
+        for rows in self.runs(part, names):
+            if waiting and waiting[0][VIDEO_ID][0] != rows[VIDEO_ID][0]:
+                waiting = []
+            waiting.append(rows)
+            if sum(len(some) for some in waiting) == rows[N_FRAMES][0].as_py():
+                yield self._video(pa.Table.from_batches(waiting), columns)
+                waiting = []
 
     def _video(self, table: pa.Table, columns: Sequence[str]) -> VideoRows:
         return VideoRows(
@@ -146,6 +155,34 @@ class AttentionStore:
             time_s=table[TIME_S].to_numpy(),
             tensors={name: tensor_values(table[name], self.manifest.schema.field(name)) for name in columns},
         )
+
+
+class FrameStore(Store[FrameManifest]):
+    """Frames as pixels, opened for reading."""
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """The store at a URL, finished or not: who reads it knows which videos it needs.
+
+        Raises:
+            UsageError: no store there.
+        """
+        fs, root, manifest = _opened(url, FrameManifest)
+        return cls(fs, root, url, manifest)
+
+    def parts_with(self, videos: Container[str]) -> list[PartVideos]:
+        """The parts that hold some of these videos, with these alone."""
+        rows = [(part.path, {video: n for video, n in part.rows.items() if video in videos}) for part in self.parts]
+        return [PartVideos(path, wanted) for path, wanted in rows if wanted]
+
+
+def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str, AnyManifest]:
+    fs, path = open_filesystem(url)
+    root = path.rstrip("/")
+    manifest = read_manifest(fs, root, url, kind)
+    if manifest is None:
+        raise UsageError(f"{url} is no {kind.kind}: it has no manifest.json")
+    return fs, root, manifest
 
 
 def _runs(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

@@ -1,4 +1,4 @@
-"""One CNN actor's work: the stored columns are those of the plain network, and nothing infinite gets through."""
+"""One CNN actor's work: the stored columns are those of the plain network."""
 
 import dataclasses
 
@@ -9,10 +9,7 @@ import torch
 from attn.maps.gradcam import attention_maps
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn
-from attn.schema import FRAME, LABEL, TIME_S, TRUNCATED, VIDEO_ID, attention_schema
-from attn.stages.attention import ComputeMaps, record_batch
-from attn.storage.tensors import tensor_values
-from attn.storage.writer import LAST, POSITION, travelling_schema
+from attn.stages.attention import ComputeMaps
 
 COLUMNS = ("maps", "logits", "features", "grid")
 
@@ -33,18 +30,6 @@ def cnn() -> Cnn:
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
-
-
-def columns(rows: int) -> dict[str, np.ndarray]:
-    return {
-        VIDEO_ID: np.array(["a", "a", "b", "b", "b"], object)[:rows],
-        FRAME: np.arange(rows, dtype=np.int32) * 5,
-        TIME_S: np.arange(rows, dtype=np.float32),
-        LABEL: np.array([1, 1, -1, -1, -1], np.int16)[:rows],
-        POSITION: np.array([0, 1, 0, 1, 2], np.int32)[:rows],
-        LAST: np.array([0, 1, 0, 0, 1], bool)[:rows],
-        TRUNCATED: np.zeros(rows, bool),
-    }
 
 
 def test_columns_are_those_of_the_plain_network(cnn: Cnn, images: np.ndarray) -> None:
@@ -77,23 +62,6 @@ def test_a_batch_of_one_and_of_five_agree(cnn: Cnn, images: np.ndarray) -> None:
     compute = ComputeMaps(cnn, columns=("logits",), precision="fp32", device="cpu")
     alone = np.concatenate([compute(images[i : i + 1])["logits"] for i in range(5)])
     np.testing.assert_allclose(alone, compute(images)["logits"], rtol=1e-4, atol=1e-5)
-
-
-def test_rows_ready_to_travel(cnn: Cnn, images: np.ndarray) -> None:
-    schema = attention_schema(("maps", "logits"), num_classes=3, num_channels=8, map_shape=(4, 4))
-    tensors = ComputeMaps(cnn, columns=("maps", "logits"), precision="fp32", device="cpu")(images)
-    rows = record_batch(columns(5), tensors, travelling_schema(schema))
-    assert rows[LABEL].to_pylist() == [1, 1, None, None, None]
-    assert rows[LAST].to_pylist() == [False, True, False, False, True]
-    np.testing.assert_array_equal(tensor_values(rows["maps"], schema.field("maps")), tensors["maps"])
-
-
-def test_infinity_names_column_video_and_frame(cnn: Cnn, images: np.ndarray) -> None:
-    schema = attention_schema(("logits",), num_classes=3, num_channels=8, map_shape=(4, 4))
-    tensors = ComputeMaps(cnn, columns=("logits",), precision="fp32", device="cpu")(images)
-    tensors["logits"][3, 1] = np.inf
-    with pytest.raises(FloatingPointError, match="logits of b, frame 15"):
-        record_batch(columns(5), tensors, travelling_schema(schema))
 
 
 def test_the_cnn_may_be_read_only_in_memory(cnn: Cnn, images: np.ndarray) -> None:
