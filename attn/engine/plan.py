@@ -6,9 +6,11 @@ import platform
 
 import torch
 
-from attn.classes import parse_class_list
+from attn.classes import class_ids, parse_class_list
+from attn.datasets.split import read_split
 from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
+from attn.engine.split_check import present_videos
 from attn.errors import UsageError
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
@@ -17,7 +19,7 @@ from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.video.sample import Fps, Sampling, Stride
-from attn.video.source import list_videos, read_labels
+from attn.video.source import Video, list_videos, read_labels
 from attn.video.transform import PREPROCESSING
 
 PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
@@ -57,6 +59,8 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     check_input_size(cnn)
     labels = read_labels(options.labels) if options.labels else None
     videos = list_videos(options.videos, class_names=cnn.class_names, labels=labels)
+    if options.lists:
+        videos = _listed(options, videos, cnn.class_names)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     manifest = _manifest(options, cnn, sampling)
     ledger = Ledger.at(options.out)
@@ -75,6 +79,22 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         options=options,
         cnn=cnn,
     )
+
+
+def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[str, ...]) -> list[Video]:
+    """The videos that one of the lists names; they get its labels where they have none."""
+    named: dict[str, str] = {}
+    for url in options.lists:
+        split = read_split(url, class_names)
+        found = [video.video_id for video in videos]
+        present_videos(split, found, store=options.videos, where=url, allow_missing=True)
+        named |= split
+    ids = class_ids(class_names)
+    return [
+        dataclasses.replace(video, label=ids[named[video.video_id]] if video.label is None else video.label)
+        for video in videos
+        if video.video_id in named
+    ]
 
 
 def _class_names(url: str) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from attn.errors import UsageError
 from attn.schema import LABEL, VIDEO_ID, scores_field
+from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 from attn.storage.manifest import Manifest
-from attn.storage.tensors import tensor_array
+from attn.storage.tensors import tensor_array, tensor_values
 
 NAME = "scores.parquet"
 
@@ -52,3 +54,25 @@ def scores_parquet(scores: Scores, manifest: Manifest) -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(pa.concat_tables(tables), sink, compression="zstd")
     return sink.getvalue().to_pybytes()
+
+
+def read_scores(url: str) -> Scores:
+    """What `scores_parquet` made, from a file.
+
+    Raises:
+        UsageError: it is not there, or no such file.
+    """
+    with storage_errors(url):
+        data = read_bytes(*open_filesystem(url))
+    try:
+        table = pq.read_table(pa.BufferReader(data))
+        methods = table["method"].to_pylist()
+        names = list(dict.fromkeys(methods))
+        rows = {name: [i for i, method in enumerate(methods) if method == name] for name in names}
+        first = table.take(rows[names[0]])
+        values = tensor_values(table["scores"], table.schema.field("scores")).astype(np.float64)
+        return Scores(
+            first[VIDEO_ID].to_pylist(), first[LABEL].to_numpy(), {name: values[rows[name]] for name in names}
+        )
+    except (pa.ArrowException, KeyError, IndexError) as error:
+        raise UsageError(f"{url} holds no scores of an evaluation ({error}); evaluate again") from error

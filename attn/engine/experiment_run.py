@@ -1,0 +1,184 @@
+"""Runs the steps of a plan on one Ray cluster: what is finished stays, what is independent runs side by side.
+
+A step is a task in a process of its own, which calls the job as its script would. One that fails, or kills its process,
+takes down only the steps that need it. A finished step leaves a note with its options; the same plan passes it over.
+"""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+
+from attn.engine.experiment import Step
+from attn.engine.train_watch import clock
+from attn.errors import UsageError
+from attn.storage.filesystem import is_local, join, open_filesystem, read_text, write_atomic
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT_S = 60.0
+MOST_RETRIES = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What became of the steps, by name.
+
+    Attributes:
+        seconds: of every finished one, in this run or an earlier one.
+        failed: and why.
+    """
+
+    seconds: dict[str, float]
+    failed: dict[str, str]
+
+
+def run_steps(steps: Sequence[Step], out: str, *, side_by_side: int) -> Outcome:
+    """Runs what is not finished, in the order of the plan as far as its needs allow.
+
+    Args:
+        steps: each after those it needs.
+        out: folder of all results; notes of what is finished lie in `<out>/done/`, logs in `<out>/logs/`.
+        side_by_side: steps at the same time.
+    """
+    return _Runner(steps, out, side_by_side).run()
+
+
+class _Runner:
+    def __init__(self, steps: Sequence[Step], out: str, side_by_side: int):
+        self.steps, self.out, self.side_by_side = steps, out, side_by_side
+        self.seconds: dict[str, float] = {}
+        self.failed: dict[str, str] = {}
+        self.running: dict[Any, tuple[Step, float]] = {}
+        self.told_s = time.monotonic()
+
+    def run(self) -> Outcome:
+        waiting = [step for step in self.steps if not self._finished_before(step)]
+        log.info("%d steps, %d of them finished before", len(self.steps), len(self.seconds))
+        while waiting or self.running:
+            waiting = [step for step in waiting if not self._blocked(step)]
+            for step in [step for step in waiting if self.seconds.keys() >= set(step.needs)]:
+                if len(self.running) < self.side_by_side:
+                    waiting.remove(step)
+                    self._start(step)
+            if self.running:
+                self._wait()
+        return Outcome(self.seconds, self.failed)
+
+    def _finished_before(self, step: Step) -> bool:
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            note = json.loads(read_text(*open_filesystem(self._note(step))))
+            if note["options"] == _plain(step):
+                self.seconds[step.name] = note["seconds"]
+                return True
+        return False
+
+    def _blocked(self, step: Step) -> bool:
+        causes = [need for need in step.needs if need in self.failed]
+        if causes:
+            self.failed[step.name] = f"needs {causes[0]}"
+        return bool(causes)
+
+    def _start(self, step: Step) -> None:
+        log.info("%s: started", step.name)
+        log_url = join(self.out, "logs", f"{step.name.replace('/', '.')}.log")
+        task = ray.remote(num_cpus=0, max_retries=MOST_RETRIES)(run_step).remote(step, log_url)
+        self.running[task] = (step, time.monotonic())
+
+    def _wait(self) -> None:
+        done, _ = ray.wait(list(self.running), num_returns=1, timeout=HEARTBEAT_S)
+        for task in done:
+            step, started_s = self.running.pop(task)
+            problem, seconds = _result(task), time.monotonic() - started_s
+            if problem is None:
+                self._finish(step, seconds)
+            else:
+                self.failed[step.name] = problem
+                log.error("%s: %s (%s/logs)", step.name, problem, self.out)
+        if not done or time.monotonic() - self.told_s > HEARTBEAT_S:
+            self.told_s = time.monotonic()
+            log.info("running: %s", ", ".join(step.name for step, _ in self.running.values()) or "nothing")
+
+    def _finish(self, step: Step, seconds: float) -> None:
+        self.seconds[step.name] = round(seconds, 1)
+        note = {"options": _plain(step), "seconds": self.seconds[step.name]}
+        write_atomic(*open_filesystem(self._note(step)), json.dumps(note, indent=1, ensure_ascii=False).encode())
+        left = len(self.steps) - len(self.seconds) - len(self.failed)
+        log.info("%s: done in %s; %d steps left", step.name, clock(seconds), left)
+
+    def _note(self, step: Step) -> str:
+        return join(self.out, "done", f"{step.name.replace('/', '.')}.json")
+
+
+def run_step(step: Step, log_url: str) -> str | None:
+    """Calls a job in this process; why it failed, None for a good end.
+
+    Args:
+        step: what to do.
+        log_url: gets what the job logs, line by line where it is local, else at the end.
+    """
+    with _logged(log_url):
+        try:
+            code = job(step.job)(step.options)
+        except UsageError as error:
+            logging.getLogger("attn").error("%s", error)
+            return str(error)
+        return None if code == 0 else f"{step.job} ended with exit code {code}"
+
+
+def job(name: str) -> Any:
+    """The function behind a job's script."""
+    from attn.engine.evaluate import evaluate
+    from attn.engine.precompute import precompute
+    from attn.engine.train_cnn import train_cnn
+    from attn.engine.train_energynet import train_energynet
+
+    return {
+        "evaluate": evaluate,
+        "precompute": precompute,
+        "train_cnn": train_cnn,
+        "train_energynet": train_energynet,
+    }[name]
+
+
+@contextlib.contextmanager
+def _logged(url: str) -> Iterator[None]:
+    fs, path = open_filesystem(url)
+    with tempfile.TemporaryDirectory() as folder:
+        if is_local(fs):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        target = path if is_local(fs) else str(Path(folder) / "log")
+        handler = logging.FileHandler(target)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+        logger = logging.getLogger("attn")
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
+            if not is_local(fs):
+                write_atomic(fs, path, Path(target).read_bytes())
+
+
+def _result(task: Any) -> str | None:
+    try:
+        problem: str | None = ray.get(task)
+    except RayTaskError as error:
+        return f"{type(error.cause).__name__}: {' '.join(str(error.cause).split())}"
+    except RayError as error:
+        return f"its process died: {' '.join(str(error).split())}"
+    return problem
+
+
+def _plain(step: Step) -> Any:
+    return json.loads(json.dumps(dataclasses.asdict(step.options)))

@@ -1,0 +1,128 @@
+"""The paper's tables from one command: the data, the plan, its steps on one Ray cluster, the tables.
+
+Run again, it goes on where it stopped; with another seed or fraction it adds what is new.
+"""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from attn.datasets.benchmark import Benchmark, open_benchmark
+from attn.engine.experiment import Cell, Step, make_steps, write_lists
+from attn.engine.experiment_run import run_steps
+from attn.engine.options import ReproduceOptions
+from attn.engine.placement import cluster_totals
+from attn.engine.reproduce_results import collect
+from attn.engine.session import start_ray
+from attn.errors import UsageError
+from attn.report.paper_tables import as_csv, as_markdown
+from attn.storage.filesystem import is_local, join, open_filesystem, write_atomic
+from attn.synthetic.render import render_images, render_videos
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED_STEPS = 1
+CPUS_PER_STEP = 4
+ALL_FRACTIONS = (0.05, 0.1, 0.2, 0.33, 0.5, 1.0)
+# The synthetic data set is small: a small CNN learns it in minutes.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "synthetic": {
+        "backbones": ("small_cnn",),
+        "fractions": ALL_FRACTIONS,
+        "image_epochs": 10,
+        "frame_epochs": 5,
+        "input_size": 112,
+    },
+    "ucf101": {"backbones": ("resnet101",), "fractions": ALL_FRACTIONS, "weights": "imagenet"},
+    "tvhi": {"backbones": ("resnet101", "vgg16"), "fractions": (1.0,), "weights": "imagenet"},
+    "ut_interaction": {"backbones": ("resnet101",), "fractions": (1.0,), "weights": "imagenet"},
+}
+
+
+def reproduce(options: ReproduceOptions) -> int:
+    """Writes `tables.md`, `tables.csv` and `tables.json`; the exit code.
+
+    Raises:
+        UsageError: before anything was done.
+    """
+    options = resolved(options)
+    _check(options)
+    benchmark = _benchmark(options)
+    steps, cells = make_steps(benchmark, options)
+    if options.dry_run:
+        for step in steps:
+            log.info("%s: %s", step.name, step.job)
+        log.info("%d steps, %d sets of scores", len(steps), len(cells))
+        return 0
+    write_lists(benchmark, options)
+    _write(options, "plan.json", json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
+    start_ray()
+    outcome = run_steps(steps, options.out, side_by_side=options.side_by_side or _side_by_side())
+    write_tables(options, benchmark, cells, outcome.failed)
+    if outcome.failed:
+        log.error("%d of %d steps are not done; the same command tries them again", len(outcome.failed), len(steps))
+        return EXIT_FAILED_STEPS
+    return 0
+
+
+def resolved(options: ReproduceOptions) -> ReproduceOptions:
+    """The options with the defaults of their data set."""
+    missing = {key: value for key, value in DEFAULTS[options.dataset].items() if getattr(options, key) is None}
+    return dataclasses.replace(options, **missing)
+
+
+def write_tables(options: ReproduceOptions, benchmark: Benchmark, cells: list[Cell], failed: dict[str, str]) -> None:
+    """Tables of all scores that are there."""
+    results = collect(options, benchmark, [cell for cell in cells if cell.scores not in failed], failed)
+    _write(options, "tables.json", json.dumps(results, indent=1, ensure_ascii=False))
+    _write(options, "tables.csv", as_csv(results))
+    _write(options, "tables.md", as_markdown(results))
+    log.info("tables: %s", join(options.out, "tables.md"))
+
+
+def _check(options: ReproduceOptions) -> None:
+    options.energynet.check()
+    if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
+        raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: give different numbers, 0 or more")
+    for fraction in options.fractions or ():
+        if not 0 < fraction <= 1:
+            raise UsageError(f"--fractions {fraction:g}: give shares above 0, up to 1")
+    for flag in ("image_epochs", "frame_epochs", "side_by_side", "stride", "render_images", "render_videos"):
+        value = getattr(options, flag)
+        if value is not None and value < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} {value}: give 1 or more")
+    if options.root is None and options.dataset != "synthetic":
+        raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
+
+
+def _benchmark(options: ReproduceOptions) -> Benchmark:
+    """The data set; the synthetic one is rendered unless it is there."""
+    root = options.root or join(options.out, "data")
+    if options.dataset == "synthetic" and options.root is None and not options.dry_run:
+        fs, path = open_filesystem(root)
+        if not is_local(fs):
+            raise UsageError(f"--out {options.out}: the synthetic data set is rendered to a local folder; give --root")
+        if not Path(path, "ucfTrainTestlist", "testlist03.txt").exists():
+            log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
+            render_images(Path(path), options.render_images)
+            render_videos(Path(path), options.render_videos)
+    benchmark = open_benchmark(options.dataset, root, options.images)
+    for number in options.splits:
+        if not 1 <= number <= len(benchmark.splits):
+            raise UsageError(f"--splits {number}: {options.dataset} has the splits 1 to {len(benchmark.splits)}")
+    return benchmark
+
+
+def _side_by_side() -> int:
+    totals = cluster_totals()
+    return max(1, int(totals["GPU"] or totals["CPU"] / CPUS_PER_STEP))
+
+
+def _plan(options: ReproduceOptions, steps: list[Step]) -> dict[str, Any]:
+    return {"options": dataclasses.asdict(options), "steps": [dataclasses.asdict(step) for step in steps]}
+
+
+def _write(options: ReproduceOptions, name: str, text: str) -> None:
+    write_atomic(*open_filesystem(join(options.out, name)), text.encode())

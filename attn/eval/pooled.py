@@ -1,0 +1,103 @@
+"""One number from several splits and several seeds, and how sure it is.
+
+A figure of a table is the mean over the splits of the mean over the seeds. The seeds of a split are tested on the same
+videos: they do not make more of them, so a draw of the bootstrap takes a video with all its seeds.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from attn.eval.metrics import class_rankings, map_of_rankings, true_class_rank
+from attn.eval.significance import Interval, Statistic, resample_rankings
+
+Figure = Literal["top_1", "top_3", "map_noninterpolated"]
+Unit = Literal["video", "split"]
+
+
+class Run(NamedTuple):
+    """Scores of one method on the test videos of one split, with one seed."""
+
+    scores: Float[np.ndarray, "video cls"]
+    labels: Int[np.ndarray, "video"]
+
+
+class Estimate(NamedTuple):
+    """A figure with its interval.
+
+    Attributes:
+        value: mean over the splits.
+        interval: 95 %, percentile bootstrap.
+        videos: tested, over all splits.
+    """
+
+    value: float
+    interval: Interval
+    videos: int
+
+
+def statistic(runs: Sequence[Run], figure: Figure) -> Statistic:
+    """The figure of some test videos of one split, as the mean over its seeds.
+
+    Args:
+        runs: one per seed, all on the same videos.
+        figure: what is computed.
+    """
+    makers: dict[Figure, Callable[[Run], Statistic]] = {
+        "top_1": lambda run: _accuracy(run, 1),
+        "top_3": lambda run: _accuracy(run, 3),
+        "map_noninterpolated": _mean_ap,
+    }
+    of_runs = [makers[figure](run) for run in runs]
+    return lambda videos: float(np.mean([one(videos) for one in of_runs]))
+
+
+def pooled(
+    splits: Sequence[Statistic],
+    sizes: Sequence[int],
+    *,
+    unit: Unit = "video",
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """Mean over the splits, with a bootstrap interval.
+
+    Args:
+        splits: the figure of each split, given which of its videos to compute it from.
+        sizes: test videos of each split.
+        unit: what is drawn again. `video`: the test videos within each split, where splits are few and large. `split`:
+            whole splits, where they are many and small, as in leave-one-out.
+        resamples: draws.
+        seed: random state.
+    """
+    whole = [np.arange(size) for size in sizes]
+    values = np.array([one(videos) for one, videos in zip(splits, whole, strict=True)])
+    rng = np.random.default_rng(seed)
+    if unit == "split":
+        draws = values[rng.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
+    else:
+        draws = np.array(
+            [
+                np.mean([one(rng.integers(size, size=size)) for one, size in zip(splits, sizes, strict=True)])
+                for _ in range(resamples)
+            ]
+        )
+    low, high = np.quantile(draws, [0.025, 0.975])
+    return Estimate(float(values.mean()), Interval(float(low), float(high)), int(sum(sizes)))
+
+
+def difference(first: Statistic, second: Statistic) -> Statistic:
+    """What the first has more than the second on the same videos."""
+    return lambda videos: first(videos) - second(videos)
+
+
+def _accuracy(run: Run, k: int) -> Statistic:
+    right = true_class_rank(run.scores, run.labels) < k
+    return lambda videos: float(right[videos].mean())
+
+
+def _mean_ap(run: Run) -> Statistic:
+    rankings = class_rankings(run.scores)
+    return lambda videos: map_of_rankings(resample_rankings(rankings, videos), run.labels).value

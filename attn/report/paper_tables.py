@@ -1,0 +1,204 @@
+"""Tables 1 to 5 of the paper and the data of its Figures 4 and 5, ours beside the paper's, as Markdown and CSV.
+
+All numbers in per cent; every one of ours with its 95 % bootstrap interval and the number of test videos.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from attn.report import published
+
+Record = dict[str, Any]
+WEB, NO_IMAGE = "web", "noimage"
+FIGURE_NAMES = {"top_1": "top-1", "top_3": "top-3", "map_noninterpolated": "mAP (non-interpolated)"}
+ORDERS = (
+    ("UnAtt", "CNN"),
+    ("finetune+UnAtt", "finetune+CNN"),
+    ("finetune+EnergyNet", "finetune+CNN"),
+    ("finetune+EnergyNet", "finetune+UnAtt"),
+)
+
+
+def as_csv(results: Record) -> str:
+    """One line per method and figure."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(
+        ["dataset", "backbone", "trained_on", "method", "figure", "value", "low", "high", "videos", "splits", "seeds"]
+    )
+    for record in results["methods"]:
+        for figure in FIGURE_NAMES:
+            if figure in record:
+                found = record[figure]
+                place = [results["dataset"], record["backbone"], record["trained_on"], record["method"]]
+                numbers = [f"{value:.6f}" for value in (found["value"], *found["interval"])]
+                writer.writerow([*place, figure, *numbers, found["videos"], record["splits"], record["seeds"]])
+    return text.getvalue()
+
+
+def as_markdown(results: Record) -> str:
+    """All tables that the results can fill."""
+    of_tvhi = results["figure"] == "map_noninterpolated"
+    parts = [
+        f"# {results['dataset']}",
+        _about(results),
+        *_section("Table 1. CNNs on held-out Web images, accuracy", _table_1(results)),
+        *(
+            (
+                *_section("Tables 2 and 3. mAP over the classes", _table_2(results)),
+                *_section("Table 3. Others, as the paper quotes them", _others(published.TVHI_OTHERS)),
+            )
+            if of_tvhi
+            else (
+                *_section("Table 4. Without video labels", _table_4(results)),
+                *_section("Table 5. With video labels, top-1", _table_5(results)),
+                *_section("Table 5. Others on UCF101, as the paper quotes them", _others(published.UCF101_OTHERS)),
+            )
+        ),
+        *_section(
+            f"Figures 4 and 5. {FIGURE_NAMES[results['figure']]} by share of the training videos", _curve(results)
+        ),
+        *_section("Paired differences on the same videos, in points", _pairs(results)),
+        *_section("Does the order of the paper hold?", _orders(results)),
+        *_section("Not done", [[f"`{name}`", why] for name, why in results["failed"].items()], ("step", "why")),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _about(results: Record) -> str:
+    drawn = {"video": "test videos within each split", "split": "whole splits"}[results["unit"]]
+    seeds = len(results["seeds"])
+    return (
+        f"Means over splits and {seeds} seed{'s' if seeds > 1 else ''}, in per cent; in brackets 95 % percentile "
+        f"bootstrap intervals, drawn over {drawn}, 1000 draws. Scores, lists and settings lie beside this file."
+    )
+
+
+def _section(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] | None = None) -> list[str]:
+    """Title and table; nothing where there are no rows. Without `head` the first row is the head."""
+    head, rows = (head, rows) if head is not None else (rows[0], rows[1:])
+    if not rows:
+        return []
+    lines = [head, ["---"] * len(head), *rows]
+    return [f"## {title}", "\n".join("| " + " | ".join(row) + " |" for row in lines)]
+
+
+def _table_1(results: Record) -> list[list[str]]:
+    rows = [["CNN", "seed", "ours", "images", "paper"]]
+    for found in results["web_images"]:
+        paper = [
+            f"{value} ({name})" for (cnn, name), value in published.WEB_VALIDATION.items() if cnn == found["backbone"]
+        ]
+        rows.append(
+            [found["backbone"], str(found["seed"]), _shown(found), str(found["images"]), ", ".join(paper) or "–"]
+        )
+    return rows
+
+
+def _table_2(results: Record) -> list[list[str]]:
+    rows = [["CNN", "method", "training videos", "ours", "videos", "paper, HII-filtered", "paper, HII-noisy"]]
+    for record in results["methods"]:
+        filtered, noisy = published.TVHI_MAP.get((record["backbone"], record["method"]), ("–", "–"))
+        found = record["map_noninterpolated"]
+        rows.append(
+            [
+                record["backbone"],
+                record["method"],
+                _share(record),
+                _shown(found),
+                str(found["videos"]),
+                str(filtered),
+                str(noisy),
+            ]
+        )
+    return rows
+
+
+def _table_4(results: Record) -> list[list[str]]:
+    rows = [["CNN", "method", "top-1", "top-3", "videos", "paper on UCF101, top-1", "top-3"]]
+    for record in results["methods"]:
+        if record["trained_on"] == WEB:
+            top_1, top_3 = published.UCF101_UNSUPERVISED.get(record["method"], ("–", "–"))
+            ours = [_shown(record["top_1"]), _shown(record["top_3"]), str(record["top_1"]["videos"])]
+            rows.append([record["backbone"], record["method"], *ours, str(top_1), str(top_3)])
+    return rows
+
+
+def _table_5(results: Record) -> list[list[str]]:
+    rows = [["CNN", "method", "training videos", "ours", "videos", "paper on UCF101"]]
+    for record in results["methods"]:
+        fraction = None if record["trained_on"] in (WEB, NO_IMAGE) else int(record["trained_on"]) / 100
+        paper = published.UCF101_OURS.get((record["method"], fraction), "–")
+        found = record["top_1"]
+        rows.append(
+            [record["backbone"], record["method"], _share(record), _shown(found), str(found["videos"]), str(paper)]
+        )
+    return rows
+
+
+def _others(numbers: dict[str, float]) -> list[list[str]]:
+    return [["method", "paper"], *([name, str(value)] for name, value in numbers.items())]
+
+
+def _curve(results: Record) -> list[list[str]]:
+    """A line per CNN and method, a column per share."""
+    records = [record for record in results["methods"] if record["trained_on"] not in (WEB, NO_IMAGE)]
+    shares = sorted({record["trained_on"] for record in records})
+    rows = [["CNN", "method", *(f"{int(share)} %" for share in shares)]]
+    for backbone, method in dict.fromkeys((record["backbone"], record["method"]) for record in records):
+        by_share = {
+            record["trained_on"]: _shown(record[results["figure"]])
+            for record in records
+            if (record["backbone"], record["method"]) == (backbone, method)
+        }
+        rows.append([backbone, method, *(by_share.get(share, "–") for share in shares)])
+    return rows
+
+
+def _pairs(results: Record) -> list[list[str]]:
+    rows = [["CNN", "training videos", "difference", "points", "videos"]]
+    for pair in results["pairs"]:
+        name = f"{pair['first']} − {pair['second']}"
+        rows.append([pair["backbone"], _share(pair), name, _shown(pair, sign="+"), str(pair["videos"])])
+    return rows
+
+
+def _orders(results: Record) -> list[list[str]]:
+    rows = [["CNN", "training videos", "the paper says", "here"]]
+    for pair in results["pairs"]:
+        if (pair["first"], pair["second"]) in ORDERS:
+            rows.append([pair["backbone"], _share(pair), f"{pair['second']} < {pair['first']}", _verdict(pair)])
+    rows.extend(_gains(results))
+    return rows
+
+
+def _gains(results: Record) -> Iterator[list[str]]:
+    """Whether the gain of EnergyNet over the CNN shrinks from the smallest to the largest share."""
+    gains = [pair for pair in results["pairs"] if (pair["first"], pair["second"]) == ORDERS[2]]
+    for backbone in dict.fromkeys(pair["backbone"] for pair in gains):
+        own = sorted((pair for pair in gains if pair["backbone"] == backbone), key=lambda pair: pair["trained_on"])
+        if len(own) > 1:
+            course = ", ".join(f"{100 * pair['value']:+.1f}" for pair in own)
+            verdict = "holds" if own[-1]["value"] < own[0]["value"] else "does not hold"
+            yield [backbone, f"{_share(own[0])} to {_share(own[-1])}", "the gain shrinks", f"{verdict}: {course}"]
+
+
+def _verdict(pair: Record) -> str:
+    low, high = pair["interval"]
+    if low > 0:
+        return "holds"
+    if high < 0:
+        return "**the other way round**"
+    return "holds, within chance" if pair["value"] > 0 else "does not hold, within chance"
+
+
+def _share(record: Record) -> str:
+    trained_on = record["trained_on"]
+    return {WEB: "none", NO_IMAGE: "100 %"}.get(trained_on) or f"{int(trained_on)} %"
+
+
+def _shown(found: Record, sign: str = "") -> str:
+    low, high = found["interval"]
+    return f"{100 * found['value']:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"
