@@ -20,7 +20,7 @@ class Quadruples:
     """Samples of the joint loss, as indices: the branches are (F,c_fa), (F,c_gt), (F+,c+), (F-,c-).
 
     Attributes:
-        rows: of the four frames; F+ is F where the class has no other video.
+        rows: of the four frames; F+ is of the video of F where the class has no other.
         classes: whose map of the frame it is.
         has_positive: whether there is another video of the class.
     """

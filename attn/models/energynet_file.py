@@ -64,18 +64,21 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
     try:
         said = json.loads(text or "{}")
         height, width = said["map_shape"]
+        names, fingerprint = tuple(map(str, said["class_names"])), str(said["fingerprint"])
+        vectors, how = tensors["concept_vectors"], dict(said["trained"])
+        if vectors.shape[:-1] != (len(names),):
+            raise ValueError(f"{len(names)} classes, concept vectors of shape {tuple(vectors.shape)}")
         net = EnergyNet(
-            tensors["concept_vectors"],
+            vectors,
             height * width,
             hidden_dim=said["hidden_dim"],
             embedding_dim=said["embedding_dim"],
             normalise_embedding=said["normalise_embedding"],
         )
         net.load_state_dict(tensors)
-        names, fingerprint = tuple(map(str, said["class_names"])), str(said["fingerprint"])
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UsageError(f"{url} holds no EnergyNet, or not all of one ({error!r}); train it again") from error
-    return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, said["trained"])
+    return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, how)
 
 
 def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: str) -> None:

@@ -40,7 +40,8 @@ def parse_tensors(url: str, data: bytes) -> tuple[dict[str, Tensor], str | None]
     except (SafetensorError, ValueError) as error:
         raise UsageError(f"{url} is no safetensors file, or not all of one ({error})") from error
     header_bytes = int.from_bytes(data[:8], "little")
-    return tensors, json.loads(data[8 : 8 + header_bytes]).get("__metadata__", {}).get(METADATA_KEY)
+    metadata = json.loads(data[8 : 8 + header_bytes]).get("__metadata__") or {}
+    return tensors, metadata.get(METADATA_KEY)
 
 
 def check_finite(url: str, tensors: Mapping[str, Tensor]) -> None:

@@ -1,0 +1,132 @@
+import hashlib
+import json
+import pickle
+import struct
+
+import pytest
+import safetensors.torch
+import torch
+
+from attn.errors import UsageError
+from attn.models.tensors_file import METADATA_KEY, check_finite, parse_tensors, write_tensors
+
+TEXT = json.dumps({"von": "Größe", "rows": [1, 2]}, ensure_ascii=False)
+
+
+@pytest.fixture
+def tensors():
+    torch.manual_seed(0)
+    return {
+        "fp32": torch.randn(3, 4),
+        "fp16": torch.randn(2).half(),
+        "bf16": torch.randn(2).bfloat16(),
+        "fp64": torch.randn(2, 2).double(),
+        "number": torch.tensor(0.1),
+        "empty": torch.zeros(0, 5),
+        "int": torch.arange(3),
+    }
+
+
+def same(one, other) -> bool:
+    """Bit for bit."""
+    return one.keys() == other.keys() and all(
+        tensor.dtype == other[key].dtype
+        and tensor.shape == other[key].shape
+        and tensor.contiguous().numpy(force=True).tobytes() == other[key].numpy(force=True).tobytes()
+        if tensor.dtype != torch.bfloat16
+        else torch.equal(tensor, other[key])
+        for key, tensor in one.items()
+    )
+
+
+def test_bit_for_bit(tmp_path, tensors):
+    path = tmp_path / "folder" / "a.safetensors"
+    digest = write_tensors(str(path), tensors, TEXT)
+    assert digest == hashlib.sha256(path.read_bytes()).hexdigest()
+    found, text = parse_tensors(str(path), path.read_bytes())
+    assert same(tensors, found)
+    assert text == TEXT
+
+
+def test_equal_tensors_make_equal_files(tmp_path, tensors):
+    digests = {write_tensors(str(tmp_path / name), tensors, TEXT) for name in "abc"}
+    assert len(digests) == 1
+    assert write_tensors(str(tmp_path / "d"), tensors, "{}") not in digests
+
+
+def test_views_and_learnt_weights_are_written_as_they_look(tmp_path):
+    weights = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3))
+    write_tensors(str(tmp_path / "a"), {"turned": weights.T, "part": weights[:, 1]}, "{}")
+    found, _ = parse_tensors("a", (tmp_path / "a").read_bytes())
+    assert found["turned"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert found["part"].tolist() == [1, 4]
+
+
+def test_to_s3(s3, tensors):
+    import s3fs
+
+    digest = write_tensors(f"{s3}/run/a.safetensors", tensors, TEXT)
+    with s3fs.S3FileSystem(use_listings_cache=False).open(f"{s3}/run/a.safetensors", "rb") as file:
+        assert hashlib.sha256(file.read()).hexdigest() == digest
+
+
+@pytest.mark.parametrize("metadata", [None, {"format": "pt"}])
+def test_files_of_other_programs_have_no_text(metadata, tensors):
+    found, text = parse_tensors("other.safetensors", safetensors.torch.save(tensors, metadata))
+    assert text is None
+    assert found.keys() == tensors.keys()
+
+
+def test_a_file_cut_anywhere_is_refused(tmp_path, tensors):
+    write_tensors(str(tmp_path / "a"), tensors, TEXT)
+    data = (tmp_path / "a").read_bytes()
+    for stop in [*range(0, len(data), 7), len(data) - 1]:
+        with pytest.raises(UsageError, match=r"^a\.safetensors is no safetensors file, or not all of one \([^\n]+\)$"):
+            parse_tensors("a.safetensors", data[:stop])
+
+
+class Bomb:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was executed",)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"none\n" * 99,
+        struct.pack("<Q", 2**63) + b"{}",
+        struct.pack("<Q", 2) + b"[]",
+        struct.pack("<Q", 2) + b"\xff\xfe",
+        pickle.dumps(Bomb()),
+    ],
+    ids=["empty", "text", "long header", "list", "no text", "pickle"],
+)
+def test_other_files_are_refused_and_never_executed(data):
+    with pytest.raises(UsageError, match=r"^a is no safetensors file"):
+        parse_tensors("a", data)
+
+
+def test_a_torch_file_is_refused(tmp_path, tensors):
+    torch.save({**tensors, "bomb": Bomb()}, tmp_path / "a.pth")
+    with pytest.raises(UsageError, match=r"^a\.pth is no safetensors file"):
+        parse_tensors("a.pth", (tmp_path / "a.pth").read_bytes())
+
+
+def test_a_header_that_names_its_metadata_but_has_none():
+    header = json.dumps({"__metadata__": None, "a": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}).encode()
+    data = struct.pack("<Q", len(header)) + header + bytes(4)
+    found, text = parse_tensors("a", data)
+    assert (list(found), text) == (["a"], None)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_weight_that_is_no_number_is_named(value, tensors):
+    check_finite("a.safetensors", tensors)
+    tensors["fp16"][1] = value
+    with pytest.raises(UsageError, match=r"^a\.safetensors: fp16 holds NaN or infinity; these weights are damaged$"):
+        check_finite("a.safetensors", tensors)
+
+
+def test_the_metadata_key_is_the_projects():
+    assert METADATA_KEY == "attn"
