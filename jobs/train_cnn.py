@@ -1,8 +1,9 @@
 #!/usr/bin/env python
-"""Trains a CNN on Web images and writes it as one checkpoint.
+"""Trains a CNN on Web images, or on frames of the videos of a split list, and writes it as one checkpoint.
 
-Every image is prepared once; the share that is held out decides which epoch is kept. Killed at any instant, the same
-command goes on after the last finished epoch.
+Every image is prepared once, every video decoded once; the share that is held out decides which epoch is kept. Killed
+at any instant, the same command goes on from there. Exit codes: 0 done, 1 the frames could not be stored, 2 a flag or a
+file is wrong, 3 too many videos cannot be read.
 """
 
 import sys
@@ -12,7 +13,6 @@ from attn.engine.options import TrainCnnOptions
 
 
 def main() -> int:
-    """Exit code: 0 done, 2 the user must change something."""
     options = parse(TrainCnnOptions, __doc__)
     from attn.engine.train_cnn import train_cnn  # after the flags: --help answers at once
 

@@ -14,7 +14,7 @@ from attn.storage.reasons import shown
 __all__ = ["SplitList", "read_split", "write_split_list"]
 
 
-def read_split(url: str, class_names: Sequence[str], *, part: hmdb51.Part = "test") -> SplitList:
+def read_split(url: str, class_names: Sequence[str] | None = None, *, part: hmdb51.Part = "test") -> SplitList:
     """Videos of a split list and their classes.
 
     A list of UCF101's format is one file; HMDB51's lists of one split are a folder or a glob such as
@@ -22,7 +22,7 @@ def read_split(url: str, class_names: Sequence[str], *, part: hmdb51.Part = "tes
 
     Args:
         url: local or remote.
-        class_names: every label must be one of them.
+        class_names: every label must be one of them. Default: those of the list.
         part: which videos of lists that hold both; a UCF101 list holds one part, and that is it.
 
     Raises:
@@ -32,7 +32,7 @@ def read_split(url: str, class_names: Sequence[str], *, part: hmdb51.Part = "tes
     entries = list(_entries(url, part))
     if not entries:
         raise UsageError(f"{shown(url)} lists no {part} videos; is it the right list?")
-    return split_list(entries, class_names)
+    return split_list(entries, sorted({entry.label for entry in entries}) if class_names is None else class_names)
 
 
 def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> None:

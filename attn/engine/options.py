@@ -43,6 +43,8 @@ class PrecomputeOptions:
     """Class list, one name a line or UCF101's classInd.txt; read from a .safetensors checkpoint."""
     labels: str | None = None
     """csv or parquet `video_id,label` for videos whose folder is no class name."""
+    lists: tuple[str, ...] = ()
+    """Split lists: take the videos that one of them names (default: all that are found)."""
     stride: int = 5
     """Keep the frames 0, S, 2S, …"""
     fps: float | None = None
@@ -77,10 +79,28 @@ class PrecomputeOptions:
     """Say what would be done (videos, frames, bytes, actors) and do nothing."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainCnnOptions:
-    images: str
-    """Web images: a folder with one folder per class; local or s3://."""
+    images: str | None = None
+    """Web images: a folder with one folder per class; local or s3://. Give this or --videos."""
+    videos: str | None = None
+    """Training videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://. Needs --split."""
+    split: str | None = None
+    """The data set's own list of training videos (UCF101's trainlistKK.txt, a folder of HMDB51's lists): the only
+    videos that are touched."""
+    fraction: float = 1.0
+    """Share of the listed videos of each class that is used, two at least; a smaller share lies within a larger."""
+    stride: int = 5
+    """Of the videos, keep the frames 0, S, 2S, …"""
+    fps: float | None = None
+    """Keep this many frames a second, by time stamp, instead of a stride."""
+    frames: str | None = None
+    """Frame store: the videos' frames, decoded once, for any training of the same input size and sampling; local or
+    s3:// (default: the folder frames within the one beside --out)."""
+    allow_missing: bool = False
+    """Train on the listed videos that are there although others are not."""
+    max_failed_fraction: float = 0.01
+    """Exit with 3 when a larger share of the videos cannot be read."""
     backbone: str
     """torchvision name of the CNN, or `small_cnn`."""
     out: str
@@ -88,15 +108,16 @@ class TrainCnnOptions:
     weights: str | None = None
     """Start from a .safetensors checkpoint, a .pth state dict, or `imagenet` (default: random)."""
     classes: str | None = None
-    """Class list (default: the image folders' names, sorted)."""
+    """Class list (default: the image folders' names, sorted; with --videos those of the split list, in the order of
+    the start checkpoint where it has the same)."""
     mean: Rgb | None = None
     """Channel means of the input, 0–1 (default: the start checkpoint's, else ImageNet's)."""
     std: Rgb | None = None
     """Channel standard deviations of the input (default: the start checkpoint's, else ImageNet's)."""
     input_size: int | None = None
     """Side of the square input, in pixels (default: the start checkpoint's, else 224)."""
-    epochs: int = 30
-    """Passes over the training images."""
+    epochs: int | None = None
+    """Passes over the training images (default: 30 over Web images, 10 over frames)."""
     batch_size: int = 32
     """Images of one update, all workers together."""
     lr: float = 1e-3
@@ -107,8 +128,9 @@ class TrainCnnOptions:
     """SGD momentum."""
     weight_decay: float = 5e-4
     """L2 penalty."""
-    validation_fraction: float = 0.3
-    """Share of the images of each class held out; the epoch that is best on it is kept."""
+    validation_fraction: float | None = None
+    """Share of each class held out, of its images or of its videos as a whole; the epoch that is best on it is kept
+    (default: 0.3 of the images, 0.1 of the videos, where more than two are left to learn from)."""
     batchnorm: Literal["auto", "frozen", "train"] = "auto"
     """frozen: statistics stay as loaded. auto: frozen with start weights, else train."""
     workers: int = 1
@@ -116,9 +138,10 @@ class TrainCnnOptions:
     gpu: bool | None = None
     """One GPU per worker (default: where the cluster has one)."""
     seed: int = 0
-    """Random state of the split, the order, the flips and new layers."""
+    """Random state of the fraction, what is held out, the order, the flips and new layers."""
     cache: str | None = None
-    """Folder for the resized images, read again by the next run (default: a temporary folder)."""
+    """Folder for the resized images, read again by the next run (default: a temporary folder). 150 KB an image of 224
+    pixels: 53 GB for all training videos of UCF101."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -172,6 +195,56 @@ class EvaluateOptions:
     """Score the videos the store has although the list names others."""
     allow_partial: bool = False
     """Read a store whose precompute has not finished."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReproduceOptions:
+    dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic"]
+    """Data set; synthetic is rendered first."""
+    out: str
+    """Folder for everything: lists, CNNs, stores, EnergyNets, scores, tables; local or s3://."""
+    root: str | None = None
+    """The data set in its official layout; local or s3:// (synthetic: rendered into <out>/data)."""
+    images: str | None = None
+    """Web images, one folder per class; local or s3://. Without them the CNNs start from --weights alone."""
+    backbones: tuple[str, ...] | None = None
+    """CNNs (default: resnet101, for tvhi also vgg16; synthetic: small_cnn)."""
+    weights: str | None = None
+    """Start of the CNNs before any image of an action: imagenet, or a file (default: imagenet; synthetic: random)."""
+    fractions: tuple[float, ...] | None = None
+    """Shares of the training videos (default: 0.05 0.1 0.2 0.33 0.5 1; tvhi and ut_interaction: 1)."""
+    splits: tuple[int, ...] = ()
+    """Numbers of the splits, from 1 (default: all)."""
+    seeds: tuple[int, ...] = (0,)
+    """Random states; everything is done once with each."""
+    image_epochs: int | None = None
+    """Passes over the Web images (default: 30; synthetic: 10)."""
+    frame_epochs: int | None = None
+    """Passes over the frames of training videos (default: 10; synthetic: 5)."""
+    energynet: EnergyConfig = dataclasses.field(default_factory=EnergyConfig)
+    """Settings of the EnergyNets; their seed is that of the run."""
+    word_vectors: str | None = None
+    """Word vectors for the class names (default: one-hot vectors)."""
+    no_image: bool = True
+    """Also train the CNNs without Web images, on all training videos."""
+    stride: int | None = None
+    """Keep the frames 0, S, 2S, … (default: the data set's: ucf101 and ut_interaction 5, synthetic 2, tvhi 1)."""
+    mean: Rgb | None = None
+    """Channel means of the CNN's input, 0–1 (default: the start checkpoint's, else ImageNet's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the input (default: the start checkpoint's, else ImageNet's)."""
+    input_size: int | None = None
+    """Side of the square input, in pixels (default: 224; synthetic: 112)."""
+    actors: tuple[int, int] | None = None
+    """Smallest and largest number of CNN actors of a precompute (default: what fits)."""
+    side_by_side: int | None = None
+    """Steps at the same time (default: one per GPU, else one per four CPUs)."""
+    render_images: int = 4000
+    """Synthetic: Web images to render."""
+    render_videos: int = 320
+    """Synthetic: videos to render."""
+    dry_run: bool = False
+    """Say what would be done and do nothing."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,8 @@ from attn.errors import UsageError
 # books, and the operating system gives either what it can use.
 CPU_ACTOR_CPUS = 0.75
 CPU_DECODE_CPUS = 0.25
+# Packing a frame of 224 pixels takes longer than decoding it.
+DECODERS_PER_WRITER = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +43,12 @@ class Placement:
 
     def __str__(self) -> str:
         low, high = self.actors
+        decoding = f"up to {self.decode_tasks} decode tasks, {self.writers} writers"
+        if not high:
+            return decoding
         count = str(high) if low == high else f"{low} to {high}"
         what = f"{self.gpus_per_actor:g} GPU" if self.gpus_per_actor else f"{self.cpus_per_actor:g} CPU"
-        return f"{count} actors of {what}, up to {self.decode_tasks} decode tasks, {self.writers} writers"
+        return f"{count} actors of {what}, {decoding}"
 
 
 def cluster_totals() -> dict[str, float]:
@@ -93,6 +98,16 @@ def place(
     high = min(high, fitting)
     free_cpus = totals["CPU"] - high * cpus
     return Placement((low, high), gpus, cpus, decode_cpus, int(free_cpus / decode_cpus), math.ceil(high / 8))
+
+
+def place_decoding(totals: Mapping[str, float]) -> Placement:
+    """A CPU for every decode task and no actors; whoever decodes waits while a writer packs.
+
+    Args:
+        totals: CPUs of the cluster, or what it may grow to.
+    """
+    tasks = max(1, int(totals["CPU"]))
+    return Placement((0, 0), 0, 0, 1, tasks, math.ceil(tasks / DECODERS_PER_WRITER))
 
 
 def _fitting(

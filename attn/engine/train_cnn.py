@@ -1,49 +1,37 @@
-"""Trains a CNN on Web images with Ray Train: the driver's part.
+"""Trains a CNN on Web images, or on frames of videos, with Ray Train: the driver's part.
 
-Whatever dies, the same command goes on after the last finished epoch; a finished training is not done again, and one
-with other options is refused rather than mixed in. The price: two states are kept meanwhile, the best and the last,
-each twice as large as the weights.
+Whatever dies, the same command goes on: with the videos that are not decoded, then after the last finished epoch. A
+finished training is not done again, and one with other options is refused rather than mixed in. The price: two states
+are kept meanwhile, the best and the last, each twice as large as the weights.
 """
 
-import contextlib
 import dataclasses
-import importlib.metadata
 import logging
-import os
-import platform
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, Result, RunConfig
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train import CheckpointConfig, Result
 
 from attn.engine.options import TrainCnnOptions
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.train_board import start_board
 from attn.engine.train_checkpoint import load_state
+from attn.engine.train_fit import fit, made_by
+from attn.engine.train_footage import decode_footage, footage_record
 from attn.engine.train_placement import WorkerPlacement, place_workers
-from attn.engine.train_plan import TrainJob, make_training
+from attn.engine.train_plan import Training, TrainJob, make_training
 from attn.engine.train_run import TrainRun
-from attn.engine.train_storage import ray_storage
 from attn.engine.train_watch import Row, TrainWatch, clock
 from attn.engine.train_worker import ACCURACY, train_worker
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, save_checkpoint
+from attn.stages.pictures import VideoFrames
 
 log = logging.getLogger(__name__)
 
-MOST_FAILURES = 3
-EXIT_INTERRUPTED = 130
-# The first collective waits until the slowest machine has prepared its images.
-GROUP_TIMEOUT_S = 4 * 3600
-# Threads of torch that spin while they wait take the core from whatever else runs there: with other work on the
-# machine, updates took five times as long.
-THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 PACKAGES = ("torch", "torchvision", "ray", "numpy", "pillow")
 
 
@@ -53,118 +41,97 @@ def train_cnn(options: TrainCnnOptions) -> int:
     Raises:
         UsageError: before anything was written, or because the images or the learning rates are no good.
     """
-    run, job, cnn = make_training(options)
-    if (report := run.report()) is not None:
-        log.info("%s is finished already: validation accuracy %.3f", options.out, report[ACCURACY])
+    training = make_training(options)
+    if (report := training.run.report()) is not None:
+        log.info("%s is finished already: %s", options.out, _verdict(report))
         return 0
-    run.begin(_made_by(options))
+    training.run.begin(_made_by(training.job.options))
     try:
-        _train(run, job, cnn)
+        return _train(training)
     except UsageError:
-        run.forget()
+        training.run.forget()
         raise
+
+
+def _train(training: Training) -> int:
+    started_s, run, job, cnn = time.monotonic(), training.run, training.job, training.cnn
+    start_ray()
+    placement = place_workers(job.options.workers, job.options.gpu, cluster_totals(), living_nodes())
+    summary, lists = dict[str, Any](), dict[str, Any]()
+    if training.footage is not None and training.frames is not None:
+        frames = decode_footage(training.footage, training.frames, run)
+        if not isinstance(frames, VideoFrames):
+            return frames
+        job = dataclasses.replace(job, pictures=frames)
+        summary, lists = footage_record(training.footage, frames, run)
+    log.info(
+        "%s: %d %s of %d classes; %s",
+        *(_source(job), len(job.pictures.labels), job.pictures.noun, len(job.class_names), placement),
+    )
+    result = _fit(run, job, cnn, placement)
+    _finish(run, job, cnn, result, summary, {**lists, "seconds": round(time.monotonic() - started_s, 1)})
     return 0
 
 
-def _train(run: TrainRun, job: TrainJob, cnn: Cnn) -> None:
-    started_s, options = time.monotonic(), job.options
-    start_ray()
-    placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes())
-    log.info("%s: %d images of %d classes; %s", options.images, len(job.names), len(job.class_names), placement)
-    result = _fit(run, job, cnn, placement)
-    _finish(run, cnn, result, options, time.monotonic() - started_s)
-
-
 def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> Result:
-    """All epochs that are left.
-
-    Raises:
-        UsageError: the images or the learning rates are no good.
-        TrainingFailedError: workers died, or failed, again and again.
-    """
-    # Else Ray looks for news every two seconds, and short epochs wait for it.
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-    storage, path = ray_storage(run.url)
+    """All epochs that are left."""
     board = start_board()
-    trainer = TorchTrainer(
-        train_worker,
-        train_loop_config={"job": job, "cnn": ray.put(cnn), "board": board},
-        scaling_config=placement.scaling,
-        torch_config=TorchConfig(timeout_s=GROUP_TIMEOUT_S),
-        run_config=RunConfig(
-            name=run.name,
-            storage_path=path,
-            storage_filesystem=storage,
-            checkpoint_config=CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=ACCURACY),
-            failure_config=FailureConfig(max_failures=MOST_FAILURES),
-            logging_config=LoggingConfig(log_level="ERROR"),
-            worker_runtime_env={"env_vars": THREADS_SLEEP},
-        ),
-    )
-    epochs = job.options.epochs
     watch = TrainWatch(
-        board, run, unit="epoch", total=epochs, line=lambda rows: epoch_line(rows, epochs), need=str(placement)
+        board,
+        run,
+        unit="epoch",
+        total=job.epochs,
+        line=lambda rows: epoch_line(rows, job.epochs),
+        need=str(placement),
     )
-    with interruptible(), watch:
-        result = trainer.fit()
-    if result.return_value is not None:
-        raise UsageError(result.return_value)
-    return result
+    best = ACCURACY if job.pictures.validated else None
+    keep = CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=best)
+    return fit(train_worker, {"job": job, "cnn": ray.put(cnn), "board": board}, run, placement, watch, keep)
 
 
-def _finish(run: TrainRun, cnn: Cnn, result: Result, options: TrainCnnOptions, seconds: float) -> None:
-    """The best epoch becomes the checkpoint; of equally good ones the last."""
-    best, metrics = max(result.best_checkpoints or [], key=lambda one: (one[1][ACCURACY], one[1]["epoch"]))
+def _finish(
+    run: TrainRun, job: TrainJob, cnn: Cnn, result: Result, summary: dict[str, Any], lists: dict[str, Any]
+) -> None:
+    """The best epoch becomes the checkpoint, of equally good ones the last; without validation the last of all."""
+    best, metrics = max(result.best_checkpoints or [], key=lambda one: (one[1][ACCURACY] or 0, one[1]["epoch"]))
     state = load_state(best, cnn.backbone)
     trained = {
-        "on": options.images,
+        "on": _source(job),
         "images": state["images"],
         "skipped": len(state["skipped"]),
-        "epochs": options.epochs,
+        "epochs": job.epochs,
         "best_epoch": metrics["epoch"],
         ACCURACY: metrics[ACCURACY],
-        **_made_by(options),
+        **summary,
+        **_made_by(job.options),
     }
-    sha256 = save_checkpoint(options.out, dataclasses.replace(cnn, trained=trained))
-    lists = {"skipped": state["skipped"], "validation_images": state["validation"]}
-    run.finish({**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256})
-    log.info(
-        "validation accuracy %.3f (epoch %d of %d), %.0f s: %s",
-        *(metrics[ACCURACY], metrics["epoch"], options.epochs, seconds, options.out),
-    )
+    sha256 = save_checkpoint(job.options.out, dataclasses.replace(cnn, trained=trained))
+    images = {"skipped": state["skipped"], f"validation_{job.pictures.noun}": state["validation"]}
+    run.finish({**trained, **images, **lists, "checkpoint_sha256": sha256})
+    log.info("%s, %.0f s: %s", _verdict(trained), lists["seconds"], job.options.out)
 
 
 def epoch_line(rows: Sequence[Row], epochs: int) -> str:
     """What the log says of the last of some epochs."""
     row = rows[-1]
-    best = max(rows, key=lambda one: (one[ACCURACY], one["epoch"]))
+    best = max(rows, key=lambda one: (one[ACCURACY] or 0, one["epoch"]))
     left_s = row["seconds"] * (epochs - row["epoch"])
+    held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%}{' (best)' if best is row else ''}, "
     return (
-        f"loss {row['train_loss']:.3f}, "
-        f"train {row['train_accuracy']:.1%}, validation {row[ACCURACY]:.1%}{' (best)' if best is row else ''}, "
+        f"loss {row['train_loss']:.3f}, train {row['train_accuracy']:.1%}, {held_out}"
         f"{row['images_per_s']:.0f} images/s, ETA {clock(left_s)}"
     )
 
 
+def _source(job: TrainJob) -> str:
+    return str(job.options.videos or job.options.images)
+
+
+def _verdict(report: dict[str, Any]) -> str:
+    if report[ACCURACY] is None:
+        return f"nothing held out; epoch {report['best_epoch']} kept"
+    return f"validation accuracy {report[ACCURACY]:.3f} (epoch {report['best_epoch']} of {report['epochs']})"
+
+
 def _made_by(options: TrainCnnOptions) -> dict[str, Any]:
-    return {
-        "options": dataclasses.asdict(options),
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-    }
-
-
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Ctrl-C stops the workers and says how to go on; afterwards it means what it meant before."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    except SystemExit as stop:  # Ray's answer to Ctrl-C, with the exit code of success
-        log.info("interrupted; the same command goes on after the last finished epoch")
-        raise SystemExit(EXIT_INTERRUPTED) from stop
-    finally:
-        signal.signal(signal.SIGINT, before)
+    return {"options": dataclasses.asdict(options), **made_by(PACKAGES)}

@@ -3,26 +3,31 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 
 from attn.classes import parse_class_list
 from attn.datasets.image_folder import ImageFolder, list_images
+from attn.datasets.split import read_split
+from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
-from attn.engine.train_run import TrainRun
+from attn.engine.train_flags import VIDEO_FLAGS, resolve
+from attn.engine.train_footage import Footage, find_footage
+from attn.engine.train_run import SUFFIX, TrainRun
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.models.imagenet import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD
+from attn.models.weights_file import read_weights_file
 from attn.stages.images import cache_key
+from attn.stages.pictures import Pictures, VideoFrames, WebImages
 from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
 from attn.video.transform import PREPROCESSING
 
-# Flags that say where and how fast, not what is learnt.
-CIRCUMSTANCES = {"images", "out", "weights", "classes", "batchnorm", "workers", "gpu", "cache"}
+# Flags that say where and how fast, not what is learnt; and those that `Footage.decisive` speaks of.
+CIRCUMSTANCES = {"images", "out", "weights", "classes", "batchnorm", "workers", "gpu", "cache", "videos", *VIDEO_FLAGS}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,11 +37,8 @@ class TrainJob:
     Attributes:
         options: flags; those that were left to the program are resolved in the fields below.
         class_names: of the outputs.
-        names: of the images, relative to their folder.
-        paths: of the images, local or URLs.
-        labels: their class ids.
-        input_size: side of the CNN's input, in pixels.
-        cache_key: of the prepared images.
+        pictures: what is learnt from.
+        epochs: passes over it.
         cache_folder: on each machine; None for a temporary one.
         fresh: the part of the network that was just drawn.
         freeze_batchnorm: keep its statistics.
@@ -45,74 +47,99 @@ class TrainJob:
 
     options: TrainCnnOptions
     class_names: tuple[str, ...]
-    names: Sequence[str]
-    paths: Sequence[str]
-    labels: np.ndarray
-    input_size: int
-    cache_key: str
+    pictures: Pictures
+    epochs: int
     cache_folder: str | None
     fresh: Literal["all", "classifier", "nothing"]
     freeze_batchnorm: bool
     run_url: str
 
 
-def make_training(options: TrainCnnOptions) -> tuple[TrainRun, TrainJob, Cnn]:
-    """Reads what the flags name and checks that it fits together.
+class Training(NamedTuple):
+    """A training that is possible.
 
-    Returns:
-        The training and its folder, what its workers must know, the network they start from.
+    Attributes:
+        run: its folder.
+        job: what its workers must know; of videos the pictures are still to come.
+        cnn: they start from it.
+        footage: the videos, None for Web images.
+        frames: how theirs come to stand in a store.
+    """
+
+    run: TrainRun
+    job: TrainJob
+    cnn: Cnn
+    footage: Footage | None = None
+    frames: StorePlan | None = None
+
+
+def make_training(options: TrainCnnOptions) -> Training:
+    """Reads what the flags name and checks that it fits together.
 
     Raises:
         UsageError: the first thing that does not fit.
     """
-    _check_numbers(options)
-    images = list_images(options.images, _class_names(options.classes))
-    if len(images.class_names) < 2:
-        raise UsageError(
-            f"{options.images} holds one class, {''.join(images.class_names)}; there is nothing to tell apart"
-        )
+    options = resolve(options)
+    return _from_videos(options, options.videos) if options.videos else _from_images(options, str(options.images))
+
+
+def _from_images(options: TrainCnnOptions, url: str) -> Training:
+    images = list_images(url, _class_names(options.classes))
+    _check_several(url, images.class_names)
     cnn = _start(options, images.class_names)
-    stats = _stat(options.images, images)
+    stats = _stat(url, images)
     versions = [f"{path}\t{size}\t{changed}" for path, (size, changed) in zip(images.paths, stats, strict=True)]
-    freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
-    run = TrainRun(options.out, _decisive(options, cnn, freeze, images, [size for size, _ in stats]))
-    job = TrainJob(
-        options=options,
-        class_names=images.class_names,
-        names=images.names,
+    listing = "\n".join(sorted(f"{name}\t{size}" for name, (size, _) in zip(images.names, stats, strict=True)))
+    pictures = WebImages(
+        image_names=images.names,
         paths=images.paths,
         labels=images.labels,
-        input_size=cnn.input_size,
         cache_key=cache_key(versions, cnn.input_size),
+        size=cnn.input_size,
+        validation_fraction=options.validation_fraction or 0,
+        seed=options.seed,
+    )
+    return _training(options, cnn, pictures, {"images": hashlib.sha256(listing.encode()).hexdigest()[:16]})
+
+
+def _from_videos(options: TrainCnnOptions, url: str) -> Training:
+    names = _class_names(options.classes) or _listed_classes(options)
+    _check_several(str(options.split), names)
+    footage = find_footage(options, read_split(str(options.split), names, part="train"), names)
+    cnn = _start(options, names)
+    nothing_yet = VideoFrames(url, (), {}, frozenset())
+    training = _training(options, cnn, nothing_yet, footage.decisive)
+    return training._replace(footage=footage, frames=footage.plan(training.run, cnn.input_size))
+
+
+def _training(options: TrainCnnOptions, cnn: Cnn, pictures: Pictures, learnt_from: Mapping[str, Any]) -> Training:
+    freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
+    run = TrainRun(options.out, _decisive(options, cnn, freeze, learnt_from))
+    job = TrainJob(
+        options=options,
+        class_names=cnn.class_names,
+        pictures=pictures,
+        epochs=options.epochs or 0,
         cache_folder=_cache_folder(options.cache),
         fresh="all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing",
         freeze_batchnorm=freeze,
         run_url=run.url,
     )
-    return run, job, cnn
+    return Training(run, job, cnn)
 
 
-def _check_numbers(options: TrainCnnOptions) -> None:
-    for flag in ("epochs", "batch_size", "workers"):
-        if getattr(options, flag) < 1:
-            raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag)}: give 1 or more")
-    if options.workers > options.batch_size:
-        raise UsageError(f"--workers {options.workers} cannot share batches of {options.batch_size} images")
-    for flag in ("lr", "head_lr"):
-        if not 0 < getattr(options, flag) < float("inf"):
-            raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag):g}: give a number above 0")
-    if not 0 <= options.momentum < 1:
-        raise UsageError(f"--momentum {options.momentum:g}: give a number from 0 to below 1")
-    if not 0 <= options.weight_decay < float("inf"):
-        raise UsageError(f"--weight-decay {options.weight_decay:g}: give 0 or more")
-    if not 0 < options.validation_fraction < 1:
-        raise UsageError(f"--validation-fraction {options.validation_fraction:g}: give a share between 0 and 1")
-    if options.input_size is not None and options.input_size < 1:
-        raise UsageError(f"--input-size {options.input_size}: give 1 or more pixels")
-    if options.std is not None and not min(options.std) > 0:
-        raise UsageError(f"--std {' '.join(map(str, options.std))}: give numbers above 0")
-    if options.seed < 0:
-        raise UsageError(f"--seed {options.seed}: give 0 or more")
+def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:
+    """Classes of the split list; in the order of the start checkpoint if it has them, whose classifier is kept then."""
+    listed = tuple(sorted(set(read_split(str(options.split), part="train").values())))
+    weights = options.weights or ""
+    described = read_weights_file(weights).described if weights.endswith(SUFFIX) else None
+    known = described.class_names if described else ()
+    return known if sorted(map(str.casefold, known)) == sorted(map(str.casefold, listed)) else listed
+
+
+def _check_several(where: str, class_names: tuple[str, ...]) -> None:
+    if len(class_names) < 2:
+        raise UsageError(f"{where} holds one class, {''.join(class_names)}; there is nothing to tell apart")
 
 
 def _class_names(url: str | None) -> tuple[str, ...] | None:
@@ -163,13 +190,12 @@ def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
 
 
 def _decisive(
-    options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, images: ImageFolder, sizes: list[int]
+    options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, learnt_from: Mapping[str, Any]
 ) -> dict[str, Any]:
-    listing = "\n".join(sorted(f"{name}\t{size}" for name, size in zip(images.names, sizes, strict=True)))
     flags = {key: value for key, value in dataclasses.asdict(options).items() if key not in CIRCUMSTANCES}
     return {
         **flags,
-        "images": hashlib.sha256(listing.encode()).hexdigest()[:16],
+        **learnt_from,
         "weights": cnn.weights_sha256[:16],
         "class_names": cnn.class_names,
         "input_size": cnn.input_size,

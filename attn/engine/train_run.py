@@ -2,6 +2,7 @@
 
 For `cnn.safetensors` it is `cnn.train/`: `run.json` written first, `metrics.jsonl` and TensorBoard's events as the
 epochs go by, `report.json` written last; a folder named by the run's fingerprint holds Ray's checkpoints meanwhile.
+`frames/` may be a frame store, which outlives the run.
 """
 
 import dataclasses
@@ -12,9 +13,11 @@ from typing import Any
 
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, url_of, write_atomic
+from attn.storage.listing import names_in
 
 SUFFIX = ".safetensors"
 RUN, REPORT, METRICS = "run.json", "report.json", "metrics.jsonl"
+FRAMES = "frames"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +52,7 @@ class TrainRun:
         """
         if not self.out.endswith(SUFFIX):
             raise UsageError(f"{self.out}: a checkpoint is one {SUFFIX} file; name --out so")
-        begun = self._read(RUN)
+        begun = self.read(RUN)
         if begun is None:
             if self._exists(self.out):
                 raise UsageError(f"{self.out} exists; remove it, or choose another --out")
@@ -59,11 +62,11 @@ class TrainRun:
                 f"{self.url} holds a training with other options ({difference}); "
                 f"remove it and {self.out}, or choose another --out"
             )
-        return self._read(REPORT) if self._exists(self.out) else None
+        return self.read(REPORT) if self._exists(self.out) else None
 
     def begin(self, made_by: dict[str, Any]) -> None:
         """Writes `run.json`: from now on the same command resumes and another one is refused."""
-        if self._read(RUN) is None:
+        if self.read(RUN) is None:
             self.write(RUN, json.dumps({"decisive": self.decisive, "made_by": made_by}, indent=1, ensure_ascii=False))
 
     def finish(self, report: dict[str, Any]) -> None:
@@ -72,9 +75,14 @@ class TrainRun:
         self._remove(join(self.url, self.name))
 
     def forget(self) -> None:
-        """Removes the folder of a training that was refused before it learnt anything."""
-        if not self.metrics():
+        """Removes the folder of a training that was refused before it learnt anything, but not frames in it."""
+        if self.metrics():
+            return
+        names = names_in(*open_filesystem(self.url))
+        if FRAMES not in names:
             self._remove(self.url)
+        for name in set(names) - {FRAMES} if FRAMES in names else ():
+            self._remove(join(self.url, name))
 
     def metrics(self) -> list[dict[str, Any]]:
         """The rows of `metrics.jsonl`, one per epoch."""
@@ -92,7 +100,12 @@ class TrainRun:
         fs, path = open_filesystem(join(self.url, name))
         write_atomic(fs, path, text.encode())
 
-    def _read(self, name: str) -> dict[str, Any] | None:
+    def read(self, name: str) -> dict[str, Any] | None:
+        """A JSON file of the folder, if it is there.
+
+        Raises:
+            UsageError: it is damaged.
+        """
         url = join(self.url, name)
         if not self._exists(url):
             return None

@@ -16,20 +16,19 @@ import ray
 import ray.train
 import ray.train.torch
 import torch
-from pyarrow.fs import FileType
 from ray.train import Checkpoint
 
 from attn.engine.train_board import Pen
 from attn.engine.train_checkpoint import load_state, save_state
 from attn.engine.train_group import Group
 from attn.engine.train_plan import TrainJob
-from attn.engine.train_storage import ray_storage
+from attn.engine.train_storage import check_storage
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
 from attn.models.finetune import Normaliser, Tally, make_optimizer, set_rates, train_mode, update, validate
 from attn.stages.batches import Photographs, epoch_order, num_batches
-from attn.stages.holdout import hold_out
-from attn.stages.images import ImageCache, cache_images, check_skipped
+from attn.stages.images import check_skipped
+from attn.stages.pixels import ImageCache
 
 # A loss that is not finite is found at most so many updates later; looking at it makes the device wait.
 LOOK_EVERY = 50
@@ -47,7 +46,7 @@ def train_worker(config: dict[str, Any]) -> str | None:
     """
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
-    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.cache_key}")
+    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.pictures.cache_key}")
     cache, refusal = _prepared(job, folder, pen)
     cache, refusal = _agreed(job, cache, refusal, group)
     if cache is not None and refusal is None:
@@ -60,15 +59,14 @@ def train_worker(config: dict[str, Any]) -> str | None:
 
 
 def _prepared(job: TrainJob, folder: Path, pen: Pen) -> tuple[ImageCache | None, str | None]:
-    """The images of this machine, or why there are none."""
+    """The pictures of this machine, or why there are none."""
 
     def tell(done: int) -> None:
-        pen.note(f"preparing images: {done} of {len(job.paths)}")
+        pen.note(f"preparing {job.pictures.noun}: {done} of {len(job.pictures.labels)}")
 
     try:
-        _check_storage(job.run_url)
-        threads = torch.get_num_threads()
-        return cache_images(job.paths, job.cache_key, job.input_size, folder, threads=threads, tell=tell), None
+        check_storage(job.run_url)
+        return job.pictures.cached(folder, threads=torch.get_num_threads(), tell=tell), None
     except UsageError as error:
         return None, str(error)
 
@@ -84,17 +82,10 @@ def _agreed(
     skipped = {index: why for _, found in said for index, why in found.items()}
     cache = dataclasses.replace(cache, skipped=dict(sorted(skipped.items())))
     try:
-        check_skipped(cache, job.labels, job.class_names)
+        check_skipped(cache, job.pictures.labels, job.class_names)
     except UsageError as error:
         return None, str(error)
     return cache, None
-
-
-def _check_storage(url: str) -> None:
-    """Ray notices after an epoch only."""
-    fs, path = ray_storage(url)
-    if fs.get_file_info(path).type == FileType.NotFound:
-        raise UsageError(f"{url} is not seen by all machines of the cluster; give --out on S3 or on a shared disk")
 
 
 class _NotFiniteError(Exception):
@@ -107,12 +98,11 @@ class _Worker:
     def __init__(self, job: TrainJob, cnn: Cnn, cache: ImageCache, group: Group, pen: Pen):
         self.job, self.group, self.pen = job, group, pen
         self.skipped = _skipped(job, cache)
-        good = np.array([index for index in range(len(job.names)) if index not in cache.skipped])
-        names, labels = [job.names[int(index)] for index in good], job.labels[good]
-        held = hold_out(names, labels, fraction=job.options.validation_fraction, seed=job.options.seed)
-        self.held = [name for name, out in zip(names, held, strict=True) if out]
-        self.train = Photographs(cache.pixels, job.labels, good[~held], group.device)
-        self.validation = Photographs(cache.pixels, job.labels, good[held], group.device)
+        good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
+        held, labels = job.pictures.held_out(good), job.pictures.labels
+        self.held = job.pictures.names(good[held])
+        self.train = Photographs(cache.pixels, labels, good[~held], group.device)
+        self.validation = Photographs(cache.pixels, labels, good[held], group.device)
         self.updates = num_batches(len(self.train), job.options.batch_size)
         self._build(cnn)
 
@@ -138,13 +128,13 @@ class _Worker:
         smallest = len(self.train) // self.updates
         if smallest < self.group.size:
             return f"{self.group.size} workers cannot share batches of {smallest} images; give fewer --workers"
-        if not self.held:
+        if self.job.pictures.validated and not self.held:
             return "no image is left for validation; every class has one image alone"
         checkpoint = ray.train.get_checkpoint()
         rows = load_state(checkpoint, self.backbone, self.optimizer)["epochs"] if checkpoint else []
         self.pen.pin(started_s=time.time(), resumed=len(rows), rows=rows)
         try:
-            for epoch in range(len(rows), self.job.options.epochs):
+            for epoch in range(len(rows), self.job.epochs):
                 rows = [*rows, self._epoch(epoch)]
                 self._report(rows)
                 self.pen.pin(rows=rows, note="")
@@ -159,13 +149,13 @@ class _Worker:
         started_s = time.monotonic()
         trained = self._train(epoch)
         train_s = time.monotonic() - started_s
-        validated = self._validate(epoch)
+        validated = self._validate(epoch) if self.held else None
         return {
             "epoch": epoch + 1,
             "train_loss": trained.mean_loss,
             "train_accuracy": trained.accuracy,
-            "validation_loss": validated.mean_loss,
-            ACCURACY: validated.accuracy,
+            "validation_loss": validated and validated.mean_loss,
+            ACCURACY: validated and validated.accuracy,
             "lr": self.optimizer.param_groups[-1]["lr"],
             "images_per_s": len(self.train) / train_s,
             "seconds": time.monotonic() - started_s,
@@ -181,7 +171,7 @@ class _Worker:
         correct = loss = 0.0
         unread: list[torch.Tensor] = []
         for number, batch in enumerate(self.train.shares(order, worker=self.group.rank, workers=self.group.size), 1):
-            set_rates(self.optimizer, epoch * self.updates + number - 1, self.job.options.epochs * self.updates)
+            set_rates(self.optimizer, epoch * self.updates + number - 1, self.job.epochs * self.updates)
             unread.append(update(self.model, self.optimizer, self.normalise, batch, workers=self.group.size))
             self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
             if number % LOOK_EVERY == 0 or number == self.updates:
@@ -213,7 +203,8 @@ class _Worker:
 
 
 def _skipped(job: TrainJob, cache: ImageCache) -> dict[str, str]:
-    return {job.names[index]: why for index, why in cache.skipped.items()}
+    rows = np.array(list(cache.skipped), np.int64)
+    return dict(zip(job.pictures.names(rows), cache.skipped.values(), strict=True))
 
 
 def _check_finite(losses: torch.Tensor, epoch: int, first_update: int) -> None:

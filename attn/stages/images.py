@@ -1,47 +1,23 @@
-"""The image cache: every photograph is decoded, resized and cropped once; epochs then read plain pixels.
+"""Photographs in a pixel cache: every one is decoded, resized and cropped once; epochs then read plain pixels."""
 
-Horizontal flips are the only augmentation, so nothing is lost by it. The price is disk: 150 KB for an image of
-224 pixels, 3.6 GB for 24,000 of them.
-"""
-
-import contextlib
-import dataclasses
-import fcntl
 import hashlib
 import json
-import os
-import shutil
-import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, UInt8
+from jaxtyping import Int
 
 from attn.datasets.image_folder import ImageError, read_image
 from attn.errors import UsageError
+from attn.stages.pixels import MANIFEST, ImageCache, cache_pixels
 from attn.storage.reasons import shown
 from attn.video.transform import PREPROCESSING, resize_and_crop
 
-MANIFEST = "manifest.json"
-PIXELS = "pixels.u8"
 MOST_BAD_FRACTION = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class ImageCache:
-    """Prepared images of one list.
-
-    Attributes:
-        pixels: mapped from disk, rows in the order of the list; the row of a skipped image is black.
-        skipped: position in the list → why the image cannot be used.
-    """
-
-    pixels: UInt8[np.ndarray, "image row col rgb"]
-    skipped: dict[int, str]
 
 
 def cache_key(versions: Sequence[str], size: int) -> str:
@@ -66,11 +42,8 @@ def cache_images(
     """The cache of a list of images, made now unless it stands there already.
 
     An image that cannot be used is skipped. One that the storage does not give (gone, not permitted) is tried again
-    when the cache is used again: nothing else would tell that somebody mended it.
-
-    Of several processes on a machine one makes it and the others wait. It appears under its name when it is complete;
-    what a killed process leaves behind is thrown away by the next. Threads do: decoding and resizing let go of the
-    interpreter.
+    when the cache is used again: nothing else would tell that somebody mended it. Threads do: decoding and resizing
+    let go of the interpreter.
 
     Args:
         paths: of the images.
@@ -83,21 +56,15 @@ def cache_images(
     Raises:
         UsageError: the folder cannot be written, or has no room; the storage of the images does not answer.
     """
-    home = folder / key
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _lock(folder / f".{key}.lock"):
-            if home.is_dir() and _mended(paths, home):
-                shutil.rmtree(home)
-            if not home.is_dir():
-                _make(paths, size, home, threads, tell)
-    except OSError as error:
-        need = f"{len(paths) * size * size * 3 / 1e9:.1f} GB"
-        why = error.strerror or error
-        raise UsageError(f"image cache {folder}: {why}; it needs {need}, name another folder with --cache") from error
-    skipped = json.loads((home / MANIFEST).read_text())["skipped"]
-    pixels = np.memmap(home / PIXELS, np.uint8, "r", shape=(len(paths), size, size, 3))
-    return ImageCache(pixels, {int(index): why for index, why in skipped.items()})
+
+    def fill(pixels: np.ndarray) -> dict[str, Any]:
+        faults = _prepare(paths, size, pixels, threads, tell)
+        return {
+            "skipped": {index: fault.why for index, fault in faults.items()},
+            "not_given": [index for index, fault in faults.items() if fault.not_given],
+        }
+
+    return cache_pixels(len(paths), size, key, folder, fill, stale=lambda home: _mended(paths, home))
 
 
 def check_skipped(cache: ImageCache, labels: Int[np.ndarray, "image"], class_names: Sequence[str]) -> None:
@@ -115,37 +82,6 @@ def check_skipped(cache: ImageCache, labels: Int[np.ndarray, "image"], class_nam
             raise UsageError(f"no image of class {class_names[label]} can be read (e.g. {example}); mend or remove it")
     if len(cache.skipped) > MOST_BAD_FRACTION * len(labels):
         raise UsageError(f"{len(cache.skipped)} of {len(labels)} images cannot be read (e.g. {example})")
-
-
-def _make(paths: Sequence[str], size: int, home: Path, threads: int, tell: Callable[[int], None]) -> None:
-    # The name of the machine: a folder that several share by mistake still gets whole caches only.
-    partial = home.with_name(f".{home.name}.{socket.gethostname()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
-    try:
-        pixels = _reserve(partial / PIXELS, (len(paths), size, size, 3))
-        faults = _prepare(paths, size, pixels, threads, tell)
-        pixels.flush()
-        manifest = {
-            "preprocessing": PREPROCESSING,
-            "skipped": {index: fault.why for index, fault in faults.items()},
-            "not_given": [index for index, fault in faults.items() if fault.not_given],
-        }
-        (partial / MANIFEST).write_text(json.dumps(manifest, indent=1))
-        try:
-            partial.rename(home)
-        except OSError:
-            if not home.is_dir():  # else another machine was faster
-                raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _reserve(path: Path, shape: tuple[int, int, int, int]) -> np.memmap:
-    """A mapped file whose room is taken now: running out of disk later would kill the process without a word."""
-    with path.open("xb") as file:
-        os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)))
-    return np.memmap(path, np.uint8, "r+", shape=shape)
 
 
 class _Fault(NamedTuple):
@@ -199,11 +135,3 @@ def _mended(paths: Sequence[str], home: Path) -> bool:
 
     not_given: list[int] = json.loads((home / MANIFEST).read_text()).get("not_given", [])
     return any(readable(paths[index]) for index in not_given)
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """Held by one process of this machine at a time; its death lets go of it."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -90,7 +90,7 @@ def test_start_weights_decide_what_is_fresh_and_whether_batchnorm_learns(
     options, tmp_path, num_classes, batchnorm, fresh, frozen
 ):
     weights = state_dict(tmp_path / "start.pth", "small_cnn", num_classes) if num_classes else None
-    _, job, cnn = make_training(dataclasses.replace(options, weights=weights, batchnorm=batchnorm))
+    _, job, cnn, *_ = make_training(dataclasses.replace(options, weights=weights, batchnorm=batchnorm))
     assert (job.fresh, job.freeze_batchnorm) == (fresh, frozen)
     assert cnn.backbone.num_classes == 2
 
@@ -110,7 +110,7 @@ def test_the_fingerprint_follows_what_is_learnt_and_not_where(options, photograp
 def test_a_touched_image_is_prepared_anew(options, photographs, tmp_path):
     moved = shutil.copytree(photographs, tmp_path / "moved")
     here = dataclasses.replace(options, images=str(moved))
-    before = make_training(here)[1].cache_key
-    assert make_training(here)[1].cache_key == before
+    before = make_training(here).job.pictures.cache_key
+    assert make_training(here).job.pictures.cache_key == before
     os.utime(moved / "cold" / "00.png", ns=(0, 0))
-    assert make_training(here)[1].cache_key != before
+    assert make_training(here).job.pictures.cache_key != before

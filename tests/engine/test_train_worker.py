@@ -17,7 +17,7 @@ from attn.engine.train_run import TrainRun
 from attn.engine.train_worker import _agreed
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
-from attn.stages.images import ImageCache
+from attn.stages.pixels import ImageCache
 
 
 def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, trained, tmp_path, caplog):
@@ -55,7 +55,8 @@ class TwoMachines:
 
 
 def agreed(other, skipped):
-    job = SimpleNamespace(labels=np.array([0, 0, 1, 1, 1]), class_names=("cold", "warm"))
+    pictures = SimpleNamespace(labels=np.array([0, 0, 1, 1, 1]))
+    job = SimpleNamespace(pictures=pictures, class_names=("cold", "warm"))
     cache = ImageCache(np.zeros((5, 2, 2, 3), np.uint8), skipped)
     return _agreed(cast("Any", job), cache, None, cast("Any", other))
 

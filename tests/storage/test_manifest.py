@@ -1,4 +1,4 @@
-"""What a store was made from keeps its file, its fingerprint and its schema, whatever other kinds of store there are."""
+"""What a store was made from keeps file, fingerprint and schema, whatever other kinds of store there are."""
 
 import hashlib
 

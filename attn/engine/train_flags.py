@@ -1,0 +1,68 @@
+"""The flags of a CNN's training: which go together, and what is meant where one is left away."""
+
+import dataclasses
+
+from attn.engine.options import TrainCnnOptions
+from attn.errors import UsageError
+
+VIDEO_FLAGS = ("split", "fraction", "stride", "fps", "frames", "allow_missing", "max_failed_fraction")
+
+# Source: Li et al. 2017, section 4.2 (30 % of the images); the others are this project's.
+EPOCHS_OF_IMAGES, EPOCHS_OF_VIDEOS = 30, 10
+HELD_OUT_IMAGES, HELD_OUT_VIDEOS = 0.3, 0.1
+
+
+def resolve(options: TrainCnnOptions) -> TrainCnnOptions:
+    """The flags with epochs and validation fraction filled in.
+
+    Raises:
+        UsageError: flags that do not go together, or a number that cannot be.
+    """
+    _check_source(options)
+    images = options.videos is None
+    defaults = {
+        "epochs": EPOCHS_OF_IMAGES if images else EPOCHS_OF_VIDEOS,
+        "validation_fraction": HELD_OUT_IMAGES if images else HELD_OUT_VIDEOS,
+    }
+    left_away = {name: value for name, value in defaults.items() if getattr(options, name) is None}
+    options = dataclasses.replace(options, **left_away)
+    _check_numbers(options)
+    return options
+
+
+def _check_source(options: TrainCnnOptions) -> None:
+    if (options.images is None) == (options.videos is None):
+        raise UsageError("give --images or --videos, one of the two")
+    if options.videos is not None and options.split is None:
+        raise UsageError("--videos needs --split, the data set's list of training videos")
+    if options.images is not None:
+        for field in dataclasses.fields(options):
+            if field.name in VIDEO_FLAGS and getattr(options, field.name) != field.default:
+                raise UsageError(f"--{field.name.replace('_', '-')} is about --videos; leave it away with --images")
+
+
+def _check_numbers(options: TrainCnnOptions) -> None:
+    for flag in ("epochs", "batch_size", "workers"):
+        if getattr(options, flag) < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag)}: give 1 or more")
+    if options.workers > options.batch_size:
+        raise UsageError(f"--workers {options.workers} cannot share batches of {options.batch_size} images")
+    for flag in ("lr", "head_lr"):
+        if not 0 < getattr(options, flag) < float("inf"):
+            raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag):g}: give a number above 0")
+    if not 0 <= options.momentum < 1:
+        raise UsageError(f"--momentum {options.momentum:g}: give a number from 0 to below 1")
+    if not 0 <= options.weight_decay < float("inf"):
+        raise UsageError(f"--weight-decay {options.weight_decay:g}: give 0 or more")
+    if not 0 < (options.validation_fraction or 0) < 1:
+        raise UsageError(f"--validation-fraction {options.validation_fraction:g}: give a share between 0 and 1")
+    if not 0 < options.fraction <= 1:
+        raise UsageError(f"--fraction {options.fraction:g}: give a share above 0 and up to 1")
+    if not 0 <= options.max_failed_fraction <= 1:
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: give a share from 0 to 1")
+    if options.input_size is not None and options.input_size < 1:
+        raise UsageError(f"--input-size {options.input_size}: give 1 or more pixels")
+    if options.std is not None and not min(options.std) > 0:
+        raise UsageError(f"--std {' '.join(map(str, options.std))}: give numbers above 0")
+    if options.seed < 0:
+        raise UsageError(f"--seed {options.seed}: give 0 or more")
