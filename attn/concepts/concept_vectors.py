@@ -57,16 +57,16 @@ def make_concept_vectors(
         UsageError: an aggregation that does not fit to what is given, a name without a known word, names whose words
             cancel out, or a file that cannot be read.
 
-    Source: Li et al. 2017, section 3.4.1; spec of attention transfer, section 10, rows 20 and 21. Differs: the
-    length of the paper's Fisher vectors is unknown.
+    Source: Li et al. 2017, section 3.4; Jain et al. 2015. Differs: the length of the paper's Fisher
+    vectors is not known.
     """
     names = check_class_names(class_names, where="the class list")
-    chosen = aggregation or ("fisher" if word_vectors else "onehot")
+    chosen = aggregation or ("onehot" if word_vectors is None else "fisher")
     if chosen == "onehot":
-        if word_vectors:
+        if word_vectors is not None:
             raise UsageError(f"one-hot vectors have no use for {shown(word_vectors)}; leave out one of the two")
         return ConceptVectors(np.eye(len(names), dtype=np.float32), {"aggregation": "onehot", "dim": len(names)})
-    if not word_vectors:
+    if word_vectors is None:
         raise UsageError(f"aggregation {chosen!r} needs word vectors; give --word-vectors FILE, or take 'onehot'")
     words = {name: words_of(name) for name in names}
     wanted = sorted({word for found in words.values() for word in found}.union(corpus))

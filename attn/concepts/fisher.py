@@ -46,7 +46,7 @@ def fisher_vector(
     Raises:
         ValueError: no words, or (if `improved`) words that fit the mixture so well that nothing would change.
 
-    Source: Jain et al. 2015, "Fisher word vector"; spec of the concept vectors, section 2.
+    Source: Jain et al. 2015, "Fisher word vector"; root and length: Perronnin, Sánchez, Mensink 2010.
     """
     if len(words) == 0:
         raise ValueError("no words have no Fisher vector")

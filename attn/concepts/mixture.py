@@ -16,6 +16,7 @@ from attn.concepts.fisher import Gmm
 DIMENSIONS = 50
 GAUSSIANS = 2
 RESTARTS = 10
+MOST_STEPS = 100
 LEAST_SPREAD = 1e-5  # of a dimension, against the widest; word vectors are float32
 # Keeps a Gaussian from closing in on one word, which would make it infinitely likely.
 LEAST_VARIANCE = 1e-3
@@ -48,7 +49,7 @@ def fit_word_space(vocabulary: Float[np.ndarray, "word word_dim"], *, seed: int)
     Raises:
         ValueError: the words do not differ.
 
-    Source: spec of the concept vectors, section 3 (the original's numbers are unknown).
+    Source: Jain et al. 2015. Differs: how many dimensions and Gaussians they used is not known.
     """
     words = unit_rows(vocabulary)
     many = len(words) > DIMENSIONS
@@ -68,15 +69,19 @@ def _principal(
 
 
 def _mixture(words: Float[np.ndarray, "word dim"], gaussians: int, seed: int) -> Gmm:
-    """k-means++ alone starts it: whole k-means sums in threads, whose order would show in the last digits."""
+    """k-means++ alone starts it: whole k-means sums in threads, whose order would show in the last digits.
+
+    A fit that is stopped before it has settled is a mixture too.
+    """
     mixture: Any = GaussianMixture(
         gaussians,
         covariance_type="diag",
         init_params="k-means++",
         n_init=RESTARTS if gaussians > 1 else 1,
+        max_iter=MOST_STEPS,
         reg_covar=LEAST_VARIANCE * words.var(axis=0).mean() if gaussians > 1 else 0,
         random_state=seed % 2**32,  # as far as scikit-learn counts
     )
-    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # no worse a mixture than others
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         mixture.fit(words)
     return Gmm(mixture.weights_, mixture.means_, mixture.covariances_)

@@ -28,7 +28,8 @@ def words_of(class_name: str) -> tuple[str, ...]:
 
     A few names of UCF101 have words of their own, however they are capitalised or divided.
 
-    Source: spec of the concept vectors, section 3; exceptions of bbrattoli/ZeroShotVideoClassification.
+    Source: Li et al. 2017 keeps stop-words ("walking with dog"); the exceptions are those of
+    bbrattoli/ZeroShotVideoClassification.
     """
     name = unicodedata.normalize("NFC", class_name)
     runs = _LETTERS_OR_DIGITS.findall(name)

@@ -151,6 +151,11 @@ def test_word_vectors_for_one_hot_are_refused(tvhi_file):
         make_concept_vectors(TVHI, word_vectors=tvhi_file, aggregation="onehot")
 
 
+def test_an_empty_path_is_no_request_for_one_hot():
+    with pytest.raises(UsageError, match="a path is empty"):
+        make_concept_vectors(TVHI, word_vectors="")
+
+
 def test_words_that_cancel_out_are_refused(write_vectors):
     up = np.array([0.6, 0.8, 0.0])
     file = write_vectors({"stand": up, "fall": -up, "kiss": np.array([0.0, 0, 1])})

@@ -31,6 +31,12 @@ def test_reads_every_format(word_vectors, write_vectors, form, name):
     assert file.sha256 == hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
+def test_the_hash_is_of_the_whole_file(word_vectors, write_vectors):
+    path = Path(write_vectors(word_vectors(TVHI), "word2vec binary"))
+    path.write_bytes(path.read_bytes() + bytes(3 << 20))
+    assert read_word_vectors(str(path), ["hug"]).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
 @pytest.mark.parametrize("form", ["word2vec text", "word2vec binary"])  # of files without a first line it leaks some
 def test_equals_what_gensim_reads_by_itself(word_vectors, write_vectors, form):
     path = write_vectors(word_vectors("a b c d", dim=7), form)
