@@ -19,9 +19,7 @@ from torch import Tensor
 from attn.errors import UsageError
 from attn.schema import FRAME, MAPS, VIDEO_ID
 from attn.stages.video_table import VideoTable
-from attn.storage.damage import REMOVE, damage_named
-from attn.storage.filesystem import url_of
-from attn.storage.parts import PartVideos, read_columns
+from attn.storage.parts import PartVideos
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_values
 
@@ -57,15 +55,17 @@ def read_bank(store: AttentionStore, table: VideoTable, *, threads: int, most_by
     """Reads the maps of the videos of a table; the parts are read side by side.
 
     Args:
-        store: has them all.
+        store: has them all, with as many frames.
         table: whose order the rows get.
         threads: that read and unpack; both let go of the interpreter.
         most_bytes: what does not fit is mapped from a file in the temporary folder, unnamed and gone with the process.
             Default: no limit.
 
     Raises:
-        UsageError: a part is damaged; a map holds NaN or infinity; no room for the file.
+        UsageError: a part is damaged; a map holds NaN or infinity; no room for the file; the store lacks videos or
+            frames of the table.
     """
+    _check_held(store, table)
     height, width = store.manifest.map_shape
     shape = (table.rows, len(store.manifest.class_names), height * width)
     fits = most_bytes is None or bank_bytes(store, table.rows) <= most_bytes
@@ -93,29 +93,27 @@ def _on_disk(shape: tuple[int, ...]) -> np.ndarray:
 
 def _read_part(store: AttentionStore, part: PartVideos, first_row: dict[str, int], maps: np.ndarray) -> None:
     """Copies the wanted videos of a part to their places."""
-    if not first_row.keys() & part.rows.keys():
+    wanted = {video_id: count for video_id, count in part.rows.items() if video_id in first_row}
+    if not wanted:
         return
     field = store.manifest.schema.field(MAPS)
-    seen: dict[str, int] = {}
-    with damage_named(url_of(store.fs, part.path), REMOVE):
-        for batch in read_columns(store.fs, part.path, [VIDEO_ID, FRAME, MAPS]):
-            values = tensor_values(batch[MAPS], field)
-            for video_id, start, stop in _runs(batch[VIDEO_ID]):
-                if video_id not in first_row or video_id not in part.rows:
-                    continue
-                found = values[start:stop]
-                _check_finite(store, video_id, batch[FRAME].slice(start), found)
-                place = first_row[video_id] + seen.get(video_id, 0)
-                maps[place : place + len(found)] = found.reshape(len(found), *maps.shape[1:])
-                seen[video_id] = seen.get(video_id, 0) + len(found)
+    place = {video_id: first_row[video_id] for video_id in wanted}
+    for rows in store.runs(PartVideos(part.path, wanted), [VIDEO_ID, FRAME, MAPS]):
+        video_id, found = rows[VIDEO_ID][0].as_py(), tensor_values(rows[MAPS], field)
+        _check_finite(store, video_id, rows[FRAME], found)
+        maps[place[video_id] : place[video_id] + len(found)] = found.reshape(len(found), *maps.shape[1:])
+        place[video_id] += len(found)
 
 
-def _runs(video_ids: pa.Array) -> list[tuple[str, int, int]]:
-    """Where each video begins and ends in a batch."""
-    encoded = video_ids.dictionary_encode()
-    names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy()
-    starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist()]
-    return [(names[codes[a]], a, b) for a, b in zip(starts, [*starts[1:], len(codes)], strict=True)]
+def _check_held(store: AttentionStore, table: VideoTable) -> None:
+    """Each video fills its rows, no more and no less: else a neighbour's, or what no one wrote, would pass for maps."""
+    held = {video_id: count for part in store.parts for video_id, count in part.rows.items()}
+    for video_id, count in zip(table.video_ids, table.num_frames.tolist(), strict=True):
+        if held.get(video_id) != count:
+            raise UsageError(
+                f"{store.url} holds {held.get(video_id, 0)} frames of {video_id}, not the {count} that this training "
+                "was planned with; the store was changed, or this machine sees another: start the training again"
+            )
 
 
 def _check_finite(store: AttentionStore, video_id: str, frames: pa.Array, maps: np.ndarray) -> None:

@@ -1,0 +1,97 @@
+"""Every number that cannot be trained with is refused in one line, by the name of its flag."""
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import pytest
+
+from attn.errors import UsageError
+from attn.stages.energy_config import EnergyConfig
+
+NAN, INF = math.nan, math.inf
+
+
+def refuse(complaint: str, **settings: Any) -> None:
+    with pytest.raises(UsageError, match=rf"^--{complaint}$"):
+        EnergyConfig(**settings).check()
+
+
+def test_the_papers_numbers_and_those_that_it_leaves_open():
+    config = EnergyConfig()
+    config.check()
+    paper = (config.energy_margin, config.triplet_margin, config.embedding_dim, config.lr, config.weight_decay)
+    assert paper == (1, 0.5, 64, 1e-4, 5e-4)
+    mining = (config.candidates_initial, config.candidates_final, config.num_hard, config.num_random)
+    assert mining == (128, 512, 64, 8)
+    assert (config.triplet_weight, config.switch_threshold, config.momentum, config.hidden_dim) == (1, 0.25, 0.9, 128)
+    assert (config.updates, config.holdout_fraction, config.map_scale) == (20_000, 0.1, "rms")
+    assert not config.normalise_embedding
+
+
+@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize(
+    "name", ["embedding_dim", "hidden_dim", "candidates_initial", "num_hard", "updates", "look_every"]
+)
+def test_one_or_more(name, value):
+    EnergyConfig(**{"num_hard": 1, name: 1}).check()
+    refuse(rf"{name.replace('_', '-')} {value}: give 1 or more", **{name: value})
+
+
+@pytest.mark.parametrize("value", [-1, -0.001, NAN, INF])
+@pytest.mark.parametrize("name", ["num_random", "patience", "seed", "triplet_weight", "weight_decay"])
+def test_zero_or_more(name, value):
+    EnergyConfig(**{name: 0}).check()
+    EnergyConfig(**{name: 3}).check()
+    refuse(rf"{name.replace('_', '-')} {value}: give 0 or more", **{name: value})
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, NAN, INF, -INF])
+@pytest.mark.parametrize("name", ["energy_margin", "lr", "switch_threshold"])
+def test_above_zero(name, value):
+    EnergyConfig(**{name: 1e-9}).check()
+    EnergyConfig(**{name: 1e9}).check()
+    refuse(rf"{name.replace('_', '-')} {re.escape(str(value))}: give a number above 0", **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "way_out"),
+    [
+        ("triplet_margin", [0.0, 2.0], [-0.01, 2.01, NAN, INF], "give a number from 0 to 2"),
+        ("momentum", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a number from 0 to below 1"),
+        ("holdout_fraction", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a share from 0 to below 1"),
+    ],
+)
+def test_bounded(name, right, wrong, way_out):
+    for value in right:
+        EnergyConfig(**{name: value}).check()
+    for value in wrong:
+        refuse(rf"{name.replace('_', '-')} {re.escape(str(value))}: {way_out}", **{name: value})
+
+
+def test_no_fewer_candidates_later_than_at_first():
+    EnergyConfig(candidates_initial=128, candidates_final=128).check()
+    refuse(
+        r"candidates-final 127: give as many as --candidates-initial \(128\) or more",
+        candidates_initial=128,
+        candidates_final=127,
+    )
+
+
+def test_no_more_hard_samples_than_candidates():
+    EnergyConfig(candidates_initial=128, num_hard=128).check()
+    refuse(
+        "num-hard 129: no more can be kept than the 128 of --candidates-initial", candidates_initial=128, num_hard=129
+    )
+
+
+def test_every_number_is_checked():
+    """So that a field added later is not forgotten: NaN, and a number below all ranges."""
+    numbers = [field for field in dataclasses.fields(EnergyConfig) if isinstance(field.default, float | int)]
+    for field in numbers:
+        if isinstance(field.default, bool):
+            continue
+        for value in (-9, NAN) if isinstance(field.default, float) else (-9,):
+            with pytest.raises(UsageError, match=rf"^--{field.name.replace('_', '-')} "):
+                EnergyConfig(**{field.name: value}).check()
