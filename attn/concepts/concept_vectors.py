@@ -64,10 +64,12 @@ def make_concept_vectors(
     chosen = aggregation or ("onehot" if word_vectors is None else "fisher")
     if chosen == "onehot":
         if word_vectors is not None:
-            raise UsageError(f"one-hot vectors have no use for {shown(word_vectors)}; leave out one of the two")
+            raise UsageError(
+                f"one-hot vectors have no use for {shown(word_vectors)}; leave out it or --aggregation onehot"
+            )
         return ConceptVectors(np.eye(len(names), dtype=np.float32), {"aggregation": "onehot", "dim": len(names)})
     if word_vectors is None:
-        raise UsageError(f"aggregation {chosen!r} needs word vectors; give --word-vectors FILE, or take 'onehot'")
+        raise UsageError(f"--aggregation {chosen} needs word vectors; give --word-vectors FILE, or take onehot")
     words = {name: words_of(name) for name in names}
     wanted = sorted({word for found in words.values() for word in found}.union(corpus))
     file = read_word_vectors(word_vectors, wanted)
@@ -93,14 +95,14 @@ def _aggregated(
     known: Words, file: WordVectors, aggregation: Aggregation, seed: int
 ) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
     """Rows of length 1, and what was fitted for them."""
-    groups = [np.stack([file.vectors[word] for word in found]) for found in known.values()]
+    groups = [np.stack([file.vectors[word] for word in sorted(found)]) for found in known.values()]
     if aggregation == "average":
         rows, fitted = np.stack([average_word_vector(unit_rows(group)) for group in groups]), {}
     else:
         rows, fitted = _fisher_rows(groups, file, seed)
     lost = [name for name, length in zip(known, np.linalg.norm(rows, axis=1), strict=True) if length < LEAST_LENGTH]
     if lost:
-        raise UsageError(f"the words of {', '.join(lost)} cancel out by aggregation {aggregation!r}; choose another")
+        raise UsageError(f"the words of {', '.join(lost)} cancel out by --aggregation {aggregation}; take another")
     if aggregation == "fisher":
         rows = signed_root(rows)
     return unit_rows(rows).astype(np.float32), fitted
@@ -110,11 +112,11 @@ def _fisher_rows(
     groups: Sequence[Float[np.ndarray, "_ word_dim"]], file: WordVectors, seed: int
 ) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
     """Fisher vectors without root and length, so that a zero can still be seen."""
-    vocabulary = np.stack([file.vectors[word] for word in sorted(file.vectors)])
+    vocabulary = np.stack(list(file.vectors.values()))
     try:
         space = fit_word_space(vocabulary, seed=seed)
     except ValueError as error:
-        raise UsageError(f"{file.url}: {error}; take aggregation 'average'") from error
+        raise UsageError(f"{file.url}: {error}; take --aggregation average") from error
     gaussians, rank = space.gmm.means.shape
     fitted = {"seed": seed, "fitted_words": len(vocabulary), "pca_rank": rank, "mixture_size": gaussians}
     return np.stack([fisher_vector(space.project(group), space.gmm, improved=False) for group in groups]), fitted
