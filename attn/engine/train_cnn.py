@@ -20,7 +20,7 @@ from attn.engine.session import start_ray
 from attn.engine.train_board import start_board
 from attn.engine.train_checkpoint import load_state
 from attn.engine.train_fit import fit, made_by
-from attn.engine.train_footage import decode_footage, footage_record
+from attn.engine.train_footage import FootageRecord, decode_footage, footage_record
 from attn.engine.train_placement import WorkerPlacement, place_workers
 from attn.engine.train_plan import Training, TrainJob, make_training
 from attn.engine.train_run import TrainRun
@@ -57,19 +57,19 @@ def _train(training: Training) -> int:
     started_s, run, job, cnn = time.monotonic(), training.run, training.job, training.cnn
     start_ray()
     placement = place_workers(job.options.workers, job.options.gpu, cluster_totals(), living_nodes())
-    summary, lists = dict[str, Any](), dict[str, Any]()
+    footage = None
     if training.footage is not None and training.frames is not None:
         frames = decode_footage(training.footage, training.frames, run)
         if not isinstance(frames, VideoFrames):
             return frames
         job = dataclasses.replace(job, pictures=frames)
-        summary, lists = footage_record(training.footage, frames, run)
+        footage = footage_record(training.footage, frames, run)
     log.info(
         "%s: %d %s of %d classes; %s",
         *(_source(job), len(job.pictures.labels), job.pictures.noun, len(job.class_names), placement),
     )
     result = _fit(run, job, cnn, placement)
-    _finish(run, job, cnn, result, summary, {**lists, "seconds": round(time.monotonic() - started_s, 1)})
+    _finish(run, job, cnn, result, footage, time.monotonic() - started_s)
     return 0
 
 
@@ -90,11 +90,13 @@ def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> 
 
 
 def _finish(
-    run: TrainRun, job: TrainJob, cnn: Cnn, result: Result, summary: dict[str, Any], lists: dict[str, Any]
+    run: TrainRun, job: TrainJob, cnn: Cnn, result: Result, footage: FootageRecord | None, seconds: float
 ) -> None:
     """The best epoch becomes the checkpoint, of equally good ones the last; without validation the last of all."""
     best, metrics = max(result.best_checkpoints or [], key=lambda one: (one[1][ACCURACY] or 0, one[1]["epoch"]))
     state = load_state(best, cnn.backbone)
+    images = {"skipped": state["skipped"], "validation_images": state["validation"]}
+    summary, lists = footage or ({}, images)
     trained = {
         "on": _source(job),
         "images": state["images"],
@@ -106,9 +108,8 @@ def _finish(
         **_made_by(job.options),
     }
     sha256 = save_checkpoint(job.options.out, dataclasses.replace(cnn, trained=trained))
-    images = {"skipped": state["skipped"], f"validation_{job.pictures.noun}": state["validation"]}
-    run.finish({**trained, **images, **lists, "checkpoint_sha256": sha256})
-    log.info("%s, %.0f s: %s", _verdict(trained), lists["seconds"], job.options.out)
+    run.finish({**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256})
+    log.info("%s, %.0f s: %s", _verdict(trained), seconds, job.options.out)
 
 
 def epoch_line(rows: Sequence[Row], epochs: int) -> str:

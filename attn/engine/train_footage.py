@@ -44,6 +44,9 @@ FRAMES_PER_BATCH = 64
 PART_MB = 128
 PACKAGES = ("ray", "pyarrow", "av", "pillow", "numpy")
 
+FootageRecord = tuple[dict[str, Any], dict[str, Any]]
+"""What was learnt from: a summary for the checkpoint, and lists of videos for the report."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Footage:
@@ -148,8 +151,8 @@ def decode_footage(footage: Footage, plan: StorePlan, run: TrainRun) -> VideoFra
     return _labelled(footage, VideoFrames(plan.ledger.url, parts, {}, frozenset()))
 
 
-def footage_record(footage: Footage, frames: VideoFrames, run: TrainRun) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What was learnt from: a summary for the checkpoint, and lists of the videos for the report."""
+def footage_record(footage: Footage, frames: VideoFrames, run: TrainRun) -> FootageRecord:
+    """What a training learns from."""
     failed = (run.read(SETTLED) or {}).get("failed", {})
     trained, held = sorted(frames.num_frames.keys() - frames.held), sorted(frames.held)
     ids = json.dumps([trained, held], ensure_ascii=False).encode()

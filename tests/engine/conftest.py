@@ -104,6 +104,37 @@ def training(photographs):
 
 
 @pytest.fixture(scope="session")
+def footage(tmp_path_factory) -> Path:
+    """A folder with six videos of each of two classes, and `split.txt`, which lists all but one of each."""
+    root = tmp_path_factory.mktemp("footage")
+    lines = []
+    for label, name in enumerate(("Wave", "Kick")):
+        (root / "videos" / name).mkdir(parents=True)
+        for i, length in enumerate((1, 23, 8, 31, 12, 16)):
+            video = f"v_{name}_g{i:02}_c01.avi"
+            write_clip(root / "videos" / name / video, length, seed=10 * label + i)
+            lines += [f"{name}/{video} {label + 1}"] if i else []
+    (root / "split.txt").write_text("\n".join(lines))
+    return root
+
+
+@pytest.fixture(scope="session")
+def video_training(footage) -> TrainCnnOptions:
+    """Options of a training on them, but for --out."""
+    return TrainCnnOptions(
+        videos=str(footage / "videos"),
+        split=str(footage / "split.txt"),
+        backbone="small_cnn",
+        out="",
+        input_size=32,
+        epochs=3,
+        batch_size=7,
+        head_lr=0.05,
+        batchnorm="frozen",
+    )
+
+
+@pytest.fixture(scope="session")
 def trained(ray_local, training, tmp_path_factory):
     """Options of a training that is finished."""
     from attn.engine.train_cnn import train_cnn
@@ -111,3 +142,50 @@ def trained(ray_local, training, tmp_path_factory):
     finished = dataclasses.replace(training, out=str(tmp_path_factory.mktemp("trained") / "cnn.safetensors"))
     assert train_cnn(finished) == 0
     return finished
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory, write_store):
+    """Folder with a store and its lists: the true class's map has its bright cells at a place of the class, the others'
+    maps have as many of the same brightness anywhere, so that only the place tells them apart."""
+    from attn.storage.manifest import Manifest
+
+    folder, random = tmp_path_factory.mktemp("planted"), np.random.default_rng(0)
+    manifest = Manifest(
+        class_names=("Hug", "Kick", "Wave"),
+        backbone="small_cnn",
+        weights_sha256="0" * 64,
+        map_layer="trunk",
+        alpha_reduce="mean",
+        input_size=32,
+        mean=(0.5, 0.5, 0.5),
+        std=(0.5, 0.5, 0.5),
+        preprocessing="test",
+        sampling={"stride": 5},
+        precision="fp32",
+        columns=("features", "logits", "maps"),
+        num_channels=4,
+        map_shape=(4, 4),
+    )
+    names = [f"v_{name}_g{group:02}_c01" for group in range(1, 13) for name in manifest.class_names]
+    videos = {name: _planted_frames(random, i % 3, int(random.integers(3, 9))) for i, name in enumerate(names)}
+    write_store(str(folder / "store"), manifest, videos, part_bytes=20_000)
+    lines = [f"{name.split('_')[1]}/{name}.avi" for name in names]
+    (folder / "train.txt").write_text("".join(f"{line} {i % 3 + 1}\n" for i, line in enumerate(lines[:24])))
+    (folder / "test.txt").write_text("".join(f"{line}\n" for line in lines[24:]))
+    return folder
+
+
+def _planted_frames(random, label, frames):
+    maps = np.zeros((frames, 3, 16), np.float16)
+    for frame in maps:
+        for c in range(3):
+            cells = np.arange(4) + 4 * label if c == label else random.permutation(16)[:4]
+            frame[c, cells] = random.uniform(0.5, 1.5, 4)
+    features = random.normal(size=(frames, 4)) + 3 * np.eye(4)[label]
+    logits = random.normal(size=(frames, 3))
+    return {
+        "maps": maps.reshape(frames, 3, 4, 4),
+        "features": features.astype(np.float16),
+        "logits": logits.astype(np.float32),
+    }
