@@ -17,7 +17,9 @@ import pytest
 from av.video.stream import VideoStream
 from jaxtyping import install_import_hook
 
-install_import_hook(["attn.maps", "attn.models", "attn.losses", "attn.mining", "attn.concepts", "attn.eval"], "beartype.beartype")
+install_import_hook(
+    ["attn.maps", "attn.models", "attn.losses", "attn.mining", "attn.concepts", "attn.eval"], "beartype.beartype"
+)
 
 Images = Sequence[np.ndarray]
 WriteClip = Callable[..., Path]
@@ -166,3 +168,48 @@ def sequential():
             return [frame.to_ndarray(format="rgb24") for frame in kept]
 
     return decode
+
+
+@pytest.fixture(scope="session")
+def write_store() -> Callable[..., str]:
+    """write_store(url, manifest, {video_id: {column: array}}, part_bytes=…, finished=…): as precompute writes one."""
+    import pyarrow as pa
+
+    from attn.schema import FRAME, LABEL, TIME_S, TRUNCATED, VIDEO_ID
+    from attn.storage.ledger import Ledger
+    from attn.storage.tensors import tensor_array
+    from attn.storage.writer import LAST, POSITION, StoreWriter, travelling_schema
+
+    def rows(manifest, video_id: str, tensors: dict[str, np.ndarray]) -> pa.RecordBatch:
+        count = len(next(iter(tensors.values())))
+        positions = np.arange(count, dtype=np.int32)
+        known = {
+            VIDEO_ID: [video_id] * count,
+            FRAME: positions * 5,
+            TIME_S: positions / np.float32(6),
+            LABEL: [None] * count,
+            POSITION: positions,
+            LAST: positions == count - 1,
+            TRUNCATED: np.zeros(count, bool),
+        }
+        schema = travelling_schema(manifest.schema)
+        arrays = [
+            tensor_array(tensors[field.name], field)
+            if field.name in tensors
+            else pa.array(known[field.name], type=field.type)
+            for field in schema
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+    def write(url: str, manifest, videos, *, part_bytes: int = 1 << 30, finished: bool = True) -> str:
+        ledger = Ledger.at(url)
+        ledger.begin(manifest)
+        writer = StoreWriter(url, manifest.schema, part_bytes=part_bytes)
+        for video_id, tensors in videos.items():
+            writer.add(rows(manifest, video_id, tensors))
+        writer.flush()
+        if finished:
+            ledger.finish({})
+        return url
+
+    return write

@@ -1,6 +1,7 @@
 """The paper's experiments as a plan: every step one job with its options, and what must be done before it.
 
-    <out>/splits/<split>-train.txt, -test.txt, and the share of a training list that a fraction and a seed choose
+    <out>/splits/<split>-test.txt, <split>-train-<percent>-seed<k>.txt
+    <out>/frames/                                        frames of all training videos, decoded once
     <out>/<backbone>/seed<k>/web/                        CNN of Web images, its maps, scores of every split
     <out>/<backbone>/seed<k>/<split>/<percent>/          fine-tuned CNN, its maps, EnergyNet, scores
     <out>/<backbone>/seed<k>/<split>/noimage/            the same CNN without Web images
@@ -17,14 +18,16 @@ from attn.datasets.fractions import take_fraction
 from attn.datasets.split import write_split_list
 from attn.engine.options import (
     EvaluateOptions,
+    FramesOptions,
     PrecomputeOptions,
     ReproduceOptions,
     TrainCnnOptions,
     TrainEnergyNetOptions,
 )
+from attn.models.imagenet import IMAGENET_INPUT_SIZE
 from attn.storage.filesystem import join
 
-WEB, NO_IMAGE = "web", "noimage"
+WEB, NO_IMAGE, FRAMES = "web", "noimage", "frames"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +90,7 @@ def chosen_splits(benchmark: Benchmark, options: ReproduceOptions) -> tuple[Spli
 
 def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[Step], list[Cell]]:
     """All steps, each after those it needs, and the scores that come of them."""
-    steps, cells = list[Step](), list[Cell]()
+    steps, cells = [_frames(benchmark, options)], list[Cell]()
     for backbone in options.backbones or ():
         for seed in options.seeds:
             builder = _Builder(benchmark, options, backbone, seed)
@@ -95,6 +98,22 @@ def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[St
                 steps.append(step)
                 cells += [cell] if cell else []
     return steps, cells
+
+
+def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
+    """Decodes every training video of any split, for all CNNs: they share the size of their input."""
+    lists = tuple(
+        _list(options, split.name, f"train-{percent(1.0)}-seed{options.seeds[0]}")
+        for split in chosen_splits(benchmark, options)
+    )
+    frames = FramesOptions(
+        videos=benchmark.videos,
+        lists=lists,
+        out=join(options.out, FRAMES),
+        input_size=options.input_size or IMAGENET_INPUT_SIZE,
+        stride=options.stride or benchmark.stride,
+    )
+    return Step(FRAMES, "decode_frames", frames)
 
 
 class _Builder:
@@ -149,14 +168,14 @@ class _Builder:
         cnn = TrainCnnOptions(
             videos=self.benchmark.videos,
             split=train,
-            frames=join(options.out, "frames", f"{self.backbone}"),
+            frames=join(options.out, FRAMES),
             stride=options.stride or self.benchmark.stride,
             out=self._cnn(root),
             weights=self._cnn(web) if from_web else options.weights,
             epochs=options.frame_epochs,
             **self._cnn_settings(),
         )
-        yield Step(f"{root}/cnn", "train_cnn", cnn, (f"{web}/cnn",) if from_web else ()), None
+        yield Step(f"{root}/cnn", "train_cnn", cnn, (FRAMES, f"{web}/cnn") if from_web else (FRAMES,)), None
         yield self._maps(root, (train, test), needs=(f"{root}/cnn",)), None
         scores = EvaluateOptions(
             store=self._store(root),
@@ -202,7 +221,7 @@ class _Builder:
             "backbone": self.backbone,
             "mean": options.mean,
             "std": options.std,
-            "input_size": options.input_size,
+            "input_size": options.input_size or IMAGENET_INPUT_SIZE,
             "seed": self.seed,
         }
 

@@ -136,12 +136,14 @@ def run_step(step: Step, log_url: str) -> str | None:
 
 def job(name: str) -> Any:
     """The function behind a job's script."""
+    from attn.engine.decode_frames import decode_frames
     from attn.engine.evaluate import evaluate
     from attn.engine.precompute import precompute
     from attn.engine.train_cnn import train_cnn
     from attn.engine.train_energynet import train_energynet
 
     return {
+        "decode_frames": decode_frames,
         "evaluate": evaluate,
         "precompute": precompute,
         "train_cnn": train_cnn,

@@ -144,6 +144,20 @@ class TrainCnnOptions:
     pixels: 53 GB for all training videos of UCF101."""
 
 
+@dataclasses.dataclass(frozen=True)
+class FramesOptions:
+    videos: str
+    """Videos, as for precompute."""
+    lists: tuple[str, ...]
+    """Split lists: the videos that one of them names."""
+    out: str
+    """Frame store to write or to finish; local or s3://."""
+    input_size: int
+    """Side of the square frames, in pixels."""
+    stride: int
+    """Keep the frames 0, S, 2S, …"""
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainEnergyNetOptions(EnergyConfig):
     store: str

@@ -80,20 +80,22 @@ class EnergyNet(nn.Module):
             map_vectors: V_L, flattened raw maps.
             classes: which class's map each is.
         """
-        return self._embedded(self._of_maps(map_vectors) + F.embedding(classes, self._of_concepts()))
+        return self._embedded(self._of_maps(map_vectors).add_(F.embedding(classes, self._of_concepts())))
 
     def energies(self, maps: Float[Tensor, "frame cls row col"]) -> Float[Tensor, "frame cls"]:
         """Energies of the maps of all classes of some frames."""
-        return self._embedded(self._of_maps(maps.flatten(2)) + self._of_concepts()).energy
+        return self._embedded(self._of_maps(maps.flatten(2)).add_(self._of_concepts())).energy
 
     def _of_maps(self, map_vectors: Float[Tensor, "*batch cell"]) -> Float[Tensor, "*batch hidden"]:
-        return self.map_layer(map_vectors.to(self.map_layer.weight.dtype) / self.map_scale)
+        # Scaling the few weights is scaling the many maps.
+        weight = self.map_layer.weight / self.map_scale
+        return F.linear(map_vectors.to(weight.dtype), weight, self.map_layer.bias)
 
     def _of_concepts(self) -> Float[Tensor, "cls hidden"]:
         return self.concept_layer(self.concept_vectors)
 
     def _embedded(self, hidden: Float[Tensor, "*batch hidden"]) -> Embedded:
-        embedding = self.embedding_layer(torch.relu(hidden))
+        embedding = self.embedding_layer(hidden.relu_())
         if self.normalise_embedding:
             embedding = F.normalize(embedding, dim=-1)
         return Embedded(embedding, self.energy_head(embedding).squeeze(-1))

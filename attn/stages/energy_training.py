@@ -153,9 +153,9 @@ class EnergyTrainer:
         hard, random = self._mine(drawn, maps)
         chosen = torch.cat([self._extra, hard])
         mine = chosen[self._peers.rank :: self._peers.size]
-        losses = self._losses(drawn[mine], maps[:, mine])
+        losses = self._losses(drawn[mine], maps.index_select(1, mine))
         joint = self._joint(losses)
-        self.optimizer.zero_grad(set_to_none=False)
+        self.optimizer.zero_grad()
         (joint.sum() / len(chosen)).backward()
         if self.config.num_random:
             extra = mine < self.config.num_random
@@ -194,7 +194,7 @@ class EnergyTrainer:
         )
 
     def _joint(self, losses: Losses) -> Tensor:
-        return losses.ranking + self.config.triplet_weight * losses.triplet
+        return torch.add(losses.ranking, losses.triplet, alpha=self.config.triplet_weight)
 
     def _share(self, numbers: Tensor) -> list[float]:
         """Sums of gradients and of a few numbers over the group, in one message."""

@@ -41,8 +41,8 @@ class MapBank:
     def select(self, rows: Int[Tensor, "*sample"], classes: Int[Tensor, "*sample"]) -> Float[Tensor, "*sample cell"]:
         """Single maps, in float32."""
         num_classes, cells = self.maps.shape[1:]
-        flat = self.maps.view(-1, cells)
-        return flat[rows * num_classes + classes].float()
+        places = (rows * num_classes + classes).flatten()
+        return self.maps.view(-1, cells).index_select(0, places).float().view(*rows.shape, cells)
 
 
 def bank_bytes(store: AttentionStore, rows: int) -> int:

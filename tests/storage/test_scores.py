@@ -11,8 +11,9 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 
+from attn.errors import UsageError
 from attn.storage.manifest import Manifest
-from attn.storage.scores import Scores, scores_parquet
+from attn.storage.scores import Scores, read_scores, scores_parquet
 
 SCORES = Scores(
     video_ids=["a b", "ü"],
@@ -50,3 +51,22 @@ def test_scores_of_another_number_of_classes_are_an_error(manifest: Manifest) ->
     wrong = Scores(["a"], np.array([0], np.int16), {"cnn": np.zeros((1, 4), np.float32)})
     with pytest.raises(ValueError, match="scores"):
         scores_parquet(wrong, manifest)
+
+
+def test_what_was_written_is_read_back(tmp_path: Path, manifest: Manifest) -> None:
+    path = tmp_path / "scores.parquet"
+    path.write_bytes(scores_parquet(SCORES, manifest))
+    found = read_scores(str(path))
+    assert found.video_ids == SCORES.video_ids
+    assert found.labels.tolist() == SCORES.labels.tolist()
+    assert list(found.by_method) == list(SCORES.by_method)
+    for name, values in SCORES.by_method.items():
+        np.testing.assert_allclose(found.by_method[name], values, rtol=1e-6)
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1", b"no parquet"])
+def test_what_is_no_score_file_is_named(tmp_path: Path, damage: bytes) -> None:
+    path = tmp_path / "scores.parquet"
+    path.write_bytes(damage)
+    with pytest.raises(UsageError, match="holds no scores of an evaluation"):
+        read_scores(str(path))

@@ -1,0 +1,84 @@
+"""Decodes videos into a frame store, once for all trainings that read it."""
+
+import dataclasses
+import functools
+import importlib.metadata
+import logging
+import platform
+
+from attn.datasets.split import read_split
+from attn.engine.dataflow import frames_done
+from attn.engine.filling import StorePlan, fill_store
+from attn.engine.options import FramesOptions
+from attn.engine.placement import cluster_totals, place_decoding
+from attn.engine.session import start_ray
+from attn.engine.split_check import present_videos
+from attn.stages.decode import DecodeVideos
+from attn.storage.filesystem import storage_errors
+from attn.storage.ledger import Ledger
+from attn.storage.manifest import FrameManifest
+from attn.video.sample import Sampling, Stride
+from attn.video.source import Video, list_videos
+from attn.video.transform import PREPROCESSING
+
+log = logging.getLogger(__name__)
+
+FRAMES_PER_BATCH = 64
+PART_MB = 128
+MAX_FAILED_FRACTION = 0.01
+PACKAGES = ("ray", "pyarrow", "av", "pillow", "numpy")
+
+
+def decode_frames(options: FramesOptions) -> int:
+    """Fills the frame store with the videos of all lists; the exit code.
+
+    Raises:
+        UsageError: before anything was written.
+    """
+    found = {video.video_id: video for video in list_videos(options.videos)}
+    wanted: set[str] = set()
+    for url in options.lists:
+        split = read_split(url, part="train")
+        wanted |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
+    videos = [found[video_id] for video_id in sorted(wanted)]
+    plan = plan_frames(options.out, videos, Stride(options.stride), options.input_size, MAX_FAILED_FRACTION)
+    start_ray()
+    return fill_frames(plan)
+
+
+def plan_frames(
+    url: str, videos: list[Video], sampling: Sampling, input_size: int, max_failed_fraction: float
+) -> StorePlan:
+    """How the frames of some videos come to stand in a store.
+
+    Args:
+        url: of the store, which may hold other videos already.
+        videos: without labels: the frames serve any list.
+        sampling: which frames are kept.
+        input_size: side of the square frames, in pixels.
+        max_failed_fraction: more failures than this share of the videos are an error.
+
+    Raises:
+        UsageError: the store holds something else.
+    """
+    manifest = FrameManifest(
+        input_size=input_size,
+        preprocessing=PREPROCESSING,
+        sampling={type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]},
+        informative={
+            "python": platform.python_version(),
+            "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
+        },
+    )
+    ledger = Ledger.at(url, FrameManifest)
+    with storage_errors(url):
+        ledger.check(manifest)
+    stage = DecodeVideos(sampling, input_size, FRAMES_PER_BATCH)
+    return StorePlan(videos, manifest, ledger, stage, PART_MB, max_failed_fraction)
+
+
+def fill_frames(plan: StorePlan) -> int:
+    """Decodes what the store lacks; the exit code."""
+    placement = place_decoding(cluster_totals())
+    plan.ledger.begin(plan.manifest)
+    return fill_store(plan, placement, functools.partial(frames_done, schema=plan.manifest.schema, placement=placement))

@@ -1,0 +1,274 @@
+#!/usr/bin/env python3
+"""What does it bring that an EnergyNet learns from maps in memory, sampled on the device?
+
+Three questions, three tables: updates per second beside a plain PyTorch loop whose DataLoader draws the same kind of
+quadruples from maps in memory, same network, mining, losses and optimiser; seconds to read a store into memory beside
+pyarrow reading the same bytes; frames scored per second. `--updates N` also times so many updates on maps of UCF101's
+size, held on the device.
+
+Runs without Ray: `python bench/energynet.py`, on a GPU machine with torch, pyarrow and fsspec alone
+`PYTHONPATH=. python3 bench/energynet.py --device cuda --no-store --updates 20000`.
+"""
+
+import argparse
+import dataclasses
+import platform
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.optim import SGD
+from torch.utils.data import DataLoader, Dataset
+
+from attn.losses.energy_ranking import energy_ranking_loss
+from attn.losses.triplet import triplet_loss
+from attn.mining.sampler import QuadrupleSampler
+from attn.models.energynet import EnergyNet
+from attn.stages.energy_config import EnergyConfig
+from attn.stages.energy_training import Alone, EnergyTrainer, TrainingMaps, samples_per_update
+from attn.stages.energy_validation import frame_energies
+from attn.stages.map_bank import MapBank
+from attn.stages.video_table import VideoTable
+
+NUM_CLASSES, SIDE = 101, 7
+WORDS = 200
+
+
+def main() -> None:
+    flags = parse()
+    device = torch.device(flags.device)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    print(f"torch {torch.__version__}, {name}, {torch.get_num_threads()} threads; medians of {flags.repeats} repeats")
+    bank = random_bank(flags.videos, flags.frames, device)
+    print("\ncandidates | ours, updates/s | DataLoader, updates/s | its worker processes | ours / DataLoader")
+    for candidates in (EnergyConfig().candidates_initial, EnergyConfig().candidates_final):
+        compare_updates(bank, candidates, flags)
+    score(bank, flags)
+    if not flags.no_store:
+        read(flags)
+    if flags.updates:
+        long_run(flags, device)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--videos", type=int, default=1000, help="videos held in memory")
+    parser.add_argument("--frames", type=int, default=10, help="frames of each")
+    parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats")
+    parser.add_argument("--store-frames", type=int, default=100_000, help="frames of the store that is read")
+    parser.add_argument("--no-store", action="store_true", help="leave out reading a store")
+    parser.add_argument("--updates", type=int, default=0, help="updates of a run on maps of UCF101's size")
+    return parser.parse_args()
+
+
+def random_bank(videos: int, frames: int, device: torch.device) -> MapBank:
+    """Maps of videos of all classes: noise, half of it zero."""
+    labels = np.sort(np.arange(videos) % NUM_CLASSES)
+    table = VideoTable(tuple(f"v{i:05}" for i in range(videos)), labels, np.full(videos, frames))
+    maps = torch.empty(table.rows, NUM_CLASSES, SIDE * SIDE, dtype=torch.float16, device=device)
+    for chunk in maps.split(1024):
+        chunk.normal_().relu_()
+    return MapBank(maps, table)
+
+
+def new_net(device: torch.device) -> EnergyNet:
+    torch.manual_seed(0)
+    concepts = torch.nn.functional.normalize(torch.randn(NUM_CLASSES, WORDS), dim=1)
+    return EnergyNet(concepts, SIDE * SIDE).to(device)
+
+
+def new_trainer(bank: MapBank, config: EnergyConfig) -> EnergyTrainer:
+    device = bank.maps.device
+    sampler = QuadrupleSampler(
+        torch.from_numpy(bank.table.labels).to(device),
+        torch.from_numpy(bank.table.num_frames).to(device),
+        num_classes=NUM_CLASSES,
+        samples=samples_per_update(config),
+        seed=0,
+    )
+    return EnergyTrainer(new_net(device), TrainingMaps(bank, device), sampler, config, Alone())
+
+
+def compare_updates(bank: MapBank, candidates: int, flags: argparse.Namespace) -> None:
+    """Ours against the plain loop, which runs with the number of worker processes that serves it best."""
+    config = dataclasses.replace(EnergyConfig(), candidates_initial=candidates, candidates_final=candidates)
+    trainer = new_trainer(bank, config)
+    plain = {workers: PlainLoop(bank, config, workers) for workers in (0, 2)}
+    rates: dict[str | int, list[float]] = {"ours": []} | {workers: [] for workers in plain}
+    numbers = iter(range(10**9))
+    for _ in range(flags.repeats + 1):
+        rates["ours"].append(rate(lambda: trainer.update(next(numbers)), 200))
+        for workers, loop in plain.items():
+            rates[workers].append(rate(loop.update, 20))
+    median = {key: statistics.median(found[1:]) for key, found in rates.items()}  # the first ones warm up
+    best = max(plain, key=lambda workers: median[workers])
+    ours, theirs = median["ours"], median[best]
+    print(f"{candidates} | {ours:.0f} | {theirs:.1f} | {best} | {ours / theirs:.1f}")
+
+
+def rate(step: Callable[[], object], count: int) -> float:
+    started_s = time.perf_counter()
+    for _ in range(count):
+        step()
+    return count / (time.perf_counter() - started_s)
+
+
+class PlainQuadruples(Dataset):
+    """Maps by class, video and frame; an item is one random quadruple."""
+
+    def __init__(self, bank: MapBank):
+        self.by_class: dict[int, list[Tensor]] = {}
+        maps = bank.maps.cpu()
+        for label, first, count in zip(bank.table.labels, bank.table.first_row, bank.table.num_frames, strict=True):
+            self.by_class.setdefault(int(label), []).append(maps[first : first + count])
+        self.classes = list(self.by_class)
+
+    def __len__(self) -> int:
+        return 10**9
+
+    def __getitem__(self, _: int) -> tuple[Tensor, Tensor]:
+        true = random.choice(self.classes)
+        false = random.choice([c for c in range(NUM_CLASSES) if c != true])
+        far = random.choice([c for c in self.classes if c != true])
+        video, other = random.sample(self.by_class[true], 2)
+        frame, positive = random.choice(video), random.choice(other)
+        negative = random.choice(random.choice(self.by_class[far]))
+        maps = torch.stack([frame[false], frame[true], positive[true], negative[far]])
+        return maps, torch.tensor([false, true, true, far])
+
+
+class PlainLoop:
+    """The same training as one would write it down."""
+
+    def __init__(self, bank: MapBank, config: EnergyConfig, workers: int):
+        self.config, self.device = config, bank.maps.device
+        self.net = new_net(self.device)
+        self.optimizer = SGD(self.net.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
+        size = config.candidates_initial + config.num_random
+        self.batches = self._endless(DataLoader(PlainQuadruples(bank), size, num_workers=workers))
+
+    @staticmethod
+    def _endless(loader: DataLoader) -> Iterator[list[Tensor]]:
+        while True:
+            yield from loader
+
+    def update(self) -> float:
+        maps, classes = (part.transpose(0, 1).to(self.device) for part in next(self.batches))
+        with torch.no_grad():
+            losses = self.losses(maps, classes)[: self.config.candidates_initial]
+        hard = losses.topk(self.config.num_hard).indices
+        extra = torch.arange(self.config.candidates_initial, maps.shape[1], device=self.device)
+        chosen = torch.cat([hard, extra])
+        loss = self.losses(maps[:, chosen], classes[:, chosen]).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def losses(self, maps: Tensor, classes: Tensor) -> Tensor:
+        embedding, energy = self.net(maps.float(), classes)
+        ranking = energy_ranking_loss(energy[0], energy[1], margin=self.config.energy_margin)
+        triplet = triplet_loss(embedding[1], embedding[2], embedding[3], margin=self.config.triplet_margin)
+        return ranking + self.config.triplet_weight * triplet
+
+
+def score(bank: MapBank, flags: argparse.Namespace) -> None:
+    """Frames of which the energies of all classes are computed in a second."""
+    net, maps = new_net(bank.maps.device), bank.maps.unflatten(2, (SIDE, SIDE))
+    rates = [len(maps) * rate(lambda: frame_energies(net, maps).sum().item(), 1) for _ in range(flags.repeats + 1)]
+    print(f"\nscoring: {statistics.median(rates[1:]):.0f} frames/s of {NUM_CLASSES} classes each")
+
+
+def read(flags: argparse.Namespace) -> None:
+    """A store into memory, by us and by pyarrow."""
+    import pyarrow.parquet as pq
+
+    from attn.stages.map_bank import read_bank
+    from attn.storage.store import AttentionStore
+
+    with tempfile.TemporaryDirectory() as folder:
+        table = write_store(folder, flags.store_frames)
+        store = AttentionStore.open(folder)
+        parts = sorted(str(path) for path in Path(folder).glob("part-*.parquet"))
+        columns, threads = ["maps"], torch.get_num_threads()
+        ours, theirs = [], []
+        for _ in range(flags.repeats):
+            ours.append(1 / rate(lambda: read_bank(store, table, threads=threads), 1))
+            theirs.append(1 / rate(lambda: [pq.read_table(part, columns=columns) for part in parts], 1))
+        mine, arrow = statistics.median(ours), statistics.median(theirs)
+        size_gb = sum(Path(part).stat().st_size for part in parts) / 1e9
+        print(
+            f"\nreading {table.rows} frames x {NUM_CLASSES} classes, {size_gb:.2f} GB in {len(parts)} parts: "
+            f"{mine:.2f} s, pyarrow {arrow:.2f} s, ours / pyarrow {mine / arrow:.2f}"
+        )
+
+
+def write_store(folder: str, frames: int) -> VideoTable:
+    """A store of videos of 50 frames."""
+    import pyarrow as pa
+
+    from attn.schema import TRUNCATED
+    from attn.storage.ledger import Ledger
+    from attn.storage.manifest import Manifest
+    from attn.storage.tensors import tensor_array
+    from attn.storage.writer import LAST, POSITION, StoreWriter, travelling_schema
+
+    manifest = Manifest(
+        class_names=tuple(f"c{i:03}" for i in range(NUM_CLASSES)),
+        backbone="none",
+        weights_sha256="",
+        map_layer="none",
+        alpha_reduce="mean",
+        input_size=224,
+        mean=(0, 0, 0),
+        std=(1, 1, 1),
+        preprocessing="none",
+        sampling={"stride": 5},
+        precision="fp32",
+        columns=("maps",),
+        num_channels=1,
+        map_shape=(SIDE, SIDE),
+    )
+    ledger, count = Ledger.at(folder), 50
+    ledger.begin(manifest)
+    writer, schema = StoreWriter(folder, manifest.schema, part_bytes=128 * 2**20), travelling_schema(manifest.schema)
+    rng, videos = np.random.default_rng(0), frames // count
+    for video in range(videos):
+        maps = np.maximum(rng.standard_normal((count, NUM_CLASSES, SIDE, SIDE), np.float32), 0).astype(np.float16)
+        columns = {
+            "video_id": np.full(count, f"v{video:05}", object),
+            "frame": np.arange(count, dtype=np.int32),
+            "time_s": np.arange(count, dtype=np.float32),
+            "label": np.full(count, video % NUM_CLASSES, np.int16),
+            POSITION: np.arange(count, dtype=np.int32),
+            LAST: np.arange(count) == count - 1,
+            TRUNCATED: np.zeros(count, bool),
+        }
+        arrays = [
+            tensor_array(maps, field) if field.name == "maps" else pa.array(columns[field.name], type=field.type)
+            for field in schema
+        ]
+        writer.add(pa.RecordBatch.from_arrays(arrays, schema=schema))
+    writer.flush()
+    ledger.finish({})
+    labels = {f"v{video:05}": video % NUM_CLASSES for video in range(videos)}
+    return VideoTable.of(labels, dict.fromkeys(labels, count))
+
+
+def long_run(flags: argparse.Namespace, device: torch.device) -> None:
+    """A whole training on maps as many as those of UCF101's first training list: 9537 videos of 37 frames."""
+    trainer = new_trainer(random_bank(9537, 37, device), EnergyConfig())
+    numbers = iter(range(10**9))
+    seconds = flags.updates / rate(lambda: trainer.update(next(numbers)), flags.updates)
+    print(f"\n{flags.updates} updates on 9537 videos x 37 frames x {NUM_CLASSES} classes: {seconds:.1f} s")
+
+
+if __name__ == "__main__":
+    main()

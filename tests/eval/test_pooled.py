@@ -1,0 +1,62 @@
+"""Means over splits and seeds, and their intervals, against slow loops."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from attn.eval.metrics import mean_average_precision, top_k_accuracy
+from attn.eval.pooled import Run, difference, pooled, statistic
+
+
+def runs(seed: int, videos: int, seeds: int = 1, classes: int = 4) -> list[Run]:
+    random = np.random.default_rng(seed)
+    labels = random.permutation(np.arange(videos) % classes)
+    return [Run(random.normal(size=(videos, classes)) + np.eye(classes)[labels], labels) for _ in range(seeds)]
+
+
+@pytest.mark.parametrize(("figure", "k"), [("top_1", 1), ("top_3", 3)])
+def test_an_accuracy_is_the_mean_over_splits_of_the_mean_over_seeds(figure, k):
+    splits = [runs(0, 30, 2), runs(1, 90, 2)]
+    estimate = pooled([statistic(split, figure) for split in splits], [30, 90])
+    by_hand = np.mean([np.mean([top_k_accuracy(*run, k=k) for run in split]) for split in splits])
+    assert estimate.value == pytest.approx(by_hand)
+    assert estimate.videos == 120
+
+
+def test_a_mean_average_precision_is_that_of_each_split():
+    splits = [runs(2, 40), runs(3, 50)]
+    estimate = pooled([statistic(split, "map_noninterpolated") for split in splits], [40, 50], resamples=10)
+    assert estimate.value == pytest.approx(np.mean([mean_average_precision(*split[0]).value for split in splits]))
+
+
+def test_videos_are_drawn_within_their_split():
+    """With all videos of one split right and none of the other, no draw can say anything but one half."""
+    labels = np.zeros(20, np.int64)
+    right, wrong = np.tile([1.0, 0.0], (20, 1)), np.tile([0.0, 1.0], (20, 1))
+    splits = [statistic([Run(scores, labels)], "top_1") for scores in (right, wrong)]
+    assert pooled(splits, [20, 20]).interval == (0.5, 0.5)
+    assert pooled(splits, [20, 20], unit="split").interval == (0.0, 1.0)
+
+
+def test_the_interval_of_splits_is_that_of_all_their_draws():
+    values = [0.0, 0.5, 1.0]
+    estimate = pooled([lambda _, value=value: value for value in values], [6, 6, 6], unit="split", resamples=20_000)
+    means = [np.mean(draw) for draw in itertools.product(values, repeat=3)]
+    exact = np.quantile(means, [0.025, 0.975], method="inverted_cdf")
+    assert tuple(estimate.interval) == pytest.approx(tuple(exact))
+
+
+def test_more_seeds_do_not_make_more_videos():
+    one = runs(4, 50)
+    often = one * 5
+    first, second = (pooled([statistic(found, "top_1")], [50]) for found in (one, often))
+    assert tuple(first.interval) == pytest.approx(tuple(second.interval))
+
+
+def test_a_difference_is_drawn_on_the_same_videos():
+    """Two methods that fail on the same videos differ by nothing, whatever is drawn."""
+    split = runs(5, 60)
+    same = difference(statistic(split, "top_1"), statistic([Run(split[0].scores * 2, split[0].labels)], "top_1"))
+    estimate = pooled([same], [60])
+    assert (estimate.value, *estimate.interval) == (0, 0, 0)

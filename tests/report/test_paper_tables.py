@@ -1,0 +1,129 @@
+"""The tables as text: what stands where, and that our numbers are never the paper's."""
+
+import copy
+import csv
+
+import pytest
+
+from attn.report.paper_tables import as_csv, as_markdown
+
+
+def figure(value, low, high, videos=112):
+    return {"value": value, "interval": [low, high], "videos": videos}
+
+
+def method(name, trained_on, top_1, **extra):
+    place = {"backbone": "resnet101", "trained_on": trained_on, "method": name, "splits": 3, "seeds": 2}
+    return {**place, "top_1": figure(top_1, top_1 - 0.1, top_1 + 0.1), "top_3": figure(0.9, 0.8, 0.95), **extra}
+
+
+def pair(first, second, trained_on, value, low, high):
+    return {"backbone": "resnet101", "trained_on": trained_on, "first": first, "second": second} | figure(
+        value, low, high
+    )
+
+
+@pytest.fixture
+def results():
+    return {
+        "dataset": "ucf101",
+        "figure": "top_1",
+        "unit": "video",
+        "seeds": [0, 1],
+        "web_images": [{"backbone": "resnet101", "seed": 0, "value": 0.875, "interval": [0.85, 0.9], "images": 800}],
+        "methods": [
+            method("CNN", "web", 0.5),
+            method("UnAtt", "web", 0.55),
+            method("finetune+CNN", "020", 0.6),
+            method("finetune+EnergyNet", "020", 0.65),
+            method("finetune+CNN", "100", 0.7),
+            method("finetune+EnergyNet", "100", 0.69),
+            method("NoImage+CNN", "noimage", 0.4),
+        ],
+        "pairs": [
+            pair("UnAtt", "CNN", "web", 0.05, 0.01, 0.09),
+            pair("finetune+EnergyNet", "finetune+CNN", "020", 0.05, -0.01, 0.11),
+            pair("finetune+EnergyNet", "finetune+CNN", "100", -0.01, -0.03, -0.001),
+        ],
+        "failed": {"resnet101/seed1/split2/020/cnn": "RuntimeError: out of memory"},
+        "options": {},
+    }
+
+
+def rows(text, title):
+    """Cells of the table under a title."""
+    section = text.split(f"## {title}")[1].split("## ")[0]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
+
+
+def test_ours_stand_beside_the_papers(results):
+    text = as_markdown(results)
+    assert rows(text, "Table 1")[2] == [
+        "resnet101",
+        "0",
+        "87.5 (85.0 to 90.0)",
+        "800",
+        "95.2 (HII-noisy), 94.1 (HII-filtered), 88.3 (BU101)",
+    ]
+    assert rows(text, "Table 4")[2:] == [
+        ["resnet101", "CNN", "50.0 (40.0 to 60.0)", "90.0 (80.0 to 95.0)", "112", "62.5", "78.5"],
+        ["resnet101", "UnAtt", "55.0 (45.0 to 65.0)", "90.0 (80.0 to 95.0)", "112", "66.4", "82.4"],
+    ]
+    by_method = {(row[1], row[2]): row[-1] for row in rows(text, "Table 5. With")[2:]}
+    assert by_method["UnAtt", "none"] == "66.4"
+    assert by_method["finetune+EnergyNet", "20 %"] == "85.0"
+    assert by_method["finetune+EnergyNet", "100 %"] == "88.0"
+    assert by_method["finetune+CNN", "20 %"] == by_method["NoImage+CNN", "100 %"] == "–"
+
+
+def test_the_curve_has_a_column_per_share(results):
+    found = rows(as_markdown(results), "Figures 4 and 5")
+    assert found[0] == ["CNN", "method", "20 %", "100 %"]
+    assert found[2] == ["resnet101", "finetune+CNN", "60.0 (50.0 to 70.0)", "70.0 (60.0 to 80.0)"]
+
+
+def test_the_order_is_judged_by_the_interval(results):
+    verdicts = {(row[1], row[2]): row[3] for row in rows(as_markdown(results), "Does the order")[2:]}
+    assert verdicts["none", "CNN < UnAtt"] == "holds"
+    assert verdicts["20 %", "finetune+CNN < finetune+EnergyNet"] == "holds, within chance"
+    assert verdicts["100 %", "finetune+CNN < finetune+EnergyNet"] == "**the other way round**"
+    assert verdicts["20 % to 100 %", "the gain shrinks"] == "holds: +5.0, -1.0"
+
+
+def test_what_failed_is_named(results):
+    assert rows(as_markdown(results), "Not done")[2][0] == "`resnet101/seed1/split2/020/cnn`"
+
+
+def test_tables_without_rows_are_left_out(results):
+    empty = copy.deepcopy(results) | {"methods": [], "pairs": [], "web_images": [], "failed": {}}
+    text = as_markdown(empty)
+    for title in ("Table 1", "Table 4", "Figures 4 and 5", "Not done", "Paired"):
+        assert f"## {title}" not in text
+
+
+def test_tvhi_gets_its_own_tables(results):
+    tvhi = copy.deepcopy(results) | {"dataset": "tvhi", "figure": "map_noninterpolated"}
+    for record in tvhi["methods"]:
+        record["map_noninterpolated"] = figure(0.9, 0.85, 0.95, 100)
+    text = as_markdown(tvhi)
+    found = rows(text, "Tables 2 and 3")
+    assert found[2] == ["resnet101", "CNN", "none", "90.0 (85.0 to 95.0)", "100", "89.7", "91.6"]
+    assert "## Table 4" not in text
+
+
+def test_csv_has_a_line_per_method_and_figure(results):
+    lines = list(csv.DictReader(as_csv(results).splitlines()))
+    assert len(lines) == 2 * len(results["methods"])
+    assert lines[0] == {
+        "dataset": "ucf101",
+        "backbone": "resnet101",
+        "trained_on": "web",
+        "method": "CNN",
+        "figure": "top_1",
+        "value": "0.500000",
+        "low": "0.400000",
+        "high": "0.600000",
+        "videos": "112",
+        "splits": "3",
+        "seeds": "2",
+    }
