@@ -88,8 +88,8 @@ def test_an_empty_table(store, most_bytes):
 
 
 def test_what_does_not_fit_is_mapped_from_an_unnamed_file(store, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "room"))
+    (tmp_path / "room").mkdir()
     table = table_of(store, LABELS)
     size = bank_bytes(store, table.rows)
     assert size == table.rows * 3 * 2 * 3 * 2
@@ -98,9 +98,9 @@ def test_what_does_not_fit_is_mapped_from_an_unnamed_file(store, tmp_path, monke
         bank = read_bank(store, table, threads=2, most_bytes=most_bytes)
         assert same_bits(bank, expected(store, table))
         assert bank.maps.nbytes == size
-        assert list((tmp_path / "tmp").iterdir()) == []
+        assert list((tmp_path / "room").iterdir()) == []
         if Path("/proc/self/maps").exists():
-            assert (f"{tmp_path}/tmp/" in Path("/proc/self/maps").read_text()) == mapped
+            assert (f"{tmp_path}/room/" in Path("/proc/self/maps").read_text()) == mapped
         rows, classes = torch.tensor([5, 0]), torch.tensor([1, 2])
         torch.testing.assert_close(bank.select(rows, classes), bank.maps[rows, classes].float())
         del bank
