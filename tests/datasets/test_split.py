@@ -28,6 +28,11 @@ def test_a_ucf101_list_in_its_own_order(folder):
     assert list(split.items()) == [("v_Wave_g02_c01", "Wave"), ("v_Kick_g01_c01", "Kick")]
 
 
+def test_without_a_class_list_the_classes_are_those_of_the_list(folder):
+    write(folder, trainlist01="Wave/a.avi 2\nkick/b.avi 1\nKick/c.avi\n")
+    assert read_split(join(folder, "trainlist01.txt")) == {"a": "Wave", "b": "kick", "c": "Kick"}
+
+
 def test_hmdb51_lists_as_folder_and_as_glob(folder):
     write(folder, wave_test_split1="a.avi 2\nb.avi 1\n", kick_test_split1="c.avi 2\nd.avi 0\n")
     for url in (folder, join(folder, "*_test_split1.txt")):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from attn.engine.placement import place
+from attn.engine.placement import place, place_decoding
 from attn.errors import UsageError
 
 LAPTOP = {"CPU": 2.0, "GPU": 0.0}
@@ -71,3 +71,12 @@ def test_what_can_never_be_placed_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         place(actors, gpus, totals, [totals])
+
+
+@pytest.mark.parametrize("cpus", [0.5, 1.0, 2.0, 64.0])
+def test_decoding_alone_has_every_core_and_asks_for_no_gpu(cpus: float) -> None:
+    found = place_decoding({"CPU": cpus, "GPU": 8.0})
+    assert found.decode_tasks * found.decode_cpus == max(1, cpus // 1)
+    assert found.writers >= 1
+    assert found.device == "cpu"
+    assert "actors" not in str(found)

@@ -69,3 +69,13 @@ def test_what_learnt_nothing_is_forgotten_and_what_did_is_kept(run, tmp_path):
     run.write_metrics([])
     run.forget()
     assert not (tmp_path / "cnn.train").exists()
+
+
+def test_frames_outlive_a_training_that_was_refused(run, tmp_path):
+    run.begin({})
+    (tmp_path / "cnn.train" / "frames").mkdir()
+    (tmp_path / "cnn.train" / "frames" / "part-0.parquet").touch()
+    (tmp_path / "cnn.train" / run.name).mkdir()
+    run.forget()
+    assert [path.name for path in (tmp_path / "cnn.train").rglob("*")] == ["frames", "part-0.parquet"]
+    assert run.report() is None

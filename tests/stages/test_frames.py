@@ -29,7 +29,11 @@ def images_of(video_id: str) -> np.ndarray:
 @pytest.fixture
 def store(tmp_path: Path) -> str:
     """Four videos in three parts; one has more frames than a row group."""
-    ledger = Ledger.at(str(tmp_path / "frames"), FrameManifest)
+    return write_store(str(tmp_path / "frames"))
+
+
+def write_store(url: str) -> str:
+    ledger = Ledger.at(url, FrameManifest)
     ledger.begin(MANIFEST)
     writer = StoreWriter(ledger.url, MANIFEST.schema, part_bytes=2**30)
     for video_id in LENGTHS:
@@ -65,6 +69,13 @@ def test_every_wanted_frame_stands_at_its_place(store: str, tmp_path: Path, thre
     assert not cache.skipped
     assert told[-1] == 323
     assert first_rows({"c": 20, "a": 300, "b": 3}) == {"a": 0, "b": 300, "c": 303}
+
+
+def test_a_store_on_s3_is_copied_like_any_other(s3: str, tmp_path: Path) -> None:
+    url = write_store(f"{s3}/a[1]/frames")
+    parts = FrameStore.open(url).parts_with({"a", "c", "b"})
+    cache = cache_frames(url, parts, KEY, tmp_path / "cache", threads=2)
+    np.testing.assert_array_equal(cache.pixels, np.concatenate([images_of(video) for video in "abc"]))
 
 
 def test_a_cache_is_made_once(store: str, tmp_path: Path) -> None:
