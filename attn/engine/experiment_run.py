@@ -74,9 +74,10 @@ class _Runner:
         return Outcome(self.seconds, self.failed)
 
     def _finished_before(self, step: Step) -> bool:
-        with contextlib.suppress(FileNotFoundError, ValueError):
-            note = json.loads(read_text(*open_filesystem(self._note(step))))
-            if note["options"] == _plain(step):
+        fs, path = open_filesystem(self._note(step))
+        with contextlib.suppress(ValueError, KeyError):  # a note that is damaged says nothing
+            note = json.loads(read_text(fs, path)) if fs.exists(path) else {}
+            if note and note["options"] == _plain(step):
                 self.seconds[step.name] = note["seconds"]
                 return True
         return False
