@@ -39,14 +39,15 @@ def cache_frames(
     """The frames of some videos, in the order of `first_rows`, made now unless they stand there already.
 
     Twice on disk, packed in the store and plain here: mapped pixels are read in any order for nothing, where a batch
-    of random rows would unpack a row group of 256 for every one of them.
+    of random rows would unpack a whole row group for every one of them. Copying takes 0.9 ms of a core a frame at 224
+    pixels: 5 core minutes for 350,000.
 
     Args:
         url: of the frame store.
         parts: of it, with the videos wanted.
         key: names the cache.
         folder: for caches, on a disk of this machine.
-        threads: that read and unpack; both let go of the interpreter. Each holds some 250 MB at 224 pixels.
+        threads: that read and unpack; both let go of the interpreter. Each holds some 100 MB at 224 pixels.
         tell: gets the number of frames done, now and then.
 
     Raises:
