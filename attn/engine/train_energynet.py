@@ -18,7 +18,7 @@ from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.train_board import start_board
 from attn.engine.train_energynet_plan import EnergyJob, make_energy_training, table_rows
-from attn.engine.train_energynet_worker import ACCURACY, SHORTFALL, best_weights, train_energynet_worker
+from attn.engine.train_energynet_worker import ACCURACY, SHORTFALL, kept_weights, train_energynet_worker
 from attn.engine.train_fit import fit, made_by
 from attn.engine.train_placement import place_workers
 from attn.engine.train_run import TrainRun
@@ -71,12 +71,12 @@ def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> None:
 
 
 def _finish(run: TrainRun, job: EnergyJob, store: AttentionStore, result: Result, seconds: float) -> None:
-    """The best state becomes the EnergyNet; the last where no video is held out."""
+    """The state that was kept becomes the EnergyNet; the last where no video is held out."""
     if result.checkpoint is None:
         raise RuntimeError("the training ended without a checkpoint")
-    weights, progress = best_weights(result.checkpoint)
+    weights, progress = kept_weights(result.checkpoint)
     rows, manifest = progress["rows"], store.manifest
-    kept = rows[(progress["best"] or len(rows)) - 1]
+    kept = rows[(progress["kept"] or len(rows)) - 1]
     trained = {
         "videos": len(job.train.video_ids),
         "frames": job.train.rows,

@@ -26,6 +26,7 @@ from attn.errors import UsageError
 from attn.mining.sampler import QuadrupleSampler
 from attn.mining.schedule import CandidateSchedule
 from attn.models.energynet import EnergyNet
+from attn.stages.early_stop import is_over, is_worse
 from attn.stages.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
 from attn.stages.energy_validation import Look, look, score_bank
 from attn.stages.map_bank import MapBank, bank_bytes, read_bank
@@ -33,7 +34,7 @@ from attn.storage.store import AttentionStore
 
 ACCURACY = "validation_accuracy"
 SHORTFALL = "validation_shortfall"
-WEIGHTS, BEST, OPTIMIZER, STATE = "weights.safetensors", "best.safetensors", "optimizer.pt", "state.json"
+WEIGHTS, KEPT, OPTIMIZER, STATE = "weights.safetensors", "kept.safetensors", "optimizer.pt", "state.json"
 MEMORY_SHARE = 0.5  # of what the machine has left
 DEVICE_SHARE = 0.8
 
@@ -100,12 +101,17 @@ class _Progress:
     Attributes:
         rows: metrics of every look.
         schedule: of the candidates.
-        best: number of the best look; None without held-out videos.
+        kept: number of the look whose weights are kept; None without held-out videos.
     """
 
     rows: list[dict[str, Any]]
     schedule: dict[str, Any] | None = None
-    best: int | None = None
+    kept: int | None = None
+
+    @property
+    def accuracies(self) -> list[float]:
+        """Of the looks, where there are held-out videos."""
+        return [row[ACCURACY] for row in self.rows if row[ACCURACY] is not None]
 
 
 class _Worker:
@@ -116,7 +122,7 @@ class _Worker:
         self.validation = validation
         self.scale = _map_scale(job, maps, group)
         self.net = self._net()
-        self.best: dict[str, torch.Tensor] = {}
+        self.kept: dict[str, torch.Tensor] = {}
         self.trainer = EnergyTrainer(self.net, maps, _sampler(job, group.device), self.config, group)
 
     def _net(self) -> EnergyNet:
@@ -155,7 +161,7 @@ class _Worker:
         rows, config = progress.rows, self.config
         if rows and rows[-1]["update"] >= config.updates:
             return True
-        return bool(config.patience and progress.best and len(rows) - progress.best >= config.patience)
+        return is_over(progress.accuracies, len(self.job.held_out.video_ids), config.patience)
 
     def _next_row(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         """Updates up to the next look, and the look."""
@@ -192,12 +198,11 @@ class _Worker:
         return Look(*self.group.sum(torch.tensor(mine, dtype=torch.float64)).tolist())
 
     def _judge(self, progress: _Progress) -> None:
-        """Keeps the weights of the newest look if none before was better."""
-        if not self.job.held_out.video_ids:
-            return
-        if progress.best is None or _goodness(progress.rows[-1]) > _goodness(progress.rows[progress.best - 1]):
-            progress.best = len(progress.rows)
-            self.best = {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
+        """Keeps the weights of the newest look unless it is worse than one before."""
+        videos = len(self.job.held_out.video_ids)
+        if videos and not is_worse(progress.accuracies, videos):
+            progress.kept = len(progress.rows)
+            self.kept = {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
 
     def _report(self, progress: _Progress) -> None:
         """The checkpoint, written by the first worker; the others wait until it is kept."""
@@ -207,7 +212,7 @@ class _Worker:
             if self.group.rank == 0:
                 folder = Path(name)
                 safetensors.torch.save_file(_plain(self.net.state_dict()), folder / WEIGHTS)
-                safetensors.torch.save_file(self.best or _plain(self.net.state_dict()), folder / BEST)
+                safetensors.torch.save_file(self.kept or _plain(self.net.state_dict()), folder / KEPT)
                 torch.save(self.trainer.optimizer.state_dict(), folder / OPTIMIZER)
                 (folder / STATE).write_text(json.dumps(dataclasses.asdict(progress)))
                 checkpoint = Checkpoint.from_directory(folder)
@@ -221,22 +226,18 @@ class _Worker:
             folder = Path(name)
             progress = _Progress(**json.loads((folder / STATE).read_text()))
             self.net.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-            self.best = safetensors.torch.load_file(folder / BEST) if progress.best else {}
+            self.kept = safetensors.torch.load_file(folder / KEPT) if progress.kept else {}
             optimizer = torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True)
         self.trainer.optimizer.load_state_dict(optimizer)
         self.trainer.schedule = CandidateSchedule(**(progress.schedule or {}))
         return progress
 
 
-def best_weights(checkpoint: Checkpoint) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The weights that a training kept, and its progress: `rows`, and `best`, the number of the row they are of."""
+def kept_weights(checkpoint: Checkpoint) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """The weights that a training kept, and its progress: `rows`, and `kept`, the number of the row they are of."""
     with checkpoint.as_directory() as name:
         folder = Path(name)
-        return safetensors.torch.load_file(folder / BEST), json.loads((folder / STATE).read_text())
-
-
-def _goodness(row: dict[str, Any]) -> tuple[float, float]:
-    return row[ACCURACY], -row[SHORTFALL]
+        return safetensors.torch.load_file(folder / KEPT), json.loads((folder / STATE).read_text())
 
 
 def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:

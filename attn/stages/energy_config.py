@@ -48,9 +48,9 @@ class EnergyConfig:
     look_every: int = 500
     """Updates between two looks at the held-out videos; every look is a row of metrics and a checkpoint."""
     patience: int = 10
-    """Looks without improvement after which the training ends; 0: never before the last update."""
+    """Looks in a row clearly worse than the best one, after which the training ends; 0: only with the last update."""
     holdout_fraction: float = 0.1
-    """Share of the training videos of each class held out to choose the best state; two always stay to learn from."""
+    """Share of the training videos of each class held out to tell when to stop; two always stay to learn from."""
     seed: int = 0
     """Random state of the fraction, the held-out videos, the first weights and all samples."""
 

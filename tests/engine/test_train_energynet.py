@@ -22,6 +22,7 @@ from attn.engine.train_energynet import look_line, train_energynet
 from attn.engine.train_energynet_plan import make_energy_training
 from attn.errors import UsageError
 from attn.models.energynet_file import load_energynet
+from attn.stages.early_stop import kept_look
 from attn.storage.store import AttentionStore
 
 ROOT = Path(__file__).parents[2]
@@ -108,10 +109,10 @@ def test_no_test_video_gets_in_and_held_out_ones_are_not_learnt_from(trained, pl
     assert (len(learnt), len(held)) == (18, 6)
 
 
-def test_the_best_look_is_kept(trained):
+def test_the_last_look_that_is_not_worse_is_kept(trained):
     rows, report = rows_of(trained), report_of(trained)
-    best = max(rows, key=lambda row: (row["validation_accuracy"], -row["validation_shortfall"]))
-    assert report["kept_update"] == best["update"]
+    kept = kept_look([row["validation_accuracy"] for row in rows], 6)
+    assert report["kept_update"] == rows[kept - 1]["update"]
 
 
 def test_a_finished_training_is_not_done_again_and_another_is_refused(trained, caplog):
@@ -188,10 +189,14 @@ def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept
     assert "no video held out" in caplog.text
 
 
-def test_it_stops_when_nothing_helps_for_long(ray_local, options):
-    patient = dataclasses.replace(options, updates=4000, look_every=20, patience=2, lr=1e-9)
+def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(ray_local, options):
+    """A step so large that whatever was learnt is thrown away again and again."""
+    patient = dataclasses.replace(options, updates=4000, look_every=1, patience=2, lr=10.0, weight_decay=0.0)
     assert train_energynet(patient) == 0
-    assert report_of(patient)["updates"] < 4000
+    rows, report = rows_of(patient), report_of(patient)
+    assert report["updates"] == len(rows) < 4000
+    assert report["kept_update"] == len(rows) - 2
+    assert report["validation_accuracy"] > rows[-1]["validation_accuracy"]
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_its_update(ray_local, options):
