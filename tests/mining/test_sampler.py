@@ -86,6 +86,11 @@ def test_videos_of_one_frame():
     assert set(rows[1]) == {0, 1, 2}
 
 
+def test_every_frame_of_a_long_video_can_be_drawn():
+    rows, _, _ = columns(sampler([0, 1], [2**27, 1], num_classes=2).block(0))
+    assert set(rows[1] % 16) == set(range(16))
+
+
 def expected_shares() -> dict[tuple[int, ...], Fraction]:
     """Probability of every (F, F+, F-, c_fa, c_gt), by the rule: class, then video, then frame, all alike."""
     rows_of = [np.flatnonzero(video == VIDEO_OF_ROW).tolist() for video in range(len(LABELS))]
