@@ -1,39 +1,32 @@
-"""The whole method on the embedded data set, from nothing: render, train, pack, precompute, evaluate, look.
+"""The whole method on a data set that it renders itself: the paper's tables in small, and where attention falls.
 
 Every step is the job of that name, called as its script calls it. Run again, it goes on where it stopped.
 """
 
-import contextlib
 import dataclasses
 import json
 import logging
-import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from attn.engine.evaluate import METRICS, evaluate
-from attn.engine.options import DemoOptions, EvaluateOptions, PackOptions, PrecomputeOptions, TrainCnnOptions
-from attn.engine.pack import pack
-from attn.engine.precompute import precompute
-from attn.engine.train_cnn import train_cnn
-from attn.engine.train_worker import ACCURACY
+from attn.engine.experiment import WEB
+from attn.engine.options import DemoOptions, ReproduceOptions
+from attn.engine.reproduce import TABLES, reproduce
 from attn.errors import UsageError
 from attn.eval.localisation import Localisation, box_coverage, localisation
-from attn.models.checkpoint import load_checkpoint
 from attn.storage.store import AttentionStore, VideoRows
 from attn.synthetic.boxes import BoxTrack, read_boxes
-from attn.synthetic.render import render_images, render_videos
 from attn.video.guard import FrameReader
 from attn.video.sample import Stride
 
 log = logging.getLogger(__name__)
 
-INPUT_SIZE = 112
-STRIDE = 2
-SPLITS = (1, 2, 3)
+BACKBONE = "small_cnn"
+# One split, two shares of the training videos and every fourth frame: minutes instead of hours.
+SPLITS, FRACTIONS, STRIDE = (1,), (0.2, 1.0), 4
 EXAMPLES = 4
 STRIP_FRAMES = 6
 
@@ -43,20 +36,18 @@ class DemoResult:
     """What the demo measured.
 
     Attributes:
-        store: where the attention store lies.
-        metrics: of each split, as `evaluate` writes them.
-        accuracy: of the CNN on photographs that it was not trained on.
+        tables: file with the tables.
+        results: what they show, as `reproduce` collects it.
+        store: maps of the CNN of Web images.
         localisation: of the true class's maps, against the true boxes.
         pictures: maps laid over frames.
-        seconds: of every step.
     """
 
+    tables: Path
+    results: dict[str, Any]
     store: Path
-    metrics: list[dict[str, Any]]
-    accuracy: float
     localisation: Localisation
     pictures: list[Path]
-    seconds: dict[str, float]
 
 
 def demo(options: DemoOptions) -> DemoResult:
@@ -65,30 +56,29 @@ def demo(options: DemoOptions) -> DemoResult:
     Raises:
         UsageError: a step refused to work; its own message says why.
     """
-    root, seconds = Path(options.out), dict[str, float]()
-    data, weights, shards, store = root / "data", root / "cnn.safetensors", root / "shards", root / "store"
-    lists = data / "ucfTrainTestlist"
-    with _timed("render", seconds):
-        render_images(data, options.images, options.seed)
-        render_videos(data, options.videos, options.seed)
-    with _timed("train", seconds):
-        _check(train_cnn(_training(options, data, weights)))
-    with _timed("pack", seconds):
-        _check(pack(PackOptions(str(data / "UCF-101"), str(shards), overwrite=True)))
-    with _timed("precompute", seconds):
-        _check(precompute(PrecomputeOptions(str(shards), str(store), str(weights), stride=STRIDE)))
-    with _timed("evaluate", seconds):
-        for split in SPLITS:
-            test_list = str(lists / f"testlist{split:02}.txt")
-            _check(evaluate(EvaluateOptions(str(store), test_list, str(root / f"split{split}"))))
+    root = Path(options.out)
+    plan = ReproduceOptions(
+        dataset="synthetic",
+        out=str(root),
+        splits=SPLITS,
+        fractions=FRACTIONS,
+        seeds=(options.seed,),
+        image_epochs=options.epochs,
+        no_image=False,
+        stride=STRIDE,
+        render_images=options.images,
+        render_videos=options.videos,
+    )
+    if code := reproduce(plan):
+        raise UsageError(f"the demo stopped: a step ended with {code}; {root}/logs says why")
+    data, store = root / "data", root / BACKBONE / f"seed{options.seed}" / WEB / "store"
     tracks = {path.stem: read_boxes(path) for path in (data / "boxes").iterdir()}
     return DemoResult(
+        tables=root / f"{TABLES}.md",
+        results=json.loads((root / f"{TABLES}.json").read_text()),
         store=store,
-        metrics=[json.loads((root / f"split{split}" / METRICS).read_text()) for split in SPLITS],
-        accuracy=load_checkpoint(str(weights)).trained[ACCURACY],
         localisation=attention_in_boxes(store, tracks),
         pictures=draw_examples(store, tracks, data / "UCF-101", root / "pictures"),
-        seconds=seconds,
     )
 
 
@@ -143,27 +133,3 @@ def _acting(video: VideoRows, track: BoxTrack) -> np.ndarray:
 
 def _boxes(track: BoxTrack) -> np.ndarray:
     return np.array(track.boxes, np.float64)
-
-
-def _training(options: DemoOptions, data: Path, weights: Path) -> TrainCnnOptions:
-    return TrainCnnOptions(
-        images=str(data / "images"),
-        backbone="small_cnn",
-        out=str(weights),
-        input_size=INPUT_SIZE,
-        epochs=options.epochs,
-        seed=options.seed,
-    )
-
-
-@contextlib.contextmanager
-def _timed(name: str, seconds: dict[str, float]) -> Iterator[None]:
-    log.info("-- %s", name)
-    started_s = time.monotonic()
-    yield
-    seconds[name] = time.monotonic() - started_s
-
-
-def _check(exit_code: int) -> None:
-    if exit_code:
-        raise UsageError(f"the demo stopped: its last step ended with {exit_code}; its log says why")

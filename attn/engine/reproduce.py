@@ -23,6 +23,8 @@ from attn.synthetic.render import render_images, render_videos
 
 log = logging.getLogger(__name__)
 
+TABLES = "tables"
+JOBS = ("decode_frames", "train_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
 CPUS_PER_STEP = 4
 ALL_FRACTIONS = (0.05, 0.1, 0.2, 0.33, 0.5, 1.0)
@@ -60,7 +62,8 @@ def reproduce(options: ReproduceOptions) -> int:
     _write(options, "plan.json", json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
     start_ray()
     outcome = run_steps(steps, options.out, side_by_side=options.side_by_side or _side_by_side())
-    write_tables(options, benchmark, cells, outcome.failed)
+    seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
+    write_tables(options, benchmark, cells, outcome.failed, seconds)
     if outcome.failed:
         log.error("%d of %d steps are not done; the same command tries them again", len(outcome.failed), len(steps))
         return EXIT_FAILED_STEPS
@@ -73,13 +76,20 @@ def resolved(options: ReproduceOptions) -> ReproduceOptions:
     return dataclasses.replace(options, **missing)
 
 
-def write_tables(options: ReproduceOptions, benchmark: Benchmark, cells: list[Cell], failed: dict[str, str]) -> None:
+def write_tables(
+    options: ReproduceOptions,
+    benchmark: Benchmark,
+    cells: list[Cell],
+    failed: dict[str, str],
+    seconds: dict[str, float],
+) -> None:
     """Tables of all scores that are there."""
-    results = collect(options, benchmark, [cell for cell in cells if cell.scores not in failed], failed)
-    _write(options, "tables.json", json.dumps(results, indent=1, ensure_ascii=False))
-    _write(options, "tables.csv", as_csv(results))
-    _write(options, "tables.md", as_markdown(results))
-    log.info("tables: %s", join(options.out, "tables.md"))
+    found = collect(options, benchmark, [cell for cell in cells if cell.scores not in failed], failed)
+    results = {**found, "seconds": seconds}
+    _write(options, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
+    _write(options, f"{TABLES}.csv", as_csv(results))
+    _write(options, f"{TABLES}.md", as_markdown(results))
+    log.info("tables: %s", join(options.out, f"{TABLES}.md"))
 
 
 def _check(options: ReproduceOptions) -> None:
