@@ -10,7 +10,7 @@ import json
 import logging
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,20 +41,23 @@ class Outcome:
     failed: dict[str, str]
 
 
-def run_steps(steps: Sequence[Step], out: str, *, side_by_side: int) -> Outcome:
+def run_steps(
+    steps: Sequence[Step], out: str, *, side_by_side: int, jobs: Mapping[str, Callable[[Any], int]] | None = None
+) -> Outcome:
     """Runs what is not finished, in the order of the plan as far as its needs allow.
 
     Args:
         steps: each after those it needs.
         out: folder of all results; notes of what is finished lie in `<out>/done/`, logs in `<out>/logs/`.
         side_by_side: steps at the same time.
+        jobs: others than those of this program, by name.
     """
-    return _Runner(steps, out, side_by_side).run()
+    return _Runner(steps, out, side_by_side, jobs or {}).run()
 
 
 class _Runner:
-    def __init__(self, steps: Sequence[Step], out: str, side_by_side: int):
-        self.steps, self.out, self.side_by_side = steps, out, side_by_side
+    def __init__(self, steps: Sequence[Step], out: str, side_by_side: int, jobs: Mapping[str, Callable[[Any], int]]):
+        self.steps, self.out, self.side_by_side, self.jobs = steps, out, side_by_side, jobs
         self.seconds: dict[str, float] = {}
         self.failed: dict[str, str] = {}
         self.running: dict[Any, tuple[Step, float]] = {}
@@ -91,8 +94,9 @@ class _Runner:
     def _start(self, step: Step) -> None:
         log.info("%s: started", step.name)
         log_url = join(self.out, "logs", f"{step.name.replace('/', '.')}.log")
-        task = ray.remote(num_cpus=0, max_retries=MOST_RETRIES)(run_step).remote(step, log_url)
-        self.running[task] = (step, time.monotonic())
+        task: Any = ray.remote(num_cpus=0, max_retries=MOST_RETRIES)(run_step)
+        started = task.remote(step, log_url, self.jobs.get(step.job))
+        self.running[started] = (step, time.monotonic())
 
     def _wait(self) -> None:
         done, _ = ray.wait(list(self.running), num_returns=1, timeout=HEARTBEAT_S)
@@ -119,16 +123,17 @@ class _Runner:
         return join(self.out, "done", f"{step.name.replace('/', '.')}.json")
 
 
-def run_step(step: Step, log_url: str) -> str | None:
+def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = None) -> str | None:
     """Calls a job in this process; why it failed, None for a good end.
 
     Args:
         step: what to do.
         log_url: gets what the job logs, line by line where it is local, else at the end.
+        function: the job, where it is not one of this program.
     """
     with _logged(log_url):
         try:
-            code = job(step.job)(step.options)
+            code = (function or job(step.job))(step.options)
         except UsageError as error:
             logging.getLogger("attn").error("%s", error)
             return str(error)
