@@ -233,6 +233,26 @@ def test_check_11_the_candidates_become_more_once_after_the_threshold():
     assert {len(classes[0]) for _, classes in watched.learnt} == {16 + 8}
 
 
+@dataclasses.dataclass(frozen=True)
+class Asked(TrainingMaps):
+    """Maps that remember how many were asked for."""
+
+    counts: list[int] = dataclasses.field(default_factory=list)
+
+    def select(self, rows: Tensor, classes: Tensor) -> Tensor:
+        self.counts.append(rows.shape[1])
+        return super().select(rows, classes)
+
+
+def test_no_more_maps_are_read_than_there_are_candidates_and_random_samples():
+    config = dataclasses.replace(CONFIG, candidates_initial=20, candidates_final=90)
+    trainer = trainer_of(config, maps=(maps := Asked(bank_of(), CPU)))
+    trainer.update(0)
+    trainer.schedule.switched_at = 1
+    trainer.update(1)
+    assert maps.counts == [28, 98]
+
+
 def test_the_random_samples_are_the_same_before_and_after_the_switch():
     config = dataclasses.replace(CONFIG, candidates_initial=20, candidates_final=90)
     few, many = trainer_of(config), trainer_of(config)
