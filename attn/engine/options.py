@@ -131,6 +131,9 @@ class TrainCnnOptions:
     validation_fraction: float | None = None
     """Share of each class held out, of its images or of its videos as a whole; the epoch that is best on it is kept
     (default: 0.3 of the images, 0.1 of the videos, where more than two are left to learn from)."""
+    near_duplicates: float | None = None
+    """Leave out Web images whose colours repeat those of an earlier image of their class, from this similarity on;
+    0.88 finds resized, recompressed and slightly cropped copies (default: keep all)."""
     batchnorm: Literal["auto", "frozen", "train"] = "auto"
     """frozen: statistics stay as loaded. auto: frozen with start weights, else train."""
     workers: int = 1

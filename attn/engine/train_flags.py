@@ -60,6 +60,11 @@ def _check_numbers(options: TrainCnnOptions) -> None:
         raise UsageError(f"--fraction {options.fraction:g}: give a share above 0 and up to 1")
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: give a share from 0 to 1")
+    if options.near_duplicates is not None:
+        if options.images is None:
+            raise UsageError("--near-duplicates is about --images; frames of a video are near-duplicates anyway")
+        if not 0 < options.near_duplicates <= 1:
+            raise UsageError(f"--near-duplicates {options.near_duplicates:g}: give a similarity above 0 and up to 1")
     if options.input_size is not None and options.input_size < 1:
         raise UsageError(f"--input-size {options.input_size}: give 1 or more pixels")
     if options.std is not None and not min(options.std) > 0:

@@ -89,7 +89,7 @@ class TrainWatch:
         if skipped:
             some = list(skipped.values())[:SKIPPED_SHOWN]
             more = f" and {len(skipped) - len(some)} more" if len(skipped) > len(some) else ""
-            self._say(f"{len(skipped)} images cannot be read and are skipped: {'; '.join(some)}{more}")
+            self._say(f"{len(skipped)} images are skipped: {'; '.join(some)}{more}")
 
     def _tell_start(self, news: News) -> None:
         lost = "workers were lost; " if self._started_s else ""

@@ -28,6 +28,7 @@ from attn.models.checkpoint import Cnn
 from attn.models.finetune import Normaliser, Tally, make_optimizer, set_rates, train_mode, update, validate
 from attn.stages.batches import Photographs, epoch_order, num_batches
 from attn.stages.images import check_skipped
+from attn.stages.near_duplicates import near_duplicates
 from attn.stages.pixels import ImageCache
 
 # A loss that is not finite is found at most so many updates later; looking at it makes the device wait.
@@ -50,6 +51,7 @@ def train_worker(config: dict[str, Any]) -> str | None:
     cache, refusal = _prepared(job, folder, pen)
     cache, refusal = _agreed(job, cache, refusal, group)
     if cache is not None and refusal is None:
+        cache = _without_copies(job, cache, group, pen)
         pen.pin(skipped=_skipped(job, cache))
         refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen).run()
     group.gather(None)  # nobody reads the images any more
@@ -86,6 +88,25 @@ def _agreed(
     except UsageError as error:
         return None, str(error)
     return cache, None
+
+
+def _without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: Pen) -> ImageCache:
+    """Without near-duplicates, where they are to be left out; the first worker looks for them."""
+    threshold = job.options.near_duplicates
+    if threshold is None:
+        return cache
+    pen.note("looking for near-duplicates")
+    found: dict[int, str] = {}
+    if group.rank == 0:
+        labels = job.pictures.labels.copy()
+        unusable = np.array(list(cache.skipped), np.int64)
+        labels[unusable] = -1 - unusable  # each a class of its own
+        original = near_duplicates(cache.pixels, labels, threshold=threshold)
+        for row in np.flatnonzero(original >= 0).tolist():
+            copy, first = job.pictures.names(np.array([row, original[row]]))
+            found[row] = f"{copy} repeats {first}"
+    found = group.gather(found)[0]
+    return dataclasses.replace(cache, skipped=dict(sorted({**cache.skipped, **found}.items())))
 
 
 class _NotFiniteError(Exception):

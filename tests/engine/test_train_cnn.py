@@ -3,9 +3,11 @@
 import dataclasses
 import json
 import logging
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from attn.engine.train_cnn import train_cnn
 from attn.errors import UsageError
@@ -56,3 +58,20 @@ def test_a_finished_training_is_not_done_again(trained, caplog):
 def test_other_options_are_refused_with_the_difference(trained):
     with pytest.raises(UsageError, match=r"epochs: 5 here, 4 there; seed: 1 here, 0 there"):
         train_cnn(dataclasses.replace(trained, epochs=5, seed=1))
+
+
+def test_near_duplicates_are_left_out_and_named(ray_local, training, photographs, tmp_path):
+    web = tmp_path / "web"
+    shutil.copytree(photographs, web)
+    with Image.open(web / "cold" / "03.png") as image:
+        image.save(web / "cold" / "again.bmp")
+    with Image.open(web / "warm" / "05.png") as image:
+        image.save(web / "cold" / "other class.png")
+    options = dataclasses.replace(
+        training, images=str(web), out=str(tmp_path / "cnn.safetensors"), epochs=1, near_duplicates=0.88
+    )
+    assert train_cnn(options) == 0
+    report = json.loads((folder_of(options) / "report.json").read_text())
+    assert report["skipped"]["cold/again.bmp"] == "cold/again.bmp repeats cold/03.png"
+    assert "cold/other class.png" not in report["skipped"]
+    assert sum(report["images"].values()) == 23

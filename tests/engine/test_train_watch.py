@@ -90,7 +90,7 @@ def test_a_second_driver_tells_new_epochs_only(run, caplog):
 
 def test_skipped_images_are_counted_and_the_first_named(watch, caplog):
     watch.tell(News(skipped={f"a/{number}.jpg": f"a/{number}.jpg: is no image" for number in range(7)}))
-    assert "7 images cannot be read and are skipped: a/0.jpg: is no image; " in caplog.text
+    assert "7 images are skipped: a/0.jpg: is no image; " in caplog.text
     assert caplog.text.rstrip().endswith("a/4.jpg: is no image and 2 more")
 
 
