@@ -5,44 +5,34 @@ out of it for good, however often the training is resumed.
 """
 
 import dataclasses
-import functools
 import hashlib
-import importlib.metadata
 import json
 import logging
-import platform
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from attn.classes import class_ids
 from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import SplitList
-from attn.engine.dataflow import frames_done
+from attn.engine.decode_frames import fill_frames, plan_frames
 from attn.engine.evaluate import split_record
-from attn.engine.filling import StorePlan, fill_store
+from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
-from attn.engine.placement import cluster_totals, place_decoding
 from attn.engine.split_check import present_videos, some
 from attn.engine.train_run import FRAMES, TrainRun
 from attn.errors import UsageError
-from attn.stages.decode import DecodeVideos
 from attn.stages.pictures import VideoFrames
 from attn.storage.failures import read_failures
-from attn.storage.filesystem import join, storage_errors
+from attn.storage.filesystem import join
 from attn.storage.ledger import Ledger
-from attn.storage.manifest import FrameManifest
 from attn.storage.reasons import shown
 from attn.storage.store import FrameStore
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, list_videos
-from attn.video.transform import PREPROCESSING
 
 log = logging.getLogger(__name__)
 
 SETTLED = "videos.json"
-FRAMES_PER_BATCH = 64
-PART_MB = 128
-PACKAGES = ("ray", "pyarrow", "av", "pillow", "numpy")
 
 FootageRecord = tuple[dict[str, Any], dict[str, Any]]
 """What was learnt from: a summary for the checkpoint, and lists of videos for the report."""
@@ -83,20 +73,8 @@ class Footage:
         Raises:
             UsageError: the store holds something else.
         """
-        name, value = type(self.sampling).__name__.lower(), dataclasses.astuple(self.sampling)[0]
-        versions = {package: importlib.metadata.version(package) for package in PACKAGES}
-        manifest = FrameManifest(
-            input_size=input_size,
-            preprocessing=PREPROCESSING,
-            sampling={name: value},
-            informative={"python": platform.python_version(), "packages": versions},
-        )
-        url = self.options.frames or join(run.url, FRAMES)
-        ledger = Ledger.at(url, FrameManifest)
-        with storage_errors(url):
-            ledger.check(manifest)
-        stage = DecodeVideos(self.sampling, input_size, FRAMES_PER_BATCH)
-        return StorePlan(self.videos, manifest, ledger, stage, PART_MB, self.options.max_failed_fraction)
+        url, most = self.options.frames or join(run.url, FRAMES), self.options.max_failed_fraction
+        return plan_frames(url, self.videos, self.sampling, input_size, most)
 
 
 def find_footage(options: TrainCnnOptions, split: SplitList, class_names: tuple[str, ...]) -> Footage:
@@ -134,10 +112,7 @@ def decode_footage(footage: Footage, plan: StorePlan, run: TrainRun) -> VideoFra
     settled = run.read(SETTLED)
     if settled is not None:
         plan = dataclasses.replace(plan, videos=[one for one in plan.videos if one.video_id in settled["frames"]])
-    placement = place_decoding(cluster_totals())
-    plan.ledger.begin(plan.manifest)
-    chain = functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
-    if code := fill_store(plan, placement, chain):
+    if code := fill_frames(plan):
         return code
     wanted = {video.video_id for video in plan.videos}
     parts = FrameStore.open(plan.ledger.url).parts_with(wanted)
