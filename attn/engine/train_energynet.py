@@ -55,7 +55,10 @@ def train_energynet(options: TrainEnergyNetOptions) -> int:
 def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> None:
     started_s, options = time.monotonic(), job.options
     start_ray()
-    placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes())
+    # The network is so small that a second thread costs more than it brings.
+    placement = dataclasses.replace(
+        place_workers(options.workers, options.gpu, cluster_totals(), living_nodes()), cpus=1
+    )
     log.info(
         "%s: %d videos (%d frames) to learn from, %d held out, %d classes with %s vectors; %s",
         *(options.store, len(job.train.video_ids), job.train.rows, len(job.held_out.video_ids)),

@@ -7,6 +7,7 @@ nobody waits for a worker that has left.
 import dataclasses
 import json
 import math
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -37,6 +38,7 @@ SHORTFALL = "validation_shortfall"
 WEIGHTS, KEPT, OPTIMIZER, STATE = "weights.safetensors", "kept.safetensors", "optimizer.pt", "state.json"
 MEMORY_SHARE = 0.5  # of what the machine has left
 DEVICE_SHARE = 0.8
+MOST_READERS = 8
 
 
 def train_energynet_worker(config: dict[str, Any]) -> str | None:
@@ -72,7 +74,7 @@ def _read(job: EnergyJob, group: Group) -> tuple[TrainingMaps, MapBank]:
     fits = bank_bytes(store, job.train.rows) <= room
     shared = group.size > 1 and not all(group.gather(fits))
     table, first_row = job.train.share(group.rank, group.size) if shared else (job.train, 0)
-    threads = torch.get_num_threads()
+    threads = min(MOST_READERS, os.cpu_count() or 1)  # for seconds only, and more than the worker computes with
     bank = _on_device(read_bank(store, table, threads=threads, most_bytes=max(room, 0)), group.device)
     validation = read_bank(store, held_out, threads=threads, most_bytes=max(room, 0))
     return TrainingMaps(bank, group.device, first_row, group if shared else None), validation

@@ -10,8 +10,9 @@ from jaxtyping import Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
+from attn.errors import UsageError
 from attn.schema import FEATURES
-from attn.storage.store import AttentionStore
+from attn.storage.store import AttentionStore, VideoRows
 
 log = logging.getLogger(__name__)
 
@@ -75,11 +76,22 @@ def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int]) -> Linear
         labels: video id → class id; the store has all of them.
 
     Raises:
-        UsageError: the store holds no features.
+        UsageError: the store holds no features, or some that are NaN or infinite.
     """
     found, frame_labels = [], []
     for rows in store.videos([FEATURES]):
         if rows.video_id in labels:
-            found.append(rows.tensors[FEATURES].astype(np.float32))
+            found.append(_finite(store, rows))
             frame_labels.append(np.full(len(rows.frame), labels[rows.video_id]))
     return fit_svm(np.concatenate(found), np.concatenate(frame_labels), num_classes=len(store.manifest.class_names))
+
+
+def _finite(store: AttentionStore, rows: VideoRows) -> np.ndarray:
+    features = rows.tensors[FEATURES].astype(np.float32)
+    finite = np.isfinite(features).all(axis=1)
+    if not finite.all():
+        frame = rows.frame[int(np.argmin(finite))]
+        raise UsageError(
+            f"{store.url}: features of {rows.video_id}, frame {frame}, hold NaN or infinity; precompute the store again"
+        )
+    return features

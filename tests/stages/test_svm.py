@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.svm import LinearSVC
 
+from attn.errors import UsageError
 from attn.schema import FEATURES
 from attn.stages import svm
 from attn.stages.scoring import SvmVote
@@ -103,3 +104,11 @@ def test_learns_from_the_frames_of_the_given_videos_alone(make_store):
     rows = next(store.videos([FEATURES]))
     np.testing.assert_allclose(machine(rows.tensors[FEATURES]), expected(features["v0"]), atol=1e-9)
     assert SvmVote(machine)(rows).shape == (3,)
+
+
+def test_features_that_are_not_finite_are_named(make_store):
+    features = np.ones((3, 4), np.float16)
+    features[1, 2] = np.nan
+    store = AttentionStore.open(make_store({"a": 3, "b": 3}, features={"a": features}))
+    with pytest.raises(UsageError, match="features of a, frame 5, hold NaN"):
+        fit_svm_on_store(store, {"a": 0, "b": 1})
