@@ -59,6 +59,9 @@ class PrecomputeOptions:
     """Frames in one forward pass."""
     precision: Precision = "fp32"
     """Arithmetic of the CNN's trunk; the maps themselves are always computed in fp32."""
+    alpha_reduce: Literal["mean", "sum"] = "mean"
+    """Gradients averaged over the places of a map, as the paper says, or summed, as Grad-CAM's authors did: maps that
+    are rows × cols as large."""
     mean: Rgb | None = None
     """Channel means of the CNN's input, 0–1 (default: the checkpoint's, else ImageNet's)."""
     std: Rgb | None = None

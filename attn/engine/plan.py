@@ -36,7 +36,11 @@ class Plan(StorePlan):
     @property
     def compute_settings(self) -> dict[str, object]:
         """Of `attn.stages.attention.ComputeMaps`, but for the device."""
-        return {"columns": self.manifest.columns, "precision": self.options.precision}
+        return {
+            "columns": self.manifest.columns,
+            "precision": self.options.precision,
+            "alpha_reduce": self.options.alpha_reduce,
+        }
 
 
 def make_plan(options: PrecomputeOptions) -> Plan:
@@ -125,7 +129,7 @@ def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manif
         backbone=cnn.backbone_name,
         weights_sha256=cnn.weights_sha256,
         map_layer=cnn.backbone.map_layer,
-        alpha_reduce="mean",
+        alpha_reduce=options.alpha_reduce,
         input_size=cnn.input_size,
         mean=cnn.mean,
         std=cnn.std,

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attn.maps.gradcam import GradCam
+from attn.maps.gradcam import AlphaReduce, GradCam
 from attn.models.checkpoint import Cnn
 from attn.schema import FEATURES, GRID, LOGITS, MAPS
 
@@ -25,13 +25,22 @@ class ComputeMaps:
         columns: which of maps, logits, features, grid to return.
         precision: fp32, bf16 or fp16, of the trunk.
         device: where.
+        alpha_reduce: whether gradients are averaged over the places of a map, or summed.
     """
 
-    def __init__(self, cnn: Cnn, *, columns: Sequence[str], precision: str, device: str):
+    def __init__(
+        self,
+        cnn: Cnn,
+        *,
+        columns: Sequence[str],
+        precision: str,
+        device: str,
+        alpha_reduce: AlphaReduce = "mean",
+    ):
         torch.backends.cudnn.allow_tf32 = False
         self._columns, self._device, self._dtype = tuple(columns), torch.device(device), DTYPES[precision]
         self._backbone = cnn.backbone.to(self._device).eval().to(memory_format=torch.channels_last)
-        self._gradcam = GradCam.of(self._backbone.head)
+        self._gradcam = GradCam.of(self._backbone.head, alpha_reduce=alpha_reduce)
         self._mean = torch.tensor(cnn.mean, device=self._device).view(3, 1, 1) * 255
         self._std = torch.tensor(cnn.std, device=self._device).view(3, 1, 1) * 255
 

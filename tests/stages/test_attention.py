@@ -70,3 +70,10 @@ def test_the_cnn_may_be_read_only_in_memory(cnn: Cnn, images: np.ndarray) -> Non
     images.setflags(write=False)
     compute = ComputeMaps(dataclasses.replace(cnn), columns=("logits",), precision="fp32", device="cpu")
     assert np.isfinite(compute(images)["logits"]).all()
+
+
+def test_summed_gradients_make_maps_as_many_times_larger_as_a_map_has_cells(cnn: Cnn, images: np.ndarray) -> None:
+    settings = {"columns": ("maps",), "precision": "fp32", "device": "cpu"}
+    mean, summed = (ComputeMaps(cnn, **settings, alpha_reduce=how)(images)["maps"] for how in ("mean", "sum"))
+    cells = mean.shape[2] * mean.shape[3]
+    np.testing.assert_allclose(summed.astype(np.float32), cells * mean.astype(np.float32), rtol=2e-3, atol=1e-3)
