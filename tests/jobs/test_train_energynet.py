@@ -1,0 +1,28 @@
+"""The script: help at once, and exit codes."""
+
+import time
+
+
+def test_help_comes_at_once_and_explains_every_flag(run_job):
+    started_s = time.monotonic()
+    result = run_job("train_energynet.py", "--help")
+    assert result.returncode == 0
+    for flag in ("--energy-margin", "--triplet-margin", "--embedding-dim", "--candidates-initial", "--word-vectors"):
+        assert flag in result.stdout
+    assert time.monotonic() - started_s < 20
+
+
+def test_a_store_that_is_none_is_one_line_and_exit_code_2(run_job, tmp_path):
+    result = run_job(
+        "train_energynet.py", "--store", str(tmp_path), "--split", "list.txt", "--out", str(tmp_path / "o")
+    )
+    assert result.returncode == 2
+    assert result.stderr == f"error: {tmp_path} is no attention store: it has no manifest.json\n"
+    assert not (tmp_path / "o").exists()
+
+
+def test_reproduce_says_what_it_needs(run_job, tmp_path):
+    result = run_job("reproduce.py", "--dataset", "ucf101", "--out", str(tmp_path / "o"))
+    assert result.returncode == 2
+    assert result.stderr == "error: --dataset ucf101 needs --root, the folder of the data set\n"
+    assert not (tmp_path / "o").exists()
