@@ -78,7 +78,12 @@ def plan_frames(
 
 
 def fill_frames(plan: StorePlan) -> int:
-    """Decodes what the store lacks; the exit code."""
+    """Decodes what the store lacks; the exit code.
+
+    A store that lacks nothing is left alone: several trainings may read it at the same time.
+    """
+    if plan.ledger.completed().keys() >= {video.video_id for video in plan.videos}:
+        return 0
     placement = place_decoding(cluster_totals())
     plan.ledger.begin(plan.manifest)
     return fill_store(plan, placement, functools.partial(frames_done, schema=plan.manifest.schema, placement=placement))

@@ -1,6 +1,6 @@
 """Which scorers the flags of an evaluation ask for, made ready for one store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from attn.classes import class_ids
 from attn.datasets.fractions import take_fraction
@@ -46,6 +46,8 @@ def _energynet(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer,
         raise UsageError("--methods energynet needs --energynet, the folder that train_energynet wrote")
     trained = load_energynet(options.energynet)
     check_store(trained, options.energynet, options.store, store.manifest.fingerprint)
+    learnt = trained.trained.get("train_videos", []) + trained.trained.get("held_out_videos", [])
+    _check_untrained(options, store, learnt, f"--energynet {options.energynet}")
     return (EnergyNetScore(trained.net),)
 
 
@@ -53,13 +55,17 @@ def _svm(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
     if options.train_split is None:
         raise UsageError("--methods svm needs --train-split, the list of the videos to train the SVMs on")
     labels = train_labels(options, store)
-    tested = read_split(options.split, store.manifest.class_names)
-    if both := sorted(labels.keys() & tested.keys()):
-        raise UsageError(
-            f"{some(both)}: in both --train-split {shown(options.train_split)} and --split {shown(options.split)}; "
-            "a test must not have been trained on"
-        )
+    _check_untrained(options, store, labels, f"--train-split {options.train_split}")
     return (SvmVote(fit_svm_on_store(store, labels)),)
+
+
+def _check_untrained(options: EvaluateOptions, store: AttentionStore, learnt: Iterable[str], where: str) -> None:
+    """Refuses a test on videos that were trained on."""
+    tested = read_split(options.split, store.manifest.class_names)
+    if both := sorted(set(learnt) & tested.keys()):
+        raise UsageError(
+            f"{some(both)}: in --split {shown(options.split)} and in {where}; what was trained on is no test"
+        )
 
 
 def train_labels(options: EvaluateOptions, store: AttentionStore) -> Mapping[str, int]:

@@ -10,6 +10,7 @@ Fractions become lists of their own, so what was trained on can be read, and no 
 """
 
 import dataclasses
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -25,7 +26,7 @@ from attn.engine.options import (
     TrainEnergyNetOptions,
 )
 from attn.models.imagenet import IMAGENET_INPUT_SIZE
-from attn.storage.filesystem import join
+from attn.storage.filesystem import join, open_filesystem, write_atomic
 
 WEB, NO_IMAGE, FRAMES = "web", "noimage", "frames"
 
@@ -72,12 +73,18 @@ def percent(fraction: float) -> str:
 
 
 def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
-    """Writes the lists of all splits, fractions and seeds."""
+    """Writes the class list, and the lists of all splits, fractions and seeds.
+
+    Every split draws a share of its own, so that splits whose lists overlap do not all rest on the same videos.
+    """
+    fs, path = open_filesystem(_classes(options))
+    write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
     for split in chosen_splits(benchmark, options):
         write_split_list(_list(options, split.name, "test"), split.test, benchmark.class_names)
         for seed in options.seeds:
             for fraction in {*(options.fractions or ()), 1.0}:
-                share = take_fraction(split.train, fraction, seed=seed)
+                own = int(hashlib.sha256(f"{seed}/{split.name}".encode()).hexdigest()[:8], 16)
+                share = take_fraction(split.train, fraction, seed=own)
                 url = _list(options, split.name, f"train-{percent(fraction)}-seed{seed}")
                 write_split_list(url, share, benchmark.class_names)
 
@@ -154,7 +161,10 @@ class _Builder:
         for split in self.splits:
             name = f"{root}/{split.name}"
             scores = EvaluateOptions(
-                store=self._store(root), split=_list(options, split.name, "test"), out=join(options.out, name)
+                store=self._store(root),
+                split=_list(options, split.name, "test"),
+                out=join(options.out, name),
+                allow_missing=options.allow_missing,
             )
             cell = Cell(self.backbone, self.seed, split.name, WEB, name)
             yield Step(name, "evaluate", scores, (f"{root}/maps",)), cell
@@ -170,6 +180,7 @@ class _Builder:
             split=train,
             frames=join(options.out, FRAMES),
             stride=options.stride or self.benchmark.stride,
+            allow_missing=options.allow_missing,
             out=self._cnn(root),
             weights=self._cnn(web) if from_web else options.weights,
             epochs=options.frame_epochs,
@@ -184,6 +195,7 @@ class _Builder:
             methods=("cnn",) if trained_on == NO_IMAGE else ("cnn", "unatt", "energynet", "svm"),
             energynet=join(options.out, f"{root}/energynet"),
             train_split=train,
+            allow_missing=options.allow_missing,
         )
         needs = [f"{root}/maps"]
         if trained_on != NO_IMAGE:
@@ -211,6 +223,7 @@ class _Builder:
             split=train,
             out=join(self.options.out, f"{root}/energynet"),
             word_vectors=self.options.word_vectors,
+            allow_missing=self.options.allow_missing,
             **config,
         )
         return Step(f"{root}/energynet", "train_energynet", options, (f"{root}/maps",))
@@ -219,6 +232,7 @@ class _Builder:
         options = self.options
         return {
             "backbone": self.backbone,
+            "classes": _classes(options),
             "mean": options.mean,
             "std": options.std,
             "input_size": options.input_size or IMAGENET_INPUT_SIZE,
@@ -230,6 +244,10 @@ class _Builder:
 
     def _store(self, root: str) -> str:
         return join(self.options.out, f"{root}/store")
+
+
+def _classes(options: ReproduceOptions) -> str:
+    return join(options.out, "splits", "classes.txt")
 
 
 def _list(options: ReproduceOptions, split: str, what: str) -> str:

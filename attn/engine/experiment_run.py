@@ -1,15 +1,18 @@
 """Runs the steps of a plan on one Ray cluster: what is finished stays, what is independent runs side by side.
 
-A step is a task in a process of its own, which calls the job as its script would. One that fails, or kills its process,
-takes down only the steps that need it. A finished step leaves a note with its options; the same plan passes it over.
+A step is a task in a process of its own, which calls the job as its script would. One that fails, or kills its process
+twice, takes down only the steps that need it. A finished step leaves a note with a digest of its options, its lists and
+the steps before it; it is passed over as long as nothing of that has changed.
 """
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import logging
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,7 +28,10 @@ from attn.storage.filesystem import is_local, join, open_filesystem, read_text, 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 60.0
-MOST_RETRIES = 1
+MOST_ATTEMPTS = 2
+# Each takes all CPUs of a cluster without GPUs: two at a time could leave none for the decoding of either.
+ONE_AT_A_TIME = {"decode_frames", "precompute"}
+LISTS = ("lists", "split", "train_split")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,6 +66,8 @@ class _Runner:
         self.steps, self.out, self.side_by_side, self.jobs = steps, out, side_by_side, jobs
         self.seconds: dict[str, float] = {}
         self.failed: dict[str, str] = {}
+        self.digests: dict[str, str] = {}
+        self.attempts: Counter[str] = Counter()
         self.running: dict[Any, tuple[Step, float]] = {}
         self.told_s = time.monotonic()
 
@@ -69,21 +77,37 @@ class _Runner:
         while waiting or self.running:
             waiting = [step for step in waiting if not self._blocked(step)]
             for step in [step for step in waiting if self.seconds.keys() >= set(step.needs)]:
-                if len(self.running) < self.side_by_side:
+                if self._has_room(step):
                     waiting.remove(step)
                     self._start(step)
             if self.running:
                 self._wait()
         return Outcome(self.seconds, self.failed)
 
+    def _has_room(self, step: Step) -> bool:
+        jobs = {running.job for running, _ in self.running.values()}
+        alone = step.job in ONE_AT_A_TIME and bool(jobs & ONE_AT_A_TIME)
+        return len(self.running) < self.side_by_side and not alone
+
     def _finished_before(self, step: Step) -> bool:
+        self.digests[step.name] = self._digest(step)
+        if not self.seconds.keys() >= set(step.needs):
+            return False
         fs, path = open_filesystem(self._note(step))
         with contextlib.suppress(ValueError, KeyError):  # a note that is damaged says nothing
             note = json.loads(read_text(fs, path)) if fs.exists(path) else {}
-            if note and note["options"] == _plain(step):
+            if note and note["digest"] == self.digests[step.name]:
                 self.seconds[step.name] = note["seconds"]
                 return True
         return False
+
+    def _digest(self, step: Step) -> str:
+        """Changes with whatever a step depends on."""
+        lists = [getattr(step.options, name, None) or () for name in LISTS]
+        urls = [url for found in lists for url in ([found] if isinstance(found, str) else found)]
+        texts = [read_text(*open_filesystem(url)) for url in urls]
+        known = [_plain(step), [self.digests[need] for need in step.needs], texts]
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     def _blocked(self, step: Step) -> bool:
         causes = [need for need in step.needs if need in self.failed]
@@ -94,7 +118,9 @@ class _Runner:
     def _start(self, step: Step) -> None:
         log.info("%s: started", step.name)
         log_url = join(self.out, "logs", f"{step.name.replace('/', '.')}.log")
-        task: Any = ray.remote(num_cpus=0, max_retries=MOST_RETRIES)(run_step)
+        # Not Ray's own retries: a process that is killed for its memory would be started again without end.
+        task: Any = ray.remote(num_cpus=0, max_retries=0)(run_step)
+        self.attempts[step.name] += 1
         started = task.remote(step, log_url, self.jobs.get(step.job))
         self.running[started] = (step, time.monotonic())
 
@@ -102,9 +128,12 @@ class _Runner:
         done, _ = ray.wait(list(self.running), num_returns=1, timeout=HEARTBEAT_S)
         for task in done:
             step, started_s = self.running.pop(task)
-            problem, seconds = _result(task), time.monotonic() - started_s
+            (problem, died), seconds = _result(task), time.monotonic() - started_s
             if problem is None:
                 self._finish(step, seconds)
+            elif died and self.attempts[step.name] < MOST_ATTEMPTS:
+                log.warning("%s: %s; once more", step.name, problem)
+                self._start(step)
             else:
                 self.failed[step.name] = problem
                 log.error("%s: %s (%s/logs)", step.name, problem, self.out)
@@ -114,7 +143,7 @@ class _Runner:
 
     def _finish(self, step: Step, seconds: float) -> None:
         self.seconds[step.name] = round(seconds, 1)
-        note = {"options": _plain(step), "seconds": self.seconds[step.name]}
+        note = {"digest": self.digests[step.name], "options": _plain(step), "seconds": self.seconds[step.name]}
         write_atomic(*open_filesystem(self._note(step)), json.dumps(note, indent=1, ensure_ascii=False).encode())
         left = len(self.steps) - len(self.seconds) - len(self.failed)
         log.info("%s: done in %s; %d steps left", step.name, clock(seconds), left)
@@ -178,14 +207,15 @@ def _logged(url: str) -> Iterator[None]:
                 write_atomic(fs, path, Path(target).read_bytes())
 
 
-def _result(task: Any) -> str | None:
+def _result(task: Any) -> tuple[str | None, bool]:
+    """Why a step failed, if it did, and whether its process died of it."""
     try:
         problem: str | None = ray.get(task)
     except RayTaskError as error:
-        return f"{type(error.cause).__name__}: {' '.join(str(error.cause).split())}"
+        return f"{type(error.cause).__name__}: {' '.join(str(error.cause).split())}", False
     except RayError as error:
-        return f"its process died: {' '.join(str(error).split())}"
-    return problem
+        return f"its process died: {' '.join(str(error).split())}", True
+    return problem, False
 
 
 def _plain(step: Step) -> Any:

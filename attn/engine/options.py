@@ -245,6 +245,8 @@ class ReproduceOptions:
     """Settings of the EnergyNets; their seed is that of the run."""
     word_vectors: str | None = None
     """Word vectors for the class names (default: one-hot vectors)."""
+    allow_missing: bool = False
+    """Leave out videos that the lists name but that are not there or cannot be read, in training and in test."""
     no_image: bool = True
     """Also train the CNNs without Web images, on all training videos."""
     stride: int | None = None

@@ -97,8 +97,12 @@ def _check(options: ReproduceOptions) -> None:
     if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
         raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: give different numbers, 0 or more")
     for fraction in options.fractions or ():
-        if not 0 < fraction <= 1:
-            raise UsageError(f"--fractions {fraction:g}: give shares above 0, up to 1")
+        if not 0 < fraction <= 1 or abs(100 * fraction - round(100 * fraction)) > 1e-9:
+            raise UsageError(f"--fractions {fraction:g}: give whole per cents, 0.01 to 1")
+    for flag in ("backbones", "fractions", "splits"):
+        values = getattr(options, flag) or ()
+        if len(set(values)) < len(values):
+            raise UsageError(f"--{flag} {' '.join(map(str, values))}: name each once")
     for flag in ("image_epochs", "frame_epochs", "side_by_side", "stride", "render_images", "render_videos"):
         value = getattr(options, flag)
         if value is not None and value < 1:

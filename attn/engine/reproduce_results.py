@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -14,9 +14,9 @@ from attn.engine.train_worker import ACCURACY
 from attn.errors import UsageError
 from attn.eval.pooled import Estimate, Figure, Run, Unit, difference, pooled, statistic
 from attn.eval.significance import Statistic, bootstrap_interval
-from attn.models.checkpoint import load_checkpoint
+from attn.models.weights_file import read_weights_file
 from attn.storage.filesystem import join
-from attn.storage.scores import NAME, read_scores
+from attn.storage.scores import NAME, Scores, read_scores
 
 NAMES = {"cnn": "CNN", "unatt": "UnAtt", "energynet": "EnergyNet", "svm": "SVM"}
 PAIRS = (("unatt", "cnn"), ("energynet", "cnn"), ("energynet", "unatt"), ("svm", "cnn"), ("energynet", "svm"))
@@ -37,10 +37,12 @@ def collect(
         cells: whose scores are there.
         failed: steps that are not done, and why.
     """
-    unit: Unit = "split" if len(benchmark.splits) > MOST_LARGE_SPLITS else "video"
+    scored, unreadable = _read_scores(options, cells)
+    unit: Unit = "split" if len({cell.split for cell in scored}) > MOST_LARGE_SPLITS else "video"
     figures = cast("tuple[Figure, ...]", tuple(dict.fromkeys((benchmark.figure, "top_1", "top_3"))))
     methods, pairs = [], []
-    for (backbone, trained_on), runs in _by_cnn(options, cells).items():
+    by_cnn = _by_cnn(scored)
+    for (backbone, trained_on), runs in by_cnn.items():
         place = {"backbone": backbone, "trained_on": trained_on}
         for method, by_split in runs.items():
             found = {figure: _record(_estimate(by_split, figure, unit)) for figure in figures}
@@ -59,23 +61,71 @@ def collect(
         "web_images": list(_web_validation(options, cells)),
         "methods": methods,
         "pairs": pairs,
-        "failed": dict(failed),
+        "gains": list(_gains(by_cnn, benchmark.figure, unit)),
+        "failed": {**failed, **unreadable},
         "options": dataclasses.asdict(options),
     }
 
 
-def _by_cnn(options: ReproduceOptions, cells: Sequence[Cell]) -> dict[tuple[str, str], dict[str, Runs]]:
-    """Scores by CNN (backbone, what it was trained on) and method; cells whose scores are not there are left out."""
-    found: dict[tuple[str, str], dict[str, Runs]] = {}
+def _read_scores(options: ReproduceOptions, cells: Sequence[Cell]) -> tuple[dict[Cell, Scores], dict[str, str]]:
+    """Scores of the cells on the videos that all cells of a split have, and why others could not be read."""
+    found, unreadable = dict[Cell, Scores](), dict[str, str]()
     for cell in cells:
         try:
-            scores = read_scores(join(options.out, cell.scores, NAME))
-        except UsageError:
-            continue
+            found[cell] = read_scores(join(options.out, cell.scores, NAME))
+        except UsageError as error:
+            unreadable[cell.scores] = str(error)
+    shared: dict[str, set[str]] = {}
+    for cell, scores in found.items():
+        shared[cell.split] = shared.get(cell.split, set(scores.video_ids)) & set(scores.video_ids)
+    return {cell: _only(scores, shared[cell.split]) for cell, scores in found.items()}, unreadable
+
+
+def _only(scores: Scores, video_ids: Container[str]) -> Scores:
+    kept = [row for row, video_id in enumerate(scores.video_ids) if video_id in video_ids]
+    return Scores(
+        [scores.video_ids[row] for row in kept],
+        scores.labels[kept],
+        {method: values[kept] for method, values in scores.by_method.items()},
+    )
+
+
+def _by_cnn(scored: Mapping[Cell, Scores]) -> dict[tuple[str, str], dict[str, Runs]]:
+    """Scores by CNN (backbone, what it was trained on) and method."""
+    found: dict[tuple[str, str], dict[str, Runs]] = {}
+    for cell, scores in scored.items():
         for method in NAMES.keys() & scores.by_method.keys():
             runs = found.setdefault((cell.backbone, cell.trained_on), {}).setdefault(method, {})
             runs.setdefault(cell.split, []).append(Run(scores.by_method[method], scores.labels.astype(np.int64)))
     return {key: {name: runs[name] for name in NAMES if name in runs} for key, runs in found.items()}
+
+
+def _gains(
+    by_cnn: Mapping[tuple[str, str], Mapping[str, Runs]], figure: Figure, unit: Unit
+) -> Iterator[dict[str, Any]]:
+    """By how much the EnergyNet's gain over its CNN is larger with all shares than with the smallest, on one set of
+    test videos."""
+    for backbone in dict.fromkeys(backbone for backbone, _ in by_cnn):
+        shares = sorted(share for name, share in by_cnn if name == backbone and share not in (WEB, NO_IMAGE))
+        own = {
+            share: by_cnn[backbone, share] for share in shares if {"cnn", "energynet"} <= by_cnn[backbone, share].keys()
+        }
+        if len(own) < 2:
+            continue
+        small, large = min(own), max(own)
+        if own[small]["cnn"].keys() != own[large]["cnn"].keys():
+            continue
+        gains = [
+            list(
+                itertools.starmap(
+                    difference, zip(*(_statistics(own[share][m], figure) for m in ("energynet", "cnn")), strict=True)
+                )
+            )
+            for share in (large, small)
+        ]
+        change = list(itertools.starmap(difference, zip(*gains, strict=True)))
+        estimate = pooled(change, _sizes(own[small]["cnn"]), unit=unit)
+        yield {"backbone": backbone, "from": small, "to": large, **_record(estimate)}
 
 
 def _estimate(by_split: Runs, figure: Figure, unit: Unit) -> Estimate:
@@ -107,7 +157,11 @@ def _name(method: str, trained_on: str) -> str:
 def _web_validation(options: ReproduceOptions, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
     """Accuracy of every CNN on held-out Web images."""
     for backbone, seed in dict.fromkeys((cell.backbone, cell.seed) for cell in cells if cell.trained_on == WEB):
-        trained = load_checkpoint(join(options.out, f"{backbone}/seed{seed}/{WEB}/cnn.safetensors")).trained
+        try:
+            file = read_weights_file(join(options.out, f"{backbone}/seed{seed}/{WEB}/cnn.safetensors"))
+        except UsageError:
+            continue
+        trained = file.described.trained if file.described else {}
         images = int(trained["images"]["validated"])
         right = np.arange(images) < round(trained[ACCURACY] * images)
         interval = bootstrap_interval(lambda rows, right=right: float(right[rows].mean()), images)

@@ -17,8 +17,9 @@ from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.train_board import start_board
-from attn.engine.train_energynet_plan import EnergyJob, make_energy_training, table_rows
-from attn.engine.train_energynet_worker import ACCURACY, SHORTFALL, kept_weights, train_energynet_worker
+from attn.engine.train_energynet_plan import EnergyJob, make_energy_training
+from attn.engine.train_energynet_state import ACCURACY, load_kept
+from attn.engine.train_energynet_worker import SHORTFALL, train_energynet_worker
 from attn.engine.train_fit import fit, made_by
 from attn.engine.train_placement import place_workers
 from attn.engine.train_run import TrainRun
@@ -77,19 +78,20 @@ def _finish(run: TrainRun, job: EnergyJob, store: AttentionStore, result: Result
     """The state that was kept becomes the EnergyNet; the last where no video is held out."""
     if result.checkpoint is None:
         raise RuntimeError("the training ended without a checkpoint")
-    weights, progress = kept_weights(result.checkpoint)
-    rows, manifest = progress["rows"], store.manifest
-    kept = rows[(progress["kept"] or len(rows)) - 1]
+    weights, progress = load_kept(result.checkpoint)
+    kept, manifest = progress.kept_row, store.manifest
     trained = {
         "videos": len(job.train.video_ids),
         "frames": job.train.rows,
         "held_out": len(job.held_out.video_ids),
         "kept_update": kept["update"],
-        "updates": rows[-1]["update"],
-        "switched_at": progress["schedule"]["switched_at"],
+        "updates": progress.rows[-1]["update"],
+        "switched_at": (progress.schedule or {}).get("switched_at"),
         ACCURACY: kept[ACCURACY],
         SHORTFALL: kept[SHORTFALL],
         "concepts": job.concepts.record,
+        "train_videos": list(job.train.video_ids),
+        "held_out_videos": list(job.held_out.video_ids),
         "options": dataclasses.asdict(job.options),
         **made_by(PACKAGES),
     }
@@ -98,8 +100,7 @@ def _finish(run: TrainRun, job: EnergyJob, store: AttentionStore, result: Result
         job.options.out,
         TrainedEnergyNet(net, manifest.class_names, manifest.map_shape, manifest.fingerprint, trained),
     )
-    lists = {"train_videos": table_rows(job.train), "held_out_videos": table_rows(job.held_out)}
-    report = {**trained, "map_scale": float(net.map_scale), **lists, "seconds": round(seconds, 1), "sha256": sha256}
+    report = {**trained, "map_scale": float(net.map_scale), "seconds": round(seconds, 1), "sha256": sha256}
     run.finish(report)
     log.info("%s, %.0f s: %s", _verdict(report), seconds, job.options.out)
 

@@ -104,12 +104,12 @@ def _decisive(
         **config,
         "fingerprint": store.manifest.fingerprint,
         "class_names": store.manifest.class_names,
-        "videos": _hash([table_rows(train), table_rows(held_out)]),
+        "videos": _hash([_rows(train), _rows(held_out)]),
         "concepts": {key: value for key, value in concepts.record.items() if key != "file"},  # its sha256 says more
     }
 
 
-def table_rows(table: VideoTable) -> list[tuple[str, int, int]]:
+def _rows(table: VideoTable) -> list[tuple[str, int, int]]:
     """The videos of a table as plain data."""
     return list(zip(table.video_ids, table.labels.tolist(), table.num_frames.tolist(), strict=True))
 

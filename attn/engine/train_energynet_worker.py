@@ -5,27 +5,25 @@ nobody waits for a worker that has left.
 """
 
 import dataclasses
-import json
 import math
 import os
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import ray.train
-import safetensors.torch
 import torch
-from ray.train import Checkpoint
 
 from attn.engine.memory import available_bytes
 from attn.engine.train_board import Pen
 from attn.engine.train_energynet_plan import EnergyJob
+from attn.engine.train_energynet_state import ACCURACY, Progress, load_state, plain, save_state
 from attn.engine.train_group import Group
 from attn.engine.train_storage import check_storage
 from attn.errors import UsageError
 from attn.mining.sampler import QuadrupleSampler
-from attn.mining.schedule import CandidateSchedule
 from attn.models.energynet import EnergyNet
 from attn.stages.early_stop import is_over, is_worse
 from attn.stages.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
@@ -33,9 +31,9 @@ from attn.stages.energy_validation import Look, look, score_bank
 from attn.stages.map_bank import MapBank, bank_bytes, read_bank
 from attn.storage.store import AttentionStore
 
-ACCURACY = "validation_accuracy"
+Value = TypeVar("Value")
+
 SHORTFALL = "validation_shortfall"
-WEIGHTS, KEPT, OPTIMIZER, STATE = "weights.safetensors", "kept.safetensors", "optimizer.pt", "state.json"
 MEMORY_SHARE = 0.5  # of what the machine has left
 DEVICE_SHARE = 0.8
 MOST_READERS = 8
@@ -53,36 +51,53 @@ def train_energynet_worker(config: dict[str, Any]) -> str | None:
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
     pen.pin(skipped={}, note="reading maps")
-    try:
-        found = _read(job, group)
-        refusal = None
-    except UsageError as error:
-        found, refusal = None, str(error)
+    found, refusal = _read(job, group)
+    return refusal if found is None else _Worker(job, *found, group, pen).run()
+
+
+Maps = tuple[TrainingMaps, MapBank]
+"""Those that are learnt from, and this worker's share of the held-out ones."""
+
+
+def _read(job: EnergyJob, group: Group) -> tuple[Maps | None, str | None]:
+    """The maps that this worker holds: all of them, or where they do not fit its share. Or why nobody goes on."""
+    opened, refusal = _attempt(lambda: _open(job, group))
+    fits = opened is not None and bank_bytes(opened[0], job.train.rows) <= opened[1]
+    said = group.gather((refusal, fits))
+    refusal = next((text for text, _ in said if text), None)
+    if opened is None or refusal is not None:
+        return None, refusal
+    shared = group.size > 1 and not all(fits for _, fits in said)
+    found, refusal = _attempt(lambda: _fetch(job, *opened, group, shared=shared))
     refusal = next((text for text in group.gather(refusal) if text), None)
-    if found is None or refusal is not None:
-        return refusal
-    return _Worker(job, *found, group, pen).run()
+    return (found, None) if refusal is None else (None, refusal)
 
 
-def _read(job: EnergyJob, group: Group) -> tuple[TrainingMaps, MapBank]:
-    """The maps that this worker holds: all, or where they do not fit its share; and its share of the held-out ones."""
-    options = job.options
+def _attempt(step: Callable[[], Value]) -> tuple[Value | None, str | None]:
+    """What a step gives, or why the user must change something: the others must learn of it before anybody leaves."""
+    try:
+        return step(), None
+    except UsageError as error:
+        return None, str(error)
+
+
+def _open(job: EnergyJob, group: Group) -> tuple[AttentionStore, int]:
+    """The store, and how many bytes of this machine's memory this worker may fill with training maps."""
     check_storage(job.run_url)
-    store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
+    store = AttentionStore.open(job.options.store, allow_partial=job.options.allow_partial)
     held_out, _ = job.held_out.share(group.rank, group.size)
-    room = _room(options.map_memory_gb, group) - bank_bytes(store, held_out.rows)
-    fits = bank_bytes(store, job.train.rows) <= room
-    shared = group.size > 1 and not all(group.gather(fits))
+    given_gb = job.options.map_memory_gb
+    room = int(given_gb * 1e9) if given_gb is not None else int(available_bytes() * MEMORY_SHARE / group.local_size)
+    return store, max(room - bank_bytes(store, held_out.rows), 0)
+
+
+def _fetch(job: EnergyJob, store: AttentionStore, room: int, group: Group, *, shared: bool) -> Maps:
+    held_out, _ = job.held_out.share(group.rank, group.size)
     table, first_row = job.train.share(group.rank, group.size) if shared else (job.train, 0)
     threads = min(MOST_READERS, os.cpu_count() or 1)  # for seconds only, and more than the worker computes with
-    bank = _on_device(read_bank(store, table, threads=threads, most_bytes=max(room, 0)), group.device)
-    validation = read_bank(store, held_out, threads=threads, most_bytes=max(room, 0))
+    bank = _on_device(read_bank(store, table, threads=threads, most_bytes=room), group.device)
+    validation = read_bank(store, held_out, threads=threads, most_bytes=room)
     return TrainingMaps(bank, group.device, first_row, group if shared else None), validation
-
-
-def _room(given_gb: float | None, group: Group) -> int:
-    """Bytes of this machine's memory that one worker may fill with maps."""
-    return int(given_gb * 1e9) if given_gb is not None else int(available_bytes() * MEMORY_SHARE / group.local_size)
 
 
 def _on_device(bank: MapBank, device: torch.device) -> MapBank:
@@ -94,26 +109,6 @@ def _on_device(bank: MapBank, device: torch.device) -> MapBank:
 
 class _NotFiniteError(Exception):
     """The loss became NaN or infinite; the message says when."""
-
-
-@dataclasses.dataclass
-class _Progress:
-    """How far the training is.
-
-    Attributes:
-        rows: metrics of every look.
-        schedule: of the candidates.
-        kept: number of the look whose weights are kept; None without held-out videos.
-    """
-
-    rows: list[dict[str, Any]]
-    schedule: dict[str, Any] | None = None
-    kept: int | None = None
-
-    @property
-    def accuracies(self) -> list[float]:
-        """Of the looks, where there are held-out videos."""
-        return [row[ACCURACY] for row in self.rows if row[ACCURACY] is not None]
 
 
 class _Worker:
@@ -158,7 +153,7 @@ class _Worker:
             )
         return None
 
-    def _done(self, progress: _Progress) -> bool:
+    def _done(self, progress: Progress) -> bool:
         """Whether all updates are done, or none has helped for long."""
         rows, config = progress.rows, self.config
         if rows and rows[-1]["update"] >= config.updates:
@@ -172,6 +167,8 @@ class _Worker:
         stop = min(first + self.config.look_every, self.config.updates)
         steps = [self._update(number) for number in range(first, stop)]
         trained_s = time.monotonic() - started_s
+        if not all(torch.isfinite(weight).all() for weight in self.net.parameters()):
+            raise _NotFiniteError(f"the weights are not finite after update {stop}")
         seen, schedule = self._look(), self.trainer.schedule
         means = [sum(values) / len(steps) for values in zip(*steps, strict=True)]
         return {
@@ -199,51 +196,26 @@ class _Worker:
         mine = look(scores, labels, margin=self.config.energy_margin)
         return Look(*self.group.sum(torch.tensor(mine, dtype=torch.float64)).tolist())
 
-    def _judge(self, progress: _Progress) -> None:
+    def _judge(self, progress: Progress) -> None:
         """Keeps the weights of the newest look unless it is worse than one before."""
         videos = len(self.job.held_out.video_ids)
         if videos and not is_worse(progress.accuracies, videos):
             progress.kept = len(progress.rows)
-            self.kept = {name: value.detach().cpu().clone() for name, value in self.net.state_dict().items()}
+            self.kept = plain(self.net.state_dict())
 
-    def _report(self, progress: _Progress) -> None:
+    def _report(self, progress: Progress) -> None:
         """The checkpoint, written by the first worker; the others wait until it is kept."""
-        progress.schedule = self.trainer.schedule.state()
         with tempfile.TemporaryDirectory(prefix="attn-checkpoint-") as name:
-            checkpoint = None
-            if self.group.rank == 0:
-                folder = Path(name)
-                safetensors.torch.save_file(_plain(self.net.state_dict()), folder / WEIGHTS)
-                safetensors.torch.save_file(self.kept or _plain(self.net.state_dict()), folder / KEPT)
-                torch.save(self.trainer.optimizer.state_dict(), folder / OPTIMIZER)
-                (folder / STATE).write_text(json.dumps(dataclasses.asdict(progress)))
-                checkpoint = Checkpoint.from_directory(folder)
+            first = self.group.rank == 0
+            checkpoint = save_state(Path(name), self.trainer, self.kept, progress) if first else None
             ray.train.report(progress.rows[-1], checkpoint=checkpoint)
 
-    def _resumed(self) -> _Progress:
+    def _resumed(self) -> Progress:
         checkpoint = ray.train.get_checkpoint()
         if checkpoint is None:
-            return _Progress([])
-        with checkpoint.as_directory() as name:
-            folder = Path(name)
-            progress = _Progress(**json.loads((folder / STATE).read_text()))
-            self.net.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-            self.kept = safetensors.torch.load_file(folder / KEPT) if progress.kept else {}
-            optimizer = torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True)
-        self.trainer.optimizer.load_state_dict(optimizer)
-        self.trainer.schedule = CandidateSchedule(**(progress.schedule or {}))
+            return Progress([])
+        progress, self.kept = load_state(checkpoint, self.trainer)
         return progress
-
-
-def kept_weights(checkpoint: Checkpoint) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """The weights that a training kept, and its progress: `rows`, and `kept`, the number of the row they are of."""
-    with checkpoint.as_directory() as name:
-        folder = Path(name)
-        return safetensors.torch.load_file(folder / KEPT), json.loads((folder / STATE).read_text())
-
-
-def _plain(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
 
 
 def _sampler(job: EnergyJob, device: torch.device) -> QuadrupleSampler:

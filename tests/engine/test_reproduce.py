@@ -91,7 +91,9 @@ def test_a_dry_run_writes_nothing(finished, tmp_path, caplog):
     [
         ({"dataset": "ucf101"}, "--dataset ucf101 needs --root"),
         ({"seeds": (1, 1)}, "--seeds 1 1: give different numbers"),
-        ({"fractions": (0.0,)}, "--fractions 0: give shares above 0"),
+        ({"fractions": (0.0,)}, "--fractions 0: give whole per cents"),
+        ({"fractions": (0.333,)}, "--fractions 0.333: give whole per cents"),
+        ({"splits": (1, 1)}, "--splits 1 1: name each once"),
         ({"image_epochs": 0}, "--image-epochs 0: give 1 or more"),
         ({"splits": (4,)}, "--splits 4: synthetic has the splits 1 to 3"),
         ({"energynet": dataclasses.replace(TINY, num_hard=17)}, "--num-hard 17"),

@@ -93,7 +93,7 @@ def test_it_learns_and_its_folder_holds_all_that_scoring_needs(trained, planted)
 
 
 def test_the_map_scale_is_that_of_the_videos_that_are_learnt_from(trained):
-    learnt = {video for video, _, _ in report_of(trained)["train_videos"]}
+    learnt = set(report_of(trained)["train_videos"])
     maps = [rows.maps for rows in AttentionStore.open(trained.store).videos(["maps"]) if rows.video_id in learnt]
     rms = math.sqrt(np.mean(np.concatenate([video.reshape(-1) for video in maps]).astype(np.float64) ** 2))
     assert float(load_energynet(trained.out).net.map_scale) == pytest.approx(rms, rel=1e-6)
@@ -101,7 +101,7 @@ def test_the_map_scale_is_that_of_the_videos_that_are_learnt_from(trained):
 
 def test_no_test_video_gets_in_and_held_out_ones_are_not_learnt_from(trained, planted):
     report = report_of(trained)
-    learnt, held = ({video for video, _, _ in report[key]} for key in ("train_videos", "held_out_videos"))
+    learnt, held = (set(report[key]) for key in ("train_videos", "held_out_videos"))
     tested = {Path(line).stem for line in (planted / "test.txt").read_text().splitlines()}
     assert not learnt & tested
     assert not held & tested
@@ -139,8 +139,10 @@ def test_the_evaluation_scores_with_it_and_with_svms(trained, planted, tmp_path)
     assert accuracy["energynet"] == 1.0
     assert accuracy["svm"] == 1.0
     assert accuracy["unatt"] < 0.9
-    with pytest.raises(UsageError, match="in both --train-split"):
+    with pytest.raises(UsageError, match=r"and in --train-split .*what was trained on is no test"):
         evaluate(dataclasses.replace(options, methods=("svm",), train_split=options.split))
+    with pytest.raises(UsageError, match=r"and in --energynet .*what was trained on is no test"):
+        evaluate(dataclasses.replace(options, methods=("energynet",), split=trained.split))
     with pytest.raises(UsageError, match="needs --energynet"):
         evaluate(dataclasses.replace(options, energynet=None))
 

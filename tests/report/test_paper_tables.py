@@ -45,6 +45,9 @@ def results():
             pair("finetune+EnergyNet", "finetune+CNN", "020", 0.05, -0.01, 0.11),
             pair("finetune+EnergyNet", "finetune+CNN", "100", -0.01, -0.03, -0.001),
         ],
+        "gains": [
+            {"backbone": "resnet101", "from": "020", "to": "100", **figure(-0.06, -0.1, -0.02)},
+        ],
         "failed": {"resnet101/seed1/split2/020/cnn": "RuntimeError: out of memory"},
         "options": {},
     }
@@ -87,7 +90,7 @@ def test_the_order_is_judged_by_the_interval(results):
     assert verdicts["none", "CNN < UnAtt"] == "holds"
     assert verdicts["20 %", "finetune+CNN < finetune+EnergyNet"] == "holds, within chance"
     assert verdicts["100 %", "finetune+CNN < finetune+EnergyNet"] == "**the other way round**"
-    assert verdicts["20 % to 100 %", "the gain shrinks"] == "holds: +5.0, -1.0"
+    assert verdicts["20 % to 100 %", "the gain shrinks"] == "holds: -6.0 (-10.0 to -2.0)"
 
 
 def test_what_failed_is_named(results):
@@ -95,7 +98,7 @@ def test_what_failed_is_named(results):
 
 
 def test_tables_without_rows_are_left_out(results):
-    empty = copy.deepcopy(results) | {"methods": [], "pairs": [], "web_images": [], "failed": {}}
+    empty = copy.deepcopy(results) | {"methods": [], "pairs": [], "gains": [], "web_images": [], "failed": {}}
     text = as_markdown(empty)
     for title in ("Table 1", "Table 4", "Figures 4 and 5", "Not done", "Paired"):
         assert f"## {title}" not in text
