@@ -206,12 +206,13 @@ def test_a_loss_that_is_not_finite_ends_it_with_its_update(ray_local, options):
         train_energynet(dataclasses.replace(options, lr=1e30, weight_decay=0.0))
 
 
+@pytest.mark.timeout(600)
 def test_a_killed_driver_goes_on_where_it_stopped(options, tmp_path):
     """The resumed training ends with the weights of an unbroken one."""
     unbroken = dataclasses.replace(options, out=str(tmp_path / "unbroken"), updates=3000, look_every=200, patience=0)
     killed = dataclasses.replace(unbroken, out=str(tmp_path / "killed"))
     process = _start(killed)
-    deadline_s = time.monotonic() + 200
+    deadline_s = time.monotonic() + 400
     while len(rows_of(killed)) < 3 and time.monotonic() < deadline_s:
         time.sleep(0.2)
     os.killpg(process.pid, signal.SIGKILL)
