@@ -32,7 +32,7 @@ from attn.video.guard import FrameReader
 from attn.video.sample import Stride
 from attn.video.source import list_videos
 
-EPOCHS = 40  # so many that a driver can be killed among them on a busy machine too
+EPOCHS = 25  # so many that a driver can be killed among them on a busy machine too
 LISTED = {f"v_{name}_g{i:02}_c01" for name in ("Wave", "Kick") for i in range(1, 6)}
 
 
@@ -284,11 +284,11 @@ def test_without_a_video_to_spare_the_last_epoch_is_kept(
 
 DRIVER = """
 import sys
-from attn.engine import train_footage
+from attn.engine import decode_frames
 from attn.engine.cli import run
 from attn.engine.options import TrainCnnOptions
 from attn.engine.train_cnn import train_cnn
-train_footage.PART_MB = 0  # a part for every video
+decode_frames.PART_MB = 0  # a part for every video
 sys.exit(run(train_cnn, TrainCnnOptions(**eval(sys.argv[1]))))
 """
 
