@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -213,3 +213,30 @@ def write_store() -> Callable[..., str]:
         return url
 
     return write
+
+
+@pytest.fixture(scope="session")
+def new_manifest() -> Callable[..., Any]:
+    """new_manifest(class_names=…, …): of a store of three classes, with what is not told filled in."""
+    from attn.storage.manifest import Manifest
+
+    def make(**told: Any) -> Manifest:
+        usual = {
+            "class_names": ("Wave", "Kick", "Hug"),
+            "backbone": "small_cnn",
+            "weights_sha256": "0" * 64,
+            "map_layer": "trunk",
+            "alpha_reduce": "mean",
+            "input_size": 32,
+            "mean": (0.5, 0.5, 0.5),
+            "std": (0.5, 0.5, 0.5),
+            "preprocessing": "test",
+            "sampling": {"stride": 5},
+            "precision": "fp32",
+            "columns": ("logits", "maps"),
+            "num_channels": 4,
+            "map_shape": (4, 4),
+        }
+        return Manifest(**{**usual, **told})
+
+    return make

@@ -145,28 +145,11 @@ def trained(ray_local, training, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def planted(tmp_path_factory, write_store):
+def planted(tmp_path_factory, write_store, new_manifest):
     """Folder with a store and its lists: the true class's map has its bright cells at a place of the class, the others'
     maps have as many of the same brightness anywhere, so that only the place tells them apart."""
-    from attn.storage.manifest import Manifest
-
     folder, random = tmp_path_factory.mktemp("planted"), np.random.default_rng(0)
-    manifest = Manifest(
-        class_names=("Hug", "Kick", "Wave"),
-        backbone="small_cnn",
-        weights_sha256="0" * 64,
-        map_layer="trunk",
-        alpha_reduce="mean",
-        input_size=32,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        preprocessing="test",
-        sampling={"stride": 5},
-        precision="fp32",
-        columns=("features", "logits", "maps"),
-        num_channels=4,
-        map_shape=(4, 4),
-    )
+    manifest = new_manifest(class_names=("Hug", "Kick", "Wave"), columns=("features", "logits", "maps"))
     names = [f"v_{name}_g{group:02}_c01" for group in range(1, 13) for name in manifest.class_names]
     videos = {name: _planted_frames(random, i % 3, int(random.integers(3, 9))) for i, name in enumerate(names)}
     write_store(str(folder / "store"), manifest, videos, part_bytes=20_000)

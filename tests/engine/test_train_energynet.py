@@ -28,39 +28,31 @@ from attn.storage.store import AttentionStore
 ROOT = Path(__file__).parents[2]
 
 
+# A training of seconds.
+QUICK = {
+    "candidates_initial": 32,
+    "candidates_final": 64,
+    "num_hard": 16,
+    "lr": 0.01,
+    "holdout_fraction": 0.25,
+}
+
+
+def quick(planted, out, **change):
+    return TrainEnergyNetOptions(
+        store=str(planted / "store"), split=str(planted / "train.txt"), out=str(out), **{**QUICK, **change}
+    )
+
+
 @pytest.fixture
 def options(planted, tmp_path):
-    """A training of seconds."""
-    return TrainEnergyNetOptions(
-        store=str(planted / "store"),
-        split=str(planted / "train.txt"),
-        out=str(tmp_path / "energynet"),
-        candidates_initial=32,
-        candidates_final=64,
-        num_hard=16,
-        lr=0.01,
-        updates=120,
-        look_every=40,
-        holdout_fraction=0.25,
-    )
+    return quick(planted, tmp_path / "energynet", updates=120, look_every=40)
 
 
 @pytest.fixture(scope="module")
 def trained(ray_local, planted, tmp_path_factory):
     """Options of a training that is finished."""
-    out = tmp_path_factory.mktemp("trained") / "energynet"
-    options = TrainEnergyNetOptions(
-        store=str(planted / "store"),
-        split=str(planted / "train.txt"),
-        out=str(out),
-        candidates_initial=32,
-        candidates_final=64,
-        num_hard=16,
-        lr=0.01,
-        updates=400,
-        look_every=100,
-        holdout_fraction=0.25,
-    )
+    options = quick(planted, tmp_path_factory.mktemp("trained") / "energynet", updates=400, look_every=100)
     assert train_energynet(options) == 0
     return options
 

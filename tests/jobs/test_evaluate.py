@@ -36,7 +36,7 @@ VIDEOS = {f"v_{name}_g{group:02}_c01": name for group in (2, 1, 3, 4) for name i
 
 
 @pytest.fixture
-def make_store(tmp_path: Path) -> MakeStore:
+def make_store(tmp_path: Path, new_manifest: Callable[..., Manifest]) -> MakeStore:
     """make_store(url=…, videos=…, finished=…): a store of random logits and maps, 3 to 7 frames a video.
 
     logits: of all frames of a video, where they are not to be random.
@@ -51,22 +51,7 @@ def make_store(tmp_path: Path) -> MakeStore:
         logits: dict[str, list[float]] | None = None,
     ) -> str:
         url = url or str(tmp_path / "store")
-        manifest = Manifest(
-            class_names=CLASSES,
-            backbone="small_cnn",
-            weights_sha256="0" * 64,
-            map_layer="trunk",
-            alpha_reduce="mean",
-            input_size=32,
-            mean=(0.5, 0.5, 0.5),
-            std=(0.5, 0.5, 0.5),
-            preprocessing="test",
-            sampling={"stride": 5},
-            precision="fp32",
-            columns=columns,
-            num_channels=4,
-            map_shape=(4, 5),
-        )
+        manifest = new_manifest(class_names=CLASSES, columns=columns, map_shape=(4, 5))
         ledger = Ledger.at(url)
         ledger.begin(manifest)
         writer = StoreWriter(url, manifest.schema, part_bytes=4000)

@@ -9,27 +9,10 @@ import pytest
 from attn.schema import FEATURES, LOGITS, MAPS
 from attn.storage.manifest import Manifest
 
-STRIDE = 5
-
 
 @pytest.fixture
-def manifest() -> Manifest:
-    return Manifest(
-        class_names=("Wave", "Kick", "Hug"),
-        backbone="small_cnn",
-        weights_sha256="0" * 64,
-        map_layer="trunk",
-        alpha_reduce="mean",
-        input_size=32,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        preprocessing="test",
-        sampling={"stride": STRIDE},
-        precision="fp32",
-        columns=(FEATURES, LOGITS, MAPS),
-        num_channels=4,
-        map_shape=(2, 3),
-    )
+def manifest(new_manifest: Callable[..., Manifest]) -> Manifest:
+    return new_manifest(columns=(FEATURES, LOGITS, MAPS), map_shape=(2, 3))
 
 
 @pytest.fixture

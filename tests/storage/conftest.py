@@ -20,23 +20,8 @@ CLASSES = ("Wave", "Kick", "Hug")
 
 
 @pytest.fixture
-def manifest() -> Manifest:
-    return Manifest(
-        class_names=CLASSES,
-        backbone="small_cnn",
-        weights_sha256="0" * 64,
-        map_layer="trunk",
-        alpha_reduce="mean",
-        input_size=32,
-        mean=(0.5, 0.5, 0.5),
-        std=(0.5, 0.5, 0.5),
-        preprocessing="test",
-        sampling={"stride": 5},
-        precision="fp32",
-        columns=("features", "logits", "maps"),
-        num_channels=4,
-        map_shape=(2, 3),
-    )
+def manifest(new_manifest: Callable[..., Manifest]) -> Manifest:
+    return new_manifest(class_names=CLASSES, columns=("features", LOGITS, MAPS), map_shape=(2, 3))
 
 
 def tensors(video_id: str, positions: np.ndarray) -> dict[str, np.ndarray]:
