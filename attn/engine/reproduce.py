@@ -18,12 +18,13 @@ from attn.engine.reproduce_results import collect
 from attn.engine.session import start_ray
 from attn.errors import UsageError
 from attn.report.paper_tables import as_csv, as_markdown
-from attn.storage.filesystem import is_local, join, open_filesystem, write_atomic
+from attn.storage.filesystem import absolute, is_local, join, open_filesystem, write_atomic
 from attn.synthetic.render import render_images, render_videos
 
 log = logging.getLogger(__name__)
 
 TABLES = "tables"
+PATHS = ("out", "root", "images", "weights", "word_vectors")
 JOBS = ("decode_frames", "train_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
 CPUS_PER_STEP = 4
@@ -71,9 +72,13 @@ def reproduce(options: ReproduceOptions) -> int:
 
 
 def resolved(options: ReproduceOptions) -> ReproduceOptions:
-    """The options with the defaults of their data set."""
+    """The options with the defaults of their data set, and paths that mean the same in every process."""
     missing = {key: value for key, value in DEFAULTS[options.dataset].items() if getattr(options, key) is None}
-    return dataclasses.replace(options, **missing)
+    options = dataclasses.replace(options, **missing)
+    given = {name: getattr(options, name) for name in PATHS}
+    return dataclasses.replace(
+        options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet")}
+    )
 
 
 def write_tables(

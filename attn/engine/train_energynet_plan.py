@@ -19,7 +19,7 @@ from attn.models.energynet_file import NAME
 from attn.schema import MAPS
 from attn.stages.energy_config import EnergyConfig
 from attn.stages.video_table import VideoTable
-from attn.storage.filesystem import join, storage_errors
+from attn.storage.filesystem import absolute, join, storage_errors
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
@@ -30,6 +30,7 @@ class EnergyJob:
 
     Attributes:
         options: flags.
+        store_url: of the maps, absolute.
         train: videos that are learnt from.
         held_out: videos that choose the best state; perhaps none.
         concepts: one vector per class.
@@ -38,6 +39,7 @@ class EnergyJob:
     """
 
     options: TrainEnergyNetOptions
+    store_url: str
     train: VideoTable
     held_out: VideoTable
     concepts: ConceptVectors
@@ -80,7 +82,8 @@ def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, Ener
     )
     run = TrainRun(join(options.out, NAME), _decisive(options, store, train, held_out, concepts))
     height, width = store.manifest.map_shape
-    return run, EnergyJob(options, train, held_out, concepts, height * width, run.url), store
+    job = EnergyJob(options, absolute(options.store), train, held_out, concepts, height * width, run.url)
+    return run, job, store
 
 
 def _check_numbers(options: TrainEnergyNetOptions) -> None:

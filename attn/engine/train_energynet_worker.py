@@ -84,7 +84,7 @@ def _attempt(step: Callable[[], Value]) -> tuple[Value | None, str | None]:
 def _open(job: EnergyJob, group: Group) -> tuple[AttentionStore, int]:
     """The store, and how many bytes of this machine's memory this worker may fill with training maps."""
     check_storage(job.run_url)
-    store = AttentionStore.open(job.options.store, allow_partial=job.options.allow_partial)
+    store = AttentionStore.open(job.store_url, allow_partial=job.options.allow_partial)
     held_out, _ = job.held_out.share(group.rank, group.size)
     given_gb = job.options.map_memory_gb
     room = int(given_gb * 1e9) if given_gb is not None else int(available_bytes() * MEMORY_SHARE / group.local_size)

@@ -82,6 +82,11 @@ def url_of(fs: AbstractFileSystem, path: str) -> str:
     return path if is_local(fs) else fs.unstrip_protocol(path)
 
 
+def absolute(url: str) -> str:
+    """The same place, whatever folder a process runs in: workers of Ray Train run in one of their own."""
+    return url_of(*open_filesystem(url))
+
+
 def join(url: str, *parts: str) -> str:
     """URL of something inside a folder."""
     return posixpath.join(url, *parts)

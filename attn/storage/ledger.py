@@ -18,7 +18,7 @@ from attn.errors import UsageError
 from attn.schema import VIDEO_ID
 from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_leftovers, remove_store
 from attn.storage.contents import PROGRESS as PROGRESS
-from attn.storage.filesystem import is_local, open_filesystem, storage_errors, write_atomic
+from attn.storage.filesystem import absolute, is_local, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import NAME as MANIFEST
 from attn.storage.manifest import Manifest, StoreManifest, read_manifest
 from attn.storage.parts import PartVideos, list_parts, read_part_videos
@@ -37,9 +37,9 @@ class Ledger:
 
     @classmethod
     def at(cls, url: str, kind: type[StoreManifest] = Manifest) -> "Ledger":
-        """The store at a URL, which need not exist."""
+        """The store at a URL, which need not exist; its own URL is absolute, for the processes that share it."""
         fs, root = open_filesystem(url)
-        return cls(fs, root.rstrip("/"), url, kind)
+        return cls(fs, root.rstrip("/"), absolute(url), kind)
 
     @property
     def begun(self) -> bool:

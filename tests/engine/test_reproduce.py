@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -16,10 +17,10 @@ TINY = EnergyConfig(updates=40, look_every=20, candidates_initial=16, candidates
 
 @pytest.fixture(scope="module")
 def finished(ray_local, tmp_path_factory):
-    """Options of a reproduction that is done, without the cells of other shares."""
+    """Options of a reproduction that is done, without the cells of other shares; its paths are relative."""
     options = ReproduceOptions(
         dataset="synthetic",
-        out=str(tmp_path_factory.mktemp("reproduced")),
+        out=os.path.relpath(tmp_path_factory.mktemp("reproduced")),
         splits=(1,),
         fractions=(1.0,),
         image_epochs=1,

@@ -172,6 +172,13 @@ def test_two_workers_learn_what_one_learns(ray_local, options, memory_gb):
         torch.testing.assert_close(second[name], weight, rtol=0, atol=1e-5)
 
 
+def test_relative_paths_mean_those_of_the_folder_it_was_started_in(ray_local, options, planted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    store, split = (os.path.relpath(planted / name) for name in ("store", "train.txt"))
+    assert train_energynet(dataclasses.replace(options, store=store, split=split, out="energynet", updates=40)) == 0
+    assert (tmp_path / "energynet" / "energynet.safetensors").exists()
+
+
 def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept(ray_local, options, caplog):
     few = dataclasses.replace(options, fraction=0.1)
     with caplog.at_level(logging.INFO):

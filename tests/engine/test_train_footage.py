@@ -265,6 +265,19 @@ def test_two_workers_learn_from_frames_what_one_learns_and_say_from_what(
     assert "videos_trained" not in one.trained
 
 
+def test_relative_paths_mean_those_of_the_folder_it_was_started_in(
+    ray_local, options: TrainCnnOptions, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    videos, split = (os.path.relpath(path) for path in (str(options.videos), str(options.split)))
+    relative = dataclasses.replace(
+        options, videos=videos, split=split, frames="frames", out="cnn.safetensors", epochs=1
+    )
+    assert train_cnn(relative) == 0
+    assert (tmp_path / "frames" / "_SUCCESS.json").exists()
+    assert (tmp_path / "cnn.safetensors").exists()
+
+
 def test_without_a_video_to_spare_the_last_epoch_is_kept(
     ray_local, options: TrainCnnOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
