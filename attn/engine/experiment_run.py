@@ -32,6 +32,8 @@ MOST_ATTEMPTS = 2
 # Each takes all CPUs of a cluster without GPUs: two at a time could leave none for the decoding of either.
 ONE_AT_A_TIME = {"decode_frames", "precompute"}
 LISTS = ("lists", "split", "train_split")
+# What a step may take, not what it makes.
+RESOURCES = {"actors", "cpus_per_worker"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +108,8 @@ class _Runner:
         lists = [getattr(step.options, name, None) or () for name in LISTS]
         urls = [url for found in lists for url in ([found] if isinstance(found, str) else found)]
         texts = [read_text(*open_filesystem(url)) for url in urls]
-        known = [_plain(step), [self.digests[need] for need in step.needs], texts]
+        made = {key: value for key, value in _plain(step).items() if key not in RESOURCES}
+        known = [made, [self.digests[need] for need in step.needs], texts]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     def _blocked(self, step: Step) -> bool:

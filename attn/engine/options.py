@@ -143,6 +143,8 @@ class TrainCnnOptions:
     """Ray Train workers."""
     gpu: bool | None = None
     """One GPU per worker (default: where the cluster has one)."""
+    cpus_per_worker: int | None = None
+    """CPUs, and with them threads, of a worker at most (default: all that it can have; beside a GPU, its share)."""
     seed: int = 0
     """Random state of the fraction, what is held out, the order, the flips and new layers."""
     cache: str | None = None

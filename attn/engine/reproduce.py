@@ -12,7 +12,7 @@ from typing import Any
 from attn.datasets.benchmark import Benchmark, open_benchmark
 from attn.engine.experiment import Cell, Step, make_steps, write_lists
 from attn.engine.experiment_run import run_steps
-from attn.engine.options import ReproduceOptions
+from attn.engine.options import ReproduceOptions, TrainCnnOptions
 from attn.engine.placement import cluster_totals
 from attn.engine.reproduce_results import collect
 from attn.engine.session import start_ray
@@ -62,7 +62,8 @@ def reproduce(options: ReproduceOptions) -> int:
     write_lists(benchmark, options)
     _write(options, "plan.json", json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
     start_ray()
-    outcome = run_steps(steps, options.out, side_by_side=options.side_by_side or _side_by_side())
+    side_by_side = options.side_by_side or _side_by_side()
+    outcome = run_steps(_sharing(steps, side_by_side), options.out, side_by_side=side_by_side)
     seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
     write_tables(options, benchmark, cells, outcome.failed, seconds)
     if outcome.failed:
@@ -137,6 +138,20 @@ def _benchmark(options: ReproduceOptions) -> Benchmark:
 def _side_by_side() -> int:
     totals = cluster_totals()
     return max(1, int(totals["GPU"] or totals["CPU"] / CPUS_PER_STEP))
+
+
+def _sharing(steps: list[Step], side_by_side: int) -> list[Step]:
+    """Trainings on CPUs that leave room for those beside them."""
+    totals = cluster_totals()
+    if totals["GPU"]:
+        return steps
+    cpus = max(1, int(totals["CPU"] / side_by_side))
+    return [
+        dataclasses.replace(step, options=dataclasses.replace(step.options, cpus_per_worker=cpus))
+        if isinstance(step.options, TrainCnnOptions)
+        else step
+        for step in steps
+    ]
 
 
 def _plan(options: ReproduceOptions, steps: list[Step]) -> dict[str, Any]:

@@ -56,7 +56,10 @@ def train_cnn(options: TrainCnnOptions) -> int:
 def _train(training: Training) -> int:
     started_s, run, job, cnn = time.monotonic(), training.run, training.job, training.cnn
     start_ray()
-    placement = place_workers(job.options.workers, job.options.gpu, cluster_totals(), living_nodes())
+    options = job.options
+    placement = place_workers(
+        options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=options.cpus_per_worker
+    )
     footage = None
     if training.footage is not None and training.frames is not None:
         frames = decode_footage(training.footage, training.frames, run)

@@ -57,9 +57,7 @@ def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> None:
     started_s, options = time.monotonic(), job.options
     start_ray()
     # The network is so small that a second thread costs more than it brings.
-    placement = dataclasses.replace(
-        place_workers(options.workers, options.gpu, cluster_totals(), living_nodes()), cpus=1
-    )
+    placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
     log.info(
         "%s: %d videos (%d frames) to learn from, %d held out, %d classes with %s vectors; %s",
         *(options.store, len(job.train.video_ids), job.train.rows, len(job.held_out.video_ids)),

@@ -45,6 +45,8 @@ def _check_numbers(options: TrainCnnOptions) -> None:
     for flag in ("epochs", "batch_size", "workers"):
         if getattr(options, flag) < 1:
             raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag)}: give 1 or more")
+    if options.cpus_per_worker is not None and options.cpus_per_worker < 1:
+        raise UsageError(f"--cpus-per-worker {options.cpus_per_worker}: give 1 or more")
     if options.workers > options.batch_size:
         raise UsageError(f"--workers {options.workers} cannot share batches of {options.batch_size} images")
     for flag in ("lr", "head_lr"):

@@ -28,18 +28,25 @@ class WorkerPlacement:
 
 
 def place_workers(
-    workers: int, gpu: bool | None, totals: Mapping[str, float], nodes: Sequence[Mapping[str, float]]
+    workers: int,
+    gpu: bool | None,
+    totals: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]],
+    *,
+    most_cpus: int | None = None,
 ) -> WorkerPlacement:
     """Gives each worker as many CPUs as all of them can have at once, and a GPU where there is one.
 
     Ray sets the threads of torch to the CPUs of the worker: asking for one would leave the others idle. The price is
-    that nothing else runs on these machines meanwhile.
+    that nothing else runs on these machines meanwhile. Beside a GPU a worker has that GPU's share of the machine, so
+    that the other GPUs can be used too.
 
     Args:
         workers: how many.
         gpu: one GPU each; None for where the cluster has one.
         totals: CPUs and GPUs of the cluster, or what it may grow to.
         nodes: the same, of each machine that is up.
+        most_cpus: no worker gets more; None for no limit.
 
     Raises:
         UsageError: the cluster never has so much.
@@ -50,14 +57,18 @@ def place_workers(
     if workers > has:
         way_out = "give fewer --workers" if has else "leave --gpu away"
         raise UsageError(f"{workers} workers need {workers} {unit}, the cluster has {has:g}; {way_out}")
-    return WorkerPlacement(workers, cpus_per_worker(workers, nodes, use_gpu=use_gpu), use_gpu)
+    cpus = cpus_per_worker(workers, nodes, use_gpu=use_gpu)
+    return WorkerPlacement(workers, min(cpus, most_cpus or cpus), use_gpu)
 
 
 def cpus_per_worker(workers: int, nodes: Sequence[Mapping[str, float]], *, use_gpu: bool) -> int:
     """The largest number of CPUs that every worker can have; 1 where machines must be started first."""
 
-    def fitting(cpus: int) -> int:
-        return sum(int(min(node.get("CPU", 0) // cpus, node.get("GPU", 0) if use_gpu else workers)) for node in nodes)
+    def share(node: Mapping[str, float]) -> int:
+        return int(node.get("CPU", 0) // max(node.get("GPU", 0), 1)) if use_gpu else int(node.get("CPU", 0))
 
-    most = int(max((node.get("CPU", 0) for node in nodes), default=0))
+    def fitting(cpus: int) -> int:
+        return sum(int(node.get("GPU", 0)) if use_gpu else share(node) // cpus for node in nodes if share(node) >= cpus)
+
+    most = max((share(node) for node in nodes if not use_gpu or node.get("GPU", 0)), default=0)
     return next((cpus for cpus in range(most, 0, -1) if fitting(cpus) >= workers), 1)

@@ -27,7 +27,10 @@ from attn.storage.filesystem import is_local, open_filesystem, read_text, storag
 from attn.video.transform import PREPROCESSING
 
 # Flags that say where and how fast, not what is learnt; and those that `Footage.decisive` speaks of.
-CIRCUMSTANCES = {"images", "out", "weights", "classes", "batchnorm", "workers", "gpu", "cache", "videos", *VIDEO_FLAGS}
+CIRCUMSTANCES = {
+    *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
+    *("workers", "gpu", "cpus_per_worker", "cache"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,11 @@ class TrainJob:
     fresh: Literal["all", "classifier", "nothing"]
     freeze_batchnorm: bool
     run_url: str
+
+    @property
+    def own_key(self) -> str:
+        """Names what is this training's alone on a machine: others may learn from the same pictures beside it."""
+        return hashlib.sha256(f"{self.pictures.cache_key}\n{self.run_url}".encode()).hexdigest()[:16]
 
 
 class Training(NamedTuple):

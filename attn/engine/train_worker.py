@@ -47,7 +47,7 @@ def train_worker(config: dict[str, Any]) -> str | None:
     """
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
-    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.pictures.cache_key}")
+    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
     cache, refusal = _prepared(job, folder, pen)
     cache, refusal = _agreed(job, cache, refusal, group)
     if cache is not None and refusal is None:

@@ -10,7 +10,7 @@ import pytest
 from attn.engine import experiment_run
 from attn.engine.experiment import Step
 from attn.engine.experiment_run import run_steps
-from attn.engine.options import EvaluateOptions, FramesOptions
+from attn.engine.options import EvaluateOptions, FramesOptions, PrecomputeOptions
 
 
 def evaluation(planted, out, name, needs=(), **change):
@@ -36,6 +36,21 @@ def test_a_step_with_other_options_is_done_again(ray_local, planted, tmp_path):
     run_steps([evaluation(planted, tmp_path, "a")], str(tmp_path), side_by_side=1)
     run_steps([evaluation(planted, tmp_path, "a", window=2, methods=("unatt",))], str(tmp_path), side_by_side=1)
     assert json.loads((tmp_path / "a" / "metrics.json").read_text())["options"]["window"] == 2
+
+
+def test_a_step_that_may_take_more_of_the_machine_is_not_done_again(ray_local, tmp_path, planted):
+    options = PrecomputeOptions(videos="v", out="s", weights="w", lists=(str(planted / "test.txt"),))
+    larger = dataclasses.replace(options, actors=(1, 8))
+    jobs = {"nothing": int_of_nothing}
+    first = run_steps([Step("a", "nothing", options)], str(tmp_path), side_by_side=1, jobs=jobs)
+    assert run_steps([Step("a", "nothing", larger)], str(tmp_path), side_by_side=1, jobs=jobs) == first
+    other = dataclasses.replace(options, stride=7)
+    assert run_steps([Step("a", "nothing", other)], str(tmp_path), side_by_side=1, jobs=jobs).seconds.keys() == {"a"}
+    assert json.loads((tmp_path / "done" / "a.json").read_text())["options"]["stride"] == 7
+
+
+def int_of_nothing(options):
+    return 0
 
 
 def test_a_damaged_note_counts_for_nothing(ray_local, planted, tmp_path):

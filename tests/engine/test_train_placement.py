@@ -16,7 +16,7 @@ CLUSTER = [{"CPU": 4.0}, {"CPU": 16.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}]
         (2, CLUSTER, False, 8),
         (3, CLUSTER, False, 8),
         (4, CLUSTER, False, 5),
-        (1, CLUSTER, True, 16),
+        (1, CLUSTER, True, 8),
         (2, CLUSTER, True, 8),
         (3, CLUSTER, True, 8),
         (4, CLUSTER, True, 1),
@@ -33,6 +33,11 @@ def test_a_gpu_is_used_where_there_is_one():
     assert place_workers(2, None, totals, CLUSTER) == WorkerPlacement(2, cpus=8, gpu=True)
     assert place_workers(2, False, totals, CLUSTER) == WorkerPlacement(2, cpus=8, gpu=False)
     assert place_workers(2, None, {"CPU": 2}, LAPTOP) == WorkerPlacement(2, cpus=1, gpu=False)
+
+
+def test_a_worker_can_be_held_to_fewer_cpus():
+    assert place_workers(1, None, {"CPU": 16, "GPU": 2}, CLUSTER[1:2], most_cpus=3) == WorkerPlacement(1, 3, gpu=True)
+    assert place_workers(1, None, {"CPU": 2}, LAPTOP, most_cpus=8) == WorkerPlacement(1, 2, gpu=False)
 
 
 @pytest.mark.parametrize(("gpu", "each"), [(True, {"CPU": 8, "GPU": 1}), (False, {"CPU": 8})])
