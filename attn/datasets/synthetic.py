@@ -18,4 +18,4 @@ def benchmark(root: str, images: str | None) -> Benchmark:
         UsageError: as for UCF101; fewer than three videos per class leave lists empty.
     """
     found = ucf101.benchmark(root, images or join(root, "images"))
-    return dataclasses.replace(found, name="synthetic", stride=2)
+    return dataclasses.replace(found, name="synthetic", stride=4)

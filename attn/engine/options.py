@@ -252,7 +252,7 @@ class ReproduceOptions:
     no_image: bool = True
     """Also train the CNNs without Web images, on all training videos."""
     stride: int | None = None
-    """Keep the frames 0, S, 2S, … (default: the data set's: ucf101 and ut_interaction 5, synthetic 2, tvhi 1)."""
+    """Keep the frames 0, S, 2S, … (default: the data set's: ucf101 and ut_interaction 5, synthetic 4, tvhi 1)."""
     mean: Rgb | None = None
     """Channel means of the CNN's input, 0–1 (default: the start checkpoint's, else ImageNet's)."""
     std: Rgb | None = None

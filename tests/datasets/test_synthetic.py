@@ -21,7 +21,7 @@ def root(tmp_path_factory):
 
 def test_what_was_rendered(root):
     found = benchmark(str(root), None)
-    assert (found.name, found.class_names, found.stride, found.figure) == ("synthetic", ACTIONS, 2, "top_1")
+    assert (found.name, found.class_names, found.stride, found.figure) == ("synthetic", ACTIONS, 4, "top_1")
     assert [split.name for split in found.splits] == ["split1", "split2", "split3"]
     videos = list_videos(found.videos, found.class_names)
     assert len(videos) == VIDEOS
