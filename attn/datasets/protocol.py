@@ -8,8 +8,6 @@ from attn.errors import UsageError
 from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.reasons import shown
 
-Figure = Literal["top_1", "map_noninterpolated"]
-
 
 @dataclasses.dataclass(frozen=True)
 class Split:
@@ -52,7 +50,7 @@ class Benchmark:
     videos: str
     images: str | None
     stride: int
-    figure: Figure
+    figure: Literal["top_1", "map_noninterpolated"]
     splits: tuple[Split, ...]
 
     @property

@@ -20,6 +20,8 @@ from attn.storage.scores import NAME, Scores, read_scores
 
 NAMES = {"cnn": "CNN", "unatt": "UnAtt", "energynet": "EnergyNet", "svm": "SVM"}
 PAIRS = (("unatt", "cnn"), ("energynet", "cnn"), ("energynet", "unatt"), ("svm", "cnn"), ("energynet", "svm"))
+# Of the paper's text: with the first share of the training videos the EnergyNet is ahead of the CNN with the second.
+CROSSINGS = (("010", "020"), ("050", "100"))
 # With more splits than this, each is small, and whole splits are drawn for the intervals.
 MOST_LARGE_SPLITS = 5
 
@@ -62,6 +64,7 @@ def collect(
         "methods": methods,
         "pairs": pairs,
         "gains": list(_gains(by_cnn, benchmark.figure, unit)),
+        "crossings": list(_crossings(by_cnn, benchmark.figure, unit)),
         "failed": {**failed, **unreadable},
         "options": dataclasses.asdict(options),
     }
@@ -118,6 +121,18 @@ def _gains(
             change = list(itertools.starmap(difference, zip(*gains, strict=True)))
             estimate = pooled(change, _sizes(few["cnn"]), unit=unit)
             yield {"backbone": backbone, "from": min(own), "to": max(own), **_record(estimate)}
+
+
+def _crossings(
+    by_cnn: Mapping[tuple[str, str], Mapping[str, Runs]], figure: Figure, unit: Unit
+) -> Iterator[dict[str, Any]]:
+    """How far the EnergyNet with a share of the training videos is ahead of the CNN with a larger one."""
+    for backbone, (few, many) in itertools.product(dict.fromkeys(name for name, _ in by_cnn), CROSSINGS):
+        first = by_cnn.get((backbone, few), {}).get("energynet", {})
+        second = by_cnn.get((backbone, many), {}).get("cnn", {})
+        if first and first.keys() == second.keys():
+            estimate = _paired(first, second, figure, unit)
+            yield {"backbone": backbone, "few": few, "many": many, **_record(estimate)}
 
 
 def _estimate(by_split: Runs, figure: Figure, unit: Unit) -> Estimate:

@@ -12,6 +12,7 @@ from attn.report import published
 
 Record = dict[str, Any]
 WEB, NO_IMAGE = "web", "noimage"
+COUNTS = ("videos", "splits × seeds")
 FIGURE_NAMES = {"top_1": "top-1", "top_3": "top-3", "map_noninterpolated": "mAP (non-interpolated)"}
 ORDERS = (
     ("UnAtt", "CNN"),
@@ -66,7 +67,11 @@ def as_markdown(results: Record) -> str:
         ),
         *_section("Paired differences on the same videos, in points", _pairs(results)),
         *_section("Does the order of the paper hold?", _orders(results)),
-        *_section("Not done", [[f"`{name}`", why] for name, why in results["failed"].items()], ("step", "why")),
+        *_section(
+            "Not done",
+            [[f"`{name}`", why.replace("|", "\\|")] for name, why in results["failed"].items()],
+            ("step", "why"),
+        ),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -103,7 +108,7 @@ def _table_1(results: Record) -> list[list[str]]:
 
 
 def _table_2(results: Record) -> list[list[str]]:
-    rows = [["CNN", "method", "training videos", "ours", "videos", "paper, HII-filtered", "paper, HII-noisy"]]
+    rows = [["CNN", "method", "training videos", "ours", *COUNTS, "paper, HII-filtered", "paper, HII-noisy"]]
     for record in results["methods"]:
         filtered, noisy = published.TVHI_MAP.get((record["backbone"], record["method"]), ("–", "–"))
         found = record["map_noninterpolated"]
@@ -113,7 +118,7 @@ def _table_2(results: Record) -> list[list[str]]:
                 record["method"],
                 _share(record),
                 _shown(found),
-                str(found["videos"]),
+                *_counts(record, found),
                 str(filtered),
                 str(noisy),
             ]
@@ -122,24 +127,23 @@ def _table_2(results: Record) -> list[list[str]]:
 
 
 def _table_4(results: Record) -> list[list[str]]:
-    rows = [["CNN", "method", "top-1", "top-3", "videos", "paper on UCF101, top-1", "top-3"]]
+    rows = [["CNN", "method", "top-1", "top-3", *COUNTS, "paper on UCF101, top-1", "top-3"]]
     for record in results["methods"]:
         if record["trained_on"] == WEB:
             top_1, top_3 = published.UCF101_UNSUPERVISED.get(record["method"], ("–", "–"))
-            ours = [_shown(record["top_1"]), _shown(record["top_3"]), str(record["top_1"]["videos"])]
+            ours = [_shown(record["top_1"]), _shown(record["top_3"]), *_counts(record, record["top_1"])]
             rows.append([record["backbone"], record["method"], *ours, str(top_1), str(top_3)])
     return rows
 
 
 def _table_5(results: Record) -> list[list[str]]:
-    rows = [["CNN", "method", "training videos", "ours", "videos", "paper on UCF101"]]
+    rows = [["CNN", "method", "training videos", "ours", *COUNTS, "paper on UCF101"]]
     for record in results["methods"]:
         fraction = None if record["trained_on"] in (WEB, NO_IMAGE) else int(record["trained_on"]) / 100
         paper = published.UCF101_OURS.get((record["method"], fraction), "–")
         found = record["top_1"]
-        rows.append(
-            [record["backbone"], record["method"], _share(record), _shown(found), str(found["videos"]), str(paper)]
-        )
+        place = [record["backbone"], record["method"], _share(record)]
+        rows.append([*place, _shown(found), *_counts(record, found), paper])
     return rows
 
 
@@ -176,6 +180,10 @@ def _orders(results: Record) -> list[list[str]]:
         if (pair["first"], pair["second"]) in ORDERS:
             rows.append([pair["backbone"], _share(pair), f"{pair['second']} < {pair['first']}", _verdict(pair)])
     rows.extend(_gains(results))
+    for found in results["crossings"]:
+        few, many = f"{int(found['few'])} %", f"{int(found['many'])} %"
+        said = f"finetune+CNN with {many} < finetune+EnergyNet with {few}"
+        rows.append([found["backbone"], f"{few}, {many}", said, f"{_verdict(found)}: {_shown(found, sign='+')}"])
     return rows
 
 
@@ -194,6 +202,10 @@ def _verdict(pair: Record) -> str:
     if high < 0:
         return "**the other way round**"
     return "holds, within chance" if pair["value"] > 0 else "does not hold, within chance"
+
+
+def _counts(record: Record, found: Record) -> list[str]:
+    return [str(found["videos"]), f"{record['splits']} × {record['seeds']}"]
 
 
 def _share(record: Record) -> str:

@@ -48,7 +48,8 @@ def results():
         "gains": [
             {"backbone": "resnet101", "from": "020", "to": "100", **figure(-0.06, -0.1, -0.02)},
         ],
-        "failed": {"resnet101/seed1/split2/020/cnn": "RuntimeError: out of memory"},
+        "crossings": [{"backbone": "resnet101", "few": "010", "many": "020", **figure(0.02, 0.01, 0.04)}],
+        "failed": {"resnet101/seed1/split2/020/cnn": "RuntimeError: out | of memory"},
         "options": {},
     }
 
@@ -69,14 +70,15 @@ def test_ours_stand_beside_the_papers(results):
         "95.2 (HII-noisy), 94.1 (HII-filtered), 88.3 (BU101)",
     ]
     assert rows(text, "Table 4")[2:] == [
-        ["resnet101", "CNN", "50.0 (40.0 to 60.0)", "90.0 (80.0 to 95.0)", "112", "62.5", "78.5"],
-        ["resnet101", "UnAtt", "55.0 (45.0 to 65.0)", "90.0 (80.0 to 95.0)", "112", "66.4", "82.4"],
+        ["resnet101", "CNN", "50.0 (40.0 to 60.0)", "90.0 (80.0 to 95.0)", "112", "3 × 2", "62.5", "78.5"],
+        ["resnet101", "UnAtt", "55.0 (45.0 to 65.0)", "90.0 (80.0 to 95.0)", "112", "3 × 2", "66.4", "82.4"],
     ]
     by_method = {(row[1], row[2]): row[-1] for row in rows(text, "Table 5. With")[2:]}
     assert by_method["UnAtt", "none"] == "66.4"
     assert by_method["finetune+EnergyNet", "20 %"] == "85.0"
     assert by_method["finetune+EnergyNet", "100 %"] == "88.0"
-    assert by_method["finetune+CNN", "20 %"] == by_method["NoImage+CNN", "100 %"] == "–"
+    assert by_method["finetune+CNN", "20 %"] == "about 81.9 (gain of 3.1)"
+    assert by_method["NoImage+CNN", "100 %"] == "–"
 
 
 def test_the_curve_has_a_column_per_share(results):
@@ -91,14 +93,24 @@ def test_the_order_is_judged_by_the_interval(results):
     assert verdicts["20 %", "finetune+CNN < finetune+EnergyNet"] == "holds, within chance"
     assert verdicts["100 %", "finetune+CNN < finetune+EnergyNet"] == "**the other way round**"
     assert verdicts["20 % to 100 %", "the gain shrinks"] == "holds: -6.0 (-10.0 to -2.0)"
+    crossing = "finetune+CNN with 20 % < finetune+EnergyNet with 10 %"
+    assert verdicts["10 %, 20 %", crossing] == "holds: +2.0 (+1.0 to +4.0)"
 
 
 def test_what_failed_is_named(results):
-    assert rows(as_markdown(results), "Not done")[2][0] == "`resnet101/seed1/split2/020/cnn`"
+    (line,) = [line for line in as_markdown(results).splitlines() if "of memory" in line]
+    assert line == "| `resnet101/seed1/split2/020/cnn` | RuntimeError: out \\| of memory |"
 
 
 def test_tables_without_rows_are_left_out(results):
-    empty = copy.deepcopy(results) | {"methods": [], "pairs": [], "gains": [], "web_images": [], "failed": {}}
+    empty = copy.deepcopy(results) | {
+        "methods": [],
+        "pairs": [],
+        "gains": [],
+        "crossings": [],
+        "web_images": [],
+        "failed": {},
+    }
     text = as_markdown(empty)
     for title in ("Table 1", "Table 4", "Figures 4 and 5", "Not done", "Paired"):
         assert f"## {title}" not in text
@@ -110,7 +122,8 @@ def test_tvhi_gets_its_own_tables(results):
         record["map_noninterpolated"] = figure(0.9, 0.85, 0.95, 100)
     text = as_markdown(tvhi)
     found = rows(text, "Tables 2 and 3")
-    assert found[2] == ["resnet101", "CNN", "none", "90.0 (85.0 to 95.0)", "100", "89.7", "91.6"]
+    assert found[2] == ["resnet101", "CNN", "none", "90.0 (85.0 to 95.0)", "100", "3 × 2", "89.7", "91.6"]
+    assert found[-1][-2:] == ["44.9", "44.9"]
     assert "## Table 4" not in text
 
 
