@@ -8,7 +8,7 @@ from attn.storage.filesystem import join
 
 
 def benchmark(root: str, images: str | None) -> Benchmark:
-    """The embedded data set: every other frame of its short clips, top-1 accuracy, mean of three splits.
+    """The embedded data set: every fourth frame of its short clips, top-1 accuracy, mean of three splits.
 
     Args:
         root: local or remote folder that was rendered to.

@@ -54,9 +54,11 @@ def _energynet(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer,
 def _svm(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
     if options.train_split is None:
         raise UsageError("--methods svm needs --train-split, the list of the videos to train the SVMs on")
+    if not 0 < options.svm_c < float("inf"):
+        raise UsageError(f"--svm-c {options.svm_c:g}: give a number above 0")
     labels = train_labels(options, store)
     _check_untrained(options, store, labels, f"--train-split {options.train_split}")
-    return (SvmVote(fit_svm_on_store(store, labels)),)
+    return (SvmVote(fit_svm_on_store(store, labels, c=options.svm_c)),)
 
 
 def _check_untrained(options: EvaluateOptions, store: AttentionStore, learnt: Iterable[str], where: str) -> None:

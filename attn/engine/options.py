@@ -209,6 +209,8 @@ class EvaluateOptions:
     """List of training videos, for the method svm; the store must hold their features."""
     fraction: float = 1.0
     """Share of the training videos of each class to use, two at least, as in train_energynet."""
+    svm_c: float = 1.0
+    """C of the SVMs: weight of the errors on training frames against the size of the weights."""
     seed: int = 0
     """Random state of the fraction."""
     window: int = 3
@@ -276,7 +278,7 @@ class DemoOptions:
     out: str = "demo-out"
     """Folder for everything the demo makes."""
     seed: int = 0
-    """Random state of the rendering and of the training."""
+    """Random state of the trainings; the pictures are always the same."""
     images: int = 4000
     """Web images to render."""
     videos: int = 320

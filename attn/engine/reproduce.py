@@ -6,20 +6,19 @@ Run again, it goes on where it stopped; with another seed or fraction it adds wh
 import dataclasses
 import json
 import logging
-from pathlib import Path
 from typing import Any
 
-from attn.datasets.benchmark import Benchmark, open_benchmark
+from attn.datasets.benchmark import Benchmark
 from attn.engine.experiment import Cell, Step, make_steps, write_lists
 from attn.engine.experiment_run import run_steps
 from attn.engine.options import ReproduceOptions, TrainCnnOptions
 from attn.engine.placement import cluster_totals
+from attn.engine.reproduce_data import check_needs, is_to_be_rendered, open_data, render
 from attn.engine.reproduce_results import collect
 from attn.engine.session import start_ray
 from attn.errors import UsageError
 from attn.report.paper_tables import as_csv, as_markdown
-from attn.storage.filesystem import absolute, is_local, join, open_filesystem, write_atomic
-from attn.synthetic.render import render_images, render_videos
+from attn.storage.filesystem import absolute, join, open_filesystem, write_atomic
 
 log = logging.getLogger(__name__)
 
@@ -52,13 +51,16 @@ def reproduce(options: ReproduceOptions) -> int:
     """
     options = resolved(options)
     _check(options)
-    benchmark = _benchmark(options)
+    benchmark = open_data(options)
     steps, cells = make_steps(benchmark, options)
+    check_needs(options, benchmark, steps)
     if options.dry_run:
         for step in steps:
             log.info("%s: %s", step.name, step.job)
         log.info("%d steps, %d sets of scores", len(steps), len(cells))
         return 0
+    if is_to_be_rendered(options):
+        render(options)
     write_lists(benchmark, options)
     _write(options, "plan.json", json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
     start_ray()
@@ -115,24 +117,6 @@ def _check(options: ReproduceOptions) -> None:
             raise UsageError(f"--{flag.replace('_', '-')} {value}: give 1 or more")
     if options.root is None and options.dataset != "synthetic":
         raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
-
-
-def _benchmark(options: ReproduceOptions) -> Benchmark:
-    """The data set; the synthetic one is rendered unless it is there."""
-    root = options.root or join(options.out, "data")
-    if options.dataset == "synthetic" and options.root is None and not options.dry_run:
-        fs, path = open_filesystem(root)
-        if not is_local(fs):
-            raise UsageError(f"--out {options.out}: the synthetic data set is rendered to a local folder; give --root")
-        if not Path(path, "ucfTrainTestlist", "testlist03.txt").exists():
-            log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
-            render_images(Path(path), options.render_images)
-            render_videos(Path(path), options.render_videos)
-    benchmark = open_benchmark(options.dataset, root, options.images)
-    for number in options.splits:
-        if not 1 <= number <= len(benchmark.splits):
-            raise UsageError(f"--splits {number}: {options.dataset} has the splits 1 to {len(benchmark.splits)}")
-    return benchmark
 
 
 def _side_by_side() -> int:

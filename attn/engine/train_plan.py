@@ -94,7 +94,7 @@ def make_training(options: TrainCnnOptions) -> Training:
 def _from_images(options: TrainCnnOptions, url: str) -> Training:
     images = list_images(url, _class_names(options.classes))
     _check_several(url, images.class_names)
-    cnn = _start(options, images.class_names)
+    cnn = start_cnn(options, images.class_names)
     stats = _stat(url, images)
     versions = [f"{path}\t{size}\t{changed}" for path, (size, changed) in zip(images.paths, stats, strict=True)]
     listing = "\n".join(sorted(f"{name}\t{size}" for name, (size, _) in zip(images.names, stats, strict=True)))
@@ -114,7 +114,7 @@ def _from_videos(options: TrainCnnOptions, url: str) -> Training:
     names = _class_names(options.classes) or _listed_classes(options)
     _check_several(str(options.split), names)
     footage = find_footage(options, read_split(str(options.split), names, part="train"), names)
-    cnn = _start(options, names)
+    cnn = start_cnn(options, names)
     nothing_yet = VideoFrames(url, (), {}, frozenset())
     training = _training(options, cnn, nothing_yet, footage.decisive)
     return training._replace(footage=footage, frames=footage.plan(training.run, cnn.input_size))
@@ -163,8 +163,12 @@ def _cache_folder(given: str | None) -> str | None:
     return path
 
 
-def _start(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
-    """The network before the first update; what is drawn follows from the seed."""
+def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
+    """The network before the first update; what is drawn follows from the seed.
+
+    Raises:
+        UsageError: no such network, weights that do not fit it, an input that is too small.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         if options.weights is None:

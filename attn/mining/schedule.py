@@ -3,14 +3,12 @@
 import dataclasses
 from typing import Any
 
-SMOOTHING = 0.98
-
 
 @dataclasses.dataclass
 class CandidateSchedule:
     """M0 candidates, until the loss of random samples has fallen below a threshold; then M1, for good.
 
-        monitor ← 0.98 · monitor + 0.02 · loss, from the first loss on
+        monitor ← s · monitor + (1 − s) · loss, from the first loss on
 
     Random samples are watched, not the mined ones, whose loss is high because they were chosen for it.
 
@@ -18,6 +16,7 @@ class CandidateSchedule:
         initial: M0.
         final: M1.
         threshold: of the monitor, in units of the ranking loss.
+        smoothing: s, 0 to below 1.
         monitor: smoothed loss; None before the first.
         switched_at: number of updates seen when M1 was reached; None before.
         updates: seen so far.
@@ -28,6 +27,7 @@ class CandidateSchedule:
     initial: int
     final: int
     threshold: float
+    smoothing: float = 0.98
     monitor: float | None = None
     switched_at: int | None = None
     updates: int = 0
@@ -40,7 +40,7 @@ class CandidateSchedule:
     def observe(self, loss: float) -> None:
         """Takes in the mean ranking loss of an update's random samples."""
         self.updates += 1
-        self.monitor = loss if self.monitor is None else SMOOTHING * self.monitor + (1 - SMOOTHING) * loss
+        self.monitor = loss if self.monitor is None else self.smoothing * self.monitor + (1 - self.smoothing) * loss
         if self.switched_at is None and self.monitor < self.threshold:
             self.switched_at = self.updates
 

@@ -37,6 +37,8 @@ class EnergyConfig:
     """R: further random samples that are learnt from in every update."""
     switch_threshold: float = 0.25
     """τ: threshold of the mean ranking loss of random samples, in units of m."""
+    monitor_smoothing: float = 0.98
+    """How much of that loss is kept from one update to the next, 0 to below 1, before it is compared."""
     lr: float = 1e-4
     """Learning rate of SGD."""
     momentum: float = 0.9
@@ -67,13 +69,8 @@ class EnergyConfig:
         for name in ("energy_margin", "lr", "switch_threshold"):
             _refuse(name, getattr(self, name), "give a number above 0", not 0 < getattr(self, name) < float("inf"))
         _refuse("triplet_margin", self.triplet_margin, "give a number from 0 to 2", not 0 <= self.triplet_margin <= 2)
-        _refuse("momentum", self.momentum, "give a number from 0 to below 1", not 0 <= self.momentum < 1)
-        _refuse(
-            "holdout_fraction",
-            self.holdout_fraction,
-            "give a share from 0 to below 1",
-            not 0 <= self.holdout_fraction < 1,
-        )
+        for name in ("momentum", "monitor_smoothing", "holdout_fraction"):
+            _refuse(name, getattr(self, name), "give a number from 0 to below 1", not 0 <= getattr(self, name) < 1)
         _refuse(
             "candidates_final",
             self.candidates_final,

@@ -139,7 +139,10 @@ class EnergyTrainer:
             net.parameters(), lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay, fused=True
         )
         self.schedule = CandidateSchedule(
-            config.candidates_initial, config.candidates_final, config.switch_threshold * config.energy_margin
+            config.candidates_initial,
+            config.candidates_final,
+            config.switch_threshold * config.energy_margin,
+            config.monitor_smoothing,
         )
         self._maps, self._sampler, self._peers = maps, sampler, peers
         self._block, self._drawn = -1, None

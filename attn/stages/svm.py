@@ -65,12 +65,13 @@ def fit_svm(
     return LinearSvm(weights, bias)
 
 
-def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int]) -> LinearSvm:
+def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int], *, c: float = 1.0) -> LinearSvm:
     """SVMs on all frames of some videos of a store.
 
     Args:
         store: with pooled features.
         labels: video id → class id; the store has all of them.
+        c: as in `fit_svm`.
 
     Raises:
         UsageError: the store holds no features, or some that are NaN or infinite.
@@ -80,7 +81,8 @@ def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int]) -> Linear
         if rows.video_id in labels:
             found.append(_finite(store, rows))
             frame_labels.append(np.full(len(rows.frame), labels[rows.video_id]))
-    return fit_svm(np.concatenate(found), np.concatenate(frame_labels), num_classes=len(store.manifest.class_names))
+    num_classes = len(store.manifest.class_names)
+    return fit_svm(np.concatenate(found), np.concatenate(frame_labels), num_classes=num_classes, c=c)
 
 
 def _finite(store: AttentionStore, rows: VideoRows) -> np.ndarray:

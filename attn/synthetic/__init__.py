@@ -6,7 +6,7 @@ price: a network that reads these pictures knows nothing of real ones.
 
 from attn.synthetic.actions import ACTIONS
 from attn.synthetic.boxes import BoxTrack, read_boxes
-from attn.synthetic.render import render_images, render_videos
+from attn.synthetic.render import render_images, render_lists, render_videos
 from attn.synthetic.shift import DomainShift
 
-__all__ = ["ACTIONS", "BoxTrack", "DomainShift", "read_boxes", "render_images", "render_videos"]
+__all__ = ["ACTIONS", "BoxTrack", "DomainShift", "read_boxes", "render_images", "render_lists", "render_videos"]

@@ -64,7 +64,7 @@ def render_videos(
     _prepare(folder, names)
     _prepare(root / "boxes", [f"{Path(name).stem}.json" for name in names])
     _each(partial(_render_video, root, seed, shift), count, workers, chunk=8)
-    _write_lists(root / "ucfTrainTestlist", count)
+    render_lists(root, count)
     return folder
 
 
@@ -84,8 +84,10 @@ def _render_video(root: Path, seed: int, shift: DomainShift, item: int) -> None:
     write_boxes(root / "boxes" / f"{path.stem}.json", track)
 
 
-def _write_lists(folder: Path, count: int) -> None:
-    """UCF101's lists: ids from 1, and only the training lists carry them."""
+def render_lists(root: Path, count: int) -> Path:
+    """Writes the lists of so many videos, in UCF101's way, and returns their folder: ids count from 1, and only the
+    training lists carry them."""
+    folder = root / "ucfTrainTestlist"
     folder.mkdir(parents=True, exist_ok=True)
     _write_lines(folder / "classInd.txt", [f"{i} {name}" for i, name in enumerate(ACTIONS, start=1)])
     items = sorted(range(count), key=video_name)
@@ -93,6 +95,7 @@ def _write_lists(folder: Path, count: int) -> None:
         train = [f"{video_name(item)} {class_of(item) + 1}" for item in items if not is_test(item, split)]
         _write_lines(folder / f"trainlist{split:02d}.txt", train)
         _write_lines(folder / f"testlist{split:02d}.txt", [video_name(item) for item in items if is_test(item, split)])
+    return folder
 
 
 def _write_lines(path: Path, lines: list[str]) -> None:

@@ -4,6 +4,8 @@ import csv
 import dataclasses
 import json
 import os
+import re
+import shutil
 
 import pytest
 
@@ -87,6 +89,47 @@ def test_a_dry_run_writes_nothing(finished, tmp_path, caplog):
     assert not (tmp_path / "dry").exists()
 
 
+def test_a_dry_run_of_what_is_not_rendered_yet_says_the_same(finished, tmp_path, caplog):
+    with caplog.at_level("INFO"):
+        assert reproduce(dataclasses.replace(finished, out=str(tmp_path / "dry"), dry_run=True)) == 0
+    assert "8 steps, 2 sets of scores" in caplog.text
+    assert not (tmp_path / "dry").exists()
+
+
+def test_what_a_later_step_would_refuse_is_refused_before_anything_is_rendered(finished, tmp_path):
+    words = tmp_path / "words.txt"
+    words.write_text("apple 1 0\npear 0 1\n")
+    new = dataclasses.replace(finished, out=str(tmp_path / "new"))
+    for change, said in (
+        ({"backbones": ("no_net",)}, "unknown backbone 'no_net'"),
+        ({"weights": str(tmp_path / "none.pth")}, "none.pth"),
+        ({"word_vectors": str(words)}, "words.txt knows no word of"),
+        ({"splits": (4,)}, "--splits 4: synthetic has the splits 1 to 3"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            reproduce(dataclasses.replace(new, **change))
+    assert not (tmp_path / "new").exists()
+
+
+def test_listed_videos_that_are_not_there_are_refused_unless_allowed(finished, tmp_path):
+    root = tmp_path / "data"
+    shutil.copytree(f"{finished.out}/data", root)
+    next((root / "UCF-101").rglob("*.avi")).unlink()
+    dry = dataclasses.replace(finished, out=str(tmp_path / "out"), root=str(root), dry_run=True)
+    with pytest.raises(UsageError, match=r"lacks 1 of the 32 videos of split1: v_.*; add them, or say --allow-missing"):
+        reproduce(dry)
+    assert reproduce(dataclasses.replace(dry, allow_missing=True)) == 0
+
+
+def test_a_class_without_web_images_is_refused(finished, tmp_path):
+    images = tmp_path / "images"
+    shutil.copytree(f"{finished.out}/data/images", images)
+    shutil.rmtree(next(images.iterdir()))
+    with pytest.raises(UsageError, match="no image"):
+        reproduce(dataclasses.replace(finished, out=str(tmp_path / "out"), images=str(images)))
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -99,6 +142,8 @@ def test_a_dry_run_writes_nothing(finished, tmp_path, caplog):
         ({"splits": (4,)}, "--splits 4: synthetic has the splits 1 to 3"),
         ({"energynet": dataclasses.replace(TINY, num_hard=17)}, "--num-hard 17"),
         ({"root": "/nowhere"}, "/nowhere"),
+        ({"render_videos": 40}, "--render-videos 40: 32 are rendered in"),
+        ({"render_images": 40}, "--render-images 40: 48 are rendered in"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(finished, change, said):

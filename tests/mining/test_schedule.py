@@ -11,11 +11,11 @@ from attn.mining.schedule import CandidateSchedule
 LOSSES = st.lists(st.floats(0, 4), min_size=1, max_size=60)
 
 
-def slow_monitors(losses: list[float]) -> list[float]:
+def slow_monitors(losses: list[float], kept: float = 0.98) -> list[float]:
     """Each as a weighted sum of all losses so far."""
     monitors = []
     for count in range(1, len(losses) + 1):
-        weights = [0.98 ** (count - 1)] + [0.02 * 0.98 ** (count - 1 - i) for i in range(1, count)]
+        weights = [kept ** (count - 1)] + [(1 - kept) * kept ** (count - 1 - i) for i in range(1, count)]
         monitors.append(sum(weight * loss for weight, loss in zip(weights, losses, strict=False)))
     return monitors
 
@@ -34,6 +34,14 @@ def test_the_monitor_is_the_smoothed_loss(losses):
     schedule, _ = watched(losses, 1.0)
     assert schedule.monitor == pytest.approx(slow_monitors(losses)[-1], abs=1e-12)
     assert schedule.updates == len(losses)
+
+
+@given(LOSSES, st.floats(0.01, 0.99))
+def test_the_smoothing_can_be_chosen(losses, kept):
+    schedule = CandidateSchedule(128, 512, 1.0, smoothing=kept)
+    for loss in losses:
+        schedule.observe(loss)
+    assert schedule.monitor == pytest.approx(slow_monitors(losses, kept)[-1], abs=1e-12)
 
 
 @given(LOSSES, st.floats(0.1, 4))

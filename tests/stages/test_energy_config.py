@@ -26,6 +26,7 @@ def test_the_papers_numbers_and_those_that_it_leaves_open():
     mining = (config.candidates_initial, config.candidates_final, config.num_hard, config.num_random)
     assert mining == (128, 512, 64, 8)
     assert (config.triplet_weight, config.switch_threshold, config.momentum, config.hidden_dim) == (1, 0.25, 0.9, 128)
+    assert config.monitor_smoothing == 0.98
     assert (config.updates, config.holdout_fraction, config.map_scale) == (20_000, 0.1, "rms")
     assert not config.normalise_embedding
 
@@ -60,7 +61,8 @@ def test_above_zero(name, value):
     [
         ("triplet_margin", [0.0, 2.0], [-0.01, 2.01, NAN, INF], "give a number from 0 to 2"),
         ("momentum", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a number from 0 to below 1"),
-        ("holdout_fraction", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a share from 0 to below 1"),
+        ("holdout_fraction", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a number from 0 to below 1"),
+        ("monitor_smoothing", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a number from 0 to below 1"),
     ],
 )
 def test_bounded(name, right, wrong, way_out):

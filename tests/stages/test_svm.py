@@ -90,16 +90,18 @@ def test_what_is_not_solved_is_used_and_said(monkeypatch, caplog):
     assert np.isfinite(machine.weights).all()
 
 
-def test_learns_from_the_frames_of_the_given_videos_alone(make_store):
+@pytest.mark.parametrize("c", [1.0, 0.01])
+def test_learns_from_the_frames_of_the_given_videos_alone(make_store, c):
     rng = np.random.default_rng(0)
     videos = {f"v{i}": 3 + i % 4 for i in range(9)}
     features = {video: rng.normal(size=(count, 4)).astype(np.float16) for video, count in videos.items()}
     store = AttentionStore.open(make_store(videos, features=features))
     labels = {"v7": 0, "v1": 2, "v4": 0, "v2": 2, "v5": 1}  # neither in the order of the store nor all of it
-    machine = fit_svm_on_store(store, labels)
+    machine = fit_svm_on_store(store, labels, c=c)
     wanted = [video for video in videos if video in labels]
     frames = np.concatenate([features[video] for video in wanted]).astype(np.float32)
-    expected = fit_svm(frames, np.repeat([labels[v] for v in wanted], [videos[v] for v in wanted]), num_classes=3)
+    of_frames = np.repeat([labels[v] for v in wanted], [videos[v] for v in wanted])
+    expected = fit_svm(frames, of_frames, num_classes=3, c=c)
     np.testing.assert_allclose(machine.weights, expected.weights, atol=1e-9)
     rows = next(store.videos([FEATURES]))
     np.testing.assert_allclose(machine(rows.tensors[FEATURES]), expected(features["v0"]), atol=1e-9)
