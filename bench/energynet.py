@@ -200,7 +200,7 @@ def read(flags: argparse.Namespace) -> None:
         columns, threads = ["maps"], torch.get_num_threads()
         ours, theirs = [], []
         for _ in range(flags.repeats):
-            ours.append(1 / rate(lambda: read_bank(store, table, threads=threads), 1))
+            ours.append(1 / rate(lambda: read_bank([store], table, threads=threads), 1))
             theirs.append(1 / rate(lambda: [pq.read_table(part, columns=columns) for part in parts], 1))
         mine, arrow = statistics.median(ours), statistics.median(theirs)
         size_gb = sum(Path(part).stat().st_size for part in parts) / 1e9

@@ -170,6 +170,9 @@ class FramesOptions:
 class TrainEnergyNetOptions(EnergyConfig):
     store: str
     """Attention store with the training videos; local or s3://."""
+    out_of_fold: tuple[str, ...] = ()
+    """Attention stores that together hold the training videos, each made by a CNN that was not fine-tuned on the videos
+    it holds; the EnergyNet is then learnt from their maps (default: from those of --store, as the paper does)."""
     split: str
     """The data set's own list of training videos (UCF101's trainlistKK.txt, HMDB51's folder of lists)."""
     out: str

@@ -59,8 +59,9 @@ def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> None:
     # The network is so small that a second thread costs more than it brings.
     placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
     log.info(
-        "%s: %d videos (%d frames) to learn from, %d held out, %d classes with %s vectors; %s",
-        *(options.store, len(job.train.video_ids), job.train.rows, len(job.held_out.video_ids)),
+        "%s: %d videos (%d frames, maps of %s) to learn from, %d held out, %d classes with %s vectors; %s",
+        *(options.store, len(job.train.video_ids), job.train.rows, job.map_source["map_source"]),
+        len(job.held_out.video_ids),
         *(len(job.concepts.vectors), job.concepts.record["aggregation"], placement),
     )
     board, updates = start_board(), options.updates
@@ -84,6 +85,7 @@ def _finish(run: TrainRun, job: EnergyJob, store: AttentionStore, result: Result
         "held_out": len(job.held_out.video_ids),
         "kept_update": kept["update"],
         "updates": progress.rows[-1]["update"],
+        **job.map_source,
         "switched_at": (progress.schedule or {}).get("switched_at"),
         ACCURACY: kept[ACCURACY],
         SHORTFALL: kept[SHORTFALL],

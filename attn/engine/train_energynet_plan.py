@@ -11,15 +11,14 @@ from attn.classes import class_ids
 from attn.concepts.concept_vectors import ConceptVectors, make_concept_vectors
 from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import read_split
+from attn.engine.map_source import MapSource, open_map_source
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.split_check import present_videos
 from attn.engine.train_run import TrainRun
 from attn.errors import UsageError
 from attn.models.energynet_file import NAME
-from attn.schema import MAPS
 from attn.stages.energy_config import EnergyConfig
 from attn.stages.video_table import VideoTable
-from attn.storage.filesystem import absolute, join, storage_errors
+from attn.storage.filesystem import join, storage_errors
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
@@ -30,7 +29,8 @@ class EnergyJob:
 
     Attributes:
         options: flags.
-        store_url: of the maps, absolute.
+        store_urls: of the maps, absolute.
+        map_source: what the report says of them.
         train: videos that are learnt from.
         held_out: videos that choose the best state; perhaps none.
         concepts: one vector per class.
@@ -39,7 +39,8 @@ class EnergyJob:
     """
 
     options: TrainEnergyNetOptions
-    store_url: str
+    store_urls: tuple[str, ...]
+    map_source: dict[str, Any]
     train: VideoTable
     held_out: VideoTable
     concepts: ConceptVectors
@@ -62,14 +63,11 @@ def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, Ener
     _check_numbers(options)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
-        num_frames = {video_id: rows for part in store.parts for video_id, rows in part.rows.items()}
-    if MAPS not in store.manifest.columns:
-        raise UsageError(f"{options.store} holds no maps; precompute again with --columns maps logits")
+        source = open_map_source(options, store)
+        num_frames = source.num_frames
     names = store.manifest.class_names
     listed = take_fraction(read_split(options.split, names, part="train"), options.fraction, seed=options.seed)
-    split = present_videos(
-        listed, num_frames, store=options.store, where=options.split, allow_missing=options.allow_missing
-    )
+    split = source.videos(listed, options)
     held = hold_out_videos(split, fraction=options.holdout_fraction, seed=options.seed)
     ids = class_ids(names)
     labels = {video_id: ids[name] for video_id, name in split.items()}
@@ -80,9 +78,9 @@ def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, Ener
     concepts = make_concept_vectors(
         names, word_vectors=options.word_vectors, aggregation=options.aggregation, seed=options.seed
     )
-    run = TrainRun(join(options.out, NAME), _decisive(options, store, train, held_out, concepts))
+    run = TrainRun(join(options.out, NAME), _decisive(options, store, source, train, held_out, concepts))
     height, width = store.manifest.map_shape
-    job = EnergyJob(options, absolute(options.store), train, held_out, concepts, height * width, run.url)
+    job = EnergyJob(options, source.urls, source.record, train, held_out, concepts, height * width, run.url)
     return run, job, store
 
 
@@ -98,13 +96,18 @@ def _check_numbers(options: TrainEnergyNetOptions) -> None:
 def _decisive(
     options: TrainEnergyNetOptions,
     store: AttentionStore,
+    source: MapSource,
     train: VideoTable,
     held_out: VideoTable,
     concepts: ConceptVectors,
 ) -> dict[str, Any]:
     config = {field.name: getattr(options, field.name) for field in dataclasses.fields(EnergyConfig)}
+    made_by = source.by_fingerprint({*train.video_ids, *held_out.video_ids})
+    # Not named where it is as usual: a training begun before there was a choice goes on.
+    maps = {"out_of_fold": {key: _hash(some) for key, some in made_by.items()}} if options.out_of_fold else {}
     return {
         **config,
+        **maps,
         "fingerprint": store.manifest.fingerprint,
         "class_names": store.manifest.class_names,
         "videos": _hash([_rows(train), _rows(held_out)]),

@@ -62,7 +62,7 @@ Maps = tuple[TrainingMaps, MapBank]
 def _read(job: EnergyJob, group: Group) -> tuple[Maps | None, str | None]:
     """The maps that this worker holds: all of them, or where they do not fit its share. Or why nobody goes on."""
     opened, refusal = _attempt(lambda: _open(job, group))
-    fits = opened is not None and bank_bytes(opened[0], job.train.rows) <= opened[1]
+    fits = opened is not None and bank_bytes(opened[0][0], job.train.rows) <= opened[1]
     said = group.gather((refusal, fits))
     refusal = next((text for text, _ in said if text), None)
     if opened is None or refusal is not None:
@@ -81,22 +81,22 @@ def _attempt(step: Callable[[], Value]) -> tuple[Value | None, str | None]:
         return None, str(error)
 
 
-def _open(job: EnergyJob, group: Group) -> tuple[AttentionStore, int]:
-    """The store, and how many bytes of this machine's memory this worker may fill with training maps."""
+def _open(job: EnergyJob, group: Group) -> tuple[list[AttentionStore], int]:
+    """The stores, and how many bytes of this machine's memory this worker may fill with training maps."""
     check_storage(job.run_url)
-    store = AttentionStore.open(job.store_url, allow_partial=job.options.allow_partial)
+    stores = [AttentionStore.open(url, allow_partial=job.options.allow_partial) for url in job.store_urls]
     held_out, _ = job.held_out.share(group.rank, group.size)
     given_gb = job.options.map_memory_gb
     room = int(given_gb * 1e9) if given_gb is not None else int(available_bytes() * MEMORY_SHARE / group.local_size)
-    return store, max(room - bank_bytes(store, held_out.rows), 0)
+    return stores, max(room - bank_bytes(stores[0], held_out.rows), 0)
 
 
-def _fetch(job: EnergyJob, store: AttentionStore, room: int, group: Group, *, shared: bool) -> Maps:
+def _fetch(job: EnergyJob, stores: list[AttentionStore], room: int, group: Group, *, shared: bool) -> Maps:
     held_out, _ = job.held_out.share(group.rank, group.size)
     table, first_row = job.train.share(group.rank, group.size) if shared else (job.train, 0)
     threads = min(MOST_READERS, os.cpu_count() or 1)  # for seconds only, and more than the worker computes with
-    bank = _on_device(read_bank(store, table, threads=threads, most_bytes=room), group.device)
-    validation = read_bank(store, held_out, threads=threads, most_bytes=room)
+    bank = _on_device(read_bank(stores, table, threads=threads, most_bytes=room), group.device)
+    validation = read_bank(stores, held_out, threads=threads, most_bytes=room)
     return TrainingMaps(bank, group.device, first_row, group if shared else None), validation
 
 

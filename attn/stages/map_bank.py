@@ -1,6 +1,6 @@
-"""The maps of a training's videos, read once from the store into memory, where all sampling happens.
+"""The maps of a training's videos, read once from their stores into memory, where all sampling happens.
 
-fp16 as in the store: UCF101's take 4.8 GB. Where they do not fit, each worker of a training reads its share of the
+fp16 as in a store: UCF101's take 4.8 GB. Where they do not fit, each worker of a training reads its share of the
 videos, and what a worker lacks of an update's few hundred maps it gets from the others; where not even a share fits,
 it is mapped from a file on this machine's disk.
 """
@@ -8,6 +8,8 @@ it is mapped from a file on this machine's disk.
 import dataclasses
 import os
 import tempfile
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -51,28 +53,33 @@ def bank_bytes(store: AttentionStore, rows: int) -> int:
     return rows * len(store.manifest.class_names) * height * width * 2
 
 
-def read_bank(store: AttentionStore, table: VideoTable, *, threads: int, most_bytes: int | None = None) -> MapBank:
+def read_bank(
+    stores: Sequence[AttentionStore], table: VideoTable, *, threads: int, most_bytes: int | None = None
+) -> MapBank:
     """Reads the maps of the videos of a table; the parts are read side by side.
 
     Args:
-        store: has them all, with as many frames.
+        stores: one at least, with maps of one kind; together they have the videos, each in one of them, with as many
+            frames.
         table: whose order the rows get.
         threads: that read and unpack; both let go of the interpreter.
         most_bytes: what does not fit is mapped from a file in the temporary folder, unnamed and gone with the process.
             Default: no limit.
 
     Raises:
-        UsageError: a part is damaged; a map holds NaN or infinity; no room for the file; the store lacks videos or
+        UsageError: a part is damaged; a map holds NaN or infinity; no room for the file; the stores lack videos or
             frames of the table.
     """
-    _check_held(store, table)
-    height, width = store.manifest.map_shape
-    shape = (table.rows, len(store.manifest.class_names), height * width)
-    fits = most_bytes is None or bank_bytes(store, table.rows) <= most_bytes
+    _check_held(stores, table)
+    manifest = stores[0].manifest
+    height, width = manifest.map_shape
+    shape = (table.rows, len(manifest.class_names), height * width)
+    fits = most_bytes is None or bank_bytes(stores[0], table.rows) <= most_bytes
     maps = np.empty(shape, np.float16) if fits else _on_disk(shape)
     first_row = dict(zip(table.video_ids, table.first_row.tolist(), strict=True))
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(lambda part: _read_part(store, part, first_row, maps), store.parts):
+        parts = [(store, part) for store in stores for part in store.parts]
+        for _ in pool.map(lambda held: _read_part(held[0], held[1], first_row, maps), parts):
             pass
     return MapBank(torch.from_numpy(maps), table)
 
@@ -105,14 +112,18 @@ def _read_part(store: AttentionStore, part: PartVideos, first_row: dict[str, int
         place[video_id] += len(found)
 
 
-def _check_held(store: AttentionStore, table: VideoTable) -> None:
+def _check_held(stores: Sequence[AttentionStore], table: VideoTable) -> None:
     """Each video fills its rows, no more and no less: else a neighbour's, or what no one wrote, would pass for maps."""
-    held = {video_id: count for part in store.parts for video_id, count in part.rows.items()}
+    held = Counter[str]()
+    for store in stores:
+        for part in store.parts:
+            held.update(part.rows)
     for video_id, count in zip(table.video_ids, table.num_frames.tolist(), strict=True):
-        if held.get(video_id) != count:
+        if held[video_id] != count:
+            where = " and ".join(store.url for store in stores)
             raise UsageError(
-                f"{store.url} holds {held.get(video_id, 0)} frames of {video_id}, not the {count} that this training "
-                "was planned with; the store was changed, or this machine sees another: start the training again"
+                f"{where}: {held[video_id]} frames of {video_id}, not the {count} that this training was planned "
+                "with; a store was changed, or this machine sees another: start the training again"
             )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Collection
 from typing import Any, ClassVar, Self, TypeVar
 
 import pyarrow as pa
@@ -45,11 +46,18 @@ class StoreManifest:
     def schema(self) -> pa.Schema:
         """Arrow schema of the parts; its metadata carries the fingerprint."""
 
-    def difference(self, other: "StoreManifest") -> str:
-        """What differs, in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together."""
+    def difference(self, other: "StoreManifest", *, only: Collection[str] | None = None) -> str:
+        """What differs, in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together.
+
+        Args:
+            other: of the same kind.
+            only: the fields that count. Default: all that decide the rows.
+        """
         mine, theirs = self._decisive(), other._decisive()
         return "; ".join(
-            f"{key}: {_short(mine[key])} here, {_short(theirs[key])} there" for key in mine if mine[key] != theirs[key]
+            f"{key}: {_short(mine[key])} here, {_short(theirs[key])} there"
+            for key in mine
+            if mine[key] != theirs[key] and (only is None or key in only)
         )
 
     def to_json(self) -> str:

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -157,6 +158,28 @@ def planted(tmp_path_factory, write_store, new_manifest):
     (folder / "train.txt").write_text("".join(f"{line} {i % 3 + 1}\n" for i, line in enumerate(lines[:24])))
     (folder / "test.txt").write_text("".join(f"{line}\n" for line in lines[24:]))
     return folder
+
+
+@pytest.fixture(scope="session")
+def by_fold(planted, write_store, tmp_path_factory):
+    """Stores of a test set without training videos, and of those in three folds; and a function that writes one more.
+
+    The maps are those of the planted store, so what is learnt from them must be what is learnt from that one.
+    """
+    from attn.storage.store import AttentionStore
+
+    folder, store = tmp_path_factory.mktemp("folds"), AttentionStore.open(str(planted / "store"))
+    videos = {rows.video_id: rows.tensors for rows in store.videos(list(store.manifest.columns))}
+    listed = [Path(line.split()[0]).stem for line in (planted / "train.txt").read_text().splitlines()]
+
+    def write(name, video_ids, **change):
+        manifest = dataclasses.replace(store.manifest, **change)
+        chosen = {v: {c: videos[v][c] for c in manifest.columns} for v in video_ids}
+        return write_store(str(folder / name), manifest, chosen, part_bytes=10_000)
+
+    bare = write("bare", [v for v in videos if v not in listed])
+    folds = tuple(write(f"fold{i}", listed[i::3], weights_sha256=f"{i + 1}" * 64) for i in range(3))
+    return SimpleNamespace(bare=bare, folds=folds, listed=listed, write=write)
 
 
 def _planted_frames(random, label, frames):

@@ -115,6 +115,28 @@ def test_a_finished_training_is_not_done_again_and_another_is_refused(trained, c
         train_energynet(dataclasses.replace(trained, energy_margin=2.0))
 
 
+def test_out_of_fold_it_learns_from_those_maps_and_its_store_need_not_have_any(trained, by_fold, tmp_path):
+    """They are the maps it learnt from before, in other stores and another order."""
+    out_of_fold = dataclasses.replace(
+        trained, store=by_fold.bare, out_of_fold=by_fold.folds[::-1], out=str(tmp_path / "energynet")
+    )
+    assert train_energynet(out_of_fold) == 0
+    found, expected = load_energynet(out_of_fold.out), load_energynet(trained.out)
+    for name, weight in expected.net.state_dict().items():
+        torch.testing.assert_close(found.net.state_dict()[name], weight, rtol=0, atol=0)
+    assert found.fingerprint == expected.fingerprint
+    fingerprints = sorted(AttentionStore.open(url).manifest.fingerprint for url in by_fold.folds)
+    for record in (found.trained, report_of(out_of_fold)):
+        assert (record["map_source"], record["map_fingerprints"]) == ("out_of_fold", fingerprints)
+    assert report_of(trained)["map_source"] == "same_cnn"
+    assert report_of(trained)["map_fingerprints"] == [expected.fingerprint]
+    assert train_energynet(dataclasses.replace(out_of_fold, out_of_fold=by_fold.folds)) == 0  # their order is no matter
+    with pytest.raises(UsageError, match=r"other options \(out_of_fold: null here, \{"):
+        train_energynet(dataclasses.replace(out_of_fold, store=trained.store, out_of_fold=()))
+    with pytest.raises(UsageError, match=r"other options \(out_of_fold: \{[^;]* here, null there\)"):
+        train_energynet(dataclasses.replace(trained, out_of_fold=by_fold.folds))
+
+
 def test_the_evaluation_scores_with_it_and_with_svms(trained, planted, tmp_path):
     options = EvaluateOptions(
         store=trained.store,

@@ -7,7 +7,7 @@ def test_help_comes_at_once_and_explains_every_flag(run_job):
     started_s = time.monotonic()
     result = run_job("train_energynet.py", "--help")
     assert result.returncode == 0
-    for flag in ("--energy-margin", "--triplet-margin", "--embedding-dim", "--candidates-initial", "--word-vectors"):
+    for flag in ("--energy-margin", "--triplet-margin", "--embedding-dim", "--word-vectors", "--out-of-fold"):
         assert flag in result.stdout
     assert time.monotonic() - started_s < 20
 

@@ -41,7 +41,8 @@ def manifest(new_manifest: Callable[..., Manifest]) -> Manifest:
 
 @pytest.fixture
 def make_store(tmp_path: Path, manifest: Manifest, write_store: Callable[..., str]) -> Callable[..., str]:
-    """make_store({video_id: frames}, maps={video_id: array}, features=…, part_bytes=…): random where not given."""
+    """make_store({video_id: frames}, maps={video_id: array}, features=…, part_bytes=…, name=…): random where not
+    given."""
 
     def make(
         videos: Mapping[str, int],
@@ -49,6 +50,7 @@ def make_store(tmp_path: Path, manifest: Manifest, write_store: Callable[..., st
         maps: Mapping[str, np.ndarray] | None = None,
         features: Mapping[str, np.ndarray] | None = None,
         part_bytes: int = 1 << 30,
+        name: str = "store",
     ) -> str:
         rng, rows = np.random.default_rng(0), {}
         for video_id, count in videos.items():
@@ -58,8 +60,8 @@ def make_store(tmp_path: Path, manifest: Manifest, write_store: Callable[..., st
                 LOGITS: rng.normal(size=(count, 3)).astype(np.float32),
             }
             given = {MAPS: (maps or {}).get(video_id), FEATURES: (features or {}).get(video_id)}
-            rows[video_id] = tensors | {name: values for name, values in given.items() if values is not None}
-        return write_store(str(tmp_path / "store"), manifest, rows, part_bytes=part_bytes)
+            rows[video_id] = tensors | {column: values for column, values in given.items() if values is not None}
+        return write_store(str(tmp_path / name), manifest, rows, part_bytes=part_bytes)
 
     return make
 

@@ -53,7 +53,7 @@ def same_bits(bank: MapBank, maps: np.ndarray) -> bool:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_rows_are_in_the_order_of_the_table(store, threads):
     table = table_of(store, LABELS)
-    bank = read_bank(store, table, threads=threads)
+    bank = read_bank([store], table, threads=threads)
     assert bank.table is table
     assert bank.maps.dtype == torch.float16
     assert same_bits(bank, expected(store, table))
@@ -62,7 +62,32 @@ def test_rows_are_in_the_order_of_the_table(store, threads):
 @pytest.mark.parametrize("labels", [{"d": 0}, {"c": 0, "f": 1}, dict.fromkeys(VIDEOS, 1)])
 def test_one_video_short_ones_and_all(store, labels):
     table = table_of(store, labels)
-    assert same_bits(read_bank(store, table, threads=2), expected(store, table))
+    assert same_bits(read_bank([store], table, threads=2), expected(store, table))
+
+
+@pytest.mark.parametrize("most_bytes", [None, 0])
+def test_several_stores_make_the_bank_of_one(store, make_store, most_bytes):
+    """Also where their videos lie between each other in the table, and one store has none that is wanted."""
+    maps = {rows.video_id: rows.maps for rows in store.videos([MAPS])}
+    shares = ("afi", "bceh", "dg"), ("hb", "adgi"), ("c", "abdefghi")
+    for k, share in enumerate(shares):
+        urls = [
+            make_store({v: VIDEOS[v] for v in some}, maps=maps, part_bytes=PART_BYTES, name=f"{k}-{some}")
+            for some in share
+        ]
+        table = table_of(store, LABELS)
+        bank = read_bank([AttentionStore.open(url) for url in urls], table, threads=2, most_bytes=most_bytes)
+        assert same_bits(bank, expected(store, table))
+
+
+def test_a_video_in_two_stores_is_refused_and_one_that_is_not_wanted_is_not(store, make_store):
+    """Whose maps were read last would be luck."""
+    twice = AttentionStore.open(make_store({"h": 9, "e": 70}, name="twice"))
+    complaint = rf"^{store.url} and {twice.url}: 18 frames of h, not the 9 [^\n]+$"
+    with pytest.raises(UsageError, match=complaint):
+        read_bank([store, twice], table_of(store, {"h": 0}), threads=1)
+    table = table_of(store, {"a": 0})
+    assert same_bits(read_bank([store, twice], table, threads=1), expected(store, table))
 
 
 @pytest.mark.parametrize("workers", [2, 3, 11])
@@ -72,7 +97,7 @@ def test_the_banks_of_all_workers_are_the_whole_one(store, workers):
     empty = 0
     for worker in range(workers):
         share, first_row = table.share(worker, workers)
-        bank = read_bank(store, share, threads=2)
+        bank = read_bank([store], share, threads=2)
         assert bank.maps.shape == (share.rows, 3, 6)
         assert same_bits(bank, whole[first_row : first_row + share.rows])
         empty += not share.video_ids
@@ -81,7 +106,7 @@ def test_the_banks_of_all_workers_are_the_whole_one(store, workers):
 
 @pytest.mark.parametrize("most_bytes", [None, 0])
 def test_an_empty_table(store, most_bytes):
-    bank = read_bank(store, table_of(store, {}), threads=2, most_bytes=most_bytes)
+    bank = read_bank([store], table_of(store, {}), threads=2, most_bytes=most_bytes)
     assert bank.maps.shape == (0, 3, 6)
     nothing = torch.zeros(4, 0, dtype=torch.int64)
     assert bank.select(nothing, nothing).shape == (4, 0, 6)
@@ -95,7 +120,7 @@ def test_what_does_not_fit_is_mapped_from_an_unnamed_file(store, tmp_path, monke
     assert size == table.rows * 3 * 2 * 3 * 2
     descriptors = len(os.listdir("/proc/self/fd"))
     for most_bytes, mapped in ((0, True), (size - 1, True), (size, False), (None, False)):
-        bank = read_bank(store, table, threads=2, most_bytes=most_bytes)
+        bank = read_bank([store], table, threads=2, most_bytes=most_bytes)
         assert same_bits(bank, expected(store, table))
         assert bank.maps.nbytes == size
         assert list((tmp_path / "room").iterdir()) == []
@@ -118,7 +143,7 @@ def small_files() -> Iterator[None]:
 
 def test_no_room_on_the_disk(store, small_files):
     with pytest.raises(UsageError, match=r"^/[^:\n]+: [^\n]+; the maps need 0\.0 GB there, set TMPDIR to [^\n]+$"):
-        read_bank(store, table_of(store, LABELS), threads=1, most_bytes=0)
+        read_bank([store], table_of(store, LABELS), threads=1, most_bytes=0)
 
 
 def clean(count: int) -> np.ndarray:
@@ -133,22 +158,22 @@ def test_a_map_that_is_no_number_is_named(make_store, value, position):
     store = AttentionStore.open(make_store({"a": 5, "b": 300, "c": 4}, maps={"b": maps}))
     complaint = f"{store.url}: a map of b, frame {position * 5}, holds NaN or infinity; precompute the store again"
     with pytest.raises(UsageError, match=f"^{re.escape(complaint)}$"):
-        read_bank(store, table_of(store, {"a": 0, "b": 1}), threads=2)
-    read_bank(store, table_of(store, {"a": 0, "c": 1}), threads=2)  # of the others nobody asks
+        read_bank([store], table_of(store, {"a": 0, "b": 1}), threads=2)
+    read_bank([store], table_of(store, {"a": 0, "c": 1}), threads=2)  # of the others nobody asks
 
 
 def test_a_zero_with_a_sign_is_a_zero(make_store):
     maps = clean(300)
     maps[100:200, 1] = -0.0
     store = AttentionStore.open(make_store({"a": 5, "b": 300}, maps={"b": maps}))
-    bank = read_bank(store, table_of(store, {"b": 0}), threads=1)
+    bank = read_bank([store], table_of(store, {"b": 0}), threads=1)
     assert same_bits(bank, maps)
 
 
 def test_the_largest_half_float_is_a_number(make_store):
     maps = np.full((2, 3, 2, 3), np.finfo(np.float16).max)
     store = AttentionStore.open(make_store({"a": 2}, maps={"a": maps}))
-    assert read_bank(store, table_of(store, {"a": 0}), threads=1).maps.isfinite().all()
+    assert read_bank([store], table_of(store, {"a": 0}), threads=1).maps.isfinite().all()
 
 
 def test_a_damaged_part_is_named_with_the_way_out(store):
@@ -163,7 +188,7 @@ def test_a_damaged_part_is_named_with_the_way_out(store):
     part.write_bytes(content)
     complaint = rf"^{part} is damaged [^\n]+; remove it and run the same precompute again, which [^\n]+$"
     with pytest.raises(UsageError, match=complaint):
-        read_bank(store, table_of(store, dict.fromkeys(VIDEOS, 0)), threads=2)
+        read_bank([store], table_of(store, dict.fromkeys(VIDEOS, 0)), threads=2)
 
 
 def test_a_video_that_stands_in_two_parts_is_read_once(make_store):
@@ -174,7 +199,7 @@ def test_a_video_that_stands_in_two_parts_is_read_once(make_store):
     store = AttentionStore.open(url)
     table = table_of(store, {"a": 0, "b": 1})
     assert table.rows == 9
-    assert same_bits(read_bank(store, table, threads=2), expected(store, table))
+    assert same_bits(read_bank([store], table, threads=2), expected(store, table))
 
 
 def test_parts_without_wanted_videos_are_not_read(store):
@@ -182,7 +207,7 @@ def test_parts_without_wanted_videos_are_not_read(store):
     for part in store.parts:
         if "a" not in part.rows:
             Path(part.path).unlink()
-    read_bank(store, table, threads=2)
+    read_bank([store], table, threads=2)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +218,7 @@ def test_a_table_of_another_store_is_refused(store, change):
     frames = change({v: n for part in store.parts for v, n in part.rows.items()})
     table = VideoTable.of({"h": 0, "a": 1} | {v: 1 for v in frames if v == "zz"}, frames)
     with pytest.raises(UsageError, match=rf"^{store.url}[^\n]+(h|zz)[^\n]+$"):
-        read_bank(store, table, threads=2)
+        read_bank([store], table, threads=2)
 
 
 @settings(deadline=None)

@@ -40,6 +40,13 @@ def test_sampling_and_size_decide_frames_and_what_made_them_does_not() -> None:
     )
 
 
+def test_a_difference_may_be_asked_for_in_some_fields_only() -> None:
+    other = FrameManifest(input_size=16, preprocessing="new", sampling={"stride": 5})
+    assert FRAMES.difference(other) == 'input_size: 8 here, 16 there; preprocessing: "test" here, "new" there'
+    assert FRAMES.difference(other, only=("sampling", "input_size")) == "input_size: 8 here, 16 there"
+    assert FRAMES.difference(other, only=()) == ""
+
+
 def test_one_kind_is_not_taken_for_another(manifest: Manifest) -> None:
     with pytest.raises(UsageError, match=r"^m: no manifest of frame stores \("):
         FrameManifest.from_json(manifest.to_json(), where="m")
