@@ -13,6 +13,9 @@ import ray
 from attn.errors import UsageError
 
 CONNECT_TIMEOUT_S = 5.0
+# A job of ours is a dozen processes that mostly wait. Ray warns of too many from a multiple of this number on, by
+# default that of the CPUs: a laptop of two would be told again and again.
+PROCESSES_AT_ONCE = 16
 WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alone"
 
 
@@ -34,6 +37,8 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
     if address == "local":
         # Else Ray leaves a token file in the home folder, and a later `ray start` demands that token of everyone.
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+        at_once = max(PROCESSES_AT_ONCE, os.cpu_count() or 1)
+        os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(at_once))
         local = {"num_cpus": num_cpus, "object_store_memory": object_store_bytes, "include_dashboard": False}
     else:
         _check_no_job_server(address)
