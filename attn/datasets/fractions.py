@@ -1,8 +1,10 @@
-"""Which training videos are labelled, and which of those are held out: the same on every machine and in every run."""
+"""Which training videos are labelled, held out, or left out of a fold: the same on every machine and in every run."""
 
 import hashlib
 import math
 from collections import defaultdict
+from collections.abc import Callable, Hashable, Sequence
+from typing import NamedTuple
 
 from attn.datasets.entries import SplitList
 from attn.errors import UsageError
@@ -65,6 +67,66 @@ def hold_out_videos(split: SplitList, fraction: float = 0.1, *, seed: int) -> fr
         for ranked in _ranked_by_class(split, f"hold-out/{seed}")
         for video_id in ranked[: max(0, min(max(1, round(fraction * len(ranked))), len(ranked) - FEWEST_VIDEOS))]
     )
+
+
+class Fold(NamedTuple):
+    """The training videos in two parts."""
+
+    train: SplitList
+    """To learn from."""
+    left: SplitList
+    """The fold itself: what such a learner has not seen."""
+
+
+def split_folds(
+    split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable] | None = None
+) -> list[Fold]:
+    """The training videos dealt out to folds, and for each fold the others; all in the order of the list.
+
+    Clips of one recording stay together, else a learner would have seen the places and people of what it is shown; they
+    are parted only where a class has one recording alone. Groups are dealt class by class in an order that a hash of
+    seed and id decides, so each fold gets as many of a class as any other, or one more, and every class is in the
+    `train` of every fold.
+
+    Args:
+        split: the training videos; take their fraction first.
+        folds: 2 or more.
+        seed: another seed, other folds.
+        group_of: recording of a video id, counted within its class. Default: each video is one of its own.
+
+    Raises:
+        UsageError: no such number of folds; a class of one video; fewer groups than folds.
+    """
+    if folds < 2:
+        raise UsageError(f"{folds} folds of the training videos: give 2 or more")
+    fold_of: dict[str, int] = {}
+    dealt = 0
+    for ranked in sorted(_ranked_by_class(split, f"folds/{seed}"), key=lambda videos: split[videos[0]]):
+        if len(ranked) < FEWEST_VIDEOS:
+            raise UsageError(
+                f"class {split[ranked[0]]!r} has one training video, {ranked[0]}, and folds need two: one to be left "
+                "out, one to learn from; list more of its videos, or do without folds"
+            )
+        for group in _groups(ranked, group_of):
+            fold_of |= dict.fromkeys(group, dealt % folds)
+            dealt += 1
+    if dealt < folds:
+        raise UsageError(f"{folds} folds of {dealt} videos, or recordings, leave some empty; give {dealt} or fewer")
+    return [
+        Fold(
+            {video_id: name for video_id, name in split.items() if fold_of[video_id] != fold},
+            {video_id: name for video_id, name in split.items() if fold_of[video_id] == fold},
+        )
+        for fold in range(folds)
+    ]
+
+
+def _groups(ranked: Sequence[str], group_of: Callable[[str], Hashable] | None) -> list[list[str]]:
+    """What is dealt as one, of the videos of a class."""
+    groups: defaultdict[Hashable, list[str]] = defaultdict(list)
+    for video_id in ranked:
+        groups[group_of(video_id) if group_of else video_id].append(video_id)
+    return list(groups.values()) if len(groups) > 1 else [[video_id] for video_id in ranked]
 
 
 def _ranked_by_class(split: SplitList, salt: str) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """What the tables of a paper need to know of a data set: its classes, where it lies, who is trained and tested on."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Literal
 
 from attn.datasets.entries import SplitList
@@ -43,6 +44,8 @@ class Benchmark:
         stride: of the frames read, 1 for all.
         figure: key of the figure that is reported, as `attn.eval.summary` names it; the mean over the splits.
         splits: in the order of their numbers.
+        group_of: recording that a video was cut from, counted within its class, by video id; None where that is not
+            known, or each video is one of its own.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Benchmark:
     stride: int
     figure: Literal["top_1", "map_noninterpolated"]
     splits: tuple[Split, ...]
+    group_of: Callable[[str], int] | None = None
 
     @property
     def labels(self) -> SplitList:

@@ -49,7 +49,7 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     lists = join(root, LISTS)
     names = read_class_index(join(lists, "classInd.txt"))
     splits = tuple(_read_split(lists, number, names) for number in SPLITS)
-    return Benchmark("ucf101", names, join(root, VIDEOS), images, 5, "top_1", splits)
+    return Benchmark("ucf101", names, join(root, VIDEOS), images, 5, "top_1", splits, group_of)
 
 
 def _read_split(lists: str, number: int, class_names: Sequence[str]) -> Split:

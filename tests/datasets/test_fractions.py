@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import pytest
 
-from attn.datasets.fractions import hold_out_videos, take_fraction
+from attn.datasets.fractions import hold_out_videos, split_folds, take_fraction
+from attn.datasets.ucf101 import group_of
 from attn.errors import UsageError
 
 PAPER = (0.05, 0.1, 0.2, 0.33, 0.5, 1.0)
@@ -91,3 +92,85 @@ def test_no_such_share_of_labels(fraction):
 def test_no_such_share_to_hold_out(fraction):
     with pytest.raises(UsageError, match="from 0 to below 1"):
         hold_out_videos(SPLIT, fraction, seed=0)
+
+
+SEVERAL = {video_id: name for video_id, name in SPLIT.items() if SIZES[name] > 1}
+
+
+@pytest.mark.parametrize("by_group", [None, group_of])
+@pytest.mark.parametrize("folds", [2, 3, 7])
+@pytest.mark.parametrize("seed", range(3))
+def test_folds_part_the_videos_and_every_one_leaves_some_of_each_class_to_learn_from(folds, seed, by_group):
+    found = split_folds(SEVERAL, folds, seed=seed, group_of=by_group)
+    assert len(found) == folds
+    assert sorted(video_id for fold in found for video_id in fold.left) == sorted(SEVERAL)
+    for train, left in found:
+        assert not train.keys() & left.keys()
+        assert train | left == SEVERAL
+        assert set(train.values()) == set(SEVERAL.values())
+        assert [list(train), list(left)] == [[v for v in SEVERAL if v in part] for part in (train, left)]
+
+
+@pytest.mark.parametrize("folds", [2, 3, 7])
+def test_each_class_is_spread_evenly_and_so_is_the_whole(folds):
+    counts = [Counter(fold.left.values()) for fold in split_folds(SEVERAL, folds, seed=0)]
+    for name in set(SEVERAL.values()):
+        assert max(count[name] for count in counts) - min(count[name] for count in counts) <= 1
+    assert max(map(Counter.total, counts)) - min(map(Counter.total, counts)) <= 1
+
+
+def test_small_classes_do_not_all_fill_the_first_folds():
+    split = {f"{name}{i}": name for name in "abcdef" for i in range(2)}
+    assert [len(fold.left) for fold in split_folds(split, 4, seed=0)] == [3, 3, 3, 3]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_group_is_in_one_fold_and_groups_are_spread_evenly(seed):
+    split = {video_id: name for video_id, name in SPLIT.items() if SIZES[name] > 25}
+    found = split_folds(split, 3, seed=seed, group_of=group_of)
+    groups = [{(name, group_of(video_id)) for video_id, name in fold.left.items()} for fold in found]
+    assert sum(map(len, groups)) == len(set().union(*groups)) == 75
+    for name in set(split.values()):
+        counts = [sum(one == name for one, _ in some) for some in groups]
+        assert max(counts) - min(counts) <= 1
+
+
+def test_a_class_of_one_group_is_parted_all_the_same():
+    split = {f"v_Wave_g07_c{i:02}": "Wave" for i in range(1, 4)} | {f"v_Kick_g{i:02}_c01": "Kick" for i in range(1, 4)}
+    for fold in split_folds(split, 3, seed=0, group_of=group_of):
+        assert Counter(fold.left.values()) == {"Wave": 1, "Kick": 1}
+
+
+def test_folds_do_not_depend_on_the_order_of_the_list_and_do_on_the_seed():
+    for by_group in (None, group_of):
+        assert split_folds(shuffled(SEVERAL), 3, seed=1, group_of=by_group) == split_folds(
+            SEVERAL, 3, seed=1, group_of=by_group
+        )
+    found = {tuple(split_folds(SEVERAL, 3, seed=seed)[0].left) for seed in range(20)}
+    assert len(found) == 20
+
+
+def test_folds_are_dealt_independently_of_what_a_fraction_takes_or_is_held_out():
+    split = {f"{i}": "Wave" for i in range(1000)}
+    for chosen in (take_fraction(split, 0.1, seed=0).keys(), hold_out_videos(split, 0.1, seed=0)):
+        counts = [len(chosen & fold.left.keys()) for fold in split_folds(take_fraction(split, 1, seed=0), 10, seed=0)]
+        assert max(counts) < 25  # 10 expected
+
+
+@pytest.mark.parametrize(
+    ("split", "folds", "said"),
+    [
+        (SEVERAL, 1, "1 folds of the training videos: give 2 or more"),
+        (SPLIT, 3, "class 'Z' has one training video, v_Z_g01_c01, and folds need two"),
+        (
+            {"a": "Wave", "b": "Wave", "c": "Kick", "d": "Kick"},
+            5,
+            "5 folds of 4 videos, or recordings, leave some empty",
+        ),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(split, folds, said):
+    with pytest.raises(UsageError) as refused:
+        split_folds(split, folds, seed=0)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)

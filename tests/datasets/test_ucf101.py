@@ -71,6 +71,12 @@ def test_a_group_number_is_counted_within_its_class(root):
     assert benchmark(root, None).splits[2].train == {"v_Archery_g01_c01": "Archery"}
 
 
+def test_groups_can_be_kept_whole_by_others(root):
+    found = benchmark(root, None).group_of
+    assert found is not None
+    assert found("v_HandStandPushups_g07_c02") == 7
+
+
 def test_a_video_on_both_sides_is_named(root):
     write(root, testlist01=OFFICIAL["trainlist01"])
     with pytest.raises(UsageError, match="split1: 2 videos are trained and tested on, such as 'v_Archery_g08_c01'"):
