@@ -29,6 +29,7 @@ from attn.stages.early_stop import is_over, is_worse
 from attn.stages.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
 from attn.stages.energy_validation import Look, look, score_bank
 from attn.stages.map_bank import MapBank, bank_bytes, read_bank
+from attn.storage.filesystem import storage_errors
 from attn.storage.store import AttentionStore
 
 Value = TypeVar("Value")
@@ -61,22 +62,26 @@ Maps = tuple[TrainingMaps, MapBank]
 
 def _read(job: EnergyJob, group: Group) -> tuple[Maps | None, str | None]:
     """The maps that this worker holds: all of them, or where they do not fit its share. Or why nobody goes on."""
-    opened, refusal = _attempt(lambda: _open(job, group))
+    opened, refusal = _attempt(job, lambda: _open(job, group))
     fits = opened is not None and bank_bytes(opened[0][0], job.train.rows) <= opened[1]
     said = group.gather((refusal, fits))
     refusal = next((text for text, _ in said if text), None)
     if opened is None or refusal is not None:
         return None, refusal
     shared = group.size > 1 and not all(fits for _, fits in said)
-    found, refusal = _attempt(lambda: _fetch(job, *opened, group, shared=shared))
+    found, refusal = _attempt(job, lambda: _fetch(job, *opened, group, shared=shared))
     refusal = next((text for text in group.gather(refusal) if text), None)
     return (found, None) if refusal is None else (None, refusal)
 
 
-def _attempt(step: Callable[[], Value]) -> tuple[Value | None, str | None]:
-    """What a step gives, or why the user must change something: the others must learn of it before anybody leaves."""
+def _attempt(job: EnergyJob, step: Callable[[], Value]) -> tuple[Value | None, str | None]:
+    """What a step gives, or why the user must change something: the others must learn of it before anybody leaves.
+
+    An error of the storage too, which Ray would meet again and again, and end with a trace.
+    """
     try:
-        return step(), None
+        with storage_errors(" + ".join(job.store_urls)):
+            return step(), None
     except UsageError as error:
         return None, str(error)
 

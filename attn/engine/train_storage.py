@@ -12,7 +12,7 @@ from fsspec.implementations.local import LocalFileSystem
 from pyarrow.fs import FileType, FSSpecHandler, PyFileSystem
 
 from attn.errors import UsageError
-from attn.storage.filesystem import is_local, open_filesystem
+from attn.storage.filesystem import is_local, open_filesystem, storage_errors
 
 
 class AtomicLocalFileSystem(LocalFileSystem):
@@ -62,8 +62,10 @@ def check_storage(url: str) -> None:
     """Refuses, on a worker's machine, a folder of the run that is not the driver's: Ray notices after an epoch only.
 
     Raises:
-        UsageError: this machine does not see it.
+        UsageError: this machine does not see it, or cannot look.
     """
     fs, path = ray_storage(url)
-    if fs.get_file_info(path).type == FileType.NotFound:
+    with storage_errors(url):
+        found = fs.get_file_info(path).type
+    if found == FileType.NotFound:
         raise UsageError(f"{url} is not seen by all machines of the cluster; give --out on S3 or on a shared disk")

@@ -11,10 +11,11 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+import ray.train
 
 from attn.engine.train_cnn import train_cnn
 from attn.engine.train_run import TrainRun
-from attn.engine.train_worker import _agreed
+from attn.engine.train_worker import _agreed, train_worker
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
 from attn.stages.pixels import ImageCache
@@ -73,6 +74,28 @@ def test_workers_refuse_together():
     cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {1: "broken"})
     assert cache is None
     assert "no image of class cold" in refusal
+
+
+def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, tmp_path, monkeypatch):
+    (tmp_path / "full").write_text("a file, where the second worker's machine should have a folder")
+    (tmp_path / "said").mkdir()
+
+    def worker(config):
+        rank = ray.train.get_context().get_world_rank()
+        cache = tmp_path / "full" if rank == 1 else tmp_path / "cache"
+        word = train_worker({**config, "job": dataclasses.replace(config["job"], cache_folder=str(cache))})
+        (tmp_path / "said" / str(rank)).write_text(str(word))
+        return word
+
+    monkeypatch.setattr("attn.engine.train_cnn.train_worker", worker)
+    monkeypatch.setattr("attn.engine.train_fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait for ever
+    monkeypatch.setattr("attn.engine.train_fit.MOST_FAILURES", 0)
+    out = tmp_path / "out" / "cnn.safetensors"
+    with pytest.raises(UsageError, match=r"image cache .*/full: .*name another folder with --cache") as refused:
+        train_cnn(dataclasses.replace(training, out=str(out), workers=2))
+    assert [(tmp_path / "said" / str(rank)).read_text() for rank in range(2)] == [str(refused.value)] * 2
+    assert "\n" not in str(refused.value)
+    assert not list(out.parent.iterdir())
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(ray_local, training, tmp_path):
