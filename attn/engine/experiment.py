@@ -1,23 +1,31 @@
 """The paper's experiments as a plan: every step one job with its options, and what must be done before it.
 
-    <out>/splits/<split>-test.txt, <split>-train-<percent>-seed<k>.txt
+    <out>/splits/                                        lists of videos
     <out>/frames/                                        frames of all training videos, decoded once
     <out>/<backbone>/seed<k>/web/                        CNN of Web images, its maps, scores of every split
     <out>/<backbone>/seed<k>/<split>/<percent>/          fine-tuned CNN, its maps, EnergyNet, scores
+    <out>/<backbone>/seed<k>/<split>/<percent>/fold…/    CNN fine-tuned on all videos but a fold, its maps of the fold
     <out>/<backbone>/seed<k>/<split>/noimage/            the same CNN without Web images
 
-Fractions become lists of their own, so what was trained on can be read, and no later step has to choose again.
+A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs.
 """
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attn.datasets.benchmark import Benchmark, Split
-from attn.datasets.fractions import take_fraction
-from attn.datasets.split import write_split_list
+from attn.engine.experiment_lists import (
+    chosen_splits,
+    list_of_classes,
+    list_of_test,
+    list_of_train,
+    lists_of_fold,
+    make_lists,
+    percent,
+)
 from attn.engine.options import (
+    Column,
     EvaluateOptions,
     FramesOptions,
     PrecomputeOptions,
@@ -26,7 +34,7 @@ from attn.engine.options import (
     TrainEnergyNetOptions,
 )
 from attn.models.imagenet import IMAGENET_INPUT_SIZE
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
 
 WEB, NO_IMAGE, FRAMES = "web", "noimage", "frames"
 
@@ -67,36 +75,13 @@ class Cell:
     scores: str
 
 
-def percent(fraction: float) -> str:
-    """Name of a fraction, three digits, so that folders sort by it: 020."""
-    return f"{round(100 * fraction):03d}"
-
-
-def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
-    """Writes the class list, and the lists of all splits, fractions and seeds.
-
-    Every split draws a share of its own, so that splits whose lists overlap do not all rest on the same videos.
-    """
-    fs, path = open_filesystem(_classes(options))
-    write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
-    for split in chosen_splits(benchmark, options):
-        write_split_list(_list(options, split.name, "test"), split.test, benchmark.class_names)
-        for seed in options.seeds:
-            for fraction in {*(options.fractions or ()), 1.0}:
-                own = int(hashlib.sha256(f"{seed}/{split.name}".encode()).hexdigest()[:8], 16)
-                share = take_fraction(split.train, fraction, seed=own)
-                url = _list(options, split.name, f"train-{percent(fraction)}-seed{seed}")
-                write_split_list(url, share, benchmark.class_names)
-
-
-def chosen_splits(benchmark: Benchmark, options: ReproduceOptions) -> tuple[Split, ...]:
-    """The splits asked for; all by default."""
-    numbers = options.splits or tuple(range(1, len(benchmark.splits) + 1))
-    return tuple(benchmark.splits[number - 1] for number in numbers)
-
-
 def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[Step], list[Cell]]:
-    """All steps, each after those it needs, and the scores that come of them."""
+    """All steps, each after those it needs, and the scores that come of them.
+
+    Raises:
+        UsageError: the training videos cannot be parted into so many folds.
+    """
+    make_lists(benchmark, options)
     steps, cells = [_frames(benchmark, options)], list[Cell]()
     for backbone in options.backbones or ():
         for seed in options.seeds:
@@ -109,10 +94,8 @@ def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[St
 
 def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
     """Decodes every training video of any split, for all CNNs: they share the size of their input."""
-    lists = tuple(
-        _list(options, split.name, f"train-{percent(1.0)}-seed{options.seeds[0]}")
-        for split in chosen_splits(benchmark, options)
-    )
+    whole, seed = percent(1.0), options.seeds[0]
+    lists = tuple(list_of_train(options, split.name, whole, seed) for split in chosen_splits(benchmark, options))
     frames = FramesOptions(
         videos=benchmark.videos,
         lists=lists,
@@ -156,13 +139,13 @@ class _Builder:
             ),
             None,
         )
-        tests = tuple(_list(options, split.name, "test") for split in self.splits)
-        yield self._maps(root, tests, needs=(f"{root}/cnn",)), None
+        tests = tuple(list_of_test(options, split.name) for split in self.splits)
+        yield self._maps(root, tests), None
         for split in self.splits:
             name = f"{root}/{split.name}"
             scores = EvaluateOptions(
                 store=self._store(root),
-                split=_list(options, split.name, "test"),
+                split=list_of_test(options, split.name),
                 out=join(options.out, name),
                 allow_missing=options.allow_missing,
             )
@@ -172,9 +155,31 @@ class _Builder:
     def _finetuned(self, split: Split, trained_on: str, *, from_web: bool) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{split.name}/{trained_on}"
         share = percent(1.0) if trained_on == NO_IMAGE else trained_on
-        train = _list(options, split.name, f"train-{share}-seed{self.seed}")
-        test = _list(options, split.name, "test")
-        web = f"{self.root}/{WEB}"
+        train = list_of_train(options, split.name, share, self.seed)
+        test = list_of_test(options, split.name)
+        yield self._finetuned_cnn(root, train, from_web=from_web), None
+        yield self._maps(root, (train, test)), None
+        learns = trained_on != NO_IMAGE
+        net, name = (f"{root}/{what}{self._source if learns else ''}" for what in ("energynet", "scores"))
+        scores = EvaluateOptions(
+            store=self._store(root),
+            split=test,
+            out=join(options.out, name),
+            methods=("cnn", "unatt", "energynet", "svm") if learns else ("cnn",),
+            energynet=join(options.out, net),
+            train_split=train,
+            allow_missing=options.allow_missing,
+        )
+        needs = [f"{root}/maps"]
+        if learns:
+            folds = list(self._folds(root, train, from_web=from_web))
+            yield from ((step, None) for step in folds)
+            yield self._energynet(net, root, train, [step for step in folds if step.job == "precompute"]), None
+            needs.append(net)
+        yield Step(name, "evaluate", scores, tuple(needs)), Cell(self.backbone, self.seed, split.name, trained_on, name)
+
+    def _finetuned_cnn(self, root: str, train: str, *, from_web: bool) -> Step:
+        options, web = self.options, f"{self.root}/{WEB}"
         cnn = TrainCnnOptions(
             videos=self.benchmark.videos,
             split=train,
@@ -186,53 +191,54 @@ class _Builder:
             epochs=options.frame_epochs,
             **self._cnn_settings(),
         )
-        yield Step(f"{root}/cnn", "train_cnn", cnn, (FRAMES, f"{web}/cnn") if from_web else (FRAMES,)), None
-        yield self._maps(root, (train, test), needs=(f"{root}/cnn",)), None
-        scores = EvaluateOptions(
-            store=self._store(root),
-            split=test,
-            out=join(options.out, f"{root}/scores"),
-            methods=("cnn",) if trained_on == NO_IMAGE else ("cnn", "unatt", "energynet", "svm"),
-            energynet=join(options.out, f"{root}/energynet"),
-            train_split=train,
-            allow_missing=options.allow_missing,
-        )
-        needs = [f"{root}/maps"]
-        if trained_on != NO_IMAGE:
-            yield self._energynet(root, train), None
-            needs.append(f"{root}/energynet")
-        cell = Cell(self.backbone, self.seed, split.name, trained_on, f"{root}/scores")
-        yield Step(f"{root}/scores", "evaluate", scores, tuple(needs)), cell
+        return Step(f"{root}/cnn", "train_cnn", cnn, (FRAMES, f"{web}/cnn") if from_web else (FRAMES,))
 
-    def _maps(self, root: str, lists: tuple[str, ...], needs: tuple[str, ...]) -> Step:
+    def _folds(self, root: str, train: str, *, from_web: bool) -> Iterator[Step]:
+        """For each fold a CNN that has not seen its videos, and its maps of them."""
+        count = self.options.folds if self.options.map_source == "out_of_fold" else 0
+        for number in range(1, count + 1):
+            fold, (others, left) = f"{root}/fold{number}of{count}", lists_of_fold(train, number, count)
+            yield self._finetuned_cnn(fold, others, from_web=from_web)
+            yield self._maps(fold, (left,), columns=("maps", "logits"))
+
+    @property
+    def _source(self) -> str:
+        """End of the names of what depends on the source of the maps: what is there from the other is not lost."""
+        return f"-folds{self.options.folds}" if self.options.map_source == "out_of_fold" else ""
+
+    def _maps(
+        self, root: str, lists: tuple[str, ...], *, columns: tuple[Column, ...] = ("maps", "logits", "features")
+    ) -> Step:
         options = PrecomputeOptions(
             videos=self.benchmark.videos,
             out=self._store(root),
             weights=self._cnn(root),
             lists=lists,
             stride=self.options.stride or self.benchmark.stride,
-            columns=("maps", "logits", "features"),
+            columns=columns,
             actors=self.options.actors,
         )
-        return Step(f"{root}/maps", "precompute", options, needs)
+        return Step(f"{root}/maps", "precompute", options, (f"{root}/cnn",))
 
-    def _energynet(self, root: str, train: str) -> Step:
+    def _energynet(self, name: str, root: str, train: str, folds: Sequence[Step]) -> Step:
         config = {**dataclasses.asdict(self.options.energynet), "seed": self.seed}
         options = TrainEnergyNetOptions(
             store=self._store(root),
+            out_of_fold=tuple(fold.options.out for fold in folds),
             split=train,
-            out=join(self.options.out, f"{root}/energynet"),
+            out=join(self.options.out, name),
             word_vectors=self.options.word_vectors,
             allow_missing=self.options.allow_missing,
             **config,
         )
-        return Step(f"{root}/energynet", "train_energynet", options, (f"{root}/maps",))
+        needs = (f"{root}/maps", *(fold.name for fold in folds))
+        return Step(name, "train_energynet", options, needs)
 
     def _cnn_settings(self) -> dict[str, Any]:
         options = self.options
         return {
             "backbone": self.backbone,
-            "classes": _classes(options),
+            "classes": list_of_classes(options),
             "mean": options.mean,
             "std": options.std,
             "input_size": options.input_size or IMAGENET_INPUT_SIZE,
@@ -244,11 +250,3 @@ class _Builder:
 
     def _store(self, root: str) -> str:
         return join(self.options.out, f"{root}/store")
-
-
-def _classes(options: ReproduceOptions) -> str:
-    return join(options.out, "splits", "classes.txt")
-
-
-def _list(options: ReproduceOptions, split: str, what: str) -> str:
-    return join(options.out, "splits", f"{split}-{what}.txt")

@@ -252,6 +252,11 @@ class ReproduceOptions:
     """Settings of the EnergyNets; their seed is that of the run."""
     word_vectors: str | None = None
     """Word vectors for the class names (default: one-hot vectors)."""
+    map_source: Literal["same_cnn", "out_of_fold"] = "same_cnn"
+    """Training maps of the EnergyNets. same_cnn: of the CNN they score, which was fine-tuned on the same videos, as in
+    the paper. out_of_fold: of CNNs that have not seen the video, each fine-tuned on all folds but one."""
+    folds: int = 3
+    """Folds of the training videos for --map-source out_of_fold, each one more CNN to fine-tune."""
     allow_missing: bool = False
     """Leave out videos that the lists name but that are not there or cannot be read, in training and in test."""
     no_image: bool = True

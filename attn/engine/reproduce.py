@@ -9,7 +9,8 @@ import logging
 from typing import Any
 
 from attn.datasets.benchmark import Benchmark
-from attn.engine.experiment import Cell, Step, make_steps, write_lists
+from attn.engine.experiment import Cell, Step, make_steps
+from attn.engine.experiment_lists import write_lists
 from attn.engine.experiment_run import run_steps
 from attn.engine.options import ReproduceOptions, TrainCnnOptions
 from attn.engine.placement import cluster_totals
@@ -115,6 +116,8 @@ def _check(options: ReproduceOptions) -> None:
         value = getattr(options, flag)
         if value is not None and value < 1:
             raise UsageError(f"--{flag.replace('_', '-')} {value}: give 1 or more")
+    if options.folds < 2:
+        raise UsageError(f"--folds {options.folds}: give 2 or more")
     if options.root is None and options.dataset != "synthetic":
         raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from attn.concepts.concept_vectors import make_concept_vectors
 from attn.datasets.benchmark import Benchmark, open_benchmark
 from attn.datasets.image_folder import list_images
-from attn.engine.experiment import Step, chosen_splits
+from attn.engine.experiment import Step
+from attn.engine.experiment_lists import chosen_splits
 from attn.engine.options import ReproduceOptions, TrainCnnOptions
 from attn.engine.split_check import present_videos
 from attn.engine.train_plan import start_cnn

@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from attn.engine.options import TrainCnnOptions
+from attn.datasets.protocol import Benchmark, Split
+from attn.engine.options import ReproduceOptions, TrainCnnOptions
 
 OBJECT_STORE_BYTES = 200 << 20
 
@@ -180,6 +181,25 @@ def by_fold(planted, write_store, tmp_path_factory):
     bare = write("bare", [v for v in videos if v not in listed])
     folds = tuple(write(f"fold{i}", listed[i::3], weights_sha256=f"{i + 1}" * 64) for i in range(3))
     return SimpleNamespace(bare=bare, folds=folds, listed=listed, write=write)
+
+
+@pytest.fixture
+def two_splits():
+    """A data set of two classes with two splits, on paper."""
+    splits = (Split("split1", _videos(4, 14), _videos(1, 4)), Split("split2", _videos(1, 11), _videos(11, 14)))
+    return Benchmark("synthetic", ("Kick", "Wave"), "videos", "images", 2, "top_1", splits)
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Options of a reproduction of it."""
+    return ReproduceOptions(
+        dataset="synthetic", out=str(tmp_path), backbones=("small_cnn",), fractions=(0.2, 1.0), seeds=(0, 1)
+    )
+
+
+def _videos(first, last):
+    return {f"v_{name}_g{group:02}_c01": name for group in range(first, last) for name in ("Kick", "Wave")}
 
 
 def _planted_frames(random, label, frames):

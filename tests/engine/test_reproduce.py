@@ -139,6 +139,7 @@ def test_a_class_without_web_images_is_refused(finished, tmp_path):
         ({"fractions": (0.333,)}, "--fractions 0.333: give whole per cents"),
         ({"splits": (1, 1)}, "--splits 1 1: name each once"),
         ({"image_epochs": 0}, "--image-epochs 0: give 1 or more"),
+        ({"folds": 1}, "--folds 1: give 2 or more"),
         ({"splits": (4,)}, "--splits 4: synthetic has the splits 1 to 3"),
         ({"energynet": dataclasses.replace(TINY, num_hard=17)}, "--num-hard 17"),
         ({"root": "/nowhere"}, "/nowhere"),

@@ -1,0 +1,88 @@
+"""The lists of videos that experiments are made on.
+
+    <out>/splits/classes.txt
+    <out>/splits/<split>-test.txt
+    <out>/splits/<split>-train-<percent>-seed<k>.txt
+    <out>/splits/<split>-train-<percent>-seed<k>-fold<i>of<n>.txt    all of these but a fold
+    <out>/splits/<split>-train-<percent>-seed<k>-left<i>of<n>.txt    the fold
+
+Fractions and folds become lists of their own, so what was trained on can be read, and no later step has to choose
+again.
+"""
+
+import hashlib
+
+from attn.datasets.benchmark import Benchmark, Split
+from attn.datasets.fractions import split_folds, take_fraction
+from attn.datasets.split import SplitList, write_split_list
+from attn.engine.options import ReproduceOptions
+from attn.storage.filesystem import join, open_filesystem, write_atomic
+
+
+def percent(fraction: float) -> str:
+    """Name of a fraction, three digits, so that folders sort by it: 020."""
+    return f"{round(100 * fraction):03d}"
+
+
+def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
+    """Writes the class list, and the lists of all splits, fractions, seeds and folds.
+
+    Every split draws a share of its own, so that splits whose lists overlap do not all rest on the same videos.
+    """
+    fs, path = open_filesystem(list_of_classes(options))
+    write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
+    for url, split in make_lists(benchmark, options):
+        write_split_list(url, split, benchmark.class_names)
+
+
+def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[str, SplitList]]:
+    """All lists of videos, and where they belong.
+
+    Raises:
+        UsageError: the training videos cannot be parted into so many folds.
+    """
+    found: list[tuple[str, SplitList]] = []
+    for split in chosen_splits(benchmark, options):
+        found.append((list_of_test(options, split.name), split.test))
+        for seed in options.seeds:
+            own = int(hashlib.sha256(f"{seed}/{split.name}".encode()).hexdigest()[:8], 16)
+            for fraction in {*(options.fractions or ()), 1.0}:
+                share = take_fraction(split.train, fraction, seed=own)
+                url = list_of_train(options, split.name, percent(fraction), seed)
+                found.append((url, share))
+                if options.map_source == "out_of_fold" and fraction in (options.fractions or ()):
+                    folds = split_folds(share, options.folds, seed=own, group_of=benchmark.group_of)
+                    for number, fold in enumerate(folds, start=1):
+                        found += zip(lists_of_fold(url, number, options.folds), fold, strict=True)
+    return found
+
+
+def chosen_splits(benchmark: Benchmark, options: ReproduceOptions) -> tuple[Split, ...]:
+    """The splits asked for; all by default."""
+    numbers = options.splits or tuple(range(1, len(benchmark.splits) + 1))
+    return tuple(benchmark.splits[number - 1] for number in numbers)
+
+
+def list_of_classes(options: ReproduceOptions) -> str:
+    """Where the names of all classes are."""
+    return join(options.out, "splits", "classes.txt")
+
+
+def list_of_test(options: ReproduceOptions, split: str) -> str:
+    """Where the test videos of a split are."""
+    return _list(options, split, "test")
+
+
+def list_of_train(options: ReproduceOptions, split: str, share: str, seed: int) -> str:
+    """Where the training videos of a split, share and seed are."""
+    return _list(options, split, f"train-{share}-seed{seed}")
+
+
+def lists_of_fold(train: str, number: int, count: int) -> tuple[str, str]:
+    """Where the videos of a training list are that do not belong to a fold, and those that do; folds count from 1."""
+    whole = train.removesuffix(".txt")
+    return f"{whole}-fold{number}of{count}.txt", f"{whole}-left{number}of{count}.txt"
+
+
+def _list(options: ReproduceOptions, split: str, what: str) -> str:
+    return join(options.out, "splits", f"{split}-{what}.txt")
