@@ -172,7 +172,8 @@ def sequential():
 
 @pytest.fixture(scope="session")
 def write_store() -> Callable[..., str]:
-    """write_store(url, manifest, {video_id: {column: array}}, part_bytes=…, finished=…): as precompute writes one."""
+    """write_store(url, manifest, {video_id: {column: array}}, labels={…}, part_bytes=…, finished=…): as precompute
+    writes one."""
     import pyarrow as pa
 
     from attn.schema import FRAME, LABEL, TIME_S, TRUNCATED, VIDEO_ID
@@ -180,14 +181,14 @@ def write_store() -> Callable[..., str]:
     from attn.storage.tensors import tensor_array
     from attn.storage.writer import LAST, POSITION, StoreWriter, travelling_schema
 
-    def rows(manifest, video_id: str, tensors: dict[str, np.ndarray]) -> pa.RecordBatch:
+    def rows(manifest, video_id: str, label: int | None, tensors: dict[str, np.ndarray]) -> pa.RecordBatch:
         count = len(next(iter(tensors.values())))
         positions = np.arange(count, dtype=np.int32)
         known = {
             VIDEO_ID: [video_id] * count,
             FRAME: positions * 5,
             TIME_S: positions / np.float32(6),
-            LABEL: [None] * count,
+            LABEL: [label] * count,
             POSITION: positions,
             LAST: positions == count - 1,
             TRUNCATED: np.zeros(count, bool),
@@ -201,12 +202,12 @@ def write_store() -> Callable[..., str]:
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
-    def write(url: str, manifest, videos, *, part_bytes: int = 1 << 30, finished: bool = True) -> str:
+    def write(url: str, manifest, videos, *, labels=None, part_bytes: int = 1 << 30, finished: bool = True) -> str:
         ledger = Ledger.at(url)
         ledger.begin(manifest)
         writer = StoreWriter(url, manifest.schema, part_bytes=part_bytes)
         for video_id, tensors in videos.items():
-            writer.add(rows(manifest, video_id, tensors))
+            writer.add(rows(manifest, video_id, (labels or {}).get(video_id), tensors))
         writer.flush()
         if finished:
             ledger.finish({})

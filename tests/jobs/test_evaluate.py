@@ -19,13 +19,10 @@ from attn.engine.evaluate import evaluate
 from attn.engine.options import EvaluateOptions
 from attn.errors import UsageError
 from attn.eval.metrics import AP_KINDS, mean_average_precision, top_k_accuracy
-from attn.schema import FRAME, LABEL, LOGITS, MAPS, TIME_S, TRUNCATED, VIDEO_ID
+from attn.schema import LOGITS, MAPS
 from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, UnAtt
-from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.store import AttentionStore
-from attn.storage.tensors import tensor_array
-from attn.storage.writer import LAST, POSITION, StoreWriter, travelling_schema
 
 CLASSES = ("Wave", "Kick", "HandstandPushups")
 RunJob = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,7 +33,7 @@ VIDEOS = {f"v_{name}_g{group:02}_c01": name for group in (2, 1, 3, 4) for name i
 
 
 @pytest.fixture
-def make_store(tmp_path: Path, new_manifest: Callable[..., Manifest]) -> MakeStore:
+def make_store(tmp_path: Path, new_manifest: Callable[..., Manifest], write_store: Callable[..., str]) -> MakeStore:
     """make_store(url=…, videos=…, finished=…): a store of random logits and maps, 3 to 7 frames a video.
 
     logits: of all frames of a video, where they are not to be random.
@@ -50,52 +47,18 @@ def make_store(tmp_path: Path, new_manifest: Callable[..., Manifest]) -> MakeSto
         columns: tuple[str, ...] = (LOGITS, MAPS),
         logits: dict[str, list[float]] | None = None,
     ) -> str:
-        url = url or str(tmp_path / "store")
+        rng, names, tensors = np.random.default_rng(0), VIDEOS if videos is None else videos, {}
+        for video_id in names:
+            count = int(rng.integers(3, 8))
+            drawn, maps = rng.normal(size=(count, 3)), rng.random((count, 3, 4, 5))
+            given = np.broadcast_to((logits or {}).get(video_id, drawn), (count, 3))
+            tensors[video_id] = {LOGITS: given.astype(np.float32), MAPS: maps.astype(np.float16)}
+        labels = {video_id: CLASSES.index(name) for video_id, name in names.items() if name is not None}
         manifest = new_manifest(class_names=CLASSES, columns=columns, map_shape=(4, 5))
-        ledger = Ledger.at(url)
-        ledger.begin(manifest)
-        writer = StoreWriter(url, manifest.schema, part_bytes=4000)
-        rng = np.random.default_rng(0)
-        for video_id, label in (VIDEOS if videos is None else videos).items():
-            writer.add(rows(manifest, rng, video_id, label, (logits or {}).get(video_id)))
-        writer.flush()
-        if finished:
-            ledger.finish({})
-        return url
+        url = url or str(tmp_path / "store")
+        return write_store(url, manifest, tensors, labels=labels, part_bytes=4000, finished=finished)
 
     return make
-
-
-def rows(
-    manifest: Manifest,
-    rng: np.random.Generator,
-    video_id: str,
-    label: str | None,
-    logits: list[float] | None = None,
-) -> pa.RecordBatch:
-    count = int(rng.integers(3, 8))
-    positions = np.arange(count, dtype=np.int32)
-    known = {
-        VIDEO_ID: [video_id] * count,
-        FRAME: positions * 5,
-        TIME_S: positions / np.float32(6),
-        LABEL: [None if label is None else CLASSES.index(label)] * count,
-        POSITION: positions,
-        LAST: positions == count - 1,
-        TRUNCATED: np.zeros(count, bool),
-        LOGITS: rng.normal(size=(count, 3)).astype(np.float32),
-        MAPS: rng.random((count, 3, 4, 5)).astype(np.float16),
-    }
-    if logits is not None:
-        known[LOGITS] = np.tile(np.array(logits, np.float32), (count, 1))
-    schema = travelling_schema(manifest.schema)
-    arrays = [
-        tensor_array(known[field.name], field)
-        if field.name in (LOGITS, MAPS)
-        else pa.array(known[field.name], field.type)
-        for field in schema
-    ]
-    return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
 @pytest.fixture
