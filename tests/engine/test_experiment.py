@@ -60,11 +60,11 @@ def test_out_of_fold_every_finetuned_cell_gets_a_cnn_and_maps_per_fold(two_split
     stores, needs = [], [f"{root}/maps"]
     for number in range(1, folds + 1):
         cnn, maps = (steps[f"{root}/fold{number}of{folds}/{name}"] for name in ("cnn", "maps"))
-        lists = whole.options.split.removesuffix(".txt")
-        assert cnn.options == dataclasses.replace(whole.options, split=f"{lists}-fold{number}of{folds}.txt", out=cnn.options.out)
+        lists, end = whole.options.split.removesuffix(".txt"), f"{number}of{folds}.txt"
+        assert cnn.options == dataclasses.replace(whole.options, split=f"{lists}-fold{end}", out=cnn.options.out)
         assert cnn.needs == whole.needs
         assert maps.options.weights == cnn.options.out
-        assert maps.options.lists == (f"{lists}-left{number}of{folds}.txt",)
+        assert maps.options.lists == (f"{lists}-left{end}",)
         assert maps.options.columns == ("maps", "logits")
         assert maps.needs == (cnn.name,)
         stores.append(maps.options.out)
