@@ -150,13 +150,6 @@ def test_folds_do_not_depend_on_the_order_of_the_list_and_do_on_the_seed():
     assert len(found) == 20
 
 
-def test_folds_are_dealt_independently_of_what_a_fraction_takes_or_is_held_out():
-    split = {f"{i}": "Wave" for i in range(1000)}
-    for chosen in (take_fraction(split, 0.1, seed=0).keys(), hold_out_videos(split, 0.1, seed=0)):
-        counts = [len(chosen & fold.left.keys()) for fold in split_folds(split, 10, seed=0)]
-        assert max(counts) < 25  # 10 expected
-
-
 @pytest.mark.parametrize(
     ("split", "folds", "said"),
     [
