@@ -14,7 +14,7 @@ from attn.engine.options import ReproduceOptions
 def main() -> int:
     """Exit code: 0 done, 1 some steps failed, 2 the user must change something."""
     options = parse(ReproduceOptions, __doc__)
-    from attn.engine.reproduce import reproduce  # after the flags: --help answers at once
+    from attn.engine.reproduction.reproduce import reproduce  # after the flags: --help answers at once
 
     return run(reproduce, options)
 

@@ -14,7 +14,7 @@ from attn.engine.options import TrainCnnOptions
 
 def main() -> int:
     options = parse(TrainCnnOptions, __doc__)
-    from attn.engine.train_cnn import train_cnn  # after the flags: --help answers at once
+    from attn.engine.training.cnn import train_cnn  # after the flags: --help answers at once
 
     return run(train_cnn, options)
 

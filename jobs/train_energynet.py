@@ -14,7 +14,7 @@ from attn.engine.options import TrainEnergyNetOptions
 def main() -> int:
     """Exit code: 0 done, 2 the user must change something."""
     options = parse(TrainEnergyNetOptions, __doc__)
-    from attn.engine.train_energynet import train_energynet  # after the flags: --help answers at once
+    from attn.engine.training.energynet import train_energynet  # after the flags: --help answers at once
 
     return run(train_energynet, options)
 

@@ -139,7 +139,7 @@ def video_training(footage) -> TrainCnnOptions:
 @pytest.fixture(scope="session")
 def trained(ray_local, training, tmp_path_factory):
     """Options of a training that is finished."""
-    from attn.engine.train_cnn import train_cnn
+    from attn.engine.training.cnn import train_cnn
 
     finished = dataclasses.replace(training, out=str(tmp_path_factory.mktemp("trained") / "cnn.safetensors"))
     assert train_cnn(finished) == 0

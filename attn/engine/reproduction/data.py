@@ -1,0 +1,121 @@
+"""The data set of a reproduction, and whether all that its steps will need is there: asked before the first one."""
+
+import dataclasses
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from attn.concepts.concept_vectors import make_concept_vectors
+from attn.datasets.benchmark import Benchmark, open_benchmark
+from attn.datasets.image_folder import list_images
+from attn.engine.options import ReproduceOptions, TrainCnnOptions
+from attn.engine.reproduction.experiment import Step
+from attn.engine.reproduction.lists import chosen_splits
+from attn.engine.split_check import present_videos
+from attn.engine.training.cnn_plan import start_cnn
+from attn.errors import UsageError
+from attn.storage.filesystem import is_local, join, open_filesystem
+from attn.synthetic.render import render_images, render_lists, render_videos
+from attn.video.source import list_videos
+
+log = logging.getLogger(__name__)
+
+
+def open_data(options: ReproduceOptions) -> Benchmark:
+    """The data set; of one that is still to be rendered, what its lists will say.
+
+    Raises:
+        UsageError: something is missing or wrong there; a split that it has not; another rendering lies there.
+    """
+    benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _found(options)
+    for number in options.splits:
+        if not 1 <= number <= len(benchmark.splits):
+            raise UsageError(f"--splits {number}: {options.dataset} has the splits 1 to {len(benchmark.splits)}")
+    return benchmark
+
+
+def is_to_be_rendered(options: ReproduceOptions) -> bool:
+    """Whether the data set is the synthetic one and not there yet. Its lists are written last."""
+    if options.dataset != "synthetic" or options.root is not None:
+        return False
+    fs, root = open_filesystem(_root(options))
+    if not is_local(fs):
+        raise UsageError(f"--out {options.out}: the synthetic data set is rendered to a local folder; give --root")
+    return not Path(root, "ucfTrainTestlist", "testlist03.txt").exists()
+
+
+def render(options: ReproduceOptions) -> None:
+    """Renders the synthetic data set."""
+    _, root = open_filesystem(_root(options))
+    log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
+    render_images(Path(root), options.render_images)
+    render_videos(Path(root), options.render_videos)
+
+
+def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence[Step]) -> None:
+    """Everything from outside that a later step would refuse.
+
+    Raises:
+        UsageError: networks or weights that do not fit, word vectors that do not know the classes, no Web images of a
+            class, listed videos that are not there.
+    """
+    made = {step.options.out for step in steps if isinstance(step.options, TrainCnnOptions)}
+    first = {
+        (step.options.backbone, step.options.weights): step.options
+        for step in steps
+        if isinstance(step.options, TrainCnnOptions) and step.options.weights not in made
+    }
+    for cnn in first.values():
+        start_cnn(cnn, benchmark.class_names)
+    if options.word_vectors is not None:
+        make_concept_vectors(benchmark.class_names, word_vectors=options.word_vectors)
+    rendered = not is_to_be_rendered(options)
+    if benchmark.images is not None and (rendered or options.images is not None):
+        list_images(benchmark.images, benchmark.class_names)
+    if rendered:
+        _check_videos(options, benchmark)
+
+
+def _check_videos(options: ReproduceOptions, benchmark: Benchmark) -> None:
+    videos = {video.video_id for video in list_videos(benchmark.videos)}
+    for split in chosen_splits(benchmark, options):
+        present_videos(
+            {**split.train, **split.test},
+            videos,
+            store=benchmark.videos,
+            where=split.name,
+            allow_missing=options.allow_missing,
+            way_out="add them",
+        )
+
+
+def _found(options: ReproduceOptions) -> Benchmark:
+    benchmark = open_benchmark(options.dataset, _root(options), options.images)
+    if options.dataset == "synthetic" and options.root is None:
+        split = benchmark.splits[0]
+        there = {"render_videos": len(split.train) + len(split.test)}
+        if options.images is None:
+            there["render_images"] = len(list_images(str(benchmark.images), benchmark.class_names).names)
+        for name, count in there.items():
+            if count != getattr(options, name):
+                raise UsageError(
+                    f"--{name.replace('_', '-')} {getattr(options, name)}: {count} are rendered in {_root(options)}; "
+                    "choose another --out"
+                )
+    return benchmark
+
+
+def _to_be_rendered(options: ReproduceOptions) -> Benchmark:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        render_lists(folder, options.render_videos)
+        for part in ("UCF-101", "images"):
+            (folder / part).mkdir()
+        benchmark = open_benchmark(options.dataset, name, options.images)
+    root = _root(options)
+    return dataclasses.replace(benchmark, videos=join(root, "UCF-101"), images=options.images or join(root, "images"))
+
+
+def _root(options: ReproduceOptions) -> str:
+    return options.root or join(options.out, "data")

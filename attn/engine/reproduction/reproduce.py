@@ -1,0 +1,149 @@
+"""The paper's tables from one command: the data, the plan, its steps on one Ray cluster, the tables.
+
+Run again, it goes on where it stopped; with another seed or fraction it adds what is new.
+"""
+
+import dataclasses
+import json
+import logging
+from typing import Any
+
+from attn.datasets.benchmark import Benchmark
+from attn.engine.options import ReproduceOptions, TrainCnnOptions
+from attn.engine.placement import cluster_totals
+from attn.engine.reproduction.data import check_needs, is_to_be_rendered, open_data, render
+from attn.engine.reproduction.experiment import Cell, Step, make_steps
+from attn.engine.reproduction.lists import write_lists
+from attn.engine.reproduction.results import collect
+from attn.engine.reproduction.run_steps import run_steps
+from attn.engine.session import start_ray
+from attn.errors import UsageError
+from attn.report.paper_tables import as_csv, as_markdown
+from attn.storage.filesystem import absolute, join, open_filesystem, write_atomic
+
+log = logging.getLogger(__name__)
+
+TABLES = "tables"
+PATHS = ("out", "root", "images", "weights", "word_vectors")
+JOBS = ("decode_frames", "train_cnn", "precompute", "train_energynet", "evaluate")
+EXIT_FAILED_STEPS = 1
+CPUS_PER_STEP = 4
+ALL_FRACTIONS = (0.05, 0.1, 0.2, 0.33, 0.5, 1.0)
+# The synthetic data set is small: a small CNN learns it in minutes.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "synthetic": {
+        "backbones": ("small_cnn",),
+        "fractions": ALL_FRACTIONS,
+        "image_epochs": 10,
+        "frame_epochs": 5,
+        "input_size": 112,
+    },
+    "ucf101": {"backbones": ("resnet101",), "fractions": ALL_FRACTIONS, "weights": "imagenet"},
+    "tvhi": {"backbones": ("resnet101", "vgg16"), "fractions": (1.0,), "weights": "imagenet"},
+    "ut_interaction": {"backbones": ("resnet101",), "fractions": (1.0,), "weights": "imagenet"},
+}
+
+
+def reproduce(options: ReproduceOptions) -> int:
+    """Writes `tables.md`, `tables.csv` and `tables.json`; the exit code.
+
+    Raises:
+        UsageError: before anything was done.
+    """
+    options = resolved(options)
+    _check(options)
+    benchmark = open_data(options)
+    steps, cells = make_steps(benchmark, options)
+    check_needs(options, benchmark, steps)
+    if options.dry_run:
+        for step in steps:
+            log.info("%s: %s", step.name, step.job)
+        log.info("%d steps, %d sets of scores", len(steps), len(cells))
+        return 0
+    if is_to_be_rendered(options):
+        render(options)
+    write_lists(benchmark, options)
+    _write(options, "plan.json", json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
+    start_ray()
+    side_by_side = options.side_by_side or _side_by_side()
+    outcome = run_steps(_sharing(steps, side_by_side), options.out, side_by_side=side_by_side)
+    seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
+    write_tables(options, benchmark, cells, outcome.failed, seconds)
+    if outcome.failed:
+        log.error("%d of %d steps are not done; the same command tries them again", len(outcome.failed), len(steps))
+        return EXIT_FAILED_STEPS
+    return 0
+
+
+def resolved(options: ReproduceOptions) -> ReproduceOptions:
+    """The options with the defaults of their data set, and paths that mean the same in every process."""
+    missing = {key: value for key, value in DEFAULTS[options.dataset].items() if getattr(options, key) is None}
+    options = dataclasses.replace(options, **missing)
+    given = {name: getattr(options, name) for name in PATHS}
+    return dataclasses.replace(
+        options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet")}
+    )
+
+
+def write_tables(
+    options: ReproduceOptions,
+    benchmark: Benchmark,
+    cells: list[Cell],
+    failed: dict[str, str],
+    seconds: dict[str, float],
+) -> None:
+    """Tables of all scores that are there."""
+    found = collect(options, benchmark, [cell for cell in cells if cell.scores not in failed], failed)
+    results = {**found, "seconds": seconds}
+    _write(options, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
+    _write(options, f"{TABLES}.csv", as_csv(results))
+    _write(options, f"{TABLES}.md", as_markdown(results))
+    log.info("tables: %s", join(options.out, f"{TABLES}.md"))
+
+
+def _check(options: ReproduceOptions) -> None:
+    options.energynet.check()
+    if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
+        raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: give different numbers, 0 or more")
+    for fraction in options.fractions or ():
+        if not 0 < fraction <= 1 or abs(100 * fraction - round(100 * fraction)) > 1e-9:
+            raise UsageError(f"--fractions {fraction:g}: give whole per cents, 0.01 to 1")
+    for flag in ("backbones", "fractions", "splits"):
+        values = getattr(options, flag) or ()
+        if len(set(values)) < len(values):
+            raise UsageError(f"--{flag} {' '.join(map(str, values))}: name each once")
+    for flag in ("image_epochs", "frame_epochs", "side_by_side", "stride", "render_images", "render_videos"):
+        value = getattr(options, flag)
+        if value is not None and value < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} {value}: give 1 or more")
+    if options.folds < 2:
+        raise UsageError(f"--folds {options.folds}: give 2 or more")
+    if options.root is None and options.dataset != "synthetic":
+        raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
+
+
+def _side_by_side() -> int:
+    totals = cluster_totals()
+    return max(1, int(totals["GPU"] or totals["CPU"] / CPUS_PER_STEP))
+
+
+def _sharing(steps: list[Step], side_by_side: int) -> list[Step]:
+    """Trainings on CPUs that leave room for those beside them."""
+    totals = cluster_totals()
+    if totals["GPU"]:
+        return steps
+    cpus = max(1, int(totals["CPU"] / side_by_side))
+    return [
+        dataclasses.replace(step, options=dataclasses.replace(step.options, cpus_per_worker=cpus))
+        if isinstance(step.options, TrainCnnOptions)
+        else step
+        for step in steps
+    ]
+
+
+def _plan(options: ReproduceOptions, steps: list[Step]) -> dict[str, Any]:
+    return {"options": dataclasses.asdict(options), "steps": [dataclasses.asdict(step) for step in steps]}
+
+
+def _write(options: ReproduceOptions, name: str, text: str) -> None:
+    write_atomic(*open_filesystem(join(options.out, name)), text.encode())

@@ -1,0 +1,141 @@
+"""Trains a CNN on Web images, or on frames of videos, with Ray Train: the driver's part.
+
+Whatever dies, the same command goes on: with the videos that are not decoded, then after the last finished epoch. A
+finished training is not done again, and one with other options is refused rather than mixed in. The price: two states
+are kept meanwhile, the best and the last, each twice as large as the weights.
+"""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.train import CheckpointConfig, Result
+
+from attn.engine.options import TrainCnnOptions
+from attn.engine.placement import cluster_totals, living_nodes
+from attn.engine.session import start_ray
+from attn.engine.training.board import start_board
+from attn.engine.training.checkpoint import load_state
+from attn.engine.training.cnn_plan import Training, TrainJob, make_training
+from attn.engine.training.cnn_worker import ACCURACY, train_worker
+from attn.engine.training.fit import fit, made_by
+from attn.engine.training.footage import FootageRecord, decode_footage, footage_record
+from attn.engine.training.placement import WorkerPlacement, place_workers
+from attn.engine.training.run import TrainRun
+from attn.engine.training.watch import Row, TrainWatch, clock
+from attn.errors import UsageError
+from attn.models.checkpoint import Cnn, save_checkpoint
+from attn.stages.pictures import VideoFrames
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "torchvision", "ray", "numpy", "pillow")
+
+
+def train_cnn(options: TrainCnnOptions) -> int:
+    """Writes the checkpoint at `--out`; the exit code.
+
+    Raises:
+        UsageError: before anything was written, or because the images or the learning rates are no good.
+    """
+    training = make_training(options)
+    if (report := training.run.report()) is not None:
+        log.info("%s is finished already: %s", options.out, _verdict(report))
+        return 0
+    training.run.begin(_made_by(training.job.options))
+    try:
+        return _train(training)
+    except UsageError:
+        training.run.forget()
+        raise
+
+
+def _train(training: Training) -> int:
+    started_s, run, job, cnn = time.monotonic(), training.run, training.job, training.cnn
+    start_ray()
+    options = job.options
+    placement = place_workers(
+        options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=options.cpus_per_worker
+    )
+    footage = None
+    if training.footage is not None and training.frames is not None:
+        frames = decode_footage(training.footage, training.frames, run)
+        if not isinstance(frames, VideoFrames):
+            return frames
+        job = dataclasses.replace(job, pictures=frames)
+        footage = footage_record(training.footage, frames, run)
+    log.info(
+        "%s: %d %s of %d classes; %s",
+        *(_source(job), len(job.pictures.labels), job.pictures.noun, len(job.class_names), placement),
+    )
+    result = _fit(run, job, cnn, placement)
+    _finish(run, job, cnn, result, footage, time.monotonic() - started_s)
+    return 0
+
+
+def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> Result:
+    """All epochs that are left."""
+    board = start_board()
+    watch = TrainWatch(
+        board,
+        run,
+        unit="epoch",
+        total=job.epochs,
+        line=lambda rows: epoch_line(rows, job.epochs),
+        need=str(placement),
+    )
+    best = ACCURACY if job.pictures.validated else None
+    keep = CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=best)
+    return fit(train_worker, {"job": job, "cnn": ray.put(cnn), "board": board}, run, placement, watch, keep)
+
+
+def _finish(
+    run: TrainRun, job: TrainJob, cnn: Cnn, result: Result, footage: FootageRecord | None, seconds: float
+) -> None:
+    """The best epoch becomes the checkpoint, of equally good ones the last; without validation the last of all."""
+    best, metrics = max(result.best_checkpoints or [], key=lambda one: (one[1][ACCURACY] or 0, one[1]["epoch"]))
+    state = load_state(best, cnn.backbone)
+    images = {"skipped": state["skipped"], "validation_images": state["validation"]}
+    summary, lists = footage or ({}, images)
+    trained = {
+        "on": _source(job),
+        "images": state["images"],
+        "skipped": len(state["skipped"]),
+        "epochs": job.epochs,
+        "best_epoch": metrics["epoch"],
+        ACCURACY: metrics[ACCURACY],
+        **summary,
+        **_made_by(job.options),
+    }
+    sha256 = save_checkpoint(job.options.out, dataclasses.replace(cnn, trained=trained))
+    run.finish({**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256})
+    log.info("%s, %.0f s: %s", _verdict(trained), seconds, job.options.out)
+
+
+def epoch_line(rows: Sequence[Row], epochs: int) -> str:
+    """What the log says of the last of some epochs."""
+    row = rows[-1]
+    best = max(rows, key=lambda one: (one[ACCURACY] or 0, one["epoch"]))
+    left_s = row["seconds"] * (epochs - row["epoch"])
+    held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%}{' (best)' if best is row else ''}, "
+    return (
+        f"loss {row['train_loss']:.3f}, train {row['train_accuracy']:.1%}, {held_out}"
+        f"{row['images_per_s']:.0f} images/s, ETA {clock(left_s)}"
+    )
+
+
+def _source(job: TrainJob) -> str:
+    return str(job.options.videos or job.options.images)
+
+
+def _verdict(report: dict[str, Any]) -> str:
+    if report[ACCURACY] is None:
+        return f"nothing held out; epoch {report['best_epoch']} kept"
+    return f"validation accuracy {report[ACCURACY]:.3f} (epoch {report['best_epoch']} of {report['epochs']})"
+
+
+def _made_by(options: TrainCnnOptions) -> dict[str, Any]:
+    return {"options": dataclasses.asdict(options), **made_by(PACKAGES)}

@@ -1,0 +1,218 @@
+"""Everything a training can know, and refuse, before it starts anything."""
+
+import dataclasses
+import hashlib
+import os
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import torch
+
+from attn.classes import parse_class_list
+from attn.datasets.image_folder import ImageFolder, list_images
+from attn.datasets.split import read_split
+from attn.engine.filling import StorePlan
+from attn.engine.options import TrainCnnOptions
+from attn.engine.training.cnn_flags import VIDEO_FLAGS, resolve
+from attn.engine.training.footage import Footage, find_footage
+from attn.engine.training.run import SUFFIX, TrainRun
+from attn.errors import UsageError
+from attn.models.backbone import build_backbone
+from attn.models.checkpoint import Cnn, check_input_size, load_weights
+from attn.models.imagenet import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD
+from attn.models.weights_file import read_weights_file
+from attn.stages.images import cache_key
+from attn.stages.pictures import Pictures, VideoFrames, WebImages
+from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
+from attn.video.transform import PREPROCESSING
+
+# Flags that say where and how fast, not what is learnt; and those that `Footage.decisive` speaks of.
+CIRCUMSTANCES = {
+    *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
+    *("workers", "gpu", "cpus_per_worker", "cache"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainJob:
+    """One training as plain data: what a worker must know, wherever it runs.
+
+    Attributes:
+        options: flags; those that were left to the program are resolved in the fields below.
+        class_names: of the outputs.
+        pictures: what is learnt from.
+        epochs: passes over it.
+        cache_folder: on each machine; None for a temporary one.
+        fresh: the part of the network that was just drawn.
+        freeze_batchnorm: keep its statistics.
+        run_url: folder beside the output.
+    """
+
+    options: TrainCnnOptions
+    class_names: tuple[str, ...]
+    pictures: Pictures
+    epochs: int
+    cache_folder: str | None
+    fresh: Literal["all", "classifier", "nothing"]
+    freeze_batchnorm: bool
+    run_url: str
+
+    @property
+    def own_key(self) -> str:
+        """Names what is this training's alone on a machine: others may learn from the same pictures beside it."""
+        return hashlib.sha256(f"{self.pictures.cache_key}\n{self.run_url}".encode()).hexdigest()[:16]
+
+
+class Training(NamedTuple):
+    """A training that is possible.
+
+    Attributes:
+        run: its folder.
+        job: what its workers must know; of videos the pictures are still to come.
+        cnn: they start from it.
+        footage: the videos, None for Web images.
+        frames: how theirs come to stand in a store.
+    """
+
+    run: TrainRun
+    job: TrainJob
+    cnn: Cnn
+    footage: Footage | None = None
+    frames: StorePlan | None = None
+
+
+def make_training(options: TrainCnnOptions) -> Training:
+    """Reads what the flags name and checks that it fits together.
+
+    Raises:
+        UsageError: the first thing that does not fit.
+    """
+    options = resolve(options)
+    return _from_videos(options, options.videos) if options.videos else _from_images(options, str(options.images))
+
+
+def _from_images(options: TrainCnnOptions, url: str) -> Training:
+    images = list_images(url, _class_names(options.classes))
+    _check_several(url, images.class_names)
+    cnn = start_cnn(options, images.class_names)
+    stats = _stat(url, images)
+    versions = [f"{path}\t{size}\t{changed}" for path, (size, changed) in zip(images.paths, stats, strict=True)]
+    listing = "\n".join(sorted(f"{name}\t{size}" for name, (size, _) in zip(images.names, stats, strict=True)))
+    pictures = WebImages(
+        image_names=images.names,
+        paths=images.paths,
+        labels=images.labels,
+        cache_key=cache_key(versions, cnn.input_size),
+        size=cnn.input_size,
+        validation_fraction=options.validation_fraction or 0,
+        seed=options.seed,
+    )
+    return _training(options, cnn, pictures, {"images": hashlib.sha256(listing.encode()).hexdigest()[:16]})
+
+
+def _from_videos(options: TrainCnnOptions, url: str) -> Training:
+    names = _class_names(options.classes) or _listed_classes(options)
+    _check_several(str(options.split), names)
+    footage = find_footage(options, read_split(str(options.split), names, part="train"), names)
+    cnn = start_cnn(options, names)
+    nothing_yet = VideoFrames(url, (), {}, frozenset())
+    training = _training(options, cnn, nothing_yet, footage.decisive)
+    return training._replace(footage=footage, frames=footage.plan(training.run, cnn.input_size))
+
+
+def _training(options: TrainCnnOptions, cnn: Cnn, pictures: Pictures, learnt_from: Mapping[str, Any]) -> Training:
+    freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
+    run = TrainRun(options.out, _decisive(options, cnn, freeze, learnt_from))
+    job = TrainJob(
+        options=options,
+        class_names=cnn.class_names,
+        pictures=pictures,
+        epochs=options.epochs or 0,
+        cache_folder=_cache_folder(options.cache),
+        fresh="all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing",
+        freeze_batchnorm=freeze,
+        run_url=run.url,
+    )
+    return Training(run, job, cnn)
+
+
+def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:
+    """Classes of the split list; in the order of the start checkpoint if it has them, whose classifier is kept then."""
+    listed = tuple(sorted(set(read_split(str(options.split), part="train").values())))
+    weights = options.weights or ""
+    described = read_weights_file(weights).described if weights.endswith(SUFFIX) else None
+    known = described.class_names if described else ()
+    return known if sorted(map(str.casefold, known)) == sorted(map(str.casefold, listed)) else listed
+
+
+def _check_several(where: str, class_names: tuple[str, ...]) -> None:
+    if len(class_names) < 2:
+        raise UsageError(f"{where} holds one class, {''.join(class_names)}; there is nothing to tell apart")
+
+
+def _class_names(url: str | None) -> tuple[str, ...] | None:
+    return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url) if url else None
+
+
+def _cache_folder(given: str | None) -> str | None:
+    if given is None:
+        return None
+    fs, path = open_filesystem(given)
+    if not is_local(fs):
+        raise UsageError(f"--cache {given}: pixels are mapped into memory; give a folder on a disk of the machine")
+    return path
+
+
+def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
+    """The network before the first update; what is drawn follows from the seed.
+
+    Raises:
+        UsageError: no such network, weights that do not fit it, an input that is too small.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(options.seed)
+        if options.weights is None:
+            size, mean = options.input_size or IMAGENET_INPUT_SIZE, options.mean or IMAGENET_MEAN
+            backbone = build_backbone(options.backbone, len(class_names))
+            cnn = Cnn(backbone, options.backbone, class_names, size, mean, options.std or IMAGENET_STD)
+        else:
+            cnn = load_weights(
+                options.weights,
+                options.backbone,
+                class_names,
+                options.mean,
+                options.std,
+                options.input_size,
+                new_classifier=True,
+            )
+    check_input_size(cnn)
+    return cnn
+
+
+def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
+    """Bytes and time of change of each image, as the storage tells them: the cache must follow a changed image."""
+    fs, root = open_filesystem(url)
+    with storage_errors(url):
+        if is_local(fs):
+            found = [os.stat(path) for path in images.paths]
+            return [(status.st_size, str(status.st_mtime_ns)) for status in found]
+        listed: dict[str, Any] = dict(fs.find(root, detail=True))
+        entries = [listed[f"{root.rstrip('/')}/{name}"] for name in images.names]
+        return [(entry["size"], str(entry.get("LastModified") or entry.get("ETag"))) for entry in entries]
+
+
+def _decisive(
+    options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, learnt_from: Mapping[str, Any]
+) -> dict[str, Any]:
+    flags = {key: value for key, value in dataclasses.asdict(options).items() if key not in CIRCUMSTANCES}
+    return {
+        **flags,
+        **learnt_from,
+        "weights": cnn.weights_sha256[:16],
+        "class_names": cnn.class_names,
+        "input_size": cnn.input_size,
+        "mean": cnn.mean,
+        "std": cnn.std,
+        "freeze_batchnorm": freeze_batchnorm,
+        "preprocessing": PREPROCESSING,
+    }

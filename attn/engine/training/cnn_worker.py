@@ -1,0 +1,236 @@
+"""What each Ray Train worker does: prepare the images of its machine, then epochs of updates, look, checkpoint.
+
+All workers decide alike: the order of the images follows from seed and epoch, a refusal or a loss that is not finite
+is agreed upon before anybody stops, and so nobody waits for a worker that has left.
+"""
+
+import dataclasses
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.train
+import ray.train.torch
+import torch
+from ray.train import Checkpoint
+
+from attn.engine.training.board import Pen
+from attn.engine.training.checkpoint import load_state, save_state
+from attn.engine.training.cnn_plan import TrainJob
+from attn.engine.training.group import Group
+from attn.engine.training.storage import check_storage
+from attn.errors import UsageError
+from attn.models.checkpoint import Cnn
+from attn.models.finetune import Normaliser, Tally, make_optimizer, set_rates, train_mode, update, validate
+from attn.stages.batches import Photographs, epoch_order, num_batches
+from attn.stages.images import check_skipped
+from attn.stages.near_duplicates import near_duplicates
+from attn.stages.pixels import ImageCache
+
+# A loss that is not finite is found at most so many updates later; looking at it makes the device wait.
+LOOK_EVERY = 50
+ACCURACY = "validation_accuracy"
+
+
+def train_worker(config: dict[str, Any]) -> str | None:
+    """The training loop of one worker, for `TorchTrainer`.
+
+    Args:
+        config: `job`, a `TrainJob`; `cnn`, a reference to a `Cnn` in the object store; `board`.
+
+    Returns:
+        Why the user must change something, or None when all epochs are done. No exception, since Ray would try again.
+    """
+    job, group = config["job"], Group.of_this_worker()
+    pen = Pen(config["board"], rank=group.rank)
+    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
+    cache, refusal = _prepared(job, folder, pen)
+    cache, refusal = _agreed(job, cache, refusal, group)
+    if cache is not None and refusal is None:
+        cache = _without_copies(job, cache, group, pen)
+        pen.pin(skipped=_skipped(job, cache))
+        refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen).run()
+    group.gather(None)  # nobody reads the images any more
+    if job.cache_folder is None and group.local_rank == 0:
+        shutil.rmtree(folder, ignore_errors=True)
+    return refusal
+
+
+def _prepared(job: TrainJob, folder: Path, pen: Pen) -> tuple[ImageCache | None, str | None]:
+    """The pictures of this machine, or why there are none."""
+
+    def tell(done: int) -> None:
+        pen.note(f"preparing {job.pictures.noun}: {done} of {len(job.pictures.labels)}")
+
+    try:
+        check_storage(job.run_url)
+        return job.pictures.cached(folder, threads=torch.get_num_threads(), tell=tell), None
+    except UsageError as error:
+        return None, str(error)
+
+
+def _agreed(
+    job: TrainJob, cache: ImageCache | None, refusal: str | None, group: Group
+) -> tuple[ImageCache | None, str | None]:
+    """Without the images that any machine could not read: all workers must hold the same ones."""
+    said = group.gather((refusal, cache.skipped if cache else {}))
+    refusal = next((text for text, _ in said if text), None)
+    if cache is None or refusal is not None:
+        return None, refusal
+    skipped = {index: why for _, found in said for index, why in found.items()}
+    cache = dataclasses.replace(cache, skipped=dict(sorted(skipped.items())))
+    try:
+        check_skipped(cache, job.pictures.labels, job.class_names)
+    except UsageError as error:
+        return None, str(error)
+    return cache, None
+
+
+def _without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: Pen) -> ImageCache:
+    """Without near-duplicates, where they are to be left out; the first worker looks for them."""
+    threshold = job.options.near_duplicates
+    if threshold is None:
+        return cache
+    pen.note("looking for near-duplicates")
+    found: dict[int, str] = {}
+    if group.rank == 0:
+        labels = job.pictures.labels.copy()
+        unusable = np.array(list(cache.skipped), np.int64)
+        labels[unusable] = -1 - unusable  # each a class of its own
+        original = near_duplicates(cache.pixels, labels, threshold=threshold)
+        for row in np.flatnonzero(original >= 0).tolist():
+            copy, first = job.pictures.names(np.array([row, original[row]]))
+            found[row] = f"{copy} repeats {first}"
+    found = group.gather(found)[0]
+    return dataclasses.replace(cache, skipped=dict(sorted({**cache.skipped, **found}.items())))
+
+
+class _NotFiniteError(Exception):
+    """The loss became NaN or infinite; the message says when."""
+
+
+class _Worker:
+    """One worker with its network and its share of the images."""
+
+    def __init__(self, job: TrainJob, cnn: Cnn, cache: ImageCache, group: Group, pen: Pen):
+        self.job, self.group, self.pen = job, group, pen
+        self.skipped = _skipped(job, cache)
+        good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
+        held, labels = job.pictures.held_out(good), job.pictures.labels
+        self.held = job.pictures.names(good[held])
+        self.train = Photographs(cache.pixels, labels, good[~held], group.device)
+        self.validation = Photographs(cache.pixels, labels, good[held], group.device)
+        self.updates = num_batches(len(self.train), job.options.batch_size)
+        self._build(cnn)
+
+    def _build(self, cnn: Cnn) -> None:
+        options, self.backbone = self.job.options, cnn.backbone.to(memory_format=torch.channels_last)
+        torch.backends.cudnn.deterministic = True
+        self.normalise = Normaliser(cnn.mean, cnn.std, self.group.device)
+        # Frozen statistics are the same everywhere; others are the first worker's, sent around before every update.
+        settings = {"broadcast_buffers": not self.job.freeze_batchnorm}
+        self.model = ray.train.torch.prepare_model(self.backbone, parallel_strategy_kwargs=settings)
+        parts = {"all": self.backbone, "classifier": self.backbone.classifier, "nothing": None}
+        self.optimizer = make_optimizer(
+            self.backbone,
+            parts[self.job.fresh],
+            lr=options.lr,
+            fresh_lr=options.head_lr,
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+        )
+
+    def run(self) -> str | None:
+        """All epochs that are left; why it had to stop early."""
+        smallest = len(self.train) // self.updates
+        if smallest < self.group.size:
+            return f"{self.group.size} workers cannot share batches of {smallest} images; give fewer --workers"
+        if self.job.pictures.validated and not self.held:
+            return "no image is left for validation; every class has one image alone"
+        checkpoint = ray.train.get_checkpoint()
+        rows = load_state(checkpoint, self.backbone, self.optimizer)["epochs"] if checkpoint else []
+        self.pen.pin(started_s=time.time(), resumed=len(rows), rows=rows)
+        try:
+            for epoch in range(len(rows), self.job.epochs):
+                rows = [*rows, self._epoch(epoch)]
+                self._report(rows)
+                self.pen.pin(rows=rows, note="")
+        except _NotFiniteError as error:
+            return (
+                f"{error}; lower --lr and --head-lr, with another --out or after removing {self.job.run_url}, "
+                f"which keeps the state after epoch {len(rows)}"
+            )
+        return None
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        started_s = time.monotonic()
+        trained = self._train(epoch)
+        train_s = time.monotonic() - started_s
+        validated = self._validate(epoch) if self.held else None
+        return {
+            "epoch": epoch + 1,
+            "train_loss": trained.mean_loss,
+            "train_accuracy": trained.accuracy,
+            "validation_loss": validated and validated.mean_loss,
+            ACCURACY: validated and validated.accuracy,
+            "lr": self.optimizer.param_groups[-1]["lr"],
+            "images_per_s": len(self.train) / train_s,
+            "seconds": time.monotonic() - started_s,
+        }
+
+    def _train(self, epoch: int) -> Tally:
+        """One pass over the training images."""
+        seed = self.job.options.seed
+        # Dropout of this epoch, so that a run that was resumed here draws what an unbroken one would have drawn.
+        torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self.group.rank]).generate_state(1)[0]))
+        train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm)
+        order = epoch_order(len(self.train), self.job.options.batch_size, seed=seed, epoch=epoch)
+        correct = loss = 0.0
+        unread: list[torch.Tensor] = []
+        for number, batch in enumerate(self.train.shares(order, worker=self.group.rank, workers=self.group.size), 1):
+            set_rates(self.optimizer, epoch * self.updates + number - 1, self.job.epochs * self.updates)
+            unread.append(update(self.model, self.optimizer, self.normalise, batch, workers=self.group.size))
+            self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
+            if number % LOOK_EVERY == 0 or number == self.updates:
+                sums = self.group.sum(torch.stack(unread))
+                _check_finite(sums[:, 0], epoch, number - len(unread) + 1)
+                loss, correct, unread = loss + sums[:, 0].sum().item(), correct + sums[:, 1].sum().item(), []
+        return Tally(loss, correct, len(self.train))
+
+    def _validate(self, epoch: int) -> Tally:
+        """A look at the held-out images, shared by the workers."""
+        size, group = self.job.options.batch_size, self.group
+        mine = validate(
+            self.backbone, self.normalise, self.validation.share(size, worker=group.rank, workers=group.size)
+        )
+        sums = self.group.sum(torch.tensor([mine.loss, mine.correct, mine.images], dtype=torch.float64))
+        _check_finite(sums[:1], epoch, self.updates)
+        return Tally(*sums.tolist())
+
+    def _report(self, rows: list[dict[str, Any]]) -> None:
+        """The epoch's checkpoint, written by the first worker; the others wait until it is kept."""
+        with tempfile.TemporaryDirectory(prefix="attn-checkpoint-") as folder:
+            checkpoint = None
+            if self.group.rank == 0:
+                images = {"trained": len(self.train), "validated": len(self.validation)}
+                state = {"epochs": rows, "images": images, "skipped": self.skipped, "validation": self.held}
+                save_state(Path(folder), self.backbone, self.optimizer, state)
+                checkpoint = Checkpoint.from_directory(folder)
+            ray.train.report(rows[-1], checkpoint=checkpoint)
+
+
+def _skipped(job: TrainJob, cache: ImageCache) -> dict[str, str]:
+    rows = np.array(list(cache.skipped), np.int64)
+    return dict(zip(job.pictures.names(rows), cache.skipped.values(), strict=True))
+
+
+def _check_finite(losses: torch.Tensor, epoch: int, first_update: int) -> None:
+    """Losses of consecutive updates, the same on all workers."""
+    finite = torch.isfinite(losses)
+    if not finite.all():
+        update = first_update + int(torch.argmin(finite.int()))
+        raise _NotFiniteError(f"the loss is not finite at epoch {epoch + 1}, update {update}")

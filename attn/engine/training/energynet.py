@@ -1,0 +1,135 @@
+"""Trains an EnergyNet on the maps of labelled videos with Ray Train: the driver's part.
+
+Whatever dies, the same command goes on after the last look; a finished training is not done again, and one with other
+options is refused rather than mixed in.
+"""
+
+import dataclasses
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from ray.train import CheckpointConfig, Result
+
+from attn.engine.options import TrainEnergyNetOptions
+from attn.engine.placement import cluster_totals, living_nodes
+from attn.engine.session import start_ray
+from attn.engine.training.board import start_board
+from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
+from attn.engine.training.energynet_state import ACCURACY, load_kept
+from attn.engine.training.energynet_worker import SHORTFALL, train_energynet_worker
+from attn.engine.training.fit import fit, made_by
+from attn.engine.training.placement import place_workers
+from attn.engine.training.run import TrainRun
+from attn.engine.training.watch import Row, TrainWatch, clock
+from attn.errors import UsageError
+from attn.models.energynet import EnergyNet
+from attn.models.energynet_file import TrainedEnergyNet, save_energynet
+from attn.storage.store import AttentionStore
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "ray", "numpy", "pyarrow")
+
+
+def train_energynet(options: TrainEnergyNetOptions) -> int:
+    """Writes the EnergyNet into `--out`; the exit code.
+
+    Raises:
+        UsageError: before anything was written, or because the maps or the learning rate are no good.
+    """
+    run, job, store = make_energy_training(options)
+    if (report := run.report()) is not None:
+        log.info("%s is finished already: %s", options.out, _verdict(report))
+        return 0
+    run.begin({"options": dataclasses.asdict(options), **made_by(PACKAGES)})
+    try:
+        _train(run, job, store)
+    except UsageError:
+        run.forget()
+        raise
+    return 0
+
+
+def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> None:
+    started_s, options = time.monotonic(), job.options
+    start_ray()
+    # The network is so small that a second thread costs more than it brings.
+    placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
+    log.info(
+        "%s: %d videos (%d frames, maps of %s) to learn from, %d held out, %d classes with %s vectors; %s",
+        *(options.store, len(job.train.video_ids), job.train.rows, job.map_source["map_source"]),
+        len(job.held_out.video_ids),
+        *(len(job.concepts.vectors), job.concepts.record["aggregation"], placement),
+    )
+    board, updates = start_board(), options.updates
+    watch = TrainWatch(
+        board, run, unit="update", total=updates, line=lambda rows: look_line(rows, updates), need=str(placement)
+    )
+    keep = CheckpointConfig(num_to_keep=1)
+    result = fit(train_energynet_worker, {"job": job, "board": board}, run, placement, watch, keep)
+    _finish(run, job, store, result, time.monotonic() - started_s)
+
+
+def _finish(run: TrainRun, job: EnergyJob, store: AttentionStore, result: Result, seconds: float) -> None:
+    """The state that was kept becomes the EnergyNet; the last where no video is held out."""
+    if result.checkpoint is None:
+        raise RuntimeError("the training ended without a checkpoint")
+    weights, progress = load_kept(result.checkpoint)
+    kept, manifest = progress.kept_row, store.manifest
+    trained = {
+        "videos": len(job.train.video_ids),
+        "frames": job.train.rows,
+        "held_out": len(job.held_out.video_ids),
+        "kept_update": kept["update"],
+        "updates": progress.rows[-1]["update"],
+        **job.map_source,
+        "switched_at": (progress.schedule or {}).get("switched_at"),
+        ACCURACY: kept[ACCURACY],
+        SHORTFALL: kept[SHORTFALL],
+        "concepts": job.concepts.record,
+        "train_videos": list(job.train.video_ids),
+        "held_out_videos": list(job.held_out.video_ids),
+        "options": dataclasses.asdict(job.options),
+        **made_by(PACKAGES),
+    }
+    net = _net(job, weights)
+    sha256 = save_energynet(
+        job.options.out,
+        TrainedEnergyNet(net, manifest.class_names, manifest.map_shape, manifest.fingerprint, trained),
+    )
+    report = {**trained, "map_scale": float(net.map_scale), "seconds": round(seconds, 1), "sha256": sha256}
+    run.finish(report)
+    log.info("%s, %.0f s: %s", _verdict(report), seconds, job.options.out)
+
+
+def _net(job: EnergyJob, weights: dict[str, torch.Tensor]) -> EnergyNet:
+    config = job.config
+    net = EnergyNet(
+        weights["concept_vectors"],
+        job.map_cells,
+        hidden_dim=config.hidden_dim,
+        embedding_dim=config.embedding_dim,
+        normalise_embedding=config.normalise_embedding,
+    )
+    net.load_state_dict(weights)
+    return net
+
+
+def look_line(rows: Sequence[Row], updates: int) -> str:
+    """What the log says of the last of some looks."""
+    row = rows[-1]
+    left_s = (updates - row["update"]) / row["updates_per_s"]
+    held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%} (short by {row[SHORTFALL]:.3f}), "
+    return (
+        f"loss {row['loss']:.3f}, random {row['random_ranking']:.3f} + {row['random_triplet']:.3f}, {held_out}"
+        f"{row['candidates']} candidates, {row['updates_per_s']:.0f} updates/s, ETA {clock(left_s)}"
+    )
+
+
+def _verdict(report: dict[str, Any]) -> str:
+    if report[ACCURACY] is None:
+        return f"no video held out; state after update {report['kept_update']} kept"
+    return f"validation accuracy {report[ACCURACY]:.3f} (update {report['kept_update']} of {report['updates']})"

@@ -1,0 +1,124 @@
+"""Everything the training of an EnergyNet can know, and refuse, before it starts anything."""
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from attn.classes import class_ids
+from attn.concepts.concept_vectors import ConceptVectors, make_concept_vectors
+from attn.datasets.fractions import hold_out_videos, take_fraction
+from attn.datasets.split import read_split
+from attn.engine.options import TrainEnergyNetOptions
+from attn.engine.training.map_source import MapSource, open_map_source
+from attn.engine.training.run import TrainRun
+from attn.errors import UsageError
+from attn.models.energynet_file import NAME
+from attn.stages.energy_config import EnergyConfig
+from attn.stages.video_table import VideoTable
+from attn.storage.filesystem import join, storage_errors
+from attn.storage.reasons import shown
+from attn.storage.store import AttentionStore
+
+
+@dataclasses.dataclass(frozen=True)
+class EnergyJob:
+    """One training as plain data: what a worker must know, wherever it runs.
+
+    Attributes:
+        options: flags.
+        store_urls: of the maps, absolute.
+        map_source: what the report says of them.
+        train: videos that are learnt from.
+        held_out: videos that choose the best state; perhaps none.
+        concepts: one vector per class.
+        map_cells: of each map.
+        run_url: folder of the run.
+    """
+
+    options: TrainEnergyNetOptions
+    store_urls: tuple[str, ...]
+    map_source: dict[str, Any]
+    train: VideoTable
+    held_out: VideoTable
+    concepts: ConceptVectors
+    map_cells: int
+    run_url: str
+
+    @property
+    def config(self) -> EnergyConfig:
+        """What decides the training."""
+        return self.options
+
+
+def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, EnergyJob, AttentionStore]:
+    """Reads what the flags name and checks that it fits together.
+
+    Raises:
+        UsageError: the first thing that does not fit.
+    """
+    options.check()
+    _check_numbers(options)
+    with storage_errors(options.store):
+        store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
+        source = open_map_source(options, store)
+        num_frames = source.num_frames
+    names = store.manifest.class_names
+    listed = take_fraction(read_split(options.split, names, part="train"), options.fraction, seed=options.seed)
+    split = source.videos(listed, options)
+    held = hold_out_videos(split, fraction=options.holdout_fraction, seed=options.seed)
+    ids = class_ids(names)
+    labels = {video_id: ids[name] for video_id, name in split.items()}
+    train = VideoTable.of({video_id: label for video_id, label in labels.items() if video_id not in held}, num_frames)
+    held_out = VideoTable.of({video_id: labels[video_id] for video_id in held}, num_frames)
+    if len(np.unique(train.labels)) < 2:
+        raise UsageError(f"{shown(options.split)}: the videos are of one class; there is nothing to tell apart")
+    concepts = make_concept_vectors(
+        names, word_vectors=options.word_vectors, aggregation=options.aggregation, seed=options.seed
+    )
+    run = TrainRun(join(options.out, NAME), _decisive(options, store, source, train, held_out, concepts))
+    height, width = store.manifest.map_shape
+    job = EnergyJob(options, source.urls, source.record, train, held_out, concepts, height * width, run.url)
+    return run, job, store
+
+
+def _check_numbers(options: TrainEnergyNetOptions) -> None:
+    if options.workers < 1:
+        raise UsageError(f"--workers {options.workers}: give 1 or more")
+    if options.workers > options.candidates_initial:
+        raise UsageError(f"--workers {options.workers} cannot share {options.candidates_initial} --candidates-initial")
+    if options.map_memory_gb is not None and not 0 < options.map_memory_gb < float("inf"):
+        raise UsageError(f"--map-memory-gb {options.map_memory_gb:g}: give a number above 0")
+
+
+def _decisive(
+    options: TrainEnergyNetOptions,
+    store: AttentionStore,
+    source: MapSource,
+    train: VideoTable,
+    held_out: VideoTable,
+    concepts: ConceptVectors,
+) -> dict[str, Any]:
+    config = {field.name: getattr(options, field.name) for field in dataclasses.fields(EnergyConfig)}
+    made_by = source.by_fingerprint({*train.video_ids, *held_out.video_ids})
+    # Not named where it is as usual: a training begun before there was a choice goes on.
+    maps = {"out_of_fold": {key: _hash(some) for key, some in made_by.items()}} if options.out_of_fold else {}
+    return {
+        **config,
+        **maps,
+        "fingerprint": store.manifest.fingerprint,
+        "class_names": store.manifest.class_names,
+        "videos": _hash([_rows(train), _rows(held_out)]),
+        "concepts": {key: value for key, value in concepts.record.items() if key != "file"},  # its sha256 says more
+    }
+
+
+def _rows(table: VideoTable) -> list[tuple[str, int, int]]:
+    """The videos of a table as plain data."""
+    return list(zip(table.video_ids, table.labels.tolist(), table.num_frames.tolist(), strict=True))
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

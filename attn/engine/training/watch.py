@@ -1,0 +1,127 @@
+"""What a user sees of a training: a log line per row of metrics, a line now and then in between, metrics in files."""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import ray
+from torch.utils.tensorboard import SummaryWriter
+
+from attn.engine.training.board import News, read_board
+from attn.engine.training.run import TrainRun
+from attn.storage.filesystem import is_local, open_filesystem
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.5
+SILENCE_S = 20.0
+SKIPPED_SHOWN = 5
+
+Row = dict[str, Any]
+
+
+class TrainWatch:
+    """Reads the board while the body of its `with` runs.
+
+    Args:
+        board: where the workers pin news.
+        run: whose metrics are written.
+        unit: what a row is for, `epoch` or `update`; the row holds its number under that name, counted from 1.
+        total: number of the last one.
+        line: what the log says of the last of some rows.
+        need: what the workers were promised, for the line that says that they wait for it.
+    """
+
+    def __init__(
+        self, board: Any, run: TrainRun, *, unit: str, total: int, line: Callable[[Sequence[Row]], str], need: str
+    ):
+        self._board, self._run, self._need = board, run, need
+        self._unit, self._total, self._line = unit, total, line
+        self._rows = run.metrics()
+        self._started_s = 0.0
+        self._skipped_told = False
+        self._note, self._told_s = "", time.monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="train-watch", daemon=True)
+        fs, folder = open_filesystem(run.url)
+        self._events = SummaryWriter(folder) if is_local(fs) else None
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        with contextlib.suppress(Exception):
+            self.tell(read_board(self._board))
+        if self._events is not None:
+            self._events.close()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            try:
+                self.tell(read_board(self._board))
+            except Exception as error:  # what is shown must never end a training
+                log.warning("cannot write the metrics: %s", error)
+
+    def tell(self, news: News) -> None:
+        """Logs and writes what is new."""
+        if news.skipped is not None and not self._skipped_told:
+            self._skipped_told = True
+            self._tell_skipped(news.skipped)
+        if news.started_s != self._started_s:
+            self._tell_start(news)
+        told = len(self._rows)
+        if len(news.rows) > told:
+            self._rows = news.rows
+            self._run.write_metrics(self._rows)
+        for count in range(told + 1, len(self._rows) + 1):
+            self._tell_row(self._rows[:count])
+        if time.monotonic() - self._told_s >= SILENCE_S and not self._stop.is_set():
+            self._say(news.note if news.note not in ("", self._note) else self._waiting(news))
+            self._note = news.note
+
+    def _tell_skipped(self, skipped: dict[str, str]) -> None:
+        if skipped:
+            some = list(skipped.values())[:SKIPPED_SHOWN]
+            more = f" and {len(skipped) - len(some)} more" if len(skipped) > len(some) else ""
+            self._say(f"{len(skipped)} images are skipped: {'; '.join(some)}{more}")
+
+    def _tell_start(self, news: News) -> None:
+        lost = "workers were lost; " if self._started_s else ""
+        self._started_s = news.started_s
+        if lost or news.resumed:
+            done = news.rows[news.resumed - 1][self._unit] if news.resumed else 0
+            self._say(f"{lost}resuming after {self._unit} {done} of {self._total}")
+        # What was told but whose checkpoint was not kept in time is done again.
+        self._rows = self._rows[: news.resumed]
+
+    def _tell_row(self, rows: Sequence[Row]) -> None:
+        row = rows[-1]
+        self._say(f"{self._unit} {row[self._unit]}/{self._total}: {self._line(rows)}")
+        if self._events is not None:
+            for name, value in row.items():
+                if name != self._unit and value is not None:
+                    self._events.add_scalar(name, value, row[self._unit])
+            self._events.flush()
+
+    def _waiting(self, news: News) -> str:
+        if news.skipped is not None or news.rows or news.note:
+            return "waiting for the workers"
+        free = ray.available_resources()
+        return f"starting {self._need} ({free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free now)"
+
+    def _say(self, text: str) -> None:
+        self._told_s = time.monotonic()
+        log.info("%s", text)
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds: `0:02:20`."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"

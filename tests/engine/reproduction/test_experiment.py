@@ -1,0 +1,101 @@
+"""The plan of the experiments, as data."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from attn.engine.reproduction.experiment import make_steps
+from attn.errors import UsageError
+
+
+def test_every_step_comes_after_what_it_needs(two_splits, plan):
+    steps, _ = make_steps(two_splits, plan)
+    names = [step.name for step in steps]
+    assert len(set(names)) == len(names)
+    for place, step in enumerate(steps):
+        assert set(step.needs) <= set(names[:place])
+
+
+def test_every_set_of_scores_is_planned(two_splits, plan):
+    steps, cells = make_steps(two_splits, plan)
+    found = {(cell.seed, cell.split, cell.trained_on) for cell in cells}
+    shares = ("web", "020", "100", "noimage")
+    assert found == {(seed, split, share) for seed in (0, 1) for split in ("split1", "split2") for share in shares}
+    assert {cell.scores for cell in cells} == {step.name for step in steps if step.job == "evaluate"}
+
+
+def test_a_cell_reads_what_the_steps_before_it_write(two_splits, plan):
+    steps = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    root = "small_cnn/seed1/split2/020"
+    cnn, maps, net, scores = (steps[f"{root}/{name}"].options for name in ("cnn", "maps", "energynet", "scores"))
+    assert cnn.weights == steps["small_cnn/seed1/web/cnn"].options.out
+    assert maps.weights == cnn.out
+    assert net.store == scores.store == maps.out
+    assert scores.energynet == net.out
+    assert cnn.split == net.split == scores.train_split
+    assert maps.lists == (cnn.split, scores.split)
+    assert (cnn.seed, net.seed) == (1, 1)
+    assert cnn.frames == steps["frames"].options.out
+
+
+def test_without_web_images_nothing_asks_for_them(two_splits, plan):
+    bare = dataclasses.replace(two_splits, images=None)
+    steps, cells = make_steps(bare, dataclasses.replace(plan, weights="imagenet"))
+    assert {cell.trained_on for cell in cells} == {"020", "100"}
+    assert not [step for step in steps if "web" in step.name]
+    assert {step.options.weights for step in steps if step.job == "train_cnn"} == {"imagenet"}
+
+
+def out_of_fold(plan, **change):
+    return dataclasses.replace(plan, map_source="out_of_fold", **change)
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_out_of_fold_every_finetuned_cell_gets_a_cnn_and_maps_per_fold(two_splits, plan, folds):
+    steps = {step.name: step for step in make_steps(two_splits, out_of_fold(plan, folds=folds))[0]}
+    root = "small_cnn/seed1/split2/020"
+    whole = steps[f"{root}/cnn"]
+    net, scores = (steps[f"{root}/{name}-folds{folds}"] for name in ("energynet", "scores"))
+    stores, needs = [], [f"{root}/maps"]
+    for number in range(1, folds + 1):
+        cnn, maps = (steps[f"{root}/fold{number}of{folds}/{name}"] for name in ("cnn", "maps"))
+        lists, end = whole.options.split.removesuffix(".txt"), f"{number}of{folds}.txt"
+        assert cnn.options == dataclasses.replace(whole.options, split=f"{lists}-fold{end}", out=cnn.options.out)
+        assert cnn.needs == whole.needs
+        assert maps.options.weights == cnn.options.out
+        assert maps.options.lists == (f"{lists}-left{end}",)
+        assert maps.options.columns == ("maps", "logits")
+        assert maps.needs == (cnn.name,)
+        stores.append(maps.options.out)
+        needs.append(maps.name)
+    outs = [step.options.out for step in steps.values()]
+    assert len(set(outs)) == len(outs)
+    assert net.options.out_of_fold == tuple(stores)
+    assert net.options.split == whole.options.split
+    assert net.options.store == steps[f"{root}/maps"].options.out
+    assert net.needs == tuple(needs)
+    assert scores.options.energynet == net.options.out
+    assert scores.needs == (f"{root}/maps", net.name)
+
+
+def test_out_of_fold_the_rest_stays_as_it_is(two_splits, plan):
+    """So one folder can hold both, and what is alike is made once."""
+    same = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    steps, cells = make_steps(two_splits, out_of_fold(plan))
+    other = {step.name: step for step in steps}
+    assert len(other) == len(steps)
+    for place, step in enumerate(steps):
+        assert set(step.needs) <= {before.name for before in steps[:place]}
+    both = same.keys() & other.keys()
+    assert all(same[name] == other[name] for name in both)
+    names = itertools.product((0, 1), (1, 2), ("020", "100"), ("energynet", "scores"))
+    assert same.keys() - both == {f"small_cnn/seed{k}/split{n}/{share}/{what}" for k, n, share, what in names}
+    assert not [name for name in other if "noimage/fold" in name or "web/fold" in name]
+    assert {one.scores for one in cells} == {step.name for step in steps if step.job == "evaluate"}
+
+
+def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planned(two_splits, plan):
+    with pytest.raises(UsageError, match="5 folds of 4 videos, or recordings, leave some empty"):
+        make_steps(two_splits, out_of_fold(plan, folds=5))
+    make_steps(two_splits, dataclasses.replace(plan, folds=5))  # of the same CNN nothing is parted

@@ -1,0 +1,105 @@
+"""Steps on a real local Ray: order, what fails, what dies, what is finished."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import pytest
+
+from attn.engine.options import EvaluateOptions, FramesOptions, PrecomputeOptions
+from attn.engine.reproduction import run_steps as module
+from attn.engine.reproduction.experiment import Step
+from attn.engine.reproduction.run_steps import run_steps
+
+
+def evaluation(planted, out, name, needs=(), **change):
+    options = EvaluateOptions(
+        store=str(planted / "store"), split=str(planted / "test.txt"), out=str(out / name), methods=("cnn",)
+    )
+    return Step(name, "evaluate", dataclasses.replace(options, **change), needs)
+
+
+def test_steps_run_after_what_they_need_and_only_once(ray_local, planted, tmp_path):
+    steps = [evaluation(planted, tmp_path, "a"), evaluation(planted, tmp_path, "b", ("a",))]
+    outcome = run_steps(steps, str(tmp_path), side_by_side=2)
+    assert outcome.failed == {}
+    written = {name: (tmp_path / name / "metrics.json").stat().st_mtime_ns for name in "ab"}
+    assert written["a"] < written["b"]
+    assert "top-1" in (tmp_path / "logs" / "a.log").read_text()
+    again = run_steps(steps, str(tmp_path), side_by_side=2)
+    assert again == outcome
+    assert {name: (tmp_path / name / "metrics.json").stat().st_mtime_ns for name in "ab"} == written
+
+
+def test_a_step_with_other_options_is_done_again(ray_local, planted, tmp_path):
+    run_steps([evaluation(planted, tmp_path, "a")], str(tmp_path), side_by_side=1)
+    run_steps([evaluation(planted, tmp_path, "a", window=2, methods=("unatt",))], str(tmp_path), side_by_side=1)
+    assert json.loads((tmp_path / "a" / "metrics.json").read_text())["options"]["window"] == 2
+
+
+def test_a_step_that_may_take_more_of_the_machine_is_not_done_again(ray_local, tmp_path, planted):
+    options = PrecomputeOptions(videos="v", out="s", weights="w", lists=(str(planted / "test.txt"),))
+    larger = dataclasses.replace(options, actors=(1, 8))
+    jobs = {"nothing": int_of_nothing}
+    first = run_steps([Step("a", "nothing", options)], str(tmp_path), side_by_side=1, jobs=jobs)
+    assert run_steps([Step("a", "nothing", larger)], str(tmp_path), side_by_side=1, jobs=jobs) == first
+    other = dataclasses.replace(options, stride=7)
+    assert run_steps([Step("a", "nothing", other)], str(tmp_path), side_by_side=1, jobs=jobs).seconds.keys() == {"a"}
+    assert json.loads((tmp_path / "done" / "a.json").read_text())["options"]["stride"] == 7
+
+
+def int_of_nothing(options):
+    return 0
+
+
+def test_a_damaged_note_counts_for_nothing(ray_local, planted, tmp_path):
+    (tmp_path / "done").mkdir()
+    (tmp_path / "done" / "a.json").write_text("{")
+    assert run_steps([evaluation(planted, tmp_path, "a")], str(tmp_path), side_by_side=1).failed == {}
+    assert (tmp_path / "a" / "metrics.json").exists()
+
+
+def test_what_fails_takes_down_only_what_needs_it_and_is_tried_again(ray_local, planted, tmp_path):
+    late = tmp_path / "late"
+    steps = [
+        evaluation(planted, tmp_path, "bad", store=str(late)),
+        evaluation(planted, tmp_path, "after", ("bad",)),
+        evaluation(planted, tmp_path, "good"),
+    ]
+    outcome = run_steps(steps, str(tmp_path), side_by_side=1)
+    assert outcome.failed["bad"] == f"{late} is no attention store: it has no manifest.json"
+    assert outcome.failed["after"] == "needs bad"
+    assert outcome.seconds.keys() == {"good"}
+    assert "is no attention store" in (tmp_path / "logs" / "bad.log").read_text()
+    late.symlink_to(planted / "store")
+    assert run_steps(steps, str(tmp_path), side_by_side=1).failed == {}
+
+
+def test_a_step_that_kills_its_process_takes_down_no_other(ray_local, planted, tmp_path):
+    deadly = Step("deadly", "tests_kill", FramesOptions("", (), "", 1, 1))
+    outcome = run_steps(
+        [deadly, evaluation(planted, tmp_path, "good")], str(tmp_path), side_by_side=2, jobs={"tests_kill": _kill}
+    )
+    assert outcome.failed.keys() == {"deadly"}
+    assert "its process died" in outcome.failed["deadly"]
+    assert outcome.seconds.keys() == {"good"}
+
+
+def _kill(_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_unexpected_error_is_one_line(ray_local, tmp_path):
+    broken = Step("broken", "tests_break", FramesOptions("", (), "", 1, 1))
+    outcome = run_steps([broken], str(tmp_path), side_by_side=1, jobs={"tests_break": _break})
+    assert outcome.failed["broken"] == "ZeroDivisionError: integer division or modulo by zero"
+
+
+def _break(_):
+    return 1 // 0
+
+
+@pytest.mark.parametrize("name", ["decode_frames", "evaluate", "precompute", "train_cnn", "train_energynet"])
+def test_every_job_of_a_plan_exists(name):
+    assert module.job(name).__name__ == name

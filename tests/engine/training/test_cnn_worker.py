@@ -1,0 +1,119 @@
+import dataclasses
+import logging
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import ray.train
+
+from attn.engine.training.cnn import train_cnn
+from attn.engine.training.cnn_worker import _agreed, train_worker
+from attn.engine.training.run import TrainRun
+from attn.errors import UsageError
+from attn.models.checkpoint import load_checkpoint
+from attn.stages.pixels import ImageCache
+
+
+def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, trained, tmp_path, caplog):
+    two = dataclasses.replace(trained, out=str(tmp_path / "cnn.safetensors"), cache=str(tmp_path / "cache"), workers=2)
+    run, killed = TrainRun(two.out, {}), []
+
+    def kill():
+        while len(run.metrics()) < 2:  # so that Ray has taken note of the first epoch
+            time.sleep(0.02)
+        killed.append(_worker_pid(ray_local))
+        os.kill(killed[0], signal.SIGKILL)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with caplog.at_level(logging.INFO):
+        assert train_cnn(two) == 0
+    thread.join()
+    assert re.search("workers were lost; resuming after epoch [123] of 4", caplog.text)
+    assert [row["epoch"] for row in run.metrics()] == [1, 2, 3, 4]
+    one, other = (load_checkpoint(options.out) for options in (trained, two))
+    assert other.trained["images"] == one.trained["images"]
+    for name, tensor in other.backbone.export_weights().items():
+        assert (tensor - one.backbone.export_weights()[name]).abs().max() < 1e-4
+    assert list((tmp_path / "cache").glob("*/manifest.json"))
+
+
+class TwoMachines:
+    """A group of this machine and one that has said its word."""
+
+    def __init__(self, refusal, skipped):
+        self.other = refusal, skipped
+
+    def gather(self, value):
+        return [value, self.other]
+
+
+def agreed(other, skipped):
+    pictures = SimpleNamespace(labels=np.array([0, 0, 1, 1, 1]))
+    job = SimpleNamespace(pictures=pictures, class_names=("cold", "warm"))
+    cache = ImageCache(np.zeros((5, 2, 2, 3), np.uint8), skipped)
+    return _agreed(cast("Any", job), cache, None, cast("Any", other))
+
+
+def test_workers_leave_out_what_any_machine_cannot_read():
+    cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {3: "broken"})
+    assert refusal is None
+    assert cache is not None
+    assert cache.skipped == {0: "gone", 3: "broken"}
+
+
+def test_workers_refuse_together():
+    assert agreed(TwoMachines("no disk", {}), {}) == (None, "no disk")
+    cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {1: "broken"})
+    assert cache is None
+    assert "no image of class cold" in refusal
+
+
+def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, tmp_path, monkeypatch):
+    (tmp_path / "full").write_text("a file, where the second worker's machine should have a folder")
+    (tmp_path / "said").mkdir()
+
+    def worker(config):
+        rank = ray.train.get_context().get_world_rank()
+        cache = tmp_path / "full" if rank == 1 else tmp_path / "cache"
+        word = train_worker({**config, "job": dataclasses.replace(config["job"], cache_folder=str(cache))})
+        (tmp_path / "said" / str(rank)).write_text(str(word))
+        return word
+
+    monkeypatch.setattr("attn.engine.training.cnn.train_worker", worker)
+    monkeypatch.setattr("attn.engine.training.fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait for ever
+    monkeypatch.setattr("attn.engine.training.fit.MOST_FAILURES", 0)
+    out = tmp_path / "out" / "cnn.safetensors"
+    with pytest.raises(UsageError, match=r"image cache .*/full: .*name another folder with --cache") as refused:
+        train_cnn(dataclasses.replace(training, out=str(out), workers=2))
+    assert [(tmp_path / "said" / str(rank)).read_text() for rank in range(2)] == [str(refused.value)] * 2
+    assert "\n" not in str(refused.value)
+    assert not list(out.parent.iterdir())
+
+
+def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(ray_local, training, tmp_path):
+    wild = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), head_lr=1e30)
+    with pytest.raises(UsageError, match=r"not finite at epoch 1, update [123]; lower --lr"):
+        train_cnn(wild)
+    assert not list(tmp_path.iterdir())
+
+
+def _worker_pid(ray):
+    """Process of the training worker of this very Ray: others may run on the machine."""
+    raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            name = status.with_name("cmdline").read_bytes()
+            parent = int(status.read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            continue
+        if parent == raylet and b"RayTrainWorker" in name:
+            return int(status.parent.name)
+    raise AssertionError("no training worker")

@@ -1,0 +1,81 @@
+import dataclasses
+import json
+
+import pytest
+
+from attn.engine.training.run import TrainRun
+from attn.errors import UsageError
+
+
+@pytest.fixture
+def run(tmp_path):
+    return TrainRun(str(tmp_path / "cnn.safetensors"), {"lr": 0.1, "class_names": ("a", "b")})
+
+
+def finish(run, tmp_path):
+    run.begin({})
+    (tmp_path / "cnn.train" / run.name).mkdir()
+    (tmp_path / "cnn.safetensors").write_text("weights")
+    run.finish({"validation_accuracy": 0.5})
+
+
+def test_a_life(run, tmp_path):
+    assert run.report() is None
+    run.begin({"python": "3"})
+    assert json.loads((tmp_path / "cnn.train" / "run.json").read_text())["made_by"] == {"python": "3"}
+    assert run.report() is None
+    finish(run, tmp_path)
+    assert run.report() == {"validation_accuracy": 0.5}
+    assert not (tmp_path / "cnn.train" / run.name).exists()
+
+
+def test_a_report_without_its_checkpoint_is_not_finished(run, tmp_path):
+    finish(run, tmp_path)
+    (tmp_path / "cnn.safetensors").unlink()
+    assert run.report() is None
+
+
+@pytest.mark.parametrize("done", [False, True])
+def test_other_options_are_refused_with_the_difference(run, tmp_path, done):
+    finish(run, tmp_path) if done else run.begin({})
+    other = dataclasses.replace(run, decisive={**run.decisive, "lr": 0.2, "new": None})
+    with pytest.raises(UsageError, match=r"lr: 0\.2 here, 0\.1 there"):
+        other.report()
+
+
+def test_a_file_that_nobody_knows_is_left_alone(run, tmp_path):
+    (tmp_path / "cnn.safetensors").write_text("precious")
+    with pytest.raises(UsageError, match="exists"):
+        run.report()
+
+
+def test_another_suffix_is_refused(run):
+    with pytest.raises(UsageError, match="safetensors"):
+        dataclasses.replace(run, out="cnn.pth").report()
+
+
+def test_a_torn_record_is_named(run, tmp_path):
+    run.begin({})
+    (tmp_path / "cnn.train" / "run.json").write_text('{"decis')
+    with pytest.raises(UsageError, match=r"run\.json is damaged"):
+        run.report()
+
+
+def test_what_learnt_nothing_is_forgotten_and_what_did_is_kept(run, tmp_path):
+    run.begin({})
+    run.write_metrics([{"epoch": 1}])
+    run.forget()
+    assert run.metrics() == [{"epoch": 1}]
+    run.write_metrics([])
+    run.forget()
+    assert not (tmp_path / "cnn.train").exists()
+
+
+def test_frames_outlive_a_training_that_was_refused(run, tmp_path):
+    run.begin({})
+    (tmp_path / "cnn.train" / "frames").mkdir()
+    (tmp_path / "cnn.train" / "frames" / "part-0.parquet").touch()
+    (tmp_path / "cnn.train" / run.name).mkdir()
+    run.forget()
+    assert [path.name for path in (tmp_path / "cnn.train").rglob("*")] == ["frames", "part-0.parquet"]
+    assert run.report() is None

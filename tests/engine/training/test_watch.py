@@ -1,0 +1,103 @@
+import functools
+import logging
+
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from attn.engine.training.board import News, read_board, start_board
+from attn.engine.training.cnn import epoch_line
+from attn.engine.training.run import TrainRun
+from attn.engine.training.watch import TrainWatch
+
+
+def row(epoch, accuracy):
+    return {
+        "epoch": epoch,
+        "train_loss": 1 / epoch,
+        "train_accuracy": 0.5,
+        "validation_accuracy": accuracy,
+        "images_per_s": 90.0,
+        "seconds": 70.0,
+    }
+
+
+SETTINGS = {
+    "unit": "epoch",
+    "total": 3,
+    "line": functools.partial(epoch_line, epochs=3),
+    "need": "1 worker of 2 CPU",
+}
+ROWS = [row(1, 0.5), row(2, 0.75), row(3, 0.25)]
+
+
+@pytest.fixture
+def run(tmp_path):
+    return TrainRun(str(tmp_path / "cnn.safetensors"), {})
+
+
+@pytest.fixture
+def watch(run, caplog):
+    caplog.set_level(logging.INFO)
+    return TrainWatch(None, run, **SETTINGS)
+
+
+def test_an_epoch_is_one_line_and_one_row(watch, run, caplog):
+    watch.tell(News(started_s=1, rows=ROWS[:2]))
+    watch.tell(News(started_s=1, rows=ROWS[:2]))
+    watch.tell(News(started_s=1, rows=ROWS))
+    assert caplog.messages == [
+        "epoch 1/3: loss 1.000, train 50.0%, validation 50.0% (best), 90 images/s, ETA 0:02:20",
+        "epoch 2/3: loss 0.500, train 50.0%, validation 75.0% (best), 90 images/s, ETA 0:01:10",
+        "epoch 3/3: loss 0.333, train 50.0%, validation 25.0%, 90 images/s, ETA 0:00:00",
+    ]
+    assert run.metrics() == ROWS
+
+
+def test_tensorboard_reads_what_was_written(watch, tmp_path):
+    watch.tell(News(rows=ROWS))
+    watch._events.close()
+    events = EventAccumulator(str(tmp_path / "cnn.train")).Reload()
+    assert [(event.step, event.value) for event in events.Scalars("validation_accuracy")] == [
+        (1, 0.5),
+        (2, 0.75),
+        (3, 0.25),
+    ]
+
+
+def test_a_restart_is_told_and_epochs_done_again_stand_once(watch, run, caplog):
+    watch.tell(News(started_s=1, rows=ROWS[:2]))
+    watch.tell(News(started_s=2, resumed=1, rows=ROWS[:1]))
+    watch.tell(News(started_s=2, resumed=1, rows=ROWS))
+    told = [line.split(":")[0] for line in caplog.messages]
+    assert told == [
+        "epoch 1/3",
+        "epoch 2/3",
+        "workers were lost; resuming after epoch 1 of 3",
+        "epoch 2/3",
+        "epoch 3/3",
+    ]
+    assert run.metrics() == ROWS
+
+
+def test_a_second_driver_tells_new_epochs_only(run, caplog):
+    run.write_metrics(ROWS[:2])
+    caplog.set_level(logging.INFO)
+    watch = TrainWatch(None, run, **SETTINGS)
+    watch.tell(News(started_s=1, resumed=2, rows=ROWS[:2]))
+    watch.tell(News(started_s=1, resumed=2, rows=ROWS))
+    assert [line.split(":")[0] for line in caplog.messages] == ["resuming after epoch 2 of 3", "epoch 3/3"]
+
+
+def test_skipped_images_are_counted_and_the_first_named(watch, caplog):
+    watch.tell(News(skipped={f"a/{number}.jpg": f"a/{number}.jpg: is no image" for number in range(7)}))
+    assert "7 images are skipped: a/0.jpg: is no image; " in caplog.text
+    assert caplog.text.rstrip().endswith("a/4.jpg: is no image and 2 more")
+
+
+def test_what_is_pinned_is_shown_while_it_runs(ray_local, run, caplog):
+    caplog.set_level(logging.INFO)
+    board = start_board()
+    with TrainWatch(board, run, **SETTINGS):
+        ray_local.get(board.pin.remote(rows=ROWS, note="late"))
+    assert [line.split(":")[0] for line in caplog.messages] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
+    assert read_board(board).note == "late"
