@@ -10,11 +10,13 @@ import dataclasses
 import hashlib
 import json
 import logging
+import re
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import ray
@@ -29,6 +31,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 60.0
 MOST_ATTEMPTS = 2
+MESSAGE_CHARS = 240
 # Each takes all CPUs of a cluster without GPUs: two at a time could leave none for the decoding of either.
 ONE_AT_A_TIME = {"decode_frames", "precompute"}
 LISTS = ("lists", "split", "train_split")
@@ -215,10 +218,19 @@ def _result(task: Any) -> tuple[str | None, bool]:
     try:
         problem: str | None = ray.get(task)
     except RayTaskError as error:
-        return f"{type(error.cause).__name__}: {' '.join(str(error.cause).split())}", False
+        return f"{type(error.cause).__name__}: {in_short(str(error.cause))}", False
     except RayError as error:
-        return f"its process died: {' '.join(str(error).split())}", True
+        return f"its process died: {in_short(str(error))}", True
     return problem, False
+
+
+def in_short(message: str) -> str:
+    """One line of an error that may carry a whole traceback of another process: how it begins, and its last line."""
+    lines = [" ".join(line.split()) for line in re.sub(r"\x1b\[[0-9;]*m", "", message).splitlines() if line.strip()]
+    if not lines:
+        return "no message"
+    ends = lines[:1] if len(lines) == 1 else [lines[0], lines[-1]]
+    return " … ".join(shorten(line, MESSAGE_CHARS, placeholder=" …") for line in ends)
 
 
 def _plain(step: Step) -> Any:

@@ -103,3 +103,19 @@ def _break(_):
 @pytest.mark.parametrize("name", ["decode_frames", "evaluate", "precompute", "train_cnn", "train_energynet"])
 def test_every_job_of_a_plan_exists(name):
     assert module.job(name).__name__ == name
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ("out of memory", "out of memory"),
+        (
+            "\x1b[36mray::Worker\x1b[39m failed:\n  Traceback\n  File 1\n\nKeyError: 'x'\n",
+            "ray::Worker failed: … KeyError: 'x'",
+        ),
+        (" \n", "no message"),
+    ],
+)
+def test_a_traceback_of_another_process_becomes_one_line(message, said):
+    assert module.in_short(message) == said
+    assert len(module.in_short(message * 500)) < 600
