@@ -82,8 +82,14 @@ def _about(results: Record) -> str:
     return (
         f"Means over splits and {seeds} seed{'s' if seeds > 1 else ''}, in per cent; in brackets 95 % percentile "
         f"bootstrap intervals, drawn over {drawn}, 1000 draws: they know the luck of the test videos, not that of the "
-        "training. Scores, lists and settings lie beside this file."
+        f"training.{_map_source(results['options'])} Scores, lists and settings lie beside this file."
     )
+
+
+def _map_source(options: Record) -> str:
+    if options.get("map_source") != "out_of_fold":
+        return ""
+    return f" The EnergyNets learnt from maps of CNNs that had not seen the videos, in {options['folds']} folds."
 
 
 def _section(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] | None = None) -> list[str]:

@@ -102,6 +102,13 @@ def test_what_failed_is_named(results):
     assert line == "| `resnet101/seed1/split2/020/cnn` | RuntimeError: out \\| of memory |"
 
 
+def test_maps_out_of_fold_are_named(results):
+    assert "had not seen" not in as_markdown(results)
+    assert "had not seen the videos, in 3 folds. Scores" in as_markdown(
+        results | {"options": {"map_source": "out_of_fold", "folds": 3}}
+    )
+
+
 def test_tables_without_rows_are_left_out(results):
     empty = copy.deepcopy(results) | {
         "methods": [],
