@@ -22,6 +22,7 @@ from attn.engine.options import EvaluateOptions
 from attn.engine.split_check import present_videos, some
 from attn.eval.summary import EVALUATOR, INTERVALS, compare, summarise
 from attn.report.table import metrics_table
+from attn.stages.finite import check_finite
 from attn.stages.scoring import Scorer
 from attn.storage import scores as scores_file
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
@@ -81,11 +82,16 @@ def score_videos(store: AttentionStore, methods: Sequence[Scorer], labels: dict[
         store: must have all of the videos.
         methods: one at least.
         labels: video id → class id, from the split list, which is the authority.
+
+    Raises:
+        UsageError: a video holds numbers that are none.
     """
     columns = list(dict.fromkeys(name for method in methods for name in method.columns))
     found: dict[str, list[np.ndarray]] = {}
     relabelled = []
     for rows in _with_heartbeat(store.videos(columns), labels):
+        for name in columns:
+            check_finite(store.url, rows.video_id, rows.frame, name, rows.tensors[name])
         found[rows.video_id] = [method(rows) for method in methods]
         if rows.label not in (None, labels[rows.video_id]):
             relabelled.append(rows.video_id)

@@ -1,8 +1,8 @@
 """Random quadruples: a frame, a false class for it, a frame of another video of its class, one of another class.
 
-All of a training's samples are drawn on the device, many updates at once, without a Python loop over samples. What is
-drawn for an update depends on seed and update alone: a training that is resumed, or shared by several workers, draws
-what an unbroken one on one worker would have drawn.
+The samples of many updates are made at once, on the device, without a Python loop over samples, from random numbers
+of the CPU. What is drawn for an update depends on seed and update alone: a training that is resumed, on whatever
+device, or shared by several workers, draws what an unbroken one on one worker would have drawn.
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ class QuadrupleSampler:
         self._first_video_of = self._videos_of.cumsum(0) - self._videos_of
         self._num_frames, self._first_row = num_frames, num_frames.cumsum(0) - num_frames
         self._num_classes, self._samples, self._seed = num_classes, samples, seed
-        self._generator = torch.Generator(device=labels.device)
+        self._generator = torch.Generator()  # of the CPU: a GPU's draws other numbers from the same seed
 
     def block(self, number: int) -> Quadruples:
         """The samples of `UPDATES_AT_ONCE` updates, by update and sample.
@@ -81,8 +81,8 @@ class QuadrupleSampler:
         """
         state = np.random.SeedSequence([self._seed, number]).generate_state(1, np.uint64)
         self._generator.manual_seed(int(state[0]))
-        shape, device = (9, UPDATES_AT_ONCE, self._samples), self._present.device
-        return self._quadruples(torch.rand(shape, generator=self._generator, device=device, dtype=torch.float64))
+        chance = torch.rand((9, UPDATES_AT_ONCE, self._samples), generator=self._generator, dtype=torch.float64)
+        return self._quadruples(chance.to(self._present.device, non_blocking=True))
 
     def _quadruples(self, chance: Tensor) -> Quadruples:
         place = _below(chance[0], len(self._present))

@@ -13,19 +13,17 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-import pyarrow as pa
 import torch
 from jaxtyping import Float, Float16, Int
 from torch import Tensor
 
 from attn.errors import UsageError
 from attn.schema import FRAME, MAPS, VIDEO_ID
+from attn.stages.finite import check_finite
 from attn.stages.video_table import VideoTable
 from attn.storage.parts import PartVideos
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_values
-
-FIRST_NOT_FINITE = 0x7C00  # infinity as the bits of a float16; NaN lies above it, and so do negative numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +105,7 @@ def _read_part(store: AttentionStore, part: PartVideos, first_row: dict[str, int
     place = {video_id: first_row[video_id] for video_id in wanted}
     for rows in store.runs(PartVideos(part.path, wanted), [VIDEO_ID, FRAME, MAPS]):
         video_id, found = rows[VIDEO_ID][0].as_py(), tensor_values(rows[MAPS], field)
-        _check_finite(store, video_id, rows[FRAME], found)
+        check_finite(store.url, video_id, rows[FRAME].to_numpy(), MAPS, found)
         maps[place[video_id] : place[video_id] + len(found)] = found.reshape(len(found), *maps.shape[1:])
         place[video_id] += len(found)
 
@@ -125,15 +123,3 @@ def _check_held(stores: Sequence[AttentionStore], table: VideoTable) -> None:
                 f"{where}: {held[video_id]} frames of {video_id}, not the {count} that this training was planned "
                 "with; a store was changed, or this machine sees another: start the training again"
             )
-
-
-def _check_finite(store: AttentionStore, video_id: str, frames: pa.Array, maps: np.ndarray) -> None:
-    # As integers, since numpy widens half floats one by one. Maps are rectified, so no number has a sign.
-    if maps.view(np.uint16).max(initial=0) < FIRST_NOT_FINITE:
-        return
-    finite = np.isfinite(maps).reshape(len(maps), -1).all(axis=1)
-    if not finite.all():
-        frame = frames[int(np.argmin(finite))].as_py()
-        raise UsageError(
-            f"{store.url}: a map of {video_id}, frame {frame}, holds NaN or infinity; precompute the store again"
-        )

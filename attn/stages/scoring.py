@@ -33,7 +33,9 @@ class Scorer(Protocol):
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
-    definition: ClassVar[str]
+
+    @property
+    def definition(self) -> str: ...
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         """Scores [cls] of one video."""
@@ -136,7 +138,11 @@ class SvmVote:
     svm: LinearSvm
     name: ClassVar[str] = "svm"
     columns: ClassVar[tuple[str, ...]] = (FEATURES,)
-    definition: ClassVar[str] = "one-vs-rest linear SVMs on pooled features (C = 1); majority vote of frames"
+
+    @property
+    def definition(self) -> str:
+        """What it computes, with which C."""
+        return f"one-vs-rest linear SVMs on pooled features (C = {self.svm.c:g}); majority vote of frames"
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(self.svm(rows.tensors[FEATURES]))

@@ -10,9 +10,9 @@ from jaxtyping import Float, Int
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
-from attn.errors import UsageError
 from attn.schema import FEATURES
-from attn.storage.store import AttentionStore, VideoRows
+from attn.stages.finite import check_finite
+from attn.storage.store import AttentionStore
 
 log = logging.getLogger(__name__)
 
@@ -26,10 +26,12 @@ class LinearSvm:
     Attributes:
         weights: normals.
         bias: offsets; -∞ for a class without training videos, which therefore never wins.
+        c: C that they were trained with.
     """
 
     weights: Float[np.ndarray, "cls chan"]
     bias: Float[np.ndarray, "cls"]
+    c: float = 1.0
 
     def __call__(self, features: Float[np.ndarray, "frame chan"]) -> Float[np.ndarray, "frame cls"]:
         """Signed distances from the planes, in units of the margin."""
@@ -62,7 +64,7 @@ def fit_svm(
         normals, offsets = np.concatenate([-normals, normals]), np.concatenate([-offsets, offsets])
     weights, bias = np.zeros((num_classes, features.shape[1])), np.full(num_classes, -np.inf)
     weights[svm.classes_], bias[svm.classes_] = normals, offsets
-    return LinearSvm(weights, bias)
+    return LinearSvm(weights, bias, c)
 
 
 def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int], *, c: float = 1.0) -> LinearSvm:
@@ -79,18 +81,9 @@ def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int], *, c: flo
     found, frame_labels = [], []
     for rows in store.videos([FEATURES]):
         if rows.video_id in labels:
-            found.append(_finite(store, rows))
+            features = rows.tensors[FEATURES]
+            check_finite(store.url, rows.video_id, rows.frame, FEATURES, features)
+            found.append(features.astype(np.float32))
             frame_labels.append(np.full(len(rows.frame), labels[rows.video_id]))
     num_classes = len(store.manifest.class_names)
     return fit_svm(np.concatenate(found), np.concatenate(frame_labels), num_classes=num_classes, c=c)
-
-
-def _finite(store: AttentionStore, rows: VideoRows) -> np.ndarray:
-    features = rows.tensors[FEATURES].astype(np.float32)
-    finite = np.isfinite(features).all(axis=1)
-    if not finite.all():
-        frame = rows.frame[int(np.argmin(finite))]
-        raise UsageError(
-            f"{store.url}: features of {rows.video_id}, frame {frame}, hold NaN or infinity; precompute the store again"
-        )
-    return features

@@ -78,6 +78,14 @@ def read_metrics(out: Path) -> dict:
     return json.loads((out / "metrics.json").read_text())
 
 
+def test_numbers_that_are_none_are_refused_with_video_and_frame(make_store, split, out):
+    video_id = "v_Kick_g03_c01"
+    store = make_store(logits={video_id: [0.0, float("nan"), 1.0]})
+    with pytest.raises(UsageError, match=rf"logits of {video_id}, frame \d+, hold NaN or infinity; precompute"):
+        evaluate(EvaluateOptions(store=store, split=str(split), out=str(out)))
+    assert not out.exists()
+
+
 def test_script_writes_figures_that_follow_from_the_scores(
     make_store: MakeStore, split: Path, out: Path, run_job: RunJob
 ) -> None:

@@ -156,7 +156,7 @@ def test_a_map_that_is_no_number_is_named(make_store, value, position):
     maps = clean(300)
     maps[position, 2, 1, 1] = value
     store = AttentionStore.open(make_store({"a": 5, "b": 300, "c": 4}, maps={"b": maps}))
-    complaint = f"{store.url}: a map of b, frame {position * 5}, holds NaN or infinity; precompute the store again"
+    complaint = f"{store.url}: maps of b, frame {position * 5}, hold NaN or infinity; precompute the store again"
     with pytest.raises(UsageError, match=f"^{re.escape(complaint)}$"):
         read_bank([store], table_of(store, {"a": 0, "b": 1}), threads=2)
     read_bank([store], table_of(store, {"a": 0, "c": 1}), threads=2)  # of the others nobody asks

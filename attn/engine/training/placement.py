@@ -57,6 +57,8 @@ def place_workers(
     if workers > has:
         way_out = "give fewer --workers" if has else "leave --gpu away"
         raise UsageError(f"{workers} workers need {workers} {unit}, the cluster has {has:g}; {way_out}")
+    if workers > totals.get("CPU", 0):
+        raise UsageError(f"{workers} workers need a CPU each, the cluster has {totals['CPU']:g}; give fewer --workers")
     cpus = cpus_per_worker(workers, nodes, use_gpu=use_gpu)
     return WorkerPlacement(workers, min(cpus, most_cpus or cpus), use_gpu)
 

@@ -48,6 +48,13 @@ def test_ray_is_asked_for_just_that(gpu, each):
     assert str(placement) == "2 workers of 8 CPU" + (" and 1 GPU" if gpu else "")
 
 
+def test_gpus_without_a_cpu_each_are_refused():
+    machine = {"CPU": 4.0, "GPU": 8.0}
+    with pytest.raises(UsageError, match="8 workers need a CPU each, the cluster has 4"):
+        place_workers(8, True, machine, [machine])
+    assert place_workers(4, True, machine, [machine]).cpus == 1
+
+
 @pytest.mark.parametrize(("workers", "gpu", "need"), [(3, None, "3 CPU"), (1, True, "1 GPU")])
 def test_what_the_cluster_never_has_is_refused(workers, gpu, need):
     with pytest.raises(UsageError, match=need):
