@@ -35,6 +35,8 @@ class EnergyConfig:
     """K_h: how many of them are learnt from."""
     num_random: int = 8
     """R: further random samples that are learnt from in every update."""
+    rank_by: Literal["joint", "ranking"] = "joint"
+    """What the hardest have most of. joint: the loss that is learnt from. ranking: the ranking loss alone."""
     switch_threshold: float = 0.25
     """τ: threshold of the mean ranking loss of random samples, in units of m."""
     monitor_smoothing: float = 0.98

@@ -181,11 +181,11 @@ class EnergyTrainer:
         start, stop = (count * rank // peers.size for rank in (peers.rank, peers.rank + 1))
         part = slice(first + start, first + stop)
         losses = self._losses(drawn[part], maps[:, part])
-        joint = self._joint(losses)
+        hardness = losses.ranking if self.config.rank_by == "ranking" else self._joint(losses)
         if peers.size > 1:
-            joint = peers.sum(torch.nn.functional.pad(joint, (start, count - stop)))
+            hardness = peers.sum(torch.nn.functional.pad(hardness, (start, count - stop)))
         means = torch.stack([losses.ranking.sum(), losses.triplet.sum()]) / count
-        return first + hardest(joint, self.config.num_hard), means
+        return first + hardest(hardness, self.config.num_hard), means
 
     def _losses(self, drawn: Quadruples, maps: Tensor) -> Losses:
         embedding, energy = self.net(maps, drawn.classes)

@@ -26,7 +26,7 @@ def test_the_papers_numbers_and_those_that_it_leaves_open():
     mining = (config.candidates_initial, config.candidates_final, config.num_hard, config.num_random)
     assert mining == (128, 512, 64, 8)
     assert (config.triplet_weight, config.switch_threshold, config.momentum, config.hidden_dim) == (1, 0.25, 0.9, 128)
-    assert config.monitor_smoothing == 0.98
+    assert (config.monitor_smoothing, config.rank_by) == (0.98, "joint")
     assert (config.updates, config.holdout_fraction, config.map_scale) == (20_000, 0.1, "rms")
     assert not config.normalise_embedding
 

@@ -53,8 +53,9 @@ class SlowTrainer:
                 torch.stack(slow_losses(self.net, self.bank, drawn[i], config))
                 for i in range(config.num_random + candidates)
             ]
-        joint = [float(ranking + config.triplet_weight * triplet) for ranking, triplet in losses]
-        order = sorted(range(config.num_random, config.num_random + candidates), key=lambda i: (-joint[i], i))
+        weight = config.triplet_weight if config.rank_by == "joint" else 0.0
+        hardness = [float(ranking + weight * triplet) for ranking, triplet in losses]
+        order = sorted(range(config.num_random, config.num_random + candidates), key=lambda i: (-hardness[i], i))
         chosen = [*range(config.num_random), *order[: config.num_hard]]
         watched = losses[: config.num_random] or losses
         self.net.zero_grad()
@@ -81,6 +82,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "defaults": {},
     "no random samples": {"num_random": 0},
     "no triplets": {"triplet_weight": 0.0},
+    "ranked by the ranking loss": {"rank_by": "ranking", "triplet_weight": 2.0},
     "all candidates kept": {"num_hard": 24},
     "one kept": {"num_hard": 1, "num_random": 1},
     "other margins": {"energy_margin": 3.0, "triplet_margin": 1.5, "triplet_weight": 2.0},

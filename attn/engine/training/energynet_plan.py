@@ -13,7 +13,7 @@ from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import read_split
 from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.training.map_source import MapSource, open_map_source
-from attn.engine.training.run import TrainRun
+from attn.engine.training.run import TrainRun, chosen
 from attn.errors import UsageError
 from attn.models.energynet_file import NAME
 from attn.stages.energy_config import EnergyConfig
@@ -21,6 +21,8 @@ from attn.stages.video_table import VideoTable
 from attn.storage.filesystem import join, storage_errors
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
+
+LATER = ("rank_by", "monitor_smoothing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,9 +103,9 @@ def _decisive(
     held_out: VideoTable,
     concepts: ConceptVectors,
 ) -> dict[str, Any]:
-    config = {field.name: getattr(options, field.name) for field in dataclasses.fields(EnergyConfig)}
+    config = chosen(options, [field.name for field in dataclasses.fields(EnergyConfig)], later=LATER)
     made_by = source.by_fingerprint({*train.video_ids, *held_out.video_ids})
-    # Not named where it is as usual: a training begun before there was a choice goes on.
+    # Not named where it is as usual, like `LATER`.
     maps = {"out_of_fold": {key: _hash(some) for key, some in made_by.items()}} if options.out_of_fold else {}
     return {
         **config,

@@ -8,6 +8,7 @@ epochs go by, `report.json` written last; a folder named by the run's fingerprin
 import dataclasses
 import hashlib
 import json
+from collections.abc import Collection
 from functools import cached_property
 from typing import Any
 
@@ -124,6 +125,22 @@ class TrainRun:
         with storage_errors(url):
             if fs.exists(path):
                 fs.rm(path, recursive=True)
+
+
+def chosen(options: Any, names: Collection[str], *, later: Collection[str]) -> dict[str, Any]:
+    """What the fields of some options say, for `decisive`.
+
+    Fields that came later than the first trainings are named only where they are not as usual: a training begun before
+    there was a choice goes on.
+
+    Args:
+        options: a dataclass.
+        names: of its fields that decide what is learnt.
+        later: those of them that came later.
+    """
+    usual = {field.name: field.default for field in dataclasses.fields(options)}
+    values = {name: getattr(options, name) for name in names}
+    return {name: value for name, value in values.items() if name not in later or value != usual[name]}
 
 
 def _difference(here: dict[str, Any], there: dict[str, Any]) -> str:
