@@ -25,7 +25,7 @@ CROSSINGS = (("010", "020"), ("050", "100"))
 # With more splits than this, each is small, and whole splits are drawn for the intervals.
 MOST_LARGE_SPLITS = 5
 
-Runs = dict[str, list[Run]]  # split → one per seed
+Runs = dict[str, dict[int, Run]]  # split → seed → scores
 
 
 def collect(
@@ -48,13 +48,11 @@ def collect(
         place = {"backbone": backbone, "trained_on": trained_on}
         for method, by_split in runs.items():
             found = {figure: _record(_estimate(by_split, figure, unit)) for figure in figures}
-            counts = {"splits": len(by_split), "seeds": max(map(len, by_split.values()))}
-            methods.append({**place, "method": _name(method, trained_on), **counts, **found})
+            methods.append({**place, "method": _name(method, trained_on), **_counts(by_split), **found})
         for first, second in PAIRS:
-            if first in runs and second in runs:
+            if both := _in_common(runs.get(first, {}), runs.get(second, {})):
                 names = {"first": _name(first, trained_on), "second": _name(second, trained_on)}
-                estimate = _paired(runs[first], runs[second], benchmark.figure, unit)
-                pairs.append({**place, **names, **_record(estimate)})
+                pairs.append({**place, **names, **_paired(both, benchmark.figure, unit)})
     return {
         "dataset": benchmark.name,
         "figure": benchmark.figure,
@@ -99,7 +97,8 @@ def _by_cnn(scored: Mapping[Cell, Scores]) -> dict[tuple[str, str], dict[str, Ru
     for cell, scores in scored.items():
         for method in NAMES.keys() & scores.by_method.keys():
             runs = found.setdefault((cell.backbone, cell.trained_on), {}).setdefault(method, {})
-            runs.setdefault(cell.split, []).append(Run(scores.by_method[method], scores.labels.astype(np.int64)))
+            run = Run(scores.by_method[method], scores.labels.astype(np.int64))
+            runs.setdefault(cell.split, {})[cell.seed] = run
     return {key: {name: runs[name] for name in NAMES if name in runs} for key, runs in found.items()}
 
 
@@ -115,12 +114,13 @@ def _gains(
         }
         if len(own) < 2:
             continue
-        few, many = own[min(own)], own[max(own)]
-        if few["cnn"].keys() == many["cnn"].keys():
-            gains = (_differences(runs["energynet"], runs["cnn"], figure) for runs in (many, few))
+        few, many = min(own), max(own)
+        sides = _in_common(*(own[share][method] for share in (many, few) for method in ("energynet", "cnn")))
+        if sides:
+            gains = _differences(sides[:2], figure), _differences(sides[2:], figure)
             change = list(itertools.starmap(difference, zip(*gains, strict=True)))
-            estimate = pooled(change, _sizes(few["cnn"]), unit=unit)
-            yield {"backbone": backbone, "from": min(own), "to": max(own), **_record(estimate)}
+            estimate = pooled(change, _sizes(sides[0]), unit=unit)
+            yield {"backbone": backbone, "from": few, "to": many, **_counts(sides[0]), **_record(estimate)}
 
 
 def _crossings(
@@ -130,31 +130,56 @@ def _crossings(
     for backbone, (few, many) in itertools.product(dict.fromkeys(name for name, _ in by_cnn), CROSSINGS):
         first = by_cnn.get((backbone, few), {}).get("energynet", {})
         second = by_cnn.get((backbone, many), {}).get("cnn", {})
-        if first and first.keys() == second.keys():
-            estimate = _paired(first, second, figure, unit)
-            yield {"backbone": backbone, "few": few, "many": many, **_record(estimate)}
+        if both := _in_common(first, second):
+            yield {"backbone": backbone, "few": few, "many": many, **_paired(both, figure, unit)}
+
+
+def _in_common(*sides: Runs) -> list[Runs]:
+    """Every side with only the splits and seeds that all sides have.
+
+    A difference of other seeds would hold the luck of their trainings. Nothing where a split of one side has no seed
+    in common with the others: the mean over fewer splits is another figure than the tables'.
+    """
+    shared = {split: set.intersection(*(set(side.get(split, ())) for side in sides)) for split in set().union(*sides)}
+    if not all(shared.values()) or not shared:
+        return []
+    return [
+        {split: {seed: side[split][seed] for seed in sorted(shared[split])} for split in sorted(shared)}
+        for side in sides
+    ]
 
 
 def _estimate(by_split: Runs, figure: Figure, unit: Unit) -> Estimate:
     return pooled(_statistics(by_split, figure), _sizes(by_split), unit=unit)
 
 
-def _paired(first: Runs, second: Runs, figure: Figure, unit: Unit) -> Estimate:
-    return pooled(_differences(first, second, figure), _sizes(first), unit=unit)
+def _paired(both: Sequence[Runs], figure: Figure, unit: Unit) -> dict[str, Any]:
+    estimate = pooled(_differences(both, figure), _sizes(both[0]), unit=unit)
+    return {**_counts(both[0]), **_record(estimate)}
 
 
-def _differences(first: Runs, second: Runs, figure: Figure) -> list[Statistic]:
-    both = zip(_statistics(first, figure), _statistics(second, figure), strict=True)
-    return list(itertools.starmap(difference, both))
+def _differences(both: Sequence[Runs], figure: Figure) -> list[Statistic]:
+    """Of each split, the first less the second."""
+    first, second = (_statistics(side, figure) for side in both)
+    return list(itertools.starmap(difference, zip(first, second, strict=True)))
 
 
 def _statistics(by_split: Runs, figure: Figure) -> list[Statistic]:
     """One per split, by name: where cells are missing, splits turn up in another order."""
-    return [statistic(by_split[split], figure) for split in sorted(by_split)]
+    return [statistic(list(by_split[split].values()), figure) for split in sorted(by_split)]
 
 
 def _sizes(by_split: Runs) -> list[int]:
-    return [len(by_split[split][0].labels) for split in sorted(by_split)]
+    return [len(next(iter(by_split[split].values())).labels) for split in sorted(by_split)]
+
+
+def _counts(by_split: Runs) -> dict[str, int]:
+    """How many splits and seeds there are, and how many cells: fewer than the product where some are missing."""
+    return {
+        "splits": len(by_split),
+        "seeds": len(set().union(*by_split.values())),
+        "cells": sum(map(len, by_split.values())),
+    }
 
 
 def _record(estimate: Estimate) -> dict[str, Any]:

@@ -79,19 +79,60 @@ def test_few_videos_with_attention_are_compared_with_more_without(tmp_path, benc
     assert found["value"] == pytest.approx(accuracy(cells, "010", "energynet") - accuracy(cells, "020", "cnn"))
 
 
-def test_a_missing_cell_does_not_pair_one_split_with_another(tmp_path, benchmark, cells):
-    """Without its first cell the smaller share meets the second split first."""
-    left = {
-        cell: scores
-        for cell, scores in cells.items()
-        if (cell.seed, cell.split, cell.trained_on) != (0, "split1", "010")
-    }
-    results = collected(tmp_path, benchmark, list(left))
-    (gain,) = results["gains"]
+def without(cells, *missing):
+    """The cells but those of some (seed, split, share)."""
+    return {cell: one for cell, one in cells.items() if (cell.seed, cell.split, cell.trained_on) not in missing}
+
+
+def test_a_missing_cell_leaves_only_the_seeds_that_both_sides_have(tmp_path, benchmark, cells):
+    """Without its first cell the smaller share meets the second split first, and has one seed of the first."""
+    missing = without(cells, (0, "split1", "010"))
+    paired = without(cells, *((0, "split1", share) for share in SHARES))
+    results = collected(tmp_path, benchmark, list(missing))
+    (gain,), (crossing,) = results["gains"], results["crossings"]
     assert gain["value"] == pytest.approx(
-        by_hand(left, "100", "energynet", "cnn") - by_hand(left, "010", "energynet", "cnn")
+        by_hand(paired, "100", "energynet", "cnn") - by_hand(paired, "010", "energynet", "cnn")
     )
-    assert gain["videos"] == sum(VIDEOS.values())
+    assert crossing["value"] == pytest.approx(accuracy(paired, "010", "energynet") - accuracy(paired, "020", "cnn"))
+    for found in (gain, crossing):
+        assert (found["splits"], found["seeds"], found["cells"]) == (2, 2, 3)
+        assert found["videos"] == sum(VIDEOS.values())
+
+
+def test_sides_without_a_seed_in_common_are_not_compared(tmp_path, benchmark, cells):
+    missing = without(cells, (0, "split1", "010"), (1, "split1", "020"), (1, "split1", "100"))
+    results = collected(tmp_path, benchmark, list(missing))
+    assert results["gains"] == []
+    assert results["crossings"] == []
+
+
+def test_a_split_that_one_side_lacks_is_not_left_out_of_the_other(tmp_path, benchmark, cells):
+    results = collected(tmp_path, benchmark, list(without(cells, *((seed, "split1", "010") for seed in (0, 1)))))
+    assert results["gains"] == []
+    assert results["crossings"] == []
+
+
+def test_a_pair_rests_on_the_cells_that_have_both_methods(tmp_path, benchmark, cells, new_manifest):
+    cell, scores = next(iter(cells.items()))
+    no_svm = Scores(scores.video_ids, scores.labels, {name: scores.by_method[name] for name in METHODS[:3]})
+    path = tmp_path / cell.scores / "scores.parquet"
+    path.write_bytes(scores_parquet(no_svm, new_manifest(class_names=NAMES)))
+    results = collected(tmp_path, benchmark, list(cells))
+    pairs = {one["first"]: one for one in results["pairs"] if one["trained_on"] == cell.trained_on}
+    paired = without(cells, (cell.seed, cell.split, cell.trained_on))
+    assert pairs["finetune+SVM"]["value"] == pytest.approx(by_hand(paired, cell.trained_on, "svm", "cnn"))
+    # The last pair that begins with the EnergyNet is the one with the SVM.
+    found = pairs["finetune+EnergyNet"]
+    assert found["value"] == pytest.approx(by_hand(paired, cell.trained_on, "energynet", "svm"))
+    assert (found["second"], found["cells"]) == ("finetune+SVM", 3)
+
+
+def test_missing_cells_are_counted(tmp_path, benchmark, cells):
+    missing = without(cells, (0, "split1", "010"), (0, "split1", "020"), (1, "split2", "020"))
+    results = collected(tmp_path, benchmark, list(missing))
+    counts = {one["trained_on"]: (one["splits"], one["seeds"], one["cells"]) for one in results["methods"]}
+    assert counts == {"010": (2, 2, 3), "020": (2, 2, 2), "100": (2, 2, 4)}
+    assert {one["trained_on"]: (one["splits"], one["seeds"], one["cells"]) for one in results["pairs"]} == counts
 
 
 def test_scores_that_cannot_be_read_are_named(tmp_path, benchmark, cells):
