@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 FRAMES_PER_BATCH = 64
 PART_MB = 128
-MAX_FAILED_FRACTION = 0.01
 PACKAGES = ("ray", "pyarrow", "av", "pillow", "numpy")
 
 
@@ -41,7 +40,7 @@ def decode_frames(options: FramesOptions) -> int:
         split = read_split(url, part="train")
         wanted |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     videos = [found[video_id] for video_id in sorted(wanted)]
-    plan = plan_frames(options.out, videos, Stride(options.stride), options.input_size, MAX_FAILED_FRACTION)
+    plan = plan_frames(options.out, videos, Stride(options.stride), options.input_size, options.max_failed_fraction)
     start_ray()
     return fill_frames(plan)
 

@@ -164,6 +164,8 @@ class FramesOptions:
     """Side of the square frames, in pixels."""
     stride: int
     """Keep the frames 0, S, 2S, …"""
+    max_failed_fraction: float = 0.01
+    """Exit with 3 when a larger share of the videos cannot be read."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -258,7 +260,10 @@ class ReproduceOptions:
     folds: int = 3
     """Folds of the training videos for --map-source out_of_fold, each one more CNN to fine-tune."""
     allow_missing: bool = False
-    """Leave out videos that the lists name but that are not there or cannot be read, in training and in test."""
+    """Leave out videos that the lists name but that are not there, in training and in test; of those that cannot be
+    read, the ones that are tested on."""
+    max_failed_fraction: float = 0.01
+    """Give up a step when a larger share of its videos cannot be read."""
     no_image: bool = True
     """Also train the CNNs without Web images, on all training videos."""
     stride: int | None = None

@@ -102,6 +102,7 @@ def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
         out=join(options.out, FRAMES),
         input_size=options.input_size or IMAGENET_INPUT_SIZE,
         stride=options.stride or benchmark.stride,
+        max_failed_fraction=options.max_failed_fraction,
     )
     return Step(FRAMES, "decode_frames", frames)
 
@@ -186,6 +187,7 @@ class _Builder:
             frames=join(options.out, FRAMES),
             stride=options.stride or self.benchmark.stride,
             allow_missing=options.allow_missing,
+            max_failed_fraction=options.max_failed_fraction,
             out=self._cnn(root),
             weights=self._cnn(web) if from_web else options.weights,
             epochs=options.frame_epochs,
@@ -217,6 +219,7 @@ class _Builder:
             stride=self.options.stride or self.benchmark.stride,
             columns=columns,
             actors=self.options.actors,
+            max_failed_fraction=self.options.max_failed_fraction,
         )
         return Step(f"{root}/maps", "precompute", options, (f"{root}/cnn",))
 

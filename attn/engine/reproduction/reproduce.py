@@ -19,11 +19,20 @@ from attn.engine.reproduction.run_steps import run_steps
 from attn.engine.session import start_ray
 from attn.errors import UsageError
 from attn.report.paper_tables import as_csv, as_markdown
-from attn.storage.filesystem import absolute, join, open_filesystem, write_atomic
+from attn.storage.filesystem import absolute, join, open_filesystem, read_text, write_atomic
 
 log = logging.getLogger(__name__)
 
-TABLES = "tables"
+TABLES, PLAN = "tables", "plan.json"
+# Settings of all steps; the others say which steps there are, where the data lies, or how much of a machine is used.
+SETTLED = (
+    *("dataset", "image_epochs", "frame_epochs", "input_size", "stride", "mean", "std"),
+    *("aggregation", "near_duplicates"),
+)
+COUNTS = (
+    *("image_epochs", "frame_epochs", "input_size", "stride"),
+    *("side_by_side", "render_images", "render_videos"),
+)
 PATHS = ("out", "root", "images", "weights", "word_vectors")
 JOBS = ("decode_frames", "train_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
@@ -52,6 +61,7 @@ def reproduce(options: ReproduceOptions) -> int:
     """
     options = resolved(options)
     _check(options)
+    _check_unchanged(options)
     benchmark = open_data(options)
     steps, cells = make_steps(benchmark, options)
     check_needs(options, benchmark, steps)
@@ -63,7 +73,7 @@ def reproduce(options: ReproduceOptions) -> int:
     if is_to_be_rendered(options):
         render(options)
     write_lists(benchmark, options)
-    _write(options, "plan.json", json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
+    _write(options, PLAN, json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
     start_ray()
     side_by_side = options.side_by_side or _side_by_side()
     outcome = run_steps(_sharing(steps, side_by_side), options.out, side_by_side=side_by_side)
@@ -102,7 +112,10 @@ def write_tables(
 
 
 def _check(options: ReproduceOptions) -> None:
-    options.energynet.check()
+    try:
+        options.energynet.check()
+    except UsageError as error:
+        raise UsageError(str(error).replace("--", "--energynet.")) from error
     if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
         raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: give different numbers, 0 or more")
     for fraction in options.fractions or ():
@@ -112,14 +125,44 @@ def _check(options: ReproduceOptions) -> None:
         values = getattr(options, flag) or ()
         if len(set(values)) < len(values):
             raise UsageError(f"--{flag} {' '.join(map(str, values))}: name each once")
-    for flag in ("image_epochs", "frame_epochs", "side_by_side", "stride", "render_images", "render_videos"):
+    for flag in COUNTS:
         value = getattr(options, flag)
         if value is not None and value < 1:
             raise UsageError(f"--{flag.replace('_', '-')} {value}: give 1 or more")
     if options.folds < 2:
         raise UsageError(f"--folds {options.folds}: give 2 or more")
+    if not 0 <= options.max_failed_fraction <= 1:
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: give a share from 0 to 1")
+    if options.actors is not None and not 1 <= options.actors[0] <= options.actors[1]:
+        low, high = options.actors
+        raise UsageError(f"--actors {low} {high}: give the smallest and the largest number, 1 or more")
     if options.root is None and options.dataset != "synthetic":
         raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
+
+
+def _check_unchanged(options: ReproduceOptions) -> None:
+    """Refuses other settings in the same folder: each finished step would refuse them one after the other."""
+    fs, path = open_filesystem(join(options.out, PLAN))
+    if not fs.exists(path):
+        return
+    before, now = json.loads(read_text(fs, path))["options"], json.loads(json.dumps(dataclasses.asdict(options)))
+    pairs = [(f"--{name}", before.get(name, now.get(name)), now.get(name)) for name in SETTLED]
+    pairs += [
+        (f"--energynet.{name}", before["energynet"].get(name, value), value)
+        for name, value in now["energynet"].items()
+        if name != "seed"
+    ]
+    for flag, old, new in pairs:
+        if old != new:
+            raise UsageError(
+                f"{flag.replace('_', '-')} {_said(new)}: {options.out} was made with {_said(old)}; choose another --out"
+            )
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return "(left out)"
+    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _side_by_side() -> int:

@@ -22,7 +22,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from attn.engine.reproduction.experiment import Step
+from attn.engine.reproduction.experiment import FRAMES, Step
 from attn.engine.training.watch import clock
 from attn.errors import UsageError
 from attn.storage.filesystem import is_local, join, open_filesystem, read_text, write_atomic
@@ -36,7 +36,9 @@ MESSAGE_CHARS = 240
 ONE_AT_A_TIME = {"decode_frames", "precompute"}
 LISTS = ("lists", "split", "train_split")
 # What a step may take, not what it makes.
-RESOURCES = {"actors", "cpus_per_worker"}
+RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction"}
+# Files from outside that decide what is made.
+INPUTS = ("weights", "word_vectors", "corpus")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,12 +98,12 @@ class _Runner:
 
     def _finished_before(self, step: Step) -> bool:
         self.digests[step.name] = self._digest(step)
-        if not self.seconds.keys() >= set(step.needs):
+        if not self.seconds.keys() >= set(_decisive_needs(step)):
             return False
         fs, path = open_filesystem(self._note(step))
         with contextlib.suppress(ValueError, KeyError):  # a note that is damaged says nothing
             note = json.loads(read_text(fs, path)) if fs.exists(path) else {}
-            if note and note["digest"] == self.digests[step.name]:
+            if note and note["digest"] == self.digests[step.name] and _exists(step.options.out):
                 self.seconds[step.name] = note["seconds"]
                 return True
         return False
@@ -112,8 +114,14 @@ class _Runner:
         urls = [url for found in lists for url in ([found] if isinstance(found, str) else found)]
         texts = [read_text(*open_filesystem(url)) for url in urls]
         made = {key: value for key, value in _plain(step).items() if key not in RESOURCES}
-        known = [made, [self.digests[need] for need in step.needs], texts]
+        known = [made, [self.digests[need] for need in _decisive_needs(step)], texts, self._inputs(step)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+    def _inputs(self, step: Step) -> list[str]:
+        """Versions of the files that no step of the plan makes."""
+        made = {one.options.out for one in self.steps}
+        urls = [getattr(step.options, name, None) for name in INPUTS]
+        return [version(url) for url in urls if url is not None and url not in made]
 
     def _blocked(self, step: Step) -> bool:
         causes = [need for need in step.needs if need in self.failed]
@@ -231,6 +239,26 @@ def in_short(message: str) -> str:
         return "no message"
     ends = lines[:1] if len(lines) == 1 else [lines[0], lines[-1]]
     return " … ".join(shorten(line, MESSAGE_CHARS, placeholder=" …") for line in ends)
+
+
+def _decisive_needs(step: Step) -> list[str]:
+    """Without the frame store, which only grows: whose frames it holds besides makes no difference."""
+    return [need for need in step.needs if need != FRAMES]
+
+
+def version(url: str) -> str:
+    """Size and time of change of a file, as its storage tells them; empty where there is none."""
+    fs, path = open_filesystem(url)
+    try:
+        found: dict[str, Any] = fs.info(path)
+    except OSError:
+        return ""
+    return f"{found.get('size')} {found.get('mtime') or found.get('ETag') or found.get('LastModified')}"
+
+
+def _exists(url: str) -> bool:
+    fs, path = open_filesystem(url)
+    return bool(fs.exists(path))
 
 
 def _plain(step: Step) -> Any:

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +41,7 @@ def test_a_step_with_other_options_is_done_again(ray_local, planted, tmp_path):
 
 
 def test_a_step_that_may_take_more_of_the_machine_is_not_done_again(ray_local, tmp_path, planted):
-    options = PrecomputeOptions(videos="v", out="s", weights="w", lists=(str(planted / "test.txt"),))
+    options = PrecomputeOptions(videos="v", out=str(tmp_path), weights="w", lists=(str(planted / "test.txt"),))
     larger = dataclasses.replace(options, actors=(1, 8))
     jobs = {"nothing": int_of_nothing}
     first = run_steps([Step("a", "nothing", options)], str(tmp_path), side_by_side=1, jobs=jobs)
@@ -47,6 +49,47 @@ def test_a_step_that_may_take_more_of_the_machine_is_not_done_again(ray_local, t
     other = dataclasses.replace(options, stride=7)
     assert run_steps([Step("a", "nothing", other)], str(tmp_path), side_by_side=1, jobs=jobs).seconds.keys() == {"a"}
     assert json.loads((tmp_path / "done" / "a.json").read_text())["options"]["stride"] == 7
+
+
+def test_a_step_whose_result_was_removed_is_done_again(ray_local, planted, tmp_path):
+    steps = [evaluation(planted, tmp_path, "a")]
+    run_steps(steps, str(tmp_path), side_by_side=1)
+    shutil.rmtree(tmp_path / "a")
+    assert run_steps(steps, str(tmp_path), side_by_side=1).failed == {}
+    assert (tmp_path / "a" / "metrics.json").exists()
+
+
+def test_another_file_under_the_same_name_is_another_input(ray_local, tmp_path):
+    weights, made = tmp_path / "w.pth", tmp_path / "made"
+    weights.write_text("one")
+    options = PrecomputeOptions(videos="v", out=str(made), weights=str(weights))
+    after = PrecomputeOptions(videos="v", out=str(tmp_path / "after"), weights=str(made))
+    steps = [Step("a", "count", options), Step("b", "count", after, ("a",))]
+    for text, calls in (("one", 1), ("one", 1), ("another", 2)):
+        if weights.read_text() != text:
+            weights.write_text(text)
+        assert run_steps(steps, str(tmp_path), side_by_side=1, jobs={"count": one_more_line}).failed == {}
+        # What a step of the plan makes is no input: b is not done again because a has written its own.
+        assert [len(Path(one.options.out).read_text()) for one in steps] == [calls, calls]
+
+
+def test_more_frames_do_not_make_a_training_another(ray_local, planted, tmp_path):
+    frames = FramesOptions(
+        videos="v", lists=(str(planted / "test.txt"),), out=str(tmp_path / "f"), input_size=8, stride=5
+    )
+    more = dataclasses.replace(frames, lists=(*frames.lists, str(planted / "train.txt")))
+    training = PrecomputeOptions(videos="v", out=str(tmp_path / "t"), weights="w")
+    for lists, calls in ((frames, 1), (more, 2)):
+        steps = [Step("frames", "count", lists), Step("t", "count", training, ("frames",))]
+        assert run_steps(steps, str(tmp_path), side_by_side=1, jobs={"count": one_more_line}).failed == {}
+        assert len(Path(frames.out).read_text()) == calls
+        assert len(Path(training.out).read_text()) == 1
+
+
+def one_more_line(options):
+    with open(options.out, "a") as file:
+        file.write(".")
+    return 0
 
 
 def int_of_nothing(options):
