@@ -1,6 +1,7 @@
 """Tables 1 to 5 of the paper and the data of its Figures 4 and 5, ours beside the paper's, as Markdown and CSV.
 
-All numbers in per cent; every one of ours with its 95 % bootstrap interval and the number of test videos.
+Every number of ours has its 95 % bootstrap interval and the number of test videos. In the Markdown all are per cent; in
+the CSV, as in the JSON, ours go from 0 to 1 and the paper's are per cent, as it prints them.
 """
 
 import csv
@@ -9,10 +10,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attn.report import published
+from attn.report.published import as_text, paper_value
 
 Record = dict[str, Any]
 WEB, NO_IMAGE = "web", "noimage"
 COUNTS = ("videos", "splits × seeds")
+COLUMNS = (
+    *("table", "dataset", "backbone", "seed", "trained_on", "method", "first", "second", "from", "to", "few", "many"),
+    *("figure", "value", "low", "high", "paper", "videos", "images", "splits", "seeds", "cells"),
+)
 FIGURE_NAMES = {"top_1": "top-1", "top_3": "top-3", "map_noninterpolated": "mAP (non-interpolated)"}
 ORDERS = (
     ("UnAtt", "CNN"),
@@ -23,20 +29,36 @@ ORDERS = (
 
 
 def as_csv(results: Record) -> str:
-    """One line per method and figure."""
+    """One line per number of ours; `table` tells what it is of, with the names of the JSON.
+
+    A column is empty where it means nothing: only pairs have a `first` and a `second`, only gains go `from` a share of
+    the training videos `to` another, only crossings compare `few` with `many`, only Web images have a single `seed`.
+    """
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        ["dataset", "backbone", "trained_on", "method", "figure", "value", "low", "high", "videos", "splits", "seeds"]
-    )
+    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    for line in _lines(results):
+        numbers = dict(zip(("value", "low", "high"), (line["value"], *line["interval"]), strict=True))
+        shown = {column: f"{number:.6f}" for column, number in numbers.items()}
+        writer.writerow(line | shown | {"dataset": results["dataset"], "paper": as_text(line.get("paper"))})
+    return text.getvalue()
+
+
+def _lines(results: Record) -> Iterator[Record]:
+    """Records of one figure each, with the table they are of, and the paper's value where the paper can have one."""
+    for found in results["web_images"]:
+        place = {"table": "web_images", "trained_on": WEB, "method": "CNN", "figure": published.WEB_ACCURACY}
+        paper = paper_value(results["dataset"], found["backbone"], "CNN", WEB, published.WEB_ACCURACY)
+        yield {**found, **place, "paper": paper}
     for record in results["methods"]:
+        method = record["backbone"], record["method"], record["trained_on"]
         for figure in FIGURE_NAMES:
             if figure in record:
-                found = record[figure]
-                place = [results["dataset"], record["backbone"], record["trained_on"], record["method"]]
-                numbers = [f"{value:.6f}" for value in (found["value"], *found["interval"])]
-                writer.writerow([*place, figure, *numbers, found["videos"], record["splits"], record["seeds"]])
-    return text.getvalue()
+                paper = paper_value(results["dataset"], *method, figure)
+                yield {**record, **record[figure], "table": "methods", "figure": figure, "paper": paper}
+    for table in ("pairs", "gains", "crossings"):
+        for found in results[table]:
+            yield {**found, "table": table, "figure": results["figure"]}
 
 
 def as_markdown(results: Record) -> str:
@@ -82,7 +104,8 @@ def _about(results: Record) -> str:
     return (
         f"Means over splits and {seeds} seed{'s' if seeds > 1 else ''}, in per cent; in brackets 95 % percentile "
         f"bootstrap intervals, drawn over {drawn}, 1000 draws: they know the luck of the test videos, not that of the "
-        f"training.{_map_source(results['options'])} Scores, lists and settings lie beside this file."
+        f"training.{_map_source(results['options'])} Scores, lists and settings lie beside this file; "
+        "in the CSV and the JSON of the same tables our numbers go from 0 to 1, the paper's are per cent."
     )
 
 
@@ -104,31 +127,21 @@ def _section(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] | No
 def _table_1(results: Record) -> list[list[str]]:
     rows = [["CNN", "seed", "ours", "images", "paper"]]
     for found in results["web_images"]:
-        paper = [
-            f"{value} ({name})" for (cnn, name), value in published.WEB_VALIDATION.items() if cnn == found["backbone"]
-        ]
-        rows.append(
-            [found["backbone"], str(found["seed"]), _shown(found), str(found["images"]), ", ".join(paper) or "–"]
-        )
+        paper = {name: value for (cnn, name), value in published.WEB_VALIDATION.items() if cnn == found["backbone"]}
+        rows.append([found["backbone"], str(found["seed"]), _shown(found), str(found["images"]), _cell(paper)])
     return rows
 
 
 def _table_2(results: Record) -> list[list[str]]:
     rows = [["CNN", "method", "training videos", "ours", *COUNTS, "paper, HII-filtered", "paper, HII-noisy"]]
     for record in results["methods"]:
-        filtered, noisy = published.TVHI_MAP.get((record["backbone"], record["method"]), ("–", "–"))
         found = record["map_noninterpolated"]
-        rows.append(
-            [
-                record["backbone"],
-                record["method"],
-                _share(record),
-                _shown(found),
-                *_counts(record, found),
-                str(filtered),
-                str(noisy),
-            ]
-        )
+        place = [record["backbone"], record["method"], _share(record)]
+        method = record["backbone"], record["method"], record["trained_on"]
+        paper = paper_value(results["dataset"], *method, "map_noninterpolated")
+        # Without Web images the paper has one number for both columns.
+        both = paper if isinstance(paper, dict) else dict.fromkeys(published.WEB_IMAGES["tvhi"], paper)
+        rows.append([*place, _shown(found), *_counts(record, found), *map(_cell, both.values())])
     return rows
 
 
@@ -136,21 +149,28 @@ def _table_4(results: Record) -> list[list[str]]:
     rows = [["CNN", "method", "top-1", "top-3", *COUNTS, "paper on UCF101, top-1", "top-3"]]
     for record in results["methods"]:
         if record["trained_on"] == WEB:
-            top_1, top_3 = published.UCF101_UNSUPERVISED.get(record["method"], ("–", "–"))
             ours = [_shown(record["top_1"]), _shown(record["top_3"]), *_counts(record, record["top_1"])]
-            rows.append([record["backbone"], record["method"], *ours, str(top_1), str(top_3)])
+            paper = [_on_ucf101(record, figure) for figure in ("top_1", "top_3")]
+            rows.append([record["backbone"], record["method"], *ours, *paper])
     return rows
 
 
 def _table_5(results: Record) -> list[list[str]]:
     rows = [["CNN", "method", "training videos", "ours", *COUNTS, "paper on UCF101"]]
     for record in results["methods"]:
-        fraction = None if record["trained_on"] in (WEB, NO_IMAGE) else int(record["trained_on"]) / 100
-        paper = published.UCF101_OURS.get((record["method"], fraction), "–")
         found = record["top_1"]
         place = [record["backbone"], record["method"], _share(record)]
-        rows.append([*place, _shown(found), *_counts(record, found), paper])
+        rows.append([*place, _shown(found), *_counts(record, found), _on_ucf101(record, "top_1")])
     return rows
+
+
+def _on_ucf101(record: Record, figure: str) -> str:
+    """The paper's number of that method, whatever the data set and the CNN of ours are: the head says of what it is."""
+    return _cell(paper_value("ucf101", published.RESNET, record["method"], record["trained_on"], figure))
+
+
+def _cell(paper: published.PaperValue | None) -> str:
+    return as_text(paper) or "–"
 
 
 def _others(numbers: dict[str, float]) -> list[list[str]]:
@@ -211,7 +231,8 @@ def _verdict(pair: Record) -> str:
 
 
 def _counts(record: Record, found: Record) -> list[str]:
-    return [str(found["videos"]), f"{record['splits']} × {record['seeds']}"]
+    missing = record["cells"] < record["splits"] * record["seeds"]
+    return [str(found["videos"]), f"{record['cells']} of " * missing + f"{record['splits']} × {record['seeds']}"]
 
 
 def _share(record: Record) -> str:

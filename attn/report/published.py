@@ -3,42 +3,52 @@
 Source: Li et al. 2017, Tables 1 to 5.
 """
 
+from collections.abc import Mapping
+
+PaperValue = float | str | dict[str, float]
+
+RESNET, VGG = "resnet101", "vgg16"
+WEB_ACCURACY = "web_accuracy"
+"""Figure of Table 1, of the images and not of the videos."""
+
 WEB_VALIDATION = {
-    ("resnet101", "HII-noisy"): 95.2,
-    ("resnet101", "HII-filtered"): 94.1,
-    ("resnet101", "BU101"): 88.3,
-    ("vgg16", "HII-noisy"): 90.1,
-    ("vgg16", "HII-filtered"): 89.4,
+    (RESNET, "HII-noisy"): 95.2,
+    (RESNET, "HII-filtered"): 94.1,
+    (RESNET, "BU101"): 88.3,
+    (VGG, "HII-noisy"): 90.1,
+    (VGG, "HII-filtered"): 89.4,
 }
 """Table 1: accuracy of the CNNs on held-out Web images."""
 
+WEB_IMAGES = {"tvhi": ("HII-filtered", "HII-noisy"), "ucf101": ("BU101",)}
+"""Web images that the paper has for a data set, in the order of the columns of Table 2."""
+
 TVHI_MAP = {
-    ("resnet101", "CNN"): (89.7, 91.6),
-    ("resnet101", "UnAtt"): (94.3, 96.0),
-    ("resnet101", "finetune+CNN"): (92.6, 92.9),
-    ("resnet101", "finetune+UnAtt"): (94.7, 96.3),
-    ("resnet101", "finetune+EnergyNet"): (96.8, 98.7),
-    ("resnet101", "NoImage+CNN"): (44.9, 44.9),
-    ("vgg16", "CNN"): (86.7, 85.3),
-    ("vgg16", "UnAtt"): (89.0, 86.9),
-    ("vgg16", "finetune+CNN"): (89.5, 88.9),
-    ("vgg16", "finetune+UnAtt"): (90.5, 89.4),
-    ("vgg16", "finetune+EnergyNet"): (91.7, 90.7),
+    (RESNET, "CNN", "web"): (89.7, 91.6),
+    (RESNET, "UnAtt", "web"): (94.3, 96.0),
+    (RESNET, "finetune+CNN", "100"): (92.6, 92.9),
+    (RESNET, "finetune+UnAtt", "100"): (94.7, 96.3),
+    (RESNET, "finetune+EnergyNet", "100"): (96.8, 98.7),
+    (VGG, "CNN", "web"): (86.7, 85.3),
+    (VGG, "UnAtt", "web"): (89.0, 86.9),
+    (VGG, "finetune+CNN", "100"): (89.5, 88.9),
+    (VGG, "finetune+UnAtt", "100"): (90.5, 89.4),
+    (VGG, "finetune+EnergyNet", "100"): (91.7, 90.7),
 }
-"""Table 2: mAP on TVHI, with Web images of HII-filtered and of HII-noisy; NoImage, from Table 3, has none of either."""
+"""Table 2: mAP on TVHI, with Web images of HII-filtered and of HII-noisy."""
+
+TVHI_NO_IMAGE = 44.9
+"""Table 3: mAP on TVHI of the ResNet-101 without Web images, NoImage+CNN."""
 
 TVHI_OTHERS = {
     "Patron": 42.4,
     "Hoai": 71.1,
     "Wang": 78.2,
-    "NoImage+ResNet": 44.9,
+    "NoImage+ResNet": TVHI_NO_IMAGE,
     "ResNet+UnAtt": 96.0,
     "ResNet+finetune+EnergyNet": 98.7,
 }
 """Table 3: mAP on TVHI; ResNet-101, and HII-noisy where there are Web images."""
-
-UCF101_UNSUPERVISED = {"CNN": (62.5, 78.5), "UnAtt": (66.4, 82.4)}
-"""Table 4: top-1 and top-3 on UCF101 without a video label."""
 
 UCF101_OTHERS = {
     "Spatial stream": 73.0,
@@ -53,12 +63,55 @@ UCF101_OTHERS = {
     "TDD+IDT-FV": 91.5,
     "Ma+IDT-FV": 91.1,
 }
-UCF101_OURS = {
-    ("UnAtt", None): "66.4",
-    ("finetune+EnergyNet", 0.2): "85.0",
-    ("finetune+EnergyNet", 1.0): "88.0",
-    ("finetune+CNN", 0.2): "about 81.9 (gain of 3.1)",
-    ("finetune+CNN", 1.0): "about 87.3 (gain of 0.7)",
+"""Table 5: top-1 on UCF101, of others."""
+
+UCF101: Mapping[tuple[str, str, str], float | str] = {
+    ("CNN", "web", "top_1"): 62.5,
+    ("CNN", "web", "top_3"): 78.5,
+    ("UnAtt", "web", "top_1"): 66.4,
+    ("UnAtt", "web", "top_3"): 82.4,
+    ("finetune+EnergyNet", "020", "top_1"): 85.0,
+    ("finetune+EnergyNet", "100", "top_1"): 88.0,
+    ("finetune+CNN", "020", "top_1"): "about 81.9 (gain of 3.1)",
+    ("finetune+CNN", "100", "top_1"): "about 87.3 (gain of 0.7)",
 }
-"""Table 5: top-1 on UCF101, of others and of the paper itself by fraction of the training videos. Of the CNN the text
-gives only by how much the EnergyNet is ahead of "the baselines"."""
+"""Tables 4 and 5: ResNet-101 on UCF101. Of the fine-tuned CNN the text gives only by how much the EnergyNet is ahead of
+"the baselines"."""
+
+
+def paper_value(dataset: str, backbone: str, method: str, trained_on: str, figure: str) -> PaperValue | None:
+    """What the paper reports where we have a figure of our own; none where it reports nothing.
+
+    Args:
+        dataset: name; numbers of one data set are never those of another.
+        backbone: of the CNN; the paper has ResNet-101, and VGG-16 on TVHI.
+        method: as the tables name it.
+        trained_on: `web`, `noimage`, or the percentage of the training videos, three digits.
+        figure: `top_1`, `top_3`, `map_noninterpolated`, or `web_accuracy` of the CNN on held-out Web images.
+
+    Returns:
+        Per cent. By name of the Web images where the paper has two sets of them; a text where it gives no plain number.
+    """
+    if figure == WEB_ACCURACY:
+        names = [name for name in WEB_IMAGES.get(dataset, ()) if (backbone, name) in WEB_VALIDATION]
+        return _plain({name: WEB_VALIDATION[backbone, name] for name in names})
+    if (dataset, figure) == ("tvhi", "map_noninterpolated"):
+        if (backbone, method, trained_on) == (RESNET, "NoImage+CNN", "noimage"):
+            return TVHI_NO_IMAGE
+        found = TVHI_MAP.get((backbone, method, trained_on), ())
+        return dict(zip(WEB_IMAGES["tvhi"], found, strict=False)) or None
+    if (dataset, backbone) == ("ucf101", RESNET):
+        return UCF101.get((method, trained_on, figure))
+    return None
+
+
+def as_text(value: PaperValue | None) -> str:
+    """The value in one cell of a table; empty where there is none."""
+    if isinstance(value, dict):
+        return ", ".join(f"{number} ({name})" for name, number in value.items())
+    return "" if value is None else str(value)
+
+
+def _plain(by_images: dict[str, float]) -> PaperValue | None:
+    """Without the name where there is one set of images."""
+    return by_images if len(by_images) > 1 else next(iter(by_images.values()), None)

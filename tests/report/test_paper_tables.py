@@ -13,7 +13,8 @@ def figure(value, low, high, videos=112):
 
 
 def method(name, trained_on, top_1, **extra):
-    place = {"backbone": "resnet101", "trained_on": trained_on, "method": name, "splits": 3, "seeds": 2}
+    place = {"backbone": "resnet101", "trained_on": trained_on, "method": name}
+    place |= {"splits": 3, "seeds": 2, "cells": 6}
     return {**place, "top_1": figure(top_1, top_1 - 0.1, top_1 + 0.1), "top_3": figure(0.9, 0.8, 0.95), **extra}
 
 
@@ -81,6 +82,18 @@ def test_ours_stand_beside_the_papers(results):
     assert by_method["NoImage+CNN", "100 %"] == "–"
 
 
+def test_the_papers_ucf101_stands_beside_other_data_sets_too(results):
+    """The head of the column says of what it is."""
+    other = results | {"dataset": "ut_interaction"}
+    assert rows(as_markdown(other), "Table 5. With") == rows(as_markdown(results), "Table 5. With")
+
+
+def test_missing_cells_are_told(results):
+    results["methods"][0]["cells"] = 5
+    found = rows(as_markdown(results), "Table 4")
+    assert [row[5] for row in found[2:]] == ["5 of 3 × 2", "3 × 2"]
+
+
 def test_the_curve_has_a_column_per_share(results):
     found = rows(as_markdown(results), "Figures 4 and 5")
     assert found[0] == ["CNN", "method", "20 %", "100 %"]
@@ -131,13 +144,23 @@ def test_tvhi_gets_its_own_tables(results):
     found = rows(text, "Tables 2 and 3")
     assert found[2] == ["resnet101", "CNN", "none", "90.0 (85.0 to 95.0)", "100", "3 × 2", "89.7", "91.6"]
     assert found[-1][-2:] == ["44.9", "44.9"]
+    by_method = {(row[1], row[2]): row[-2:] for row in found[2:]}
+    assert by_method["finetune+EnergyNet", "100 %"] == ["96.8", "98.7"]
+    assert by_method["finetune+EnergyNet", "20 %"] == ["–", "–"]
     assert "## Table 4" not in text
 
 
+def csv_lines(results, table):
+    """Lines of a table of the CSV, without the columns that are empty."""
+    lines = csv.DictReader(as_csv(results).splitlines())
+    return [{key: value for key, value in line.items() if value} for line in lines if line["table"] == table]
+
+
 def test_csv_has_a_line_per_method_and_figure(results):
-    lines = list(csv.DictReader(as_csv(results).splitlines()))
+    lines = csv_lines(results, "methods")
     assert len(lines) == 2 * len(results["methods"])
     assert lines[0] == {
+        "table": "methods",
         "dataset": "ucf101",
         "backbone": "resnet101",
         "trained_on": "web",
@@ -146,7 +169,59 @@ def test_csv_has_a_line_per_method_and_figure(results):
         "value": "0.500000",
         "low": "0.400000",
         "high": "0.600000",
+        "paper": "62.5",
         "videos": "112",
         "splits": "3",
         "seeds": "2",
+        "cells": "6",
     }
+    paper = {(line["method"], line["trained_on"], line["figure"]): line.get("paper") for line in lines}
+    assert paper["CNN", "web", "top_3"] == "78.5"
+    assert paper["finetune+CNN", "020", "top_1"] == "about 81.9 (gain of 3.1)"
+    assert paper["finetune+CNN", "020", "top_3"] is None
+
+
+def test_csv_has_the_other_tables(results):
+    results["pairs"][0] |= {"splits": 3, "seeds": 2, "cells": 5}
+    about = {"dataset": "ucf101", "backbone": "resnet101"}
+    (image,) = csv_lines(results, "web_images")
+    assert image == about | {
+        "table": "web_images",
+        "seed": "0",
+        "trained_on": "web",
+        "method": "CNN",
+        "figure": "web_accuracy",
+        "value": "0.875000",
+        "low": "0.850000",
+        "high": "0.900000",
+        "paper": "88.3",
+        "images": "800",
+    }
+    numbers = ("value", "low", "high", "videos")
+    pair, gain, crossing = (csv_lines(results, table)[0] for table in ("pairs", "gains", "crossings"))
+    assert pair == about | {"table": "pairs", "trained_on": "web", "first": "UnAtt", "second": "CNN"} | {
+        "figure": "top_1",
+        **dict(zip(numbers, ("0.050000", "0.010000", "0.090000", "112"), strict=True)),
+        "splits": "3",
+        "seeds": "2",
+        "cells": "5",
+    }
+    assert gain == about | {"table": "gains", "from": "020", "to": "100", "figure": "top_1"} | dict(
+        zip(numbers, ("-0.060000", "-0.100000", "-0.020000", "112"), strict=True)
+    )
+    assert crossing == about | {"table": "crossings", "few": "010", "many": "020", "figure": "top_1"} | dict(
+        zip(numbers, ("0.020000", "0.010000", "0.040000", "112"), strict=True)
+    )
+    assert len(csv_lines(results, "pairs")) == 3
+
+
+def test_csv_of_another_data_set_has_no_number_of_the_papers(results):
+    other = results | {"dataset": "ut_interaction"}
+    assert not any("paper" in line for table in ("methods", "web_images") for line in csv_lines(other, table))
+
+
+def test_csv_of_tvhi_has_both_numbers_of_the_paper(results):
+    results["methods"][0]["map_noninterpolated"] = figure(0.9, 0.85, 0.95, 100)
+    lines = csv_lines(results | {"dataset": "tvhi", "figure": "map_noninterpolated"}, "methods")
+    (found,) = (line for line in lines if line["figure"] == "map_noninterpolated")
+    assert found["paper"] == "89.7 (HII-filtered), 91.6 (HII-noisy)"

@@ -15,6 +15,7 @@ from attn.errors import UsageError
 from attn.eval.pooled import Estimate, Figure, Run, Unit, difference, pooled, statistic
 from attn.eval.significance import Statistic, bootstrap_interval
 from attn.models.weights_file import read_weights_file
+from attn.report.published import WEB_ACCURACY, PaperValue, paper_value
 from attn.storage.filesystem import join
 from attn.storage.scores import NAME, Scores, read_scores
 
@@ -31,7 +32,7 @@ Runs = dict[str, dict[int, Run]]  # split → seed → scores
 def collect(
     options: ReproduceOptions, benchmark: Benchmark, cells: Sequence[Cell], failed: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Everything the tables show, in JSON types; numbers from 0 to 1.
+    """Everything the tables show, in JSON types; our numbers from 0 to 1, the paper's per cent under `paper`.
 
     Args:
         options: resolved.
@@ -48,7 +49,9 @@ def collect(
         place = {"backbone": backbone, "trained_on": trained_on}
         for method, by_split in runs.items():
             found = {figure: _record(_estimate(by_split, figure, unit)) for figure in figures}
-            methods.append({**place, "method": _name(method, trained_on), **_counts(by_split), **found})
+            name = _name(method, trained_on)
+            paper = _paper(benchmark.name, backbone, name, trained_on, figures)
+            methods.append({**place, "method": name, **_counts(by_split), **found, "paper": paper})
         for first, second in PAIRS:
             if both := _in_common(runs.get(first, {}), runs.get(second, {})):
                 names = {"first": _name(first, trained_on), "second": _name(second, trained_on)}
@@ -58,7 +61,7 @@ def collect(
         "figure": benchmark.figure,
         "unit": unit,
         "seeds": list(options.seeds),
-        "web_images": list(_web_validation(options, cells)),
+        "web_images": list(_web_validation(options, benchmark.name, cells)),
         "methods": methods,
         "pairs": pairs,
         "gains": list(_gains(by_cnn, benchmark.figure, unit)),
@@ -191,7 +194,13 @@ def _name(method: str, trained_on: str) -> str:
     return prefix + NAMES[method]
 
 
-def _web_validation(options: ReproduceOptions, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
+def _paper(dataset: str, backbone: str, method: str, trained_on: str, figures: Sequence[str]) -> dict[str, PaperValue]:
+    """What the paper reports, by figure; without those that it does not report."""
+    values = {figure: paper_value(dataset, backbone, method, trained_on, figure) for figure in figures}
+    return {figure: value for figure, value in values.items() if value is not None}
+
+
+def _web_validation(options: ReproduceOptions, dataset: str, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
     """Accuracy of every CNN on held-out Web images."""
     for backbone, seed in dict.fromkeys((cell.backbone, cell.seed) for cell in cells if cell.trained_on == WEB):
         try:
@@ -208,4 +217,5 @@ def _web_validation(options: ReproduceOptions, cells: Sequence[Cell]) -> Iterato
             "value": trained[ACCURACY],
             "interval": list(interval),
             "images": images,
+            "paper": paper_value(dataset, backbone, _name("cnn", WEB), WEB, WEB_ACCURACY),
         }

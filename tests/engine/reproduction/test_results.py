@@ -1,5 +1,7 @@
 """Figures of the tables from the score files of cells, some of them missing."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -149,3 +151,13 @@ def test_methods_are_compared_on_the_videos_that_all_have(tmp_path, benchmark, c
     path.write_bytes(scores_parquet(fewer, new_manifest(class_names=NAMES)))
     results = collected(tmp_path, benchmark, list(cells))
     assert {one["top_1"]["videos"] for one in results["methods"]} == {12 + 25}
+
+
+def test_the_papers_numbers_stand_beside_ours(tmp_path, benchmark, cells):
+    of_paper = {dataclasses.replace(cell, backbone="resnet101"): scores for cell, scores in cells.items()}
+    ours = collected(tmp_path, dataclasses.replace(benchmark, name="ucf101"), list(of_paper))
+    paper = {(one["trained_on"], one["method"]): one["paper"] for one in ours["methods"]}
+    assert paper["100", "finetune+EnergyNet"] == {"top_1": 88.0}
+    assert paper["020", "finetune+CNN"] == {"top_1": "about 81.9 (gain of 3.1)"}
+    assert paper["020", "finetune+SVM"] == {}
+    assert not any(one["paper"] for one in collected(tmp_path, benchmark, list(of_paper))["methods"])
