@@ -1,14 +1,17 @@
 """The vector of every class that the EnergyNet is given beside a map, made from the class's name."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from attn.classes import check_class_names
 from attn.concepts.average import average_word_vector, unit_rows
+from attn.concepts.concept_config import ConceptConfig
+from attn.concepts.corpus import read_corpus
 from attn.concepts.fisher import fisher_vector, signed_root
 from attn.concepts.mixture import fit_word_space
 from attn.concepts.vectors_file import WordVectors, read_word_vectors
@@ -16,7 +19,6 @@ from attn.concepts.words import words_of
 from attn.errors import UsageError
 from attn.storage.reasons import shown
 
-Aggregation = Literal["fisher", "average", "onehot"]
 LEAST_LENGTH = 1e-6  # below it a vector is what rounding left of zero
 
 Words = Mapping[str, Sequence[str]]
@@ -24,20 +26,13 @@ Words = Mapping[str, Sequence[str]]
 
 @dataclasses.dataclass(frozen=True)
 class ConceptVectors:
-    """V_c of all classes, each of length 1, and how they came about, in JSON types."""
+    """V_c of all classes, and how they came about, in JSON types."""
 
     vectors: Float[np.ndarray, "cls dim"]
     record: Mapping[str, Any]
 
 
-def make_concept_vectors(
-    class_names: Sequence[str],
-    *,
-    word_vectors: str | None = None,
-    aggregation: Aggregation | None = None,
-    seed: int = 0,
-    corpus: Sequence[str] = (),
-) -> ConceptVectors:
+def make_concept_vectors(class_names: Sequence[str], config: ConceptConfig, *, seed: int = 0) -> ConceptVectors:
     """Concept vectors from the words of the class names, in float32.
 
     `fisher` (the default with word vectors) tells names of several words apart best, `average` needs no vocabulary to
@@ -49,35 +44,29 @@ def make_concept_vectors(
 
     Args:
         class_names: in the order of their ids.
-        word_vectors: URL of word2vec text or binary or GloVe text, plain or .gz.
+        config: its word vectors are the URL of word2vec text or binary or GloVe text, plain or .gz.
         seed: of the mixture.
-        corpus: further words for the mixture to be fitted to.
 
     Raises:
         UsageError: an aggregation that does not fit to what is given, a name without a known word, names whose words
-            cancel out, or a file that cannot be read.
+            cancel out, more Gaussians than words, or a file that cannot be read.
 
     Source: Li et al. 2017, section 3.4; Jain et al. 2015. Differs: the length of the paper's Fisher
     vectors is not known.
     """
     names = check_class_names(class_names, where="the class list")
-    chosen = aggregation or ("onehot" if word_vectors is None else "fisher")
-    if chosen == "onehot":
-        if word_vectors is not None:
-            raise UsageError(
-                f"one-hot vectors have no use for {shown(word_vectors)}; leave out it or --aggregation onehot"
-            )
+    config.check_concepts()
+    if config.word_vectors is None:
         return ConceptVectors(np.eye(len(names), dtype=np.float32), {"aggregation": "onehot", "dim": len(names)})
-    if word_vectors is None:
-        raise UsageError(f"--aggregation {chosen} needs word vectors; give --word-vectors FILE, or take onehot")
     words = {name: words_of(name) for name in names}
+    corpus = read_corpus(config.corpus) if config.corpus is not None else ()
     wanted = sorted({word for found in words.values() for word in found}.union(corpus))
-    file = read_word_vectors(word_vectors, wanted)
+    file = read_word_vectors(config.word_vectors, wanted)
     known = _known_words(words, file)
-    vectors, fitted = _aggregated(known, file, chosen, seed)
-    record = _file_record(words, file) | fitted
-    same = _same_vectors(names, vectors)
-    return ConceptVectors(vectors, {"aggregation": chosen, "dim": vectors.shape[1], **record, "same_vector": same})
+    vectors, fitted = _aggregated(known, file, config, seed)
+    record = {"aggregation": config.kind, "norm": config.concept_norm, "dim": vectors.shape[1]}
+    record |= _file_record(words, file) | _corpus_record(config.corpus, corpus, file) | fitted
+    return ConceptVectors(vectors, {**record, "same_vector": _same_vectors(names, vectors)})
 
 
 def _known_words(words: Words, file: WordVectors) -> Words:
@@ -92,31 +81,32 @@ def _known_words(words: Words, file: WordVectors) -> Words:
 
 
 def _aggregated(
-    known: Words, file: WordVectors, aggregation: Aggregation, seed: int
+    known: Words, file: WordVectors, config: ConceptConfig, seed: int
 ) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
-    """Rows of length 1, and what was fitted for them."""
+    """One row per class, and what was fitted for them."""
     groups = [np.stack([file.vectors[word] for word in sorted(found)]) for found in known.values()]
-    if aggregation == "average":
+    if config.kind == "average":
         rows, fitted = np.stack([average_word_vector(unit_rows(group)) for group in groups]), {}
     else:
-        rows, fitted = _fisher_rows(groups, file, seed)
+        rows, fitted = _fisher_rows(groups, file, config, seed)
     lost = [name for name, length in zip(known, np.linalg.norm(rows, axis=1), strict=True) if length < LEAST_LENGTH]
     if lost:
-        raise UsageError(f"the words of {', '.join(lost)} cancel out by --aggregation {aggregation}; take another")
-    if aggregation == "fisher":
+        raise UsageError(f"the words of {', '.join(lost)} cancel out by --aggregation {config.kind}; take another")
+    if config.kind == "fisher":
         rows = signed_root(rows)
-    return unit_rows(rows).astype(np.float32), fitted
+    return (unit_rows(rows) if config.concept_norm == "l2" else rows).astype(np.float32), fitted
 
 
 def _fisher_rows(
-    groups: Sequence[Float[np.ndarray, "_ word_dim"]], file: WordVectors, seed: int
+    groups: Sequence[Float[np.ndarray, "_ word_dim"]], file: WordVectors, config: ConceptConfig, seed: int
 ) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
     """Fisher vectors without root and length, so that a zero can still be seen."""
     vocabulary = np.stack(list(file.vectors.values()))
     try:
-        space = fit_word_space(vocabulary, seed=seed)
+        space = fit_word_space(vocabulary, seed=seed, dimensions=config.word_dimensions, gaussians=config.gaussians)
     except ValueError as error:
-        raise UsageError(f"{file.url}: {error}; take --aggregation average") from error
+        fewer = "give fewer --gaussians, or " if config.gaussians > len(vocabulary) > config.word_dimensions else ""
+        raise UsageError(f"{file.url}: {error}; {fewer}take --aggregation average") from error
     gaussians, rank = space.gmm.means.shape
     fitted = {"seed": seed, "fitted_words": len(vocabulary), "pca_rank": rank, "mixture_size": gaussians}
     return np.stack([fisher_vector(space.project(group), space.gmm, improved=False) for group in groups]), fitted
@@ -136,6 +126,17 @@ def _file_record(words: Words, file: WordVectors) -> dict[str, Any]:
             if (missing := [word for word in found if word not in file.vectors])
         },
     }
+
+
+def _corpus_record(url: str | None, corpus: Sequence[str], file: WordVectors) -> dict[str, Any]:
+    """Nothing where there is no corpus."""
+    if url is None:
+        return {}
+    unknown = sum(word not in file.vectors for word in corpus)
+    if unknown == len(corpus):
+        raise UsageError(f"{file.url} knows none of the words of --corpus {shown(url)}; give another or leave it away")
+    sha256 = hashlib.sha256("\n".join(corpus).encode()).hexdigest()
+    return {"corpus": shown(url), "corpus_sha256": sha256, "corpus_words": len(corpus), "corpus_unknown": unknown}
 
 
 def _same_vectors(names: Sequence[str], vectors: Float[np.ndarray, "cls dim"]) -> list[list[str]]:

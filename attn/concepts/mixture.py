@@ -13,8 +13,6 @@ from sklearn.mixture import GaussianMixture
 from attn.concepts.average import unit_rows
 from attn.concepts.fisher import Gmm
 
-DIMENSIONS = 50
-GAUSSIANS = 2
 RESTARTS = 10
 MOST_STEPS = 100
 LEAST_SPREAD = 1e-5  # of a dimension, against the widest; word vectors are float32
@@ -35,26 +33,32 @@ class WordSpace:
         return (unit_rows(words) - self.centre) @ self.axes.T
 
 
-def fit_word_space(vocabulary: Float[np.ndarray, "word word_dim"], *, seed: int) -> WordSpace:
-    """PCA to 50 dimensions and a mixture of 2 diagonal Gaussians, fitted to words brought to length 1.
+def fit_word_space(
+    vocabulary: Float[np.ndarray, "word word_dim"], *, seed: int, dimensions: int = 50, gaussians: int = 2
+) -> WordSpace:
+    """PCA and a mixture of diagonal Gaussians, fitted to words brought to length 1.
 
-    With at most 50 words, half as many dimensions as words and one Gaussian: in one dimension less than words,
-    scaling by σ would put every word as far from every other as one-hot vectors are. Nor are there more dimensions than
-    the words truly span. The same words in the same order and the same seed give the same space.
+    With no more words than dimensions, half as many dimensions as words and one Gaussian: in one dimension less than
+    words, scaling by σ would put every word as far from every other as one-hot vectors are. Nor are there more
+    dimensions than the words truly span. The same words in the same order and the same seed give the same space.
 
     Args:
         vocabulary: each word once; it decides which dimensions count.
         seed: where the Gaussians start.
+        dimensions: at most, 1 or more.
+        gaussians: at most, 1 or more.
 
     Raises:
-        ValueError: the words do not differ.
+        ValueError: the words do not differ, or are fewer than the Gaussians.
 
     Source: Jain et al. 2015. Differs: how many dimensions and Gaussians they used is not known.
     """
     words = unit_rows(vocabulary)
-    many = len(words) > DIMENSIONS
-    centre, axes = _principal(words, DIMENSIONS if many else len(words) // 2)
-    gmm = _mixture((words - centre) @ axes.T, GAUSSIANS if many else 1, seed)
+    many = len(words) > dimensions
+    centre, axes = _principal(words, dimensions if many else len(words) // 2)
+    if many and gaussians > len(words):
+        raise ValueError(f"{len(words)} words are too few for {gaussians} Gaussians")
+    gmm = _mixture((words - centre) @ axes.T, gaussians if many else 1, seed)
     return WordSpace(centre, axes, gmm)
 
 

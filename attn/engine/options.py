@@ -6,7 +6,9 @@ No torch, no ray: a script that imports this answers `--help` at once.
 import dataclasses
 from typing import Literal
 
+from attn.concepts.concept_config import Aggregation, ConceptConfig
 from attn.stages.energy_config import EnergyConfig
+from attn.stages.finetune_config import FinetuneConfig
 
 Rgb = tuple[float, float, float]
 Column = Literal["maps", "logits", "features", "grid"]
@@ -83,7 +85,7 @@ class PrecomputeOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainCnnOptions:
+class TrainCnnOptions(FinetuneConfig):
     images: str | None = None
     """Web images: a folder with one folder per class; local or s3://. Give this or --videos."""
     videos: str | None = None
@@ -123,14 +125,6 @@ class TrainCnnOptions:
     """Passes over the training images (default: 30 over Web images, 10 over frames)."""
     batch_size: int = 32
     """Images of one update, all workers together."""
-    lr: float = 1e-3
-    """Learning rate of the pretrained layers; 0.1 of it after two thirds of the updates."""
-    head_lr: float = 1e-2
-    """Learning rate of a newly drawn classifier, and of every layer when there are no start weights."""
-    momentum: float = 0.9
-    """SGD momentum."""
-    weight_decay: float = 5e-4
-    """L2 penalty."""
     validation_fraction: float | None = None
     """Share of each class held out, of its images or of its videos as a whole; the epoch that is best on it is kept
     (default: 0.3 of the images, 0.1 of the videos, where more than two are left to learn from)."""
@@ -169,7 +163,7 @@ class FramesOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainEnergyNetOptions(EnergyConfig):
+class TrainEnergyNetOptions(EnergyConfig, ConceptConfig):
     store: str
     """Attention store with the training videos; local or s3://."""
     out_of_fold: tuple[str, ...] = ()
@@ -181,10 +175,6 @@ class TrainEnergyNetOptions(EnergyConfig):
     """Folder for the EnergyNet, its metrics and its report; local or s3://."""
     fraction: float = 1.0
     """Share of the listed videos of each class to use, two at least; smaller ones lie within larger ones."""
-    word_vectors: str | None = None
-    """Word vectors for the class names: word2vec or GloVe, text or binary (default: one-hot vectors)."""
-    aggregation: Literal["fisher", "average", "onehot"] | None = None
-    """How the words of a name become one vector (default: fisher with --word-vectors, else onehot)."""
     workers: int = 1
     """Ray Train workers."""
     gpu: bool | None = None
@@ -254,6 +244,11 @@ class ReproduceOptions:
     """Settings of the EnergyNets; their seed is that of the run."""
     word_vectors: str | None = None
     """Word vectors for the class names (default: one-hot vectors)."""
+    aggregation: Aggregation | None = None
+    """How the words of a name become one vector (default: fisher with --word-vectors, else onehot)."""
+    near_duplicates: float | None = None
+    """Leave out Web images whose colours repeat those of an earlier image of their class, from this similarity on
+    (default: keep all)."""
     map_source: Literal["same_cnn", "out_of_fold"] = "same_cnn"
     """Training maps of the EnergyNets. same_cnn: of the CNN they score, which was fine-tuned on the same videos, as in
     the paper. out_of_fold: of CNNs that have not seen the video, each fine-tuned on all folds but one."""

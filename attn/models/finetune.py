@@ -17,9 +17,6 @@ from torch.optim import SGD
 
 from attn.models.backbone import Backbone
 
-DECAY_AFTER = 2 / 3
-DECAY = 0.1
-
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
@@ -99,15 +96,17 @@ def make_optimizer(
     return SGD([group for group in groups if group["params"]], lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
-def set_rates(optimizer: SGD, update: int, updates: int) -> None:
-    """Full rates for the first two thirds of the updates, a tenth for the others.
+def set_rates(optimizer: SGD, update: int, updates: int, *, decay_after: float = 2 / 3, decay: float = 0.1) -> None:
+    """Full rates for the first updates, a part of them for the others.
 
     Args:
         optimizer: of `make_optimizer`.
         update: the coming one, counted from 0.
         updates: in the whole run.
+        decay_after: share of the updates that comes first, 0 to 1.
+        decay: part of the rates that is left then.
     """
-    factor = 1.0 if update < updates * DECAY_AFTER else DECAY
+    factor = 1.0 if update < updates * decay_after else decay
     for group in optimizer.param_groups:
         group["lr"] = group["full_lr"] * factor
 

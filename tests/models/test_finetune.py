@@ -99,6 +99,23 @@ def test_a_drawn_classifier_learns_at_its_own_rate_and_all_rates_fall_after_two_
     assert rates == [pytest.approx([0.1, 0.5])] * 4 + [pytest.approx([0.01, 0.05])] * 2
 
 
+@pytest.mark.parametrize(
+    ("decay_after", "decay", "expected"),
+    [
+        (0.5, 0.1, [1, 1, 1, 0.1, 0.1, 0.1]),
+        (0.0, 0.5, [0.5] * 6),
+        (1.0, 0.1, [1] * 6),
+        (0.6, 0.2, [1, 1, 1, 1, 0.2, 0.2]),
+    ],
+)
+def test_when_and_how_far_rates_fall_is_a_choice(backbone, decay_after, decay, expected):
+    optimizer, rates = optimizer_of(backbone, backbone.classifier), []
+    for number in range(6):
+        set_rates(optimizer, number, 6, decay_after=decay_after, decay=decay)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    assert rates == [pytest.approx([0.1 * part, 0.5 * part]) for part in expected]
+
+
 @pytest.mark.parametrize(("everything_fresh", "rate"), [(True, 0.5), (False, 0.1)])
 def test_one_rate_when_all_or_nothing_was_drawn(backbone, everything_fresh, rate):
     optimizer = optimizer_of(backbone, backbone if everything_fresh else None)

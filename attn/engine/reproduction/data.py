@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from attn.concepts.concept_config import ConceptConfig
 from attn.concepts.concept_vectors import make_concept_vectors
 from attn.datasets.benchmark import Benchmark, open_benchmark
 from attn.datasets.image_folder import list_images
@@ -13,6 +14,7 @@ from attn.engine.options import ReproduceOptions, TrainCnnOptions
 from attn.engine.reproduction.experiment import Step
 from attn.engine.reproduction.lists import chosen_splits
 from attn.engine.split_check import present_videos
+from attn.engine.training.cnn_flags import resolve
 from attn.engine.training.cnn_plan import start_cnn
 from attn.errors import UsageError
 from attn.storage.filesystem import is_local, join, open_filesystem
@@ -60,16 +62,14 @@ def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence
         UsageError: networks or weights that do not fit, word vectors that do not know the classes, no Web images of a
             class, listed videos that are not there.
     """
-    made = {step.options.out for step in steps if isinstance(step.options, TrainCnnOptions)}
-    first = {
-        (step.options.backbone, step.options.weights): step.options
-        for step in steps
-        if isinstance(step.options, TrainCnnOptions) and step.options.weights not in made
-    }
-    for cnn in first.values():
+    cnns = [resolve(step.options) for step in steps if isinstance(step.options, TrainCnnOptions)]
+    made = {cnn.out for cnn in cnns}
+    for cnn in {(cnn.backbone, cnn.weights): cnn for cnn in cnns if cnn.weights not in made}.values():
         start_cnn(cnn, benchmark.class_names)
-    if options.word_vectors is not None:
-        make_concept_vectors(benchmark.class_names, word_vectors=options.word_vectors)
+    if options.near_duplicates is not None and benchmark.images is None:
+        raise UsageError("--near-duplicates is about Web images; give --images, or leave it away")
+    concepts = ConceptConfig(word_vectors=options.word_vectors, aggregation=options.aggregation)
+    make_concept_vectors(benchmark.class_names, concepts)
     rendered = not is_to_be_rendered(options)
     if benchmark.images is not None and (rendered or options.images is not None):
         list_images(benchmark.images, benchmark.class_names)

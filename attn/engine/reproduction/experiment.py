@@ -135,6 +135,7 @@ class _Builder:
                     out=self._cnn(root),
                     weights=options.weights,
                     epochs=options.image_epochs,
+                    near_duplicates=options.near_duplicates,
                     **self._cnn_settings(),
                 ),
             ),
@@ -231,6 +232,7 @@ class _Builder:
             split=train,
             out=join(self.options.out, name),
             word_vectors=self.options.word_vectors,
+            aggregation=self.options.aggregation,
             allow_missing=self.options.allow_missing,
             **config,
         )

@@ -52,6 +52,10 @@ def _check_numbers(options: TrainCnnOptions) -> None:
     for flag in ("lr", "head_lr"):
         if not 0 < getattr(options, flag) < float("inf"):
             raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag):g}: give a number above 0")
+    if not 0 <= options.lr_decay_after <= 1:
+        raise UsageError(f"--lr-decay-after {options.lr_decay_after:g}: give a share from 0 to 1; 1 for no decay")
+    if not 0 < options.lr_decay <= 1:
+        raise UsageError(f"--lr-decay {options.lr_decay:g}: give a share above 0 and up to 1; 1 for no decay")
     if not 0 <= options.momentum < 1:
         raise UsageError(f"--momentum {options.momentum:g}: give a number from 0 to below 1")
     if not 0 <= options.weight_decay < float("inf"):

@@ -15,7 +15,7 @@ from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn_flags import VIDEO_FLAGS, resolve
 from attn.engine.training.footage import Footage, find_footage
-from attn.engine.training.run import SUFFIX, TrainRun
+from attn.engine.training.run import SUFFIX, TrainRun, chosen
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
@@ -31,6 +31,7 @@ CIRCUMSTANCES = {
     *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
     *("workers", "gpu", "cpus_per_worker", "cache"),
 }
+LATER = ("lr_decay_after", "lr_decay")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,9 +205,9 @@ def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
 def _decisive(
     options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, learnt_from: Mapping[str, Any]
 ) -> dict[str, Any]:
-    flags = {key: value for key, value in dataclasses.asdict(options).items() if key not in CIRCUMSTANCES}
+    flags = [field.name for field in dataclasses.fields(options) if field.name not in CIRCUMSTANCES]
     return {
-        **flags,
+        **chosen(options, flags, later=LATER),
         **learnt_from,
         "weights": cnn.weights_sha256[:16],
         "class_names": cnn.class_names,

@@ -192,14 +192,19 @@ class _Worker:
         correct = loss = 0.0
         unread: list[torch.Tensor] = []
         for number, batch in enumerate(self.train.shares(order, worker=self.group.rank, workers=self.group.size), 1):
-            set_rates(self.optimizer, epoch * self.updates + number - 1, self.job.epochs * self.updates)
+            self._set_rates(epoch * self.updates + number - 1)
             unread.append(update(self.model, self.optimizer, self.normalise, batch, workers=self.group.size))
             self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
             if number % LOOK_EVERY == 0 or number == self.updates:
                 sums = self.group.sum(torch.stack(unread))
                 _check_finite(sums[:, 0], epoch, number - len(unread) + 1)
                 loss, correct, unread = loss + sums[:, 0].sum().item(), correct + sums[:, 1].sum().item(), []
-        return Tally(loss, correct, len(self.train))
+        return Tally(loss, correct, float(len(self.train)))
+
+    def _set_rates(self, update: int) -> None:
+        """For the update of that number, counted from 0."""
+        options, updates = self.job.options, self.job.epochs * self.updates
+        set_rates(self.optimizer, update, updates, decay_after=options.lr_decay_after, decay=options.lr_decay)
 
     def _validate(self, epoch: int) -> Tally:
         """A look at the held-out images, shared by the workers."""

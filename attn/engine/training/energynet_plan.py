@@ -77,9 +77,7 @@ def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, Ener
     held_out = VideoTable.of({video_id: labels[video_id] for video_id in held}, num_frames)
     if len(np.unique(train.labels)) < 2:
         raise UsageError(f"{shown(options.split)}: the videos are of one class; there is nothing to tell apart")
-    concepts = make_concept_vectors(
-        names, word_vectors=options.word_vectors, aggregation=options.aggregation, seed=options.seed
-    )
+    concepts = make_concept_vectors(names, options, seed=options.seed)
     run = TrainRun(join(options.out, NAME), _decisive(options, store, source, train, held_out, concepts))
     height, width = store.manifest.map_shape
     job = EnergyJob(options, source.urls, source.record, train, held_out, concepts, height * width, run.url)
@@ -113,8 +111,14 @@ def _decisive(
         "fingerprint": store.manifest.fingerprint,
         "class_names": store.manifest.class_names,
         "videos": _hash([_rows(train), _rows(held_out)]),
-        "concepts": {key: value for key, value in concepts.record.items() if key != "file"},  # its sha256 says more
+        "concepts": _decisive_concepts(concepts),
     }
+
+
+def _decisive_concepts(concepts: ConceptVectors) -> dict[str, Any]:
+    """Of files the sha256 says more than the name; the usual norm is not named, like `LATER`."""
+    unnamed = {"file", "corpus"} | ({"norm"} if concepts.record.get("norm") == "l2" else set())
+    return {key: value for key, value in concepts.record.items() if key not in unnamed}
 
 
 def _rows(table: VideoTable) -> list[tuple[str, int, int]]:

@@ -39,6 +39,21 @@ def test_a_cell_reads_what_the_steps_before_it_write(two_splits, plan):
     assert cnn.frames == steps["frames"].options.out
 
 
+def test_near_duplicates_are_looked_for_among_web_images_alone(two_splits, plan):
+    steps, _ = make_steps(two_splits, out_of_fold(plan, near_duplicates=0.9, folds=2))
+    cnns = [step for step in steps if step.job == "train_cnn"]
+    assert {step.name for step in cnns if step.options.near_duplicates == 0.9} == {
+        f"small_cnn/seed{seed}/web/cnn" for seed in (0, 1)
+    }
+    assert {step.options.near_duplicates for step in cnns} == {None, 0.9}
+
+
+def test_word_vectors_and_their_aggregation_reach_every_energynet(two_splits, plan):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, word_vectors="words", aggregation="average"))
+    nets = [step.options for step in steps if step.job == "train_energynet"]
+    assert {(net.word_vectors, net.aggregation) for net in nets} == {("words", "average")}
+
+
 def test_without_web_images_nothing_asks_for_them(two_splits, plan):
     bare = dataclasses.replace(two_splits, images=None)
     steps, cells = make_steps(bare, dataclasses.replace(plan, weights="imagenet"))

@@ -107,6 +107,15 @@ def test_the_fingerprint_follows_what_is_learnt_and_not_where(options, photograp
     assert make_training(dataclasses.replace(options, lr=0.5))[0].name != name
 
 
+def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(options):
+    """`decisive` is what a training of before there was a choice wrote, so that it goes on."""
+    usual = make_training(options).run.decisive
+    assert not {"lr_decay_after", "lr_decay"} & usual.keys()
+    assert usual["lr"] == options.lr
+    for change in ({"lr_decay_after": 0.5}, {"lr_decay": 0.5}):
+        assert make_training(dataclasses.replace(options, **change)).run.decisive == usual | change
+
+
 def test_a_touched_image_is_prepared_anew(options, photographs, tmp_path):
     moved = shutil.copytree(photographs, tmp_path / "moved")
     here = dataclasses.replace(options, images=str(moved))

@@ -12,9 +12,13 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import ray.train
+import torch
 
+from attn.engine.training.board import Pen
 from attn.engine.training.cnn import train_cnn
-from attn.engine.training.cnn_worker import _agreed, train_worker
+from attn.engine.training.cnn_plan import make_training
+from attn.engine.training.cnn_worker import _agreed, _Worker, train_worker
+from attn.engine.training.group import Group
 from attn.engine.training.run import TrainRun
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
@@ -74,6 +78,17 @@ def test_workers_refuse_together():
     cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {1: "broken"})
     assert cache is None
     assert "no image of class cold" in refusal
+
+
+def test_the_rates_fall_when_and_as_far_as_asked_for(training, tmp_path, monkeypatch):
+    """Of the rates of an epoch the last is told: of the updates 3, 6 and 9 of nine, of which the first half is full."""
+    monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)  # what it is of one worker, on a CPU
+    options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), epochs=3)
+    _, job, cnn, *_ = make_training(dataclasses.replace(options, lr_decay_after=0.5, lr_decay=0.2))
+    cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
+    worker = _Worker(job, cnn, cache, Group(0, 0, 1, 1, torch.device("cpu")), Pen(None, rank=1))
+    assert worker.updates == 3
+    assert [worker._epoch(epoch)["lr"] for epoch in range(3)] == pytest.approx([0.3, 0.06, 0.06])
 
 
 def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, tmp_path, monkeypatch):

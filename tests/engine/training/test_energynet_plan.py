@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from attn.engine.options import TrainEnergyNetOptions
@@ -35,6 +37,53 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
     )
     for change in ({"rank_by": "ranking"}, {"monitor_smoothing": 0.5}):
         assert decisive(options, **change) == usual | change
+
+
+@pytest.fixture
+def with_words(options, tmp_path):
+    """The same with word vectors, of the class names and of 30 other words, and a corpus of these."""
+    rng, more = np.random.default_rng(0), [f"w{i}" for i in range(30)]
+    lines = [f"{word} {' '.join(map(str, rng.normal(size=40).tolist()))}" for word in ("hug", "kick", "wave", *more)]
+    (tmp_path / "words.txt").write_text("\n".join([*lines, ""]))
+    (tmp_path / "corpus.txt").write_text("\n".join(more))
+    return dataclasses.replace(options, word_vectors=str(tmp_path / "words.txt"), corpus=str(tmp_path / "corpus.txt"))
+
+
+def test_every_choice_of_the_concept_vectors_has_its_effect(with_words):
+    def concepts(**change):
+        return make_energy_training(dataclasses.replace(with_words, **change))[1].concepts
+
+    usual = concepts(word_dimensions=20)
+    assert usual.vectors.shape == (3, 2 * 2 * 20)
+    assert concepts(word_dimensions=20, gaussians=3).vectors.shape == (3, 2 * 3 * 20)
+    assert concepts(corpus=None).vectors.shape == (3, 2)
+    raw = concepts(word_dimensions=20, concept_norm="none").vectors
+    np.testing.assert_allclose(raw / np.linalg.norm(raw, axis=1, keepdims=True), usual.vectors, atol=1e-6)
+    assert concepts(corpus=None, aggregation="average").vectors.shape == (3, 40)
+
+
+def test_what_concept_vectors_are_made_of_decides_and_where_it_lies_does_not(with_words, tmp_path):
+    before = decisive(with_words, corpus=None)["concepts"]
+    assert sorted(before) == sorted(
+        [
+            *("aggregation", "dim", "sha256", "format", "word_dim", "words", "spellings", "unknown"),
+            *("seed", "fitted_words", "pca_rank", "mixture_size", "same_vector"),
+        ]
+    )
+    usual = decisive(with_words, word_dimensions=20)
+    moved = shutil.copy(str(with_words.corpus), tmp_path / "moved.txt")
+    assert decisive(with_words, word_dimensions=20, corpus=str(moved)) == usual
+    moved.write_text(moved.read_text() + "\ngone")
+    other = {"corpus": str(moved)}
+    for change in ({"word_dimensions": 21}, {"gaussians": 3}, {"concept_norm": "none"}, other):
+        assert decisive(with_words, **{"word_dimensions": 20} | change)["concepts"] != usual["concepts"]
+
+
+def test_concept_vectors_that_cannot_be_are_refused(options, with_words):
+    with pytest.raises(UsageError, match=r"^--corpus is about --aggregation fisher"):
+        decisive(options, corpus=with_words.corpus)
+    with pytest.raises(UsageError, match=r"^--gaussians 0: give 1 or more$"):
+        decisive(with_words, gaussians=0)
 
 
 def test_another_setting_of_them_is_another_training(options):
