@@ -33,9 +33,7 @@ class Scorer(Protocol):
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
-
-    @property
-    def definition(self) -> str: ...
+    definition: ClassVar[str]
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         """Scores [cls] of one video."""
@@ -138,11 +136,7 @@ class SvmVote:
     svm: LinearSvm
     name: ClassVar[str] = "svm"
     columns: ClassVar[tuple[str, ...]] = (FEATURES,)
-
-    @property
-    def definition(self) -> str:
-        """What it computes, with which C."""
-        return f"one-vs-rest linear SVMs on pooled features (C = {self.svm.c:g}); majority vote of frames"
+    definition: ClassVar[str] = "one-vs-rest linear SVMs on pooled features, C as in the options; majority vote of frames"
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(self.svm(rows.tensors[FEATURES]))

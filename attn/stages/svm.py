@@ -26,12 +26,10 @@ class LinearSvm:
     Attributes:
         weights: normals.
         bias: offsets; -∞ for a class without training videos, which therefore never wins.
-        c: C that they were trained with.
     """
 
     weights: Float[np.ndarray, "cls chan"]
     bias: Float[np.ndarray, "cls"]
-    c: float = 1.0
 
     def __call__(self, features: Float[np.ndarray, "frame chan"]) -> Float[np.ndarray, "frame cls"]:
         """Signed distances from the planes, in units of the margin."""
@@ -64,7 +62,7 @@ def fit_svm(
         normals, offsets = np.concatenate([-normals, normals]), np.concatenate([-offsets, offsets])
     weights, bias = np.zeros((num_classes, features.shape[1])), np.full(num_classes, -np.inf)
     weights[svm.classes_], bias[svm.classes_] = normals, offsets
-    return LinearSvm(weights, bias, c)
+    return LinearSvm(weights, bias)
 
 
 def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int], *, c: float = 1.0) -> LinearSvm:
