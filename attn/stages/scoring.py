@@ -136,7 +136,7 @@ class SvmVote:
     svm: LinearSvm
     name: ClassVar[str] = "svm"
     columns: ClassVar[tuple[str, ...]] = (FEATURES,)
-    definition: ClassVar[str] = "one-vs-rest linear SVMs on pooled features, C as in the options; majority vote of frames"
+    definition: ClassVar[str] = "one-vs-rest linear SVMs on pooled features, C of the options; majority vote"
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(self.svm(rows.tensors[FEATURES]))
