@@ -272,7 +272,7 @@ class ReproduceOptions:
     actors: tuple[int, int] | None = None
     """Smallest and largest number of CNN actors of a precompute (default: what fits)."""
     side_by_side: int | None = None
-    """Steps at the same time (default: one per GPU, else one per four CPUs)."""
+    """Steps at the same time (default: one per GPU, else one per four CPUs, two at least)."""
     render_images: int = 4000
     """Synthetic: Web images to render."""
     render_videos: int = 320

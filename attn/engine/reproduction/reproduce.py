@@ -37,6 +37,7 @@ PATHS = ("out", "root", "images", "weights", "word_vectors")
 JOBS = ("decode_frames", "train_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
 CPUS_PER_STEP = 4
+LEAST_SIDE_BY_SIDE = 2  # the start of a training is mostly waiting
 ALL_FRACTIONS = (0.05, 0.1, 0.2, 0.33, 0.5, 1.0)
 # The synthetic data set is small: a small CNN learns it in minutes.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -167,21 +168,21 @@ def _said(value: Any) -> str:
 
 def _side_by_side() -> int:
     totals = cluster_totals()
-    return max(1, int(totals["GPU"] or totals["CPU"] / CPUS_PER_STEP))
+    return int(totals["GPU"]) or max(LEAST_SIDE_BY_SIDE, int(totals["CPU"] / CPUS_PER_STEP))
 
 
 def _sharing(steps: list[Step], side_by_side: int) -> list[Step]:
-    """Trainings on CPUs that leave room for those beside them."""
+    """Trainings on CPUs that leave room for those beside them; those that all others wait for are few."""
     totals = cluster_totals()
-    if totals["GPU"]:
-        return steps
-    cpus = max(1, int(totals["CPU"] / side_by_side))
-    return [
-        dataclasses.replace(step, options=dataclasses.replace(step.options, cpus_per_worker=cpus))
-        if isinstance(step.options, TrainCnnOptions)
-        else step
-        for step in steps
-    ]
+    trainings = {step.name for step in steps if isinstance(step.options, TrainCnnOptions)}
+    first = {step.name for step in steps if step.name in trainings and not trainings & set(step.needs)}
+
+    def shared(step: Step) -> Step:
+        beside = min(side_by_side, len(first)) if step.name in first else side_by_side
+        cpus = max(1, int(totals["CPU"] / beside))
+        return dataclasses.replace(step, options=dataclasses.replace(step.options, cpus_per_worker=cpus))
+
+    return [shared(step) if step.name in trainings and not totals["GPU"] else step for step in steps]
 
 
 def _plan(options: ReproduceOptions, steps: list[Step]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import itertools
 
 import pytest
 
+from attn.engine.reproduction import reproduce
 from attn.engine.reproduction.experiment import make_steps
 from attn.errors import UsageError
 
@@ -114,3 +115,13 @@ def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planne
     with pytest.raises(UsageError, match="5 folds of 4 videos, or recordings, leave some empty"):
         make_steps(two_splits, out_of_fold(plan, folds=5))
     make_steps(two_splits, dataclasses.replace(plan, folds=5))  # of the same CNN nothing is parted
+
+
+def test_trainings_side_by_side_share_the_cpus_and_the_first_have_them_all(two_splits, plan, monkeypatch):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, seeds=(0,), no_image=False))
+    monkeypatch.setattr(reproduce, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 0.0})
+    cpus = {step.name: step.options.cpus_per_worker for step in reproduce._sharing(steps, 4) if step.job == "train_cnn"}
+    assert cpus.pop("small_cnn/seed0/web/cnn") == 8
+    assert set(cpus.values()) == {2}
+    monkeypatch.setattr(reproduce, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert reproduce._sharing(steps, 2) == steps
