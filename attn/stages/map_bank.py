@@ -6,6 +6,7 @@ it is mapped from a file on this machine's disk.
 """
 
 import dataclasses
+import mmap
 import os
 import tempfile
 from collections import Counter
@@ -93,7 +94,9 @@ def _on_disk(shape: tuple[int, ...]) -> np.ndarray:
                 f"{folder}: {error.strerror}; the maps need {size / 1e9:.1f} GB there, set TMPDIR to a larger disk, "
                 "or give more --workers or more --map-memory-gb"
             ) from error
-        return np.memmap(file, np.float16, "r+", shape=shape)
+        memory = mmap.mmap(file.fileno(), max(size, 1))
+        memory.madvise(mmap.MADV_RANDOM)  # else every map that is read brings the 128 KB around it
+        return np.frombuffer(memory, np.float16, count=size // 2).reshape(shape)
 
 
 def _read_part(store: AttentionStore, part: PartVideos, first_row: dict[str, int], maps: np.ndarray) -> None:
