@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Starts the cluster of deploy/on_premise.yaml for real on one Linux machine, runs a job on it and takes it down:
 #
-#   sudo deploy/try_on_loopback.sh python jobs/precompute.py --videos /abs/videos --weights /abs/cnn.safetensors --out /abs/store
+#   sudo deploy/try_on_loopback.sh python jobs/precompute.py --videos /a/videos --weights /a/cnn.safetensors --out /a/store
 #
 # Head and worker are reached by SSH and are namespaces of this machine, with their own network, processes, /tmp and
 # home: nothing outside them is touched, not even another Ray (`ray up` stops any Ray it finds). They share the disk,
@@ -11,6 +11,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 SELF=$PWD/deploy/try_on_loopback.sh
 NETWORK=10.77.0
+PLAIN=(--log-style pretty --log-color false)
 ISOLATE=(unshare --fork --kill-child --pid --net --mount --uts --mount-proc)
 
 say() { printf '\n==== %s\n' "$*"; }
@@ -21,8 +22,7 @@ node() {
   hostname "$name"
   mount -t tmpfs tmpfs /tmp
   mount -t tmpfs tmpfs /dev/shm
-  cp /etc/passwd "$TRIAL/$name.passwd"
-  echo "trial:x:0:0::$TRIAL/$name:/bin/bash" >> "$TRIAL/$name.passwd"
+  { echo "trial:x:0:0::$TRIAL/$name:/bin/bash"; cat /etc/passwd; } > "$TRIAL/$name.passwd"  # first: ssh's own ~ too
   mount --bind "$TRIAL/$name.passwd" /etc/passwd
   until ip link show "$name" > /dev/null 2>&1; do sleep 0.1; done
   ip link set lo up
@@ -48,6 +48,8 @@ plug_in() {
 
 on() { ssh -i "$TRIAL/key" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR "trial@$1" "${@:2}"; }
 
+count() { on "$1" 'pgrep -c raylet' || true; }
+
 # The user's machine: what docs/clusters.md says under "Your own machines", typed in order.
 user() {
   mount -t tmpfs tmpfs /tmp
@@ -68,15 +70,14 @@ user() {
   ray get-auth-token --generate > /dev/null
   chmod 600 ~/.ray/auth_token
   say "ray up"
-  ray up --yes "$cluster"
-  say "ray status, until the worker is there"
-  for _ in $(seq 60); do
-    ray exec "$cluster" 'ray status' > "$TRIAL/status" 2>&1 || true
-    [ "$(grep -c '^ 1 local.cluster.node\|^ 1 node_' "$TRIAL/status")" -ge 2 ] && break
+  ray up --yes "${PLAIN[@]}" "$cluster"
+  say "ray status, when the worker is there"
+  for _ in $(seq 40); do
+    ray exec "${PLAIN[@]}" "$cluster" 'ray status' > "$TRIAL/status" 2> /dev/null || true
     grep -q '^ 2 local.cluster.node' "$TRIAL/status" && break
-    sleep 5
+    sleep 10
   done
-  cat "$TRIAL/status"
+  sed -n '/Autoscaler status/,$p' "$TRIAL/status"
   say "ray dashboard: the tunnel"
   ray dashboard "$cluster" > "$TRIAL/dashboard.log" 2>&1 &
   for _ in $(seq 60); do (exec 3<> /dev/tcp/127.0.0.1/8265) 2> /dev/null && break; sleep 1; done
@@ -86,15 +87,18 @@ user() {
   say "ray job submit --working-dir . -- $*"
   ray job submit --working-dir . -- "$@" || status=$?
   say "exit code of ray job submit: $status"
-  say "threads and token of the nodes' Ray"
+  say "on both nodes: settings of Ray, the dashboard's address, the token, processes that worked"
   for address in "$NETWORK.2" "$NETWORK.3"; do
-    on "$address" 'tr "\0" "\n" < /proc/$(pgrep -o raylet)/environ | grep -E "^(OMP_NUM_THREADS|RAY_AUTH_MODE)=";
-      ss -ltn | grep -E ":8265 " || true; ls -l ~/.ray/auth_token'
+    on "$address" 'hostname
+      tr "\0" "\n" < /proc/$(pgrep -o raylet)/environ | grep -E "^(OMP_NUM_THREADS|RAY_AUTH_MODE)="
+      ss -ltnH "sport = :8265"; ls -l ~/.ray/auth_token; ls /tmp/ray/session_2*/logs | grep "^worker-.*out$" | wc -l'
   done
   say "ray down"
-  ray down --yes "$cluster"
-  for address in "$NETWORK.2" "$NETWORK.3"; do
-    echo "Ray processes left on $address: $(on "$address" 'pgrep -c raylet || true')"
+  ray down --yes "${PLAIN[@]}" "$cluster"
+  for _ in $(seq 24); do
+    echo "$(date +%T) Ray processes on the head: $(count "$NETWORK.2"), on the worker: $(count "$NETWORK.3")"
+    [ "$(count "$NETWORK.3")" = 0 ] && break
+    sleep 10
   done
   return "$status"
 }
@@ -109,11 +113,15 @@ case ${1:-} in
     TRIAL=$(mktemp --directory /var/tmp/attn-trial.XXXXXX)
     TOOLS=$(dirname "$UV"):$(.venv/bin/python -c 'import sys; print(sys.base_prefix)')/bin
     UV_CACHE=$("$UV" cache dir)
+    USER_PID=
     export TRIAL TOOLS UV_CACHE
-    trap 'rm -rf "$TRIAL"' EXIT
+    trap 'kill -9 $USER_PID 2> /dev/null || true; wait; rm -rf "$TRIAL"' EXIT  # ends all below, by --kill-child
+    trap 'exit 130' INT TERM
     mkdir -p /run/sshd
     ssh-keygen -q -t ed25519 -N '' -f "$TRIAL/key"
     ssh-keygen -q -t ed25519 -N '' -f "$TRIAL/host_key"
-    "${ISOLATE[@]}" "$SELF" user "$@"
+    "${ISOLATE[@]}" "$SELF" user "$@" &
+    USER_PID=$!
+    wait "$USER_PID"
     ;;
 esac
