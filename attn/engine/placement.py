@@ -58,6 +58,11 @@ def cluster_totals() -> dict[str, float]:
     return {name: max(now.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU")}
 
 
+def may_grow() -> bool:
+    """Whether an autoscaler may start more machines."""
+    return bool(cluster_state.get_max_resources_from_cluster_config())
+
+
 def living_nodes() -> list[Mapping[str, float]]:
     """Resources of each machine that is up."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]

@@ -65,12 +65,14 @@ class TrainingMaps:
         device: where they are wanted.
         first_row: row of all videos at which its bank begins.
         peers: who holds the others; None where this member holds all.
+        known_squares: sum of squares of all training maps and their count, where somebody has computed them.
     """
 
     bank: MapBank
     device: torch.device
     first_row: int = 0
     peers: Peers | None = None
+    known_squares: tuple[float, int] | None = None
 
     def select(self, rows: Int[Tensor, "*sample"], classes: Int[Tensor, "*sample"]) -> Float[Tensor, "*sample cell"]:
         """Single maps, in float32. Where they are shared, all members ask for the same ones at the same time."""

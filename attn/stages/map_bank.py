@@ -26,6 +26,9 @@ from attn.storage.parts import PartVideos
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_values
 
+MOST_READERS = 8
+"""Threads that read parts side by side, at most."""
+
 
 @dataclasses.dataclass(frozen=True)
 class MapBank:

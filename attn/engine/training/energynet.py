@@ -8,18 +8,19 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
-from ray.train import CheckpointConfig, Result
+from ray.train import CheckpointConfig
 
 from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.training.board import start_board
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
-from attn.engine.training.energynet_state import ACCURACY, load_kept
-from attn.engine.training.energynet_worker import SHORTFALL, train_energynet_worker
+from attn.engine.training.energynet_state import ACCURACY, SHORTFALL, Progress, load_kept
+from attn.engine.training.energynet_worker import train_energynet_worker
 from attn.engine.training.fit import fit, made_by
 from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
@@ -27,6 +28,7 @@ from attn.engine.training.watch import Row, TrainWatch, clock
 from attn.errors import UsageError
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
+from attn.storage.manifest import Manifest
 from attn.storage.store import AttentionStore
 
 log = logging.getLogger(__name__)
@@ -70,15 +72,33 @@ def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> None:
     )
     keep = CheckpointConfig(num_to_keep=1)
     result = fit(train_energynet_worker, {"job": job, "board": board}, run, placement, watch, keep)
-    _finish(run, job, store, result, time.monotonic() - started_s)
-
-
-def _finish(run: TrainRun, job: EnergyJob, store: AttentionStore, result: Result, seconds: float) -> None:
-    """The state that was kept becomes the EnergyNet; the last where no video is held out."""
     if result.checkpoint is None:
         raise RuntimeError("the training ended without a checkpoint")
-    weights, progress = load_kept(result.checkpoint)
-    kept, manifest = progress.kept_row, store.manifest
+    with result.checkpoint.as_directory() as folder:
+        weights, progress = load_kept(Path(folder))
+    report = finish(run, job, store.manifest, weights, progress, time.monotonic() - started_s)
+    log.info("%s, %.0f s: %s", _verdict(report), report["seconds"], options.out)
+
+
+def finish(
+    run: TrainRun,
+    job: EnergyJob,
+    manifest: Manifest,
+    weights: dict[str, torch.Tensor],
+    progress: Progress,
+    seconds: float,
+) -> dict[str, Any]:
+    """The state that was kept becomes the EnergyNet in `--out`; the report that is written beside it.
+
+    Args:
+        run: the training.
+        job: what was trained.
+        manifest: of the store whose maps will be scored.
+        weights: that are kept; the last where no video is held out.
+        progress: of the training.
+        seconds: that it took.
+    """
+    kept = progress.kept_row
     trained = {
         "videos": len(job.train.video_ids),
         "frames": job.train.rows,
@@ -102,7 +122,7 @@ def _finish(run: TrainRun, job: EnergyJob, store: AttentionStore, result: Result
     )
     report = {**trained, "map_scale": float(net.map_scale), "seconds": round(seconds, 1), "sha256": sha256}
     run.finish(report)
-    log.info("%s, %.0f s: %s", _verdict(report), seconds, job.options.out)
+    return report
 
 
 def _net(job: EnergyJob, weights: dict[str, torch.Tensor]) -> EnergyNet:

@@ -84,6 +84,20 @@ def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, Ener
     return run, job, store
 
 
+def with_config(run: TrainRun, job: EnergyJob, options: TrainEnergyNetOptions) -> tuple[TrainRun, EnergyJob]:
+    """Another training of the same maps, videos and concept vectors.
+
+    Args:
+        run, job: of `make_energy_training`.
+        options: the same, but for the fields of `EnergyConfig` that decide no video (all but `seed` and
+            `holdout_fraction`), and `out`.
+    """
+    fields = {field.name for field in dataclasses.fields(EnergyConfig)}
+    rest = {key: value for key, value in run.decisive.items() if key not in fields}
+    other = TrainRun(join(options.out, NAME), {**_chosen(options), **rest})
+    return other, dataclasses.replace(job, options=options, run_url=other.url)
+
+
 def _check_numbers(options: TrainEnergyNetOptions) -> None:
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: give 1 or more")
@@ -101,18 +115,21 @@ def _decisive(
     held_out: VideoTable,
     concepts: ConceptVectors,
 ) -> dict[str, Any]:
-    config = chosen(options, [field.name for field in dataclasses.fields(EnergyConfig)], later=LATER)
     made_by = source.by_fingerprint({*train.video_ids, *held_out.video_ids})
     # Not named where it is as usual, like `LATER`.
     maps = {"out_of_fold": {key: _hash(some) for key, some in made_by.items()}} if options.out_of_fold else {}
     return {
-        **config,
+        **_chosen(options),
         **maps,
         "fingerprint": store.manifest.fingerprint,
         "class_names": store.manifest.class_names,
         "videos": _hash([_rows(train), _rows(held_out)]),
         "concepts": _decisive_concepts(concepts),
     }
+
+
+def _chosen(options: TrainEnergyNetOptions) -> dict[str, Any]:
+    return chosen(options, [field.name for field in dataclasses.fields(EnergyConfig)], later=LATER)
 
 
 def _decisive_concepts(concepts: ConceptVectors) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The state of an EnergyNet's training after a look, in one folder that Ray Train keeps.
+"""The state of an EnergyNet's training after a look, in one folder.
 
 `weights.safetensors` of now, `kept.safetensors` of the look that is kept, `optimizer.pt` (tensors and numbers, read
 without unpickling more), `state.json`.
@@ -11,13 +11,14 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from ray.train import Checkpoint
 from torch import Tensor
 
 from attn.mining.schedule import CandidateSchedule
 from attn.stages.energy_training import EnergyTrainer
 
-ACCURACY = "validation_accuracy"
+ACCURACY, SHORTFALL = "validation_accuracy", "validation_shortfall"
+KEPT_ACCURACY, KEPT_SHORTFALL = "kept_accuracy", "kept_shortfall"
+"""The same of the state that is kept."""
 WEIGHTS, KEPT, OPTIMIZER, STATE = "weights.safetensors", "kept.safetensors", "optimizer.pt", "state.json"
 
 
@@ -46,7 +47,7 @@ class Progress:
         return self.rows[(self.kept or len(self.rows)) - 1]
 
 
-def save_state(folder: Path, trainer: EnergyTrainer, kept: dict[str, Tensor], progress: Progress) -> Checkpoint:
+def save_state(folder: Path, trainer: EnergyTrainer, kept: dict[str, Tensor], progress: Progress) -> None:
     """Writes the four files.
 
     Args:
@@ -61,26 +62,21 @@ def save_state(folder: Path, trainer: EnergyTrainer, kept: dict[str, Tensor], pr
     torch.save(trainer.optimizer.state_dict(), folder / OPTIMIZER)
     state = dataclasses.replace(progress, schedule=trainer.schedule.state())
     (folder / STATE).write_text(json.dumps(dataclasses.asdict(state)))
-    return Checkpoint.from_directory(folder)
 
 
-def load_state(checkpoint: Checkpoint, trainer: EnergyTrainer) -> tuple[Progress, dict[str, Tensor]]:
+def load_state(folder: Path, trainer: EnergyTrainer) -> tuple[Progress, dict[str, Tensor]]:
     """Puts a saved state back into a trainer; the progress, and the weights that are kept."""
-    with checkpoint.as_directory() as name:
-        folder = Path(name)
-        trainer.net.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-        optimizer = torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True)
+    trainer.net.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
+    optimizer = torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True)
     trainer.optimizer.load_state_dict(optimizer)
-    kept, progress = load_kept(checkpoint)
+    kept, progress = load_kept(folder)
     trainer.schedule = CandidateSchedule(**(progress.schedule or {}))
     return progress, kept if progress.kept else {}
 
 
-def load_kept(checkpoint: Checkpoint) -> tuple[dict[str, Tensor], Progress]:
+def load_kept(folder: Path) -> tuple[dict[str, Tensor], Progress]:
     """The weights that a training kept, and its progress."""
-    with checkpoint.as_directory() as name:
-        folder = Path(name)
-        return safetensors.torch.load_file(folder / KEPT), Progress(**json.loads((folder / STATE).read_text()))
+    return safetensors.torch.load_file(folder / KEPT), Progress(**json.loads((folder / STATE).read_text()))
 
 
 def plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, Result, RunConfig
+from ray.train import CheckpointConfig, FailureConfig, LoggingConfig, Result, RunConfig, UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from attn.engine.cli import EXIT_INTERRUPTED
@@ -37,6 +37,7 @@ def fit(
     placement: WorkerPlacement,
     watch: TrainWatch,
     keep: CheckpointConfig,
+    callbacks: Sequence[UserCallback] = (),
 ) -> Result:
     """Runs the loop to its end, from the last checkpoint where there is one.
 
@@ -47,6 +48,7 @@ def fit(
         placement: workers and what each gets.
         watch: tells the user meanwhile.
         keep: which checkpoints.
+        callbacks: of Ray Train, told with every report.
 
     Raises:
         UsageError: what the loop returned.
@@ -65,6 +67,7 @@ def fit(
             storage_path=path,
             storage_filesystem=storage,
             checkpoint_config=keep,
+            callbacks=list(callbacks),
             failure_config=FailureConfig(max_failures=MOST_FAILURES),
             logging_config=LoggingConfig(log_level="ERROR"),
             worker_runtime_env={"env_vars": THREADS_SLEEP},

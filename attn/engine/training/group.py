@@ -42,6 +42,11 @@ class Group:
             device,
         )
 
+    @classmethod
+    def alone(cls, device: torch.device) -> "Group":
+        """A group of one, without Ray Train."""
+        return cls(0, 0, 1, 1, device)
+
     def sum(self, values: Tensor) -> Tensor:
         """Element by element over all workers."""
         values = values.to(self.device)

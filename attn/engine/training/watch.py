@@ -8,11 +8,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import ray
-from torch.utils.tensorboard import SummaryWriter
 
 from attn.engine.training.board import News, read_board
+from attn.engine.training.events import EventFile
 from attn.engine.training.run import TrainRun
-from attn.storage.filesystem import is_local, open_filesystem
 
 log = logging.getLogger(__name__)
 
@@ -46,8 +45,7 @@ class TrainWatch:
         self._note, self._told_s = "", time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="train-watch", daemon=True)
-        fs, folder = open_filesystem(run.url)
-        self._events = SummaryWriter(folder) if is_local(fs) else None
+        self._events = EventFile(run.url)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -58,7 +56,7 @@ class TrainWatch:
         self._thread.join()
         with contextlib.suppress(Exception):
             self.tell(read_board(self._board))
-        if self._events is not None:
+        with contextlib.suppress(Exception):
             self._events.close()
 
     def _watch(self) -> None:
@@ -103,11 +101,7 @@ class TrainWatch:
     def _tell_row(self, rows: Sequence[Row]) -> None:
         row = rows[-1]
         self._say(f"{self._unit} {row[self._unit]}/{self._total}: {self._line(rows)}")
-        if self._events is not None:
-            for name, value in row.items():
-                if name != self._unit and value is not None:
-                    self._events.add_scalar(name, value, row[self._unit])
-            self._events.flush()
+        self._events.add({name: value for name, value in row.items() if name != self._unit}, step=row[self._unit])
 
     def _waiting(self, news: News) -> str:
         if news.skipped is not None or news.rows or news.note:

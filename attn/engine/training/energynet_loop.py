@@ -1,0 +1,189 @@
+"""The loop of an EnergyNet's training: updates, a look at the held-out videos, the state kept, until the end.
+
+Of several workers each runs it; where there is but one, it needs no Ray Train.
+"""
+
+import math
+import time
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from attn.engine.training.energynet_plan import EnergyJob
+from attn.engine.training.energynet_state import (
+    ACCURACY,
+    KEPT_ACCURACY,
+    KEPT_SHORTFALL,
+    SHORTFALL,
+    Progress,
+    load_state,
+    plain,
+    save_state,
+)
+from attn.engine.training.group import Group
+from attn.engine.training.keeper import Keeper
+from attn.mining.sampler import QuadrupleSampler
+from attn.models.energynet import EnergyNet
+from attn.stages.early_stop import is_over, is_worse
+from attn.stages.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
+from attn.stages.energy_validation import Look, look, score_bank
+from attn.stages.map_bank import MapBank
+
+
+class News(Protocol):
+    """Where a worker says how far it is."""
+
+    def note(self, text: str) -> None:
+        """What is being done; called for every update."""
+        ...
+
+    def pin(self, **changes: Any) -> None:
+        """Fields of `attn.engine.training.board.News`."""
+        ...
+
+
+class _NotFiniteError(Exception):
+    """The loss became NaN or infinite; the message says when."""
+
+
+class EnergyLoop:
+    """One worker with its network and the maps it holds.
+
+    Args:
+        job: what is trained.
+        maps: that are learnt from.
+        validation: this worker's share of the held-out videos.
+        group: its place among all workers.
+        news: whom it tells.
+        keeper: of its state.
+
+    Attributes:
+        progress: how far it is.
+        kept: weights of the look that is kept; none where those of now are.
+    """
+
+    def __init__(
+        self, job: EnergyJob, maps: TrainingMaps, validation: MapBank, group: Group, news: News, keeper: Keeper
+    ):
+        self.job, self.group, self.config = job, group, job.config
+        self.validation = validation
+        self._news, self._keeper = news, keeper
+        self.scale = _map_scale(job, maps, group)
+        self.net = self._net()
+        self.progress = Progress([])
+        self.kept: dict[str, torch.Tensor] = {}
+        self.trainer = EnergyTrainer(self.net, maps, _sampler(job, group.device), self.config, group)
+
+    def _net(self) -> EnergyNet:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config.seed)
+            net = EnergyNet(
+                torch.from_numpy(self.job.concepts.vectors),
+                self.job.map_cells,
+                hidden_dim=self.config.hidden_dim,
+                embedding_dim=self.config.embedding_dim,
+                map_scale=self.scale,
+                normalise_embedding=self.config.normalise_embedding,
+            )
+        return net.to(self.group.device)
+
+    def run(self) -> str | None:
+        """All updates that are left; why it had to stop early."""
+        self._resume()
+        progress = self.progress
+        self._news.pin(started_s=time.time(), resumed=len(progress.rows), rows=progress.rows, note="")
+        try:
+            while not self._done():
+                progress.rows = [*progress.rows, self._next_row(progress.rows)]
+                self._judge()
+                kept = progress.kept_row
+                progress.rows[-1] |= {KEPT_ACCURACY: kept[ACCURACY], KEPT_SHORTFALL: kept[SHORTFALL]}
+                self._keeper.keep(progress.rows[-1], self._save)
+                self._news.pin(rows=progress.rows, note="")
+        except _NotFiniteError as error:
+            return (
+                f"{error}; lower --lr, with another --out or after removing {self.job.run_url}, "
+                f"which keeps the state before it"
+            )
+        return None
+
+    def _done(self) -> bool:
+        """Whether all updates are done, or none has helped for long."""
+        rows, config = self.progress.rows, self.config
+        if rows and rows[-1]["update"] >= config.updates:
+            return True
+        return is_over(self.progress.accuracies, len(self.job.held_out.video_ids), config.patience)
+
+    def _next_row(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        """Updates up to the next look, and the look."""
+        started_s = time.monotonic()
+        first = rows[-1]["update"] if rows else 0
+        stop = min(first + self.config.look_every, self.config.updates)
+        steps = [self._update(number) for number in range(first, stop)]
+        trained_s = time.monotonic() - started_s
+        if not all(torch.isfinite(weight).all() for weight in self.net.parameters()):
+            raise _NotFiniteError(f"the weights are not finite after update {stop}")
+        seen, schedule = self._look(), self.trainer.schedule
+        means = [sum(values) / len(steps) for values in zip(*steps, strict=True)]
+        return {
+            "update": stop,
+            **dict(zip(Step._fields, means, strict=True)),
+            "monitor": schedule.monitor,
+            "candidates": schedule.candidates,
+            ACCURACY: seen.correct / seen.videos if seen.videos else None,
+            SHORTFALL: seen.shortfall / seen.videos if seen.videos else None,
+            "updates_per_s": len(steps) / trained_s,
+            "seconds": time.monotonic() - started_s,
+        }
+
+    def _update(self, number: int) -> Step:
+        step = self.trainer.update(number)
+        if not math.isfinite(step.loss):
+            raise _NotFiniteError(f"the loss is not finite at update {number + 1}")
+        self._news.note(f"update {number + 1} of {self.config.updates}: loss {step.loss:.3f}")
+        return step
+
+    def _look(self) -> Look:
+        """The held-out videos, shared by the workers."""
+        scores = score_bank(self.net, self.validation, self.group.device)
+        labels = torch.from_numpy(self.validation.table.labels).to(self.group.device)
+        mine = look(scores, labels, margin=self.config.energy_margin)
+        return Look(*self.group.sum(torch.tensor(mine, dtype=torch.float64)).tolist())
+
+    def _judge(self) -> None:
+        """Keeps the weights of the newest look unless it is worse than one before."""
+        videos = len(self.job.held_out.video_ids)
+        if videos and not is_worse(self.progress.accuracies, videos):
+            self.progress.kept = len(self.progress.rows)
+            self.kept = plain(self.net.state_dict())
+
+    def _save(self, folder: Path) -> None:
+        save_state(folder, self.trainer, self.kept, self.progress)
+
+    def _resume(self) -> None:
+        with self._keeper.restored() as folder:
+            if folder is not None:
+                self.progress, self.kept = load_state(folder, self.trainer)
+
+
+def _sampler(job: EnergyJob, device: torch.device) -> QuadrupleSampler:
+    return QuadrupleSampler(
+        torch.from_numpy(job.train.labels).to(device),
+        torch.from_numpy(job.train.num_frames).to(device),
+        num_classes=len(job.concepts.vectors),
+        samples=samples_per_update(job.config),
+        seed=job.config.seed,
+    )
+
+
+def _map_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
+    """Root mean square of the maps that are learnt from.
+
+    Source: Li et al. 2017 leaves open how maps are scaled; one number keeps their relative energies.
+    """
+    if job.config.map_scale == "none":
+        return 1.0
+    found = maps.known_squares or group.sum(torch.tensor(maps.sum_of_squares(group), dtype=torch.float64)).tolist()
+    total, count = found
+    return math.sqrt(total / count) or 1.0

@@ -1,0 +1,46 @@
+"""TensorBoard's events of a run, local or on S3."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from attn.storage.filesystem import is_local, join, open_filesystem, storage_errors
+
+
+class EventFile:
+    """One file of events in a folder; on a remote storage it is uploaded again as it grows.
+
+    Args:
+        url: of the folder.
+    """
+
+    def __init__(self, url: str):
+        self._fs, self._path = open_filesystem(url)
+        self._scratch = None if is_local(self._fs) else tempfile.TemporaryDirectory(prefix="attn-events-")
+        with storage_errors(url):
+            self._writer = SummaryWriter(self._scratch.name if self._scratch else self._path)
+
+    def add(self, row: Mapping[str, Any], *, step: int) -> None:
+        """The numbers of a row; names whose value is None are left out."""
+        for name, value in row.items():
+            if isinstance(value, int | float):
+                self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+        self._upload()
+
+    def close(self) -> None:
+        """Ends the file."""
+        self._writer.close()
+        self._upload()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def _upload(self) -> None:
+        if self._scratch is None:
+            return
+        for file in Path(self._scratch.name).iterdir():
+            with storage_errors(self._path):
+                self._fs.put_file(str(file), join(self._path, file.name))
