@@ -3,6 +3,8 @@
 Exit codes: 0 done · 2 the user must change something, nothing was done · 3 too many videos failed.
 """
 
+import argparse
+import dataclasses
 import logging
 import sys
 from collections.abc import Callable, Sequence
@@ -10,6 +12,7 @@ from typing import TypeVar
 
 import tyro
 
+from attn.engine.settings_file import settings_flags
 from attn.errors import UsageError
 
 Options = TypeVar("Options")
@@ -27,7 +30,23 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["--"]:
         given = given[1:]
+    if any(field.name == "config" for field in dataclasses.fields(options_type)):  # type: ignore[arg-type]
+        given = [*_found_settings(given), *given]
     return tyro.cli(options_type, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+
+
+def _found_settings(given: Sequence[str]) -> list[str]:
+    """The settings of the file behind --config as flags; of a flag given twice the later one counts."""
+    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    asked.add_argument("--config")
+    url = asked.parse_known_args(given)[0].config
+    if url is None:
+        return []
+    try:
+        return settings_flags(url)
+    except UsageError as error:
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        raise SystemExit(EXIT_USAGE) from error
 
 
 def run(job: Callable[[Options], int], options: Options) -> int:
