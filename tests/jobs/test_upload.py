@@ -17,6 +17,8 @@ MADE = (
     "synthetic-tables/data/images/Wave/a.jpg",
     "tuned-store/part-0.parquet",
     "energynet/energynet.safetensors",
+    "best-energynet/energynet.safetensors",
+    "search/trials/0001/trial.json",
     "shards/a-000000.tar",
     "store/part-0.parquet",
     "ucfTrainTestlist/testlist01.txt",
@@ -27,7 +29,7 @@ MADE = (
 
 def test_the_upload_is_the_code(tmp_path: Path) -> None:
     packaging = pytest.importorskip("ray._private.runtime_env.packaging")
-    folders = [REPOSITORY / name for name in ("attn", "bench", "jobs", "tests")]
+    folders = [REPOSITORY / name for name in ("attn", "bench", "jobs", "tests", "tune")]
     files = [path for folder in folders for path in folder.rglob("*.py")] + [REPOSITORY / ".rayignore"]
     code = [str(path.relative_to(REPOSITORY)) for path in files]
     for name in code:

@@ -1,0 +1,127 @@
+"""What a search ends with: the best configuration as a file, the trials as tables, and what mattered, in pictures."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import optuna
+
+from attn.engine.settings_file import SETTINGS
+from attn.engine.training.fit import made_by
+from attn.engine.tuning.plan import SearchPlan
+from attn.engine.tuning.records import Trial, trial_url
+from attn.engine.tuning.searcher import OBJECTIVE, distribution, told
+from attn.engine.tuning.space import FIELDS, settle
+from attn.report.search_page import SearchFigures, as_csv, as_markdown, draw_importance, draw_parallel, draw_progress
+from attn.storage.filesystem import join, open_filesystem, write_atomic
+
+log = logging.getLogger(__name__)
+
+BEST, TRIALS, PAGE = "best.json", "trials.csv", "search.md"
+# Below this a forest of trees says nothing about settings.
+FEWEST_FOR_IMPORTANCE = 8
+# What a training decides for itself.
+NOT_FOUND = ("seed", "holdout_fraction")
+PACKAGES = ("ray", "torch", "optuna")
+
+
+def best_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Finished ones before stopped ones, then by accuracy; of equal ones first those that keep the margins best."""
+
+    def rank(trial: Trial) -> tuple[bool, float, float, int]:
+        short = float("inf") if trial.shortfall is None else trial.shortfall
+        margin = trial.point.get("energy_margin", 1.0)
+        return trial.status != "finished", -(trial.objective or 0), short / margin, trial.number
+
+    return sorted(trials, key=rank)
+
+
+def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
+    """Writes `best.json`, `trials.csv`, `search.md` and three pictures.
+
+    Args:
+        plan: of the search.
+        trials: that are over; one at least.
+    """
+    ranked, options, videos = best_first(trials), plan.options, len(plan.job.held_out.video_ids)
+    best = ranked[0]
+    accuracy, settings = best.objective or 0.0, dataclasses.replace(options, **settle(best.point, options))
+    found: dict[str, Any] = {
+        SETTINGS: {name: getattr(settings, name) for name in FIELDS if name not in NOT_FOUND},
+        "trial": best.number,
+        "validation_accuracy": accuracy,
+        "standard_error": math.sqrt(accuracy * (1 - accuracy) / videos),
+        "held_out_videos": videos,
+        "trials": len(trials),
+        "stopped_early": sum(trial.status == "stopped" for trial in trials),
+        "store": options.store,
+        "fingerprint": plan.store.manifest.fingerprint,
+        **made_by(PACKAGES),
+    }
+    shares, budget = importance(plan, trials)
+    seconds = sum(trial.seconds for trial in trials)
+    figures = SearchFigures([_row(trial) for trial in ranked], list(plan.space), shares, budget, found, seconds)
+    texts = {
+        BEST: json.dumps(found, indent=1, ensure_ascii=False),
+        TRIALS: as_csv(figures),
+        PAGE: as_markdown(figures),
+    }
+    for name, text in texts.items():
+        _write(options.out, name, text.encode())
+    for name, draw in (("parallel", draw_parallel), ("importance", draw_importance), ("progress", draw_progress)):
+        _write(options.out, f"{name}.png", draw(figures))
+    log.info(
+        "best of %d trials: validation %.1f ± %.1f %% of %d videos (trial %d, %s); %s",
+        *(len(trials), 100 * accuracy, 100 * found["standard_error"], videos),
+        *(best.number, trial_url(options.out, best.number), join(options.out, BEST)),
+    )
+
+
+def importance(plan: SearchPlan, trials: Sequence[Trial]) -> tuple[dict[str, float], int]:
+    """How much of the differences between trials each setting explains, and after how many updates.
+
+    The shares are 1 together; there are none where trials are too few. All trials are compared after as many updates as
+    the shortest was trained for: those that were stopped would else count as bad for having been short.
+
+    Source: Hutter et al. 2014, functional analysis of variance, as optuna computes it.
+    """
+    sound = [trial for trial in trials if trial.rows and not trial.error]
+    budget = min((trial.update for trial in sound), default=0)
+    reached = {trial.number: _accuracy_after(trial, budget) for trial in sound}
+    if len(sound) < FEWEST_FOR_IMPORTANCE or len(set(reached.values())) < 2:
+        return {}, budget
+    distributions = {name: distribution(name, domain, plan.options) for name, domain in plan.space.items()}
+    study = optuna.create_study(direction="maximize")
+    for trial in sound:
+        frozen = told(trial, distributions)
+        frozen.state, frozen.value = optuna.trial.TrialState.COMPLETE, reached[trial.number]
+        study.add_trial(frozen)
+    with contextlib.suppress(RuntimeError, ValueError):  # all trials alike in every setting
+        evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+        shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
+        return {name: float(share) for name, share in shares.items()}, budget
+    return {}, budget
+
+
+def _accuracy_after(trial: Trial, updates: int) -> float:
+    return float([row[OBJECTIVE] for row in trial.rows if row["update"] <= updates][-1])
+
+
+def _row(trial: Trial) -> dict[str, Any]:
+    return {
+        "trial": trial.number,
+        "status": trial.status,
+        "validation_accuracy": trial.objective,
+        "update": trial.update,
+        "seconds": round(trial.seconds, 1),
+        **trial.point,
+        "rows": [(row["update"], row[OBJECTIVE]) for row in trial.rows],
+    }
+
+
+def _write(out: str, name: str, data: bytes) -> None:
+    write_atomic(*open_filesystem(join(out, name)), data)

@@ -1,0 +1,127 @@
+"""Everything a search can know, and refuse, before it starts anything."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from attn.engine.options import SearchOptions
+from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
+from attn.engine.training.run import TrainRun
+from attn.engine.tuning.records import Trial, read_trials
+from attn.engine.tuning.space import Space, check_space, grid, read_space
+from attn.errors import UsageError
+from attn.storage.filesystem import absolute, join, open_filesystem, read_text, url_of, write_atomic
+from attn.storage.store import AttentionStore
+
+SEARCH = "search.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchPlan:
+    """A search, checked.
+
+    Attributes:
+        options: flags; `out` absolute.
+        space: what is searched.
+        run, job: a training with the settings that are not searched.
+        store: whose maps are learnt from.
+        known: trials of earlier attempts.
+    """
+
+    options: SearchOptions
+    space: Space
+    run: TrainRun
+    job: EnergyJob
+    store: AttentionStore
+    known: list[Trial]
+
+
+def make_search(options: SearchOptions, spaces: Mapping[str, Space]) -> SearchPlan:
+    """Reads what the flags name and checks that it fits together; writes nothing but `search.json`.
+
+    Args:
+        options: flags.
+        spaces: those that have a name.
+
+    Raises:
+        UsageError: the first thing that does not fit.
+    """
+    _check_numbers(options)
+    options = dataclasses.replace(options, out=absolute(options.out))
+    space = spaces[options.space] if options.space in spaces else _own_space(options.space, spaces)
+    check_space(space, options)
+    run, job, store = make_energy_training(options)
+    if not job.held_out.video_ids:
+        raise UsageError(
+            f"--holdout-fraction {options.holdout_fraction:g} holds no video out, so there is nothing to judge trials "
+            "by; give a larger one, or more than two videos of a class"
+        )
+    if options.sampler == "grid" and not grid(space, options):
+        raise UsageError("--sampler grid: no combination has K_h ≤ M0 ≤ M1")
+    known = read_trials(options.out)
+    _settle(options, _decisive(options, space, run), known)
+    return SearchPlan(options, space, run, job, store, known)
+
+
+def _check_numbers(options: SearchOptions) -> None:
+    for name in ("trials", "side_by_side"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: give 1 or more")
+    gpus = options.gpus_per_trial
+    if gpus is not None and not 0 <= gpus <= 1:
+        raise UsageError(f"--gpus-per-trial {gpus:g}: give a number from 0 to 1; more than one GPU serves --workers")
+    if gpus is not None and options.gpu is not None and options.gpu != (gpus > 0):
+        raise UsageError(f"--gpus-per-trial {gpus:g} contradicts --{'' if options.gpu else 'no-'}gpu; give one of them")
+    if options.workers > 1 and gpus is not None:
+        raise UsageError("--gpus-per-trial is for trials of one worker; of several each has a GPU with --gpu")
+
+
+def _own_space(given: str, spaces: Mapping[str, Space]) -> Space:
+    if not given.endswith(".json"):
+        raise UsageError(f"--space {given}: give {', '.join(spaces)}, or a .json file")
+    return read_space(given)
+
+
+def _decisive(options: SearchOptions, space: Space, run: TrainRun) -> dict[str, Any]:
+    """What decides the trials, in JSON types."""
+    searched = {name: _hash(dataclasses.asdict(domain)) for name, domain in sorted(space.items())}
+    rest = {name: value for name, value in run.decisive.items() if name not in space}
+    decisive = {**rest, "space": searched, "sampler": options.sampler, "scheduler": options.scheduler}
+    return dict(json.loads(json.dumps(decisive)))
+
+
+def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Trial]) -> None:
+    """Writes what the search is about; trials that are there must be about the same.
+
+    Raises:
+        UsageError: they are not, or were not to be gone on with.
+    """
+    url = join(options.out, SEARCH)
+    fs, path = open_filesystem(url)
+    if known:
+        _check_same(options, decisive, fs, path)
+    # In every attempt: a storage that cannot be written is found out now.
+    write_atomic(fs, path, json.dumps({"decisive": decisive}, indent=1, ensure_ascii=False).encode())
+
+
+def _check_same(options: SearchOptions, decisive: dict[str, Any], fs: AbstractFileSystem, path: str) -> None:
+    if not options.resume:
+        raise UsageError(f"{options.out} holds a search; go on with it with --resume, or choose another --out")
+    try:
+        before = dict(json.loads(read_text(fs, path))["decisive"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{url_of(fs, path)} is damaged ({error}); choose another --out") from error
+    if differing := [key for key in decisive.keys() | before.keys() if decisive.get(key) != before.get(key)]:
+        raise UsageError(
+            f"{options.out} holds a search with other settings ({', '.join(sorted(differing))}); give the same flags "
+            "as before, or choose another --out"
+        )
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,205 @@
+"""Searches for the settings of an EnergyNet with Ray Tune: the driver's part.
+
+Judged by held-out training videos; test videos are never opened. Whatever dies, `--resume` goes on: trials that are
+over stay as they are, trials that had begun go on from their last state.
+"""
+
+import contextlib
+import logging
+import math
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+from ray import tune
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
+
+from attn.engine.cli import EXIT_INTERRUPTED
+from attn.engine.options import SearchOptions
+from attn.engine.placement import cluster_totals, living_nodes
+from attn.engine.session import start_ray
+from attn.engine.training.placement import place_workers
+from attn.engine.training.shared_maps import share_maps
+from attn.engine.tuning.outcome import write_outcome
+from attn.engine.tuning.plan import SearchPlan, make_search
+from attn.engine.tuning.records import OVER, Trial
+from attn.engine.tuning.searcher import OBJECTIVE, RecordedSearcher
+from attn.engine.tuning.space import Space
+from attn.engine.tuning.trial import TrialSetup, run_trial
+from attn.engine.tuning.watch import SearchWatch
+from attn.errors import UsageError
+
+log = logging.getLogger(__name__)
+
+EXIT_FAILED_TRIALS = 1
+MOST_FAILURES = 3
+USUAL_GPUS_PER_TRIAL = 0.25
+# Rungs at 1/16 and 1/4 of all updates; at each a quarter goes on.
+RUNGS_FACTOR = 4
+FIRST_RUNG = 1 / 16
+
+
+def search(options: SearchOptions, spaces: Mapping[str, Space]) -> int:
+    """Writes `best.json`, tables and pictures into `--out`; the exit code.
+
+    Args:
+        options: flags.
+        spaces: those that have a name.
+
+    Raises:
+        UsageError: before any trial began.
+    """
+    plan = make_search(options, spaces)
+    options = plan.options
+    searcher = RecordedSearcher(
+        *(options.out, plan.space, options),
+        sampler=options.sampler,
+        seed=options.seed,
+        most=options.trials,
+        known=plan.known,
+    )
+    left = searcher.total - sum(trial.status in OVER for trial in plan.known)
+    if left > 0:
+        # The groups of Ray Train within the trials are cleared away only where there is a dashboard to ask.
+        start_ray(dashboard=options.workers > 1)
+        _run(plan, searcher, left)
+    trials = [searcher.trials[number] for number in sorted(searcher.trials)]
+    over = [trial for trial in trials if trial.status in OVER]
+    failed = [trial for trial in trials if trial.status == "failed"]
+    if over:
+        write_outcome(plan, over)
+    if failed:
+        log.error("%d trials failed (%s); --resume tries them again", len(failed), failed[0].error)
+    if len(over) + len(failed) < searcher.total:
+        log.info("interrupted; %d of %d trials are done, --resume goes on", len(over), searcher.total)
+        return EXIT_INTERRUPTED
+    return EXIT_FAILED_TRIALS if failed else 0
+
+
+def _run(plan: SearchPlan, searcher: RecordedSearcher, left: int) -> None:
+    options = plan.options
+    resources, most = _placed(options)
+    side_by_side = min(options.side_by_side or most, most, left)
+    log.info(
+        "%s: %d videos (%d frames) to learn from, %d held out; %d trials, %d of them done, %d side by side",
+        *(options.store, len(plan.job.train.video_ids), plan.job.train.rows, len(plan.job.held_out.video_ids)),
+        *(searcher.total, searcher.total - left, side_by_side),
+    )
+    maps = share_maps(plan.job)
+    setup = TrialSetup(options.out, plan.run, plan.job, plan.store.manifest, maps, resources.get("GPU", 0.0))
+    # Ray Tune's own files and pictures of progress would say the same again; what counts stands in the records.
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
+    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    trainable = tune.with_resources(tune.with_parameters(run_trial, setup=setup), resources)
+    with tempfile.TemporaryDirectory(prefix="attn-search-") as scratch, _interrupt_as_before():
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=make_scheduler(options, plan.known),
+                num_samples=left,
+                max_concurrent_trials=side_by_side,
+                reuse_actors=options.workers == 1,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scratch,
+                failure_config=tune.FailureConfig(max_failures=MOST_FAILURES),
+                callbacks=[SearchWatch(searcher)],
+                stop=_Over(searcher),
+                verbose=0,
+            ),
+        ).fit()
+    if searcher.why_over is not None:
+        raise searcher.why_over
+
+
+class _Over(tune.Stopper):
+    """Ends all trials once the search cannot go on.
+
+    Args:
+        searcher: which knows.
+    """
+
+    def __init__(self, searcher: RecordedSearcher):
+        self._searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.stop_all()
+
+    def stop_all(self) -> bool:
+        return self._searcher.why_over is not None
+
+
+@contextlib.contextmanager
+def _interrupt_as_before() -> Iterator[None]:
+    """Ray Tune ends the trials on Ctrl-C, and would swallow the next one too."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
+
+
+def _placed(options: SearchOptions) -> tuple[dict[str, float], int]:
+    """What Ray Tune reserves for a trial, and how many fit at once.
+
+    Raises:
+        UsageError: not even one does.
+    """
+    totals = cluster_totals()
+    if options.workers > 1:  # Ray Train reserves for its workers itself, but Ray Tune will not reserve nothing
+        placement = place_workers(options.workers, options.gpu, totals, living_nodes(), most_cpus=1)
+        return {"memory": 1}, int(totals["GPU" if placement.gpu else "CPU"] // options.workers)
+    gpus = options.gpus_per_trial
+    if gpus is None:
+        usual = USUAL_GPUS_PER_TRIAL if totals["GPU"] else 0.0
+        gpus = {None: usual, True: 1.0, False: 0.0}[options.gpu]
+    most = int(min(totals["CPU"], totals["GPU"] // gpus if gpus else math.inf))
+    if most < 1:
+        raise UsageError(
+            f"a trial of 1 CPU and {gpus:g} GPU can never be placed: the cluster has {totals['CPU']:g} CPU and "
+            f"{totals['GPU']:g} GPU; give --gpus-per-trial 0 for the CPU"
+        )
+    return {"CPU": 1, **({"GPU": gpus} if gpus else {})}, most
+
+
+def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler:
+    """Asynchronous successive halving by the number of updates, which knows what earlier attempts have seen.
+
+    A trial that gets to a rung goes on only if it is among the best quarter of those that got there before.
+
+    Args:
+        options: flags.
+        known: trials of earlier attempts.
+
+    Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
+    """
+    if options.scheduler == "none":
+        return FIFOScheduler()
+    looks = max(1, math.ceil(options.updates * FIRST_RUNG / options.look_every))
+    grace = looks * options.look_every
+    if grace >= options.updates:
+        return FIFOScheduler()
+    asha = ASHAScheduler(
+        time_attr="update",
+        metric=OBJECTIVE,
+        mode="max",
+        max_t=min(grace * RUNGS_FACTOR**2, options.updates) - 1,  # who gets beyond the last rung ends by itself
+        grace_period=grace,
+        reduction_factor=RUNGS_FACTOR,
+        stop_last_trials=False,
+    )
+    for trial in known:
+        if trial.status in OVER:
+            stub: Any = SimpleNamespace(trial_id=f"before-{trial.number}")
+            asha.on_trial_add(None, stub)  # type: ignore[arg-type]
+            for row in trial.rows:
+                asha.on_trial_result(None, stub, row)  # type: ignore[arg-type]
+    return asha

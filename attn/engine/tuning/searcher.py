@@ -1,0 +1,194 @@
+"""Which configuration is tried next: Optuna's samplers behind Ray Tune's interface, remembered in the trials' records.
+
+Ray's own searchers keep their state in pickles that can be older than the trials; here a search that was killed is
+rebuilt from the records: what is over is told to the sampler, what had begun goes on first.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from ray.tune.search import Searcher
+
+from attn.engine.training.energynet_state import KEPT_ACCURACY, KEPT_SHORTFALL
+from attn.engine.tuning.records import OVER, Trial, write_trial
+from attn.engine.tuning.space import Choice, Range, Space, grid, settle, usual_point
+from attn.errors import UsageError
+from attn.stages.energy_config import EnergyConfig
+
+OBJECTIVE = KEPT_ACCURACY
+ENDED, REFUSED, DIVERGED = "ended", "refused", "diverged"
+"""Of a trial's last report: that it came to its end by itself; why it could not be trained; why it had to stop."""
+
+LOST = "its process was lost, or failed, again and again"
+
+Sampler = Literal["tpe", "random", "grid"]
+
+
+class RecordedSearcher(Searcher):
+    """Asks a sampler, and writes down every trial that begins or ends.
+
+    Args:
+        out: URL of the search.
+        space: checked.
+        base: the settings that are not searched.
+        sampler: tpe: tree-structured Parzen estimator, which draws more where it was good. random. grid: all
+            combinations.
+        seed: of the sampler.
+        most: trials in all; a grid may have fewer.
+        known: the trials of earlier attempts.
+
+    Attributes:
+        trials: by number, those of earlier attempts too.
+        total: how many there will be.
+        why_over: why no trial can be tried any more, if so: what one was refused for would stop the others too.
+    """
+
+    def __init__(
+        self,
+        out: str,
+        space: Space,
+        base: EnergyConfig,
+        *,
+        sampler: Sampler,
+        seed: int,
+        most: int,
+        known: Sequence[Trial],
+    ):
+        super().__init__(metric=OBJECTIVE, mode="max")
+        self._out, self._space, self._base = out, space, base
+        self.trials = {trial.number: trial for trial in known}
+        self._begun = [trial for trial in known if trial.status not in OVER]
+        points = grid(space, base) if sampler == "grid" else []
+        self.total = min(most, len(points)) if sampler == "grid" else most
+        self._fixed = dict(enumerate(points, 1)) if sampler == "grid" else {1: usual_point(space, base)}
+        self._distributions = {name: distribution(name, domain, base) for name, domain in space.items()}
+        self._study = self._new_study(sampler, seed + len(known))
+        self._asked: dict[str, tuple[int, optuna.trial.Trial]] = {}
+        self.why_over: UsageError | None = None
+
+    def _new_study(self, sampler: Sampler, seed: int) -> optuna.Study:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        random = optuna.samplers.RandomSampler(seed=seed)
+        chosen = optuna.samplers.TPESampler(seed=seed, constant_liar=True) if sampler == "tpe" else random
+        study = optuna.create_study(sampler=chosen, direction="maximize")
+        for trial in self.trials.values():
+            if trial.status in OVER:
+                study.add_trial(told(trial, self._distributions))
+        return study
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next configuration, `number` and `point`; `Searcher.FINISHED` after the last."""
+        if self.why_over is not None:
+            return Searcher.FINISHED
+        if self._begun:
+            trial = dataclasses.replace(self._begun.pop(0), status="running", error="")
+            self._study.enqueue_trial(trial.drawn)
+            asked = self._study.ask(self._distributions)
+        elif len(self.trials) < self.total:
+            number = next(number for number in range(1, self.total + 1) if number not in self.trials)
+            if number in self._fixed:
+                self._study.enqueue_trial(self._fixed[number])
+            asked = self._study.ask(self._distributions)
+            trial = Trial(number, dict(asked.params), settle(dict(asked.params), self._base))
+        else:
+            return Searcher.FINISHED
+        self._record(trial)
+        self._asked[trial_id] = trial.number, asked
+        return {"number": trial.number, "point": trial.point}
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Remembers the look."""
+        if trial_id in self._asked:
+            self._observe(self.trials[self._asked[trial_id][0]], result)
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tells the sampler, and writes the record."""
+        if trial_id not in self._asked:  # told twice
+            return
+        number, asked = self._asked.pop(trial_id)
+        trial = self.trials[number]
+        if result and not error:
+            self._observe(trial, result)
+        trial = dataclasses.replace(self.trials[number], **_end(result or {}, error))
+        self._record(trial)
+        if trial.status == "failed" and trial.error != LOST:
+            self.why_over = self.why_over or UsageError(trial.error)
+        for row in trial.rows:
+            asked.report(row[OBJECTIVE], row["update"])
+        if trial.status == "finished":
+            self._study.tell(asked, trial.objective)
+        else:
+            self._study.tell(asked, state=_state(trial))
+
+    def _observe(self, trial: Trial, result: dict[str, Any]) -> None:
+        if OBJECTIVE not in result or "update" not in result:
+            return
+        # After a lost worker some looks come twice.
+        before = [row for row in trial.rows if row["update"] < result["update"]]
+        rows = [*before, {name: result.get(name, 0.0) for name in ("update", OBJECTIVE, "seconds")}]
+        self.trials[trial.number] = dataclasses.replace(
+            trial,
+            rows=rows,
+            objective=result[OBJECTIVE],
+            shortfall=result.get(KEPT_SHORTFALL, trial.shortfall),
+            seconds=sum(row["seconds"] for row in rows),
+        )
+
+    def _record(self, trial: Trial) -> None:
+        """Writes the record; where that is not possible the search is over, and the next attempt does the trial again.
+
+        No exception, which Ray Tune would take for a failure of the trial.
+        """
+        self.trials[trial.number] = trial
+        try:
+            write_trial(self._out, trial)
+        except UsageError as error:
+            self.why_over = self.why_over or error
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the records say it all."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing."""
+
+    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+        """What is searched for is settled."""
+        return True
+
+
+def _end(result: dict[str, Any], error: bool) -> dict[str, Any]:
+    """Fields of the record that the last report decides."""
+    if error:
+        return {"status": "failed", "error": LOST}
+    if why := result.get(REFUSED):
+        return {"status": "failed", "error": why}
+    if why := result.get(DIVERGED):
+        return {"status": "finished", "objective": 0.0, "error": why}
+    return {"status": "finished" if result.get(ENDED) else "stopped"}
+
+
+def _state(trial: Trial) -> optuna.trial.TrialState:
+    ends = {"finished": "COMPLETE", "stopped": "PRUNED"}
+    return optuna.trial.TrialState[ends.get(trial.status, "FAIL")]
+
+
+def told(trial: Trial, distributions: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
+    """A trial that is over, as Optuna knows it."""
+    return optuna.trial.create_trial(
+        state=_state(trial),
+        value=trial.objective,
+        params=trial.drawn,
+        distributions=distributions,
+        intermediate_values={row["update"]: row[OBJECTIVE] for row in trial.rows},
+    )
+
+
+def distribution(name: str, domain: Range | Choice, base: EnergyConfig) -> BaseDistribution:
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.values)
+    if isinstance(getattr(base, name), float):
+        return FloatDistribution(domain.low, domain.high, log=domain.log)
+    return IntDistribution(int(domain.low), int(domain.high), log=domain.log)

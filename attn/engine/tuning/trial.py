@@ -1,0 +1,169 @@
+"""One trial: `train_energynet` with other settings, on maps that lie in the object store.
+
+With one worker it runs in the trial's own process; with several on a Ray Train group of its own. Either way its folder
+is a training's as `train_energynet` leaves it, and a trial that was killed goes on from its last state.
+"""
+
+import contextlib
+import dataclasses
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+from ray.train import CheckpointConfig
+from ray.tune.integration.ray_train import TuneReportCallback
+
+from attn.engine.placement import cluster_totals, living_nodes
+from attn.engine.training.board import start_board
+from attn.engine.training.energynet import finish, look_line
+from attn.engine.training.energynet_loop import EnergyLoop
+from attn.engine.training.energynet_plan import EnergyJob, with_config
+from attn.engine.training.energynet_state import load_kept, plain
+from attn.engine.training.energynet_worker import DEVICE_SHARE, on_device, train_energynet_worker
+from attn.engine.training.events import EventFile
+from attn.engine.training.fit import fit
+from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.placement import place_workers
+from attn.engine.training.run import TrainRun
+from attn.engine.training.shared_maps import SharedMaps
+from attn.engine.training.storage import check_storage
+from attn.engine.training.watch import Row, TrainWatch
+from attn.engine.tuning.records import trial_url
+from attn.engine.tuning.searcher import DIVERGED, ENDED, OBJECTIVE, REFUSED
+from attn.errors import UsageError
+from attn.stages.energy_training import TrainingMaps
+from attn.stages.map_bank import MapBank
+from attn.storage.filesystem import join
+from attn.storage.manifest import Manifest
+
+STOPPING_S = 300
+
+
+@dataclasses.dataclass(frozen=True)
+class TrialSetup:
+    """What all trials of a search have in common.
+
+    Attributes:
+        out: URL of the search.
+        run, job: a training with the settings that are not searched.
+        manifest: of the store.
+        maps: of its videos.
+        gpus: of a trial of one worker.
+    """
+
+    out: str
+    run: TrainRun
+    job: EnergyJob
+    manifest: Manifest
+    maps: SharedMaps
+    gpus: float
+
+
+def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
+    """The function that Ray Tune runs.
+
+    Args:
+        config: `number` and `point` of the trial.
+        setup: of the search.
+    """
+    # A trial that is stopped may still be writing; Ray gives its process to the next one only after that.
+    os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(STOPPING_S)
+    url = trial_url(setup.out, config["number"])
+    options = dataclasses.replace(setup.job.options, out=url, **config["point"])
+    run, job = with_config(setup.run, setup.job, options)
+    try:
+        check_storage(url)
+        finished = run.report() is not None
+        run.begin({"options": dataclasses.asdict(options)})
+    except UsageError as error:
+        tune.report({OBJECTIVE: 0.0, REFUSED: str(error), ENDED: True})
+        return
+    if finished:  # but killed before that was recorded
+        for row in run.metrics():
+            tune.report(row)
+        tune.report(run.metrics()[-1] | {ENDED: True})
+        return
+    train = _on_ray_train if options.workers > 1 else _in_this_process
+    row, why = train(run, job, setup)
+    tune.report(row | {ENDED: True} | ({DIVERGED: why} if why else {}))
+
+
+class _Teller:
+    """Metrics into the trial's folder, and a report to Ray Tune, with every look."""
+
+    def __init__(self, run: TrainRun, events: EventFile):
+        self._run, self._events = run, events
+        self._told = 0
+
+    def note(self, text: str) -> None:
+        """Nobody looks at a single trial."""
+
+    def pin(self, **changes: Any) -> None:
+        """Metrics of all looks; those before a kill are told to Ray Tune again, which may have forgotten them."""
+        rows = changes.get("rows", [])
+        if len(rows) <= self._told:
+            return
+        self._run.write_metrics(rows)
+        for row in rows[self._told :]:
+            self._events.add(row, step=row["update"])
+        for row in rows[self._told :]:
+            self._told += 1
+            tune.report(row)
+
+
+def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> tuple[Row, str | None]:
+    """Trains to the end; the last row, and why there was no more, if so."""
+    started_s = time.monotonic()
+    device = torch.device("cuda" if setup.gpus and torch.cuda.is_available() else "cpu")
+    torch.set_num_threads(1)  # the network is so small that a second one costs more than it brings
+    bank, validation = setup.maps.banks(job)
+    maps = TrainingMaps(_placed(bank, device, setup.gpus), device, known_squares=setup.maps.squares)
+    keeper = FolderKeeper(join(run.url, run.name, "alone"))
+    with contextlib.closing(EventFile(run.url)) as events:
+        loop = EnergyLoop(job, maps, validation, Group.alone(device), _Teller(run, events), keeper)
+        why = loop.run()
+    rows = loop.progress.rows
+    if why is None:
+        run.write_metrics(rows)
+        weights = loop.kept or plain(loop.net.state_dict())
+        finish(run, job, setup.manifest, weights, loop.progress, time.monotonic() - started_s)
+    return (rows[-1] if rows else {"update": 0, OBJECTIVE: 0.0}), why
+
+
+def _placed(bank: MapBank, device: torch.device, gpus: float) -> MapBank:
+    """On the GPU if the maps fit into the trial's share of it: trials that start together all see it empty."""
+    if device.type != "cuda":
+        return bank
+    torch.cuda.empty_cache()  # of the trial that this process had before
+    room = DEVICE_SHARE * gpus * torch.cuda.mem_get_info(device)[1]
+    return on_device(bank, device) if bank.maps.nbytes <= room else bank
+
+
+def _on_ray_train(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> tuple[Row, str | None]:
+    """The same with several workers."""
+    started_s, options = time.monotonic(), job.options
+    placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
+    board = start_board()
+    watch = TrainWatch(
+        *(board, run),
+        unit="update",
+        total=options.updates,
+        line=lambda rows: look_line(rows, options.updates),
+        need=str(placement),
+    )
+    config, keep = {"job": job, "board": board, "maps": setup.maps}, CheckpointConfig(num_to_keep=1)
+    try:
+        result = fit(train_energynet_worker, config, run, placement, watch, keep, callbacks=[TuneReportCallback()])
+    except UsageError as error:
+        return {"update": 0, OBJECTIVE: 0.0}, str(error)
+    if result.checkpoint is None:
+        raise RuntimeError("the training ended without a checkpoint")
+    with result.checkpoint.as_directory() as folder:
+        weights, progress = load_kept(Path(folder))
+    run.write_metrics(progress.rows)
+    finish(run, job, setup.manifest, weights, progress, time.monotonic() - started_s)
+    return progress.rows[-1], None

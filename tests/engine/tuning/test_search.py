@@ -1,0 +1,266 @@
+"""Whole searches on a real local Ray."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from attn.engine.cli import parse
+from attn.engine.options import SearchOptions, TrainEnergyNetOptions
+from attn.engine.training.energynet import train_energynet
+from attn.engine.tuning.records import read_trials, trial_url
+from attn.engine.tuning.search import search
+from attn.engine.tuning.space import Choice, Range
+from attn.errors import UsageError
+from attn.models.energynet_file import load_energynet
+from attn.storage.filesystem import join, open_filesystem
+
+ROOT = Path(__file__).parents[3]
+SPACE = {"lr": Range(1e-4, 2e-2, log=True), "embedding_dim": Choice((4, 8, 16)), "num_hard": Choice((8, 16, 48))}
+QUICK = {"candidates_initial": 32, "candidates_final": 64, "num_hard": 16, "look_every": 50}
+PICTURES = ("parallel.png", "importance.png", "progress.png")
+
+
+def quick(planted, out, **change):
+    paths = {"store": str(planted / "store"), "split": str(planted / "train.txt"), "out": str(out)}
+    return SearchOptions(**{**paths, **QUICK, "updates": 400, "trials": 10, **change})
+
+
+@pytest.fixture(scope="module")
+def searched(ray_local, by_fold, planted, tmp_path_factory):
+    """Options of a search that is done, on a store that has no test video."""
+    store = by_fold.write("training-only", by_fold.listed)
+    options = dataclasses.replace(quick(planted, tmp_path_factory.mktemp("searched") / "search"), store=str(store))
+    assert search(options, {"all": SPACE}) == 0
+    return options
+
+
+def test_every_trial_ends_and_some_are_stopped_early(searched):
+    trials = read_trials(searched.out)
+    assert [trial.number for trial in trials] == list(range(1, 11))
+    statuses = [trial.status for trial in trials]
+    assert set(statuses) == {"finished", "stopped"}
+    for trial in trials:
+        assert trial.update == 400 or trial.status == "stopped"
+        assert SPACE["embedding_dim"].holds(trial.point["embedding_dim"])
+        assert trial.point["num_hard"] <= 32
+
+
+def test_the_best_is_written_with_pictures_and_tables(searched):
+    best = json.loads((Path(searched.out) / "best.json").read_text())
+    finished = [trial for trial in read_trials(searched.out) if trial.status == "finished"]
+    assert best["validation_accuracy"] == max(trial.objective for trial in finished) > 0.8
+    assert best["trials"] == 10
+    assert best["held_out_videos"] == 6
+    page = (Path(searched.out) / "search.md").read_text()
+    assert all(f"({name})" in page and (Path(searched.out) / name).stat().st_size > 3000 for name in PICTURES)
+    assert len((Path(searched.out) / "trials.csv").read_text().splitlines()) == 11
+
+
+def test_a_trial_is_the_training_that_its_settings_make(searched, tmp_path):
+    """The best trial's network, bit for bit, from `train_energynet` with the settings that the search wrote."""
+    best = json.loads((Path(searched.out) / "best.json").read_text())
+    flags = ["--store", searched.store, "--split", searched.split, "--holdout-fraction", str(searched.holdout_fraction)]
+    config = str(Path(searched.out) / "best.json")
+    options = parse(TrainEnergyNetOptions, None, ["--config", config, *flags, "--out", str(tmp_path / "alone")])
+    assert train_energynet(options) == 0
+    ours, trials = (
+        load_energynet(url).net.state_dict() for url in (options.out, trial_url(searched.out, best["trial"]))
+    )
+    for name, weight in ours.items():
+        torch.testing.assert_close(trials[name], weight, rtol=0, atol=0)
+
+
+def test_tensorboard_reads_every_trial(searched):
+    for trial in read_trials(searched.out):
+        events = EventAccumulator(f"{trial_url(searched.out, trial.number)}/energynet.train").Reload()
+        assert [event.step for event in events.Scalars("kept_accuracy")] == [row["update"] for row in trial.rows]
+
+
+def test_a_search_that_is_done_is_not_done_again(searched):
+    before = {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")}
+    with pytest.raises(UsageError, match="holds a search; go on with it with --resume"):
+        search(searched, {"all": SPACE})
+    assert search(dataclasses.replace(searched, resume=True), {"all": SPACE}) == 0
+    assert {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")} == before
+
+
+@pytest.mark.parametrize(
+    ("change", "space"), [({"lr": 0.5, "momentum": 0.5}, SPACE), ({}, SPACE | {"lr": Range(1e-3, 1e-2)})]
+)
+def test_another_search_in_its_folder_is_refused(searched, change, space):
+    with pytest.raises(UsageError, match=r"holds a search with other settings \((momentum|space)\)"):
+        search(dataclasses.replace(searched, resume=True, **change), {"all": space})
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"trials": 0}, "--trials 0"),
+        ({"side_by_side": 0}, "--side-by-side 0"),
+        ({"gpus_per_trial": 1.5}, "--gpus-per-trial 1.5"),
+        ({"gpus_per_trial": float("nan")}, "--gpus-per-trial nan"),
+        ({"gpus_per_trial": 0.0, "gpu": True}, "--gpus-per-trial 0 contradicts --gpu"),
+        ({"holdout_fraction": 0.0}, "holds no video out"),
+        ({"space": "some"}, "--space some: give all, or a .json file"),
+        ({"space": "nothing.json"}, "nothing.json: does not exist"),
+        ({"sampler": "grid"}, "lr is a range"),
+        ({"num_hard": 200}, "--num-hard 200"),
+        ({"store": "nothing"}, "nothing"),
+    ],
+)
+def test_bad_input_is_one_line_before_anything_is_written(planted, tmp_path, change, said):
+    with pytest.raises(UsageError, match=re.escape(said)) as refused:
+        search(quick(planted, tmp_path / "out", **change), {"all": SPACE})
+    assert "\n" not in str(refused.value)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"gpus_per_trial": 0.5}, "a trial of 1 CPU and 0.5 GPU can never be placed: the cluster has 2 CPU and 0 GPU"),
+        ({"gpu": True}, "can never be placed"),
+        ({"workers": 3}, "3 workers need 3 CPU, the cluster has 2"),
+    ],
+)
+def test_what_never_fits_is_refused_before_a_trial_begins(ray_local, planted, tmp_path, change, said):
+    with pytest.raises(UsageError, match=re.escape(said)):
+        search(quick(planted, tmp_path / "out", **change), {"all": SPACE})
+    assert read_trials(str(tmp_path / "out")) == []
+
+
+def test_trials_of_two_workers_are_trained_by_both_and_free_them_when_stopped(planted, tmp_path):
+    """On two CPUs the next trial could not begin else. In a process of its own: its Ray has a dashboard."""
+    options = quick(planted, tmp_path / "out", trials=4, workers=2, updates=200)
+    process = _start(options, tmp_path / "log", "--workers", "2", "--scheduler", "asha", "--space", "network")
+    assert process.wait(timeout=280) == 0, (tmp_path / "log").read_text()
+    trials = read_trials(options.out)
+    assert [trial.number for trial in trials] == [1, 2, 3, 4]
+    assert "stopped" in [trial.status for trial in trials[:-1]]
+    alone = quick(planted, tmp_path / "alone", **trials[0].point, updates=200)
+    assert train_energynet(TrainEnergyNetOptions(**_shared_fields(alone))) == 0
+    one, two = (load_energynet(url).net.state_dict() for url in (alone.out, trial_url(options.out, 1)))
+    for name, weight in one.items():
+        torch.testing.assert_close(two[name], weight, rtol=1e-4, atol=1e-5)
+
+
+def _shared_fields(options):
+    names = [field.name for field in dataclasses.fields(TrainEnergyNetOptions)]
+    return {name: getattr(options, name) for name in names}
+
+
+def test_a_trial_that_diverges_counts_as_the_worst(ray_local, planted, tmp_path):
+    options = quick(planted, tmp_path / "out", sampler="grid")
+    assert search(options, {"all": {"lr": Choice((1e30, 1e-2))}}) == 0
+    lost, good = sorted(read_trials(options.out), key=lambda trial: -trial.point["lr"])
+    assert (lost.status, lost.objective) == ("finished", 0.0)
+    assert "not finite" in lost.error
+    assert json.loads((Path(options.out) / "best.json").read_text())["trial"] == good.number
+
+
+def test_trials_do_not_read_the_store_again(ray_local, planted, tmp_path):
+    """The store is removed once the first trial has begun."""
+    shutil.copytree(planted / "store", tmp_path / "store")
+    options = dataclasses.replace(
+        quick(planted, tmp_path / "out", trials=5, scheduler="none"), store=str(tmp_path / "store")
+    )
+
+    def remove():
+        deadline_s = time.monotonic() + 200
+        while not read_trials(options.out) and time.monotonic() < deadline_s:
+            time.sleep(0.05)
+        shutil.rmtree(tmp_path / "store")
+
+    thread = threading.Thread(target=remove, daemon=True)
+    thread.start()
+    assert search(options, {"all": SPACE}) == 0
+    thread.join()
+    assert not (tmp_path / "store").exists()
+    assert [trial.status for trial in read_trials(options.out)] == ["finished"] * 5
+
+
+@pytest.mark.timeout(600)
+def test_a_driver_killed_three_times_loses_no_trial_and_does_none_twice(planted, tmp_path):
+    options = quick(planted, tmp_path / "out", trials=8, updates=3000, look_every=200)
+    seen = {}
+    for kills, wanted in enumerate((1, 3, 5)):
+        options = dataclasses.replace(options, resume=kills > 0)
+        _killed(options, tmp_path / "log", when=lambda trials, wanted=wanted: _over(trials) >= wanted)
+        for trial in read_trials(options.out):
+            if trial.status in ("finished", "stopped"):
+                assert seen.setdefault(trial.number, trial) == trial
+    assert len(seen) >= 3
+    assert _start(options, tmp_path / "log").wait() == 0, (tmp_path / "log").read_text()
+    trials = read_trials(options.out)
+    assert [trial.number for trial in trials] == list(range(1, 9))
+    assert {trial.status for trial in trials} <= {"finished", "stopped"}
+    assert all(trials[number - 1] == trial for number, trial in seen.items())
+    assert len({json.dumps(trial.point) for trial in trials}) == 8
+    for trial in trials:
+        rows = [json.loads(line) for line in _metrics(options, trial.number).read_text().splitlines()]
+        assert [row["update"] for row in rows] == list(range(200, trial.update + 1, 200))
+        assert [row["update"] for row in trial.rows] == list(range(200, trial.update + 1, 200))
+
+
+def _metrics(options, number):
+    return Path(trial_url(options.out, number)) / "energynet.train" / "metrics.jsonl"
+
+
+def _over(trials):
+    return sum(trial.status in ("finished", "stopped") for trial in trials)
+
+
+def _killed(options, log, *, when):
+    process = _start(options, log)
+    deadline_s = time.monotonic() + 200
+    while not when(read_trials(options.out)) and process.poll() is None and time.monotonic() < deadline_s:
+        time.sleep(0.05)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _start(options, log, *more):
+    flags = ["--resume"] if options.resume else []
+    for name in ("store", "split", "out", "trials", "updates", *QUICK):
+        flags += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
+    with contextlib.closing(log.open("a")) as file:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / "tune" / "search.py"), *flags, *more],
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+            env={**os.environ, "RAY_ADDRESS": "local", "PYTHONPATH": str(ROOT)},
+        )
+
+
+def test_a_search_lives_on_s3(planted, s3, tmp_path):
+    """In a process of its own: its Ray knows the endpoint."""
+    store = join(s3, "store")
+    fs, path = open_filesystem(store)
+    fs.put(f"{planted}/store/", f"{path}/", recursive=True)
+    local = dataclasses.replace(quick(planted, tmp_path / "out", trials=3, updates=100), store=store)
+    remote = dataclasses.replace(local, out=join(s3, "search"))
+    for options in (local, remote):
+        process = _start(options, tmp_path / "log")
+        assert process.wait() == 0, (tmp_path / "log").read_text()
+    assert "testing-secret" not in (tmp_path / "log").read_text()
+    ours, theirs = read_trials(local.out), read_trials(remote.out)
+    assert [trial.number for trial in theirs] == [1, 2, 3]
+    assert ours[0].objective == theirs[0].objective
+    names = {name.rpartition("/")[2] for name in fs.find(open_filesystem(remote.out)[1])}
+    assert {"best.json", "search.md", "trials.csv", "energynet.safetensors", *PICTURES} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)

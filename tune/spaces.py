@@ -1,0 +1,34 @@
+"""Search spaces as data. A file of your own (`--space mine.json`) has the same form.
+
+The ranges hold the defaults, the paper's values (m = 1, β = 0.5, lr = 1e-4) among them, and reach about a decade to
+both sides.
+"""
+
+from attn.engine.tuning.space import Choice, Range, Space
+
+MARGINS: Space = {
+    "energy_margin": Range(0.1, 10, log=True),
+    "triplet_margin": Range(0.1, 1.5),
+    "triplet_weight": Range(0.03, 10, log=True),
+}
+
+MINING: Space = {
+    "candidates_initial": Choice((64, 128, 256, 512)),
+    "candidates_final": Choice((128, 256, 512, 1024)),
+    "num_hard": Choice((16, 32, 64, 128, 256)),
+    "num_random": Choice((0, 8, 32, 64)),
+    "switch_threshold": Range(0.05, 1, log=True),
+}
+
+NETWORK: Space = {
+    "embedding_dim": Choice((16, 32, 64, 128, 256)),
+    "hidden_dim": Choice((32, 64, 128, 256)),
+    "lr": Range(1e-5, 1e-2, log=True),
+}
+
+SPACES: dict[str, Space] = {
+    "all": {**MARGINS, **MINING, **NETWORK},
+    "margins": MARGINS,
+    "mining": MINING,
+    "network": NETWORK,
+}
