@@ -1,0 +1,46 @@
+"""The tables of docs/results show what the text beside them claims, where the paper's order holds and where not."""
+
+import csv
+from pathlib import Path
+
+import pytest
+
+RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
+SHARES = ("005", "050", "100")
+
+
+def rows(name, **wanted):
+    with (RESULTS / name).open() as file:
+        return [row for row in csv.DictReader(file) if all(row[key] == value for key, value in wanted.items())]
+
+
+def difference(name, first, second, trained_on):
+    found = rows(name, table="pairs", first=first, second=second, trained_on=trained_on, figure="top_1")
+    assert len(found) == 1
+    return tuple(float(found[0][key]) for key in ("low", "value", "high"))
+
+
+@pytest.mark.parametrize("other", ["finetune+CNN", "finetune+UnAtt"])
+def test_on_real_video_the_energynet_is_ahead_by_more_than_chance(other):
+    low, value, _ = difference("ut_interaction.csv", "finetune+EnergyNet", other, "100")
+    assert value > low > 0
+
+
+def test_on_real_video_unatt_is_level_with_the_cnn():
+    low, _, high = difference("ut_interaction.csv", "finetune+UnAtt", "finetune+CNN", "100")
+    assert low < 0 < high
+
+
+def test_on_rendered_video_the_energynet_passes_unatt_from_half_of_the_videos_on():
+    behind = [difference("synthetic.csv", "finetune+EnergyNet", "finetune+UnAtt", share)[1] for share in ("005", "010")]
+    ahead = [difference("synthetic.csv", "finetune+EnergyNet", "finetune+UnAtt", share)[0] for share in ("050", "100")]
+    assert max(behind) < 0 < min(ahead)
+
+
+def test_on_rendered_video_the_energynets_gain_grows_with_the_videos_where_the_papers_shrinks():
+    gains = [
+        difference("synthetic.csv", "finetune+EnergyNet", "finetune+CNN", share)[1] for share in ("005", "050", "100")
+    ]
+    assert gains == sorted(gains)
+    low, _, high = difference("synthetic.csv", "finetune+EnergyNet", "finetune+CNN", "100")
+    assert low < 0 < high
