@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import tyro
 
-from attn.engine.settings_file import settings_flags
 from attn.errors import UsageError
 
 Options = TypeVar("Options")
@@ -42,6 +41,8 @@ def _found_settings(given: Sequence[str]) -> list[str]:
     url = asked.parse_known_args(given)[0].config
     if url is None:
         return []
+    from attn.engine.settings_file import settings_flags  # not for --help, which answers at once
+
     try:
         return settings_flags(url)
     except UsageError as error:

@@ -205,7 +205,7 @@ class SearchOptions(TrainEnergyNetOptions):
     """tpe: draw more where it was good. random. grid: all combinations of a space that lists its values."""
     scheduler: Literal["asha", "none"] = "asha"
     """asha: stop a trial early that is not among the best quarter of those that came as far. none: train all to the
-    end."""
+    end, as is always done with several --workers."""
     side_by_side: int | None = None
     """Trials at the same time at most (default: as many as the cluster has room for)."""
     gpus_per_trial: float | None = None

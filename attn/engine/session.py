@@ -19,7 +19,7 @@ PROCESSES_AT_ONCE = 16
 WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alone"
 
 
-def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = None, dashboard: bool = False) -> None:
+def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = None) -> None:
     """Connects to Ray; does nothing where that was done already.
 
     What Ray's workers print stays in Ray's log files: a job says itself what its user should know.
@@ -27,7 +27,6 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
     Args:
         num_cpus: CPUs that a local Ray offers (default: those of the machine). A cluster that is joined has its own.
         object_store_bytes: memory for the objects of a local Ray, in bytes (default: Ray's choice).
-        dashboard: of a local Ray; on this machine alone, at a port that is free.
 
     Raises:
         UsageError: RAY_ADDRESS names no cluster, or one that cannot be reached, or the job server of one.
@@ -40,7 +39,7 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")
         at_once = max(PROCESSES_AT_ONCE, os.cpu_count() or 1)
         os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(at_once))
-        local = {"num_cpus": num_cpus, "object_store_memory": object_store_bytes, "include_dashboard": dashboard}
+        local = {"num_cpus": num_cpus, "object_store_memory": object_store_bytes, "include_dashboard": False}
     else:
         _check_no_job_server(address)
         _check_port(address)

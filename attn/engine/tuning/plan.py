@@ -12,7 +12,8 @@ from attn.engine.options import SearchOptions
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
 from attn.engine.training.run import TrainRun
 from attn.engine.tuning.records import Trial, read_trials
-from attn.engine.tuning.space import Space, check_space, grid, read_space
+from attn.engine.tuning.space import Space, check_space, grid
+from attn.engine.tuning.space_file import read_space
 from attn.errors import UsageError
 from attn.storage.filesystem import absolute, join, open_filesystem, read_text, url_of, write_atomic
 from attn.storage.store import AttentionStore

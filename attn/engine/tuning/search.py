@@ -64,8 +64,7 @@ def search(options: SearchOptions, spaces: Mapping[str, Space]) -> int:
     )
     left = searcher.total - sum(trial.status in OVER for trial in plan.known)
     if left > 0:
-        # The groups of Ray Train within the trials are cleared away only where there is a dashboard to ask.
-        start_ray(dashboard=options.workers > 1)
+        start_ray()
         _run(plan, searcher, left)
     trials = [searcher.trials[number] for number in sorted(searcher.trials)]
     over = [trial for trial in trials if trial.status in OVER]
@@ -173,7 +172,9 @@ def _placed(options: SearchOptions) -> tuple[dict[str, float], int]:
 def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler:
     """Asynchronous successive halving by the number of updates, which knows what earlier attempts have seen.
 
-    A trial that gets to a rung goes on only if it is among the best quarter of those that got there before.
+    A trial that gets to a rung goes on only if it is among the best quarter of those that got there before. Not for
+    trials of several workers: Ray Train's placement group outlives a trial that is stopped, and keeps its CPUs and GPUs
+    from the next.
 
     Args:
         options: flags.
@@ -181,7 +182,7 @@ def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler
 
     Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
     """
-    if options.scheduler == "none":
+    if options.scheduler == "none" or options.workers > 1:
         return FIFOScheduler()
     looks = max(1, math.ceil(options.updates * FIRST_RUNG / options.look_every))
     grace = looks * options.look_every

@@ -1,11 +1,10 @@
 """What is searched: a range or a list of values for some settings of an EnergyNet, as data.
 
-No torch, no ray, no optuna: `tune/search.py --help` imports this.
+No torch, no ray, no optuna, no storage: `tune/search.py --help` imports this.
 """
 
 import dataclasses
 import itertools
-import json
 import math
 import random
 from collections.abc import Mapping
@@ -13,7 +12,6 @@ from typing import Any, get_args
 
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
-from attn.storage.filesystem import open_filesystem, read_text
 
 FIELDS = {field.name: field for field in dataclasses.fields(EnergyConfig)}
 SEARCHABLE = tuple(
@@ -92,33 +90,6 @@ class Choice:
 
 
 Space = Mapping[str, Range | Choice]
-
-
-def read_space(url: str) -> Space:
-    """A space of the user's own.
-
-        {"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}
-
-    Args:
-        url: of a JSON file, local or on S3.
-
-    Raises:
-        UsageError: it is no such file.
-    """
-    try:
-        found = json.loads(read_text(*open_filesystem(url)))
-        return {name: _domain(given) for name, given in found.items()}
-    except (ValueError, TypeError, AttributeError) as error:
-        raise UsageError(
-            f"{url} is no search space ({error}); it is JSON such as "
-            '{"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}'
-        ) from error
-
-
-def _domain(given: dict[str, Any]) -> Range | Choice:
-    if "values" in given:
-        return Choice(**{**given, "values": tuple(given["values"])})
-    return Range(**given)
 
 
 def check_space(space: Space, base: EnergyConfig) -> None:

@@ -142,17 +142,14 @@ def test_what_never_fits_is_refused_before_a_trial_begins(ray_local, planted, tm
     assert read_trials(str(tmp_path / "out")) == []
 
 
-def test_trials_of_two_workers_are_trained_by_both_and_free_them_when_stopped(planted, tmp_path):
-    """On two CPUs the next trial could not begin else. In a process of its own: its Ray has a dashboard."""
-    options = quick(planted, tmp_path / "out", trials=4, workers=2, updates=200)
-    process = _start(options, tmp_path / "log", "--workers", "2", "--scheduler", "asha", "--space", "network")
-    assert process.wait(timeout=280) == 0, (tmp_path / "log").read_text()
+def test_trials_of_two_workers_are_trained_by_both(ray_local, planted, tmp_path):
+    options = quick(planted, tmp_path / "out", trials=2, workers=2, updates=100)
+    assert search(options, {"all": {"lr": SPACE["lr"]}}) == 0
     trials = read_trials(options.out)
-    assert [trial.number for trial in trials] == [1, 2, 3, 4]
-    assert "stopped" in [trial.status for trial in trials[:-1]]
-    alone = quick(planted, tmp_path / "alone", **trials[0].point, updates=200)
+    assert [trial.status for trial in trials] == ["finished", "finished"]
+    alone = quick(planted, tmp_path / "alone", updates=100, **trials[1].point)
     assert train_energynet(TrainEnergyNetOptions(**_shared_fields(alone))) == 0
-    one, two = (load_energynet(url).net.state_dict() for url in (alone.out, trial_url(options.out, 1)))
+    one, two = (load_energynet(url).net.state_dict() for url in (alone.out, trial_url(options.out, 2)))
     for name, weight in one.items():
         torch.testing.assert_close(two[name], weight, rtol=1e-4, atol=1e-5)
 
@@ -233,13 +230,13 @@ def _killed(options, log, *, when):
     process.wait()
 
 
-def _start(options, log, *more):
+def _start(options, log):
     flags = ["--resume"] if options.resume else []
     for name in ("store", "split", "out", "trials", "updates", *QUICK):
         flags += [f"--{name.replace('_', '-')}", str(getattr(options, name))]
     with contextlib.closing(log.open("a")) as file:
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "tune" / "search.py"), *flags, *more],
+            [sys.executable, str(ROOT / "tune" / "search.py"), *flags],
             stdout=file,
             stderr=file,
             start_new_session=True,

@@ -1,9 +1,8 @@
-import json
 import random
 
 import pytest
 
-from attn.engine.tuning.space import SEARCHABLE, Choice, Range, check_space, grid, read_space, settle, usual_point
+from attn.engine.tuning.space import SEARCHABLE, Choice, Range, check_space, grid, settle, usual_point
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
 
@@ -102,24 +101,3 @@ def test_a_grid_needs_values():
 
 def test_usual_values_outside_the_space_are_left_to_the_sampler():
     assert usual_point({"lr": Range(1e-2, 1), "embedding_dim": Choice((64,))}, BASE) == {"embedding_dim": 64}
-
-
-def test_a_space_is_read_from_a_file(tmp_path):
-    path = tmp_path / "space.json"
-    path.write_text('{"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}')
-    assert read_space(str(path)) == {"lr": Range(1e-5, 1e-2, log=True), "embedding_dim": Choice((32, 64))}
-
-
-@pytest.mark.parametrize("text", ["", "[1]", '{"lr": 3}', '{"lr": {"lo": 1}}', json.dumps({"lr": {"values": 3}})])
-def test_another_file_is_refused(text, tmp_path):
-    path = tmp_path / "space.json"
-    path.write_text(text)
-    with pytest.raises(UsageError, match="is no search space"):
-        read_space(str(path))
-
-
-def test_ends_that_are_no_numbers_are_refused(tmp_path):
-    path = tmp_path / "space.json"
-    path.write_text('{"lr": {"low": "a", "high": "b"}}')
-    with pytest.raises(UsageError, match="lr"):
-        check_space(read_space(str(path)), BASE)

@@ -1,0 +1,35 @@
+"""A search space of the user's own, in a file."""
+
+import json
+from typing import Any
+
+from attn.engine.tuning.space import Choice, Range, Space
+from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem, read_text
+
+
+def read_space(url: str) -> Space:
+    """A space of the user's own.
+
+        {"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}
+
+    Args:
+        url: of a JSON file, local or on S3.
+
+    Raises:
+        UsageError: it is no such file.
+    """
+    try:
+        found = json.loads(read_text(*open_filesystem(url)))
+        return {name: _domain(given) for name, given in found.items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{url} is no search space ({error}); it is JSON such as "
+            '{"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}'
+        ) from error
+
+
+def _domain(given: dict[str, Any]) -> Range | Choice:
+    if "values" in given:
+        return Choice(**{**given, "values": tuple(given["values"])})
+    return Range(**given)
