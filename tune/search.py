@@ -10,7 +10,7 @@ import sys
 from spaces import SPACES
 
 from attn.engine.cli import parse, run
-from attn.engine.options import SearchOptions
+from attn.engine.tuning.search_options import SearchOptions
 
 
 def main() -> int:

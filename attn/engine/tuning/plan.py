@@ -8,10 +8,10 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from attn.engine.options import SearchOptions
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
 from attn.engine.training.run import TrainRun
 from attn.engine.tuning.records import Trial, read_trials
+from attn.engine.tuning.search_options import SearchOptions
 from attn.engine.tuning.space import Space, check_space, grid
 from attn.engine.tuning.space_file import read_space
 from attn.errors import UsageError

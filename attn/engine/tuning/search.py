@@ -19,7 +19,6 @@ from ray import tune
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from attn.engine.cli import EXIT_INTERRUPTED
-from attn.engine.options import SearchOptions
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.training.placement import place_workers
@@ -27,6 +26,7 @@ from attn.engine.training.shared_maps import share_maps
 from attn.engine.tuning.outcome import write_outcome
 from attn.engine.tuning.plan import SearchPlan, make_search
 from attn.engine.tuning.records import OVER, Trial
+from attn.engine.tuning.search_options import SearchOptions
 from attn.engine.tuning.searcher import OBJECTIVE, RecordedSearcher
 from attn.engine.tuning.space import Space
 from attn.engine.tuning.trial import TrialSetup, run_trial

@@ -110,6 +110,8 @@ class RecordedSearcher(Searcher):
             return
         number, asked = self._asked.pop(trial_id)
         trial = self.trials[number]
+        if self.why_over is not None and not (result or {}).get(ENDED):
+            return  # ended with the search, not for being behind: the next attempt goes on with it
         if result and not error:
             self._observe(trial, result)
         trial = dataclasses.replace(self.trials[number], **_end(result or {}, error))

@@ -18,10 +18,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from attn.engine.cli import parse
-from attn.engine.options import SearchOptions, TrainEnergyNetOptions
+from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.training.energynet import train_energynet
 from attn.engine.tuning.records import read_trials, trial_url
 from attn.engine.tuning.search import search
+from attn.engine.tuning.search_options import SearchOptions
 from attn.engine.tuning.space import Choice, Range
 from attn.errors import UsageError
 from attn.models.energynet_file import load_energynet

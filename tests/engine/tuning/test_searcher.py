@@ -10,9 +10,9 @@ import optuna
 import pytest
 from ray.tune.search import Searcher
 
-from attn.engine.options import SearchOptions
 from attn.engine.tuning.records import Trial, read_trials, trial_url, write_trial
 from attn.engine.tuning.search import make_scheduler
+from attn.engine.tuning.search_options import SearchOptions
 from attn.engine.tuning.searcher import DIVERGED, ENDED, OBJECTIVE, REFUSED, RecordedSearcher
 from attn.engine.tuning.space import Choice, Range
 from attn.errors import UsageError
@@ -153,6 +153,17 @@ def test_what_one_trial_was_refused_for_ends_the_search(tmp_path):
     found.on_trial_complete("a", result(config["point"], **{ENDED: True, REFUSED: "disk full"}))
     assert str(found.why_over) == "disk full"
     assert found.suggest("b") == Searcher.FINISHED
+
+
+def test_trials_that_end_because_the_search_does_are_done_again(tmp_path):
+    """Ray Tune stops them as if a scheduler had."""
+    found = searcher(tmp_path)
+    first, second = found.suggest("a"), found.suggest("b")
+    found.on_trial_complete("a", result(first["point"], **{ENDED: True, REFUSED: "disk full"}))
+    found.on_trial_complete("b", result(second["point"], 100))
+    assert [trial.status for trial in read_trials(str(tmp_path))] == ["failed", "running"]
+    after = searcher(tmp_path)
+    assert [after.suggest("c"), after.suggest("d")] == [first, second]
 
 
 def test_a_record_that_cannot_be_written_ends_the_search(tmp_path):
