@@ -1,8 +1,10 @@
 # One entry per thing a newcomer wants. `demo` and `test` install first if needed.
 PYTHON ?= python3
 BIN := .venv/bin
+PYTEST = $(BIN)/python -m pytest --dist loadfile --durations=15
+ON_RAY := tests/engine tests/jobs tests/fuzz tests/faults
 
-.PHONY: install demo test lint bench clean
+.PHONY: install demo test test-all lint bench fuzz faults clean
 
 install: .venv/.installed
 
@@ -25,11 +27,26 @@ lint: install
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/engine --ignore tests/jobs
-	$(BIN)/python -m pytest tests/engine tests/jobs  # each starts a Ray of its own, which wants the machine
+	$(PYTEST) -n 2 $(addprefix --ignore=,$(ON_RAY))
+	$(PYTEST) -n 2 -m 'not long' $(ON_RAY)  # real Ray, one for each of two
+
+# The kills, the clusters and the storms of errors too; about an hour.
+test-all: test
+	$(PYTEST) -n 2 -m long tests/engine tests/jobs --ignore=tests/engine/cluster
+	$(PYTEST) -m long tests/engine/cluster tests/faults  # clusters of many nodes, which want the whole machine
 
 bench: install
 	for file in bench/*.py; do $(BIN)/python $$file; done
 
+# 2,000 hostile files through the decoder and the job; about a quarter of an hour.
+fuzz: install
+	$(BIN)/python tests/fuzz/campaign.py --out fuzz.json
+
+# Hundreds of faults, the fuzzing and the price of the guard, written to docs/results/faults.md; an hour or two.
+faults: fuzz
+	$(BIN)/python -m tests.faults.campaign
+	$(BIN)/python bench/decode.py > guard.txt
+	$(BIN)/python -m tests.faults.report
+
 clean:
-	rm -rf .venv demo-out
+	rm -rf .venv demo-out fuzz.json guard.txt

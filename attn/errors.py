@@ -14,3 +14,8 @@ class UsageError(Exception):
 
 class VideoError(Exception):
     """One video cannot be read. It becomes a row of `failures/` and never stops a run."""
+
+
+class FleetingError(VideoError):
+    """One video could not be read now, perhaps through no fault of its own: its storage did not answer, its decoder was
+    ended or stood still. A run tries it again before it becomes a row of `failures/`."""

@@ -3,8 +3,8 @@
 
 The shell starts `train_energynet` once for each configuration, one after the other, as a loop in a script would. The
 search tries as many as fit side by side, on maps that are read once; its scheduler also stops those that are behind,
-and is left out in the second row. Random settings of the same space, the same store, split and updates; the start of
-Ray and all that is written at the end are counted in.
+the more of them the more trials there are, and is left out in the second row. Random settings of the same space, the
+same store, split and updates; the start of Ray and all that is written at the end are counted in.
 
 On what `make demo` left: `python bench/search.py`, or with --store and --split.
 """
@@ -27,8 +27,9 @@ def main() -> None:
     common = ["--store", flags.store, "--split", flags.split, "--updates", str(flags.updates)]
     print(f"{flags.store}, {flags.updates} updates")
     with tempfile.TemporaryDirectory(prefix="attn-bench-") as folder:
-        rows = [search(Path(folder), common, scheduler, flags.trials) for scheduler in ("asha", "none")]
-        shell_s = [shell(Path(folder), common, number) for number in range(1, flags.shell + 1)]
+        rows = [search(Path(folder), common, scheduler, flags.trials) for scheduler in flags.schedulers]
+        tried = Path(folder, flags.schedulers[0])
+        shell_s = [shell(tried, common, number) for number in range(1, flags.shell + 1)]
     per_minute = 60 * len(shell_s) / sum(shell_s)
     print("\n | trials | stopped early | seconds | trials a minute | search / shell")
     for name, trials, stopped, seconds in rows:
@@ -43,6 +44,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--split", default="demo-out/splits/split1-train-100-seed0.txt", help="its training videos")
     parser.add_argument("--updates", type=int, default=20_000, help="of a training")
     parser.add_argument("--trials", type=int, default=32, help="of each search")
+    parser.add_argument("--schedulers", nargs="+", default=["asha", "none"], help="a row for each")
     parser.add_argument("--shell", type=int, default=4, help="configurations trained from the shell")
     flags = parser.parse_args()
     if not Path(flags.store).is_dir():
@@ -59,12 +61,12 @@ def search(folder: Path, common: list[str], scheduler: str, trials: int) -> tupl
     return f"search, {scheduler}", best["trials"], best["stopped_early"], seconds
 
 
-def shell(folder: Path, common: list[str], number: int) -> float:
-    """Seconds of one training from the shell, with the settings of a trial that the search trained to its end."""
-    record = json.loads((folder / "none" / "trials" / f"{number:04d}" / "trial.json").read_text())
-    config = folder / f"{number}.json"
+def shell(tried: Path, common: list[str], number: int) -> float:
+    """Seconds of one training from the shell, with the settings of a trial."""
+    record = json.loads((tried / "trials" / f"{number:04d}" / "trial.json").read_text())
+    config = tried / f"{number}.json"
     config.write_text(json.dumps({"energynet": record["point"]}))
-    flags = ["--config", str(config), "--holdout-fraction", "0.3", "--out", str(folder / f"shell{number}")]
+    flags = ["--config", str(config), "--holdout-fraction", "0.3", "--out", str(tried / f"shell{number}")]
     return timed([sys.executable, str(TRAIN), *common, *flags])
 
 

@@ -6,10 +6,9 @@ photographs; the attention maps of every class of the videos' frames decide what
 label, then with those of a few videos: `jobs/reproduce.py --dataset synthetic` in small.
 """
 
-import sys
 from typing import TYPE_CHECKING, Any
 
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.options import DemoOptions
 
 if TYPE_CHECKING:
@@ -65,4 +64,4 @@ def row(record: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

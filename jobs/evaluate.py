@@ -4,9 +4,7 @@
 Writes metrics.json and scores.parquet. Exit codes: 0 done, 2 a flag or a file is wrong (nothing was written).
 """
 
-import sys
-
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.options import EvaluateOptions
 
 
@@ -18,4 +16,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

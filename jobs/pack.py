@@ -4,9 +4,7 @@
 Every shard appears whole or not at all. Exit code 3: some videos could not be read and were left out.
 """
 
-import sys
-
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.options import PackOptions
 
 
@@ -18,4 +16,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

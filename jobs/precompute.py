@@ -5,9 +5,7 @@ Run it again after anything died: it finishes the store and redoes only what was
 CNN or the store failed, 2 a flag or a file is wrong (nothing was done), 3 too many videos failed.
 """
 
-import sys
-
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.options import PrecomputeOptions
 
 
@@ -19,4 +17,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

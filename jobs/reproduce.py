@@ -5,9 +5,7 @@ Each step is one of the other jobs; what is finished is not done again, a step t
 need it. `--dataset synthetic` works out of the box.
 """
 
-import sys
-
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.options import ReproduceOptions
 
 
@@ -20,4 +18,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

@@ -6,9 +6,7 @@ at any instant, the same command goes on from there. Exit codes: 0 done, 1 the f
 file is wrong, 3 too many videos cannot be read.
 """
 
-import sys
-
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.options import TrainCnnOptions
 
 
@@ -20,4 +18,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

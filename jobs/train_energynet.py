@@ -5,9 +5,7 @@ Maps are read once from the store; videos that are held out decide which state i
 command goes on from the last look.
 """
 
-import sys
-
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.options import TrainEnergyNetOptions
 
 
@@ -20,4 +18,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

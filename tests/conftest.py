@@ -3,6 +3,7 @@ several layers need: an S3 server, real data, generated clips whose frames are k
 the last, the oracle for all others."""
 
 import itertools
+import json
 import os
 import secrets
 import struct
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+import hypothesis
 import numpy as np
 import pytest
 from av.video.stream import VideoStream
@@ -20,6 +22,10 @@ from jaxtyping import install_import_hook
 install_import_hook(
     ["attn.maps", "attn.models", "attn.losses", "attn.mining", "attn.concepts", "attn.eval"], "beartype.beartype"
 )
+
+# A busy machine takes its time; what hangs ends by pytest's timeout.
+hypothesis.settings.register_profile("attn", deadline=None)
+hypothesis.settings.load_profile("attn")
 
 Images = Sequence[np.ndarray]
 WriteClip = Callable[..., Path]
@@ -49,14 +55,10 @@ def s3_endpoint() -> Iterator[str]:
     server.stop()
 
 
-@pytest.fixture
-def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of a fresh, empty bucket; jobs started by the test reach it too."""
-    import s3fs
-
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    settings = {
+@pytest.fixture(scope="session")
+def s3_environment(s3_endpoint: str) -> dict[str, str]:
+    """What a process needs to reach it, whatever is set on this machine."""
+    return {
         "AWS_ENDPOINT_URL_S3": s3_endpoint,
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing-secret",
@@ -67,8 +69,28 @@ def s3(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> str:
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
+
+
+@pytest.fixture
+def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    """URL of a fresh, empty bucket; jobs started by the test reach it too."""
+    return new_bucket(s3_environment, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def s3_of_module(s3_environment: dict[str, str]) -> Iterator[str]:
+    """The same for all tests of a file."""
+    with pytest.MonkeyPatch.context() as environment:
+        yield new_bucket(s3_environment, environment)
+
+
+def new_bucket(settings: dict[str, str], environment: pytest.MonkeyPatch) -> str:
+    import s3fs
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        environment.delenv(name)
     for name, value in settings.items():
-        monkeypatch.setenv(name, value)
+        environment.setenv(name, value)
     bucket = f"attn-{secrets.token_hex(6)}"
     s3fs.S3FileSystem(use_listings_cache=False).mkdir(bucket)
     return f"s3://{bucket}"
@@ -81,6 +103,44 @@ def forget_s3_clients() -> Iterator[Callable[[], None]]:
 
     yield s3fs.S3FileSystem.clear_instance_cache
     s3fs.S3FileSystem.clear_instance_cache()
+
+
+class Somebody:
+    """A user of S3 with keys of their own."""
+
+    def __init__(self) -> None:
+        from moto.core.models import DEFAULT_ACCOUNT_ID
+        from moto.iam.models import iam_backends
+
+        self._people, self._name = iam_backends[DEFAULT_ACCOUNT_ID]["aws"], f"user-{secrets.token_hex(4)}"
+        self._people.create_user("us-east-1", self._name)
+        given = self._people.create_access_key(self._name)
+        self.key, self.secret = given.access_key_id, given.secret_access_key
+
+    def may(self, actions: list[str]) -> None:
+        """From now on these alone."""
+        statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        self._people.put_user_policy(self._name, "may", policy)
+
+
+@pytest.fixture
+def act_as(s3: str, monkeypatch: pytest.MonkeyPatch, forget_s3_clients: Callable[[], None]) -> Callable[..., Somebody]:
+    """act_as(actions, key=…, secret=…): from now on the server asks for permissions, and we are somebody who has these.
+
+    `key` and `secret` are those that the server gave, unless others are told here.
+    """
+
+    def act(actions: list[str], **told: str) -> Somebody:
+        somebody = Somebody()
+        somebody.may(actions)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", told.get("key", somebody.key))
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", told.get("secret", somebody.secret))
+        monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)
+        forget_s3_clients()
+        return somebody
+
+    return act
 
 
 @pytest.fixture(scope="session")
@@ -174,70 +234,14 @@ def sequential():
 def write_store() -> Callable[..., str]:
     """write_store(url, manifest, {video_id: {column: array}}, labels={…}, part_bytes=…, finished=…): as precompute
     writes one."""
-    import pyarrow as pa
+    from tests.stores import write_store
 
-    from attn.schema import FRAME, LABEL, TIME_S, TRUNCATED, VIDEO_ID
-    from attn.storage.ledger import Ledger
-    from attn.storage.tensors import tensor_array
-    from attn.storage.writer import LAST, POSITION, StoreWriter, travelling_schema
-
-    def rows(manifest, video_id: str, label: int | None, tensors: dict[str, np.ndarray]) -> pa.RecordBatch:
-        count = len(next(iter(tensors.values())))
-        positions = np.arange(count, dtype=np.int32)
-        known = {
-            VIDEO_ID: [video_id] * count,
-            FRAME: positions * 5,
-            TIME_S: positions / np.float32(6),
-            LABEL: [label] * count,
-            POSITION: positions,
-            LAST: positions == count - 1,
-            TRUNCATED: np.zeros(count, bool),
-        }
-        schema = travelling_schema(manifest.schema)
-        arrays = [
-            tensor_array(tensors[field.name], field)
-            if field.name in tensors
-            else pa.array(known[field.name], type=field.type)
-            for field in schema
-        ]
-        return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-    def write(url: str, manifest, videos, *, labels=None, part_bytes: int = 1 << 30, finished: bool = True) -> str:
-        ledger = Ledger.at(url)
-        ledger.begin(manifest)
-        writer = StoreWriter(url, manifest.schema, part_bytes=part_bytes)
-        for video_id, tensors in videos.items():
-            writer.add(rows(manifest, video_id, (labels or {}).get(video_id), tensors))
-        writer.flush()
-        if finished:
-            ledger.finish({})
-        return url
-
-    return write
+    return write_store
 
 
 @pytest.fixture(scope="session")
 def new_manifest() -> Callable[..., Any]:
     """new_manifest(class_names=…, …): of a store of three classes, with what is not told filled in."""
-    from attn.storage.manifest import Manifest
+    from tests.stores import new_manifest
 
-    def make(**told: Any) -> Manifest:
-        usual = {
-            "class_names": ("Wave", "Kick", "Hug"),
-            "backbone": "small_cnn",
-            "weights_sha256": "0" * 64,
-            "map_layer": "trunk",
-            "alpha_reduce": "mean",
-            "input_size": 32,
-            "mean": (0.5, 0.5, 0.5),
-            "std": (0.5, 0.5, 0.5),
-            "preprocessing": "test",
-            "sampling": {"stride": 5},
-            "precision": "fp32",
-            "columns": ("logits", "maps"),
-            "num_channels": 4,
-            "map_shape": (4, 4),
-        }
-        return Manifest(**{**usual, **told})
-
-    return make
+    return new_manifest

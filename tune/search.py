@@ -5,11 +5,9 @@ Judged by training videos that are held out. Ends with best.json, which `jobs/tr
 at any instant, the same command with --resume goes on.
 """
 
-import sys
-
 from spaces import SPACES
 
-from attn.engine.cli import parse, run
+from attn.engine.cli import end, parse, run
 from attn.engine.tuning.search_options import SearchOptions
 
 
@@ -22,4 +20,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end(main())

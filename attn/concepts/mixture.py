@@ -6,9 +6,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.mixture import GaussianMixture
 
 from attn.concepts.average import unit_rows
 from attn.concepts.fisher import Gmm
@@ -67,6 +64,8 @@ def _principal(
 ) -> tuple[Float[np.ndarray, "word_dim"], Float[np.ndarray, "dim word_dim"]]:
     if np.ptp(words, axis=0).max() < LEAST_SPREAD:
         raise ValueError(f"{len(words)} words whose vectors do not differ span no space")
+    from sklearn.decomposition import PCA  # here, since it takes seconds to load and few trainings need it
+
     pca: Any = PCA(n_components=min(most, *words.shape), svd_solver="full").fit(words)
     spread = np.sqrt(pca.explained_variance_)
     return pca.mean_, pca.components_[spread > LEAST_SPREAD * spread[0]]
@@ -77,6 +76,9 @@ def _mixture(words: Float[np.ndarray, "word dim"], gaussians: int, seed: int) ->
 
     A fit that is stopped before it has settled is a mixture too.
     """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
     mixture: Any = GaussianMixture(
         gaussians,
         covariance_type="diag",

@@ -12,6 +12,8 @@ from PIL import Image, ImageOps
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 from attn.storage.reasons import shown
 
+# What the Web shows. Of Pillow's other formats some are programs: EPS is handed to Ghostscript, which executes it.
+FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _WHITE = (255, 255, 255, 255)
 
 
@@ -35,7 +37,7 @@ def read_image(path: str) -> Image.Image:
     with storage_errors(path):
         data = read_bytes(*open_filesystem(path))
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image)
             image.load()
             return _rgb(_upright(image))

@@ -6,7 +6,8 @@ from typing import Literal
 
 from attn.datasets.entries import SplitList
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, storage_errors
+from attn.storage.filesystem import is_local, open_filesystem, storage_errors
+from attn.storage.listing import names_in
 from attn.storage.reasons import shown
 
 
@@ -78,6 +79,8 @@ def check_folder(url: str, way_out: str) -> None:
     fs, path = open_filesystem(url)
     with storage_errors(url):
         if not fs.isdir(path):
+            if not is_local(fs):
+                names_in(fs, path)  # which knows a missing bucket
             raise UsageError(f"{shown(url)} is no folder; {way_out}")
 
 

@@ -1,20 +1,31 @@
 """What every script does around its one call: read the flags, log, turn errors into exit codes.
 
-Exit codes: 0 done · 2 the user must change something, nothing was done · 3 too many videos failed.
+Exit codes: 0 done · 1 the CNN or a storage failed, steps or trials did, a store is not complete · 2 the user must
+change something: nothing was done, or a training cannot go on (its loss is not finite, its storage full, its states
+damaged) and keeps the last good ones · 3 too many videos failed · 130 interrupted.
 """
 
 import argparse
+import atexit
 import dataclasses
 import logging
+import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 import tyro
 
+from attn.engine.flag_help import explained
 from attn.errors import UsageError
+from attn.storage.reasons import shown
 
 Options = TypeVar("Options")
+
+_exit_code: list[int] = []
 
 EXIT_USAGE = 2
 EXIT_FAILED_VIDEOS = 3
@@ -31,7 +42,9 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
         given = given[1:]
     if any(field.name == "config" for field in dataclasses.fields(options_type)):  # type: ignore[arg-type]
         given = [*_found_settings(given), *given]
-    return tyro.cli(options_type, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+    known = explained(options_type)
+    found = tyro.cli(known, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+    return options_type(**{field.name: getattr(found, field.name) for field in dataclasses.fields(known)})
 
 
 def _found_settings(given: Sequence[str]) -> list[str]:
@@ -46,19 +59,76 @@ def _found_settings(given: Sequence[str]) -> list[str]:
     try:
         return settings_flags(url)
     except UsageError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        _tell(error)
         raise SystemExit(EXIT_USAGE) from error
 
 
 def run(job: Callable[[Options], int], options: Options) -> int:
     """Exit code of a job; an error that the user must mend is printed as one line."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("attn").setLevel(logging.INFO)
+    end_on_sigterm()
     try:
         return job(options)
     except UsageError as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        _tell(error)
         return EXIT_USAGE
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on from here\n")
         return EXIT_INTERRUPTED
+
+
+def end(exit_code: int) -> NoReturn:
+    """Ends the process of a script, past what C libraries do at its end.
+
+    Threads of Arrow now and then abort a process that is on its way out although all was done (apache/arrow#34314).
+    What Python libraries do at the end is done.
+    """
+    _exit_code.append(exit_code)
+    sys.exit(exit_code)
+
+
+@atexit.register  # before any heavy library does, so that it comes after them
+def _leave() -> None:
+    if _exit_code:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_code[0])
+
+
+def printable(text: str) -> str:
+    """A name as it may stand in a line: what would begin another line, or command a terminal, is escaped."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+class _OneLine(logging.Formatter):
+    """Names of videos in our messages are whatever somebody called a file; others' messages may have lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  its name
+        if record.name.startswith("attn"):
+            record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+def end_on_sigterm() -> None:
+    """SIGTERM, as `ray job stop` sends it, lets a job write what it has, as Ctrl-C does.
+
+    What Ctrl-C does is called, not sent: jobs that Ray starts may have that signal blocked, those of a shell script
+    ignore it.
+    """
+
+    def stop(_: int, frame: FrameType | None) -> None:
+        on_ctrl_c = signal.getsignal(signal.SIGINT)
+        if not callable(on_ctrl_c):
+            raise KeyboardInterrupt
+        on_ctrl_c(signal.SIGINT, frame)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, stop)
+
+
+def _tell(error: UsageError) -> None:
+    """One line, in which no URL shows a password: the message may be older than any look at the URL."""
+    sys.stderr.write(f"error: {printable(' '.join(shown(str(error)).split()))}\n")

@@ -22,6 +22,8 @@ from ray.util.annotations import RayDeprecationWarning
 from attn.engine.decoding import decode, decode_to_writers, task_tables
 from attn.engine.delivery import WRITER_DIED, Outcome, deliver, failure, one_line
 from attn.engine.placement import Placement
+from attn.fault_points import reach
+from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode import IMAGE, DecodeVideos
 from attn.stages.rows import record_batch
@@ -31,6 +33,9 @@ from attn.video.source import Video
 # Batches in the object store: enough that no actor waits for the next one, few enough that memory stays small.
 IN_FLIGHT_PER_DECODE = 4
 IN_FLIGHT_PER_ACTOR = 4
+# Ray's own strategy fills machines without a GPU before the others with what needs none. Ray Data would spread it over
+# all of them.
+CPU_NODES_FIRST = "DEFAULT"
 
 
 class AttentionActor:
@@ -48,6 +53,7 @@ class AttentionActor:
     def __call__(self, frames: dict[str, np.ndarray]) -> Outcome:
         if self._broken:
             return failure(self._broken)
+        reach("maps", frames[VIDEO_ID][0])
         return deliver(lambda: record_batch(frames, self._compute(frames[IMAGE]), self._schema), self._writers)
 
 
@@ -97,6 +103,7 @@ def maps_done(
             # an actor held when it died is not tried again at once: it may be what killed it.
             max_restarts=-1,
             max_task_retries=0,
+            scheduling_strategy=CPU_NODES_FIRST,
         )
     yield from _frames_taken(chain)
 
@@ -134,7 +141,12 @@ def _decoding(
     videos: Sequence[Video], task: Callable[[pa.Table], Any], placement: Placement, videos_per_task: int
 ) -> Dataset:
     return ray.data.from_arrow(task_tables(videos, videos_per_task)).map_batches(
-        task, batch_size=None, batch_format="pyarrow", num_cpus=placement.decode_cpus, max_retries=0
+        task,
+        batch_size=None,
+        batch_format="pyarrow",
+        num_cpus=placement.decode_cpus,
+        max_retries=0,
+        scheduling_strategy=CPU_NODES_FIRST,
     )
 
 

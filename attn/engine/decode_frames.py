@@ -17,6 +17,7 @@ from attn.stages.decode import DecodeVideos
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest
+from attn.storage.writable import check_writable
 from attn.video.sample import Sampling, Stride
 from attn.video.source import Video, list_videos
 from attn.video.transform import PREPROCESSING
@@ -58,7 +59,7 @@ def plan_frames(
         max_failed_fraction: more failures than this share of the videos are an error.
 
     Raises:
-        UsageError: the store holds something else.
+        UsageError: the store holds something else, or cannot be written.
     """
     manifest = FrameManifest(
         input_size=input_size,
@@ -70,8 +71,11 @@ def plan_frames(
         },
     )
     ledger = Ledger.at(url, FrameManifest)
+    ledger.check(manifest)
     with storage_errors(url):
-        ledger.check(manifest)
+        finished = ledger.finished
+    if not finished:  # one that is may be read where nobody may write
+        check_writable(url)
     stage = DecodeVideos(sampling, input_size, FRAMES_PER_BATCH)
     return StorePlan(videos, manifest, ledger, stage, PART_MB, max_failed_fraction)
 
@@ -79,10 +83,21 @@ def plan_frames(
 def fill_frames(plan: StorePlan) -> int:
     """Decodes what the store lacks; the exit code.
 
-    A store that lacks nothing is left alone: several trainings may read it at the same time.
+    A finished store that lacks nothing is left alone: several trainings may read it at the same time. Of several that
+    find something to decode one does, and the others wait.
     """
-    if plan.ledger.completed().keys() >= {video.video_id for video in plan.videos}:
+    if _lacks_nothing(plan):
         return 0
     placement = place_decoding(cluster_totals())
-    plan.ledger.begin(plan.manifest)
-    return fill_store(plan, placement, functools.partial(frames_done, schema=plan.manifest.schema, placement=placement))
+    chain = functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
+    with plan.ledger.occupied(wait=True):
+        if _lacks_nothing(plan):
+            return 0
+        plan.ledger.begin(plan.manifest)
+        return fill_store(plan, placement, chain)
+
+
+def _lacks_nothing(plan: StorePlan) -> bool:
+    with storage_errors(plan.ledger.url):
+        finished = plan.ledger.finished
+    return finished and plan.ledger.completed().keys() >= {video.video_id for video in plan.videos}

@@ -13,6 +13,7 @@ import pyarrow as pa
 import ray
 from ray.exceptions import RayActorError
 
+from attn.errors import UsageError
 from attn.schema import VIDEO_ID
 
 WRITER_DIED = "a writer died"
@@ -47,10 +48,11 @@ def writer_of(video_id: str, writers: int) -> int:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as it is shown, with a way out where one is known."""
+    """An error as it is shown, with a way out where one is known; a storage's says all by itself."""
     out_of_memory = getattr(sys.modules.get("torch"), "OutOfMemoryError", ())
     hint = "; lower --batch-size" if isinstance(error, out_of_memory) else ""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}{hint}"
+    kind = "" if isinstance(error, UsageError) else f"{type(error).__name__}: "
+    return f"{kind}{' '.join(str(error).split())}{hint}"
 
 
 def _by_writer(rows: pa.RecordBatch, writers: int) -> Iterator[tuple[int, pa.RecordBatch]]:

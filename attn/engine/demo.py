@@ -17,6 +17,7 @@ from attn.engine.reproduction.experiment import WEB
 from attn.engine.reproduction.reproduce import TABLES, reproduce
 from attn.errors import UsageError
 from attn.eval.localisation import Localisation, box_coverage, localisation
+from attn.storage.filesystem import is_local, open_filesystem
 from attn.storage.store import AttentionStore, VideoRows
 from attn.synthetic.boxes import BoxTrack, read_boxes
 from attn.video.guard import FrameReader
@@ -54,8 +55,10 @@ def demo(options: DemoOptions) -> DemoResult:
     """Runs all steps.
 
     Raises:
-        UsageError: a step refused to work; its own message says why.
+        UsageError: a step refused to work; its own message says why. Or `--out` is no folder of this machine.
     """
+    if not is_local(open_filesystem(options.out)[0]):
+        raise UsageError(f"--out {options.out}: the demo is made on a disk; give a local folder")
     root = Path(options.out)
     plan = ReproduceOptions(
         dataset="synthetic",

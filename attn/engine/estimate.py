@@ -13,7 +13,7 @@ from attn.errors import VideoError
 from attn.schema import FRAME_FIELDS
 from attn.stages.decode import DecodeVideos
 from attn.video.guard import FrameReader
-from attn.video.pyav_decoder import open_video_stream
+from attn.video.opening import open_video_stream
 from attn.video.sample import Fps
 from attn.video.source import Video, open_video
 

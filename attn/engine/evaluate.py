@@ -29,6 +29,7 @@ from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors,
 from attn.storage.listing import glob_files
 from attn.storage.scores import Scores, scores_parquet
 from attn.storage.store import AttentionStore, VideoRows
+from attn.storage.writable import check_writable
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def evaluate(options: EvaluateOptions) -> int:
     Raises:
         UsageError: before anything was written.
     """
+    check_writable(options.out)
     fs, out = open_filesystem(options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)

@@ -1,15 +1,16 @@
 """Fills a store with rows of every frame of every video, each exactly once.
 
-A run is a few passes over the videos that are not done. What a pass loses (a worker, an actor, a node died) the next
-one does, each video alone, so that one which kills its worker takes no other with it. What is lost three times is a
-failure. A pass that loses a writer ends early and says nothing about the videos: it does not count.
+A run is a few passes over the videos that are not done. What a pass does not finish (a worker, an actor, a node died; a
+decoder was ended; a storage did not answer) the next one does, each video alone, so that one which kills its worker
+takes no other with it. What is not finished three times is a failure. A pass that loses a writer ends early and says
+nothing about the videos: it does not count.
 """
 
 import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 import ray
@@ -22,7 +23,9 @@ from attn.engine.progress import Progress
 from attn.engine.writers import start_writers
 from attn.errors import UsageError
 from attn.stages.decode import DecodeVideos
+from attn.storage.attempts import try_again
 from attn.storage.failures import Failure, read_failures
+from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import StoreManifest
 from attn.storage.writer import StoreWriter, Written
@@ -33,6 +36,7 @@ log = logging.getLogger(__name__)
 PASSES = 3
 MOST_VIDEOS_PER_TASK = 16
 EXIT_ERROR = 1
+WRITER_LOST = "a writer died; what it had not written is made again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,25 +84,34 @@ class _Run:
         """Passes until nothing is left to do, then `_SUCCESS.json`."""
         left = self._left()
         log.info("%d done before; %s", len(self.plan.videos) - len(left), self.placement)
+        try:
+            left = self._passes(left)
+            with _refusals_end_the_run():
+                self._give_up(left)
+                self._finish()
+        except (ComputeError, RayError) as error:
+            return self._stopped(_reason(error))
+        return self._verdict()
+
+    def _passes(self, left: list[Video]) -> list[Video]:
+        """The videos that none of the passes has finished."""
         passes = idle = 0
         while left and passes < PASSES:
             if passes:
-                log.warning("%d videos were lost with a worker; trying them again, each alone", len(left))
+                log.warning("%d videos were not finished; trying them again, each alone", len(left))
             try:
                 self._pass(passes + 1, left)
                 passes += 1
             except WriterDiedError:
-                log.warning("a writer died; what it had not written is made again")
                 idle += 1
-            except (ComputeError, RayError) as error:
-                return self._stopped(_reason(error))
-            before, left = len(left), self._left()
+            before = len(left)
+            with _refusals_end_the_run():
+                left = self._left()
             if len(left) < before:
                 idle = 0
             elif idle == PASSES:
-                return self._stopped("the writers die before they have written anything; see Ray's logs")
-        self._give_up(left)
-        return self._finish()
+                raise ComputeError("the writers die before they have written anything; see Ray's logs")
+        return left
 
     def _stopped(self, why: str) -> int:
         log.error("%s; what is done is kept, the same command goes on from here", why)
@@ -106,14 +119,12 @@ class _Run:
 
     def _left(self) -> list[Video]:
         """Videos neither done nor failed, by what the parts say."""
-        self.done = self.plan.ledger.done()
+        self.done = self.plan.ledger.done(self.plan.manifest)
         return [video for video in self.plan.videos if video.video_id not in self.done.keys() | self.failed]
 
     def _pass(self, number: int, videos: Sequence[Video]) -> None:
-        writers = start_writers(
-            self.placement.writers, self.plan.ledger.url, self.plan.manifest, part_bytes=self.plan.part_mb * 2**20
-        )
-        stage = dataclasses.replace(self.plan.stage, attempt=self.earlier_attempts + number)
+        writers = self._start_writers()
+        stage = dataclasses.replace(self.plan.stage, attempt=self.earlier_attempts + number, last_try=number == PASSES)
         per_task = self._videos_per_task(len(videos)) if number == 1 else 1
         chain = self.chain(videos, stage=stage, writers=writers, videos_per_task=per_task)
         progress = self._progress(len(videos), writers)
@@ -122,30 +133,45 @@ class _Run:
                 for frames in chain:
                     progress.add(frames)
         finally:
-            written, problem = self._close(writers)
+            written, problem, all_live = self._close(writers)
             progress.tell(lambda: written)
             self.rate = self.rate or progress.steady_rate
         if problem:
             raise ComputeError(problem)
+        if not all_live:
+            raise WriterDiedError
 
-    def _close(self, writers: Sequence[Any]) -> tuple[Written, str | None]:
+    def _start_writers(self) -> Sequence[Any]:
+        plan = self.plan
+        try:
+            return start_writers(
+                self.placement.writers, plan.ledger.url, plan.manifest, part_bytes=plan.part_mb * 2**20
+            )
+        except RayActorError as error:
+            if error.actor_init_failed:
+                raise
+            log.warning(WRITER_LOST)
+            raise WriterDiedError from error
+
+    def _close(self, writers: Sequence[Any]) -> tuple[Written, str | None, bool]:
         """Closes the parts of the writers that live, learns which videos failed, and ends the writers.
 
         Returns:
-            What they wrote, and why one could not end its part, if so.
+            What they wrote, why one could not end its part, if so, and whether all of them live.
         """
-        total, problem = Written(), None
+        total, problem, all_live = Written(), None, True
         for writer in writers:
             try:
-                self.failed |= _ask(writer.failed)
                 _ask(writer.flush)
+                self.failed |= _ask(writer.failed)  # only now: what it has recorded
                 total = total + _ask(writer.counts)
             except RayActorError:
-                log.warning("a writer died; what it had not written is made again")
+                log.warning(WRITER_LOST)
+                all_live = False
             except RayTaskError as error:
                 problem = _reason(error)
             ray.kill(writer)
-        return total, problem
+        return total, problem, all_live
 
     def _progress(self, left: int, writers: Sequence[Any]) -> Progress:
         def written() -> Written:
@@ -170,7 +196,7 @@ class _Run:
         writer.flush()
         self.failed |= {video.video_id for video in videos}
 
-    def _finish(self) -> int:
+    def _finish(self) -> None:
         done, seconds = self.done, time.monotonic() - self.started_s
         rows = sum(done.values())
         summary = {
@@ -184,11 +210,12 @@ class _Run:
         self.plan.ledger.finish(summary)
         found = (self.plan.ledger.url, len(done), rows, len(self.failed), seconds)
         log.info("%s: %d videos, %d rows, %d failed, %.0f s", *found)
-        return self._verdict()
 
     def _verdict(self) -> int:
         """Names the failures; 3 when they are too many."""
-        reasons = self._failures()
+        reasons: dict[str, Failure] = {}
+        with contextlib.suppress(UsageError):  # the store is finished whether or not it can be read just now
+            reasons = self._failures()
         for video_id in sorted(self.failed)[:10]:
             log.warning("failed: %s: %s", video_id, reasons[video_id].message if video_id in reasons else "no record")
         if len(self.failed) > 10:
@@ -200,7 +227,18 @@ class _Run:
         return 0
 
     def _failures(self) -> dict[str, Failure]:
-        return read_failures(self.plan.ledger.fs, self.plan.ledger.root)
+        ledger = self.plan.ledger
+        with storage_errors(ledger.url):
+            return try_again(lambda: read_failures(ledger.fs, ledger.root), ledger.url)
+
+
+@contextlib.contextmanager
+def _refusals_end_the_run() -> Iterator[None]:
+    """What the storage refuses once work was done is no mistake of the command line."""
+    try:
+        yield
+    except UsageError as error:
+        raise ComputeError(str(error)) from error
 
 
 def _reason(error: Exception) -> str:

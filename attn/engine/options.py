@@ -54,7 +54,8 @@ class PrecomputeOptions:
     columns: tuple[Column, ...] = ("maps", "logits")
     """What to store of every frame. features: pooled activations; grid: all activations."""
     actors: tuple[int, int] | None = None
-    """Smallest and largest number of CNN actors (default: one to all GPUs; without a GPU, one per CPU core)."""
+    """Smallest and largest number of CNN actors; the pool grows when machines join (default: one to all GPUs; without a
+    GPU, one per CPU core)."""
     gpus_per_actor: float | None = None
     """GPUs of one CNN actor, 0 for the CPU (default: 1 where the cluster has a GPU, else 0)."""
     batch_size: int = 64

@@ -14,6 +14,7 @@ from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.engine.options import PackOptions
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_text, url_of
+from attn.storage.writable import check_writable
 from attn.video.shards import Packed, clear_shards, find_shards, write_shards
 from attn.video.source import Found, Video, find_videos, label_videos
 
@@ -30,6 +31,7 @@ def pack(options: PackOptions) -> int:
         UsageError: flags, class list, videos or folder are no good; nothing was written.
     """
     _check_flags(options)
+    check_writable(options.out)
     standing = find_shards(options.out, options.name)
     if standing and not options.overwrite:
         raise UsageError(

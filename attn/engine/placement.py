@@ -15,6 +15,7 @@ CPU_ACTOR_CPUS = 0.75
 CPU_DECODE_CPUS = 0.25
 # Packing a frame of 224 pixels takes 2.8 ms of a core, decoding it 1.4.
 DECODERS_PER_WRITER = 2
+ACTORS_PER_WRITER = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Placement:
         actors: smallest and largest number of CNN actors.
         gpus_per_actor, cpus_per_actor: of each.
         decode_cpus: of one decode task.
-        decode_tasks: how many can run at the same time beside the largest pool.
+        decode_tasks: how many can run at the same time beside as many actors as fit.
         writers: actors that write parts.
     """
 
@@ -77,7 +78,8 @@ def place(
     """Fits the flags to the cluster.
 
     Args:
-        actors: smallest and largest pool, or None for what fits.
+        actors: smallest and largest pool, or None for what fits. The largest may be more than fits: machines may join,
+            and Ray Data starts no actor for which there is no room.
         gpus_per_actor: GPUs of an actor, or None for 1 where there is one.
         totals: CPUs and GPUs of the cluster, or what it may grow to.
         nodes: the same, of each machine that is up.
@@ -100,9 +102,9 @@ def place(
             f"{asked} can never be placed beside one decode task: the cluster has {totals['GPU']:g} GPU and "
             f"{totals['CPU']:g} CPU; at most {fitting} fit (--actors, --gpus-per-actor 0 for the CPU)"
         )
-    high = min(high, fitting)
-    free_cpus = totals["CPU"] - high * cpus
-    return Placement((low, high), gpus, cpus, decode_cpus, int(free_cpus / decode_cpus), math.ceil(high / 8))
+    now = min(high, fitting)
+    decode_tasks = int((totals["CPU"] - now * cpus) / decode_cpus)
+    return Placement((low, high), gpus, cpus, decode_cpus, decode_tasks, math.ceil(now / ACTORS_PER_WRITER))
 
 
 def place_decoding(totals: Mapping[str, float]) -> Placement:

@@ -15,9 +15,10 @@ from attn.errors import UsageError
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.stages.decode import DecodeVideos
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors
+from attn.storage.filesystem import open_filesystem, read_text
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
+from attn.storage.writable import check_writable
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, list_videos, read_labels
 from attn.video.transform import PREPROCESSING
@@ -50,6 +51,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         UsageError: the first thing that does not.
     """
     _check_numbers(options)
+    check_writable(options.out)
     names = _class_names(options.classes) if options.classes else None
     cnn = load_weights(
         options.weights,
@@ -68,8 +70,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     manifest = _manifest(options, cnn, sampling)
     ledger = Ledger.at(options.out)
-    with storage_errors(options.out):
-        ledger.check(manifest, anew=options.overwrite)
+    ledger.check(manifest, anew=options.overwrite)
     stage = DecodeVideos(
         sampling, cnn.input_size, options.batch_size, decoder=options.decoder, timeout_s=options.decode_timeout_s
     )

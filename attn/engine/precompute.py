@@ -29,11 +29,12 @@ def precompute(options: PrecomputeOptions) -> int:
     if options.dry_run:
         log.info("%s", estimate(plan, placement))
         return 0
-    if options.overwrite:
-        plan.ledger.clear()
-    plan.ledger.begin(plan.manifest)
-    settings = {**plan.compute_settings, "device": placement.device}
-    chain = functools.partial(
-        maps_done, cnn=ray.put(plan.cnn), settings=settings, schema=plan.manifest.schema, placement=placement
-    )
-    return fill_store(plan, placement, chain)
+    with plan.ledger.occupied():
+        if options.overwrite:
+            plan.ledger.clear()
+        plan.ledger.begin(plan.manifest)
+        settings = {**plan.compute_settings, "device": placement.device}
+        chain = functools.partial(
+            maps_done, cnn=ray.put(plan.cnn), settings=settings, schema=plan.manifest.schema, placement=placement
+        )
+        return fill_store(plan, placement, chain)

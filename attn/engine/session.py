@@ -7,12 +7,17 @@ Never a bare `ray.init()`: that joins whatever cluster it finds. The price: a cl
 import logging
 import os
 import socket
+from typing import Any
 
 import ray
 
+from attn.engine.cli import end_on_sigterm
 from attn.errors import UsageError
 
+log = logging.getLogger(__name__)
+
 CONNECT_TIMEOUT_S = 5.0
+TOO_SLOW = "timed out during startup"
 # A job of ours is a dozen processes that mostly wait. Ray warns of too many from a multiple of this number on, by
 # default that of the CPUs: a laptop of two would be told again and again.
 PROCESSES_AT_ONCE = 16
@@ -45,9 +50,23 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
         _check_port(address)
         local = {}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
+        _init(address, local)
     except (ConnectionError, ValueError) as error:
         raise UsageError(f"RAY_ADDRESS={address}: {str(error).rstrip('.')}; {WAY_OUT}") from error
+    end_on_sigterm()  # again: Ray's own handler prints stack traces and ends the process where it stands
+
+
+def _init(address: str, local: dict[str, Any]) -> None:
+    """Twice if need be: Ray gives its own processes 30 s, which is too little on a machine that is very busy."""
+    for tries_left in (1, 0):
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
+            return
+        except Exception as error:
+            if not (tries_left and TOO_SLOW in str(error)):
+                raise
+            log.warning("Ray has not started within its 30 s; this machine is very busy; trying once more")
+            ray.shutdown()
 
 
 def _check_no_job_server(address: str) -> None:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision import models as tv
 
 from attn.errors import UsageError
 from attn.models.small_cnn import SmallCnn
@@ -79,6 +78,8 @@ def build_backbone(name: str, num_classes: int) -> Backbone:
     if name == "small_cnn":
         net = SmallCnn(num_classes)
         return Backbone(name, net, split_features(net))
+    from torchvision import models as tv  # here, since it takes seconds to load
+
     width = mobilenet_width(name)
     if width is not None:
         net = tv.mobilenet_v2(weights=None, num_classes=num_classes, width_mult=width)

@@ -23,6 +23,13 @@ from attn.models.imagenet import (
 )
 from attn.models.weights_file import Description, Rgb, WeightsFile, read_weights_file, write_weights_file
 
+MOST_INPUT_SIZE = 2048
+"""Of a side, in pixels; the largest of torchvision's networks take 600. A file may claim any size, and the first image
+that passes takes memory by it: a VGG at this one some 4 GB."""
+
+MOST_CLASSES = 100_000
+"""Of a file; ImageNet's largest list has 22 thousand. A name of a few bytes costs kilobytes of the classifier."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Cnn:
@@ -107,9 +114,10 @@ def check_input_size(cnn: Cnn) -> None:
     """One forward pass: some networks cannot take small images.
 
     Raises:
-        UsageError: this one cannot take images of `cnn.input_size`.
+        UsageError: this one cannot take images of `cnn.input_size`, or they are absurdly large.
     """
     size = cnn.input_size
+    _check_size(size, cnn.backbone_name)
     try:
         with torch.inference_mode():
             cnn.backbone.eval()(torch.zeros(1, 3, size, size))
@@ -132,11 +140,19 @@ def _load(
     name, names = _backbone_name(file, backbone), _class_names(file, classes, other_allowed=new_classifier)
     own = file.described or Description(name, names, IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD, trained={})
     size, mean, std = input_size or own.input_size, mean or own.mean, std or own.std
+    _check_size(size, file.url)
     if size < 1 or min(std) <= 0:
         raise UsageError(f"an input of {size} pixels with standard deviations {std} is none; all must be above 0")
     net = build_backbone(name, len(names)).eval()
     drawn = import_fitting(net, file, may_draw=new_classifier, must_draw=names != own.class_names)
     return Cnn(net, name, names, size, mean, std, own.trained, file.sha256, drawn)
+
+
+def _check_size(size: int, of: str) -> None:
+    if size > MOST_INPUT_SIZE:
+        raise UsageError(
+            f"{of}: an input of {size} pixels is too large; give --input-size of {MOST_INPUT_SIZE} at most"
+        )
 
 
 def _backbone_name(file: WeightsFile, given: str | None) -> str:
@@ -151,6 +167,8 @@ def _backbone_name(file: WeightsFile, given: str | None) -> str:
 
 def _class_names(file: WeightsFile, given: Sequence[str] | None, *, other_allowed: bool) -> tuple[str, ...]:
     found = file.described.class_names if file.described else None
+    if found and len(found) > MOST_CLASSES:
+        raise UsageError(f"{file.url} names {len(found)} classes, more than {MOST_CLASSES}; give other weights")
     if given is None:
         return found or imagenet_class_names()
     names = check_class_names(given, where="the class list")

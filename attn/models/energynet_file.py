@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from torch import Tensor
+
 from attn.errors import UsageError
 from attn.models.energynet import EnergyNet
 from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
@@ -63,11 +65,12 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
     check_finite(url, tensors)
     try:
         said = json.loads(text or "{}")
-        height, width = said["map_shape"]
+        height, width = map_shape = tuple(said["map_shape"])
         names, fingerprint = tuple(map(str, said["class_names"])), str(said["fingerprint"])
         vectors, how = tensors["concept_vectors"], dict(said["trained"])
         if vectors.shape[:-1] != (len(names),):
             raise ValueError(f"{len(names)} classes, concept vectors of shape {tuple(vectors.shape)}")
+        _check_shapes(tensors, map_shape, said["hidden_dim"], said["embedding_dim"])
         net = EnergyNet(
             vectors,
             height * width,
@@ -79,6 +82,28 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
         raise UsageError(f"{url} holds no EnergyNet, or not all of one ({error!r}); train it again") from error
     return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, how)
+
+
+def _check_shapes(
+    tensors: Mapping[str, Tensor], map_shape: tuple[Any, ...], hidden_dim: Any, embedding_dim: Any
+) -> None:
+    """Before anything is allocated: a few bytes of text can ask for any amount.
+
+    Raises:
+        ValueError: the dimensions that the text tells are not those of the tensors.
+    """
+    height, width = map_shape
+    if not all(type(number) is int and number > 0 for number in (height, width, hidden_dim, embedding_dim)):
+        raise ValueError(f"maps of {map_shape}, {hidden_dim!r} hidden and {embedding_dim!r} embedding dimensions")
+    meant = {
+        "map_layer": (hidden_dim, height * width),
+        "concept_layer": (hidden_dim, tensors["concept_vectors"].shape[1]),
+        "embedding_layer": (embedding_dim, hidden_dim),
+    }
+    for layer, shape in meant.items():
+        found = tuple(tensors[f"{layer}.weight"].shape)
+        if found != shape:
+            raise ValueError(f"{layer}.weight of shape {found} where {shape} is said")
 
 
 def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: str) -> None:

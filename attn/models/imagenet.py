@@ -7,7 +7,6 @@ from http.client import HTTPException
 from pathlib import Path
 
 import torch
-from torchvision import models as tv
 
 from attn.errors import UsageError
 from attn.models.backbone import BACKBONE_NAMES, mobilenet_width
@@ -20,6 +19,8 @@ IMAGENET_INPUT_SIZE = 224
 
 def imagenet_class_names() -> tuple[str, ...]:
     """The 1000 names, in the order of the outputs."""
+    from torchvision import models as tv  # here, since it takes seconds to load
+
     return tuple(tv.ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
 
 
@@ -37,6 +38,8 @@ def read_imagenet_weights(backbone: str | None) -> WeightsFile:
     name = "mobilenet_v2" if mobilenet_width(backbone) == 1 else backbone
     if name not in BACKBONE_NAMES or name == "small_cnn":
         raise UsageError(f"imagenet: torchvision has no weights of {name}; give a file as --weights")
+    from torchvision import models as tv
+
     url = tv.get_model_weights(name)["IMAGENET1K_V1"].url
     file = read_weights_file(str(_downloaded(url)))
     trained = {"on": "ImageNet-1K", "source": url}

@@ -1,6 +1,7 @@
 """Where each family of networks is cut: the activations behind `map_layer` leave the trunk and enter the head.
 
-The head is spelt out as a chain of layers, so that the way to its attention maps can be read off it.
+The head is spelt out as a chain of layers, so that the way to its attention maps can be read off it. Of torchvision's
+networks no types are named here: it takes seconds to load, and `small_cnn` does without.
 """
 
 import dataclasses
@@ -10,9 +11,6 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torchvision import models as tv
-
-from attn.models.small_cnn import SmallCnn
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,37 +22,37 @@ class Split:
     map_layer: str
 
 
-def split_resnet(net: tv.ResNet) -> Split:
+def split_resnet(net: Any) -> Split:
     stages = (net.layer1, net.layer2, net.layer3, net.layer4)
     return Split((net.conv1, net.bn1, net.relu, net.maxpool, *stages), (net.avgpool, nn.Flatten(), net.fc), "layer4")
 
 
-def split_vgg(net: tv.VGG) -> Split:
+def split_vgg(net: Any) -> Split:
     """Cut before the last pooling and behind the ReLU: 14×14 cells, and pooling conserves the gradient's sum."""
     *conv_layers, last_pool = net.features.children()
     head = (last_pool, net.avgpool, nn.Flatten(), net.classifier)
     return Split(tuple(conv_layers), head, f"features.{len(conv_layers) - 1}")
 
 
-def split_features(net: tv.MobileNetV2 | tv.EfficientNet | SmallCnn) -> Split:
+def split_features(net: Any) -> Split:
     return Split((net.features,), (nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.classifier), "features")
 
 
-def split_squeezenet(net: tv.SqueezeNet) -> Split:
+def split_squeezenet(net: Any) -> Split:
     return Split((net.features,), (net.classifier, nn.Flatten()), "features")
 
 
-def split_densenet(net: tv.DenseNet) -> Split:
+def split_densenet(net: Any) -> Split:
     """The ReLU that torchvision hides in `forward` belongs to the trunk."""
     head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.classifier)
     return Split((net.features, nn.ReLU(inplace=True)), head, "features+relu")
 
 
-def split_convnext(net: tv.ConvNeXt) -> Split:
+def split_convnext(net: Any) -> Split:
     return Split((net.features,), (net.avgpool, net.classifier), "features")
 
 
-def split_googlenet(net: tv.GoogLeNet) -> Split:
+def split_googlenet(net: Any) -> Split:
     trunk = (
         *(GoogLeNetInput(), net.conv1, net.maxpool1, net.conv2, net.conv3, net.maxpool2),
         *(net.inception3a, net.inception3b, net.maxpool3),

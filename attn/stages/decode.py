@@ -7,17 +7,21 @@ many frames a file really has.
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 
-from attn.errors import VideoError
+from attn.errors import FleetingError, VideoError
+from attn.fault_points import reach
 from attn.schema import FRAME, IMAGE, LABEL, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST, POSITION
+from attn.video.chunks import FrameChunk
 from attn.video.decode import DecoderName
 from attn.video.guard import FrameReader
+from attn.video.reading import Reading
 from attn.video.sample import Sampling
-from attn.video.source import Video, open_video
+from attn.video.source import Video, check_readable, open_video
 
 NO_LABEL = -1
 
@@ -35,6 +39,7 @@ class DecodeVideos:
         decoder: auto, pyav or decord.
         timeout_s: a decoder that yields nothing for so long has its video counted as failed.
         attempt: number of this try, from 1, for the failure rows.
+        last_try: what fails now has failed; else only what is the video's own fault, and others are left unfinished.
     """
 
     sampling: Sampling
@@ -43,16 +48,19 @@ class DecodeVideos:
     decoder: DecoderName = "auto"
     timeout_s: float = 60.0
     attempt: int = 1
+    last_try: bool = True
 
     def __call__(self, videos: Iterable[Video], reader: FrameReader) -> Iterator[Columns | Failure]:
         """Batches of columns [frame, …] and, for every video that cannot be read, a failure."""
         batches = _Batches(self.batch_size)
         for video in videos:
+            reach("decode", video.video_id)
             try:
                 for rows in self._rows(video, reader):
                     yield from batches.add(rows)
             except Exception as error:  # whatever one video does, the others go on
-                yield self._failure(video, error)
+                if self.last_try or _is_final(error):
+                    yield self._failure(video, error)
         yield from batches.rest()
 
     def _rows(self, video: Video, reader: FrameReader) -> Iterator[Columns]:
@@ -61,7 +69,7 @@ class DecodeVideos:
         position = 0
         with open_video(video) as path:
             reading = reader.read(path, self.sampling, size=self.size, decoder=self.decoder, timeout_s=self.timeout_s)
-            for chunk in reading:
+            for chunk in _told_of(video, path, reading):
                 if held is not None:
                     yield held
                 count = len(chunk.index)
@@ -76,15 +84,31 @@ class DecodeVideos:
                     IMAGE: chunk.images,
                 }
                 position += count
-        if held is None:
-            raise VideoError("the video holds no frame that could be decoded")
+            if reading.end.truncated:
+                check_readable(video)
+        if held is None:  # some were decoded, none intact; or all are shown before 0 s
+            raise VideoError(f"{video.where}: none of its frames can be kept; the file or its time stamps are damaged")
         held[LAST][-1] = True
         held[TRUNCATED][-1] = reading.end.truncated
         yield held
 
     def _failure(self, video: Video, error: Exception) -> Failure:
-        message = " ".join(str(error).split()) or type(error).__name__
+        plain = "".join(each if each.isprintable() else " " for each in str(error))
+        message = " ".join(plain.split()) or type(error).__name__
         return Failure(video.video_id, video.url, "decode", type(error).__name__, message, self.attempt)
+
+
+def _is_final(error: Exception) -> bool:
+    """Whether the next try would end in the same way: a machine without memory or processes is no video's fault."""
+    return isinstance(error, VideoError) and not isinstance(error, FleetingError)
+
+
+def _told_of(video: Video, path: Path, reading: Reading[FrameChunk]) -> Iterator[FrameChunk]:
+    """The same, with errors that name the video where they would name a temporary copy of it."""
+    try:
+        yield from reading
+    except VideoError as error:
+        raise type(error)(str(error).replace(str(path), video.where)) from error
 
 
 class _Batches:

@@ -7,8 +7,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.svm import LinearSVC
 
 from attn.schema import FEATURES
 from attn.stages.finite import check_finite
@@ -51,6 +49,9 @@ def fit_svm(
 
     Source: Li et al. 2017, section 4.3 (C = 1). Differs: the paper does not name the solver, the loss or any scaling.
     """
+    from sklearn.exceptions import ConvergenceWarning  # here, since it takes seconds to load
+    from sklearn.svm import LinearSVC
+
     svm = LinearSVC(C=c, dual="auto", max_iter=MOST_ITERATIONS, random_state=0)
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", ConvergenceWarning)

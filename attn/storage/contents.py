@@ -10,6 +10,7 @@ from attn.storage.filesystem import is_local, left_by
 from attn.storage.listing import names_in
 from attn.storage.orphans import remove_orphans
 from attn.storage.parts import is_part
+from attn.storage.uploads import give_up_uploads
 
 SUCCESS = "_SUCCESS.json"
 PROGRESS = "progress.json"
@@ -39,12 +40,13 @@ def remove_store(fs: AbstractFileSystem, root: str) -> None:
 
 
 def remove_leftovers(fs: AbstractFileSystem, root: str) -> None:
-    """Removes what killed runs left half-written in a store's folder; the files of living writers stay.
+    """Removes what killed runs left half-written in a store's folder; what living writers write stays.
 
-    S3 keeps nothing of the kind in a folder.
+    On S3 these are parts half-way up, which no listing shows.
     """
     if is_local(fs):
         remove_orphans(Path(root, name) for name in names_in(fs, root) if _is_leftover(name))
+    give_up_uploads(fs, root, is_part)
 
 
 def _is_leftover(name: str) -> bool:

@@ -9,7 +9,7 @@ from attn.errors import UsageError
 from attn.storage.reasons import shown
 
 SET_ASIDE = "run the same {job} again, which sets it aside and makes its videos again"
-REMOVE = "remove it and run the same {job} again, which makes its videos again"
+REPAIR = "jobs/verify.py --deep --repair sets it aside, and the same {job}, run again, makes its videos again"
 
 
 @contextlib.contextmanager
@@ -18,22 +18,22 @@ def damage_named(url: str, way_out: str, job: str = "precompute") -> Iterator[No
 
     Args:
         url: of the part.
-        way_out: `SET_ASIDE` where the job that wrote the part would meet the damage itself; it reads two columns, so
-            else `REMOVE`.
+        way_out: `SET_ASIDE` where the job that wrote the part would meet the damage itself; it reads small columns, so
+            else `REPAIR`.
         job: wrote the part.
     """
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        if not _is_damage(error):
+        if not is_damage(error):
             raise
         raise UsageError(
             f"{shown(url)} is damaged ({' '.join(str(error).split())}); {way_out.format(job=job)}"
         ) from error
 
 
-def _is_damage(error: Exception) -> bool:
-    """Whether pyarrow says it of the bytes; an error of the storage is a kind of OSError or has a number."""
+def is_damage(error: Exception) -> bool:
+    """Whether pyarrow says it of a part's bytes; an error of the storage is a kind of OSError or has a number."""
     if isinstance(error, OSError):
         return type(error) is OSError and error.errno is None
     return not isinstance(error, MemoryError)

@@ -1,19 +1,25 @@
 """`failures/`: the videos that could not be turned into rows, and why."""
 
 import dataclasses
+import functools
+import logging
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from attn.schema import FAILURE_SCHEMA
-from attn.storage.filesystem import write_atomic
+from attn.storage.filesystem import read_bytes, write_atomic
 from attn.storage.listing import names_in
+
+log = logging.getLogger(__name__)
 
 FOLDER = "failures"
 FLUSH_S = 10.0
+FILES_AT_ONCE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,13 +59,23 @@ class FailureLog:
 
 
 def read_failures(fs: AbstractFileSystem, root: str) -> dict[str, Failure]:
-    """The latest failure of every video that ever failed, by video id."""
+    """The latest failure of every video that ever failed, by video id. Files that are damaged are passed over: their
+    videos are missing then, and tried again by the next run."""
     latest: dict[str, Failure] = {}
     folder = f"{root}/{FOLDER}"
-    for name in sorted(name for name in names_in(fs, folder) if name.endswith(".parquet")):
-        with fs.open(f"{folder}/{name}", "rb") as file:
-            for row in pq.read_table(file).to_pylist():
-                failure = Failure(**row)
+    paths = [f"{folder}/{name}" for name in sorted(names_in(fs, folder)) if name.endswith(".parquet")]
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:  # they are small, and a distant storage makes each wait
+        for path, data in zip(paths, pool.map(functools.partial(read_bytes, fs), paths), strict=True):
+            for failure in _failures_in(data, path):
                 if failure.video_id not in latest or failure.attempt >= latest[failure.video_id].attempt:
                     latest[failure.video_id] = failure
     return latest
+
+
+def _failures_in(data: bytes, path: str) -> list[Failure]:
+    try:
+        table = pq.read_table(pa.BufferReader(data), use_threads=False, pre_buffer=False)
+        return [Failure(**row) for row in table.to_pylist()]
+    except (OSError, pa.ArrowException, TypeError) as error:
+        log.warning("%s is unreadable (%s)", path, " ".join(str(error).split()))
+        return []

@@ -20,8 +20,9 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from attn.errors import UsageError
+from attn.storage.attempts import try_again
 from attn.storage.orphans import locked_folder, remove_orphans
-from attn.storage.reasons import reason, shown
+from attn.storage.reasons import holds_credentials, reason, shown
 
 # Parts under way bound the memory of one upload, a few copies of each included. S3 allows 10,000 parts.
 UPLOAD_PART_BYTES = 8 << 20
@@ -34,10 +35,15 @@ def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     """Filesystem of a URL and the path on it; a local path comes back absolute. Nothing need exist there.
 
     Raises:
-        UsageError: no URL, a scheme nobody knows, an `s3://` without a bucket.
+        UsageError: no URL, a scheme nobody knows, an `s3://` without a bucket or with credentials.
     """
     if not url:
         raise UsageError("a path is empty; give a local path or a URL such as s3://bucket/folder")
+    if holds_credentials(url):
+        raise UsageError(
+            f"{shown(url)}: no credentials in a URL, it is written to logs and records; write s3://bucket/folder, and "
+            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        )
     if "://" not in url or url.startswith("file://"):
         return LocalFileSystem(), os.path.abspath(os.path.expanduser(url.removeprefix("file://")))
     try:
@@ -124,14 +130,15 @@ def read_text(fs: AbstractFileSystem, path: str) -> str:
 def write_atomic(fs: AbstractFileSystem, path: str, data: bytes) -> None:
     """Writes a file that appears whole or not at all; folders above it are made.
 
-    Local: a hidden name in the same folder, then a rename, both made durable. S3: one completed upload.
+    Local: a hidden name in the same folder, then a rename, both made durable. S3: one completed upload, begun
+    anew a few times where the storage does not take it.
     """
     if is_local(fs):
         with atomic_path(fs, path) as hidden:
             hidden.write_bytes(data)
         return
     with storage_errors(url_of(fs, path)):
-        fs.pipe_file(path, data)
+        try_again(lambda: fs.pipe_file(path, data), url_of(fs, path))
 
 
 @contextlib.contextmanager
@@ -141,7 +148,7 @@ def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
     A block that leaves no file leaves nothing. A process killed inside leaves the hidden file
     `.<name>.<8 hex digits>.tmp`, which no listing shows. For a remote path the file is built in the temporary folder,
     which must have room for it; what a killed process left there the next upload removes. Of a killed upload S3 keeps
-    parts that only a lifecycle rule of the bucket removes.
+    bytes that nobody sees: see `attn.storage.uploads`.
     """
     with storage_errors(url_of(fs, path)):
         if is_local(fs):
@@ -153,7 +160,7 @@ def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
             scratch = Path(folder) / posixpath.basename(path)
             yield scratch
             if scratch.exists():
-                _upload(fs, scratch, path)
+                try_again(lambda: _upload(fs, scratch, path), url_of(fs, path))
 
 
 def left_by(name: str) -> str | None:

@@ -7,21 +7,22 @@ import contextlib
 import dataclasses
 import json
 import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.schema import VIDEO_ID
+from attn.storage.attempts import try_again
 from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_leftovers, remove_store
 from attn.storage.contents import PROGRESS as PROGRESS
+from attn.storage.damage import is_damage
 from attn.storage.filesystem import absolute, is_local, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import NAME as MANIFEST
 from attn.storage.manifest import Manifest, StoreManifest, read_manifest
-from attn.storage.parts import PartVideos, list_parts, read_part_videos
+from attn.storage.occupied import occupied
+from attn.storage.parts import PartVideos, list_parts, read_parts, rewrite_without
 
 log = logging.getLogger(__name__)
 
@@ -46,18 +47,23 @@ class Ledger:
         """Whether a store stands there, of whatever kind."""
         return self.fs.exists(f"{self.root}/{MANIFEST}")
 
+    @property
+    def finished(self) -> bool:
+        """Whether the mark of completion stands there."""
+        return self.fs.exists(f"{self.root}/{SUCCESS}")
+
     def check(self, manifest: StoreManifest, *, anew: bool = False) -> None:
         """Refuses to add rows to a store that was made otherwise; with `anew`, only what is no store at all.
 
         Raises:
-            UsageError: the manifest there differs; the folder holds something that is no store; no such bucket.
+            UsageError: the manifest there differs; the folder holds something that is no store; it cannot be read, for
+                one because there is no such bucket.
         """
-        bucket = self.root.split("/")[0]
-        if bucket and not self.fs.exists(bucket):
-            raise UsageError(f"{self.url}: no bucket {bucket}; make it first, or correct the name")
-        found = self.manifest()
+        with storage_errors(self.url):
+            found = self.manifest()
+            strange = found is None and holds_something(self.fs, self.root)
         if found is None:
-            if holds_something(self.fs, self.root):
+            if strange:
                 raise UsageError(f"{self.url} is not empty and no {self.kind.kind}; choose another {self.kind.flag}")
         elif not anew and (difference := manifest.difference(found)):
             way_out = f"choose another {self.kind.flag}, or {self.kind.anew}"
@@ -67,13 +73,24 @@ class Ledger:
         """The manifest, if the store has begun."""
         return read_manifest(self.fs, self.root, self.url, self.kind)
 
+    def occupied(self, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
+        """Keeps other runs out while its block lasts, see `attn.storage.occupied`."""
+        return occupied(self.fs, self.root, self.url, wait=wait)
+
     def begin(self, manifest: StoreManifest) -> None:
-        """Writes the manifest and takes away the mark of completion and what killed runs left half-written."""
-        remove_leftovers(self.fs, self.root)
-        if self.manifest() is None:
-            self.write(MANIFEST, manifest.to_json())
-        if self.fs.exists(f"{self.root}/{SUCCESS}"):
-            self.fs.rm_file(f"{self.root}/{SUCCESS}")
+        """Writes the manifest and takes away the mark of completion and what killed runs left half-written.
+
+        Raises:
+            UsageError: it cannot be written there, or nothing be removed.
+        """
+        with storage_errors(self.url):
+            remove_leftovers(self.fs, self.root)
+            if self.manifest() is None:
+                self.write(MANIFEST, manifest.to_json())
+        self.check(manifest)  # again: since then another run may have begun
+        with storage_errors(self.url):
+            if self.finished:
+                self.fs.rm_file(f"{self.root}/{SUCCESS}")
 
     def clear(self) -> None:
         """Removes the store, and nothing else: a folder without a manifest is left alone, and so are others' files.
@@ -89,27 +106,50 @@ class Ledger:
         elif holds_something(self.fs, self.root):
             raise UsageError(f"{self.url} is no {self.kind.kind}, so --overwrite will not remove it")
 
-    def done(self) -> dict[str, int]:
+    def done(self, manifest: StoreManifest | None = None) -> dict[str, int]:
         """Complete videos and their numbers of rows, from the parts themselves.
 
         An unreadable part is moved to `_damaged/`, so that its videos are made again. Videos that stand in two parts
         (two runs at the same time) are taken out of one of them, so that every reader meets them once.
+
+        Args:
+            manifest: of the run that asks; its parts would be set aside from another run's store.
+
+        Raises:
+            UsageError: the storage does not give or take what it should; the store is another run's by now.
         """
-        done: dict[str, int] = {}
-        for part in self._readable_parts():
-            if superfluous := (done.keys() & part.rows.keys()) | part.partial:
-                log.warning("%s repeats or cuts %d videos; they are taken out of it", part.path, len(superfluous))
-                self._rewrite_without(part, superfluous)
-            done |= part.rows
-        return done
+        with storage_errors(self.url):
+            if manifest is not None:
+                self._check_still(manifest)
+            return self._done() if is_local(self.fs) else try_again(self._done, self.url)
+
+    def _check_still(self, manifest: StoreManifest) -> None:
+        found = self.manifest()
+        if found is None:
+            raise UsageError(f"{self.url} is gone: it has no {MANIFEST} any more")
+        if found.fingerprint != manifest.fingerprint:
+            raise UsageError(f"{self.url}: another run has begun this store anew meanwhile; choose another folder")
+
+    def repair(self, unreadable: Mapping[str, str]) -> None:
+        """Takes out what keeps a store from being right, so that the next run completes it.
+
+        Args:
+            unreadable: names of parts, and why; moved to `_damaged/`, as are those that `done` finds.
+
+        Raises:
+            UsageError: the storage does not give or take what it should.
+        """
+        with storage_errors(self.url):
+            if self.finished:
+                self.fs.rm_file(f"{self.root}/{SUCCESS}")
+            for name, why in unreadable.items():
+                self._set_aside(f"{self.root}/{name}", why)
+        self.done()
 
     def completed(self) -> dict[str, int]:
         """The same, but looks only: nothing is moved or mended."""
-        done: dict[str, int] = {}
-        for path in list_parts(self.fs, self.root):
-            with contextlib.suppress(OSError, pa.ArrowException):
-                done |= read_part_videos(self.fs, path).rows
-        return done
+        parts = [part for _, part in self._read_parts() if isinstance(part, PartVideos)]
+        return {video: rows for part in parts for video, rows in part.rows.items()}
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Writes `_SUCCESS.json`, last of all: counts, seconds, the list of parts."""
@@ -120,30 +160,49 @@ class Ledger:
         """A small file of the store, atomically."""
         write_atomic(self.fs, f"{self.root}/{name}", text.encode())
 
+    def _done(self) -> dict[str, int]:
+        done: dict[str, int] = {}
+        for part in self._readable_parts():
+            superfluous = (done.keys() & part.rows.keys()) | part.partial
+            if not superfluous or self._taken_out(part, superfluous):
+                done |= part.rows
+        return done
+
+    def _read_parts(self) -> Iterator[tuple[str, PartVideos | OSError | pa.ArrowException]]:
+        manifest = self.manifest()
+        return read_parts(self.fs, self.root, manifest and manifest.schema)
+
     def _readable_parts(self) -> list[PartVideos]:
         readable = []
-        for path in list_parts(self.fs, self.root):
-            try:
-                readable.append(read_part_videos(self.fs, path))
-            except (OSError, pa.ArrowException) as error:
-                if isinstance(error, PermissionError | ConnectionError | TimeoutError):
-                    raise
-                aside = f"{self.root}/{DAMAGED}/{path.rsplit('/', 1)[-1]}"
-                log.warning("%s is unreadable (%s); moved to %s, its videos are made again", path, error, aside)
-                self.fs.makedirs(f"{self.root}/{DAMAGED}", exist_ok=True)
-                _move(self.fs, path, aside)
+        for path, part in self._read_parts():
+            if isinstance(part, PartVideos):
+                readable.append(part)
+            elif is_damage(part):
+                self._set_aside(path, part)
+            elif not isinstance(part, FileNotFoundError):  # another run took it away
+                raise part
         return readable
 
-    def _rewrite_without(self, part: PartVideos, videos: set[str]) -> None:
-        with self.fs.open(part.path, "rb") as file:
-            table = pq.read_table(file)
-        table = table.filter(~pc.field(VIDEO_ID).isin(sorted(videos)))
-        if len(table) == 0:
-            self.fs.rm_file(part.path)
-            return
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd", row_group_size=256)
-        write_atomic(self.fs, part.path, sink.getvalue().to_pybytes())
+    def _set_aside(self, path: str, why: object) -> None:
+        aside = f"{self.root}/{DAMAGED}/{path.rsplit('/', 1)[-1]}"
+        log.warning("%s is unreadable (%s); moved to %s, its videos are made again", path, why, aside)
+        self.fs.makedirs(f"{self.root}/{DAMAGED}", exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # another run did it
+            _move(self.fs, path, aside)
+
+    def _taken_out(self, part: PartVideos, videos: set[str]) -> bool:
+        """Whether the part holds its other videos afterwards: one that is damaged elsewhere is set aside."""
+        log.warning("%s repeats or cuts %d videos; they are taken out of it", part.path, len(videos))
+        try:
+            rewrite_without(self.fs, part.path, videos)
+        except FileNotFoundError:  # another run took the part away, whether for these videos or for damage
+            return False
+        except (OSError, pa.ArrowException) as error:
+            if not is_damage(error):
+                raise
+            self._set_aside(part.path, error)
+            return False
+        return True
 
 
 def _move(fs: AbstractFileSystem, path: str, to: str) -> None:

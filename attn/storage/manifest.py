@@ -12,6 +12,7 @@ from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.schema import IMAGE, SCHEMA_VERSION, attention_schema, frames_schema
+from attn.storage.reasons import bucket_is_missing
 
 NAME = "manifest.json"
 
@@ -61,7 +62,7 @@ class StoreManifest:
         )
 
     def to_json(self) -> str:
-        """The file's text; the fingerprint is written for the reader's eye and recomputed on reading."""
+        """The file's text; its fingerprint is that of its parts, and shows that nobody has edited it."""
         return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
 
     @classmethod
@@ -69,18 +70,23 @@ class StoreManifest:
         """The manifest of a store.
 
         Raises:
-            UsageError: not a manifest, or one of another kind or schema version.
+            UsageError: not a manifest, or one of another kind or schema version, or one that was changed.
         """
         try:
             fields = json.loads(text)
-            fields.pop("fingerprint", None)
+            written = fields.pop("fingerprint", None)
             version = fields.get("schema_version")
             if version != SCHEMA_VERSION:
                 raise UsageError(f"{where}: written with schema version {version}; this program reads {SCHEMA_VERSION}")
             known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            return cls(**known)
+            manifest = cls(**known)
         except (ValueError, TypeError, AttributeError) as error:
             raise UsageError(f"{where}: no manifest of {cls.kind}s ({error})") from error
+        if written not in (None, manifest.fingerprint):
+            raise UsageError(
+                f"{where} was changed: its fingerprint is {written}, its content's {manifest.fingerprint}; restore it"
+            )
+        return manifest
 
     def _decisive(self) -> dict[str, Any]:
         fields = json.loads(json.dumps(dataclasses.asdict(self)))
@@ -148,6 +154,11 @@ class FrameManifest(StoreManifest):
         return frames_schema(self.input_size).with_metadata({"fingerprint": self.fingerprint})
 
 
+def kind_of(text: str) -> type[Manifest] | type[FrameManifest]:
+    """Which kind of manifest a text is or was meant to be: only one of an attention store names classes."""
+    return Manifest if '"class_names"' in text else FrameManifest
+
+
 AnyManifest = TypeVar("AnyManifest", bound=StoreManifest)
 
 
@@ -156,10 +167,13 @@ def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyMan
 
     Raises:
         UsageError: the store is of another kind.
+        FileNotFoundError: no such bucket; as all errors of the storage: wrap in `storage_errors`.
     """
     try:
         text = fs.cat_file(f"{root}/{NAME}")
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if bucket_is_missing(error):
+            raise
         return None
     return kind.from_json(text, where=f"{url}/{NAME}")
 

@@ -24,6 +24,17 @@ _BY_NAME = {
     "ConnectTimeoutError": "the storage does not answer; check AWS_ENDPOINT_URL and the network",
     "ClientConnectorError": "the storage cannot be reached; check the address and the network",
 }
+_NOT_WITHOUT_THE_USER = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
+_BY_CODE = {
+    "NoSuchBucket": "the bucket does not exist; make it first, or correct the name",
+    "InvalidAccessKeyId": "the access key is unknown there; check AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL",
+    "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY or AWS_PROFILE",
+    "ExpiredToken": "the credentials have expired; renew them",
+    "NoSuchUpload": "the storage has lost the upload",
+    "QuotaExceeded": "no room left (quota)",
+    "XMinioStorageFull": "no room left",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
+}
 _BY_ERRNO = {
     errno.ENOSPC: "no room left",
     errno.EDQUOT: "no room left (quota)",
@@ -43,9 +54,19 @@ def reason(error: Exception) -> str | None:
 
 
 def shown(url: str) -> str:
-    """A URL as it may stand in a log: without a password in it and without the query of a signed one."""
-    without_user = re.sub(r"(?<=://)[^/@\s]+@", "", url)
+    """A URL as it may stand in a log: without a password in it and without the query of a signed one.
+
+    AWS's secrets may hold slashes, so in an `s3://` URL all up to the last @ goes where its first part holds a colon.
+    """
+    without_keys = re.sub(r"(s3a?://)(?!arn:)[^/\s:@]*:(?=\S)(?:\S*@|[^/\s]+)", r"\1", url)
+    without_user = re.sub(r"(?<=://)[^/@\s]+@", "", without_keys)
     return re.sub(r"(https?://[^?\s]*)\?\S*", r"\1?…", without_user)
+
+
+def holds_credentials(url: str) -> bool:
+    """Whether a URL names a user, or what stands for the bucket in an `s3://` URL is no name."""
+    found = re.search(r"s3a?://(?!arn:)([^/]*)", url)
+    return bool(re.match(r"\w+://[^/]*@", url)) or (found is not None and bool(re.search("[:@]", found[1])))
 
 
 def bucket_is_missing(error: FileNotFoundError) -> bool:
@@ -53,9 +74,24 @@ def bucket_is_missing(error: FileNotFoundError) -> bool:
     return _code(error) == "NoSuchBucket"
 
 
+def may_not(error: Exception) -> bool:
+    """Whether a storage knows who asks, as far as it says, and does not allow it."""
+    return isinstance(error, PermissionError) and _code(error) not in _BY_CODE
+
+
+def is_lasting(error: Exception) -> bool:
+    """Whether the storage would say the same again: the file is not there, or not for us."""
+    if type(error).__name__ in _NOT_WITHOUT_THE_USER:
+        return True
+    lasting = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError)
+    return lasting and _code(error) != "NoSuchUpload"  # another one may come through
+
+
 def _os_reason(error: OSError) -> str:
+    if (code := _code(error)) in _BY_CODE:
+        return _BY_CODE[code]
     if isinstance(error, FileNotFoundError):
-        return "the bucket does not exist" if bucket_is_missing(error) else "does not exist"
+        return "does not exist"
     if isinstance(error, PermissionError):
         if isinstance(error.errno, int):
             return "permission denied"

@@ -13,10 +13,10 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.schema import FRAME, LABEL, N_FRAMES, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.contents import SUCCESS
-from attn.storage.damage import REMOVE, SET_ASIDE, damage_named
-from attn.storage.filesystem import open_filesystem, url_of
+from attn.storage.damage import REPAIR, SET_ASIDE, damage_named
+from attn.storage.filesystem import open_filesystem, storage_errors, url_of
 from attn.storage.manifest import AnyManifest, FrameManifest, Manifest, read_manifest
-from attn.storage.parts import PartVideos, list_parts, read_columns, read_part_videos
+from attn.storage.parts import PartVideos, read_columns, read_parts
 from attn.storage.tensors import tensor_values
 
 
@@ -69,9 +69,10 @@ class Store(Generic[AnyManifest]):
         """
         seen: set[str] = set()
         parts = []
-        for path in list_parts(self.fs, self.root):
-            with damage_named(url_of(self.fs, path), SET_ASIDE, self.manifest.job):
-                found = read_part_videos(self.fs, path)
+        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
+            if not isinstance(found, PartVideos):
+                with damage_named(url_of(self.fs, path), SET_ASIDE, self.manifest.job):
+                    raise found
             parts.append(PartVideos(path, {video: n for video, n in found.rows.items() if video not in seen}))
             seen |= found.rows.keys()
         return parts
@@ -91,7 +92,7 @@ class Store(Generic[AnyManifest]):
         Raises:
             UsageError: the part is damaged.
         """
-        with damage_named(url_of(self.fs, part.path), REMOVE, self.manifest.job):
+        with damage_named(url_of(self.fs, part.path), REPAIR, self.manifest.job):
             for batch in read_columns(self.fs, part.path, list(columns)):
                 yield from (rows for rows in _runs(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
 
@@ -179,7 +180,8 @@ class FrameStore(Store[FrameManifest]):
 def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str, AnyManifest]:
     fs, path = open_filesystem(url)
     root = path.rstrip("/")
-    manifest = read_manifest(fs, root, url, kind)
+    with storage_errors(url):
+        manifest = read_manifest(fs, root, url, kind)
     if manifest is None:
         raise UsageError(f"{url} is no {kind.kind}: it has no manifest.json")
     return fs, root, manifest

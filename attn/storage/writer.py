@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
+from attn.fault_points import reach
 from attn.schema import N_FRAMES, TRUNCATED, VIDEO_ID
 from attn.storage.assembler import Assembler, Rows, Spool
 from attn.storage.failures import Failure, FailureLog
@@ -67,9 +68,9 @@ class StoreWriter:
     def flush(self) -> None:
         """Closes the open part; forgets videos that are not complete, so that they can be tried again."""
         self._assembler.forget_unfinished()
+        self._failures.flush()
         with self._part_or_nothing():
             self._parts.flush()
-        self._failures.flush()
 
     def counts(self) -> Written:
         """What has been done so far."""
@@ -80,6 +81,7 @@ class StoreWriter:
         return self._failed
 
     def _deliver(self, video_id: str, spool: Spool, truncated: bool) -> None:
+        reach("write", video_id)
         rows = spool.rows
         self._in_open_part[video_id] = Written(videos=1, frames=rows, truncated=int(truncated))
         with self._part_or_nothing():

@@ -2,23 +2,26 @@
 
 import contextlib
 import os
+import resource
 import socket
 import subprocess
 import sys
 import weakref
 from pathlib import Path
-from typing import cast
 
 import attn
-from attn.video.channel import Channel
+from attn.errors import FleetingError
+from attn.video.channel import Channel, MessageError
+from attn.video.confinement import MOST_MEMORY_BYTES, OUT_OF_MEMORY, bare_environment
 from attn.video.lending import SlotLender
 from attn.video.slot import Slot, anonymous_file
-from attn.video.wire import Decode, Free, FromDecoder, Stop
+from attn.video.wire import Free, FromDecoder, FromOwner, dump, parse_from_decoder
 
 # Two for the owner's hands, one that is ready, one that is being filled.
 SLOTS = 4
 LENDABLE = SLOTS - 2
 START_TIMEOUT_S = 120.0
+LISTENING_TIMEOUT_S = 10.0  # it listens between chunks, and what it is told fits in the system's buffer anyway
 
 ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread per core, for nothing
@@ -37,7 +40,7 @@ class DecoderChild:
         lender: of the slots that it fills.
 
     Raises:
-        RuntimeError: it cannot be started, which is no video's fault.
+        FleetingError: it does not start, which is no video's fault.
     """
 
     def __init__(self) -> None:
@@ -59,10 +62,22 @@ class DecoderChild:
         """Is it alive?"""
         return self._end.alive and self._process.poll() is None
 
-    def tell(self, message: Decode | Free | Stop) -> None:
-        """Sends a message. That the child died meanwhile shows when it should answer."""
-        with contextlib.suppress(OSError):
-            self._channel.send(message)
+    def is_bloated(self) -> bool:
+        """Does it hold so much memory that the next video may lack some? A few videos that leak would fail another."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[5])
+        except OSError:
+            return False
+        return pages * resource.getpagesize() > MOST_MEMORY_BYTES // 2
+
+    def tell(self, message: FromOwner) -> None:
+        """Sends a message. That the child died meanwhile, or was killed here as it did not listen, shows later."""
+        try:
+            self._channel.send(dump(message), LISTENING_TIMEOUT_S)
+        except TimeoutError:
+            self.kill()
+        except OSError:
+            pass
 
     def give_back(self) -> None:
         """Lets it fill again the slots that nobody uses any more."""
@@ -75,13 +90,17 @@ class DecoderChild:
         Raises:
             TimeoutError: none came in time; it is killed.
             ChildProcessError: it died; the message says of what.
+            MessageError: it is out of its mind; it is killed.
         """
         try:
-            return cast("FromDecoder", self._channel.receive(timeout_s))
+            return parse_from_decoder(self._channel.receive(timeout_s))
+        except MessageError:
+            self.kill()
+            raise
         except TimeoutError:
             self.kill()
             raise
-        except ConnectionError:
+        except OSError:
             raise ChildProcessError(self._cause_of_death()) from None
 
     def kill(self) -> None:
@@ -94,6 +113,8 @@ class DecoderChild:
             self._process.wait(timeout=5)
         self.kill()
         code = self._process.returncode
+        if code == OUT_OF_MEMORY:
+            return f"it asked for more than its {MOST_MEMORY_BYTES >> 30} GiB of memory"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _wait_until_ready(self) -> None:
@@ -102,17 +123,17 @@ class DecoderChild:
         with complaint:
             try:
                 self.hear(START_TIMEOUT_S)
-            except (TimeoutError, ChildProcessError) as error:
+            except (TimeoutError, ChildProcessError, MessageError) as error:
                 lines = complaint.read().decode(errors="replace").split("\n")
                 reason = next((line for line in reversed(lines) if line.strip()), str(error))
-                raise RuntimeError(f"the decoder process does not start: {reason}") from error
+                raise FleetingError(f"the decoder process does not start: {reason}") from error
 
 
 def _start(descriptors: list[int]) -> "subprocess.Popen[bytes]":
     """The process, with these descriptors and no others of ours, in a session of its own: Ctrl-C is the owner's."""
     root = str(Path(attn.__file__).parents[1])
     environment = {
-        **os.environ,
+        **bare_environment(os.environ),
         **ENVIRONMENT,
         "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
     }

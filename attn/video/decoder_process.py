@@ -2,9 +2,10 @@
 
     python -m attn.video.decoder_process CHANNEL SLOT SLOT …    (numbers of inherited file descriptors)
 
-It imports neither torch nor ray, and ends when its owner does: at once where the system signals the closing of the
-owner's end of standard input (Linux), which needs nothing of a process that spins in C with the interpreter locked;
-elsewhere when it next writes or waits.
+It is confined (`confinement`) before it opens the first video: one that takes it over has gained little. It imports
+neither torch nor ray, and ends when its owner does: at once where the system signals the closing of the owner's end of
+standard input (Linux), which needs nothing of a process that spins in C with the interpreter locked; elsewhere when it
+next writes or waits.
 """
 
 import fcntl
@@ -22,14 +23,30 @@ from jaxtyping import UInt8
 from attn.errors import VideoError
 from attn.video.channel import Channel
 from attn.video.chunks import Shape, gather
+from attn.video.confinement import OUT_OF_MEMORY, confine
 from attn.video.decode import read_frames
 from attn.video.reading import Reading, VideoEnd
 from attn.video.slot import Slot
-from attn.video.wire import Alive, Decode, Failed, Filled, Free, FromDecoder, Ready, Stop, Stopped
+from attn.video.wire import (
+    LONGEST_TEXT,
+    Alive,
+    Decode,
+    Failed,
+    Filled,
+    Free,
+    FromDecoder,
+    FromOwner,
+    Ready,
+    Stop,
+    Stopped,
+    dump,
+    parse_from_owner,
+)
 
 
 def main(descriptors: Sequence[str]) -> None:
     end_with_owner()
+    confine()
     channel, *slots = map(int, descriptors)
     server = _Server(_Owner(Channel(socket.socket(fileno=channel))), [Slot(slot) for slot in slots])
     server.run()
@@ -51,13 +68,13 @@ class _Owner:
 
     def tell(self, message: FromDecoder) -> None:
         try:
-            self._channel.send(message)
+            self._channel.send(dump(message))
         except ConnectionError:
             sys.exit()
 
-    def hear(self) -> object:
+    def hear(self) -> FromOwner:
         try:
-            return self._channel.receive()
+            return parse_from_owner(self._channel.receive())
         except ConnectionError:
             sys.exit()
 
@@ -89,9 +106,11 @@ class _Server:
         except _Stopped:
             return Stopped()
         except VideoError as error:
-            return Failed(str(error))
+            return Failed(str(error)[:LONGEST_TEXT])
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)  # memory that leaked would be missed by the next video
         except Exception as error:  # whatever a strange file provokes is that file's failure
-            return Failed(f"{request.path}: cannot be decoded: {type(error).__name__}: {error}")
+            return Failed(f"{request.path}: cannot be decoded: {type(error).__name__}: {error}"[:LONGEST_TEXT])
 
     def _decode(self, request: Decode) -> VideoEnd:
         pulse = _Pulse(self._owner, request.alive_every_s)

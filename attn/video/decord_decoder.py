@@ -8,7 +8,7 @@ guesses and does not mark, where PyAV stops.
 
 import itertools
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 
 from av.container import InputContainer
 from av.error import FFmpegError
@@ -16,9 +16,10 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from attn.errors import VideoError
+from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import INTRA, PREDICTED, picture_type
+from attn.video.opening import open_video_stream
 from attn.video.orientation import Orientation, orientation_of
-from attn.video.pyav_decoder import open_video_stream
 from attn.video.reading import Frame, VideoEnd
 from attn.video.sample import Keep
 
@@ -72,7 +73,8 @@ def frame_times(path: str) -> list[float]:
     try:
         with open_video_stream(path) as (container, stream):
             return _constant_rate_times(container, stream) if _is_tried(container, stream) else []
-    except (VideoError, FFmpegError):
+    except (VideoError, FFmpegError) as error:
+        pass_on_shortage(error)
         return []
 
 
@@ -87,12 +89,18 @@ def _is_tried(container: InputContainer, stream: VideoStream) -> bool:
 
 
 def _constant_rate_times(container: InputContainer, stream: VideoStream) -> list[float]:
-    packets = [packet for packet in container.demux(stream) if packet.size]
-    if len(packets) != stream.frames or any(map(_is_wrong, packets)) or _is_rotated(packets):
-        return []
-    stamps = [packet.pts or 0 for packet in packets]
+    stamps: list[int] = []
+    upright: bool | None = None  # the first frame tells
+    for packet in container.demux(stream):
+        if not packet.size:
+            continue
+        if _is_wrong(packet):
+            return []
+        if upright is None:
+            upright = next((orientation_of(frame) == Orientation() for frame in packet.decode()), None)
+        stamps.append(packet.pts or 0)
     steps = {later - earlier for earlier, later in itertools.pairwise(stamps)}
-    if len(steps) > 1 or min(steps, default=1) <= 0:
+    if not upright or len(stamps) != stream.frames or len(steps) > 1 or min(steps, default=1) <= 0:
         return []
     tick_s = float(stream.time_base or 0)
     return [stamp * tick_s for stamp in stamps]
@@ -103,10 +111,3 @@ def _is_wrong(packet: "Packet[VideoStream]") -> bool:
     if packet.is_corrupt or packet.pts is None or packet.pts != packet.dts:
         return True
     return packet.stream.codec_context.name == "mpeg4" and picture_type(packet) not in (INTRA, PREDICTED)
-
-
-def _is_rotated(packets: Iterable["Packet[VideoStream]"]) -> bool:
-    for packet in packets:
-        for frame in packet.decode():
-            return orientation_of(frame) != Orientation()
-    return True

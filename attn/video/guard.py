@@ -7,20 +7,25 @@ full size (bench/decode.py), and under half a second for the first video and aft
 
 import importlib.util
 import os
+import time
 from collections.abc import Generator
 from types import TracebackType
 
 import numpy as np
 
-from attn.errors import UsageError, VideoError
+from attn.errors import FleetingError, UsageError, VideoError
+from attn.video.channel import MessageError
 from attn.video.chunks import FrameChunk
 from attn.video.decode import DecoderName
 from attn.video.decoder_child import DecoderChild
 from attn.video.reading import Reading, VideoEnd
 from attn.video.sample import Sampling
-from attn.video.wire import Decode, Failed, Filled, FromDecoder, Stop, Stopped
+from attn.video.wire import Alive, Decode, Failed, Filled, FromDecoder, Ready, Stop, Stopped
 
 LIVE_SIGNS_PER_TIMEOUT = 4
+MOST_TIMEOUTS = 1440
+"""For which one video is waited, in all: a day, at a timeout of a minute. A decoder in wrong hands could otherwise hold
+its owner for ever, with a sign of life now and then."""
 
 
 class FrameReader:
@@ -57,10 +62,12 @@ class FrameReader:
             sampling: which frames are kept.
             size: side of the square images, in pixels (`resize_and_crop`); None for the frames as they are.
             decoder: auto, pyav or decord.
-            timeout_s: the child is killed when no frame was decoded (kept or not) for so long.
+            timeout_s: the child is killed when no frame was decoded (kept or not) for so long, and when the video
+                was waited for 1440 times as long.
 
         Raises:
-            VideoError: while reading: the video cannot be decoded, or it crashed or hung the decoder.
+            VideoError: while reading: the video cannot be decoded, takes too long, or took over the decoder.
+            FleetingError: while reading: the decoder crashed, hung or was ended, by this video or by something else.
             UsageError: at once: the decoder does not exist on this machine.
         """
         if decoder == "decord" and importlib.util.find_spec("decord") is None:
@@ -87,15 +94,14 @@ class FrameReader:
         child = self._idle_child(timeout_s)
         self._reading = request
         child.tell(request)
+        watch = _Watch(child, request, timeout_s)
+        last = -1
         while True:
             child.give_back()
-            message = self._hear(child, request, timeout_s)
+            message = self._hear(watch, request, timeout_s)
             if isinstance(message, Filled):
-                yield FrameChunk(
-                    index=np.array(message.index, np.int32),
-                    time_s=np.array(message.time_s, np.float32),
-                    images=child.lender.images(message.slot, message.shape),
-                )
+                yield self._chunk(child, request, message, last)
+                last = message.index[-1]
             elif isinstance(message, VideoEnd):
                 self._reading = None
                 return message
@@ -103,24 +109,46 @@ class FrameReader:
                 self._reading = None
                 raise VideoError(message.message)
 
-    def _hear(self, child: DecoderChild, request: Decode, timeout_s: float) -> FromDecoder:
+    def _chunk(self, child: DecoderChild, request: Decode, filled: Filled, last: int) -> FrameChunk:
+        """What was announced, where it can be true after the frame of index `last`."""
+        try:
+            if filled.index[0] <= last or (request.size and filled.shape[1:3] != (request.size, request.size)):
+                raise MessageError("frames that were not asked for")
+            images = child.lender.images(filled.slot, filled.shape)
+        except MessageError as nonsense:
+            self.close()
+            raise VideoError(_insane(request, nonsense)) from None
+        return FrameChunk(np.array(filled.index, np.int32), np.array(filled.time_s, np.float32), images)
+
+    def _hear(self, watch: "_Watch", request: Decode, timeout_s: float) -> FromDecoder:
         if self._reading is not request:
             raise RuntimeError(f"{request.path}: its reading was ended by the next one, or by close()")
         try:
-            return child.hear(timeout_s)
-        except TimeoutError:
+            return watch.hear()
+        except _TooLongError:
             self.close()
             raise VideoError(
+                f"{request.path}: its decoder was ended after {MOST_TIMEOUTS * timeout_s / 3600:.1f} h; "
+                "cut the video, or raise --decode-timeout-s"
+            ) from None
+        except TimeoutError:
+            self.close()
+            raise FleetingError(
                 f"{request.path}: the decoder made no progress for {timeout_s:g} s and was ended"
             ) from None
         except ChildProcessError as death:
             self.close()
-            raise VideoError(f"{request.path}: the decoder crashed ({death})") from None
+            raise FleetingError(f"{request.path}: the decoder crashed ({death})") from None
+        except MessageError as nonsense:
+            self.close()
+            raise VideoError(_insane(request, nonsense)) from None
 
     def _idle_child(self, timeout_s: float) -> DecoderChild:
         """The child, done with the reading before; a new one where it died or does not come to an end."""
         if self._child is not None and self._reading is not None:
             self._stop(self._child, timeout_s)
+        if self._child is not None and self._child.is_bloated():
+            self._child.kill()
         if self._child is None or not self._child.runs():
             self._child = DecoderChild()
         return self._child
@@ -128,9 +156,55 @@ class FrameReader:
     def _stop(self, child: DecoderChild, timeout_s: float) -> None:
         """Without free slots it soon has to listen."""
         child.tell(Stop())
+        deadline_s = time.monotonic() + timeout_s
         try:
-            while not isinstance(message := child.hear(timeout_s), VideoEnd | Failed | Stopped):
+            while not isinstance(message := child.hear(_left_s(deadline_s)), VideoEnd | Failed | Stopped):
+                if isinstance(message, Ready):
+                    raise MessageError("what does not belong here")
                 if isinstance(message, Filled):
                     child.lender.drop(message.slot)
-        except (TimeoutError, ChildProcessError):
+        except (TimeoutError, ChildProcessError, MessageError):
             child.kill()
+
+
+class _TooLongError(Exception):
+    """A video takes longer than any that should be waited for."""
+
+
+class _Watch:
+    """Hears a decoder about one video, and not for ever.
+
+    Signs of life may have piled up while the owner was busy, but never more than time has passed for.
+    """
+
+    def __init__(self, child: DecoderChild, request: Decode, timeout_s: float):
+        self._child, self._timeout_s, self._sign_every_s = child, timeout_s, request.alive_every_s
+        self._began_s = time.monotonic()
+        self._waited_s = 0.0
+        self._signs = 0
+
+    def hear(self) -> FromDecoder:
+        """The decoder's next message; errors as `DecoderChild.hear`, or `_TooLongError`."""
+        before_s = time.monotonic()
+        message = self._child.hear(self._timeout_s)
+        now_s = time.monotonic()
+        self._waited_s += now_s - before_s
+        if isinstance(message, Ready | Stopped):
+            raise MessageError("what does not belong into a video")
+        if isinstance(message, Alive):
+            self._signs += 1
+            if self._signs * self._sign_every_s > 2 * (now_s - self._began_s):
+                raise MessageError("more signs of life than were asked for")
+        if self._waited_s > MOST_TIMEOUTS * self._timeout_s:
+            raise _TooLongError
+        return message
+
+
+def _left_s(deadline_s: float) -> float:
+    if (left_s := deadline_s - time.monotonic()) <= 0:
+        raise TimeoutError
+    return left_s
+
+
+def _insane(request: Decode, nonsense: MessageError) -> str:
+    return f"{request.path}: the decoder was ended, since it sent {nonsense}"

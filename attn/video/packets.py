@@ -9,6 +9,8 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from attn.video.confinement import pass_on_shortage
+
 # Of a duration without a frame count; recorders round it or let the sound run on.
 DURATION_TOLERANCE_S = 0.5
 
@@ -53,7 +55,8 @@ class IntactPackets:
                 if not counted and packet.pts is not None:
                     self._end = max(self._end, packet.pts + (packet.duration or 0))
                 yield packet
-        except FFmpegError:
+        except FFmpegError as error:
+            pass_on_shortage(error)
             self.truncated = True
             return
         self.truncated = self._falls_short()

@@ -1,17 +1,13 @@
 """Decoding with PyAV, from the first frame to the last: never a seek, which is where decoders lose count."""
 
-import contextlib
 import itertools
 import math
-import os
 from collections.abc import Generator, Iterable, Iterator
 
-import av
 import numpy as np
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -19,13 +15,13 @@ from jaxtyping import UInt8
 
 from attn.errors import VideoError
 from attn.video.clock import FrameClock
+from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import needed_frames
+from attn.video.opening import open_video_stream
 from attn.video.orientation import Orientation, orientation_of
 from attn.video.packets import IntactPackets
-from attn.video.reading import Frame, VideoEnd
+from attn.video.reading import MOST_PIXELS, Frame, VideoEnd
 from attn.video.sample import Keep
-
-STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 
 
 def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
@@ -39,32 +35,12 @@ def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
         to_rgb = _ToRgb()
         for frame in decoding.kept_frames():
             yield Frame(decoding.index, decoding.time_s, to_rgb(frame))
-    if not decoding.started:
-        raise VideoError(f"{path}: no frame can be decoded; the file is empty, damaged or cut off")
+    if decoding.index < 0:
+        raise VideoError(
+            f"{path}: no frame can be decoded; the file is empty, damaged or cut off, or its frames have more than "
+            f"{MOST_PIXELS} pixels"
+        )
     return VideoEnd(decoding.truncated, "pyav")
-
-
-@contextlib.contextmanager
-def open_video_stream(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A file and its first stream of moving pictures (cover art is none), to be decoded on one core.
-
-    FFmpeg follows no link from a local file to the network.
-
-    Raises:
-        VideoError: no such file, no video, or no decoder for it.
-    """
-    try:
-        container = av.open(os.path.abspath(path), metadata_errors="ignore")
-    except (FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: cannot be opened as a video: {error.strerror}") from error
-    with container:
-        streams = [stream for stream in container.streams.video if not stream.disposition & STILLS]
-        if not streams:
-            raise VideoError(f"{path}: holds no video stream")
-        if streams[0].codec_context is None:
-            raise VideoError(f"{path}: no decoder for its codec")
-        streams[0].codec_context.thread_count = 1
-        yield container, streams[0]
 
 
 class _Decoding:
@@ -113,7 +89,8 @@ class _Decoding:
         """Intact frames that come out when a packet goes in; None asks for those that are left."""
         try:
             frames = self._context.decode(packet)
-        except FFmpegError:
+        except FFmpegError as error:
+            pass_on_shortage(error)
             self._damaged, self._stopped = True, self.started
             return []
         for place, frame in enumerate(frames):

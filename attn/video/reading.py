@@ -7,6 +7,9 @@ from typing import Generic, TypeVar
 import numpy as np
 from jaxtyping import UInt8
 
+MOST_PIXELS = 1 << 26
+"""Of a frame: twice 8K. A header may claim any size, and memory is taken by it."""
+
 Item = TypeVar("Item")
 
 

@@ -6,6 +6,7 @@ tar's exact size; whoever writes a shard removes the old index first.
 
 import json
 import logging
+import tarfile
 from collections.abc import Sequence
 
 from fsspec import AbstractFileSystem
@@ -66,5 +67,5 @@ def _is_sound(member: Member, tar_bytes: int) -> bool:
         is_video(member.name)
         and not leaves_archive(member.name)
         and isinstance(member.label, str | None)
-        and 0 <= member.offset <= member.offset + member.size <= tar_bytes
+        and tarfile.BLOCKSIZE <= member.offset <= member.offset + member.size <= tar_bytes
     )

@@ -10,6 +10,7 @@ all that stands before the *last* dot. Ids without dots mean the same to both.
 """
 
 import dataclasses
+import logging
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +18,8 @@ from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecut
 
 from fsspec import AbstractFileSystem
 
-from attn.errors import VideoError
+from attn.errors import FleetingError, VideoError
+from attn.storage.attempts import PAUSES_S
 from attn.storage.filesystem import atomic_path, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.listing import names_in
 from attn.video.names import SHARD_SUFFIX, is_shard
@@ -25,6 +27,8 @@ from attn.video.shard_index import dump_index, index_path
 from attn.video.source import Video, read_video
 from attn.video.tar_headers import Member
 from attn.video.tar_writer import TarWriter
+
+log = logging.getLogger(__name__)
 
 SHARDS_AT_ONCE = 4
 
@@ -52,7 +56,8 @@ def write_shards(
     The same videos give the same bytes, whatever else runs. Memory holds a few MB for each shard under way, some 40
     MB where it is uploaded; then the temporary folder must have room for these shards too.
 
-    A video that cannot be read is left out. A shard that so loses all its videos is not written: its number stays free.
+    A video that cannot be read is left out, after some tries where that may pass. A shard that so loses all its videos
+    is not written: its number stays free.
 
     Args:
         videos: what to pack.
@@ -73,7 +78,7 @@ def write_shards(
         def add(tar: TarWriter, video: Video) -> tuple[Member | None, Packed]:
             if stopping.is_set():
                 raise CancelledError
-            member, packed = _add(tar, video, _label(video, class_names))
+            member, packed = _add(tar, video, _label(video, class_names), stopping.wait)
             report(packed)
             return member, packed
 
@@ -163,10 +168,17 @@ def _label(video: Video, class_names: Sequence[str]) -> str | None:
     return class_names[video.label] if class_names and video.label is not None else None
 
 
-def _add(tar: TarWriter, video: Video, label: str | None) -> tuple[Member | None, Packed]:
-    try:
-        size, chunks = read_video(video)
-        member = tar.add_video(video.name, size, chunks, source=video.where, label=label)
-    except VideoError as error:
-        return None, Packed(video, size=0, error=str(error))
-    return member, Packed(video, size)
+def _add(
+    tar: TarWriter, video: Video, label: str | None, pause: Callable[[float], object]
+) -> tuple[Member | None, Packed]:
+    """Adds a video, or tells why not. The price of a storage that stays silent: some seconds for each of its videos."""
+    pauses_s = list(PAUSES_S)
+    while True:
+        try:
+            size, chunks = read_video(video)
+            return tar.add_video(video.name, size, chunks, source=video.where, label=label), Packed(video, size)
+        except VideoError as error:
+            if not pauses_s or not isinstance(error, FleetingError):
+                return None, Packed(video, size=0, error=str(error))
+            log.warning("%s; trying again in %.0f s", error, pauses_s[0])
+        pause(pauses_s.pop(0))

@@ -1,9 +1,12 @@
 """Memory that two processes share and that nobody can leave behind.
 
 An anonymous file has no name to forget: the system frees it with the last descriptor and the last mapping, however
-the processes end. It is not bound by the size of /dev/shm either.
+the processes end. It is not bound by the size of /dev/shm either. It can grow but not shrink: a process that cuts it
+would have the other killed when that looks at what is gone.
 """
 
+import contextlib
+import fcntl
 import math
 import mmap
 import os
@@ -19,7 +22,10 @@ from attn.video.chunks import Shape
 def anonymous_file() -> int:
     """Descriptor of a new file without a name; in memory where the system can."""
     if hasattr(os, "memfd_create"):
-        return os.memfd_create("attn-frames")
+        descriptor = os.memfd_create("attn-frames", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with contextlib.suppress(OSError):  # systems that imitate Linux may lack seals
+            fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_SEAL)
+        return descriptor
     with tempfile.TemporaryFile() as file:
         return os.dup(file.fileno())
 
@@ -38,10 +44,14 @@ class Slot:
 
     def array(self, shape: Shape) -> UInt8[np.ndarray, "frame row col 3"]:
         """The first bytes of the slot as an array, which keeps them mapped even when the slot is closed."""
+        if os.fstat(self.descriptor).st_size < math.prod(shape):
+            os.ftruncate(self.descriptor, math.prod(shape))
+        return self.filled(shape)
+
+    def filled(self, shape: Shape) -> UInt8[np.ndarray, "frame row col 3"]:
+        """The same of what somebody else has written; an error where that is less."""
         needed = math.prod(shape)
         if self._memory is None or len(self._memory) < needed:
-            if os.fstat(self.descriptor).st_size < needed:
-                os.ftruncate(self.descriptor, needed)
             self._memory = mmap.mmap(self.descriptor, needed)
         return np.ndarray(shape, np.uint8, buffer=self._memory)
 

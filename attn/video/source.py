@@ -6,10 +6,8 @@ A `Video` says where the bytes lie; nothing is copied before `open_video`, and a
 import contextlib
 import dataclasses
 import itertools
-import os
 import posixpath
 import re
-import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,16 +17,27 @@ from typing import NamedTuple
 from fsspec import AbstractFileSystem
 
 from attn.classes import class_ids
-from attn.errors import UsageError, VideoError
+from attn.errors import FleetingError, UsageError, VideoError
 from attn.storage.filesystem import is_local, open_filesystem, read_bytes, storage_errors, url_of
 from attn.storage.listing import File, glob_files
-from attn.storage.reasons import shown
+from attn.storage.reasons import is_lasting, shown
 from attn.video.labels import choose_label, read_labels
 from attn.video.names import VIDEO_SUFFIXES, folder_of, is_shard, is_video, video_id_of
 from attn.video.shard_index import list_shard
 from attn.video.spill import spilled
+from attn.video.unchanged import HEADER_BYTES, Version, is_header_of, version_of
 
-__all__ = ["Found", "Video", "find_videos", "label_videos", "list_videos", "open_video", "read_labels", "read_video"]
+__all__ = [
+    "Found",
+    "Video",
+    "check_readable",
+    "find_videos",
+    "label_videos",
+    "list_videos",
+    "open_video",
+    "read_labels",
+    "read_video",
+]
 
 LOCAL_CHUNK_BYTES = 1 << 20
 REMOTE_CHUNK_BYTES = 8 << 20
@@ -131,51 +140,121 @@ def open_video(video: Video) -> Iterator[Path]:
     is ample room.
 
     Raises:
-        VideoError: it vanished, may not be read or ends too early.
+        VideoError: it vanished, may not be read or ends too early; or, when the block ends, be it
+            with a `VideoError`, it was changed meanwhile; or, when it ends with one, its disk refuses a part of it.
     """
     fs, path = open_filesystem(video.url)
     size, chunks = read_video(video)
-    if is_local(fs) and video.offset is None:
-        yield Path(path)
+    if not is_local(fs) or video.offset is not None:
+        with spilled(chunks, size, posixpath.splitext(video.name)[1]) as copy:
+            yield copy
         return
-    with spilled(chunks, size, posixpath.splitext(video.name)[1]) as copy:
-        yield copy
+    with _storage_of(video.where):
+        before = version_of(fs, path)
+    try:
+        yield Path(path)
+    except VideoError as error:  # what is changed meanwhile seems damaged
+        _check_unchanged(fs, path, before, video.where)
+        if not isinstance(error, FleetingError):
+            check_readable(video)
+        raise
+    _check_unchanged(fs, path, before, video.where)
+
+
+def check_readable(video: Video) -> None:
+    """Reads a local file once, to no other end; for one that seems damaged or cut off, while it is open.
+
+    A decoder reads by itself, and cannot tell what the disk refused from what is not in the file. What lies elsewhere,
+    or in a tar, was read here before it was decoded: nothing is to be done for it.
+
+    Raises:
+        FleetingError: a part cannot be read now.
+    """
+    if is_local(open_filesystem(video.url)[0]) and video.offset is None:
+        _, pieces = read_video(video)
+        for _ in pieces:
+            pass
 
 
 def read_video(video: Video) -> tuple[int, Iterator[bytes]]:
     """Size of a video in bytes and its content, in pieces of a few MB.
 
+    What was replaced meanwhile is not read: a member of a tar is believed where its header stands before it, which
+    costs no request; pieces are of one version of a file.
+
     Raises:
         VideoError: as for `open_video`, at once or while the pieces are read.
     """
     fs, path = open_filesystem(video.url)
-    with storage_errors(video.where, VideoError):
-        if video.offset is not None and video.size is not None:
-            start, size = video.offset, video.size
-        else:
-            start, size = 0, _readable_size(fs, path)
-    return size, _pieces(fs, path, start, size, video.where)
+    if video.offset is not None and video.size is not None:
+        return video.size, _member_pieces(fs, path, video, video.offset, video.size)
+    with _storage_of(video.where):
+        before = version_of(fs, path)
+    return before.size, _file_pieces(fs, path, before, video.where)
 
 
-def _pieces(fs: AbstractFileSystem, path: str, start: int, size: int, where: str) -> Iterator[bytes]:
-    chunk_bytes = LOCAL_CHUNK_BYTES if is_local(fs) else REMOTE_CHUNK_BYTES
-    for position in range(start, start + size, chunk_bytes):
-        stop = min(position + chunk_bytes, start + size)
-        with storage_errors(where, VideoError):
-            piece = read_bytes(fs, path, position, stop)
-        if len(piece) != stop - position:
-            raise VideoError(f"{where}: cut off at byte {position - start + len(piece)} of {size}")
+def _file_pieces(fs: AbstractFileSystem, path: str, before: Version, where: str) -> Iterator[bytes]:
+    count = 0
+    for piece in _pieces(fs, path, 0, before.size, where):
         yield piece
+        count += 1
+    if count > 1 or is_local(fs):
+        _check_unchanged(fs, path, before, where)
 
 
-def _readable_size(fs: AbstractFileSystem, path: str) -> int:
-    if not is_local(fs):
-        return fs.size(path) or 0
-    status = os.stat(path)
-    if not stat.S_ISREG(status.st_mode):  # opening a pipe would wait for ever
-        raise VideoError(f"{path}: no plain file")
-    with open(path, "rb"):
-        return status.st_size
+def _member_pieces(fs: AbstractFileSystem, path: str, video: Video, offset: int, size: int) -> Iterator[bytes]:
+    def read_header() -> bytes:
+        with _storage_of(video.where):
+            return read_bytes(fs, path, offset - HEADER_BYTES, offset)
+
+    pieces = _pieces(fs, path, offset, size, video.where, HEADER_BYTES)
+    first = next(pieces)
+    header = first[:HEADER_BYTES]
+    if not is_header_of(header, video.member or "", size):
+        raise VideoError(f"{video.where}: the shard changed since it was listed; run again")
+    yield first[HEADER_BYTES:]
+    last = None
+    for last in pieces:
+        yield last
+    if last is not None and read_header() != header:
+        raise FleetingError(f"{video.where}: changed while it was read; run again")
+
+
+def _pieces(fs: AbstractFileSystem, path: str, start: int, size: int, where: str, lead: int = 0) -> Iterator[bytes]:
+    """The bytes from `start` on; the first piece holds, moreover, the `lead` bytes before.
+
+    What ends too early is a shard that is cut off; or a file that is no longer as it was a moment ago, or an answer
+    that was cut off, and both may be whole at the next try.
+    """
+    chunk_bytes = LOCAL_CHUNK_BYTES if is_local(fs) else REMOTE_CHUNK_BYTES
+    begin = start - lead
+    for stop in (*range(start + chunk_bytes, start + size, chunk_bytes), start + size):
+        if begin == stop:
+            return
+        with _storage_of(where):
+            piece = read_bytes(fs, path, begin, stop)
+        if len(piece) != stop - begin:
+            kind = VideoError if lead else FleetingError
+            raise kind(f"{where}: cut off at byte {max(0, begin - start + len(piece))} of {size}")
+        yield piece
+        begin = stop
+
+
+@contextlib.contextmanager
+def _storage_of(where: str) -> Iterator[None]:
+    """Errors of a storage as errors of the video: fleeting, unless the next try would meet the same."""
+    try:
+        yield
+    except Exception as error:
+        with storage_errors(where, VideoError if is_lasting(error) else FleetingError):
+            raise
+
+
+def _check_unchanged(fs: AbstractFileSystem, path: str, before: Version, where: str) -> None:
+    with _storage_of(where):
+        after = version_of(fs, path)
+    if after != before:
+        raise FleetingError(f"{where}: changed while it was read; run again")
 
 
 def _whole_file(fs: AbstractFileSystem, file: File) -> Found:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from attn.errors import VideoError
+from attn.errors import FleetingError
 from attn.storage.orphans import remove_orphans
 
 MEMORY = Path("/dev/shm")  # noqa: S108  the names in it are random and opened exclusively
@@ -34,7 +34,7 @@ def spilled(chunks: Iterable[bytes], size: int, suffix: str) -> Iterator[Path]:
         suffix: of the file name, such as `.avi`, which decoders may ask for.
 
     Raises:
-        VideoError: neither memory nor the temporary folder has room.
+        FleetingError: neither memory nor the temporary folder has room.
     """
     descriptor, path = _create(size, suffix)
     try:
@@ -76,5 +76,5 @@ def _write(descriptor: int, chunk: bytes, path: Path) -> None:
             view = view[os.write(descriptor, view) :]
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise VideoError(f"no room for a copy of the video in {path.parent}; point TMPDIR elsewhere") from error
+            raise FleetingError(f"no room for a copy of the video in {path.parent}; point TMPDIR elsewhere") from error
         raise

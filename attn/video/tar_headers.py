@@ -90,7 +90,7 @@ def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
     return [
         Member(info.name, info.offset_data, info.size, labels.get(_stem(info.name)))
         for info, _ in contents
-        if is_video(info.name) and _refusal(info) is None
+        if info.isreg() and is_video(info.name) and _refusal(info) is None
     ]
 
 

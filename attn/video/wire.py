@@ -1,11 +1,26 @@
-"""What the decoder's process and its owner say to each other. Images stay in the slots, only words travel."""
+"""What the decoder's process and its owner say to each other. Images stay in the slots, only words travel.
+
+The words are JSON, `["Filled", 2, [32, 224, 224, 3], …]`: a name and the fields. The owner believes none of them: a
+hostile video may have taken the decoder over, and the owner holds credentials. A message of any other form or with a
+value out of its range is refused whole.
+"""
 
 import dataclasses
+import itertools
+import json
+from collections.abc import Callable
+from typing import Any, cast
 
-from attn.video.chunks import Shape
+from attn.video.channel import MessageError
+from attn.video.chunks import MOST_FRAMES, Shape
 from attn.video.decode import DecoderName
-from attn.video.reading import VideoEnd
-from attn.video.sample import Sampling
+from attn.video.reading import MOST_PIXELS, VideoEnd
+from attn.video.sample import Fps, Sampling, Stride
+
+DECODERS = ("pyav", "decord")
+LONGEST_TEXT = 2000
+MOST_INDEX = 2**31 - 1
+LATEST_S = 2.0**100  # far beyond any time stamp, and a float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,14 +41,17 @@ class Free:
     slots: tuple[int, ...]
 
 
+@dataclasses.dataclass(frozen=True)
 class Stop:
     """Owner: no more of this video."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Ready:
     """Decoder: started."""
 
 
+@dataclasses.dataclass(frozen=True)
 class Alive:
     """Decoder: frames come, though none to keep."""
 
@@ -55,8 +73,85 @@ class Failed:
     message: str
 
 
+@dataclasses.dataclass(frozen=True)
 class Stopped:
     """Decoder: stopped, as told."""
 
 
 FromDecoder = Ready | Alive | Filled | Failed | Stopped | VideoEnd
+FromOwner = Decode | Free | Stop
+
+
+def dump(message: FromDecoder | FromOwner) -> bytes:
+    """A message as it travels."""
+    return json.dumps(message, default=_name_and_fields, separators=(",", ":")).encode()
+
+
+def parse_from_owner(data: bytes) -> FromOwner:
+    """What the decoder hears; the owner is trusted."""
+    name, *fields = json.loads(data)
+    if name == "Decode":
+        path, (rule, step), *others = fields
+        return Decode(path, {"Stride": Stride, "Fps": Fps}[rule](step), *others)
+    return Free(tuple(fields[0])) if name == "Free" else Stop()
+
+
+def parse_from_decoder(data: bytes) -> FromDecoder:
+    """What the owner hears.
+
+    Raises:
+        MessageError: it is none of the messages, or holds a value that cannot be.
+    """
+    try:
+        name, *fields = json.loads(data)
+        return _FROM_DECODER[name](*fields)
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise MessageError("a message that makes no sense") from error
+
+
+def _name_and_fields(message: Any) -> list[object]:
+    return [type(message).__name__, *(getattr(message, field.name) for field in dataclasses.fields(message))]
+
+
+def _filled(slot: object, shape: object, index: object, time_s: object) -> Filled:
+    frames, rows, cols, channels = _list_of(int, shape)
+    places, times_s = _list_of(int, index), _list_of(float, time_s)
+    _demand(type(slot) is int)
+    _demand(0 < frames <= MOST_FRAMES and len(places) == len(times_s) == frames)
+    _demand(channels == 3 and rows > 0 and cols > 0 and frames * rows * cols <= MOST_PIXELS)
+    _demand(all(-1 < place <= MOST_INDEX for place in places))
+    _demand(all(early < late for early, late in itertools.pairwise(places)))
+    _demand(all(abs(time_s) < LATEST_S for time_s in times_s))  # neither infinite nor NaN
+    return Filled(cast("int", slot), (frames, rows, cols, channels), places, times_s)
+
+
+def _failed(message: object) -> Failed:
+    """Its text ends in logs and tables: neither commands for a terminal nor half characters get there."""
+    _demand(isinstance(message, str))
+    text = cast("str", message)[:LONGEST_TEXT]
+    return Failed("".join(each if each.isprintable() else " " for each in text))
+
+
+def _video_end(truncated: object, decoder: object) -> VideoEnd:
+    _demand(type(truncated) is bool and decoder in DECODERS)
+    return VideoEnd(cast("bool", truncated), cast("str", decoder))
+
+
+def _list_of(kind: type, values: object) -> list[Any]:
+    _demand(isinstance(values, list) and all(type(value) is kind for value in values))
+    return cast("list[Any]", values)
+
+
+def _demand(condition: bool) -> None:
+    if not condition:
+        raise ValueError
+
+
+_FROM_DECODER: dict[str, Callable[..., FromDecoder]] = {
+    "Ready": Ready,
+    "Alive": Alive,
+    "Stopped": Stopped,
+    "Filled": _filled,
+    "Failed": _failed,
+    "VideoEnd": _video_end,
+}

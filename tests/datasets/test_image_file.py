@@ -1,5 +1,10 @@
 """Images as the Web has them: every mode becomes the RGB a viewer shows, and no broken file gets through."""
 
+import os
+import re
+import resource
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -132,3 +137,44 @@ def test_a_bomb_is_refused_where_pillow_only_warns(tmp_path, monkeypatch, side):
 def test_a_missing_file_is_the_storages_fault(tmp_path):
     with pytest.raises(UsageError, match=r"nowhere\.jpg: does not exist"):
         read_image(str(tmp_path / "nowhere.jpg"))
+
+
+def test_a_picture_that_is_a_program_is_not_executed(tmp_path, monkeypatch):
+    interpreter = tmp_path / "gs"
+    interpreter.write_text(f"#!/bin/sh\ntouch {tmp_path}/executed\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # forgets that there was none
+    path = saved(tmp_path / "really.jpg", picture(), format="EPS")
+    with pytest.raises(ImageError, match=r"really\.jpg: is no image"):
+        read_image(path)
+    assert not (tmp_path / "executed").exists()
+
+
+def claims_in_png(data: bytes) -> bytes:
+    start = data.index(b"IHDR")
+    header = b"IHDR" + struct.pack(">II", 100_000, 100_000) + data[start + 12 : start + 17]
+    return data[:start] + header + struct.pack(">I", zlib.crc32(header)) + data[start + 21 :]
+
+
+def claims_in_tiff(data: bytes) -> bytes:
+    """Width and height are the tags 256 and 257, long integers of one value each."""
+    changed = bytearray(data)
+    for tag in (256, 257):
+        start = re.search(struct.pack("<H", tag) + b"[\3\4]\0\1\0\0\0", data).start()
+        struct.pack_into("<HHII", changed, start, tag, 4, 1, 100_000)
+    return bytes(changed)
+
+
+def claims_in_bmp(data: bytes) -> bytes:
+    return data[:18] + struct.pack("<ii", 100_000, 100_000) + data[26:]
+
+
+@pytest.mark.parametrize(("suffix", "claim"), [("png", claims_in_png), ("tif", claims_in_tiff), ("bmp", claims_in_bmp)])
+def test_a_header_that_claims_ten_thousand_million_pixels(tmp_path, suffix, claim):
+    path = Path(saved(tmp_path / f"a.{suffix}", picture()))
+    path.write_bytes(claim(path.read_bytes()))
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ImageError, match=r"10000000000 pixels"):
+        read_image(str(path))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 10 << 10

@@ -13,19 +13,25 @@ from PIL import Image
 
 from attn.datasets.protocol import Benchmark, Split
 from attn.engine.options import ReproduceOptions, TrainCnnOptions
+from tests.stores import plant
 
 OBJECT_STORE_BYTES = 200 << 20
 
 
 @pytest.fixture(scope="session")
 def ray_local():
-    """A Ray of this machine alone with two CPUs, started once."""
+    """A Ray of this machine alone with two CPUs, started once.
+
+    Its idle processes stay for the next test, which else would start some anew and load ray.data again.
+    """
     import ray
 
     from attn.engine.session import start_ray
 
     os.environ.pop("RAY_ADDRESS", None)
-    start_ray(num_cpus=2, object_store_bytes=OBJECT_STORE_BYTES)
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_idle_worker_killing_time_threshold_ms", "3600000")
+        start_ray(num_cpus=2, object_store_bytes=OBJECT_STORE_BYTES)
     yield ray
     ray.shutdown()
 
@@ -147,17 +153,10 @@ def trained(ray_local, training, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def planted(tmp_path_factory, write_store, new_manifest):
-    """Folder with a store and its lists: the true class's map has its bright cells at a place of the class, the others'
-    maps have as many of the same brightness anywhere, so that only the place tells them apart."""
-    folder, random = tmp_path_factory.mktemp("planted"), np.random.default_rng(0)
-    manifest = new_manifest(class_names=("Hug", "Kick", "Wave"), columns=("features", "logits", "maps"))
-    names = [f"v_{name}_g{group:02}_c01" for group in range(1, 13) for name in manifest.class_names]
-    videos = {name: _planted_frames(random, i % 3, int(random.integers(3, 9))) for i, name in enumerate(names)}
-    write_store(str(folder / "store"), manifest, videos, part_bytes=20_000)
-    lines = [f"{name.split('_')[1]}/{name}.avi" for name in names]
-    (folder / "train.txt").write_text("".join(f"{line} {i % 3 + 1}\n" for i, line in enumerate(lines[:24])))
-    (folder / "test.txt").write_text("".join(f"{line}\n" for line in lines[24:]))
+def planted(tmp_path_factory):
+    """Folder with a store and its lists, see `plant`."""
+    folder = tmp_path_factory.mktemp("planted")
+    plant(folder)
     return folder
 
 
@@ -200,18 +199,3 @@ def plan(tmp_path):
 
 def _videos(first, last):
     return {f"v_{name}_g{group:02}_c01": name for group in range(first, last) for name in ("Kick", "Wave")}
-
-
-def _planted_frames(random, label, frames):
-    maps = np.zeros((frames, 3, 16), np.float16)
-    for frame in maps:
-        for c in range(3):
-            cells = np.arange(4) + 4 * label if c == label else random.permutation(16)[:4]
-            frame[c, cells] = random.uniform(0.5, 1.5, 4)
-    features = random.normal(size=(frames, 4)) + 3 * np.eye(4)[label]
-    logits = random.normal(size=(frames, 3))
-    return {
-        "maps": maps.reshape(frames, 3, 4, 4),
-        "features": features.astype(np.float16),
-        "logits": logits.astype(np.float32),
-    }

@@ -8,7 +8,8 @@ import pyarrow as pa
 import pytest
 
 from attn.engine.decoding import decode_to_writers, task_tables
-from attn.engine.delivery import WRITER_DIED, deliver, writer_of
+from attn.engine.delivery import WRITER_DIED, deliver, one_line, writer_of
+from attn.errors import UsageError
 from attn.schema import VIDEO_ID, frames_schema
 from attn.stages.decode import DecodeVideos
 from attn.storage.writer import travelling_schema
@@ -86,3 +87,8 @@ def test_a_decode_task_sends_every_frame_and_stops_at_the_first_trouble(ray_loca
     assert list(decode_to_writers(table, stage=stage, writers=full, schema=schema)) == [
         {"frames": [0], "error": ["OSError: no room"]}
     ]
+
+
+def test_a_storage_s_own_words_stand_alone() -> None:
+    assert one_line(UsageError("/store: no room left")) == "/store: no room left"
+    assert one_line(KeyError("a\nbug")) == "KeyError: 'a\\nbug'"

@@ -51,8 +51,11 @@ def test_the_cpu_can_be_chosen_beside_gpus() -> None:
     assert place(None, 0, CLUSTER, [CLUSTER]).device == "cpu"
 
 
-def test_a_pool_larger_than_the_cluster_is_cut_to_what_fits() -> None:
-    assert place((1, 100), 1, CLUSTER, [CLUSTER]).actors == (1, 8)
+def test_a_pool_may_be_larger_than_the_cluster_is_now_and_leaves_room_for_decoding() -> None:
+    found = place((1, 100), 1, CLUSTER, [CLUSTER])
+    assert found.actors == (1, 100)
+    assert found.decode_tasks == 56
+    assert found.writers == 1
 
 
 @pytest.mark.parametrize(

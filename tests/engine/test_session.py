@@ -42,3 +42,25 @@ def test_the_address_of_the_job_server_is_told_from_that_of_the_head(address):
     for way_out in ("job server", "ray job submit", "unset RAY_ADDRESS", "host:port of the head", "auto"):
         assert way_out in run.stderr
     assert run.stderr.count("\n") == 1
+
+
+SLOW_START = """
+import logging, ray
+import attn.engine.session as session
+logging.basicConfig(level=logging.WARNING)
+init = ray.init
+def slow(**settings):
+    ray.init = init
+    raise Exception("The current node timed out during startup. This could happen because …")
+ray.init = slow
+session.start_ray(num_cpus=1)
+print(ray.cluster_resources()["CPU"])
+"""
+
+
+def test_a_ray_that_starts_too_slowly_gets_another_chance():
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    command = [sys.executable, "-c", SLOW_START]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
+    assert run.stdout == "1.0\n", run.stderr
+    assert run.stderr.count("very busy; trying once more") == 1

@@ -19,7 +19,7 @@ def run_job(tmp_path: Path) -> RunJob:
     The script runs in a folder that is not the project's. A relative script is one of `jobs/`.
     """
 
-    def run(script: str, *args: object, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(script: str, *args: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, str(ROOT / "jobs" / script), *map(str, args)],
             cwd=tmp_path,

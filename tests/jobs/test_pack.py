@@ -1,10 +1,8 @@
 """`jobs/pack.py` as a user runs it."""
 
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -95,33 +93,35 @@ def test_usage_errors_are_one_line_and_write_nothing(run_job, videos, tmp_path):
     assert sorted(list_files(*open_filesystem(str(tmp_path)))) == before
 
 
+# A thread of the job's own sends the signal: another process may get no CPU until the job is done.
+INTERRUPTING = """
+import os, pathlib, runpy, signal, sys, threading, time
+
+def interrupt():
+    while not list(pathlib.Path(sys.argv[-1]).glob("*.tar")):
+        time.sleep(0.001)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=interrupt, daemon=True).start()
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
 def test_interrupted(tmp_path):
     (tmp_path / "videos").mkdir()
-    for number in range(40):
+    for number in range(200):  # a second of work or more
         with open(tmp_path / "videos" / f"{number}.avi", "wb") as file:
             file.truncate(10_000_000)
     out = tmp_path / "out"
-    flags = ["--videos", str(tmp_path / "videos"), "--out", str(out), "--shard-mb", "20"]
-    job = subprocess.Popen([sys.executable, str(JOB), *flags], stderr=subprocess.PIPE, text=True)
-    while job.poll() is None and not list(out.glob("*.tar")):
-        time.sleep(0.01)
-    job.send_signal(signal.SIGINT)
-    _, stderr = job.communicate(timeout=30)
-    assert job.returncode == 130, stderr
-    assert "Traceback" not in stderr
-    assert "pack anew with --overwrite" in stderr
+    flags = ["--videos", str(tmp_path / "videos"), "--shard-mb", "20", "--out", str(out)]
+    job = [sys.executable, "-c", INTERRUPTING, str(JOB), *flags]
+    done = subprocess.run(job, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "pack anew with --overwrite" in done.stderr
     assert {path.suffix for path in out.iterdir()} == {".tar", ".json"}, "half a shard stayed"
-    assert 0 < len(list_videos(str(out))) < 40
-
-
-def test_help_needs_neither_torch_nor_ray(run_job, monkeypatch):
-    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
-    done = run_job("pack.py", "--help")
-    assert done.returncode == 0
-    assert "--shard-mb" in done.stdout
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert "tyro" in imported
-    assert not imported & {"torch", "ray", "pyarrow", "fsspec"}
+    assert 0 < len(list_videos(str(out))) < 200
 
 
 def test_real_clips(run_job, real_data, tmp_path):

@@ -68,10 +68,3 @@ def test_wrong_bucket_is_one_line_and_costs_no_work(run_job: Callable, s3: str, 
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "attn-no-such-bucket" in refused.stderr
-
-
-def test_help_explains_every_flag_at_once(run_job: Callable) -> None:
-    shown = run_job("precompute.py", "--help", timeout_s=20)
-    assert shown.returncode == 0
-    for flag in ("--videos", "--weights", "--stride", "--actors", "--max-failed-fraction", "--dry-run"):
-        assert flag in shown.stdout

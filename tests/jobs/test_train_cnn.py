@@ -39,6 +39,7 @@ def lines(path):
     return path.read_text().splitlines() if path.exists() else []
 
 
+@pytest.mark.long
 def test_a_killed_training_goes_on_where_it_was(run_job, flags, tmp_path):
     metrics = tmp_path / "out" / "cnn.train" / "metrics.jsonl"
     with subprocess.Popen([sys.executable, str(SCRIPT), *flags], stderr=subprocess.DEVNULL) as job:
@@ -75,9 +76,3 @@ def test_an_output_that_cannot_be_written_is_refused(run_job, flags, tmp_path):
     assert result.stderr.startswith("error: ")
     assert "out" in result.stderr
     assert result.stderr.count("\n") == 1
-
-
-def test_help_names_the_flags(run_job):
-    result = run_job("train_cnn.py", "--help")
-    assert result.returncode == 0
-    assert "--validation-fraction" in result.stdout

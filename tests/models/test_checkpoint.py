@@ -7,7 +7,14 @@ from torchvision import models as tv
 
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
-from attn.models.checkpoint import Cnn, load_checkpoint, load_weights, save_checkpoint
+from attn.models.checkpoint import (
+    MOST_INPUT_SIZE,
+    Cnn,
+    check_input_size,
+    load_checkpoint,
+    load_weights,
+    save_checkpoint,
+)
 
 ACTIONS = ("kiss", "hug", "wave")
 
@@ -142,6 +149,27 @@ def test_class_names_must_differ(state_dict):
 def test_impossible_preprocessing_is_refused(saved, wrong):
     with pytest.raises(UsageError, match="must be above 0"):
         load_weights(saved, **wrong)
+
+
+def test_an_absurdly_large_input_is_refused_before_it_takes_memory(cnn, saved, tmp_path):
+    url = str(tmp_path / "huge.safetensors")
+    save_checkpoint(url, dataclasses.replace(cnn, input_size=30_000))
+    complaint = r": an input of 30000 pixels is too large; give --input-size of 2048 at most$"
+    with pytest.raises(UsageError, match=rf"^{url}{complaint}"):
+        load_checkpoint(url)
+    with pytest.raises(UsageError, match=rf"^{saved}{complaint}"):
+        load_weights(saved, input_size=30_000)
+    with pytest.raises(UsageError, match=f"^small_cnn{complaint}"):
+        check_input_size(dataclasses.replace(cnn, input_size=30_000))
+    assert load_weights(url, input_size=64).input_size == 64
+    assert load_weights(saved, input_size=MOST_INPUT_SIZE).input_size == MOST_INPUT_SIZE
+
+
+def test_absurdly_many_classes_are_refused_before_they_take_memory(cnn, tmp_path):
+    url = str(tmp_path / "many.safetensors")
+    save_checkpoint(url, dataclasses.replace(cnn, class_names=tuple(map(str, range(100_001)))))
+    with pytest.raises(UsageError, match=rf"^{url} names 100001 classes, more than 100000; give other weights$"):
+        load_checkpoint(url)
 
 
 def test_real_state_dicts_load(real_data):

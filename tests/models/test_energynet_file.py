@@ -112,8 +112,9 @@ def test_weights_that_are_no_numbers(rewritten, key, value):
         load_energynet(rewritten(spoil))
 
 
-def refused(folder: str) -> None:
-    with pytest.raises(UsageError, match=rf"^{folder}/{NAME} holds no EnergyNet, or not all of one \([^\n]+; train it"):
+def refused(folder: str, error: str = "") -> None:
+    complaint = rf"^{folder}/{NAME} holds no EnergyNet, or not all of one \({error}[^\n]+; train it"
+    with pytest.raises(UsageError, match=complaint):
         load_energynet(folder)
 
 
@@ -135,6 +136,8 @@ def test_a_missing_fact(rewritten, key):
         ("hidden_dim", 8),
         ("hidden_dim", "7"),
         ("embedding_dim", -1),
+        ("map_shape", [-4, -5]),
+        ("map_shape", [20.0, 1]),
         ("class_names", None),
         ("class_names", ["Wave", "Hug"]),
         ("trained", None),
@@ -142,6 +145,38 @@ def test_a_missing_fact(rewritten, key):
 )
 def test_a_wrong_fact(rewritten, key, value):
     refused(rewritten(text=lambda said: said | {key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("map_shape", [10**6, 10**6]),
+        ("map_shape", [10**13, "x"]),
+        ("hidden_dim", 10**12),
+        ("hidden_dim", 10**30),
+        ("embedding_dim", 10**12),
+    ],
+)
+def test_a_dimension_that_no_memory_holds_is_compared_before_it_is_taken(rewritten, key, value):
+    refused(rewritten(text=lambda said: said | {key: value}), "ValueError")
+
+
+@pytest.mark.parametrize(("said", "wrong"), [("hidden_dim", 10**12), ("embedding_dim", 10**12)])
+def test_a_layer_without_numbers_stands_for_none(rewritten, said, wrong):
+    """A tensor of no rows, or of no columns, may claim any size and costs a file nothing."""
+    empty = torch.zeros(wrong, 0) if said == "embedding_dim" else torch.zeros(0, wrong)
+    refused(
+        rewritten(lambda tensors: tensors | {"embedding_layer.weight": empty}, lambda told: told | {said: wrong}),
+        "ValueError",
+    )
+
+
+def test_concept_vectors_without_classes_take_no_memory(rewritten):
+    huge = torch.zeros(0, 10**12)
+    refused(
+        rewritten(lambda tensors: tensors | {"concept_vectors": huge}, lambda told: told | {"class_names": []}),
+        "ValueError",
+    )
 
 
 @pytest.mark.parametrize("text", [None, [], "EnergyNet", 7])

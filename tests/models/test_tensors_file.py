@@ -85,6 +85,42 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, tensors):
             parse_tensors("a.safetensors", data[:stop])
 
 
+def test_a_bit_flipped_anywhere_is_refused(tmp_path, tensors):
+    """But for one in the name of the sum itself, which leaves everything else as it was."""
+    write_tensors(str(tmp_path / "a"), tensors, TEXT)
+    data = (tmp_path / "a").read_bytes()
+    name = data.index(b"attn_sha256")
+    for place in [*range(0, name - 1, 3), *range(name + 12, len(data), 3)]:
+        bad = data[:place] + bytes([data[place] ^ (1 << place % 8)]) + data[place + 1 :]
+        with pytest.raises(UsageError, match=r"^a\.safetensors is [^\n]+$"):
+            parse_tensors("a.safetensors", bad)
+
+
+@pytest.mark.parametrize(("start", "count"), [(-40, 40), (-90, 8)])
+def test_a_range_of_zeros_is_refused(tmp_path, tensors, start, count):
+    write_tensors(str(tmp_path / "a"), tensors, TEXT)
+    data = (tmp_path / "a").read_bytes()
+    start += len(data)
+    with pytest.raises(UsageError, match=r"^a is damaged: it is not what was written; copy it anew, or train again$"):
+        parse_tensors("a", data[:start] + bytes(count) + data[start + count :])
+
+
+def test_the_sum_is_that_of_the_file_with_zeros_in_its_place(tmp_path, tensors):
+    write_tensors(str(tmp_path / "a"), tensors, json.dumps({"weights": "0" * 64}))
+    data = (tmp_path / "a").read_bytes()
+    metadata = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]
+    blank = data.replace(metadata["attn_sha256"].encode(), b"0" * 64)
+    assert hashlib.sha256(blank).hexdigest() == metadata["attn_sha256"]
+    assert parse_tensors("a", data)[1] == json.dumps({"weights": "0" * 64})
+
+
+def test_other_programs_read_what_is_written(tmp_path, tensors):
+    write_tensors(str(tmp_path / "a.safetensors"), tensors, TEXT)
+    with safetensors.safe_open(tmp_path / "a.safetensors", "pt") as file:
+        assert file.metadata()[METADATA_KEY] == TEXT
+        assert same(tensors, {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
 class Bomb:
     def __reduce__(self):
         return pytest.fail, ("a pickle was executed",)

@@ -44,3 +44,26 @@ def test_on_rendered_video_the_energynets_gain_grows_with_the_videos_where_the_p
     assert gains == sorted(gains)
     low, _, high = difference("synthetic.csv", "finetune+EnergyNet", "finetune+CNN", "100")
     assert low < 0 < high
+
+
+def test_the_search_is_as_its_text_says():
+    trials = rows("search.csv")
+    ended = [100 * float(trial["validation_accuracy"]) for trial in rows("search.csv", status="finished")]
+    assert (len(trials), len(ended), len(rows("search.csv", status="stopped"))) == (64, 19, 45)
+    assert (round(min(ended), 1), round(max(ended), 1)) == (71.9, 79.7)
+    text = (RESULTS / "search.md").read_text()
+    assert "| in one go | 64 | 19 | 45 |" in text
+    assert "(71.9 to 79.7 %)" in text
+
+
+def test_no_fault_lost_or_doubled_anything():
+    """At least 200 faults of every kind there is; the page is made of this table."""
+    with (RESULTS / "faults.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert sum(int(row["times"]) for row in rows) >= 200
+    assert all(int(row["times"]) > 0 for row in rows)
+    for harm in ("lost", "doubled", "wrong", "redone", "failed"):
+        assert not any(int(row[harm]) for row in rows), harm
+    page = (RESULTS / "faults.md").read_text()
+    assert f"{sum(int(row['times']) for row in rows)} faults: 0 rows lost, 0 doubled" in page
+    assert all(f"| {row['fault']} | {row['times']} | 0 | 0 | 0 | 0 | 0 |" in page for row in rows)

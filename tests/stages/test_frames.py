@@ -100,7 +100,9 @@ def test_a_damaged_part_is_named_with_the_way_out(store: str, tmp_path: Path) ->
     content = bytearray(Path(parts[0].path).read_bytes())
     content[len(content) // 2] ^= 0xFF
     Path(parts[0].path).write_bytes(content)
-    with pytest.raises(UsageError, match=r"is damaged.*remove it and run the same train_cnn again"):
+    with pytest.raises(
+        UsageError, match=r"is damaged.*--deep --repair sets it aside, and the same train_cnn, run again"
+    ):
         cache_frames(store, parts, KEY, tmp_path / "cache", threads=1)
     assert not (tmp_path / "cache" / KEY).exists()
 

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from attn.errors import UsageError
@@ -186,7 +186,9 @@ def test_a_damaged_part_is_named_with_the_way_out(store):
     content = bytearray(part.read_bytes())
     content[column.data_page_offset + column.total_compressed_size // 2] ^= 0xFF
     part.write_bytes(content)
-    complaint = rf"^{part} is damaged [^\n]+; remove it and run the same precompute again, which [^\n]+$"
+    complaint = (
+        rf"^{part} is damaged [^\n]+; jobs/verify\.py --deep --repair sets it aside, and the same precompute, [^\n]+$"
+    )
     with pytest.raises(UsageError, match=complaint):
         read_bank([store], table_of(store, dict.fromkeys(VIDEOS, 0)), threads=2)
 
@@ -221,7 +223,6 @@ def test_a_table_of_another_store_is_refused(store, change):
         read_bank([store], table, threads=2)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 5), st.integers(1, 4), st.integers(1, 6), st.integers(0, 2**31))
 def test_single_maps_equal_slow_loops(rows, classes, cells, seed):
     generator = torch.Generator().manual_seed(seed)

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from attn.storage.failures import Failure, FailureLog, read_failures
@@ -41,3 +42,26 @@ def test_a_folder_may_be_named_like_a_pattern(storage: str, request: pytest.Fixt
         assert [failure.url for failure in read_failures(*open_filesystem(join(folder, name))).values()] == [
             f"{name}/v.avi"
         ]
+
+
+def test_more_files_than_one_listing_of_s3_shows(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")  # 1000 on AWS
+    fs, root = open_filesystem(join(s3, "store"))
+    for number in range(35):
+        log = FailureLog(fs, root)
+        log.add(dataclasses.replace(FIRST, video_id=f"v{number}"))
+        log.flush()
+    assert read_failures(fs, root).keys() == {f"v{number}" for number in range(35)}
+
+
+def test_a_damaged_file_of_failures_is_passed_over(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fs, _ = open_filesystem(str(tmp_path))
+    for name in ("a", "b"):
+        failures = FailureLog(fs, str(tmp_path))
+        failures.add(Failure(name, "x", "decode", "VideoError", "no frame", 1))
+        failures.flush()
+    damaged, whole = sorted((tmp_path / "failures").iterdir())
+    damaged.write_bytes(b"")
+    (left,) = read_failures(fs, str(tmp_path))
+    assert pq.read_table(whole)["video_id"].to_pylist() == [left]
+    assert f"{damaged} is unreadable" in caplog.text

@@ -5,15 +5,20 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import S3Backend
 
 from attn.errors import UsageError
 from attn.storage.filesystem import write_atomic
 from attn.storage.ledger import Ledger
-from attn.storage.manifest import Manifest
+from attn.storage.manifest import FrameManifest, Manifest
+from attn.storage.parts import PartWriter, rewrite_without
 from attn.storage.store import AttentionStore
 from attn.storage.writer import StoreWriter
 
@@ -133,3 +138,108 @@ def test_a_video_that_lacks_rows_is_not_done(
     pq.write_table(pq.read_table(part).slice(0, 6), part)
     assert Ledger.at(str(tmp_path)).done() == {"whole": 3}
     assert set(pq.read_table(next(tmp_path.glob("part-*")))["video_id"].to_pylist()) == {"whole"}
+
+
+@pytest.mark.parametrize("refused", ["list_objects_v2", "get_object"])
+def test_what_is_done_is_asked_again_where_a_bucket_does_not_tell(
+    refused: str, s3: str, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger.at(f"{s3}/store")
+    ledger.begin(manifest)
+    writer = StoreWriter(ledger.url, manifest.schema, part_bytes=1)
+    writer.add(rows_of("a", 3))
+    answer, left = getattr(S3Backend, refused), [2]
+
+    def refuse_or_answer(*args: Any, **settings: Any) -> Any:
+        left[0] -= 1
+        if left[0] >= 0:
+            raise S3ClientError("OperationAborted", "on purpose")
+        return answer(*args, **settings)
+
+    monkeypatch.setattr("attn.storage.attempts.PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(S3Backend, refused, refuse_or_answer)
+    assert ledger.done() == {"a": 3}
+    assert left[0] < 0
+    left[0] = 99
+    with pytest.raises(UsageError, match=r"/store: \[Errno"):
+        ledger.done()
+
+
+@pytest.mark.parametrize("far", [0.3, 0.5, 0.7])
+def test_what_is_taken_out_of_a_damaged_part_does_not_hide_its_damage(
+    far: float, tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch]
+) -> None:
+    """The part would else be written anew with the damage in it and checksums that agree, or stand in the way."""
+    url = tmp_path / "store"
+    Ledger.at(str(url)).begin(manifest)
+    write(url, manifest, rows_of("a", 3))
+    part = write(url, manifest, rows_of("a", 3), rows_of("b", 300)).rename(url / "part-zz.parquet")
+    maps = next(
+        c for i in range(99) if (c := pq.read_metadata(part).row_group(0).column(i)).path_in_schema[:4] == "maps"
+    )
+    content = bytearray(part.read_bytes())
+    content[maps.data_page_offset + int(far * maps.total_compressed_size)] ^= 1
+    part.write_bytes(content)
+    assert Ledger.at(str(url)).done() == {"a": 3}
+    assert not part.exists()
+    assert (url / "_damaged" / part.name).read_bytes() == content
+
+
+def test_what_stood_in_a_part_that_another_run_takes_away_is_not_done(
+    tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = tmp_path / "store"
+    Ledger.at(str(url)).begin(manifest)
+    write(url, manifest, rows_of("a", 3))
+    part = write(url, manifest, rows_of("a", 3), rows_of("b", 4)).rename(url / "part-zz.parquet")
+
+    def just_after_the_other(fs: Any, path: str, videos: Any) -> None:
+        part.rename(tmp_path / "aside")
+        rewrite_without(fs, path, videos)
+
+    monkeypatch.setattr("attn.storage.ledger.rewrite_without", just_after_the_other)
+    assert Ledger.at(str(url)).done() == {"a": 3}
+
+
+def test_a_part_that_is_written_anew_is_written_as_it_was(tmp_path: Path) -> None:
+    frames = FrameManifest(input_size=8, preprocessing="p", sampling={"stride": 5})
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 192), np.uint8)
+    columns = {
+        "video_id": ["a"] * 40 + ["b"] * 60,
+        "frame": [*range(40), *range(60)],
+        "time_s": [0.0] * 100,
+        "n_frames": [40] * 40 + [60] * 60,
+        "label": [None] * 100,
+        "truncated": [False] * 100,
+        "image": list(pixels),
+    }
+    batch = pa.RecordBatch.from_pydict(columns, schema=frames.schema)
+    ledger = Ledger.at(str(tmp_path), FrameManifest)
+    ledger.begin(frames)
+    for some in (batch.slice(0, 40), batch):
+        parts = PartWriter(ledger.fs, ledger.root, frames.schema, part_bytes=1)
+        parts.add([some])
+    assert ledger.done(frames) == {"a": 40, "b": 60}
+    groups = [pq.read_metadata(path).row_group(0) for path in tmp_path.glob("part-*")]
+    assert max(group.num_rows for group in groups) <= 32
+    assert all("RLE_DICTIONARY" in group.column(6).encodings for group in groups)
+    assert sum(pq.read_metadata(path).num_rows for path in tmp_path.glob("part-*")) == 100
+
+
+def test_a_store_that_became_another_runs_is_left_alone(
+    tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch]
+) -> None:
+    other = dataclasses.replace(manifest, sampling={"stride": 9})
+    ledger = Ledger.at(str(tmp_path))
+    ledger.begin(manifest)
+    part = write(tmp_path, manifest, rows_of("a", 3))
+    with pytest.raises(UsageError, match="holds another run's rows"):
+        Ledger.at(str(tmp_path)).begin(other)
+    assert ledger.done(manifest) == {"a": 3}
+    (tmp_path / "manifest.json").write_text(other.to_json())
+    with pytest.raises(UsageError, match="another run has begun this store anew"):
+        ledger.done(manifest)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(UsageError, match=r"is gone: it has no manifest\.json"):
+        ledger.done(manifest)
+    assert part.exists()

@@ -18,10 +18,18 @@ def s3_error(code: str, message: str = "from the server") -> Exception:
     [
         (FileNotFoundError(errno.ENOENT, "x"), "does not exist"),
         (s3_error("NoSuchKey"), "does not exist"),
-        (s3_error("NoSuchBucket"), "the bucket does not exist"),
+        (s3_error("NoSuchBucket"), "the bucket does not exist; make it first, or correct the name"),
         (PermissionError(errno.EACCES, "x"), "permission denied"),
         (s3_error("AccessDenied"), "access denied; check the credentials and what they may do in this bucket"),
-        (s3_error("InvalidAccessKeyId"), "access denied; check the credentials and what they may do in this bucket"),
+        (
+            s3_error("InvalidAccessKeyId", "no AKIAKEY here"),
+            "the access key is unknown there; check AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL",
+        ),
+        (s3_error("SignatureDoesNotMatch"), "the secret key is wrong; check AWS_SECRET_ACCESS_KEY or AWS_PROFILE"),
+        (s3_error("ExpiredToken"), "the credentials have expired; renew them"),
+        (s3_error("RequestTimeTooSkewed"), "this machine's clock is wrong; set it"),
+        (s3_error("NoSuchUpload"), "the storage has lost the upload"),
+        (s3_error("QuotaExceeded"), "no room left (quota)"),
         (s3_error("403"), "access denied; check the credentials and what they may do in this bucket"),
         (s3_error("InvalidRange", "no such range"), "[Errno 22] no such range"),
         (
@@ -50,8 +58,15 @@ def test_clients_errors():
     [
         ("/data/a@b?c.avi", "/data/a@b?c.avi"),
         ("s3://bucket/a@b?c.avi", "s3://bucket/a@b?c.avi"),
+        ("s3://bucket: does not exist", "s3://bucket: does not exist"),
+        ("s3://bucket:", "s3://bucket:"),
         ("ftp://user:secret@host/x", "ftp://host/x"),
         ("https://host/a.avi?X-Amz-Signature=secret", "https://host/a.avi?…"),
+        ("s3://AKIAKEY:secret@bucket/a:b.avi", "s3://bucket/a:b.avi"),
+        ("s3://AKIAKEY:s@ec/ret+@bucket/a.avi is", "s3://bucket/a.avi is"),
+        ("s3a://AKIAKEY:secret/a.avi", "s3a:///a.avi"),
+        ("s3://bucket/a:b@c.avi", "s3://bucket/a:b@c.avi"),
+        ("s3://arn:aws:s3:us-east-1:1:accesspoint/p/a", "s3://arn:aws:s3:us-east-1:1:accesspoint/p/a"),
         ("403 for https://u:secret@h/a?token=secret now", "403 for https://h/a?… now"),
     ],
 )

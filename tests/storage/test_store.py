@@ -46,9 +46,7 @@ def test_damage_in_a_column_that_precompute_does_not_read_has_another_way_out(pa
     part.write_bytes(content)
     store = AttentionStore.open(str(part.parent))
     assert len(list(store.videos(["logits"]))) == 1
-    with pytest.raises(
-        UsageError, match=rf"^{part} is damaged [^\n]+; remove it and run the same precompute again[^\n]*$"
-    ):
+    with pytest.raises(UsageError, match=rf"^{part} is damaged [^\n]+; jobs/verify\.py --deep --repair [^\n]*$"):
         list(store.videos(["maps"]))
 
 

@@ -1,8 +1,10 @@
-"""Real clips as parameters of tests."""
+"""Real clips as parameters of tests, a decoder of a test's own, a clip that keeps it busy."""
 
 from pathlib import Path
 
 import pytest
+
+from attn.video.guard import FrameReader
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -14,3 +16,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for name, wanted in (("real_clip", clips), ("some_real_clip", some)):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, wanted or absent, ids=lambda clip: getattr(clip, "stem", "none"))
+
+
+@pytest.fixture
+def reader():
+    with FrameReader() as own:
+        yield own
+
+
+@pytest.fixture(scope="module")
+def long_clip(write_clip, numbered):
+    """More chunks than there are slots."""
+    return write_clip(numbered(400, 16, 16))

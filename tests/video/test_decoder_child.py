@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from attn.errors import FleetingError
 from attn.video.decoder_child import DecoderChild
 from attn.video.sample import Stride
 from attn.video.wire import Decode
@@ -96,5 +97,5 @@ def test_when_it_cannot_start_the_reason_is_told(monkeypatch, tmp_path):
     broken.write_text("#!/bin/sh\necho 'no module named attn' >&2\nexit 1\n")
     broken.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(broken))
-    with pytest.raises(RuntimeError, match="the decoder process does not start: no module named attn"):
+    with pytest.raises(FleetingError, match="the decoder process does not start: no module named attn"):
         DecoderChild()

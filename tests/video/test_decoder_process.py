@@ -15,7 +15,21 @@ from attn.video.decoder_process import end_with_owner
 from attn.video.reading import VideoEnd
 from attn.video.sample import Stride
 from attn.video.slot import Slot, anonymous_file
-from attn.video.wire import Alive, Decode, Failed, Filled, Free, Ready, Stop, Stopped
+from attn.video.wire import Alive, Decode, Failed, Filled, Free, Ready, Stop, Stopped, dump, parse_from_decoder
+
+
+class Conversation:
+    """The owner's end of the channel."""
+
+    def __init__(self, end: socket.socket):
+        self._channel = Channel(end)
+        self.close = self._channel.close
+
+    def send(self, message):
+        self._channel.send(dump(message))
+
+    def receive(self, timeout_s):
+        return parse_from_decoder(self._channel.receive(timeout_s))
 
 
 @pytest.fixture
@@ -27,7 +41,7 @@ def process():
     command = [sys.executable, "-m", "attn.video.decoder_process", *map(str, descriptors)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=descriptors) as child:
         theirs.close()
-        channel = Channel(ours)
+        channel = Conversation(ours)
         assert isinstance(channel.receive(60), Ready)
         yield channel, slot, child
         child.kill()

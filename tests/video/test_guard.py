@@ -23,18 +23,6 @@ def shared_reader():
         yield reader
 
 
-@pytest.fixture
-def reader():
-    with FrameReader() as own:
-        yield own
-
-
-@pytest.fixture(scope="module")
-def long_clip(write_clip, numbered):
-    """More chunks than there are slots."""
-    return write_clip(numbered(400, 16, 16))
-
-
 def images_of(reading):
     return np.concatenate([chunk.images for chunk in reading])
 
@@ -182,9 +170,10 @@ def test_it_works_in_any_thread(reader, long_clip):
     assert found == [80, 80]
 
 
-def test_memory_does_not_grow_with_the_length(reader, write_clip, smooth):
+@pytest.mark.parametrize("decoder", ["pyav", "decord"])
+def test_memory_does_not_grow_with_the_length(decoder, reader, write_clip, smooth):
     def peak_kib(path):
-        assert sum(len(chunk.index) for chunk in reader.read(path, Stride(5), 64)) > 0
+        assert sum(len(chunk.index) for chunk in reader.read(path, Stride(5), 64, decoder)) > 0
         (line,) = (x for x in Path(f"/proc/{reader.child_pid}/status").read_text().splitlines() if "VmHWM" in x)
         return int(line.split()[1])
 

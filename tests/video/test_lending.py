@@ -3,6 +3,7 @@ import gc
 import numpy as np
 import pytest
 
+from attn.video.channel import MessageError
 from attn.video.lending import SlotLender
 from attn.video.slot import Slot, anonymous_file
 
@@ -60,3 +61,21 @@ def test_a_returned_slot_may_be_lent_again(slots):
         assert (images == number + 10).all()  # not copied
         del images
         assert lender.returned() == (number,)
+
+
+def test_only_a_slot_that_can_have_been_filled(slots):
+    lender = SlotLender(slots, most=2)
+    held = lender.images(1, SHAPE)
+    lender.drop(2)
+    for slot in (-1, 1, 2, 3):
+        with pytest.raises(MessageError, match="a slot that was not free"):
+            lender.images(slot, SHAPE)
+        with pytest.raises(MessageError, match="a slot that was not free"):
+            lender.drop(slot)
+    assert lender.returned() == (2,)
+    assert (held == 1).all()
+
+
+def test_only_as_much_as_was_filled(slots):
+    with pytest.raises(MessageError, match="larger than their slot"):
+        SlotLender(slots, most=2).images(0, (2, 3000, 4000, 3))

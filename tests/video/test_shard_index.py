@@ -51,6 +51,7 @@ def test_an_index_that_fits_is_believed(shard):
         dump_index(len(tar_bytes()) + 512, TRUE),
         dump_index(len(tar_bytes()), [Member("a.avi", len(tar_bytes()) - 2, 3, None)]),
         dump_index(len(tar_bytes()), [Member("a.avi", -5, 3, None)]),
+        dump_index(len(tar_bytes()), [Member("a.avi", 100, 3, None)]),
         dump_index(len(tar_bytes()), TRUE)[:-5],
         b"",
         b"\xff\xfe",
@@ -60,9 +61,9 @@ def test_an_index_that_fits_is_believed(shard):
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": [{"name": "a.avi"}]}).encode(),
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": ["a.avi"]}).encode(),
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": 3}).encode(),
-        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("a.avi", "1", 2, None)._asdict()]}).encode(),  # pyright: ignore
-        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("../a.avi", 1, 2, None)._asdict()]}).encode(),
-        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member(None, 1, 2, None)._asdict()]}).encode(),  # pyright: ignore
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("a.avi", "512", 2, None)._asdict()]}).encode(),  # pyright: ignore
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("../a.avi", 512, 2, None)._asdict()]}).encode(),
+        json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member(None, 512, 2, None)._asdict()]}).encode(),  # pyright: ignore
     ],
 )
 def test_an_index_that_does_not_fit_is_not(tmp_path, caplog, content):

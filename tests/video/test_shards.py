@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from attn.errors import UsageError
+from attn.errors import FleetingError, UsageError
 from attn.storage.filesystem import join, open_filesystem, read_bytes
 from attn.storage.listing import list_files, names_in
 from attn.video import shard_index, shards
 from attn.video.shards import clear_shards, find_shards, plan_shards, write_shards
-from attn.video.source import Video, list_videos, open_video
+from attn.video.source import Video, list_videos, open_video, read_video
 
 CLASSES = ("wave", "kick high")
 NAMES = ["wave/a b.avi", "kick high/a.b.c.MP4", "wave/Größe 操作.avi", "elsewhere/" + "x" * 120 + ".mkv", "wave/z.avi"]
@@ -121,6 +121,28 @@ def test_videos_that_cannot_be_read_are_left_out(videos, out, tmp_path):
     assert "v-000002.tar" not in find_shards(out, "v"), "a shard without a video was written"
     left = [video for video in videos if video.video_id not in errors]
     assert contents(list_videos(out, CLASSES)) == contents(left)
+
+
+def test_a_video_that_cannot_be_read_now_is_tried_again(videos, tmp_path, monkeypatch):
+    monkeypatch.setattr(shards, "PAUSES_S", (0.0, 0.0))
+    outages = {"a.b.c": 2, "z": 3}  # of what the storage answers to these, so many are half a video
+
+    def read(video):
+        size, pieces = read_video(video)
+        if not outages.get(video.video_id):
+            return size, pieces
+        outages[video.video_id] -= 1
+        return size, half(pieces)
+
+    def half(pieces):
+        yield next(pieces)[:100]
+        raise FleetingError("the storage does not answer")
+
+    monkeypatch.setattr(shards, "read_video", read)
+    packed = write_shards(videos, str(tmp_path / "out"), 3000, "v", class_names=CLASSES)
+    assert {one.video.video_id: one.error for one in packed if one.error} == {"z": "the storage does not answer"}
+    left = [video for video in videos if video.video_id != "z"]
+    assert contents(list_videos(str(tmp_path / "out"), CLASSES)) == contents(left)
 
 
 def test_clear_removes_ours_and_nothing_else(videos, out):

@@ -54,3 +54,21 @@ def test_without_memory_files_a_temporary_one_serves(monkeypatch):
     slot.array((1, 4, 4, 3))[:] = 5
     assert os.fstat(slot.descriptor).st_nlink == 0
     slot.close()
+
+
+def test_nobody_can_cut_it(ends):
+    """Reading what is gone would end the process."""
+    writer, reader = ends
+    writer.array((1, 100, 100, 3))[:] = 7
+    images = reader.filled((1, 100, 100, 3))
+    with pytest.raises(PermissionError):
+        os.ftruncate(writer.descriptor, 0)
+    assert (images == 7).all()
+
+
+def test_what_nobody_has_written_is_not_shown(ends):
+    writer, reader = ends
+    writer.array((1, 2, 2, 3))
+    with pytest.raises(ValueError, match="greater than file size"):
+        reader.filled((1, 100, 100, 3))
+    assert os.fstat(reader.descriptor).st_size == 12

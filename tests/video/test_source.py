@@ -1,17 +1,16 @@
 """Videos from folders, shards, single files and globs, on the local disk and on S3, and what can be wrong with them."""
 
-import io
 import os
-import tarfile
 import time
 from pathlib import Path
 
 import pytest
 
 from attn.errors import UsageError, VideoError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join, open_filesystem
 from attn.video import source, spill
 from attn.video.source import Video, list_videos, open_video, read_video
+from tests.video.shards import put, tar_of
 
 CLASSES = ("wave", "kick high")
 
@@ -20,21 +19,6 @@ CLASSES = ("wave", "kick high")
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty folder on each kind of storage."""
     return str(tmp_path / "videos") if request.param == "local" else join(request.getfixturevalue("s3"), "videos")
-
-
-def put(url: str, data: bytes = b"video") -> str:
-    write_atomic(*open_filesystem(url), data)
-    return url
-
-
-def tar_of(*files: tuple[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name, data in files:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def content(video: Video) -> bytes:
@@ -229,9 +213,10 @@ def test_videos_that_vanish(root):
 
 
 def test_a_shard_that_shrinks(root):
-    url = put(join(root, "x.tar"), tar_of(("b.avi", b"x" * 5000)))
+    shard = tar_of(("b.avi", b"x" * 5000))
+    url = put(join(root, "x.tar"), shard)
     (video,) = list_videos(url)
-    put(url, b"x" * 2512)
+    put(url, shard[:2512])
     with pytest.raises(VideoError, match=r"x\.tar: b\.avi: cut off at byte 2000 of 5000"), open_video(video):
         pytest.fail("there is nothing to open")
 

@@ -19,7 +19,8 @@ from attn.engine.reproduction.run_steps import run_steps
 from attn.engine.session import start_ray
 from attn.errors import UsageError
 from attn.report.paper_tables import as_csv, as_markdown
-from attn.storage.filesystem import absolute, join, open_filesystem, read_text, write_atomic
+from attn.storage.filesystem import absolute, join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.writable import check_writable
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def reproduce(options: ReproduceOptions) -> int:
     """
     options = resolved(options)
     _check(options)
+    check_writable(options.out)
     _check_unchanged(options)
     benchmark = open_data(options)
     steps, cells = make_steps(benchmark, options)
@@ -144,8 +146,9 @@ def _check(options: ReproduceOptions) -> None:
 def _check_unchanged(options: ReproduceOptions) -> None:
     """Refuses other settings in the same folder: each finished step would refuse them one after the other."""
     fs, path = open_filesystem(join(options.out, PLAN))
-    if not fs.exists(path):
-        return
+    with storage_errors(options.out):
+        if not fs.exists(path):
+            return
     before, now = json.loads(read_text(fs, path))["options"], json.loads(json.dumps(dataclasses.asdict(options)))
     pairs = [(f"--{name}", before.get(name, now.get(name)), now.get(name)) for name in SETTLED]
     pairs += [

@@ -23,6 +23,7 @@ class News:
         started_s: when the workers last started, in seconds since 1970; 0 until they have.
         resumed: rows that were there by then.
         skipped: image → why it cannot be read; None before that is known.
+        damaged: a line for each kept state that could not be gone on from.
         note: what is being done right now.
     """
 
@@ -30,6 +31,7 @@ class News:
     started_s: float = 0.0
     resumed: int = 0
     skipped: dict[str, str] | None = None
+    damaged: tuple[str, ...] = ()
     note: str = ""
 
 

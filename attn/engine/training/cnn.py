@@ -1,8 +1,8 @@
 """Trains a CNN on Web images, or on frames of videos, with Ray Train: the driver's part.
 
 Whatever dies, the same command goes on: with the videos that are not decoded, then after the last finished epoch. A
-finished training is not done again, and one with other options is refused rather than mixed in. The price: two states
-are kept meanwhile, the best and the last, each twice as large as the weights.
+finished training is not done again, and one with other options is refused rather than mixed in. The price: the last two
+epochs are kept meanwhile, each with the weights of the best one beside it: six times the weights at most.
 """
 
 import dataclasses
@@ -12,16 +12,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import ray
-from ray.train import CheckpointConfig, Result
 
 from attn.engine.options import TrainCnnOptions
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.training.board import start_board
-from attn.engine.training.checkpoint import load_state
+from attn.engine.training.checkpoint import load_kept
 from attn.engine.training.cnn_plan import Training, TrainJob, make_training
 from attn.engine.training.cnn_worker import ACCURACY, train_worker
-from attn.engine.training.fit import fit, made_by
+from attn.engine.training.fit import fit, last_state, made_by
 from attn.engine.training.footage import FootageRecord, decode_footage, footage_record
 from attn.engine.training.placement import WorkerPlacement, place_workers
 from attn.engine.training.run import TrainRun
@@ -45,11 +44,12 @@ def train_cnn(options: TrainCnnOptions) -> int:
     if (report := training.run.report()) is not None:
         log.info("%s is finished already: %s", options.out, _verdict(report))
         return 0
-    training.run.begin(_made_by(training.job.options))
+    new = training.run.begin(_made_by(training.job.options))
     try:
         return _train(training)
     except UsageError:
-        training.run.forget()
+        if new:
+            training.run.forget()
         raise
 
 
@@ -71,12 +71,12 @@ def _train(training: Training) -> int:
         "%s: %d %s of %d classes; %s",
         *(_source(job), len(job.pictures.labels), job.pictures.noun, len(job.class_names), placement),
     )
-    result = _fit(run, job, cnn, placement)
-    _finish(run, job, cnn, result, footage, time.monotonic() - started_s)
+    _fit(run, job, cnn, placement)
+    _finish(run, job, cnn, footage, time.monotonic() - started_s)
     return 0
 
 
-def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> Result:
+def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> None:
     """All epochs that are left."""
     board = start_board()
     watch = TrainWatch(
@@ -87,17 +87,13 @@ def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> 
         line=lambda rows: epoch_line(rows, job.epochs),
         need=str(placement),
     )
-    best = ACCURACY if job.pictures.validated else None
-    keep = CheckpointConfig(num_to_keep=1, checkpoint_score_attribute=best)
-    return fit(train_worker, {"job": job, "cnn": ray.put(cnn), "board": board}, run, placement, watch, keep)
+    fit(train_worker, {"job": job, "cnn": ray.put(cnn), "board": board}, run, placement, watch)
 
 
-def _finish(
-    run: TrainRun, job: TrainJob, cnn: Cnn, result: Result, footage: FootageRecord | None, seconds: float
-) -> None:
+def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | None, seconds: float) -> None:
     """The best epoch becomes the checkpoint, of equally good ones the last; without validation the last of all."""
-    best, metrics = max(result.best_checkpoints or [], key=lambda one: (one[1][ACCURACY] or 0, one[1]["epoch"]))
-    state = load_state(best, cnn.backbone)
+    state = load_kept(last_state(run), cnn.backbone)
+    metrics = state["epochs"][state["kept_epoch"] - 1]
     images = {"skipped": state["skipped"], "validation_images": state["validation"]}
     summary, lists = footage or ({}, images)
     trained = {

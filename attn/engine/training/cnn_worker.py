@@ -8,20 +8,22 @@ import dataclasses
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import ray
-import ray.train
 import ray.train.torch
 import torch
-from ray.train import Checkpoint
+from torch import Tensor
 
 from attn.engine.training.board import Pen
-from attn.engine.training.checkpoint import load_state, save_state
+from attn.engine.training.checkpoint import load_state, plain_weights, save_state
 from attn.engine.training.cnn_plan import TrainJob
+from attn.engine.training.diverged import DivergedError, check_weights
 from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper, Keeper, RayTrainKeeper
 from attn.engine.training.storage import check_storage
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
@@ -36,24 +38,27 @@ LOOK_EVERY = 50
 ACCURACY = "validation_accuracy"
 
 
-def train_worker(config: dict[str, Any]) -> str | None:
+def train_worker(config: dict[str, Any]) -> UsageError | None:
     """The training loop of one worker, for `TorchTrainer`.
 
     Args:
-        config: `job`, a `TrainJob`; `cnn`, a reference to a `Cnn` in the object store; `board`.
+        config: `job`, a `TrainJob`; `cnn`, a reference to a `Cnn` in the object store; `board`; `states`, the URL where
+            they are kept.
 
     Returns:
-        Why the user must change something, or None when all epochs are done. No exception, since Ray would try again.
+        Why the user must change something, or None when all epochs are done. Not raised, since Ray would try again.
     """
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
     folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    cache, refusal = _prepared(job, folder, pen)
-    cache, refusal = _agreed(job, cache, refusal, group)
+    cache, said = _prepared(job, folder, pen)
+    cache, said = _agreed(job, cache, said, group)
+    refusal = None if said is None else UsageError(said)
     if cache is not None and refusal is None:
         cache = _without_copies(job, cache, group, pen)
         pen.pin(skipped=_skipped(job, cache))
-        refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen).run()
+        keeper = RayTrainKeeper(FolderKeeper(config["states"], every_s=0), group)
+        refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen, keeper).run()
     group.gather(None)  # nobody reads the images any more
     if job.cache_folder is None and group.local_rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
@@ -109,15 +114,14 @@ def _without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: Pen) ->
     return dataclasses.replace(cache, skipped=dict(sorted({**cache.skipped, **found}.items())))
 
 
-class _NotFiniteError(Exception):
-    """The loss became NaN or infinite; the message says when."""
-
-
 class _Worker:
     """One worker with its network and its share of the images."""
 
-    def __init__(self, job: TrainJob, cnn: Cnn, cache: ImageCache, group: Group, pen: Pen):
-        self.job, self.group, self.pen = job, group, pen
+    def __init__(self, job: TrainJob, cnn: Cnn, cache: ImageCache, group: Group, pen: Pen, keeper: Keeper):
+        self.job, self.group, self.pen, self.keeper = job, group, pen, keeper
+        self.rows: list[dict[str, Any]] = []
+        self.kept: dict[str, Tensor] = {}  # weights of the best epoch; none where those of now are
+        self.kept_epoch = 0
         self.skipped = _skipped(job, cache)
         good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
         held, labels = job.pictures.held_out(good), job.pictures.labels
@@ -144,33 +148,58 @@ class _Worker:
             weight_decay=options.weight_decay,
         )
 
-    def run(self) -> str | None:
-        """All epochs that are left; why it had to stop early."""
+    def run(self) -> UsageError | None:
+        """All epochs that are left; why it had to stop early. The states before are kept."""
         smallest = len(self.train) // self.updates
         if smallest < self.group.size:
-            return f"{self.group.size} workers cannot share batches of {smallest} images; give fewer --workers"
-        if self.job.pictures.validated and not self.held:
-            return "no image is left for validation; every class has one image alone"
-        checkpoint = ray.train.get_checkpoint()
-        rows = load_state(checkpoint, self.backbone, self.optimizer)["epochs"] if checkpoint else []
-        self.pen.pin(started_s=time.time(), resumed=len(rows), rows=rows)
-        try:
-            for epoch in range(len(rows), self.job.epochs):
-                rows = [*rows, self._epoch(epoch)]
-                self._report(rows)
-                self.pen.pin(rows=rows, note="")
-        except _NotFiniteError as error:
-            return (
-                f"{error}; lower --lr and --head-lr, with another --out or after removing {self.job.run_url}, "
-                f"which keeps the state after epoch {len(rows)}"
+            return UsageError(
+                f"{self.group.size} workers cannot share batches of {smallest} images; give fewer --workers"
             )
+        if self.job.pictures.validated and not self.held:
+            return UsageError("no image is left for validation; every class has one image alone")
+        try:
+            self._resume()
+            for epoch in range(len(self.rows), self.job.epochs):
+                self.rows = [*self.rows, self._epoch(epoch)]
+                self._judge()
+                self.keeper.keep(epoch + 1, self.rows[-1], self._save)
+                self.pen.pin(rows=self.rows, note="")
+        except DivergedError as error:
+            kept = f"epoch {len(self.rows)}" if self.rows else ""
+            return error.explained(flags="--lr and --head-lr", run_url=self.job.run_url, kept=kept)
+        except UsageError as error:
+            return error
         return None
+
+    def _resume(self) -> None:
+        files = self.keeper.restored()
+        if files is not None:
+            state, kept = load_state(files, self.backbone, self.optimizer)
+            self.rows, self.kept_epoch = state["epochs"], state["kept_epoch"]
+            self.kept = kept if self.held else {}
+        damaged = tuple(self.keeper.damaged)
+        self.pen.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, damaged=damaged)
+
+    def _judge(self) -> None:
+        """Keeps the weights of the newest epoch unless one before was better; the last ones without validation."""
+        accuracies = [row[ACCURACY] or 0 for row in self.rows]
+        if accuracies[-1] == max(accuracies):
+            self.kept_epoch = len(self.rows)
+            self.kept = plain_weights(self.backbone) if self.held and self.group.rank == 0 else {}
+
+    def _save(self) -> Iterator[tuple[str, bytes]]:
+        """The epoch's state."""
+        images = {"trained": len(self.train), "validated": len(self.validation)}
+        state = {"epochs": self.rows, "images": images, "skipped": self.skipped, "validation": self.held}
+        kept = self.kept if self.kept_epoch < len(self.rows) else {}
+        return save_state(self.backbone, kept, self.optimizer, {**state, "kept_epoch": self.kept_epoch})
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started_s = time.monotonic()
         trained = self._train(epoch)
         train_s = time.monotonic() - started_s
         validated = self._validate(epoch) if self.held else None
+        check_weights(self.backbone.state_dict(), f"after epoch {epoch + 1}")
         return {
             "epoch": epoch + 1,
             "train_loss": trained.mean_loss,
@@ -216,17 +245,6 @@ class _Worker:
         _check_finite(sums[:1], epoch, self.updates)
         return Tally(*sums.tolist())
 
-    def _report(self, rows: list[dict[str, Any]]) -> None:
-        """The epoch's checkpoint, written by the first worker; the others wait until it is kept."""
-        with tempfile.TemporaryDirectory(prefix="attn-checkpoint-") as folder:
-            checkpoint = None
-            if self.group.rank == 0:
-                images = {"trained": len(self.train), "validated": len(self.validation)}
-                state = {"epochs": rows, "images": images, "skipped": self.skipped, "validation": self.held}
-                save_state(Path(folder), self.backbone, self.optimizer, state)
-                checkpoint = Checkpoint.from_directory(folder)
-            ray.train.report(rows[-1], checkpoint=checkpoint)
-
 
 def _skipped(job: TrainJob, cache: ImageCache) -> dict[str, str]:
     rows = np.array(list(cache.skipped), np.int64)
@@ -238,4 +256,4 @@ def _check_finite(losses: torch.Tensor, epoch: int, first_update: int) -> None:
     finite = torch.isfinite(losses)
     if not finite.all():
         update = first_update + int(torch.argmin(finite.int()))
-        raise _NotFiniteError(f"the loss is not finite at epoch {epoch + 1}, update {update}")
+        raise DivergedError(f"the loss is not finite at epoch {epoch + 1}, update {update}")

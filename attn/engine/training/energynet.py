@@ -8,11 +8,9 @@ import dataclasses
 import logging
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
-from ray.train import CheckpointConfig
 
 from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.placement import cluster_totals, living_nodes
@@ -21,7 +19,7 @@ from attn.engine.training.board import start_board
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
 from attn.engine.training.energynet_state import ACCURACY, SHORTFALL, Progress, load_kept
 from attn.engine.training.energynet_worker import train_energynet_worker
-from attn.engine.training.fit import fit, made_by
+from attn.engine.training.fit import fit, last_state, made_by
 from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
 from attn.engine.training.watch import Row, TrainWatch, clock
@@ -46,11 +44,12 @@ def train_energynet(options: TrainEnergyNetOptions) -> int:
     if (report := run.report()) is not None:
         log.info("%s is finished already: %s", options.out, _verdict(report))
         return 0
-    run.begin({"options": dataclasses.asdict(options), **made_by(PACKAGES)})
+    new = run.begin({"options": dataclasses.asdict(options), **made_by(PACKAGES)})
     try:
         _train(run, job, store)
     except UsageError:
-        run.forget()
+        if new:
+            run.forget()
         raise
     return 0
 
@@ -70,12 +69,8 @@ def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> None:
     watch = TrainWatch(
         board, run, unit="update", total=updates, line=lambda rows: look_line(rows, updates), need=str(placement)
     )
-    keep = CheckpointConfig(num_to_keep=1)
-    result = fit(train_energynet_worker, {"job": job, "board": board}, run, placement, watch, keep)
-    if result.checkpoint is None:
-        raise RuntimeError("the training ended without a checkpoint")
-    with result.checkpoint.as_directory() as folder:
-        weights, progress = load_kept(Path(folder))
+    fit(train_energynet_worker, {"job": job, "board": board}, run, placement, watch)
+    weights, progress = load_kept(last_state(run))
     report = finish(run, job, store.manifest, weights, progress, time.monotonic() - started_s)
     log.info("%s, %.0f s: %s", _verdict(report), report["seconds"], options.out)
 

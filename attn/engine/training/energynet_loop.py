@@ -5,11 +5,12 @@ Of several workers each runs it; where there is but one, it needs no Ray Train.
 
 import math
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
 
+from attn.engine.training.diverged import DivergedError, check_weights
 from attn.engine.training.energynet_plan import EnergyJob
 from attn.engine.training.energynet_state import (
     ACCURACY,
@@ -23,6 +24,7 @@ from attn.engine.training.energynet_state import (
 )
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import Keeper
+from attn.errors import UsageError
 from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
 from attn.stages.early_stop import is_over, is_worse
@@ -41,10 +43,6 @@ class News(Protocol):
     def pin(self, **changes: Any) -> None:
         """Fields of `attn.engine.training.board.News`."""
         ...
-
-
-class _NotFiniteError(Exception):
-    """The loss became NaN or infinite; the message says when."""
 
 
 class EnergyLoop:
@@ -88,25 +86,27 @@ class EnergyLoop:
             )
         return net.to(self.group.device)
 
-    def run(self) -> str | None:
-        """All updates that are left; why it had to stop early."""
-        self._resume()
-        progress = self.progress
-        self._news.pin(started_s=time.time(), resumed=len(progress.rows), rows=progress.rows, note="")
+    def run(self) -> UsageError | None:
+        """All updates that are left; why it had to stop early. The states before are kept."""
         try:
-            while not self._done():
-                progress.rows = [*progress.rows, self._next_row(progress.rows)]
-                self._judge()
-                kept = progress.kept_row
-                progress.rows[-1] |= {KEPT_ACCURACY: kept[ACCURACY], KEPT_SHORTFALL: kept[SHORTFALL]}
-                self._keeper.keep(progress.rows[-1], self._save)
-                self._news.pin(rows=progress.rows, note="")
-        except _NotFiniteError as error:
-            return (
-                f"{error}; lower --lr, with another --out or after removing {self.job.run_url}, "
-                f"which keeps the state before it"
-            )
+            self._resume()
+            self._go_on()
+        except DivergedError as error:
+            states = f"update {self.progress.rows[-1]['update']}" if self.progress.rows else ""
+            return error.explained(flags="--lr", run_url=self.job.run_url, kept=states)
+        except UsageError as error:
+            return error
         return None
+
+    def _go_on(self) -> None:
+        progress = self.progress
+        while not self._done():
+            progress.rows = [*progress.rows, self._next_row(progress.rows)]
+            self._judge()
+            kept = progress.kept_row
+            progress.rows[-1] |= {KEPT_ACCURACY: kept[ACCURACY], KEPT_SHORTFALL: kept[SHORTFALL]}
+            self._keeper.keep(progress.rows[-1]["update"], progress.rows[-1], self._save)
+            self._news.pin(rows=progress.rows, note="")
 
     def _done(self) -> bool:
         """Whether all updates are done, or none has helped for long."""
@@ -122,8 +122,7 @@ class EnergyLoop:
         stop = min(first + self.config.look_every, self.config.updates)
         steps = [self._update(number) for number in range(first, stop)]
         trained_s = time.monotonic() - started_s
-        if not all(torch.isfinite(weight).all() for weight in self.net.parameters()):
-            raise _NotFiniteError(f"the weights are not finite after update {stop}")
+        check_weights(self.net.named_parameters(), f"after update {stop}")
         seen, schedule = self._look(), self.trainer.schedule
         means = [sum(values) / len(steps) for values in zip(*steps, strict=True)]
         return {
@@ -140,7 +139,7 @@ class EnergyLoop:
     def _update(self, number: int) -> Step:
         step = self.trainer.update(number)
         if not math.isfinite(step.loss):
-            raise _NotFiniteError(f"the loss is not finite at update {number + 1}")
+            raise DivergedError(f"the loss is not finite at update {number + 1}")
         self._news.note(f"update {number + 1} of {self.config.updates}: loss {step.loss:.3f}")
         return step
 
@@ -158,13 +157,17 @@ class EnergyLoop:
             self.progress.kept = len(self.progress.rows)
             self.kept = plain(self.net.state_dict())
 
-    def _save(self, folder: Path) -> None:
-        save_state(folder, self.trainer, self.kept, self.progress)
+    def _save(self) -> Iterator[tuple[str, bytes]]:
+        return save_state(self.trainer, self.kept, self.progress)
 
     def _resume(self) -> None:
-        with self._keeper.restored() as folder:
-            if folder is not None:
-                self.progress, self.kept = load_state(folder, self.trainer)
+        files = self._keeper.restored()
+        if files is not None:
+            self.progress, self.kept = load_state(files, self.trainer)
+        rows = self.progress.rows
+        self._news.pin(
+            started_s=time.time(), resumed=len(rows), rows=rows, note="", damaged=tuple(self._keeper.damaged)
+        )
 
 
 def _sampler(job: EnergyJob, device: torch.device) -> QuadrupleSampler:

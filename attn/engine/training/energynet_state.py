@@ -1,12 +1,13 @@
-"""The state of an EnergyNet's training after a look, in one folder.
+"""The state of an EnergyNet's training after a look, as a few files.
 
-`weights.safetensors` of now, `kept.safetensors` of the look that is kept, `optimizer.pt` (tensors and numbers, read
-without unpickling more), `state.json`.
+`weights.safetensors` of now, `kept.safetensors` of the look that is kept where that is another, `optimizer.pt` (tensors
+and numbers, read without unpickling more), `state.json`.
 """
 
 import dataclasses
+import io
 import json
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import safetensors.torch
@@ -47,36 +48,37 @@ class Progress:
         return self.rows[(self.kept or len(self.rows)) - 1]
 
 
-def save_state(folder: Path, trainer: EnergyTrainer, kept: dict[str, Tensor], progress: Progress) -> None:
-    """Writes the four files.
+def save_state(trainer: EnergyTrainer, kept: dict[str, Tensor], progress: Progress) -> Iterator[tuple[str, bytes]]:
+    """The files.
 
     Args:
-        folder: empty.
         trainer: whose network, optimiser and schedule are saved.
         kept: weights that are kept; none where those of now are.
         progress: of the training.
     """
-    now = plain(trainer.net.state_dict())
-    safetensors.torch.save_file(now, folder / WEIGHTS)
-    safetensors.torch.save_file(kept or now, folder / KEPT)
-    torch.save(trainer.optimizer.state_dict(), folder / OPTIMIZER)
+    yield WEIGHTS, safetensors.torch.save(plain(trainer.net.state_dict()))
+    if kept:
+        yield KEPT, safetensors.torch.save(kept)
+    optimizer = io.BytesIO()
+    torch.save(trainer.optimizer.state_dict(), optimizer)
+    yield OPTIMIZER, optimizer.getvalue()
     state = dataclasses.replace(progress, schedule=trainer.schedule.state())
-    (folder / STATE).write_text(json.dumps(dataclasses.asdict(state)))
+    yield STATE, json.dumps(dataclasses.asdict(state)).encode()
 
 
-def load_state(folder: Path, trainer: EnergyTrainer) -> tuple[Progress, dict[str, Tensor]]:
+def load_state(files: Mapping[str, bytes], trainer: EnergyTrainer) -> tuple[Progress, dict[str, Tensor]]:
     """Puts a saved state back into a trainer; the progress, and the weights that are kept."""
-    trainer.net.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
-    optimizer = torch.load(folder / OPTIMIZER, map_location="cpu", weights_only=True)
+    trainer.net.load_state_dict(safetensors.torch.load(files[WEIGHTS]))
+    optimizer = torch.load(io.BytesIO(files[OPTIMIZER]), map_location="cpu", weights_only=True)
     trainer.optimizer.load_state_dict(optimizer)
-    kept, progress = load_kept(folder)
+    kept, progress = load_kept(files)
     trainer.schedule = CandidateSchedule(**(progress.schedule or {}))
     return progress, kept if progress.kept else {}
 
 
-def load_kept(folder: Path) -> tuple[dict[str, Tensor], Progress]:
+def load_kept(files: Mapping[str, bytes]) -> tuple[dict[str, Tensor], Progress]:
     """The weights that a training kept, and its progress."""
-    return safetensors.torch.load_file(folder / KEPT), Progress(**json.loads((folder / STATE).read_text()))
+    return safetensors.torch.load(files.get(KEPT, files[WEIGHTS])), Progress(**json.loads(files[STATE]))
 
 
 def plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

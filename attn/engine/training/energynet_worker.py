@@ -16,7 +16,7 @@ from attn.engine.training.board import Pen
 from attn.engine.training.energynet_loop import EnergyLoop
 from attn.engine.training.energynet_plan import EnergyJob
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import RayTrainKeeper
+from attn.engine.training.keeper import FolderKeeper, RayTrainKeeper
 from attn.engine.training.shared_maps import SharedMaps
 from attn.engine.training.storage import check_storage
 from attn.errors import UsageError
@@ -31,14 +31,15 @@ MEMORY_SHARE = 0.5  # of what the machine has left
 DEVICE_SHARE = 0.8
 
 
-def train_energynet_worker(config: dict[str, Any]) -> str | None:
+def train_energynet_worker(config: dict[str, Any]) -> UsageError | None:
     """The training loop of one worker, for `TorchTrainer`.
 
     Args:
-        config: `job`, an `EnergyJob`; `board`; `maps`, where they are read already.
+        config: `job`, an `EnergyJob`; `board`; `states`, the URL where they are kept; `maps`, where they are read
+            already.
 
     Returns:
-        Why the user must change something, or None when the training is done. No exception, since Ray would try again.
+        Why the user must change something, or None when the training is done. Not raised, since Ray would try again.
     """
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
@@ -46,8 +47,9 @@ def train_energynet_worker(config: dict[str, Any]) -> str | None:
     shared: SharedMaps | None = config.get("maps")
     found, refusal = _read(job, group) if shared is None else (_of_shared(job, shared, group), None)
     if found is None:
-        return refusal
-    return EnergyLoop(job, *found, group, pen, RayTrainKeeper(group.rank)).run()
+        return UsageError(refusal)
+    keeper = RayTrainKeeper(FolderKeeper(config["states"], every_s=0), group)
+    return EnergyLoop(job, *found, group, pen, keeper).run()
 
 
 Maps = tuple[TrainingMaps, MapBank]

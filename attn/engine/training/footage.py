@@ -19,7 +19,7 @@ from attn.engine.evaluate import split_record
 from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
 from attn.engine.split_check import present_videos, some
-from attn.engine.training.run import FRAMES, TrainRun
+from attn.engine.training.run import FRAMES, SETTLED, TrainRun
 from attn.errors import UsageError
 from attn.stages.pictures import VideoFrames
 from attn.storage.failures import read_failures
@@ -31,8 +31,6 @@ from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, list_videos
 
 log = logging.getLogger(__name__)
-
-SETTLED = "videos.json"
 
 FootageRecord = tuple[dict[str, Any], dict[str, Any]]
 """What was learnt from: a summary for the checkpoint, and lists of videos for the report."""

@@ -1,10 +1,11 @@
 """The folder beside a checkpoint: which training it belongs to, how far it is, what came of it.
 
 For `cnn.safetensors` it is `cnn.train/`: `run.json` written first, `metrics.jsonl` and TensorBoard's events as the
-epochs go by, `report.json` written last; a folder named by the run's fingerprint holds Ray's checkpoints meanwhile.
+epochs go by, `report.json` written last; a folder named by the run's fingerprint holds states to go on from meanwhile.
 `frames/` may be a frame store, which outlives the run.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -13,12 +14,16 @@ from functools import cached_property
 from typing import Any
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, url_of, write_atomic
+from attn.storage.filesystem import join, open_filesystem, read_bytes, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import names_in
+from attn.storage.writable import check_writable
 
 SUFFIX = ".safetensors"
-RUN, REPORT, METRICS = "run.json", "report.json", "metrics.jsonl"
-FRAMES = "frames"
+RUN, REPORT, METRICS, STATES = "run.json", "report.json", "metrics.jsonl", "states"
+FRAMES, SETTLED = "frames", "videos.json"
+EVENTS = "events.out.tfevents"
+REMOVALS = 5
+"""Tries to remove a folder in which a lost worker, not dead yet, or Ray may still be at work."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +50,11 @@ class TrainRun:
         """Fingerprint of what is decisive; Ray's name of the run."""
         return hashlib.sha256(json.dumps(self.decisive, sort_keys=True).encode()).hexdigest()[:16]
 
+    @property
+    def states(self) -> str:
+        """URL of the states."""
+        return join(self.url, self.name, STATES)
+
     def report(self) -> dict[str, Any] | None:
         """What came of this very training, if it is finished.
 
@@ -65,32 +75,53 @@ class TrainRun:
             )
         return self.read(REPORT) if self._exists(self.out) else None
 
-    def begin(self, made_by: dict[str, Any]) -> None:
-        """Writes `run.json`: from now on the same command resumes and another one is refused."""
-        if self.read(RUN) is None:
-            self.write(RUN, json.dumps({"decisive": self.decisive, "made_by": made_by}, indent=1, ensure_ascii=False))
+    def begin(self, made_by: dict[str, Any]) -> bool:
+        """Writes `run.json`: from now on the same command resumes and another one is refused. False: it was there.
+
+        Raises:
+            UsageError: nothing can be written there.
+        """
+        check_writable(self.url)
+        if self.read(RUN) is not None:
+            return False
+        self.write(RUN, json.dumps({"decisive": self.decisive, "made_by": made_by}, indent=1, ensure_ascii=False))
+        return True
 
     def finish(self, report: dict[str, Any]) -> None:
         """Writes the report; what only a resumed training needs is removed."""
         self.write(REPORT, json.dumps(report, indent=1, ensure_ascii=False))
+        self.drop_states()
+
+    def drop_states(self) -> None:
+        """Removes all states: the training begins anew."""
         self._remove(join(self.url, self.name))
 
     def forget(self) -> None:
-        """Removes the folder of a training that was refused before it learnt anything, but not frames in it."""
-        if self.metrics():
+        """Removes what a training that was refused before it learnt anything has written, but not frames.
+
+        For whoever began it: of another process nothing may be taken away. Nor may what was in the folder before.
+        """
+        if self.metrics() or names_in(*open_filesystem(self.states)):
             return
         names = names_in(*open_filesystem(self.url))
-        if FRAMES not in names:
-            self._remove(self.url)
-        for name in set(names) - {FRAMES} if FRAMES in names else ():
+        mine = [name for name in names if name in (METRICS, SETTLED, self.name) or name.startswith(EVENTS)]
+        for name in [*mine, RUN]:
             self._remove(join(self.url, name))
+        if set(names) <= {*mine, RUN}:
+            self._remove(self.url)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of `metrics.jsonl`, one per epoch."""
+        """The rows of `metrics.jsonl`, one per epoch; none where it is damaged: a resumed training writes them anew."""
         url = join(self.url, METRICS)
         if not self._exists(url):
             return []
-        return [json.loads(line) for line in read_text(*open_filesystem(url)).splitlines()]
+        fs, path = open_filesystem(url)
+        with storage_errors(url):
+            data = read_bytes(fs, path)
+        try:
+            return [dict(json.loads(line)) for line in data.splitlines()]
+        except (ValueError, TypeError):
+            return []
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
         """All rows anew: an epoch that was done twice stands there once."""
@@ -123,8 +154,11 @@ class TrainRun:
     def _remove(self, url: str) -> None:
         fs, path = open_filesystem(url)
         with storage_errors(url):
-            if fs.exists(path):
-                fs.rm(path, recursive=True)
+            for _ in range(REMOVALS):
+                if not fs.exists(path):
+                    return
+                with contextlib.suppress(FileNotFoundError):  # somebody else removed a part of it meanwhile
+                    fs.rm(path, recursive=True)
 
 
 def chosen(options: Any, names: Collection[str], *, later: Collection[str]) -> dict[str, Any]:

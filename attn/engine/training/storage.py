@@ -1,51 +1,13 @@
-"""Where Ray Train keeps its checkpoints: any fsspec URL, and local files that appear whole or not at all.
+"""Where Ray Train keeps what it knows of a run: any fsspec URL.
 
-Ray overwrites its record of checkpoints in place; a kill at that instant would leave a torn record and lose the run.
+That is an empty marker alone: Ray writes a record only of checkpoints handed to it, and the states of a training are
+kept without it. So no kill can tear anything of Ray's there.
 """
 
-import os
-import secrets
-from io import FileIO
-from typing import Any
-
-from fsspec.implementations.local import LocalFileSystem
 from pyarrow.fs import FileType, FSSpecHandler, PyFileSystem
 
 from attn.errors import UsageError
-from attn.storage.filesystem import is_local, open_filesystem, storage_errors
-
-
-class AtomicLocalFileSystem(LocalFileSystem):
-    """Local files; one that is written stands under its name only once it is closed after a good last write."""
-
-    cachable = False
-
-    def _open(self, path: str, mode: str = "rb", block_size: int | None = None, **settings: Any) -> Any:
-        return _AtomicFile(path) if mode == "wb" else super()._open(path, mode, block_size, **settings)
-
-
-class _AtomicFile(FileIO):
-    def __init__(self, path: str):
-        self._target, self._hidden, self._good = path, f"{path}.{secrets.token_hex(4)}.tmp", True
-        super().__init__(self._hidden, "w")
-
-    def write(self, data: Any) -> int:
-        self._good = False
-        view = memoryview(data).cast("B")
-        written = 0
-        while written < len(view):  # a raw file may take less than it is given
-            written += super().write(view[written:]) or 0
-        self._good = True
-        return written
-
-    def close(self) -> None:
-        if self.closed:
-            return
-        super().close()
-        if self._good:
-            os.replace(self._hidden, self._target)
-        else:
-            os.unlink(self._hidden)
+from attn.storage.filesystem import open_filesystem, storage_errors
 
 
 def ray_storage(url: str) -> tuple[PyFileSystem, str]:
@@ -55,7 +17,7 @@ def ray_storage(url: str) -> tuple[PyFileSystem, str]:
         UsageError: no such kind of URL.
     """
     fs, path = open_filesystem(url)
-    return PyFileSystem(FSSpecHandler(AtomicLocalFileSystem() if is_local(fs) else fs)), path
+    return PyFileSystem(FSSpecHandler(fs)), path
 
 
 def check_storage(url: str) -> None:

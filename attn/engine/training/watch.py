@@ -71,7 +71,7 @@ class TrainWatch:
         if news.skipped is not None and not self._skipped_told:
             self._skipped_told = True
             self._tell_skipped(news.skipped)
-        if news.started_s != self._started_s:
+        if news.started_s not in (0, self._started_s):  # 0: the board itself was lost, and nobody has pinned yet
             self._tell_start(news)
         told = len(self._rows)
         if len(news.rows) > told:
@@ -92,10 +92,12 @@ class TrainWatch:
     def _tell_start(self, news: News) -> None:
         lost = "workers were lost; " if self._started_s else ""
         self._started_s = news.started_s
+        for line in news.damaged:
+            log.warning("%s; the state before it is taken", line)
         if lost or news.resumed:
             done = news.rows[news.resumed - 1][self._unit] if news.resumed else 0
             self._say(f"{lost}resuming after {self._unit} {done} of {self._total}")
-        # What was told but whose checkpoint was not kept in time is done again.
+        # What was told but whose state was not kept in time is done again.
         self._rows = self._rows[: news.resumed]
 
     def _tell_row(self, rows: Sequence[Row]) -> None:

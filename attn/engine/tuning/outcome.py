@@ -30,12 +30,14 @@ PACKAGES = ("ray", "torch", "optuna")
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Finished ones before stopped ones, then by accuracy; of equal ones first those that keep the margins best."""
+    """Finished ones before stopped ones before diverged ones, then by accuracy; of equal ones first those that keep the
+    margins best."""
+    order = ("finished", "stopped", "diverged")
 
-    def rank(trial: Trial) -> tuple[bool, float, float, int]:
+    def rank(trial: Trial) -> tuple[int, float, float, int]:
         short = float("inf") if trial.shortfall is None else trial.shortfall
         margin = trial.point.get("energy_margin", 1.0)
-        return trial.status != "finished", -(trial.objective or 0), short / margin, trial.number
+        return order.index(trial.status), -(trial.objective or 0), short / margin, trial.number
 
     return sorted(trials, key=rank)
 
@@ -45,7 +47,7 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
 
     Args:
         plan: of the search.
-        trials: that are over; one at least.
+        trials: that are over; one at least did not diverge.
     """
     ranked, options, videos = best_first(trials), plan.options, len(plan.job.held_out.video_ids)
     best = ranked[0]
@@ -58,6 +60,7 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
         "held_out_videos": videos,
         "trials": len(trials),
         "stopped_early": sum(trial.status == "stopped" for trial in trials),
+        "diverged": sum(trial.status == "diverged" for trial in trials),
         "store": options.store,
         "fingerprint": plan.store.manifest.fingerprint,
         **made_by(PACKAGES),

@@ -17,6 +17,7 @@ from attn.engine.tuning.space_file import read_space
 from attn.errors import UsageError
 from attn.storage.filesystem import absolute, join, open_filesystem, read_text, url_of, write_atomic
 from attn.storage.store import AttentionStore
+from attn.storage.writable import check_writable
 
 SEARCH = "search.json"
 
@@ -53,6 +54,7 @@ def make_search(options: SearchOptions, spaces: Mapping[str, Space]) -> SearchPl
     """
     _check_numbers(options)
     options = dataclasses.replace(options, out=absolute(options.out))
+    check_writable(options.out)
     space = spaces[options.space] if options.space in spaces else _own_space(options.space, spaces)
     check_space(space, options)
     run, job, store = make_energy_training(options)
@@ -106,7 +108,6 @@ def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Tr
     fs, path = open_filesystem(url)
     if known:
         _check_same(options, decisive, fs, path)
-    # In every attempt: a storage that cannot be written is found out now.
     write_atomic(fs, path, json.dumps({"decisive": decisive}, indent=1, ensure_ascii=False).encode())
 
 

@@ -13,8 +13,8 @@ from attn.storage.filesystem import join, open_filesystem, read_text, storage_er
 from attn.storage.listing import names_in
 
 TRIALS, RECORD = "trials", "trial.json"
-Status = Literal["running", "finished", "stopped", "failed"]
-OVER = ("finished", "stopped")
+Status = Literal["running", "finished", "stopped", "diverged", "failed"]
+OVER = ("finished", "stopped", "diverged")
 """Of a trial that is not tried again."""
 
 
@@ -26,12 +26,14 @@ class Trial:
         number: from 1.
         drawn: the sampler's values.
         point: the settings that are trained with them: K_h ≤ M0 ≤ M1.
-        status: finished: trained to its end. stopped: by the scheduler, for being behind. failed: gave no result.
+        status: finished: trained to its end. stopped: by the scheduler, for being behind. diverged: failed for good,
+            since its loss or weights became NaN or infinite; never the best. failed: gave no result, and is tried again
+            by `--resume`.
         objective: accuracy on the held-out videos, 0–1, of the state that is kept.
         shortfall: of the same state: by how much its energies miss the margin.
         rows: of its looks: `update` and the objective by then.
         seconds: spent on it, all attempts together.
-        error: why it failed.
+        error: why it diverged or failed.
     """
 
     number: int

@@ -27,7 +27,7 @@ from attn.engine.tuning.outcome import write_outcome
 from attn.engine.tuning.plan import SearchPlan, make_search
 from attn.engine.tuning.records import OVER, Trial
 from attn.engine.tuning.search_options import SearchOptions
-from attn.engine.tuning.searcher import OBJECTIVE, RecordedSearcher
+from attn.engine.tuning.searcher import AGAIN, OBJECTIVE, RecordedSearcher
 from attn.engine.tuning.space import Space
 from attn.engine.tuning.trial import TrialSetup, run_trial
 from attn.engine.tuning.watch import SearchWatch
@@ -68,15 +68,18 @@ def search(options: SearchOptions, spaces: Mapping[str, Space]) -> int:
         _run(plan, searcher, left)
     trials = [searcher.trials[number] for number in sorted(searcher.trials)]
     over = [trial for trial in trials if trial.status in OVER]
+    sound = [trial for trial in over if trial.status != "diverged"]
     failed = [trial for trial in trials if trial.status == "failed"]
-    if over:
+    if sound:
         write_outcome(plan, over)
+    elif over:
+        log.error("all %d trials diverged (%s); there is no best one", len(over), over[0].error)
     if failed:
         log.error("%d trials failed (%s); --resume tries them again", len(failed), failed[0].error)
     if len(over) + len(failed) < searcher.total:
         log.info("interrupted; %d of %d trials are done, --resume goes on", len(over), searcher.total)
         return EXIT_INTERRUPTED
-    return EXIT_FAILED_TRIALS if failed else 0
+    return EXIT_FAILED_TRIALS if failed or not sound else 0
 
 
 def _run(plan: SearchPlan, searcher: RecordedSearcher, left: int) -> None:
@@ -169,6 +172,14 @@ def _placed(options: SearchOptions) -> tuple[dict[str, float], int]:
     return {"CPU": 1, **({"GPU": gpus} if gpus else {})}, most
 
 
+class _JudgedOnce(ASHAScheduler):
+    """Stops no trial for a look that was judged before the trial was resumed: others may be ahead of it by now."""
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        action = super().on_trial_result(tune_controller, trial, result)
+        return TrialScheduler.CONTINUE if result.get(AGAIN) else action
+
+
 def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler:
     """Asynchronous successive halving by the number of updates, which knows what earlier attempts have seen.
 
@@ -188,7 +199,7 @@ def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler
     grace = looks * options.look_every
     if grace >= options.updates:
         return FIFOScheduler()
-    asha = ASHAScheduler(
+    asha = _JudgedOnce(
         time_attr="update",
         metric=OBJECTIVE,
         mode="max",

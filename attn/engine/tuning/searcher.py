@@ -21,6 +21,10 @@ from attn.stages.energy_config import EnergyConfig
 OBJECTIVE = KEPT_ACCURACY
 ENDED, REFUSED, DIVERGED = "ended", "refused", "diverged"
 """Of a trial's last report: that it came to its end by itself; why it could not be trained; why it had to stop."""
+DAMAGED = "damaged"
+"""Of its first report after it was resumed: the states that could not be gone on from."""
+AGAIN = "again"
+"""Of a look that was told before the trial was resumed: it has been judged."""
 
 LOST = "its process was lost, or failed, again and again"
 
@@ -120,7 +124,7 @@ class RecordedSearcher(Searcher):
             self.why_over = self.why_over or UsageError(trial.error)
         for row in trial.rows:
             asked.report(row[OBJECTIVE], row["update"])
-        if trial.status == "finished":
+        if _state(trial) == optuna.trial.TrialState.COMPLETE:
             self._study.tell(asked, trial.objective)
         else:
             self._study.tell(asked, state=_state(trial))
@@ -168,12 +172,13 @@ def _end(result: dict[str, Any], error: bool) -> dict[str, Any]:
     if why := result.get(REFUSED):
         return {"status": "failed", "error": why}
     if why := result.get(DIVERGED):
-        return {"status": "finished", "objective": 0.0, "error": why}
+        return {"status": "diverged", "objective": 0.0, "error": why}
     return {"status": "finished" if result.get(ENDED) else "stopped"}
 
 
 def _state(trial: Trial) -> optuna.trial.TrialState:
-    ends = {"finished": "COMPLETE", "stopped": "PRUNED"}
+    # A trial that diverged tells the sampler where not to look.
+    ends = {"finished": "COMPLETE", "diverged": "COMPLETE", "stopped": "PRUNED"}
     return optuna.trial.TrialState[ends.get(trial.status, "FAIL")]
 
 

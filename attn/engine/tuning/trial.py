@@ -8,36 +8,34 @@ import contextlib
 import dataclasses
 import os
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 from ray import tune
-from ray.train import CheckpointConfig
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.training.board import start_board
+from attn.engine.training.diverged import DivergedError
 from attn.engine.training.energynet import finish, look_line
 from attn.engine.training.energynet_loop import EnergyLoop
 from attn.engine.training.energynet_plan import EnergyJob, with_config
-from attn.engine.training.energynet_state import load_kept, plain
+from attn.engine.training.energynet_state import ACCURACY, KEPT_SHORTFALL, SHORTFALL, load_kept, plain
 from attn.engine.training.energynet_worker import DEVICE_SHARE, on_device, train_energynet_worker
 from attn.engine.training.events import EventFile
-from attn.engine.training.fit import fit
+from attn.engine.training.fit import fit, last_state
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.keeper import AllDamagedError, FolderKeeper
 from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
 from attn.engine.training.shared_maps import SharedMaps
 from attn.engine.training.storage import check_storage
 from attn.engine.training.watch import Row, TrainWatch
 from attn.engine.tuning.records import trial_url
-from attn.engine.tuning.searcher import DIVERGED, ENDED, OBJECTIVE, REFUSED
+from attn.engine.tuning.searcher import AGAIN, DAMAGED, DIVERGED, ENDED, OBJECTIVE, REFUSED
 from attn.errors import UsageError
 from attn.stages.energy_training import TrainingMaps
 from attn.stages.map_bank import MapBank
-from attn.storage.filesystem import join
 from attn.storage.manifest import Manifest
 
 STOPPING_S = 300
@@ -77,19 +75,30 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
     run, job = with_config(setup.run, setup.job, options)
     try:
         check_storage(url)
-        finished = run.report() is not None
-        run.begin({"options": dataclasses.asdict(options)})
+        report = run.report()
+        if report is None:
+            run.begin({"options": dataclasses.asdict(options)})
+            _drop_damaged(run)
+            row = (_on_ray_train if options.workers > 1 else _in_this_process)(run, job, setup)
+        else:  # but killed before that was recorded
+            for row in run.metrics():
+                tune.report(row | {AGAIN: True})
+            row = {"update": report["updates"], OBJECTIVE: report[ACCURACY], KEPT_SHORTFALL: report[SHORTFALL]}
+    except DivergedError as error:
+        row = {OBJECTIVE: 0.0, DIVERGED: str(error)}
     except UsageError as error:
-        tune.report({OBJECTIVE: 0.0, REFUSED: str(error), ENDED: True})
-        return
-    if finished:  # but killed before that was recorded
-        for row in run.metrics():
-            tune.report(row)
-        tune.report(run.metrics()[-1] | {ENDED: True})
-        return
-    train = _on_ray_train if options.workers > 1 else _in_this_process
-    row, why = train(run, job, setup)
-    tune.report(row | {ENDED: True} | ({DIVERGED: why} if why else {}))
+        row = {OBJECTIVE: 0.0, REFUSED: str(error)}
+    tune.report(row | {ENDED: True})
+
+
+def _drop_damaged(run: TrainRun) -> None:
+    """A trial without a good state is trained anew: nobody should have to mend one of many by hand."""
+    keeper = FolderKeeper(run.states)
+    try:
+        keeper.newest()
+    except AllDamagedError:
+        run.drop_states()
+        tune.report({OBJECTIVE: 0.0, DAMAGED: f"{'; '.join(keeper.damaged)}; it is trained anew"})
 
 
 class _Teller:
@@ -97,7 +106,8 @@ class _Teller:
 
     def __init__(self, run: TrainRun, events: EventFile):
         self._run, self._events = run, events
-        self._told = 0
+        self._told, self._before = 0, len(run.metrics())
+        self._damaged: dict[str, str] = {}
 
     def note(self, text: str) -> None:
         """Nobody looks at a single trial."""
@@ -105,33 +115,41 @@ class _Teller:
     def pin(self, **changes: Any) -> None:
         """Metrics of all looks; those before a kill are told to Ray Tune again, which may have forgotten them."""
         rows = changes.get("rows", [])
+        if changes.get("damaged"):
+            self._damaged = {DAMAGED: f"{'; '.join(changes['damaged'])}; the state before it is taken"}
         if len(rows) <= self._told:
             return
         self._run.write_metrics(rows)
-        for row in rows[self._told :]:
+        for row in rows[max(self._told, self._before) :]:
             self._events.add(row, step=row["update"])
         for row in rows[self._told :]:
             self._told += 1
-            tune.report(row)
+            again = {AGAIN: True} if self._told <= self._before else {}
+            tune.report(row | again | self._damaged)
+            self._damaged = {}
 
 
-def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> tuple[Row, str | None]:
-    """Trains to the end; the last row, and why there was no more, if so."""
+def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
+    """Trains to the end; the last row.
+
+    Raises:
+        UsageError: why there was no more.
+    """
     started_s = time.monotonic()
     device = torch.device("cuda" if setup.gpus and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(1)  # the network is so small that a second one costs more than it brings
     bank, validation = setup.maps.banks(job)
     maps = TrainingMaps(_placed(bank, device, setup.gpus), device, known_squares=setup.maps.squares)
-    keeper = FolderKeeper(join(run.url, run.name, "alone"))
+    keeper = FolderKeeper(run.states)
     with contextlib.closing(EventFile(run.url)) as events:
         loop = EnergyLoop(job, maps, validation, Group.alone(device), _Teller(run, events), keeper)
         why = loop.run()
-    rows = loop.progress.rows
-    if why is None:
-        run.write_metrics(rows)
-        weights = loop.kept or plain(loop.net.state_dict())
-        finish(run, job, setup.manifest, weights, loop.progress, time.monotonic() - started_s)
-    return (rows[-1] if rows else {"update": 0, OBJECTIVE: 0.0}), why
+    if why is not None:
+        raise why
+    run.write_metrics(loop.progress.rows)
+    weights = loop.kept or plain(loop.net.state_dict())
+    finish(run, job, setup.manifest, weights, loop.progress, time.monotonic() - started_s)
+    return loop.progress.rows[-1]
 
 
 def _placed(bank: MapBank, device: torch.device, gpus: float) -> MapBank:
@@ -143,7 +161,7 @@ def _placed(bank: MapBank, device: torch.device, gpus: float) -> MapBank:
     return on_device(bank, device) if bank.maps.nbytes <= room else bank
 
 
-def _on_ray_train(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> tuple[Row, str | None]:
+def _on_ray_train(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
     """The same with several workers."""
     started_s, options = time.monotonic(), job.options
     placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
@@ -155,15 +173,9 @@ def _on_ray_train(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> tuple[Row
         line=lambda rows: look_line(rows, options.updates),
         need=str(placement),
     )
-    config, keep = {"job": job, "board": board, "maps": setup.maps}, CheckpointConfig(num_to_keep=1)
-    try:
-        result = fit(train_energynet_worker, config, run, placement, watch, keep, callbacks=[TuneReportCallback()])
-    except UsageError as error:
-        return {"update": 0, OBJECTIVE: 0.0}, str(error)
-    if result.checkpoint is None:
-        raise RuntimeError("the training ended without a checkpoint")
-    with result.checkpoint.as_directory() as folder:
-        weights, progress = load_kept(Path(folder))
+    config = {"job": job, "board": board, "maps": setup.maps}
+    fit(train_energynet_worker, config, run, placement, watch, callbacks=[TuneReportCallback()])
+    weights, progress = load_kept(last_state(run))
     run.write_metrics(progress.rows)
     finish(run, job, setup.manifest, weights, progress, time.monotonic() - started_s)
-    return progress.rows[-1], None
+    return progress.rows[-1]

@@ -8,7 +8,7 @@ from ray.tune import Callback
 
 from attn.engine.training.watch import clock
 from attn.engine.tuning.records import OVER, Trial
-from attn.engine.tuning.searcher import RecordedSearcher
+from attn.engine.tuning.searcher import DAMAGED, RecordedSearcher
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,12 @@ class SearchWatch(Callback):
         if time.monotonic() - self._told_s >= SILENCE_S:
             self._say(self._progress())
 
+    def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
+        """Tells of damage that was found where a trial was resumed."""
+        if result.get(DAMAGED):
+            self._told_s = time.monotonic()
+            log.warning("trial %d: %s", trial.config["number"], result[DAMAGED])
+
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Tells why a process was lost, also where it is tried again."""
         number, error = trial.config["number"], trial.get_pickled_error()
@@ -48,7 +54,11 @@ class SearchWatch(Callback):
 
     def _progress(self) -> str:
         searcher, over = self._searcher, _over(self._searcher)
-        best = max(over, key=lambda trial: trial.objective or 0, default=None)
+        best = max(
+            (trial for trial in over if trial.status != "diverged"),
+            key=lambda trial: trial.objective or 0,
+            default=None,
+        )
         shown = f"; best {best.objective or 0:.1%} (trial {best.number})" if best else ""
         running = [trial for trial in searcher.trials.values() if trial.status == "running"]
         now = ", ".join(f"{trial.number} at update {trial.update}" for trial in running) or "none"
@@ -65,9 +75,9 @@ def _over(searcher: RecordedSearcher) -> list[Trial]:
 def trial_line(trial: Trial) -> str:
     """What came of a trial."""
     point = ", ".join(f"{name} {_shown(value)}" for name, value in trial.point.items())
-    if trial.status == "failed":
-        return f"trial {trial.number} failed: {trial.error} ({point})"
-    end = f"{trial.status} after update {trial.update}" + (f", {trial.error}" if trial.error else "")
+    if trial.status in ("failed", "diverged"):
+        return f"trial {trial.number} {trial.status}: {trial.error} ({point})"
+    end = f"{trial.status} after update {trial.update}"
     return f"trial {trial.number}: validation {trial.objective or 0:.1%}, {end} ({point})"
 
 

@@ -15,6 +15,8 @@ from attn.engine.reproduction.reproduce import reproduce
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
 
+pytestmark = pytest.mark.timeout(900)  # whichever test comes first waits for the whole reproduction
+
 TINY = EnergyConfig(updates=40, look_every=20, candidates_initial=16, candidates_final=32, num_hard=8)
 
 

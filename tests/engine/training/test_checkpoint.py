@@ -1,11 +1,11 @@
+import io
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
-from ray.train import Checkpoint
 
-from attn.engine.training.checkpoint import load_state, save_state
+from attn.engine.training.checkpoint import load_kept, load_state, plain_weights, save_state
 from attn.models.backbone import build_backbone
 from attn.models.finetune import Batch, Normaliser, make_optimizer, set_rates, train_mode, update
 
@@ -25,21 +25,40 @@ def step(backbone, optimizer):
     update(backbone, optimizer, NORMALISE, Batch(pixels, torch.tensor([0, 1, 0, 1]), 4))
 
 
-def test_a_restored_training_steps_as_the_unbroken_one(tmp_path):
+def test_a_restored_training_steps_as_the_unbroken_one():
     backbone, optimizer = network(seed=0)
     step(backbone, optimizer)
-    save_state(tmp_path, backbone, optimizer, {"epochs": [{"epoch": 1}]})
+    files = dict(save_state(backbone, {}, optimizer, {"epochs": [{"epoch": 1}]}))
     other, its_optimizer = network(seed=1)
-    assert load_state(Checkpoint(str(tmp_path)), other, its_optimizer) == {"epochs": [{"epoch": 1}]}
+    state, kept = load_state(files, other, its_optimizer)
+    assert state == {"epochs": [{"epoch": 1}]}
+    assert same(kept, backbone.export_weights())
     step(backbone, optimizer)
     step(other, its_optimizer)
-    expected = backbone.export_weights()
-    assert all(torch.equal(expected[name], tensor) for name, tensor in other.export_weights().items())
+    assert same(other.export_weights(), backbone.export_weights())
 
 
-def test_nothing_in_a_checkpoint_is_executed(tmp_path):
+def test_the_weights_of_the_best_epoch_are_kept_beside_those_of_now():
     backbone, optimizer = network(seed=0)
-    save_state(tmp_path, backbone, optimizer, {})
-    torch.save({"state": Path("/"), "param_groups": []}, tmp_path / "optimizer.pt")
+    best = plain_weights(backbone)
+    step(backbone, optimizer)
+    assert not same(best, backbone.export_weights())
+    files = dict(save_state(backbone, best, optimizer, {"kept_epoch": 1}))
+    other, its_optimizer = network(seed=1)
+    assert same(load_state(files, other, its_optimizer)[1], best)
+    assert same(other.export_weights(), backbone.export_weights())
+    assert load_kept(files, other) == {"kept_epoch": 1}
+    assert same(other.export_weights(), best)
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], tensor) for name, tensor in other.items())
+
+
+def test_nothing_in_a_state_is_executed():
+    backbone, optimizer = network(seed=0)
+    files = dict(save_state(backbone, {}, optimizer, {}))
+    trap = io.BytesIO()
+    torch.save({"state": Path("/"), "param_groups": []}, trap)
     with pytest.raises(pickle.UnpicklingError):
-        load_state(Checkpoint(str(tmp_path)), backbone, optimizer)
+        load_state({**files, "optimizer.pt": trap.getvalue()}, backbone, optimizer)

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from attn.engine.training.cnn import train_cnn
+from attn.engine.training.cnn_plan import make_training
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
 
@@ -58,6 +59,14 @@ def test_a_finished_training_is_not_done_again(trained, caplog):
 def test_other_options_are_refused_with_the_difference(trained):
     with pytest.raises(UsageError, match=r"epochs: 5 here, 4 there; seed: 1 here, 0 there"):
         train_cnn(dataclasses.replace(trained, epochs=5, seed=1))
+
+
+def test_a_command_that_is_refused_takes_nothing_from_the_same_one(ray_local, training, tmp_path):
+    options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), gpu=True)
+    make_training(options).run.begin({})  # as one that is still starting
+    with pytest.raises(UsageError, match="GPU"):
+        train_cnn(options)
+    assert [path.name for path in folder_of(options).iterdir()] == ["run.json"]
 
 
 def test_near_duplicates_are_left_out_and_named(ray_local, training, photographs, tmp_path):

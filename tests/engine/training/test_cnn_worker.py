@@ -15,16 +15,20 @@ import ray.train
 import torch
 
 from attn.engine.training.board import Pen
+from attn.engine.training.checkpoint import load_kept, load_state, plain_weights
 from attn.engine.training.cnn import train_cnn
 from attn.engine.training.cnn_plan import make_training
 from attn.engine.training.cnn_worker import _agreed, _Worker, train_worker
+from attn.engine.training.diverged import DivergedError
 from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper
 from attn.engine.training.run import TrainRun
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
 from attn.stages.pixels import ImageCache
 
 
+@pytest.mark.long
 def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, trained, tmp_path, caplog):
     two = dataclasses.replace(trained, out=str(tmp_path / "cnn.safetensors"), cache=str(tmp_path / "cache"), workers=2)
     run, killed = TrainRun(two.out, {}), []
@@ -80,13 +84,24 @@ def test_workers_refuse_together():
     assert "no image of class cold" in refusal
 
 
-def test_the_rates_fall_when_and_as_far_as_asked_for(training, tmp_path, monkeypatch):
-    """Of the rates of an epoch the last is told: of the updates 3, 6 and 9 of nine, of which the first half is full."""
+@pytest.fixture
+def alone(training, tmp_path, monkeypatch):
+    """alone(head_lr=…): the only worker of a training, without Ray Train."""
     monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)  # what it is of one worker, on a CPU
-    options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), epochs=3)
-    _, job, cnn, *_ = make_training(dataclasses.replace(options, lr_decay_after=0.5, lr_decay=0.2))
-    cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-    worker = _Worker(job, cnn, cache, Group(0, 0, 1, 1, torch.device("cpu")), Pen(None, rank=1))
+
+    def make(**settings):
+        options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), **settings)
+        _, job, cnn, *_ = make_training(options)
+        cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
+        keeper = FolderKeeper(str(tmp_path / "states"), every_s=0)
+        return _Worker(job, cnn, cache, Group.alone(torch.device("cpu")), Pen(None, rank=1), keeper)
+
+    return make
+
+
+def test_the_rates_fall_when_and_as_far_as_asked_for(alone):
+    """Of the rates of an epoch the last is told: of the updates 3, 6 and 9 of nine, of which the first half is full."""
+    worker = alone(epochs=3, lr_decay_after=0.5, lr_decay=0.2)
     assert worker.updates == 3
     assert [worker._epoch(epoch)["lr"] for epoch in range(3)] == pytest.approx([0.3, 0.06, 0.06])
 
@@ -113,11 +128,79 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
     assert not list(out.parent.iterdir())
 
 
-def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(ray_local, training, tmp_path):
-    wild = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), head_lr=1e30)
-    with pytest.raises(UsageError, match=r"not finite at epoch 1, update [123]; lower --lr"):
-        train_cnn(wild)
-    assert not list(tmp_path.iterdir())
+def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(alone, tmp_path):
+    why = alone(head_lr=1e30).run()
+    assert isinstance(why, DivergedError)
+    said = r"the loss is not finite at epoch 1, update [123]: most likely the learning rate is too high; lower --lr and"
+    assert re.match(said, str(why))
+    assert FolderKeeper(str(tmp_path / "states")).restored() is None
+
+
+def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch):
+    """The loss of the last update was finite, what it made of the weights is not; nothing held out would see it."""
+    worker = alone(epochs=3)
+    trained = worker._train
+
+    def breaking(epoch):
+        tally = trained(epoch)
+        if epoch == 1:
+            worker.held = []
+            with torch.no_grad():
+                next(worker.backbone.parameters())[0].fill_(torch.nan)
+        return tally
+
+    monkeypatch.setattr(worker, "_train", breaking)
+    why = worker.run()
+    assert isinstance(why, DivergedError)
+    assert re.match(r"the weights are not finite after epoch 2 .*keeps the state after epoch 1$", str(why))
+    state, _ = load_state(FolderKeeper(str(tmp_path / "states")).restored(), worker.backbone, worker.optimizer)
+    assert [row["epoch"] for row in state["epochs"]] == [1]
+
+
+def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
+    whole = alone(epochs=3)
+    assert whole.run() is None
+    expected = dict(whole.keeper.restored())
+    last = max((tmp_path / "states").iterdir())
+    with (last / "weights.safetensors").open("r+b") as file:
+        file.seek(500)
+        file.write(bytes(300))
+    again = alone(epochs=3)
+    assert again.run() is None
+    assert again.keeper.damaged == [f"{last} is damaged (weights.safetensors is not what was written)"]
+    found = FolderKeeper(str(tmp_path / "states")).restored()
+    assert found["weights.safetensors"] == expected["weights.safetensors"]
+    assert again.kept_epoch == whole.kept_epoch
+
+
+def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
+    """Its weights, not those of the epoch after which the training went on."""
+    worker = alone(epochs=3)
+    accuracies = iter([0.9, 0.1, 0.2])
+
+    def look(one):
+        validated = one._validate
+        return lambda epoch: dataclasses.replace(tally := validated(epoch), correct=next(accuracies) * tally.images)
+
+    monkeypatch.setattr(worker, "_validate", look(worker))
+    best = {}
+    kept = worker.keeper.keep
+
+    def stop_after_two(number, row, save):
+        kept(number, row, save)
+        if number == 1:
+            best.update(plain_weights(worker.backbone))
+        if number == 2:
+            raise UsageError("stopped")
+
+    monkeypatch.setattr(worker.keeper, "keep", stop_after_two)
+    assert str(worker.run()) == "stopped"
+    again = alone(epochs=3)
+    monkeypatch.setattr(again, "_validate", look(again))
+    assert again.run() is None
+    assert again.kept_epoch == 1
+    load_kept(FolderKeeper(str(tmp_path / "states")).restored(), again.backbone)
+    assert all(torch.equal(best[name], tensor) for name, tensor in again.backbone.export_weights().items())
 
 
 def _worker_pid(ray):

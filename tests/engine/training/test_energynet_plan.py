@@ -1,4 +1,4 @@
-"""What a training of an EnergyNet is known by."""
+"""What a training of an EnergyNet is known by, and what is none."""
 
 import dataclasses
 import json
@@ -71,7 +71,7 @@ def test_what_concept_vectors_are_made_of_decides_and_where_it_lies_does_not(wit
         ]
     )
     usual = decisive(with_words, word_dimensions=20)
-    moved = shutil.copy(str(with_words.corpus), tmp_path / "moved.txt")
+    moved = Path(shutil.copy(str(with_words.corpus), tmp_path / "moved.txt"))
     assert decisive(with_words, word_dimensions=20, corpus=str(moved)) == usual
     moved.write_text(moved.read_text() + "\ngone")
     other = {"corpus": str(moved)}
@@ -93,3 +93,51 @@ def test_another_setting_of_them_is_another_training(options):
     assert make_energy_training(options)[0].report() is None
     with pytest.raises(UsageError, match=r"other options \(rank_by: \"ranking\" here, null there\)"):
         make_energy_training(dataclasses.replace(options, rank_by="ranking"))[0].report()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_hard": 33, "candidates_initial": 32}, "--num-hard 33: no more can be kept than the 32 of --cand"),
+        ({"energy_margin": 0.0}, "--energy-margin 0.0: give a number above 0"),
+        ({"triplet_margin": 2.5}, "--triplet-margin 2.5: give a number from 0 to 2"),
+        ({"workers": 0}, "--workers 0: give 1 or more"),
+        ({"map_memory_gb": 0.0}, "--map-memory-gb 0: give a number above 0"),
+        ({"fraction": 0.0}, "0"),
+        ({"aggregation": "fisher"}, "needs word vectors"),
+        ({"split": "/nowhere/list.txt"}, "/nowhere/list.txt"),
+        ({"store": "/nowhere/store"}, "/nowhere/store is no attention store"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_at_once(options, change, said):
+    with pytest.raises(UsageError) as refused:
+        make_energy_training(dataclasses.replace(options, **change))
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not Path(options.out).exists()
+
+
+def test_videos_that_the_store_lacks_are_listed_and_refused_unless_allowed(options, planted, tmp_path):
+    listed = tmp_path / "more.txt"
+    listed.write_text((planted / "train.txt").read_text() + "Hug/v_Hug_g99_c01.avi 1\n")
+    more = dataclasses.replace(options, split=str(listed))
+    with pytest.raises(UsageError, match=r"lacks 1 of the 25 videos .*v_Hug_g99_c01; .*--allow-missing"):
+        make_energy_training(more)
+    _, job, _ = make_energy_training(dataclasses.replace(more, allow_missing=True))
+    assert len(job.train.video_ids) + len(job.held_out.video_ids) == 24
+
+
+def test_a_class_outside_the_stores_is_refused(options, tmp_path):
+    listed = tmp_path / "other.txt"
+    listed.write_text("Dance/v_Dance_g01_c01.avi 1\n")
+    with pytest.raises(UsageError, match="class 'Dance' is not among the 3 class names"):
+        make_energy_training(dataclasses.replace(options, split=str(listed)))
+
+
+def test_a_store_that_is_not_finished_is_refused_unless_allowed(options, planted, tmp_path):
+    shutil.copytree(planted / "store", tmp_path / "store")
+    (tmp_path / "store" / "_SUCCESS.json").unlink()
+    partial = dataclasses.replace(options, store=str(tmp_path / "store"))
+    with pytest.raises(UsageError, match=r"is not finished.*--allow-partial"):
+        make_energy_training(partial)
+    make_energy_training(dataclasses.replace(partial, allow_partial=True))

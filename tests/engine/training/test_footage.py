@@ -1,5 +1,6 @@
 """Frames of listed videos on a real local Ray: each once, decoded once, and what is learnt from is settled once."""
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -23,7 +24,10 @@ from attn.engine.training.footage import decode_footage
 from attn.models.checkpoint import load_checkpoint
 from attn.stages.decode import IMAGE, DecodeVideos
 from attn.stages.pictures import VideoFrames
+from attn.storage.audit import audit_store
 from attn.storage.failures import read_failures
+from attn.storage.ledger import Ledger
+from attn.storage.manifest import FrameManifest
 from attn.storage.tensors import tensor_values
 from attn.video.guard import FrameReader
 from attn.video.sample import Stride
@@ -106,10 +110,14 @@ def test_a_larger_share_decodes_only_what_is_new_and_other_runs_nothing(
     after = parts_of(shared)
     assert before.items() < after.items()
     assert rows_in(*after.keys() - before.keys()).keys() == LISTED - few.num_frames.keys()
+    (tmp_path / "frames" / "_SUCCESS.json").unlink()  # as a run leaves it that was killed at the very end
     other = dataclasses.replace(shared, out=str(tmp_path / "other.safetensors"), fraction=0.7, seed=5, head_lr=0.1)
     _, some = decoded(other)
     assert isinstance(some, VideoFrames)
     assert parts_of(shared) == after
+    audit = audit_store(Ledger.at(str(tmp_path / "frames"), FrameManifest))
+    assert audit.summary is not None
+    assert not audit.disagreements
     assert some.num_frames.items() < everything.num_frames.items()
     assert some.cache_key not in (few.cache_key, everything.cache_key)
 
@@ -151,13 +159,23 @@ def report_of(options: TrainCnnOptions) -> dict:
     return json.loads((Path(options.out.replace(".safetensors", ".train")) / "report.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def learnt(ray_local, video_training: TrainCnnOptions, tmp_path_factory: pytest.TempPathFactory) -> TrainCnnOptions:
+    """Options of a training that is finished, and was started with paths relative to its folder."""
+    folder = tmp_path_factory.mktemp("learnt")
+    options = dataclasses.replace(video_training, out=str(folder / "cnn.safetensors"), frames=str(folder / "frames"))
+    relative = {name: os.path.relpath(getattr(options, name), folder) for name in ("videos", "split", "out", "frames")}
+    with contextlib.chdir(folder):
+        assert train_cnn(dataclasses.replace(options, **relative)) == 0
+    return options
+
+
+@pytest.mark.long
 def test_two_workers_learn_from_frames_what_one_learns_and_say_from_what(
-    ray_local, options: TrainCnnOptions, tmp_path: Path
+    learnt: TrainCnnOptions, tmp_path: Path
 ) -> None:
-    assert train_cnn(options) == 0
-    parts = parts_of(options)
-    frames = str(tmp_path / "cnn.train" / "frames")
-    two = dataclasses.replace(options, out=str(tmp_path / "two.safetensors"), workers=2, frames=frames)
+    options, parts = learnt, parts_of(learnt)
+    two = dataclasses.replace(options, out=str(tmp_path / "two.safetensors"), workers=2)
     assert train_cnn(two) == 0
     assert parts_of(options) == parts
     one, other = (load_checkpoint(training.out) for training in (options, two))
@@ -185,17 +203,11 @@ def test_two_workers_learn_from_frames_what_one_learns_and_say_from_what(
     assert "videos_trained" not in one.trained
 
 
-def test_relative_paths_mean_those_of_the_folder_it_was_started_in(
-    ray_local, options: TrainCnnOptions, footage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    videos, split = (os.path.relpath(path) for path in (str(options.videos), str(options.split)))
-    relative = dataclasses.replace(
-        options, videos=videos, split=split, frames="frames", out="cnn.safetensors", epochs=1
-    )
-    assert train_cnn(relative) == 0
-    assert (tmp_path / "frames" / "_SUCCESS.json").exists()
-    assert (tmp_path / "cnn.safetensors").exists()
+def test_relative_paths_mean_those_of_the_folder_it_was_started_in(learnt: TrainCnnOptions) -> None:
+    assert learnt.frames is not None
+    assert Path(learnt.out).is_absolute()
+    assert Path(learnt.out).exists()
+    assert Path(learnt.frames, "_SUCCESS.json").exists()
 
 
 def test_without_a_video_to_spare_the_last_epoch_is_kept(
@@ -241,9 +253,10 @@ def kill_when(process: subprocess.Popen, reached) -> None:
     process.wait()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_driver_killed_while_decoding_and_while_training_goes_on(
-    options: TrainCnnOptions, footage: Path, tmp_path: Path
+    ray_local, options: TrainCnnOptions, footage: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "many").mkdir()
     lines = []
@@ -266,12 +279,11 @@ def test_a_driver_killed_while_decoding_and_while_training_goes_on(
     counts = rows_in(*parts)
     expected = {name: len(images) for name, images in plain_loop(str(options.videos), 32).items()}
     assert counts == {Path(line).stem: expected[Path(line).stem[:-3]] for line in lines}
-    with start_job(many) as process:
-        _, log = process.communicate(timeout=300)
-    assert process.returncode == 0, log
-    assert f"{sum(counts.values())} frames of 144 videos" in log
-    assert "decode tasks" not in log  # nothing is left to decode
-    assert "resuming after epoch" in log
+    caplog.set_level(logging.INFO)
+    assert train_cnn(many) == 0
+    assert f"{sum(counts.values())} frames of 144 videos" in caplog.text
+    assert "decode tasks" not in caplog.text  # nothing is left to decode
+    assert "resuming after epoch" in caplog.text
     assert parts_of(many) == parts
     assert [row["epoch"] for row in rows_of(many)] == list(range(1, EPOCHS + 1))
     assert report_of(many)["frames"] == sum(counts.values())

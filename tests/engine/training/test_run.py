@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from attn.engine.training.run import TrainRun
 from attn.errors import UsageError
@@ -79,3 +80,56 @@ def test_frames_outlive_a_training_that_was_refused(run, tmp_path):
     run.forget()
     assert [path.name for path in (tmp_path / "cnn.train").rglob("*")] == ["frames", "part-0.parquet"]
     assert run.report() is None
+
+
+def test_damaged_metrics_are_none_and_written_anew(run, tmp_path):
+    run.begin({})
+    run.write_metrics([{"epoch": 1}])
+    (tmp_path / "cnn.train" / "metrics.jsonl").write_bytes(bytes(40))
+    assert run.metrics() == []
+    run.write_metrics([{"epoch": 1}, {"epoch": 2}])
+    assert run.metrics() == [{"epoch": 1}, {"epoch": 2}]
+
+
+def test_what_has_a_state_is_never_forgotten(run, tmp_path):
+    """Also where its metrics are gone: all states may be damaged, and the user has a copy of one."""
+    run.begin({})
+    state = tmp_path / "cnn.train" / run.name / "states" / "state-000000001-0123abcd"
+    state.mkdir(parents=True)
+    run.forget()
+    assert state.exists()
+
+
+def test_what_others_have_in_the_folder_stays(run, tmp_path):
+    folder = tmp_path / "cnn.train"
+    (folder / "Kick").mkdir(parents=True)
+    (folder / "Kick" / "a.jpg").touch()
+    (folder / "notes.json").touch()
+    assert run.begin({})
+    (folder / "events.out.tfevents.1.host").touch()
+    run.forget()
+    assert sorted(path.name for path in folder.rglob("*")) == ["Kick", "a.jpg", "notes.json"]
+
+
+def test_who_did_not_begin_it_is_told(run):
+    assert run.begin({})
+    assert not run.begin({})
+
+
+def test_a_folder_that_another_process_removes_too_is_no_reason_to_stop(run, tmp_path, monkeypatch):
+    """As a worker does that was lost with its machine and is not dead yet."""
+    finish(run, tmp_path)
+    folder, removed = tmp_path / "cnn.train" / run.name, []
+    remove = LocalFileSystem.rm
+
+    def rm(self, path, recursive=False, maxdepth=None):
+        removed.append(path)
+        if len(removed) == 1:
+            raise FileNotFoundError(path)
+        remove(self, path, recursive=recursive)
+
+    folder.mkdir()
+    monkeypatch.setattr(LocalFileSystem, "rm", rm)
+    run.finish({})
+    assert len(removed) == 2
+    assert not folder.exists()

@@ -1,52 +1,52 @@
+"""Where Ray Train puts its marker, on this machine and on S3, and what a worker sees of it."""
+
 import pickle
-import resource
+import secrets
 
+import pyarrow.fs
 import pytest
-from pyarrow.fs import copy_files
 
-from attn.engine.training.storage import ray_storage
-
-
-@pytest.fixture
-def storage(tmp_path):
-    fs, path = ray_storage(str(tmp_path))
-    return pickle.loads(pickle.dumps(fs)), path, tmp_path  # noqa: S301 (Ray sends it so)
+from attn.engine.training.storage import check_storage, ray_storage
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, write_atomic
 
 
-def test_an_overwritten_file_keeps_its_old_text_until_the_new_one_is_whole(storage):
-    fs, path, folder = storage
-    file = folder / "record.json"
-    file.write_text("old")
-    with fs.open_output_stream(f"{path}/record.json") as stream:
-        stream.write(b"new and")
-        assert file.read_text() == "old"
-        stream.write(b" longer")
-    assert file.read_text() == "new and longer"
-    assert [found.name for found in folder.iterdir()] == ["record.json"]
+@pytest.fixture(params=["local", "s3"])
+def url(request, tmp_path):
+    return join(str(tmp_path) if request.param == "local" else request.getfixturevalue("s3"), "cnn.train")
 
 
-def test_a_write_that_fails_leaves_the_old_file(storage):
-    fs, path, folder = storage
-    file = folder / "record.json"
-    file.write_text("old")
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))  # as on a disk with room for 1000 bytes
-    try:
-        with pytest.raises(OSError, match="too large"), fs.open_output_stream(f"{path}/record.json") as stream:
-            stream.write(bytes(2000))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert file.read_text() == "old"
-    assert [found.name for found in folder.iterdir()] == ["record.json"]
+def test_what_ray_does_there(url):
+    fs, path = ray_storage(url)
+    fs = pickle.loads(pickle.dumps(fs))  # noqa: S301 (Ray sends it so)
+    marker = f"{path}/run/.marker"
+    fs.create_dir(f"{path}/run")
+    assert fs.get_file_info(marker).type == pyarrow.fs.FileType.NotFound
+    with fs.open_output_stream(marker):
+        pass
+    fs.create_dir(f"{path}/run")
+    assert fs.get_file_info(marker).type == pyarrow.fs.FileType.File
+    assert open_filesystem(url)[0].exists(marker)
 
 
-def test_folders_copy_and_vanish_whole(storage, tmp_path):
-    fs, path, folder = storage
-    source = tmp_path / "source"
-    source.mkdir()
-    (source / "weights").write_bytes(bytes(range(256)) * 40_000)
-    fs.create_dir(f"{path}/run/checkpoint")
-    copy_files(str(source), f"{path}/run/checkpoint", destination_filesystem=fs, chunk_size=1 << 20)
-    assert (folder / "run/checkpoint/weights").read_bytes() == (source / "weights").read_bytes()
-    fs.delete_dir(f"{path}/run/checkpoint")
-    assert not (folder / "run/checkpoint").exists()
+def begin(url):
+    fs, path = open_filesystem(join(url, "run.json"))
+    write_atomic(fs, path, b"{}")
+
+
+def test_a_worker_that_does_not_see_the_folder(url):
+    with pytest.raises(UsageError, match=r"cnn\.train is not seen by all machines"):
+        check_storage(url)
+    begin(url)
+    check_storage(url)
+
+
+def test_a_worker_that_may_not_look(s3, monkeypatch, forget_s3_clients):
+    url, secret = join(s3, "cnn.train"), secrets.token_hex(8)
+    begin(url)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", secret)
+    monkeypatch.setattr("moto.settings.INITIAL_NO_AUTH_ACTION_COUNT", 0)
+    forget_s3_clients()
+    with pytest.raises(UsageError, match="access denied; check the credentials") as error:
+        check_storage(url)
+    assert secret not in str(error.value)

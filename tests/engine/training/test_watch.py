@@ -64,6 +64,22 @@ def test_tensorboard_reads_what_was_written(watch, tmp_path):
     ]
 
 
+def test_a_board_that_was_lost_with_its_machine_says_nothing_until_the_workers_are_back(watch, run, caplog):
+    watch.tell(News(started_s=1, rows=ROWS[:2]))
+    watch.tell(News())
+    assert len(caplog.messages) == 2
+    assert run.metrics() == ROWS[:2]
+    watch.tell(News(started_s=2, resumed=2, rows=ROWS[:2]))
+    assert caplog.messages[2:] == ["workers were lost; resuming after epoch 2 of 3"]
+
+
+def test_states_that_were_passed_over_are_named_in_a_warning(watch, caplog):
+    watch.tell(News(started_s=1, resumed=1, rows=ROWS[:1], damaged=("/states/2 is damaged (a is missing)",)))
+    watch.tell(News(started_s=1, resumed=1, rows=ROWS[:2], damaged=("/states/2 is damaged (a is missing)",)))
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["/states/2 is damaged (a is missing); the state before it is taken"]
+
+
 def test_a_restart_is_told_and_epochs_done_again_stand_once(watch, run, caplog):
     watch.tell(News(started_s=1, rows=ROWS[:2]))
     watch.tell(News(started_s=2, resumed=1, rows=ROWS[:1]))

@@ -143,6 +143,7 @@ def test_what_never_fits_is_refused_before_a_trial_begins(ray_local, planted, tm
     assert read_trials(str(tmp_path / "out")) == []
 
 
+@pytest.mark.long
 def test_trials_of_two_workers_are_trained_by_both(ray_local, planted, tmp_path):
     options = quick(planted, tmp_path / "out", trials=2, workers=2, updates=100)
     assert search(options, {"all": {"lr": SPACE["lr"]}}) == 0
@@ -160,11 +161,11 @@ def _shared_fields(options):
     return {name: getattr(options, name) for name in names}
 
 
-def test_a_trial_that_diverges_counts_as_the_worst(ray_local, planted, tmp_path):
+def test_a_trial_that_diverges_is_recorded_and_the_search_goes_on(ray_local, planted, tmp_path):
     options = quick(planted, tmp_path / "out", sampler="grid")
     assert search(options, {"all": {"lr": Choice((1e30, 1e-2))}}) == 0
     lost, good = sorted(read_trials(options.out), key=lambda trial: -trial.point["lr"])
-    assert (lost.status, lost.objective) == ("finished", 0.0)
+    assert (lost.status, lost.objective) == ("diverged", 0.0)
     assert "not finite" in lost.error
     assert json.loads((Path(options.out) / "best.json").read_text())["trial"] == good.number
 
@@ -190,23 +191,24 @@ def test_trials_do_not_read_the_store_again(ray_local, planted, tmp_path):
     assert [trial.status for trial in read_trials(options.out)] == ["finished"] * 5
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_driver_killed_three_times_loses_no_trial_and_does_none_twice(planted, tmp_path):
-    options = quick(planted, tmp_path / "out", trials=8, updates=3000, look_every=200)
+def test_a_driver_killed_twice_loses_no_trial_and_does_none_twice(ray_local, planted, spaces, tmp_path):
+    options = quick(planted, tmp_path / "out", trials=6, updates=2000, look_every=200)
     seen = {}
-    for kills, wanted in enumerate((1, 3, 5)):
+    for kills, wanted in enumerate((1, 3)):
         options = dataclasses.replace(options, resume=kills > 0)
         _killed(options, tmp_path / "log", when=lambda trials, wanted=wanted: _over(trials) >= wanted)
         for trial in read_trials(options.out):
             if trial.status in ("finished", "stopped"):
                 assert seen.setdefault(trial.number, trial) == trial
-    assert len(seen) >= 3
-    assert _start(options, tmp_path / "log").wait() == 0, (tmp_path / "log").read_text()
+    assert 3 <= len(seen) < 6
+    assert search(options, spaces) == 0
     trials = read_trials(options.out)
-    assert [trial.number for trial in trials] == list(range(1, 9))
+    assert [trial.number for trial in trials] == list(range(1, 7))
     assert {trial.status for trial in trials} <= {"finished", "stopped"}
     assert all(trials[number - 1] == trial for number, trial in seen.items())
-    assert len({json.dumps(trial.point) for trial in trials}) == 8
+    assert len({json.dumps(trial.point) for trial in trials}) == 6
     for trial in trials:
         rows = [json.loads(line) for line in _metrics(options, trial.number).read_text().splitlines()]
         assert [row["update"] for row in rows] == list(range(200, trial.update + 1, 200))
@@ -245,16 +247,17 @@ def _start(options, log):
         )
 
 
-def test_a_search_lives_on_s3(planted, s3, tmp_path):
-    """In a process of its own: its Ray knows the endpoint."""
+@pytest.mark.long
+def test_a_search_lives_on_s3(ray_local, planted, spaces, s3, tmp_path):
+    """In a process of its own: its Ray knows the endpoint. What it finds is what one on this machine finds."""
     store = join(s3, "store")
     fs, path = open_filesystem(store)
     fs.put(f"{planted}/store/", f"{path}/", recursive=True)
-    local = dataclasses.replace(quick(planted, tmp_path / "out", trials=3, updates=100), store=store)
-    remote = dataclasses.replace(local, out=join(s3, "search"))
-    for options in (local, remote):
-        process = _start(options, tmp_path / "log")
-        assert process.wait() == 0, (tmp_path / "log").read_text()
+    local = quick(planted, tmp_path / "out", trials=3, updates=100)
+    remote = dataclasses.replace(local, store=store, out=join(s3, "search"))
+    with _start(remote, tmp_path / "log") as process:
+        assert search(local, spaces) == 0
+    assert process.returncode == 0, (tmp_path / "log").read_text()
     assert "testing-secret" not in (tmp_path / "log").read_text()
     ours, theirs = read_trials(local.out), read_trials(remote.out)
     assert [trial.number for trial in theirs] == [1, 2, 3]

@@ -13,7 +13,7 @@ from ray.tune.search import Searcher
 from attn.engine.tuning.records import Trial, read_trials, trial_url, write_trial
 from attn.engine.tuning.search import make_scheduler
 from attn.engine.tuning.search_options import SearchOptions
-from attn.engine.tuning.searcher import DIVERGED, ENDED, OBJECTIVE, REFUSED, RecordedSearcher
+from attn.engine.tuning.searcher import AGAIN, DIVERGED, ENDED, OBJECTIVE, REFUSED, RecordedSearcher
 from attn.engine.tuning.space import Choice, Range
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
@@ -131,7 +131,7 @@ def test_draws_are_settled_and_both_are_recorded(tmp_path):
 @pytest.mark.parametrize(
     ("more", "error", "status", "words"),
     [
-        ({ENDED: True, DIVERGED: "the loss is not finite"}, False, "finished", "the loss is not finite"),
+        ({ENDED: True, DIVERGED: "the loss is not finite"}, False, "diverged", "the loss is not finite"),
         ({ENDED: True, REFUSED: "disk full"}, False, "failed", "disk full"),
         ({}, True, "failed", "process was lost"),
     ],
@@ -217,9 +217,9 @@ def after(known, *, updates=1600, look_every=100):
     stub = type("Stub", (), {"trial_id": "late"})()
     scheduler.on_trial_add(None, stub)
 
-    def actions(accuracy):
+    def actions(accuracy, **more):
         return [
-            scheduler.on_trial_result(None, stub, {"update": update, OBJECTIVE: accuracy})
+            scheduler.on_trial_result(None, stub, {"update": update, OBJECTIVE: accuracy, **more})
             for update in range(look_every, updates + 1, look_every)
         ]
 
@@ -235,6 +235,10 @@ def test_a_resumed_scheduler_knows_the_trials_before():
     """A trial behind what others reached at the first rung is stopped there; without them it would go on."""
     assert after(good(4, 300))(0.3)[0] == "STOP"
     assert set(after([])(0.3)) == {"CONTINUE"}
+
+
+def test_no_trial_is_stopped_for_what_was_judged_before_it_was_resumed():
+    assert set(after(good(4, 300))(0.3, **{AGAIN: True})) == {"CONTINUE"}
 
 
 def test_the_rungs_are_a_sixteenth_and_a_quarter_and_none_later():

@@ -1,0 +1,144 @@
+"""Whether a store is what it says it is: every frame of every video once, in parts that can be read.
+
+Looks only. `Ledger.repair` takes out what must go.
+"""
+
+import collections
+import dataclasses
+import json
+import posixpath
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+
+from attn.errors import UsageError
+from attn.storage.contents import SUCCESS
+from attn.storage.damage import is_damage
+from attn.storage.failures import Failure, read_failures
+from attn.storage.filesystem import read_bytes, storage_errors
+from attn.storage.ledger import Ledger
+from attn.storage.manifest import StoreManifest
+from attn.storage.parts import PARTS_AT_ONCE, PartVideos, check_pages, read_parts
+
+
+@dataclasses.dataclass(frozen=True)
+class Audit:
+    """What was found in a store.
+
+    Attributes:
+        videos: complete ones, with their numbers of rows.
+        num_parts: that can be read.
+        unreadable: part → why.
+        partial: video → part in which rows of it are missing, out of order or there twice.
+        doubled: complete video → the parts that hold it, more than one.
+        failures: of the videos that are not complete.
+        summary: content of `_SUCCESS.json`; None where the store is not finished.
+        disagreements: between that and what was found, each in a few words.
+    """
+
+    manifest: StoreManifest
+    videos: dict[str, int]
+    num_parts: int
+    unreadable: dict[str, str]
+    partial: dict[str, str]
+    doubled: dict[str, list[str]]
+    failures: dict[str, Failure]
+    summary: dict[str, object] | None
+    disagreements: list[str]
+
+    @property
+    def rows(self) -> int:
+        """Of the complete videos, each counted once."""
+        return sum(self.videos.values())
+
+    @property
+    def repairable(self) -> bool:
+        """Whether something stands there that must go before the next run can finish the store."""
+        return bool(self.unreadable or self.partial or self.doubled)
+
+
+def audit_store(ledger: Ledger, *, deep: bool = False) -> Audit:
+    """Reads the small columns of every part, or with `deep` all of them, and checks the checksums of what it reads.
+
+    Raises:
+        UsageError: no store there, or the storage does not answer.
+    """
+    with storage_errors(ledger.url):
+        manifest = ledger.manifest()
+        if manifest is None:
+            raise UsageError(f"{ledger.url} is no {ledger.kind.kind}: it has no manifest.json")
+        found = dict(read_parts(ledger.fs, ledger.root, manifest.schema))
+        parts = {path: part for path, part in found.items() if isinstance(part, PartVideos)}
+        unreadable = {path: _why(part) for path, part in found.items() if not isinstance(part, PartVideos)}
+        unreadable |= _damaged_pages(ledger, parts) if deep else {}
+        sound = [part for path, part in parts.items() if path not in unreadable]
+        summary = _summary(ledger)
+        failures = read_failures(ledger.fs, ledger.root)
+    videos = {video: rows for part in sound for video, rows in part.rows.items()}
+    holders = collections.defaultdict(list)
+    for part in sound:
+        for video in part.rows:
+            holders[video].append(_name(part.path))
+    audit = Audit(
+        manifest,
+        videos,
+        num_parts=len(sound),
+        unreadable={_name(path): why for path, why in unreadable.items()},
+        partial={video: _name(part.path) for part in sound for video in part.partial},
+        doubled={video: names for video, names in holders.items() if len(names) > 1},
+        failures={video: failure for video, failure in failures.items() if video not in videos},
+        summary=summary,
+        disagreements=[],
+    )
+    return dataclasses.replace(audit, disagreements=_disagreements(audit, {_name(path) for path in found}))
+
+
+def _why(error: OSError | pa.ArrowException) -> str:
+    """Raises what is the storage's fault and not the part's."""
+    if not is_damage(error):
+        raise error
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def _damaged_pages(ledger: Ledger, parts: dict[str, PartVideos]) -> dict[str, str]:
+    def look(path: str) -> str | None:
+        try:
+            check_pages(ledger.fs, path)
+        except (OSError, pa.ArrowException) as error:
+            return _why(error)
+        return None
+
+    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+        found = zip(parts, pool.map(look, parts), strict=True)
+        return {path: why for path, why in found if why is not None}
+
+
+def _summary(ledger: Ledger) -> dict[str, object] | None:
+    try:
+        summary = json.loads(read_bytes(ledger.fs, f"{ledger.root}/{SUCCESS}"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+    return summary if isinstance(summary, dict) else {}
+
+
+def _disagreements(audit: Audit, parts: set[str]) -> list[str]:
+    if audit.summary is None:
+        return []
+    counts = {"videos": len(audit.videos), "rows": audit.rows, "fingerprint": audit.manifest.fingerprint}
+    wrong = [
+        f"{name}: {found} found, {audit.summary.get(name)} noted"
+        for name, found in counts.items()
+        if audit.summary.get(name) != found
+    ]
+    failed = audit.summary.get("failed")
+    if isinstance(failed, int) and failed > len(audit.failures):
+        wrong.append(f"failed: {len(audit.failures)} found, {failed} noted")
+    noted = audit.summary.get("parts")
+    listed = set(map(str, noted)) if isinstance(noted, list) else set[str]()
+    return wrong + [f"{name} is gone" for name in sorted(listed - parts)]
+
+
+def _name(path: str) -> str:
+    return posixpath.basename(path)

@@ -1,0 +1,59 @@
+"""Whether an output can be written, found out before hours of work and not after them."""
+
+import contextlib
+import errno
+import os
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from attn.errors import UsageError
+from attn.storage.filesystem import is_local, join, open_filesystem, storage_errors
+from attn.storage.reasons import may_not, shown
+
+PROBE = ".attn-may-write"
+
+
+def check_writable(url: str) -> None:
+    """Refuses a folder in which nothing can be written; it need not exist, and nothing is left in it.
+
+    Local: the nearest folder above that exists is asked. S3: an upload is begun and given up, which needs the
+    permission, the bucket and the keys that every later one needs, and of which no object, no version and no byte
+    stays. The price: two requests. Other storages are not asked.
+
+    Args:
+        url: of the folder; local or s3://.
+
+    Raises:
+        UsageError: why not, and what to do.
+    """
+    fs, path = open_filesystem(url)
+    with storage_errors(url):
+        if is_local(fs):
+            _check_local(path)
+        elif "s3" in fs.protocol:
+            _check_s3(fs, path, url)
+
+
+def _check_local(path: str) -> None:
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    if not os.path.isdir(path):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+    if not os.access(path, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+
+
+def _check_s3(fs: AbstractFileSystem, path: str, url: str) -> None:
+    client: Any = fs
+    bucket, key, _ = client.split_path(join(path, PROBE))
+    try:
+        upload = client.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
+    except PermissionError as error:
+        if not may_not(error):
+            raise
+        raise UsageError(
+            f"{shown(url)}: these credentials may not write there; allow them s3:PutObject, or choose another folder"
+        ) from error
+    with contextlib.suppress(OSError):  # may write but not take back: an upload without parts costs nothing
+        client.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])

@@ -1,0 +1,56 @@
+"""What Ray Train gives up on; workers that really die are in test_fit.py."""
+
+import pytest
+from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayTaskError
+from ray.train import WorkerGroupError
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
+
+from attn.engine.training.deaths import refusal_of_deaths
+
+GLOO = "[/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:30482"
+STARTED_BADLY = RayTaskError("__init__", "Traceback (most recent call last): ...", ValueError("a bug"))
+
+
+def found(failure):
+    """As Ray Train hands on what it meets when it asks a worker how it is."""
+    return WorkerHealthCheckFailedError("A worker health check failed.\nWorker info: ...", failure=failure)
+
+
+DEAD = found(ActorDiedError())
+
+
+@pytest.mark.parametrize(
+    ("failures", "said"),
+    [
+        ([DEAD, DEAD], "The actor died unexpectedly"),
+        ([found(OutOfMemoryError("Task was killed: low on memory.\nMemory was 1 of 1 GB"))], "low on memory; see"),
+        ([found(ActorUnavailableError("the network is gone", None))], "the network is gone"),
+        (
+            [WorkerHealthCheckTimeoutError("A check has been hanging.\nWorker info: ...")],
+            "been hanging; see",
+        ),
+        ([RuntimeError(GLOO), DEAD], "The actor died unexpectedly"),
+    ],
+)
+def test_deaths_are_one_line(failures, said):
+    refused = str(refusal_of_deaths(WorkerGroupError("...", dict(enumerate(failures))), 4))
+    assert refused.startswith("the workers died 4 times, last because: ")
+    assert said in refused
+    assert refused.endswith("; the same command goes on from the last state")
+    assert "\n" not in refused
+
+
+@pytest.mark.parametrize(
+    "failures",
+    [
+        [],
+        [ValueError("a bug")],
+        [RuntimeError(GLOO)],
+        [ValueError("a bug"), DEAD],
+        [RuntimeError("a bug"), DEAD],
+        [found(ActorDiedError(STARTED_BADLY))],
+        [found(TypeError("what the loop reports cannot be pickled"))],
+    ],
+)
+def test_what_else_went_wrong_is_left_to_ray(failures):
+    assert refusal_of_deaths(WorkerGroupError("...", dict(enumerate(failures))), 4) is None

@@ -1,0 +1,148 @@
+"""How the loop of one worker ends; what Ray Train makes of it is in test_energynet.py and test_energynet_group.py."""
+
+import re
+import resource
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from attn.engine.options import TrainEnergyNetOptions
+from attn.engine.training.board import Pen
+from attn.engine.training.diverged import DivergedError
+from attn.engine.training.energynet_loop import EnergyLoop
+from attn.engine.training.energynet_plan import make_energy_training
+from attn.engine.training.energynet_state import load_kept
+from attn.engine.training.energynet_worker import _read
+from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper
+from attn.errors import UsageError
+
+QUICK = {"candidates_initial": 32, "candidates_final": 64, "num_hard": 16, "holdout_fraction": 0.25}
+
+
+@pytest.fixture
+def states(tmp_path):
+    """URL where the loop keeps its states."""
+    return str(tmp_path / "states")
+
+
+@pytest.fixture
+def make_loop(planted, states, tmp_path):
+    """make_loop(lr=…): the loop of a training of one worker, without Ray."""
+
+    def make(**settings):
+        options = TrainEnergyNetOptions(
+            store=str(planted / "store"),
+            split=str(planted / "train.txt"),
+            out=str(tmp_path / "energynet"),
+            **{**QUICK, **settings},
+        )
+        run, job, _ = make_energy_training(options)
+        run.begin({})
+        group = Group.alone(torch.device("cpu"))
+        maps, refusal = _read(job, group)
+        assert refusal is None
+        assert maps is not None
+        return EnergyLoop(job, *maps, group, Pen(None, rank=1), FolderKeeper(states, every_s=0))
+
+    return make
+
+
+def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make_loop, states):
+    """A step so large that whatever was learnt is thrown away again and again."""
+    loop = make_loop(updates=4000, look_every=1, patience=2, lr=10.0, weight_decay=0.0)
+    assert loop.run() is None
+    rows, kept = loop.progress.rows, loop.progress.kept_row
+    assert len(rows) < 4000
+    assert kept["update"] == len(rows) - 2
+    assert kept["validation_accuracy"] > rows[-1]["validation_accuracy"]
+    assert any((loop.kept[name] != weight).any() for name, weight in loop.net.state_dict().items())
+    weights, progress = load_kept(FolderKeeper(states).restored())
+    assert progress.kept_row == kept
+    torch.testing.assert_close(weights, loop.kept, rtol=0, atol=0)
+
+
+def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
+    why = make_loop(updates=120, look_every=40, lr=1e30, weight_decay=0.0).run()
+    assert isinstance(why, DivergedError)
+    assert re.match(
+        r"the loss is not finite at update \d+: most likely the learning rate is too high; lower --lr", str(why)
+    )
+    assert FolderKeeper(states).restored() is None
+
+
+def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypatch):
+    """The loss of the last update was finite, what it made of the weights is not."""
+    loop = make_loop(updates=120, look_every=40)
+    update = loop.trainer.update
+
+    def breaking(number):
+        step = update(number)
+        if number == 79:
+            with torch.no_grad():
+                loop.net.map_layer.weight[0, 0] = torch.inf
+        return step
+
+    monkeypatch.setattr(loop.trainer, "update", breaking)
+    why = loop.run()
+    assert isinstance(why, DivergedError)
+    assert re.match(
+        r"the weights are not finite after update 80 \(map_layer.weight\): .*keeps the state after update 40$", str(why)
+    )
+    weights, progress = load_kept(FolderKeeper(states).restored())
+    assert [row["update"] for row in progress.rows] == [40]
+    assert all(torch.isfinite(weight).all() for weight in weights.values())
+
+
+def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monkeypatch):
+    """Of a training that stopped after 80 of 120 updates, and whose last state a disk has damaged."""
+    whole = make_loop(updates=120, look_every=40)
+    assert whole.run() is None
+    shutil.rmtree(states)
+    broken = make_loop(updates=120, look_every=40)
+    monkeypatch.setattr(broken, "_done", lambda: len(broken.progress.rows) == 2)
+    assert broken.run() is None
+    last = max(Path(states).iterdir())
+    with (last / "optimizer.pt").open("r+b") as file:
+        file.truncate(100)
+    again, told = make_loop(updates=120, look_every=40), {}
+    monkeypatch.setattr(again._news, "pin", lambda **changes: told.update({"damaged": (), **told} | changes))
+    assert again.run() is None
+    assert told["damaged"] == (f"{last} is damaged (optimizer.pt is not what was written)",)
+    assert told["resumed"] == 1
+    for name, weight in whole.net.state_dict().items():
+        torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=0)
+
+
+def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loop, states, monkeypatch):
+    whole = make_loop(updates=120, look_every=40)
+    assert whole.run() is None
+    shutil.rmtree(states)
+    stuck = make_loop(updates=120, look_every=40)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    next_row = stuck._next_row
+
+    def full(rows):
+        row = next_row(rows)
+        if len(rows) == 1:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        return row
+
+    monkeypatch.setattr(stuck, "_next_row", full)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        why = stuck.run()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert type(why) is UsageError
+    assert states in str(why)
+    assert "File too large" in str(why)
+    again = make_loop(updates=120, look_every=40)
+    assert again.run() is None
+    assert not again._keeper.damaged
+    for name, weight in whole.net.state_dict().items():
+        torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=0)

@@ -1,0 +1,60 @@
+"""What a training costs before its first update and how a failed one ends; whole ones: test_cnn, test_energynet."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import ray.train
+
+from attn.engine.training import fit as fitting
+from attn.engine.training.board import start_board
+from attn.engine.training.placement import WorkerPlacement
+from attn.engine.training.run import TrainRun
+from attn.engine.training.watch import TrainWatch
+from attn.errors import UsageError
+
+SLOW = {"sklearn", "scipy", "torchvision", "torch._dynamo", "tensorboard", "optuna"}
+WORKERS = ("attn.engine.training.cnn_worker", "attn.engine.training.energynet_worker", "attn.engine.dataflow")
+
+
+def test_workers_load_nothing_slow_that_few_of_them_need():
+    """Seconds of every process of a training or a pool, and there are many."""
+    code = f"import sys, {', '.join(WORKERS)}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "torch" in loaded
+    assert not loaded & SLOW
+
+
+@pytest.fixture
+def fit(ray_local, tmp_path, monkeypatch):
+    """Runs a loop that is not tried again."""
+    monkeypatch.setattr(fitting, "MOST_FAILURES", 0)
+    run = TrainRun(str(tmp_path / "net.safetensors"), {})
+    run.begin({})
+    watch = TrainWatch(start_board(), run, unit="epoch", total=1, line=lambda rows: "", need="")
+    return lambda loop: fitting.fit(loop, {}, run, WorkerPlacement(1, 1, gpu=False), watch)
+
+
+def test_workers_that_die_are_one_line_and_ray_has_written_nothing_that_may_be_torn(fit, tmp_path):
+    def loop(config):
+        ray.train.report({"epoch": 1})
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    with pytest.raises(UsageError) as refused:
+        fit(loop)
+    assert str(refused.value).startswith("the workers died 1 time, last because: The actor is dead because its worker")
+    assert "\n" not in str(refused.value)
+    found = [path for path in Path(tmp_path, "net.train").rglob("*") if path.is_file() and path.stat().st_size]
+    assert {path.name.split(".")[0] for path in found} <= {"run", "events"}
+
+
+def test_a_fault_of_the_loop_keeps_its_traceback(fit):
+    def loop(config):
+        raise ValueError("a bug")
+
+    with pytest.raises(ray.train.WorkerGroupError, match=r"Traceback[\s\S]* in loop[\s\S]*ValueError: a bug"):
+        fit(loop)

@@ -1,0 +1,76 @@
+"""Two workers that keep one training's states: the first writes, both go on from the same one or end with one line."""
+
+import datetime
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import ray.train
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper, RayTrainKeeper
+from attn.errors import UsageError
+
+PATIENCE_S = 60  # for a worker that never says its word
+
+
+def saver(text):
+    return lambda: iter([("state.json", text.encode())])
+
+
+def test_both_go_on_from_the_same_state_or_end_together(tmp_path):
+    for name in ("good", "damaged", "all damaged"):
+        keeper = FolderKeeper(str(tmp_path / name), every_s=0)
+        keeper.keep(1, {}, saver("1"))
+        keeper.keep(2, {}, saver("2"))
+        first, last = sorted((tmp_path / name).iterdir())
+        for folder in {"good": [], "damaged": [last], "all damaged": [first, last]}[name]:
+            (folder / "state.json").write_text("")
+    shutil.copytree(tmp_path / "good", tmp_path / "a copy")
+    for state in (tmp_path / "a copy").iterdir():
+        state.rename(state.with_name(f"{state.name[:-1]}x"))
+    (tmp_path / "file").write_text("where a folder is needed")
+    mp.spawn(process, (tmp_path,), nprocs=2)
+    one, other = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert one == other
+    assert one["good"] == ["2", 0]
+    assert one["damaged"] == ["1", 1]
+    assert "there is no other state to go on from" in one["all damaged"]
+    assert "the newest state is another for each machine" in one["another disk"]
+    assert str(tmp_path / "file") in one["no folder"]
+    assert one["nothing"] == [None, 0]
+    assert one["kept"] == ["3", 0]
+
+
+def process(rank: int, folder: Path) -> None:
+    """Each case after the other: a worker that is one word behind would be seen in the next."""
+    torch.set_num_threads(1)
+    address, patience = f"file://{folder}/address", datetime.timedelta(seconds=PATIENCE_S)
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2, timeout=patience)
+    ray.train.report = lambda row: None  # this is no worker of Ray Train
+    group = Group(rank, rank, 2, 2, torch.device("cpu"))
+
+    def keeper(name):
+        return RayTrainKeeper(FolderKeeper(str(folder / name), every_s=0), group)
+
+    def restored(name):
+        one = keeper(name)
+        try:
+            files = one.restored()
+        except UsageError as error:
+            return str(error)
+        return files and files["state.json"].decode(), len(one.damaged)
+
+    said = {name: restored(name) for name in ("good", "damaged", "all damaged", "nothing")}
+    said["another disk"] = restored("a copy" if rank else "good")
+    with pytest.raises(UsageError) as refused:
+        keeper("file" if rank == 0 else "good").keep(3, {}, saver("3"))
+    said["no folder"] = str(refused.value)
+    keeper("good").keep(3, {}, saver("3"))
+    said["kept"] = restored("good")
+    (folder / f"{rank}.json").write_text(json.dumps(said))
+    dist.destroy_process_group()

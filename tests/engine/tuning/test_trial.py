@@ -1,0 +1,55 @@
+"""What a resumed trial tells, and what it does with states that are damaged."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from ray import tune
+
+from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.run import TrainRun
+from attn.engine.tuning.searcher import AGAIN, DAMAGED
+from attn.engine.tuning.trial import _drop_damaged, _Teller
+
+ROWS = [{"update": update, "seconds": 1.0} for update in (100, 200, 300)]
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """What Ray Tune is told."""
+    rows = []
+    monkeypatch.setattr(tune, "report", rows.append)
+    return rows
+
+
+@pytest.fixture
+def run(tmp_path):
+    return TrainRun(str(tmp_path / "energynet.safetensors"), {})
+
+
+def test_looks_of_before_are_told_as_such_and_drawn_once(run, told):
+    run.write_metrics(ROWS[:2])
+    drawn = []
+    teller = _Teller(run, SimpleNamespace(add=lambda row, step: drawn.append(step)))
+    teller.pin(rows=ROWS[:2], damaged=("state 3 is damaged",))
+    teller.pin(rows=ROWS)
+    assert [row.get(AGAIN, False) for row in told] == [True, True, False]
+    assert [DAMAGED in row for row in told] == [True, False, False]
+    assert drawn == [300]
+    assert run.metrics() == ROWS
+
+
+def test_without_a_good_state_it_is_trained_anew(run, told):
+    keeper = FolderKeeper(run.states, every_s=0)
+    keeper.write(100, lambda: [("weights", b"good")])
+    _drop_damaged(run)
+    assert (told, keeper.restored()) == ([], {"weights": b"good"})
+    state = next(path for path in _folder(run).rglob("weights"))
+    state.write_bytes(b"bad")
+    _drop_damaged(run)
+    assert not list(_folder(run).rglob("*"))
+    assert told[0][DAMAGED].endswith("is damaged (weights is not what was written); it is trained anew")
+
+
+def _folder(run):
+    return Path(run.url) / run.name

@@ -1,0 +1,77 @@
+"""A Ray cluster of several nodes on this machine, without a job server, that can be killed as a whole."""
+
+import contextlib
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, Self
+
+import psutil
+
+CLUSTER = Path(__file__).resolve().parents[1] / "engine" / "cluster" / "cluster_process.py"
+
+
+class Nodes:
+    """The head, which only directs, and nodes with so many CPUs each.
+
+    Attributes:
+        address: for RAY_ADDRESS.
+        workers: numbers of the nodes that are up, without the head.
+    """
+
+    def __init__(self, environment: dict[str, str], *cpus: int):
+        self._folder = tempfile.mkdtemp(prefix="attn-", dir="/tmp")  # paths of sockets have 107 characters at most
+        self._process = subprocess.Popen(
+            [sys.executable, str(CLUSTER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
+        )
+        assert self._process.stdin
+        assert self._process.stdout
+        self._orders, self._answers = self._process.stdin, self._process.stdout
+        self.workers: list[int] = []
+        self.address = self._tell(add={"num_cpus": 0, "temp_dir": self._folder, "include_dashboard": False})["address"]
+        for each in cpus:
+            self.add(each)
+
+    def add(self, cpus: int) -> None:
+        """One more node."""
+        self.workers.append(self._tell(add={"num_cpus": cpus})["node"])
+
+    def lose(self, node: int) -> None:
+        """SIGKILL to everything of a node."""
+        self.workers.remove(node)
+        self._tell(lose=node)
+
+    def kill(self) -> None:
+        """SIGKILL to everything of all nodes."""
+        everything = psutil.Process(self._process.pid).children(recursive=True)
+        for process in [psutil.Process(self._process.pid), *everything]:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        self._process.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            everything = psutil.Process(self._process.pid).children(recursive=True)
+            self._orders.close()
+            self._process.wait(60)
+            for process in everything:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+        self._answers.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _tell(self, **order: Any) -> dict[str, Any]:
+        self._orders.write(json.dumps(order) + "\n")
+        self._orders.flush()
+        return json.loads(self._answers.readline())

@@ -1,0 +1,269 @@
+"""Trainings that lose a worker, their driver or their newest state: they end as one that nobody broke.
+
+What is counted are looks: lost are those that metrics.jsonl lacks, doubled the lines of the log that tell of one again
+which no training that went on from before it has made anew, redone those made anew although a good state was kept after
+them; and wrong are tensors of the network that are not those of the unbroken training.
+"""
+
+import contextlib
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+from tests.stores import plant
+
+from .left import Left
+from .material import Material
+from .store_run import ROOT, end_tree
+
+UPDATES, EVERY = 6000, 100
+MOST_RUNS = 20
+TIMEOUT_S = 900
+FLAGS = f"--updates {UPDATES} --look-every {EVERY} --patience 0 --lr 0.01 --holdout-fraction 0.25"
+SMALL = "--candidates-initial 32 --candidates-final 64 --num-hard 16"
+RESUMED = re.compile(r"resuming after update (\d+) of")
+TOLD = re.compile(rf"resuming after update (\d+) of|update (\d+)/{UPDATES}: ")
+
+
+class Training:
+    """`jobs/train_energynet.py`, again and again until it is done.
+
+    Args:
+        planted: folder of the store and its list.
+        out: folder of the EnergyNet and of the log.
+        workers: how many.
+
+    Attributes:
+        kept: of each fault, how many looks had a good state after it.
+    """
+
+    def __init__(self, planted: Path, out: Path, workers: int = 1):
+        paths = ["--store", str(planted / "store"), "--split", str(planted / "train.txt"), "--out", str(out)]
+        self._command = ["jobs/train_energynet.py", *paths, *FLAGS.split(), *SMALL.split(), "--workers", str(workers)]
+        self.out, self._log = out, out.with_suffix(".log")
+        self._log.touch()
+        self._struck: list[tuple[float, int]] = []
+        self.kept: list[int] = []
+        self._recovered: list[float] = []
+        self.runs = 0
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """The job, until the block ends; then all of it is over."""
+        self.runs += 1
+        usual = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+        with self._log.open("ab") as log:
+            job = subprocess.Popen(
+                [sys.executable, *self._command],
+                cwd=ROOT,
+                env=usual | {"RAY_ADDRESS": "local", "PYTHONPATH": str(ROOT)},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        try:
+            yield job
+        finally:
+            if job.poll() is None:
+                end_tree(job)
+
+    def looks(self) -> list[int]:
+        """The updates of the looks that were told so far."""
+        path = self.out / "energynet.train" / "metrics.jsonl"
+        with contextlib.suppress(FileNotFoundError):
+            return [json.loads(line)["update"] for line in path.read_text().splitlines()]
+        return []
+
+    def reached(self, job: "subprocess.Popen[bytes]", looks: int) -> bool:
+        """Waits until that many looks are told; False if the job ended before."""
+        until = time.monotonic() + TIMEOUT_S
+        while job.poll() is None and len(self.looks()) < looks:
+            assert time.monotonic() < until, self.log()
+            self._note_recovery()
+            time.sleep(0.02)
+        self._note_recovery()
+        return job.poll() is None
+
+    def note(self) -> None:
+        """A fault strikes now: of every look told there is a state."""
+        self._struck.append((time.monotonic(), len(self.looks())))
+        self.kept.append(len(self.looks()))
+
+    def states(self) -> list[Path]:
+        """The folders of those that were written to their end, the newest last."""
+        return sorted(path.parent for path in self.out.glob("energynet.train/*/states/state-*/sums.json"))
+
+    def note_damage(self) -> None:
+        """The fault has taken the newest state too."""
+        before = self.states()[-2].name
+        self.kept[-1] = int(before.split("-")[1]) // EVERY
+
+    def finish(self) -> None:
+        """Gives the command until it is done, and once more, which must change nothing."""
+        code = -1
+        while code != 0 and self.runs < MOST_RUNS:
+            with self.running() as job:
+                if self._struck:
+                    self.reached(job, self._struck[-1][1] + 1)
+                code = job.wait(TIMEOUT_S)
+        assert code == 0, self.log()
+        self._note_recovery()
+        self._recovered += [time.monotonic() - moment for moment, _ in self._struck[len(self._recovered) :]]
+        before = (self.out / "energynet.safetensors").stat().st_mtime_ns
+        with self.running() as job:
+            assert job.wait(TIMEOUT_S) == 0, self.log()
+        assert (self.out / "energynet.safetensors").stat().st_mtime_ns == before
+        self.runs -= 1
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def left(self, whole: "Training") -> Left:
+        """What is left, beside a training that nobody broke."""
+        looks, wanted = self.looks(), set(range(EVERY, UPDATES + 1, EVERY))
+        resumed = [int(update) // EVERY for update in RESUMED.findall(self.log())]
+        assert len(resumed) == len(self._struck), self.log()
+        return Left(
+            faults=len(self._struck),
+            lost=len(wanted - set(looks)),
+            doubled=len(looks) - len(set(looks)) + told_again(self.log()),
+            wrong=_different(self.out, whole.out),
+            redone=made_anew(self.kept, resumed),
+            recovery_s=self._recovered,
+            runs=self.runs,
+        )
+
+    def _note_recovery(self) -> None:
+        while len(self._recovered) < len(self._struck) and len(self.looks()) > self._struck[len(self._recovered)][1]:
+            self._recovered.append(time.monotonic() - self._struck[len(self._recovered)][0])
+
+
+def made_anew(kept: Sequence[int], resumed: Sequence[int]) -> int:
+    """Looks that were made again although there was a good state after them: none of one fault makes up for another's.
+
+    Args:
+        kept: of each fault, how many looks had a state.
+        resumed: how many the training then went on from.
+    """
+    return sum(max(0, before - after) for before, after in zip(kept, resumed, strict=True))
+
+
+def told_again(log: str) -> int:
+    """How many lines tell of a look that was told before and is not behind the state that was then gone on from."""
+    told: set[int] = set()
+    again = 0
+    for resumed, look in TOLD.findall(log):
+        if resumed:
+            told = {update for update in told if update <= int(resumed)}
+        else:
+            again += int(look) in told
+            told.add(int(look))
+    return again
+
+
+def worker_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
+    """SIGKILL of one of two workers of a training, which goes on by itself until that was four times in a run."""
+    chance = random.Random(seed)
+    whole, broken = _trainings(folder, workers=2)
+    code = None
+    while times and code != 0:
+        with broken.running() as job:
+            while times and broken.reached(job, len(broken.looks()) + chance.randint(2, 5)):
+                time.sleep(chance.random() / 2)
+                broken.note()
+                chance.choice(_workers(job)).kill()
+                times -= 1
+            if not times:
+                broken.reached(job, len(broken.looks()) + 1)
+            code = job.wait(TIMEOUT_S)
+    broken.finish()
+    return broken.left(whole)
+
+
+def driver_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
+    """SIGKILL of the driver of a training at a random moment."""
+    whole, broken = _trainings(folder)
+    _kill_drivers(broken, random.Random(seed), times, lambda: None)
+    broken.finish()
+    return broken.left(whole)
+
+
+def state_damaged(material: Material, folder: Path, *, seed: int, times: int) -> Left:
+    """The driver of a training is killed and its newest state overwritten in part: the one before is taken."""
+    chance = random.Random(seed)
+    whole, broken = _trainings(folder)
+
+    def damage() -> None:
+        time.sleep(5)  # the end of the driver's Ray
+        broken.note_damage()
+        newest = broken.states()[-1]
+        path = chance.choice([path for path in sorted(newest.iterdir()) if path.name != "sums.json"])
+        content = bytearray(path.read_bytes())
+        content[chance.randrange(len(content))] ^= 0xFF
+        path.write_bytes(content)
+
+    _kill_drivers(broken, chance, times, damage)
+    broken.finish()
+    left = broken.left(whole)
+    assert len(re.findall("is damaged .*; the state before it is taken", broken.log())) == left.faults, broken.log()
+    return left
+
+
+def _kill_drivers(training: Training, chance: random.Random, times: int, then: Callable[[], None]) -> None:
+    for _ in range(times):
+        with training.running() as job:
+            if not training.reached(job, len(training.looks()) + chance.randint(2, 6)):
+                break
+            time.sleep(chance.random() / 2)
+            training.note()
+            job.kill()
+            job.wait()
+        then()
+
+
+def _workers(job: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    """Processes of the training's workers."""
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        found = []
+        for process in psutil.Process(job.pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if "RayTrainWorker" in " ".join(process.cmdline()):
+                    found.append(process)
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("no training worker")
+
+
+def _trainings(folder: Path, workers: int = 1) -> tuple[Training, Training]:
+    """One that is done, and one that has not begun."""
+    folder.joinpath("planted").mkdir()
+    plant(folder / "planted")
+    whole, broken = (Training(folder / "planted", folder / name, workers) for name in ("whole", "broken"))
+    whole.finish()
+    return whole, broken
+
+
+def _different(one: Path, other: Path) -> int:
+    """How many tensors of two networks are not the same."""
+    from attn.models.energynet_file import load_energynet
+
+    mine, theirs = (load_energynet(str(path)).net.state_dict() for path in (one, other))
+    return sum(not np.allclose(mine[name], theirs[name], rtol=0, atol=1e-6) for name in theirs)
+
+
+SCENARIOS: dict[str, Callable[..., Left]] = {
+    "training: worker killed": worker_killed,
+    "training: driver killed": driver_killed,
+    "training: newest state damaged": state_damaged,
+}

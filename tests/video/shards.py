@@ -1,0 +1,23 @@
+"""Files and tar shards with known bytes in them."""
+
+import io
+import tarfile
+
+from attn.storage.filesystem import open_filesystem, write_atomic
+
+
+def put(url: str, data: bytes = b"video") -> str:
+    """Writes a file; its URL."""
+    write_atomic(*open_filesystem(url), data)
+    return url
+
+
+def tar_of(*files: tuple[str, bytes]) -> bytes:
+    """A tar archive of (name, content)."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in files:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
