@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest --dist loadfile --durations=15
-ON_RAY := tests/engine tests/jobs tests/fuzz tests/faults
+ON_RAY := tests/faults tests/fuzz tests/jobs tests/engine
 
 .PHONY: install demo test test-all lint bench fuzz faults clean
 
@@ -28,7 +28,7 @@ lint: install
 
 test: lint
 	$(PYTEST) -n 2 $(addprefix --ignore=,$(ON_RAY))
-	$(PYTEST) -n 2 -m 'not long' $(ON_RAY)  # real Ray, one for each of two
+	$(PYTEST) -n 2 --no-loadscope-reorder -m 'not long' $(ON_RAY)  # real Ray, one for each of two; long files first
 
 # The kills, the clusters and the storms of errors too; about an hour.
 test-all: test

@@ -3,14 +3,16 @@
 
 Kept frames per CPU second at stride 5, every decoder on one thread and the child's time included: ours through the
 guard, ours in this process, and PyAV, decord and torchcodec used directly. All deliver the same, arrays of RGB frames,
-at full size and resized to 224. Every decoder goes over all files, then the next one does, and so on for several
-repeats; medians are shown. `ratio` is ours over the fastest direct use that returns the right frames (decord and
-torchcodec return others for AVI files with B-frames: marked *), `guard` is the CPU time that the guard adds.
+at full size and resized to 224. The decoders take turns on each file, in the other order every other time; medians
+are shown. `ratio` is ours over the fastest direct use that returns the right frames (decord and torchcodec return
+others for AVI files with B-frames: marked *), `guard` is the CPU time that the guard adds to the turn without it that
+is next to it: its median and, in brackets, the quartiles, since single turns of a shared machine differ by more.
 """
 
 import collections
 import contextlib
 import dataclasses
+import math
 import os
 import statistics
 import subprocess
@@ -50,8 +52,10 @@ Decode = Callable[[str, int | None], Iterable[np.ndarray]]
 class Options:
     videos: tuple[str, ...] = ()
     """Video files (default: three clips made here)."""
-    repeats: int = 7
-    """Runs of each."""
+    repeats: int = 11
+    """Turns of each."""
+    guard_repeats: int = 201
+    """Further turns of ours with and without the guard."""
 
 
 def main() -> None:
@@ -71,7 +75,8 @@ def main() -> None:
             right = {(name, video): is_right(decode, video) for name, decode in decoders.items() for video in videos}
             for size in (None, SIZE):
                 seconds = measure(decoders, videos, size, options.repeats, reader)
-                show(list(decoders), videos, size, seconds, right)
+                both = {name: decoders[name] for name in (OURS, UNGUARDED)}
+                show(seconds, measure(both, videos, size, options.guard_repeats, reader), videos, size, right)
 
 
 def run_with_ffmpeg_for_torchcodec(folder: Path) -> int:
@@ -100,46 +105,52 @@ def is_same(image: np.ndarray, other: np.ndarray) -> bool:
 
 def measure(
     decoders: dict[str, Decode], videos: list[str], size: int | None, repeats: int, reader: FrameReader
-) -> dict[tuple[str, str], float]:
-    """Median CPU seconds of each decoder on each video."""
+) -> dict[tuple[str, str], list[float]]:
+    """CPU seconds of each decoder's turns on each video."""
     seconds: dict[tuple[str, str], list[float]] = {(name, video): [] for name in decoders for video in videos}
-    for _ in range(repeats):
-        for name, decode in decoders.items():
-            for video in videos:
+    for repeat in range(repeats):
+        turns = list(decoders.items())[:: -1 if repeat % 2 else 1]
+        for video in videos:
+            for name, decode in turns:
                 started_s = cpu_s(reader)
                 with contextlib.suppress(Exception):
                     collections.deque(decode(video, size), maxlen=0)
                 seconds[name, video].append(cpu_s(reader) - started_s)
-    return {key: statistics.median(times) for key, times in seconds.items()}
+    return seconds
 
 
 def show(
-    names: list[str],
+    seconds: dict[tuple[str, str], list[float]],
+    guard_seconds: dict[tuple[str, str], list[float]],
     videos: list[str],
     size: int | None,
-    seconds: dict[tuple[str, str], float],
     right: dict[tuple[str, str], bool],
 ) -> None:
     """One table; its last row is over all files, each direct use counting where it is right."""
+    names = list(dict.fromkeys(name for name, _ in seconds))
     print(f"\nkept frames per CPU second, {'full size' if size is None else f'resized to {size}'}")
-    print(f"{'':24}{'kept':>6}" + "".join(f"{name:>13}" for name in names) + f"{'ratio':>8}{'guard':>8}")
+    print(f"{'':16}{'kept':>5}" + "".join(f"{name:>11}" for name in names) + f"{'ratio':>7}  guard")
+    median_s = {turn: statistics.median(times) for turn, times in seconds.items()}
     fastest_s = {
-        video: min(seconds[name, video] for name in names if name not in (OURS, UNGUARDED) and right[name, video])
+        video: min(median_s[name, video] for name in names if name not in (OURS, UNGUARDED) and right[name, video])
         for video in videos
     }
     for video in videos:
         kept = sum(map(len, pyav(video, None)))
-        rates = [f"{kept / seconds[name, video]:.0f}{'' if right[name, video] else '*'}" for name in names]
-        print(f"{Path(video).name[:23]:24}{kept:6}" + "".join(f"{rate:>13}" for rate in rates), end="")
-        print(
-            f"{fastest_s[video] / seconds[OURS, video]:8.2f}{seconds[OURS, video] / seconds[UNGUARDED, video] - 1:8.1%}"
-        )
-    ours_s, unguarded_s = (sum(seconds[name, video] for video in videos) for name in (OURS, UNGUARDED))
-    print(f"{'all':{30 + 13 * len(names)}}" + verdict(sum(fastest_s.values()), ours_s, unguarded_s))
+        rates = [f"{kept / median_s[name, video]:.0f}{'' if right[name, video] else '*'}" for name in names]
+        print(f"{Path(video).name[:15]:16}{kept:5}" + "".join(f"{rate:>11}" for rate in rates), end="")
+        print(f"{fastest_s[video] / median_s[OURS, video]:7.2f}  {guard_adds(guard_seconds, [video])}")
+    ratio = sum(fastest_s.values()) / sum(median_s[OURS, video] for video in videos)
+    print(f"{'all':{21 + 11 * len(names)}}{ratio:7.2f}  {guard_adds(guard_seconds, videos)}")
 
 
-def verdict(fastest_s: float, ours_s: float, unguarded_s: float) -> str:
-    return f"{fastest_s / ours_s:8.2f}{ours_s / unguarded_s - 1:8.1%}"
+def guard_adds(seconds: dict[tuple[str, str], list[float]], videos: list[str]) -> str:
+    """The share that the guard adds over some videos: the median of the pairs, and its interval by order statistics."""
+    ours_s, unguarded_s = (np.sum([seconds[name, video] for video in videos], axis=0) for name in (OURS, UNGUARDED))
+    added = ours_s / unguarded_s - 1
+    reach = min(0.5, 0.98 / math.sqrt(len(added)))
+    low, median, high = np.quantile(added, (0.5 - reach, 0.5, 0.5 + reach))
+    return f"{median:.1%} ({low:.1%} to {high:.1%})"
 
 
 def cpu_s(reader: FrameReader) -> float:

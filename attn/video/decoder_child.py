@@ -65,7 +65,10 @@ class DecoderChild:
     def is_bloated(self) -> bool:
         """Does it hold so much memory that the next video may lack some? A few videos that leak would fail another."""
         try:
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[5])
+            with open(
+                f"/proc/{self.pid}/statm", "rb", buffering=0
+            ) as statm:  # asked once a video: no decoding, no Path
+                pages = int(statm.read(200).split()[5])
         except OSError:
             return False
         return pages * resource.getpagesize() > MOST_MEMORY_BYTES // 2

@@ -1,7 +1,7 @@
 """Reading videos through a process that may be killed, so that no video can hurt the one that asks.
 
 FFmpeg and decord can crash, or spin for ever with the interpreter locked, on files from the wild. The price of the
-guard is one message and no copy per chunk of frames: some 2 % of decoding at a CNN's size, up to 5 % of short clips at
+guard is one message and no copy per chunk of frames: some 1 % of decoding at a CNN's size, up to 5 % of short clips at
 full size (bench/decode.py), and under half a second for the first video and after every crash, to start a process.
 """
 
