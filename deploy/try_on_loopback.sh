@@ -79,7 +79,7 @@ user() {
   done
   sed -n '/Autoscaler status/,$p' "$TRIAL/status"
   say "ray dashboard: the tunnel"
-  ray dashboard "$cluster" > "$TRIAL/dashboard.log" 2>&1 &
+  ray dashboard "$cluster" < /dev/null > "$TRIAL/dashboard.log" 2>&1 &
   for _ in $(seq 60); do (exec 3<> /dev/tcp/127.0.0.1/8265) 2> /dev/null && break; sleep 1; done
   export RAY_ADDRESS=http://127.0.0.1:8265
   say "without the token"

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Sequence
 
 import ray
-from ray._private.state import state as cluster_state
 
+from attn.engine.growth import VARIABLE, most_resources
 from attn.errors import UsageError
 
 # Without a GPU, decoding and the CNN share the cores: an actor a core leaves a quarter of it to decoding in Ray's
@@ -15,6 +15,7 @@ CPU_ACTOR_CPUS = 0.75
 CPU_DECODE_CPUS = 0.25
 # Packing a frame of 224 pixels takes 2.8 ms of a core, decoding it 1.4.
 DECODERS_PER_WRITER = 2
+GROWS = f"where machines are still to come, {VARIABLE}=CPU=…,GPU=… says how many"
 ACTORS_PER_WRITER = 8
 
 
@@ -53,15 +54,14 @@ class Placement:
 
 
 def cluster_totals() -> dict[str, float]:
-    """CPUs and GPUs the cluster has, or may grow to where an autoscaler says so."""
-    now = ray.cluster_resources()
-    most = cluster_state.get_max_resources_from_cluster_config() or {}
+    """CPUs and GPUs the cluster has, or may grow to."""
+    now, most = ray.cluster_resources(), most_resources()
     return {name: max(now.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU")}
 
 
 def may_grow() -> bool:
     """Whether an autoscaler may start more machines."""
-    return bool(cluster_state.get_max_resources_from_cluster_config())
+    return bool(most_resources())
 
 
 def living_nodes() -> list[Mapping[str, float]]:
@@ -100,7 +100,7 @@ def place(
         asked = f"{low} actor{'s' if low > 1 else ''} of {gpus:g} GPU and {cpus:g} CPU"
         raise UsageError(
             f"{asked} can never be placed beside one decode task: the cluster has {totals['GPU']:g} GPU and "
-            f"{totals['CPU']:g} CPU; at most {fitting} fit (--actors, --gpus-per-actor 0 for the CPU)"
+            f"{totals['CPU']:g} CPU; at most {fitting} fit (--actors, --gpus-per-actor 0 for the CPU; {GROWS})"
         )
     now = min(high, fitting)
     decode_tasks = int((totals["CPU"] - now * cpus) / decode_cpus)

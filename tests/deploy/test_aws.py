@@ -15,6 +15,8 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
+from attn.engine.growth import most_of
+
 Config = dict[str, Any]
 
 # What Ray takes out of a node_config before it asks EC2, which wants one subnet.
@@ -130,6 +132,7 @@ def test_ray_starts_the_machines(ec2: Any, read: Callable[[str], Any], prepare: 
     config = AWSNodeProvider.bootstrap_config(config)
     worker = config["available_node_types"]["gpu_worker"]["resources"]
     assert (worker["CPU"], worker["GPU"]) == (16, 1)
+    assert most_of(config) == {"CPU": 8 * 16, "GPU": 8}, "what a job on the empty cluster counts on"
     provider = AWSNodeProvider(config["provider"], config["cluster_name"])
     for name, node_type in config["available_node_types"].items():
         provider.create_node(node_type["node_config"], {"ray-user-node-type": name}, 1)

@@ -155,3 +155,29 @@ def test_machines_of_ones_own_have_the_autoscaler_that_starts_them(read: Callabl
     command = "export RAY_enable_autoscaler_v2=1; " + start.replace("ray start", "env ; true")
     said = subprocess.run(["bash", "-c", command], check=True, capture_output=True, text=True).stdout
     assert "RAY_enable_autoscaler_v2=0" in said.splitlines()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/clusters.md", "deploy/try_on_loopback.sh"])
+def test_the_tunnel_leaves_the_terminal_to_the_shell(name: str, root: Path) -> None:
+    """Behind it is `ssh -tt`, which else reads what is typed at the shell that started it."""
+    tunnels = re.findall(r"^ *ray dashboard .*$", (root / name).read_text(), re.MULTILINE)
+    assert tunnels
+    assert [line for line in tunnels if not re.search(r" < /dev/null .*&( |$)", line)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [
+        *((name, "") for name in (*FILES, "deploy/rayjob.yaml")),
+        ("README.md", "### Kubernetes"),
+        ("docs/clusters.md", "## Kubernetes"),
+    ],
+)
+def test_who_brings_the_gpus_is_told_of_their_driver(name: str, section: str, root: Path) -> None:
+    """CUDA 13 runs from 580 on (its release notes), and no installation of packages brings a driver."""
+    constraints = (root / "constraints.txt").read_text()
+    assert re.findall(r"^nvidia-cuda-runtime==(\d+)\.", constraints, re.MULTILINE) == ["13"]
+    text = (root / name).read_text()
+    if section:
+        text = text.partition(f"\n{section}\n")[2].partition("\n#")[0]
+    assert "580 or newer" in text

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from googleapiclient.discovery_cache import get_static_doc
 
+from attn.engine.growth import most_of
+
 Config = dict[str, Any]
 Document = dict[str, Any]
 
@@ -100,3 +102,9 @@ def test_ray_is_told_of_the_gpu(read: Callable[[str], Any]) -> None:
     worker = read("deploy/gcp.yaml")["available_node_types"]["gpu_worker"]
     assert worker["node_config"]["machineType"] == f"g2-standard-{worker['resources']['CPU']}"
     assert worker["resources"]["GPU"] == 1
+
+
+def test_a_job_on_the_empty_cluster_knows_what_may_come(
+    read: Callable[[str], Any], prepare: Callable[[Config], Config]
+) -> None:
+    assert most_of(prepare(read("deploy/gcp.yaml"))) == {"CPU": 8 * 16, "GPU": 8}

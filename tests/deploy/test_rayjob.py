@@ -13,6 +13,8 @@ from typing import Any
 import jsonschema
 import pytest
 
+from attn.engine.growth import VARIABLE, parse_most
+
 Config = dict[str, Any]
 
 JOB = "deploy/rayjob.yaml"
@@ -123,6 +125,11 @@ def test_a_token_is_wanted_and_workers_come_and_go(read: Callable[[str], Any]) -
     assert not _fitting(cluster)
 
 
+def test_a_failure_is_not_paid_for_again(read: Callable[[str], Any]) -> None:
+    """KubeRay would start another cluster after any exit code: also after that of a wrong flag."""
+    assert read(JOB)["spec"]["backoffLimit"] == 0
+
+
 def test_the_script_takes_the_command_line(read: Callable[[str], Any], root: Path) -> None:
     words = _entrypoint(read(JOB), root)
     _parse(words, root)
@@ -138,6 +145,12 @@ def test_the_actors_fit_the_pods(read: Callable[[str], Any], root: Path) -> None
     options: Any = _parse(_entrypoint(job, root), root)
     assert options.gpus_per_actor == 1
     assert options.actors == (1, group["maxReplicas"])
+    (worker,) = group["template"]["spec"]["containers"]
+    (head,) = job["spec"]["rayClusterSpec"]["headGroupSpec"]["template"]["spec"]["containers"]
+    (told,) = (one["value"] for one in head["env"] if one["name"] == VARIABLE)
+    limits = worker["resources"]["limits"]
+    most = {"CPU": float(limits["cpu"]), "GPU": float(limits["nvidia.com/gpu"])}
+    assert parse_most(told) == {name: group["maxReplicas"] * each for name, each in most.items()}
 
 
 DOCS = ("docs/clusters.md", "README.md")

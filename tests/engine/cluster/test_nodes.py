@@ -45,6 +45,24 @@ def test_the_pool_grows_onto_a_machine_that_joins_and_outlives_it(
     check_videos(store, videos)
 
 
+def test_a_job_waits_for_the_first_machine_of_a_cluster_that_grows(
+    start_nodes, flags, many_clips, tmp_path, wait_for, check_videos
+):
+    """As on a cloud: the head has no CPU for tasks, and no other machine is there yet."""
+    nodes = start_nodes({"ATTN_CLUSTER_MAX": "CPU=4"}, num_cpus=0)
+    try:
+        job = nodes.submit("jobs/precompute.py", *flags, "--actors", "1", "2")
+        wait_for(lambda: job.alive() and "actors of" in job.ask("logs"), "its plan")
+        time.sleep(5)
+        assert job.alive()
+        nodes.add(num_cpus=2)
+        code, printed = job.wait()
+        assert code == 0, printed
+        check_videos(tmp_path / "store", many_clips)
+    finally:
+        nodes.end()
+
+
 def test_the_pool_shrinks_when_it_has_nothing_to_do(nodes, join, flags, videos, tmp_path, wait_for, check_videos):
     store, joined = tmp_path / "store", join(num_cpus=1)
     patient = ["--videos", str(videos), "--decode-timeout-s", "200", "--actors", "1", "2"]
