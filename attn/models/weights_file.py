@@ -9,8 +9,11 @@ import hashlib
 import io
 import json
 import pickle
+import pickletools
+import re
 import warnings
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -21,6 +24,13 @@ from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 
 Rgb = tuple[float, float, float]
+
+_ZIP = b"PK\x03\x04"
+_OLD_PICKLES = 5  # that stand before the numbers in a file of torch.save from before its zip archives
+_TENSORS_ONLY = re.compile(
+    r"collections OrderedDict|torch(\.cuda)? \w+Storage|torch\._utils _rebuild_(tensor(_v2)?|parameter)"
+)
+_NAMING = {"GLOBAL", "STACK_GLOBAL", "INST"}  # the instructions of a pickle that name what is called
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,18 +94,61 @@ def write_weights_file(url: str, tensors: Mapping[str, Tensor], description: Des
 
 def _state_dict(url: str, data: bytes) -> dict[str, Tensor]:
     try:
+        _check_archive(url, data)
         with warnings.catch_warnings(action="ignore"):  # of TorchScript archives, which are refused right after
             weights = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
+    except UsageError:
+        raise
     except pickle.UnpicklingError as error:
         raise UsageError(f"{url} holds more than tensors; save model.state_dict() alone") from error
-    except (RuntimeError, ValueError, EOFError, KeyError) as error:
+    except Exception as error:  # a damaged pickle fails in any way: RuntimeError, IndexError, AssertionError, …
         raise UsageError(f"{url} is no file of torch.save, or not all of one") from error
     if not isinstance(weights, Mapping) or not weights:
         raise UsageError(f"{url} holds a {type(weights).__name__} and no state dict; save model.state_dict()")
-    strange = [str(key) for key, value in weights.items() if not isinstance(value, Tensor)]
+    strange = [str(key) for key, value in weights.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if strange:
-        raise UsageError(f"{url} is no bare state dict ({strange[0]} is no tensor); save model.state_dict() alone")
+        raise UsageError(
+            f"{url} is no bare state dict ({strange[0]} is no tensor with a name); save model.state_dict() alone"
+        )
+    _check_sizes(url, weights, len(data))
     return dict(weights)
+
+
+def _check_archive(url: str, data: bytes) -> None:
+    """Refuses what takes memory while it is read: `weights_only` keeps a file from our programs, not from our memory.
+
+    It calls `bytearray(10**11)`, makes storages of any size, and unpacks archives, which torch.save never packs.
+
+    Raises:
+        UsageError: more is called than makes tensors, or more comes out of the file than its size.
+        Exception: of many kinds, where it is no file of torch.save.
+    """
+    if data.startswith(_ZIP):
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > len(data):
+                raise UsageError(f"{url} is packed; give it as torch.save wrote it")
+            pickles = [archive.read(member) for member in archive.infolist() if member.filename.endswith(".pkl")]
+        called = (name for each in pickles for name in _called(io.BytesIO(each)))
+    else:
+        stream = io.BytesIO(data)
+        called = (name for _ in range(_OLD_PICKLES) for name in _called(stream))
+    foreign = next((name for name in called if not _TENSORS_ONLY.fullmatch(name)), None)
+    if foreign is not None:
+        raise UsageError(f"{url} holds more than tensors ({foreign}); save model.state_dict() alone")
+
+
+def _called(stream: io.BytesIO) -> Iterator[str]:
+    """What the next pickle of a stream names, as `module name`."""
+    return (str(argument) for code, argument, _ in pickletools.genops(stream) if code.name in _NAMING)
+
+
+def _check_sizes(url: str, tensors: Mapping[str, Tensor], file_bytes: int) -> None:
+    """Before a value is looked at: one number of a file may be spread over any shape, and weigh nothing until then."""
+    for key, tensor in tensors.items():
+        if tensor.numel() * tensor.element_size() > min(tensor.untyped_storage().nbytes(), file_bytes):
+            raise UsageError(
+                f"{url}: {key} of shape {tuple(tensor.shape)} has more numbers than the file holds; give other weights"
+            )
 
 
 def _description(url: str, text: str | None) -> Description | None:

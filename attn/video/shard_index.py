@@ -1,9 +1,10 @@
 """What is in a tar shard: from the small index beside it if that belongs to it, else from the tar's own headers.
 
 `<name>-000000.index.json` makes listing a folder of shards one small read each. It is believed only if it tells the
-tar's exact size; whoever writes a shard removes the old index first.
+tar's exact size and is no longer than that tar could need; whoever writes a shard removes the old index first.
 """
 
+import errno
 import json
 import logging
 import tarfile
@@ -13,11 +14,14 @@ from fsspec import AbstractFileSystem
 
 from attn.storage.filesystem import read_bytes, storage_errors, url_of
 from attn.video.names import SHARD_SUFFIX, is_video
-from attn.video.tar_headers import Member, leaves_archive, read_members
+from attn.video.tar_headers import LARGEST_READ_BYTES, Member, leaves_archive, read_members
 
 log = logging.getLogger(__name__)
 
 INDEX_SUFFIX = ".index.json"
+TAR_BYTES_PER_INDEX_BYTE, MOST_INDEX_BYTES = 8, 64 << 20
+"""Of an index beyond its first MiB: a labelled video takes 2 KiB of a tar at least, with its header and its label's
+file, and some 150 bytes of the index. A longer one could fill the memory of whoever lists the shard."""
 
 
 def index_path(path: str) -> str:
@@ -49,7 +53,7 @@ def list_shard(fs: AbstractFileSystem, path: str, size: int | None = None) -> li
 
 def _read_index(fs: AbstractFileSystem, path: str, tar_bytes: int) -> list[Member] | None:
     try:
-        content = json.loads(read_bytes(fs, index_path(path)))
+        content = json.loads(_read_limited(fs, index_path(path), tar_bytes))
         members = [Member(**video) for video in content["videos"]]
         fits = content["tar_bytes"] == tar_bytes and all(_is_sound(member, tar_bytes) for member in members)
     except FileNotFoundError:
@@ -62,9 +66,24 @@ def _read_index(fs: AbstractFileSystem, path: str, tar_bytes: int) -> list[Membe
     return members
 
 
+def _read_limited(fs: AbstractFileSystem, path: str, tar_bytes: int) -> bytes:
+    """Raises ValueError for an index that is longer than any of such a tar, without having read all of it."""
+    most = LARGEST_READ_BYTES + min(tar_bytes // TAR_BYTES_PER_INDEX_BYTE, MOST_INDEX_BYTES)
+    try:
+        data = read_bytes(fs, path, 0, most + 1)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # S3 has no range of an object without bytes
+            return b""
+        raise
+    if len(data) > most:
+        raise ValueError(f"more than {most} bytes")
+    return data
+
+
 def _is_sound(member: Member, tar_bytes: int) -> bool:
     return (
-        is_video(member.name)
+        type(member.offset) is type(member.size) is int  # true and 10.5 compare like numbers, and are none to Arrow
+        and is_video(member.name)
         and not leaves_archive(member.name)
         and isinstance(member.label, str | None)
         and tarfile.BLOCKSIZE <= member.offset <= member.offset + member.size <= tar_bytes

@@ -1,7 +1,14 @@
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import pickle
+import pickletools
+import resource
+import zipfile
+from pathlib import Path
+from random import Random
 
 import pytest
 import safetensors.torch
@@ -111,12 +118,96 @@ def test_half_a_file_is_refused(tmp_path, suffix, length):
         (torch.zeros(3), "holds a Tensor and no state dict"),
         ({}, "holds a dict and no state dict"),
         ({"model": TENSORS, "epoch": 3}, "no bare state dict .model is no tensor"),
+        ({7: torch.zeros(3)}, "no bare state dict .7 is no tensor with a name"),
+        ({"a": torch.eye(3).to_sparse()}, "holds more than tensors .torch._utils _rebuild_sparse_tensor.; save"),
+        ({"a": torch.empty(3, device="meta")}, "holds more than tensors .torch._utils _rebuild_meta_tensor_no_storage"),
     ],
 )
 def test_what_is_no_state_dict_is_refused(tmp_path, content, complaint):
     torch.save(content, tmp_path / "net.pth")
     with pytest.raises(UsageError, match=complaint):
         read_weights_file(str(tmp_path / "net.pth"))
+
+
+@pytest.fixture
+def limited_memory():
+    """What would take far more than these files must fail at once."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + (1 << 30), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+def refused(path: Path, complaint: str) -> None:
+    with pytest.raises(UsageError, match=rf"^{path}{complaint}[^\n]*$"):
+        read_weights_file(str(path))
+
+
+@pytest.mark.usefixtures("limited_memory")
+@pytest.mark.parametrize("as_zip", [True, False])
+@pytest.mark.parametrize("rows", [10**5, 2])
+def test_a_number_spread_over_a_shape_is_refused_before_it_is_looked_at(tmp_path, as_zip, rows):
+    spread = torch.zeros(1).expand(rows, rows)
+    torch.save({"a": torch.ones(2), "fc.weight": spread}, tmp_path / "net.pth", _use_new_zipfile_serialization=as_zip)
+    refused(tmp_path / "net.pth", rf": fc\.weight of shape \({rows}, {rows}\) has more numbers than the file holds")
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_numbers_in_another_order_and_shared_ones_are_read(tmp_path, as_zip):
+    numbers = torch.arange(6.0)
+    views = {"turned": numbers.reshape(2, 3).T, "part": numbers[2:4], "whole": torch.nn.Parameter(numbers)}
+    torch.save(views, tmp_path / "net.pth", _use_new_zipfile_serialization=as_zip)
+    assert equal(read_weights_file(str(tmp_path / "net.pth")).tensors, views)
+
+
+@pytest.mark.usefixtures("limited_memory")
+def test_a_storage_that_the_file_names_but_does_not_hold(tmp_path):
+    """torch.load gives back memory as it was for it."""
+    torch.save({"w": torch.zeros(1000)}, tmp_path / "net.pth", _use_new_zipfile_serialization=False)
+    data = (tmp_path / "net.pth").read_bytes()
+    stream = io.BytesIO(data)
+    for _ in range(4):
+        list(pickletools.genops(stream))
+    larger = data[: stream.tell()].replace(b"M\xe8\x03", b"J\0\0\0\x06")  # 1000 numbers → 100 million
+    (tmp_path / "net.pth").write_bytes(larger + pickle.dumps([], protocol=2))
+    refused(tmp_path / "net.pth", r": w of shape \(100663296,\) has more numbers than the file holds")
+
+
+def test_a_packed_archive_is_not_unpacked(tmp_path, monkeypatch):
+    torch.save({"w": torch.zeros(10**6)}, tmp_path / "plain.pth")
+    written = zipfile.ZipFile(tmp_path / "packed.pth", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, written as packed:
+        for member in plain.infolist():
+            packed.writestr(member.filename, plain.read(member))
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
+    refused(tmp_path / "packed.pth", " is packed; give it as torch.save wrote it")
+
+
+class Filler:
+    """Asks for more memory than any tensor of its file."""
+
+    def __reduce__(self):
+        return bytearray, (10**6,)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_only_tensors_are_made_from_a_file(tmp_path, monkeypatch, as_zip):
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("the file was loaded"))
+    torch.save({"w": torch.zeros(3), "x": Filler()}, tmp_path / "net.pth", _use_new_zipfile_serialization=as_zip)
+    refused(tmp_path / "net.pth", r" holds more than tensors \([_\w]*builtin[s_]* bytearray\); save")
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_damaged_file_is_read_or_refused(tmp_path, as_zip):
+    path = tmp_path / "net.pth"
+    torch.save(TENSORS, path, _use_new_zipfile_serialization=as_zip)
+    data, random = path.read_bytes(), Random(0)
+    for _ in range(300):
+        place = random.randrange(len(data))
+        path.write_bytes(data[:place] + random.randbytes(1) + data[place + 1 :])
+        with contextlib.suppress(UsageError):
+            read_weights_file(str(path))
 
 
 @pytest.mark.parametrize(

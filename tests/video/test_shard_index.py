@@ -7,7 +7,8 @@ import tarfile
 import pytest
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join, open_filesystem, read_bytes, write_atomic
+from attn.video import shard_index
 from attn.video.shard_index import dump_index, index_path, list_shard
 from attn.video.tar_headers import Member
 
@@ -62,6 +63,11 @@ def test_an_index_that_fits_is_believed(shard):
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": ["a.avi"]}).encode(),
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": 3}).encode(),
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("a.avi", "512", 2, None)._asdict()]}).encode(),  # pyright: ignore
+        dump_index(len(tar_bytes()), [Member("a.avi", 512.5, 3, None)]),  # pyright: ignore
+        dump_index(len(tar_bytes()), [Member("a.avi", 512.0, 3, None)]),  # pyright: ignore
+        dump_index(len(tar_bytes()), [Member("a.avi", 512, 10.5, None)]),  # pyright: ignore
+        dump_index(len(tar_bytes()), [Member("a.avi", 512, True, None)]),
+        dump_index(len(tar_bytes()), TRUE) + b" " * (2 << 20),
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member("../a.avi", 512, 2, None)._asdict()]}).encode(),
         json.dumps({"tar_bytes": len(tar_bytes()), "videos": [Member(None, 512, 2, None)._asdict()]}).encode(),  # pyright: ignore
     ],
@@ -72,6 +78,38 @@ def test_an_index_that_does_not_fit_is_not(tmp_path, caplog, content):
     members = list_shard(*open_filesystem(str(tmp_path / "v-000000.tar")))
     assert [member.offset for member in members] == [512, 2560]
     assert "does not belong to its shard" in caplog.text
+
+
+def test_an_empty_index_is_passed_over(shard):
+    """Asking a bucket for a range of an object without bytes is an error."""
+    fs, path = shard
+    write_atomic(fs, index_path(path), b"")
+    assert [member.offset for member in list_shard(fs, path)] == [512, 2560]
+
+
+@pytest.mark.parametrize("tar_size", [10 << 10, 1 << 40])
+def test_an_absurdly_long_index_is_not_read(tmp_path, monkeypatch, tar_size):
+    with open(tmp_path / "v-000000.tar", "wb") as file:
+        file.truncate(tar_size)
+    with open(tmp_path / "v-000000.index.json", "wb") as file:
+        file.truncate(1 << 40)
+    asked = []
+    monkeypatch.setattr(shard_index, "read_bytes", lambda *span: asked.append(span[3]) or read_bytes(*span))
+    assert list_shard(*open_filesystem(str(tmp_path / "v-000000.tar"))) == []
+    assert len(asked) == 1
+    assert asked[0] < 66 << 20
+
+
+def test_an_index_may_grow_with_its_shard(tmp_path):
+    """It is believed: the headers of this tar could not be read."""
+    count, labels = 20_000, ["wave", "kick high"]
+    videos = [Member(f"{number:08d}.avi", 512 + 2048 * number, 500, labels[number % 2]) for number in range(count)]
+    with open(tmp_path / "v-000000.tar", "wb") as tar:
+        tar.truncate(2048 * count)
+    index = dump_index(2048 * count, videos)
+    assert len(index) > 1 << 20
+    (tmp_path / "v-000000.index.json").write_bytes(index)
+    assert list_shard(*open_filesystem(str(tmp_path / "v-000000.tar"))) == videos
 
 
 def test_missing_and_damaged_shards(shard):
