@@ -1,7 +1,8 @@
 """What a run would do, from the headers of a few of its videos: nothing is written.
 
-Few, because a remote video must be fetched whole to be opened. The first frames of each are decoded, in a process that
-may be killed, before its header is read here: what crashes or hangs FFmpeg is then one unreadable video.
+Few, because a remote video must be fetched whole to be opened. The first frames of each are decoded, and its header is
+looked at, by a confined process that may be killed: this one holds credentials, and what crashes or hangs FFmpeg is one
+unreadable video.
 """
 
 import dataclasses
@@ -13,7 +14,6 @@ from attn.errors import VideoError
 from attn.schema import FRAME_FIELDS
 from attn.stages.decode import DecodeVideos
 from attn.video.guard import FrameReader
-from attn.video.opening import open_video_stream
 from attn.video.sample import Fps
 from attn.video.source import Video, open_video
 
@@ -53,7 +53,7 @@ class Estimate:
 
 def estimate(plan: Plan, placement: Placement) -> Estimate:
     """Looks at up to `SAMPLE_VIDEOS` videos, spread evenly over the list."""
-    done = plan.ledger.completed() if plan.ledger.begun else {}
+    done = plan.ledger.completed() if plan.ledger.begun and not plan.options.overwrite else {}
     left = [video for video in plan.videos if video.video_id not in done]
     sample = _spread(left)
     with FrameReader() as reader:
@@ -84,13 +84,13 @@ def _kept_frames(video: Video, stage: DecodeVideos, reader: FrameReader) -> floa
     try:
         with open_video(video) as path:
             next(reader.read(path, stage.sampling, stage.size, stage.decoder, stage.timeout_s), None)
-            with open_video_stream(str(path)) as (container, stream):
-                rate = float(stream.average_rate or stream.guessed_rate or 25)
-                frames = stream.frames or float(container.duration or 0) / 1e6 * rate
+            header = reader.header(path, stage.timeout_s)
     except VideoError:
         return None
     sampling = stage.sampling
-    return min(frames / rate * sampling.rate, frames) if isinstance(sampling, Fps) else frames / sampling.step
+    if isinstance(sampling, Fps):
+        return min(header.frames / header.rate * sampling.rate, header.frames)
+    return header.frames / sampling.step
 
 
 def _bytes_per_row(plan: Plan) -> Sequence[int]:

@@ -46,6 +46,7 @@ class StorePlan:
     Attributes:
         part_mb: size at which a part is closed, in MB before compression.
         max_failed_fraction: more failures than this share of the videos are an error.
+        go_on: what to do after the run broke off.
     """
 
     videos: list[Video]
@@ -54,6 +55,7 @@ class StorePlan:
     stage: DecodeVideos
     part_mb: int
     max_failed_fraction: float
+    go_on: str = dataclasses.field(default="the same command goes on from here", kw_only=True)
 
 
 class Chain(Protocol):
@@ -114,7 +116,7 @@ class _Run:
         return left
 
     def _stopped(self, why: str) -> int:
-        log.error("%s; what is done is kept, the same command goes on from here", why)
+        log.error("%s; what is done is kept, %s", why, self.plan.go_on)
         return EXIT_ERROR
 
     def _left(self) -> list[Video]:
@@ -204,6 +206,7 @@ class _Run:
             "videos": len(done),
             "rows": rows,
             "failed": len(self.failed),
+            "failed_videos": sorted(self.failed),
             "seconds": round(seconds, 1),
             "frames_per_s": self.rate and round(self.rate, 1),
         }

@@ -81,6 +81,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         stage=stage,
         part_mb=options.part_mb,
         max_failed_fraction=options.max_failed_fraction,
+        go_on=f"the same command{' without --overwrite' if options.overwrite else ''} goes on from here",
         options=options,
         cnn=cnn,
     )

@@ -5,6 +5,7 @@ import logging
 
 import ray
 
+from attn.engine.cli import EXIT_INTERRUPTED
 from attn.engine.dataflow import maps_done
 from attn.engine.estimate import estimate
 from attn.engine.filling import fill_store
@@ -37,4 +38,8 @@ def precompute(options: PrecomputeOptions) -> int:
         chain = functools.partial(
             maps_done, cnn=ray.put(plan.cnn), settings=settings, schema=plan.manifest.schema, placement=placement
         )
-        return fill_store(plan, placement, chain)
+        try:
+            return fill_store(plan, placement, chain)
+        except KeyboardInterrupt:
+            log.warning("interrupted; %s", plan.go_on)
+            return EXIT_INTERRUPTED

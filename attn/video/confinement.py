@@ -6,21 +6,23 @@ making files and changing their owners, modes, times and attributes, starting pr
 processes. Memory is limited, private and shared alike, so that a decoder that leaks ends one video and not the machine.
 It keeps the right to read what its user may read: a video may lie anywhere.
 
-Limits hold everywhere. The rest is Linux's, taken where the kernel has it and left out silently where not: Landlock
-(5.13 and later; TCP 6.7, signals 6.12) and seccomp (x86-64 and ARM64).
+Limits hold everywhere. The rest are two layers of Linux's: Landlock (5.13 and later; TCP 6.7, signals 6.12) and a
+filter of system calls (seccomp, `call_filter`; x86-64 and ARM64). Each is taken where the system has it, and `confine`
+tells which were. Only Landlock hides the memory and the environment of the user's other processes; only the filter
+refuses new processes and threads, all of the network, memory that no limit counts, and, before 6.12, signals.
 """
 
 import contextlib
 import ctypes
-import errno
 import os
-import platform
 import resource
 import struct
 import sys
+import threading
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Literal, get_args
 
+from attn.video.call_filter import filter_calls
 from attn.video.reading import MOST_PIXELS
 
 MOST_MEMORY_BYTES = 4 << 30
@@ -28,6 +30,15 @@ MOST_MEMORY_BYTES = 4 << 30
 
 OUT_OF_MEMORY = 112
 """Exit code of a process that could not have more; what it still holds would fail the next video too."""
+
+MOST_TASKS = 1 << 14
+"""Threads and processes of the user's, in all, beyond which a decoder that may start threads starts none."""
+
+Layer = Literal["landlock", "seccomp"]
+LAYERS: tuple[Layer, ...] = get_args(Layer)
+
+OUT_OF_THREADS = 113
+"""Exit code of a process that could not start one: what it had read was not the whole video."""
 
 _NEEDED = {"HOME", "LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONHOME", "PYTHONPATH", "TMPDIR", "TZ", "VIRTUAL_ENV"}
 _LIMITS = {
@@ -39,8 +50,7 @@ _LIMITS = {
     resource.RLIMIT_NOFILE: 64,
 }
 
-_PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 22, 38
-_SECCOMP_MODE_FILTER = 2
+_PR_SET_NO_NEW_PRIVS = 38
 _CAPABILITIES_VERSION = 0x20080522
 _READ_ANY_FILE = 0b110  # what lets root read what the permissions of a file do not
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446  # the same on every machine
@@ -56,101 +66,31 @@ _NET_RIGHTS = {4: 0b11}  # bind and connect TCP
 _SCOPES = {6: 0b11}  # abstract sockets and signals of others
 
 
-class _Machine(NamedTuple):
-    """Its number as an architecture, and numbers of its system calls."""
-
-    architecture: int
-    clone: int
-    mmap: int
-    ioctl: int
-    prlimit: int
-    refused: tuple[int, ...]
-
-
-# Refused, a line each:
-# - socket, socketpair (datagrams of such a socket go to any path), ptrace, process_vm_readv and _writev, execve,
-#   execveat, bpf, memfd_create, add_key, request_key, keyctl, unshare, setns, perf_event_open; fork and vfork where
-#   they are calls of their own;
-# - what Landlock lets pass on any file of the user's: chmod, fchmod, fchmodat, chown, fchown, lchown, fchownat, utime,
-#   utimes, futimesat, utimensat, flock, and truncate, of which old ones know nothing;
-# - setxattr, removexattr and their kin;
-# - shared memory, semaphores and queues of System V and POSIX: memory that no limit counts, or that of others;
-# - what may slow others: setpriority, ioprio_set, sched_setparam, _setscheduler, _setaffinity, _setattr.
-_MACHINES = {
-    "x86_64": _Machine(
-        *(0xC000003E, 56, 9, 16, 302),
-        refused=(
-            *(41, 53, 101, 310, 311, 59, 322, 321, 319, 248, 249, 250, 272, 308, 298, 57, 58),
-            *(90, 91, 268, 92, 93, 94, 260, 132, 235, 261, 280, 73, 76),
-            *(188, 189, 190, 197, 198, 199),
-            *(29, 30, 31, 64, 65, 66, 220, 68, 69, 70, 71, 240, 241),
-            *(141, 251, 142, 144, 203, 314),
-        ),
-    ),
-    "aarch64": _Machine(
-        *(0xC00000B7, 220, 222, 29, 261),
-        refused=(
-            *(198, 199, 117, 270, 271, 221, 281, 280, 279, 217, 218, 219, 97, 268, 241),
-            *(52, 53, 55, 54, 88, 32, 45),
-            *(5, 6, 7, 14, 15, 16),
-            *(194, 195, 196, 190, 191, 192, 193, 186, 187, 188, 189, 180, 181),
-            *(140, 30, 118, 119, 122, 274),
-        ),
-    ),
-}
-# The same on every machine: io_uring_setup, which would get round the filter, pidfd_getfd, memfd_secret, fchmodat2,
-# setxattrat, removexattrat, file_setattr.
-_REFUSED_ANYWHERE = (425, 438, 447, 452, 463, 466, 469)
-_CLONE3, _CLONE_THREAD = 435, 0x10000
-_PROT_WRITE, _MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = 0x2, 0x1, 0x20, 0x100
-# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: what Python asks of descriptors. Others change the flags of
-# files that are open for reading, or make and remove whole trees of some file systems.
-_IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-_X32_CALLS = 0x40000000
-_LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_ALLOW, _KILL = (_RETURN, 0, 0, 0x7FFF0000), (_RETURN, 0, 0, 0x80000000)
-_REFUSE, _UNKNOWN = (_RETURN, 0, 0, 0x50000 | errno.EPERM), (_RETURN, 0, 0, 0x50000 | errno.ENOSYS)
-
-_Step = tuple[int, int, int, int]
-# New processes would outlive the kill of this one. `clone3` hides whether it makes one; a system that seems to lack it
-# is asked with `clone`.
-_NEW_THREADS_ONLY: list[_Step] = [(_LOAD, 0, 0, 16), (_IF_BITS, 1, 0, _CLONE_THREAD), _REFUSE, _ALLOW]
-# What is shared is not counted as data, nor is what grows downwards. The frames' files are shared to be written, which
-# nothing else is that can still be opened: /dev/zero, say, is memory even where it is only read.
-_COUNTED_MEMORY_ONLY: list[_Step] = [
-    (_LOAD, 0, 0, 40),  # its flags
-    (_IF_BITS, 5, 0, _MAP_GROWSDOWN),
-    (_IF_BITS, 0, 3, _MAP_SHARED),
-    (_IF_BITS, 3, 0, _MAP_ANONYMOUS),
-    (_LOAD, 0, 0, 32),  # what the memory is for
-    (_IF_BITS, 0, 1, _PROT_WRITE),
-    _ALLOW,
-    _REFUSE,
-]
-_HARMLESS_IOCTLS_ONLY: list[_Step] = [
-    (_LOAD, 0, 0, 24),  # which one
-    *((_IF_EQUAL, len(_IOCTLS) - n, 0, ioctl) for n, ioctl in enumerate(_IOCTLS)),
-    _REFUSE,
-    _ALLOW,
-]
-_OWN_LIMITS_ONLY: list[_Step] = [(_LOAD, 0, 0, 16), (_IF_EQUAL, 1, 0, 0), _REFUSE, _ALLOW]
-
-
 def bare_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The variables that a Python process needs to start; none that may hold a key or a token."""
     return {name: value for name, value in environment.items() if name in _NEEDED or name.startswith("LC_")}
 
 
-def confine() -> None:
-    """Confines this process, for ever; to be called while it has one thread. What is open stays open."""
+def confine(threads: bool = False) -> list[Layer]:
+    """Confines this process, for ever; to be called while it has one thread. What is open stays open.
+
+    Args:
+        threads: may it start more of them? PyAV decodes without, whatever the codec, since it is told to use one
+            (`opening`). decord reads every video in a thread of its own.
+
+    Returns:
+        The layers that are in effect; limits always are.
+    """
     for kind, most in _LIMITS.items():
         _limit(kind, most)
-    if sys.platform == "linux":
-        system = ctypes.CDLL(None, use_errno=True)
-        system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-        _drop_capabilities(system)
-        _landlock(system)
-        _filter_calls(system)
+    _limit_tasks(threads)
+    if sys.platform != "linux":
+        return []
+    system = ctypes.CDLL(None, use_errno=True)
+    system.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    _drop_capabilities(system)
+    taken: dict[Layer, bool] = {"landlock": _landlock(system), "seccomp": filter_calls(system, threads)}
+    return [layer for layer, in_effect in taken.items() if in_effect]
 
 
 def pass_on_shortage(error: Exception) -> None:
@@ -180,6 +120,29 @@ def _limit(kind: int, most: int) -> None:
         resource.setrlimit(kind, (least, least))
 
 
+def _limit_tasks(threads: bool) -> None:
+    """Limits the user's threads and processes, as this one sees them: it matters to none but itself. Root has no limit.
+
+    decord's threads come and go, one or two at a time, and a filter cannot count. What can be limited is the number of
+    all that the user runs, here and in other containers, and that may be thousands: hence a limit far above, and only
+    where some thread can still be started. A decoder that later meets it ends (`OUT_OF_THREADS`), and the one after it
+    finds the limit too low and does without.
+    """
+    if not threads:
+        _limit(resource.RLIMIT_NPROC, 0)
+        return
+    soft, hard = before = resource.getrlimit(resource.RLIMIT_NPROC)
+    if soft > MOST_TASKS or soft == resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NPROC, (MOST_TASKS, hard))
+        try:
+            probe = threading.Thread(target=int)
+            probe.start()
+            probe.join()
+            _limit(resource.RLIMIT_NPROC, MOST_TASKS)
+        except RuntimeError:
+            resource.setrlimit(resource.RLIMIT_NPROC, before)
+
+
 def _drop_capabilities(system: ctypes.CDLL) -> None:
     """Of root's process: it could look into others in spite of Landlock (CAP_PERFMON)."""
     header = struct.pack("=Ii", _CAPABILITIES_VERSION, 0)
@@ -190,49 +153,17 @@ def _drop_capabilities(system: ctypes.CDLL) -> None:
         system.capset(header, struct.pack("=6I", *kept))
 
 
-def _landlock(system: ctypes.CDLL) -> None:
+def _landlock(system: ctypes.CDLL) -> bool:
     version = landlock_version()
     rights = [_known(version, each) for each in (_FILE_RIGHTS, _NET_RIGHTS, _SCOPES)]
     size = 8 * sum(map(bool, rights))  # older kernels know fewer fields
     ruleset = system.syscall(_CREATE_RULESET, struct.pack("=3Q", *rights), size, 0) if version else -1
-    if ruleset >= 0:
-        system.syscall(_RESTRICT_SELF, ruleset, 0)
-        os.close(ruleset)
+    if ruleset < 0:
+        return False
+    restricted = system.syscall(_RESTRICT_SELF, ruleset, 0) == 0
+    os.close(ruleset)
+    return restricted
 
 
 def _known(version: int, rights: Mapping[int, int]) -> int:
     return sum(bits for since, bits in rights.items() if since <= version)
-
-
-def _filter_calls(system: ctypes.CDLL) -> None:
-    if platform.machine() not in _MACHINES or struct.calcsize("P") != 8:
-        return
-    filter_ = _call_filter(_MACHINES[platform.machine()])
-    steps = ctypes.create_string_buffer(filter_, len(filter_))
-    program = struct.pack("@HP", len(filter_) // 8, ctypes.addressof(steps))
-    system.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, program, 0, 0)
-
-
-def _call_filter(machine: _Machine) -> bytes:
-    """Steps of 8 bytes: what to do, how many steps to skip if true and if not, and a value."""
-    steps = [
-        (_LOAD, 0, 0, 4),  # the machine for which the call is meant
-        (_IF_EQUAL, 1, 0, machine.architecture),
-        _KILL,
-        (_LOAD, 0, 0, 0),  # the number of the call
-        (_IF_AT_LEAST, 0, 1, _X32_CALLS),
-        _REFUSE,
-        *(step for call in (*machine.refused, *_REFUSED_ANYWHERE) for step in ((_IF_EQUAL, 0, 1, call), _REFUSE)),
-        *_of_call(_CLONE3, [_UNKNOWN]),
-        *_of_call(machine.clone, _NEW_THREADS_ONLY),
-        *_of_call(machine.mmap, _COUNTED_MEMORY_ONLY),
-        *_of_call(machine.ioctl, _HARMLESS_IOCTLS_ONLY),
-        *_of_call(machine.prlimit, _OWN_LIMITS_ONLY),
-        _ALLOW,
-    ]
-    return b"".join(struct.pack("=HBBI", *step) for step in steps)
-
-
-def _of_call(call: int, steps: list[_Step]) -> list[_Step]:
-    """Steps for one call; the last of them ends the filter."""
-    return [(_IF_EQUAL, 0, len(steps), call), *steps]

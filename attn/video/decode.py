@@ -7,16 +7,13 @@ stride 5 (bench/decode.py). Hence `auto` is PyAV. Who asks for decord gets it wh
 """
 
 from collections.abc import Callable, Generator
-from typing import Literal
 
 from attn.video.decord_decoder import decord_frames
 from attn.video.pyav_decoder import pyav_frames
-from attn.video.reading import Frame, Reading, VideoEnd
+from attn.video.reading import DecoderName, Frame, Reading, VideoEnd
 from attn.video.sample import Keep, Sampling
 
 FRAMES_PER_SIGN = 16
-
-DecoderName = Literal["auto", "pyav", "decord"]
 
 
 def read_frames(

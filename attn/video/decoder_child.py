@@ -1,6 +1,8 @@
 """Owning the process that decodes: starting it, hearing it, noticing that it hangs or died, ending it."""
 
 import contextlib
+import functools
+import logging
 import os
 import resource
 import socket
@@ -12,10 +14,20 @@ from pathlib import Path
 import attn
 from attn.errors import FleetingError
 from attn.video.channel import Channel, MessageError
-from attn.video.confinement import MOST_MEMORY_BYTES, OUT_OF_MEMORY, bare_environment
+from attn.video.confinement import LAYERS, MOST_MEMORY_BYTES, OUT_OF_MEMORY, OUT_OF_THREADS, Layer, bare_environment
 from attn.video.lending import SlotLender
 from attn.video.slot import Slot, anonymous_file
-from attn.video.wire import Free, FromDecoder, FromOwner, dump, parse_from_decoder
+from attn.video.wire import Free, FromDecoder, FromOwner, Ready, dump, parse_from_decoder
+
+log = logging.getLogger(__name__)
+
+WITHOUT: dict[Layer, str] = {
+    "landlock": "Landlock (Linux 5.13 or later, unless its configuration or the container's forbids it): a video that "
+    "takes over its decoder could read the environment and memory of your other processes, keys and tokens included",
+    "seccomp": "seccomp (Linux on x86-64 or ARM64, unless the container forbids it): a video that takes over its "
+    "decoder could start processes, use the network and signal your other processes",
+}
+"""What a layer of the confinement is called, and what holds only with it."""
 
 # Two for the owner's hands, one that is ready, one that is being filled.
 SLOTS = 4
@@ -36,20 +48,25 @@ class DecoderChild:
 
     It is killed when this object goes, and when this process does, however it does (`decoder_process`).
 
+    Args:
+        threads: may it start some, as decord must?
+
     Attributes:
         lender: of the slots that it fills.
+        threads: as told.
 
     Raises:
         FleetingError: it does not start, which is no video's fault.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, threads: bool = False) -> None:
+        self.threads = threads
         slots = [Slot(anonymous_file()) for _ in range(SLOTS)]
         self.lender = SlotLender(slots, LENDABLE)
         ours, theirs = socket.socketpair()
         self._channel = Channel(ours)
         with theirs:
-            self._process = _start([theirs.fileno(), *(slot.descriptor for slot in slots)])
+            self._process = _start([theirs.fileno(), *(slot.descriptor for slot in slots)], threads)
         self._end = weakref.finalize(self, _end, self._process, self._channel, slots)
         self._wait_until_ready()
 
@@ -118,6 +135,8 @@ class DecoderChild:
         code = self._process.returncode
         if code == OUT_OF_MEMORY:
             return f"it asked for more than its {MOST_MEMORY_BYTES >> 30} GiB of memory"
+        if code == OUT_OF_THREADS:
+            return "it could start no thread"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _wait_until_ready(self) -> None:
@@ -125,14 +144,28 @@ class DecoderChild:
         assert complaint is not None  # noqa: S101  for the type checker
         with complaint:
             try:
-                self.hear(START_TIMEOUT_S)
+                ready = self.hear(START_TIMEOUT_S)
+                if not isinstance(ready, Ready):
+                    self.kill()
+                    raise MessageError("what is no greeting")
             except (TimeoutError, ChildProcessError, MessageError) as error:
                 lines = complaint.read().decode(errors="replace").split("\n")
                 reason = next((line for line in reversed(lines) if line.strip()), str(error))
                 raise FleetingError(f"the decoder process does not start: {reason}") from error
+        # Believed: it has seen no video yet.
+        _warn_once(tuple(layer for layer in LAYERS if layer not in ready.layers))
 
 
-def _start(descriptors: list[int]) -> "subprocess.Popen[bytes]":
+@functools.cache
+def _warn_once(missing: tuple[Layer, ...]) -> None:
+    """Says what does not hold here; once, since it will be the same of every child."""
+    if missing:
+        could = "; ".join(WITHOUT[layer] for layer in missing)
+        worse = "; with neither it could also change and remove your files" if len(missing) == len(LAYERS) else ""
+        log.warning("decoders are not wholly confined on this machine, which lacks %s%s", could, worse)
+
+
+def _start(descriptors: list[int], threads: bool) -> "subprocess.Popen[bytes]":
     """The process, with these descriptors and no others of ours, in a session of its own: Ctrl-C is the owner's."""
     root = str(Path(attn.__file__).parents[1])
     environment = {
@@ -141,7 +174,7 @@ def _start(descriptors: list[int]) -> "subprocess.Popen[bytes]":
         "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")])),
     }
     return subprocess.Popen(  # noqa: S603  our own module
-        [sys.executable, "-P", "-m", "attn.video.decoder_process", *map(str, descriptors)],
+        [sys.executable, "-P", "-m", "attn.video.decoder_process", *map(str, descriptors), *["threads"] * threads],
         stdin=subprocess.PIPE,  # never written: its closing tells the child that we are gone
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,  # what libraries print there later finds no reader; nothing reaches our log

@@ -1,6 +1,8 @@
 """The process that decodes, apart from the one that owns it: a damaged video may crash it or hang it.
 
-    python -m attn.video.decoder_process CHANNEL SLOT SLOT …    (numbers of inherited file descriptors)
+    python -m attn.video.decoder_process CHANNEL SLOT SLOT … [threads]
+
+CHANNEL and SLOT are numbers of inherited file descriptors; with `threads` it may start some, as decord must.
 
 It is confined (`confinement`) before it opens the first video: one that takes it over has gained little. It imports
 neither torch nor ray, and ends when its owner does: at once where the system signals the closing of the owner's end of
@@ -23,9 +25,11 @@ from jaxtyping import UInt8
 from attn.errors import VideoError
 from attn.video.channel import Channel
 from attn.video.chunks import Shape, gather
-from attn.video.confinement import OUT_OF_MEMORY, confine
+from attn.video.confinement import OUT_OF_MEMORY, OUT_OF_THREADS, Layer, confine
 from attn.video.decode import read_frames
-from attn.video.reading import Reading, VideoEnd
+from attn.video.decord_decoder import NoThreadError
+from attn.video.header import read_header
+from attn.video.reading import Reading, VideoEnd, VideoHeader
 from attn.video.slot import Slot
 from attn.video.wire import (
     LONGEST_TEXT,
@@ -36,6 +40,7 @@ from attn.video.wire import (
     Free,
     FromDecoder,
     FromOwner,
+    Look,
     Ready,
     Stop,
     Stopped,
@@ -43,13 +48,15 @@ from attn.video.wire import (
     parse_from_owner,
 )
 
+THREADS = "threads"
 
-def main(descriptors: Sequence[str]) -> None:
+
+def main(words: Sequence[str]) -> None:
     end_with_owner()
-    confine()
-    channel, *slots = map(int, descriptors)
+    layers = confine(threads=THREADS in words)
+    channel, *slots = [int(word) for word in words if word != THREADS]
     server = _Server(_Owner(Channel(socket.socket(fileno=channel))), [Slot(slot) for slot in slots])
-    server.run()
+    server.run(layers)
 
 
 def end_with_owner() -> None:
@@ -91,24 +98,26 @@ class _Server:
         self._free = list(range(len(slots)))
         self._filling = 0
 
-    def run(self) -> NoReturn:
-        self._owner.tell(Ready())
+    def run(self, layers: list[Layer]) -> NoReturn:
+        self._owner.tell(Ready(layers))
         while True:
             message = self._owner.hear()
-            if isinstance(message, Decode):
+            if isinstance(message, Decode | Look):
                 self._owner.tell(self._outcome(message))
             elif isinstance(message, Free):
                 self._free.extend(message.slots)
 
-    def _outcome(self, request: Decode) -> VideoEnd | Failed | Stopped:
+    def _outcome(self, request: Decode | Look) -> VideoEnd | VideoHeader | Failed | Stopped:
         try:
-            return self._decode(request)
+            return read_header(request.path) if isinstance(request, Look) else self._decode(request)
         except _Stopped:
             return Stopped()
         except VideoError as error:
             return Failed(str(error)[:LONGEST_TEXT])
         except MemoryError:
             os._exit(OUT_OF_MEMORY)  # memory that leaked would be missed by the next video
+        except NoThreadError:
+            os._exit(OUT_OF_THREADS)  # no failure of the video
         except Exception as error:  # whatever a strange file provokes is that file's failure
             return Failed(f"{request.path}: cannot be decoded: {type(error).__name__}: {error}"[:LONGEST_TEXT])
 

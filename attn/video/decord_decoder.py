@@ -6,6 +6,7 @@ its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. 
 guesses and does not mark, where PyAV stops.
 """
 
+import errno
 import itertools
 import os
 from collections.abc import Generator
@@ -29,8 +30,20 @@ TRIED_CODECS = frozenset({"mpeg4", "h264"})
 TRIED_FORMATS = frozenset({"yuv420p"})
 
 
+# What decord says then, to whoever is over a limit or confined: the system's words and nothing else.
+NO_THREAD = {os.strerror(errno.EAGAIN), os.strerror(errno.EPERM)}
+
+
+class NoThreadError(Exception):
+    """decord could start no thread. It starts one for every gap between kept frames: the video is as good as before."""
+
+
 def decord_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
-    """Kept frames; none at all where decord is not right or cannot read the video, which is then PyAV's."""
+    """Kept frames; none at all where decord is not right or cannot read the video, which is then PyAV's.
+
+    Raises:
+        NoThreadError: after the first frames; this process can do no more.
+    """
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
@@ -56,7 +69,9 @@ def _kept(reader, times_s: list[float], keep: Keep) -> Generator[Frame, None, Vi
             if passed:
                 reader.skip_frames(passed)
             rgb = reader.next().asnumpy()
-        except (decord.DECORDError, StopIteration):
+        except (decord.DECORDError, StopIteration) as error:
+            if str(error).strip() in NO_THREAD:
+                raise NoThreadError from error
             return VideoEnd(truncated=True, decoder="decord")
         passed = 0
         yield Frame(index, time_s, rgb)

@@ -9,18 +9,18 @@ import importlib.util
 import os
 import time
 from collections.abc import Generator
-from types import TracebackType
+from types import TracebackType, UnionType
+from typing import cast
 
 import numpy as np
 
 from attn.errors import FleetingError, UsageError, VideoError
 from attn.video.channel import MessageError
 from attn.video.chunks import FrameChunk
-from attn.video.decode import DecoderName
 from attn.video.decoder_child import DecoderChild
-from attn.video.reading import Reading, VideoEnd
+from attn.video.reading import DecoderName, Reading, VideoEnd, VideoHeader
 from attn.video.sample import Sampling
-from attn.video.wire import Alive, Decode, Failed, Filled, FromDecoder, Ready, Stop, Stopped
+from attn.video.wire import Alive, Decode, Failed, Filled, FromDecoder, Look, Ready, Stop, Stopped
 
 LIVE_SIGNS_PER_TIMEOUT = 4
 MOST_TIMEOUTS = 1440
@@ -36,7 +36,7 @@ class FrameReader:
 
     def __init__(self) -> None:
         self._child: DecoderChild | None = None
-        self._reading: Decode | None = None
+        self._reading: Decode | Look | None = None
 
     @property
     def child_pid(self) -> int | None:
@@ -72,8 +72,28 @@ class FrameReader:
         """
         if decoder == "decord" and importlib.util.find_spec("decord") is None:
             raise UsageError("--decoder decord: decord is not installed on this machine; use --decoder auto")
-        request = Decode(os.path.abspath(os.fspath(path)), sampling, size, decoder, timeout_s / LIVE_SIGNS_PER_TIMEOUT)
+        request = Decode(_absolute(path), sampling, size, decoder, timeout_s / LIVE_SIGNS_PER_TIMEOUT)
         return Reading(self._chunks(request, timeout_s))
+
+    def header(self, path: str | os.PathLike[str], timeout_s: float = 60.0) -> VideoHeader:
+        """What the header of a video declares of its length; a reading that was left before its end is over.
+
+        Args:
+            path: of a file on this machine.
+            timeout_s: the child is killed when it takes longer.
+
+        Raises:
+            VideoError, FleetingError: as while reading.
+        """
+        request = Look(_absolute(path))
+        child = self._idle_child(timeout_s, threads=False)
+        self._reading = request
+        child.tell(request)
+        message = self._hear(_Watch(child, timeout_s, VideoHeader | Failed), request, timeout_s)
+        self._reading = None
+        if isinstance(message, Failed):
+            raise VideoError(message.message)
+        return cast("VideoHeader", message)
 
     def close(self) -> None:
         """Ends the child; the next reading would start another."""
@@ -91,10 +111,10 @@ class FrameReader:
         self.close()
 
     def _chunks(self, request: Decode, timeout_s: float) -> Generator[FrameChunk, None, VideoEnd]:
-        child = self._idle_child(timeout_s)
+        child = self._idle_child(timeout_s, threads=request.decoder == "decord")
         self._reading = request
         child.tell(request)
-        watch = _Watch(child, request, timeout_s)
+        watch = _Watch(child, timeout_s, Filled | VideoEnd | Failed | Alive, request.alive_every_s)
         last = -1
         while True:
             child.give_back()
@@ -120,7 +140,7 @@ class FrameReader:
             raise VideoError(_insane(request, nonsense)) from None
         return FrameChunk(np.array(filled.index, np.int32), np.array(filled.time_s, np.float32), images)
 
-    def _hear(self, watch: "_Watch", request: Decode, timeout_s: float) -> FromDecoder:
+    def _hear(self, watch: "_Watch", request: Decode | Look, timeout_s: float) -> FromDecoder:
         if self._reading is not request:
             raise RuntimeError(f"{request.path}: its reading was ended by the next one, or by close()")
         try:
@@ -143,14 +163,16 @@ class FrameReader:
             self.close()
             raise VideoError(_insane(request, nonsense)) from None
 
-    def _idle_child(self, timeout_s: float) -> DecoderChild:
-        """The child, done with the reading before; a new one where it died or does not come to an end."""
+    def _idle_child(self, timeout_s: float, threads: bool) -> DecoderChild:
+        """The child, done with the reading before; another where it died, does not come to an end or lacks threads."""
         if self._child is not None and self._reading is not None:
             self._stop(self._child, timeout_s)
         if self._child is not None and self._child.is_bloated():
             self._child.kill()
+        if self._child is not None and threads and not self._child.threads:
+            self._child.kill()
         if self._child is None or not self._child.runs():
-            self._child = DecoderChild()
+            self._child = DecoderChild(threads)
         return self._child
 
     def _stop(self, child: DecoderChild, timeout_s: float) -> None:
@@ -158,7 +180,7 @@ class FrameReader:
         child.tell(Stop())
         deadline_s = time.monotonic() + timeout_s
         try:
-            while not isinstance(message := child.hear(_left_s(deadline_s)), VideoEnd | Failed | Stopped):
+            while not isinstance(message := child.hear(_left_s(deadline_s)), VideoEnd | VideoHeader | Failed | Stopped):
                 if isinstance(message, Ready):
                     raise MessageError("what does not belong here")
                 if isinstance(message, Filled):
@@ -175,10 +197,15 @@ class _Watch:
     """Hears a decoder about one video, and not for ever.
 
     Signs of life may have piled up while the owner was busy, but never more than time has passed for.
+
+    Args:
+        welcome: kinds of messages; others are nonsense.
+        sign_every_s: time between two signs of life.
     """
 
-    def __init__(self, child: DecoderChild, request: Decode, timeout_s: float):
-        self._child, self._timeout_s, self._sign_every_s = child, timeout_s, request.alive_every_s
+    def __init__(self, child: DecoderChild, timeout_s: float, welcome: UnionType, sign_every_s: float = 0.0):
+        self._child, self._timeout_s = child, timeout_s
+        self._welcome, self._sign_every_s = welcome, sign_every_s
         self._began_s = time.monotonic()
         self._waited_s = 0.0
         self._signs = 0
@@ -189,7 +216,7 @@ class _Watch:
         message = self._child.hear(self._timeout_s)
         now_s = time.monotonic()
         self._waited_s += now_s - before_s
-        if isinstance(message, Ready | Stopped):
+        if not isinstance(message, self._welcome):
             raise MessageError("what does not belong into a video")
         if isinstance(message, Alive):
             self._signs += 1
@@ -206,5 +233,9 @@ def _left_s(deadline_s: float) -> float:
     return left_s
 
 
-def _insane(request: Decode, nonsense: MessageError) -> str:
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return os.path.abspath(os.fspath(path))
+
+
+def _insane(request: Decode | Look, nonsense: MessageError) -> str:
     return f"{request.path}: the decoder was ended, since it sent {nonsense}"

@@ -2,13 +2,18 @@
 
 import dataclasses
 from collections.abc import Generator
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from jaxtyping import UInt8
 
 MOST_PIXELS = 1 << 26
 """Of a frame: twice 8K. A header may claim any size, and memory is taken by it."""
+
+MOST_DECLARED = 1 << 31
+"""Frames that a header may declare: an index is an int32."""
+
+DecoderName = Literal["auto", "pyav", "decord"]
 
 Item = TypeVar("Item")
 
@@ -39,6 +44,19 @@ class VideoEnd:
 
     truncated: bool
     decoder: str
+
+
+@dataclasses.dataclass(frozen=True)
+class VideoHeader:
+    """What the header of a video declares.
+
+    Attributes:
+        rate: frames a second; 25 where it says nothing.
+        frames: in all; where it counts none, the declared duration times the rate; 0 where it says nothing.
+    """
+
+    rate: float
+    frames: float
 
 
 class Reading(Generic[Item]):

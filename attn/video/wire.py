@@ -13,14 +13,15 @@ from typing import Any, cast
 
 from attn.video.channel import MessageError
 from attn.video.chunks import MOST_FRAMES, Shape
-from attn.video.decode import DecoderName
-from attn.video.reading import MOST_PIXELS, VideoEnd
+from attn.video.confinement import LAYERS, Layer
+from attn.video.reading import MOST_DECLARED, MOST_PIXELS, DecoderName, VideoEnd, VideoHeader
 from attn.video.sample import Fps, Sampling, Stride
 
 DECODERS = ("pyav", "decord")
 LONGEST_TEXT = 2000
 MOST_INDEX = 2**31 - 1
 LATEST_S = 2.0**100  # far beyond any time stamp, and a float32
+HIGHEST_RATE = 2.0**31  # a rate is the ratio of two int32; the lowest is the inverse
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +33,13 @@ class Decode:
     size: int | None
     decoder: DecoderName
     alive_every_s: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """Owner: what does the header of this video declare? `VideoHeader` or `Failed` follows."""
+
+    path: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +56,9 @@ class Stop:
 
 @dataclasses.dataclass(frozen=True)
 class Ready:
-    """Decoder: started."""
+    """Decoder: started, and confined by these layers."""
+
+    layers: list[Layer]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,8 +88,8 @@ class Stopped:
     """Decoder: stopped, as told."""
 
 
-FromDecoder = Ready | Alive | Filled | Failed | Stopped | VideoEnd
-FromOwner = Decode | Free | Stop
+FromDecoder = Ready | Alive | Filled | Failed | Stopped | VideoEnd | VideoHeader
+FromOwner = Decode | Look | Free | Stop
 
 
 def dump(message: FromDecoder | FromOwner) -> bytes:
@@ -93,6 +103,8 @@ def parse_from_owner(data: bytes) -> FromOwner:
     if name == "Decode":
         path, (rule, step), *others = fields
         return Decode(path, {"Stride": Stride, "Fps": Fps}[rule](step), *others)
+    if name == "Look":
+        return Look(*fields)
     return Free(tuple(fields[0])) if name == "Free" else Stop()
 
 
@@ -111,6 +123,12 @@ def parse_from_decoder(data: bytes) -> FromDecoder:
 
 def _name_and_fields(message: Any) -> list[object]:
     return [type(message).__name__, *(getattr(message, field.name) for field in dataclasses.fields(message))]
+
+
+def _ready(layers: object) -> Ready:
+    named = _list_of(str, layers)
+    _demand(all(layer in LAYERS for layer in named))
+    return Ready(named)
 
 
 def _filled(slot: object, shape: object, index: object, time_s: object) -> Filled:
@@ -137,6 +155,13 @@ def _video_end(truncated: object, decoder: object) -> VideoEnd:
     return VideoEnd(cast("bool", truncated), cast("str", decoder))
 
 
+def _video_header(rate: object, frames: object) -> VideoHeader:
+    numbers = _list_of(float, [rate, frames])
+    _demand(1 / HIGHEST_RATE <= numbers[0] <= HIGHEST_RATE)  # not NaN, and to be divided by
+    _demand(0 <= numbers[1] <= MOST_DECLARED)
+    return VideoHeader(*numbers)
+
+
 def _list_of(kind: type, values: object) -> list[Any]:
     _demand(isinstance(values, list) and all(type(value) is kind for value in values))
     return cast("list[Any]", values)
@@ -148,10 +173,11 @@ def _demand(condition: bool) -> None:
 
 
 _FROM_DECODER: dict[str, Callable[..., FromDecoder]] = {
-    "Ready": Ready,
+    "Ready": _ready,
     "Alive": Alive,
     "Stopped": Stopped,
     "Filled": _filled,
     "Failed": _failed,
     "VideoEnd": _video_end,
+    "VideoHeader": _video_header,
 }

@@ -122,7 +122,11 @@ def test_bad_videos_are_failures_and_good_ones_complete(
 
 
 def test_another_stride_is_refused_and_overwrite_starts_anew(
-    ray_local, options: PrecomputeOptions, clip_folder: Path, capsys: pytest.CaptureFixture[str]
+    ray_local,
+    options: PrecomputeOptions,
+    clip_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     few = dataclasses.replace(options, videos=str(clip_folder / "Wave"))
     assert precompute(few) == 0
@@ -131,7 +135,12 @@ def test_another_stride_is_refused_and_overwrite_starts_anew(
     assert run(precompute, other) == EXIT_USAGE
     assert 'sampling: {"stride": 10} here, {"stride": 5} there' in capsys.readouterr().err
     assert sorted(Path(options.out).glob("part-*")) == parts
-    assert precompute(dataclasses.replace(other, overwrite=True)) == 0
+    anew = dataclasses.replace(other, overwrite=True)
+    with caplog.at_level("INFO"):
+        assert precompute(dataclasses.replace(anew, dry_run=True)) == 0
+    assert "3 videos to do, 0 done" in caplog.text
+    assert sorted(Path(options.out).glob("part-*")) == parts
+    assert precompute(anew) == 0
     frames = {video.video_id: video.frame for video in AttentionStore.open(options.out).videos([])}
     assert all((frame == np.arange(len(frame)) * 10).all() for frame in frames.values())
 

@@ -1,3 +1,4 @@
+import logging
 import os
 import signal
 import socket
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from attn.errors import FleetingError
-from attn.video.decoder_child import DecoderChild
+from attn.video.confinement import landlock_version
+from attn.video.decoder_child import DecoderChild, _warn_once
 from attn.video.sample import Stride
 from attn.video.wire import Decode
 
@@ -90,6 +92,65 @@ def test_nothing_is_left_open():
     for _ in range(2):
         DecoderChild().kill()
     assert descriptors() == before
+
+
+@pytest.fixture
+def weakened(monkeypatch, tmp_path):
+    """weakened(code): an interpreter that runs this before the decoder."""
+
+    def replace(code: str) -> None:
+        (tmp_path / "code.py").write_text(
+            "import sys\nfrom attn.video import call_filter, confinement, decoder_process\n"
+            f"{code}\ndecoder_process.main(sys.argv[1:])\n"
+        )
+        interpreter = tmp_path / "python"
+        interpreter.write_text(f'#!/bin/sh\nshift 3\nexec {sys.executable} {tmp_path}/code.py "$@"\n')
+        interpreter.chmod(0o755)
+        monkeypatch.setattr(sys, "executable", str(interpreter))
+
+    _warn_once.cache_clear()
+    yield replace
+    _warn_once.cache_clear()
+
+
+NO_LANDLOCK = "confinement.landlock_version = lambda: 0"
+NO_FILTER = "call_filter._call_filter = lambda *told: bytes(8)"
+KEYS, NETWORK, FILES = "could read the environment and memory of", "use the network", "change and remove your files"
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "not_told"),
+    [
+        (NO_LANDLOCK, ["lacks Landlock", KEYS], ["seccomp", NETWORK, FILES]),
+        (NO_FILTER, ["seccomp", NETWORK], ["Landlock", KEYS, FILES]),
+        (f"{NO_LANDLOCK}\n{NO_FILTER}", ["lacks Landlock", "seccomp", KEYS, NETWORK, FILES], []),
+    ],
+)
+@pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")
+def test_what_it_could_not_be_kept_from_is_said_once(code, told, not_told, weakened, caplog):
+    weakened(code)
+    with caplog.at_level(logging.WARNING, "attn.video.decoder_child"):
+        for _ in range(2):
+            DecoderChild().kill()
+    (record,) = caplog.records
+    assert record.name == "attn.video.decoder_child"
+    for text in told:
+        assert text in record.message
+    for text in not_told:
+        assert text not in record.message
+
+
+@pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")
+def test_nothing_is_said_where_it_is_wholly_confined(weakened, caplog):
+    weakened("")
+    DecoderChild().kill()
+    assert not caplog.records
+
+
+def test_a_greeting_of_another_kind_is_none(weakened):
+    weakened("decoder_process.Ready = lambda layers: decoder_process.Stopped()")
+    with pytest.raises(FleetingError, match="the decoder process does not start: what is no greeting"):
+        DecoderChild()
 
 
 def test_when_it_cannot_start_the_reason_is_told(monkeypatch, tmp_path):

@@ -12,10 +12,10 @@ import pytest
 
 from attn.video.channel import Channel
 from attn.video.decoder_process import end_with_owner
-from attn.video.reading import VideoEnd
+from attn.video.reading import VideoEnd, VideoHeader
 from attn.video.sample import Stride
 from attn.video.slot import Slot, anonymous_file
-from attn.video.wire import Alive, Decode, Failed, Filled, Free, Ready, Stop, Stopped, dump, parse_from_decoder
+from attn.video.wire import Alive, Decode, Failed, Filled, Free, Look, Ready, Stop, Stopped, dump, parse_from_decoder
 
 
 class Conversation:
@@ -110,6 +110,19 @@ def test_an_unforeseen_error_is_that_videos_failure(process, write_clip, numbere
     answer = channel.receive(60)
     assert isinstance(answer, Failed)
     assert "cannot be decoded: ValueError" in answer.message
+
+
+def test_it_looks_at_headers_between_two_videos(process, write_clip, numbered, tmp_path):
+    channel, _, _ = process
+    for _ in range(2):
+        channel.send(Look(str(write_clip(numbered(7), ".avi", rate=10))))
+        assert channel.receive(60) == VideoHeader(10.0, 7.0)
+        channel.send(Look(str(tmp_path / "missing.avi")))
+        answer = channel.receive(60)
+        assert isinstance(answer, Failed)
+        assert "missing.avi: cannot be opened as a video: No such file or directory" in answer.message
+    channel.send(request(write_clip(numbered(2))))
+    assert isinstance(channel.receive(60), Filled)
 
 
 @pytest.mark.parametrize("first", [None, signal.SIGSTOP])

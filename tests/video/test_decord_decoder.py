@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -97,3 +100,23 @@ def test_what_is_no_video_is_left_to_pyav(content, read, tmp_path):
     path = tmp_path / "bad.avi"
     path.write_bytes(content)
     assert read(path) == []
+
+
+LACK = """
+import sys
+from attn.video.confinement import confine
+from attn.video.decord_decoder import NoThreadError, decord_frames
+frames = decord_frames(sys.argv[1], lambda index, time_s: index % 5 == 0)
+next(frames)
+confine(threads=False)
+try:
+    print(len(list(frames)))
+except NoThreadError:
+    print("no thread")
+"""
+
+
+def test_a_lack_of_threads_is_not_taken_for_the_end_of_the_video(write_clip, numbered):
+    path = write_clip(numbered(40), ".avi", "mpeg4", "yuv420p", g="12")
+    ran = subprocess.run([sys.executable, "-c", LACK, str(path)], capture_output=True, text=True, check=True)
+    assert ran.stdout == "no thread\n"

@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn.errors import UsageError, VideoError
+from attn.errors import FleetingError, UsageError, VideoError
+from attn.video.decoder_child import DecoderChild
 from attn.video.guard import FrameReader
+from attn.video.reading import VideoHeader
 from attn.video.sample import Fps, Stride
 from attn.video.transform import resize_and_crop
 
@@ -181,6 +183,87 @@ def test_memory_does_not_grow_with_the_length(decoder, reader, write_clip, smoot
     short, long = (write_clip(images * n, ".avi", "mpeg4", "yuv420p", g="12") for n in (20, 300))
     short_kib = peak_kib(short)
     assert peak_kib(long) - short_kib < 2048
+
+
+CODECS = {  # with libraries of their own, and FFmpeg's
+    "mpeg4": (".avi", "mpeg4", {}),
+    "h264": (".mp4", "libx264", {}),
+    "h265": (".mp4", "libx265", {"x265-params": "log-level=none"}),
+    "vp8": (".webm", "libvpx", {}),
+    "vp9": (".webm", "libvpx-vp9", {}),
+    "av1": (".mp4", "libsvtav1", {}),
+    "mjpeg": (".mov", "mjpeg", {}),
+    "jpeg2000": (".mov", "jpeg2000", {}),
+    "ffv1": (".mkv", "ffv1", {"slices": "4"}),
+}
+
+
+@pytest.mark.parametrize(("suffix", "codec", "options"), CODECS.values(), ids=CODECS.keys())
+def test_no_codec_needs_a_thread(suffix, codec, options, shared_reader, write_clip, smooth, sequential):
+    """Of the decoder process, which may start none."""
+    pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    path = write_clip(smooth(20, 128, 192), suffix, codec, pix_fmt, **options)
+    assert np.array_equal(images_of(shared_reader.read(path, Stride(1), None)), sequential(path))
+    assert len(os.listdir(f"/proc/{shared_reader.child_pid}/task")) == 1
+
+
+def test_who_asks_for_decord_gets_a_child_that_starts_threads(reader, write_clip, numbered):
+    pytest.importorskip("decord")
+    clip = write_clip(numbered(40), ".avi", "mpeg4", "yuv420p", g="12")
+    pids, decoders = [], []
+    for decoder in ("auto", "decord", "auto", "decord"):
+        reading = reader.read(clip, Stride(5), 16, decoder)
+        assert len(images_of(reading)) == 8
+        pids.append(reader.child_pid)
+        decoders.append(reading.end.decoder)
+    assert decoders == ["pyav", "decord", "pyav", "decord"]
+    assert pids[0] != pids[1] == pids[2] == pids[3]
+
+
+def test_a_header_is_looked_at_between_two_readings(reader, long_clip, write_clip, numbered, tmp_path):
+    left = reader.read(long_clip, Stride(1), None)
+    next(left)
+    pid = reader.child_pid
+    assert reader.header(long_clip) == VideoHeader(25.0, 400.0)  # of a duration, not a count
+    with pytest.raises(RuntimeError, match="was ended by the next one"):
+        next(left)
+    with pytest.raises(VideoError, match=r"missing\.avi: cannot be opened as a video"):
+        reader.header(tmp_path / "missing.avi")
+    assert reader.header(write_clip(numbered(3), ".avi", rate=10)) == VideoHeader(10.0, 3.0)
+    assert len(images_of(reader.read(long_clip, Stride(5), None))) == 80
+    assert reader.child_pid == pid
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint"),
+    [
+        (signal.SIGSTOP, r"the decoder made no progress for 0\.5 s"),
+        (signal.SIGKILL, r"the decoder crashed \(signal 9\)"),
+    ],
+)
+def test_a_hang_or_crash_at_a_header_is_that_videos_failure(how, complaint, reader, long_clip, monkeypatch):
+    pid = reader.header(long_clip) and reader.child_pid
+    tell = DecoderChild.tell
+    with monkeypatch.context() as patch:
+        patch.setattr(DecoderChild, "tell", lambda child, message: os.kill(pid, how) or tell(child, message))
+        with pytest.raises(FleetingError, match=rf"clip\d+\.mkv: {complaint}"):
+            reader.header(long_clip, timeout_s=0.5)
+    assert reader.header(long_clip).frames == 400
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError])
+def test_a_look_that_was_broken_off_is_over_for_the_next(error, reader, long_clip, monkeypatch):
+    pid = reader.header(long_clip) and reader.child_pid
+
+    def broken_off(child: DecoderChild, timeout_s: float) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DecoderChild, "hear", broken_off)
+        with pytest.raises(error):
+            reader.header(long_clip)
+    assert len(images_of(reader.read(long_clip, Stride(5), None, timeout_s=20.0))) == 80
+    assert reader.child_pid == pid
 
 
 def test_a_path_is_that_of_the_caller(reader, write_clip, numbered, monkeypatch, tmp_path):

@@ -27,7 +27,7 @@ def impostor(folder, code):
 IMPOSTOR = """
 import itertools, os, pickle, socket, struct, sys, time
 from attn.video.channel import Channel
-from attn.video.wire import Alive, Filled, Ready, Stopped, VideoEnd, dump
+from attn.video.wire import Alive, Filled, Ready, Stopped, VideoEnd, VideoHeader, dump
 channel = Channel(socket.socket(fileno=int(sys.argv[1])))
 slots = [int(each) for each in sys.argv[2:]]
 os.ftruncate(slots[0], 8 * 8 * 3)
@@ -35,7 +35,7 @@ one = lambda slot=0, index=0, side=8: dump(Filled(slot, (1, side, side, 3), [ind
 class Trap:
     def __reduce__(self):
         return os.mkdir, (os.environ["TMPDIR"] + "/taken",)
-channel.send(dump(Ready()))
+channel.send(dump(Ready([])))
 channel.receive()
 for message in {answers}:
     channel.send(message)
@@ -54,8 +54,9 @@ time.sleep(60)
         ("[one(slot=1)]", "images larger than their slot"),
         ("[one(side=9)]", "frames that were not asked for"),
         ("[one(index=7), one(index=7)]", "frames that were not asked for"),
-        ("[dump(Ready())]", "what does not belong into a video"),
+        ("[dump(Ready([]))]", "what does not belong into a video"),
         ("[one(), dump(Stopped())]", "what does not belong into a video"),
+        ("[dump(VideoHeader(25.0, 7.0))]", "what does not belong into a video"),
         ("[dump(Alive())] * 1000", "more signs of life than were asked for"),
     ],
 )
@@ -70,6 +71,24 @@ def test_a_decoder_in_wrong_hands_is_ended_and_the_next_video_read(
             list(reading)
     assert not (tmp_path / "taken").exists()
     assert len(images_of(reader.read(long_clip, Stride(100), None))) == 4
+
+
+@pytest.mark.parametrize(
+    ("answers", "complaint"),
+    [
+        ("[dump(VideoHeader(float('nan'), 7.0))]", "a message that makes no sense"),
+        ("[dump(VideoHeader(25.0, 1e300))]", "a message that makes no sense"),
+        ("[dump(Alive())]", "what does not belong into a video"),
+        ("[dump(VideoEnd(False, 'pyav'))]", "what does not belong into a video"),
+        ("[one()]", "what does not belong into a video"),
+    ],
+)
+def test_a_look_at_a_header_believes_nothing_either(answers, complaint, reader, long_clip, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", impostor(tmp_path, IMPOSTOR.replace("{answers}", answers)))
+        with pytest.raises(VideoError, match=f"any.avi: the decoder was ended, since it sent {complaint}"):
+            reader.header("any.avi")
+    assert reader.header(long_clip).frames == 400
 
 
 ALIVE = "itertools.chain([{first}], (time.sleep(0.3) or dump(Alive()) for _ in range(200)))"  # for a minute
@@ -122,6 +141,25 @@ def test_a_decoder_that_leaks_is_one_failed_video(reader, long_clip, tmp_path, m
         reading = reader.read(long_clip, Stride(1), None)
         with pytest.raises(VideoError, match=r"the decoder crashed \(it asked for more than its 4 GiB of memory\)"):
             list(reading)
+    assert len(images_of(reader.read(long_clip, Stride(100), None))) == 4
+
+
+THREADLESS = """
+import sys
+import attn.video.decoder_process as process
+def read_frames(*told, read_frames=process.read_frames):
+    yield next(read_frames(*told))
+    raise process.NoThreadError
+process.read_frames = read_frames
+process.main(sys.argv[1:])
+"""
+
+
+def test_a_decoder_without_threads_is_not_the_videos_fault(reader, long_clip, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", impostor(tmp_path, THREADLESS))
+        with pytest.raises(FleetingError, match=r"the decoder crashed \(it could start no thread\)"):
+            list(reader.read(long_clip, Stride(1), None))
     assert len(images_of(reader.read(long_clip, Stride(100), None))) == 4
 
 

@@ -6,7 +6,7 @@ import pickle
 import pytest
 
 from attn.video.channel import MessageError
-from attn.video.reading import VideoEnd
+from attn.video.reading import VideoEnd, VideoHeader
 from attn.video.sample import Fps, Stride
 from attn.video.wire import (
     LONGEST_TEXT,
@@ -15,6 +15,7 @@ from attn.video.wire import (
     Failed,
     Filled,
     Free,
+    Look,
     Ready,
     Stop,
     Stopped,
@@ -28,12 +29,16 @@ FILLED = ["Filled", 1, [2, 4, 6, 3], [0, 5], [0.0, 0.2]]
 OURS = [
     Decode("/a ü \udcff.avi", Stride(5), 224, "auto", 15.0),
     Decode("/b.mkv", Fps(2.5), None, "decord", 0.1),
+    Look("/a ü \udcff.avi"),
     Free(()),
     Free((3, 0)),
     Stop(),
 ]
 THEIRS = [
-    Ready(),
+    Ready([]),
+    Ready(["landlock", "seccomp"]),
+    VideoHeader(30000 / 1001, 2.0**31),
+    VideoHeader(2.0**-31, 0.0),
     Alive(),
     Stopped(),
     Failed("no video"),
@@ -68,7 +73,13 @@ NONSENSE = [
     ["Failed"],
     ["VideoEnd", 1, "pyav"],
     ["VideoEnd", False, "other"],
-    ["Ready", 1],
+    ["Ready"],
+    *[["Ready", layers] for layers in (1, "landlock", [1], ["wall"], [["landlock"]], {"landlock": 1})],
+    *[["VideoHeader", rate, 7.0] for rate in (0.0, -25.0, 1e-10, 1e10, float("nan"), float("inf"), 25, "25", True)],
+    *[["VideoHeader", 25.0, frames] for frames in (-1.0, 1e10, float("nan"), float("inf"), 7, None, [7.0])],
+    ["VideoHeader", 25.0],
+    ["VideoHeader", 25.0, 7.0, 7.0],
+    ["Look", "/etc/passwd"],
     ["Decode", "/etc/passwd", ["Stride", 1], None, "auto", 1.0],
     ["exec", "import os"],
     ["__class__"],
@@ -90,7 +101,7 @@ def test_what_the_decoder_cannot_say(nonsense):
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\xff", b'["Ready"', b"[" * 60_000, b"[" + b"9" * 60_000, pickle.dumps(Ready())]
+    "data", [b"", b"\xff", b'["Ready"', b"[" * 60_000, b"[" + b"9" * 60_000, pickle.dumps(Ready([]))]
 )
 def test_what_is_no_json(data):
     with pytest.raises(MessageError):
