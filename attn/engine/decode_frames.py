@@ -12,8 +12,10 @@ from attn.engine.filling import StorePlan, fill_store
 from attn.engine.options import FramesOptions
 from attn.engine.placement import cluster_totals, place_decoding
 from attn.engine.session import start_ray
-from attn.engine.split_check import present_videos
+from attn.engine.split_check import present_videos, some
+from attn.errors import UsageError
 from attn.stages.decode import DecodeVideos
+from attn.storage.failures import read_failures
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest
@@ -84,9 +86,17 @@ def fill_frames(plan: StorePlan) -> int:
     """Decodes what the store lacks; the exit code.
 
     A finished store that lacks nothing is left alone: several trainings may read it at the same time. Of several that
-    find something to decode one does, and the others wait.
+    find something to decode one does, and the others wait. What could not be decoded is tried again, unless nobody may
+    write to the store.
     """
     if _lacks_nothing(plan):
+        return 0
+    try:
+        check_writable(plan.ledger.url)
+    except UsageError:
+        if not (lacking := _failed_alone(plan)):
+            raise
+        log.warning("%s lacks what could not be decoded (%s), and may not be written", plan.ledger.url, some(lacking))
         return 0
     placement = place_decoding(cluster_totals())
     chain = functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
@@ -95,6 +105,16 @@ def fill_frames(plan: StorePlan) -> int:
             return 0
         plan.ledger.begin(plan.manifest)
         return fill_store(plan, placement, chain)
+
+
+def _failed_alone(plan: StorePlan) -> list[str]:
+    """The videos that a finished store lacks, where all of them failed and so many may; else none."""
+    ledger = plan.ledger
+    with storage_errors(ledger.url):
+        failed = read_failures(ledger.fs, ledger.root).keys() if ledger.finished else set[str]()
+    lacking = {video.video_id for video in plan.videos} - ledger.completed().keys()
+    few = len(lacking) <= plan.max_failed_fraction * len(plan.videos)
+    return sorted(lacking) if few and lacking <= failed else []
 
 
 def _lacks_nothing(plan: StorePlan) -> bool:

@@ -44,7 +44,7 @@ class PrecomputeOptions:
     classes: str | None = None
     """Class list, one name a line or UCF101's classInd.txt; read from a .safetensors checkpoint."""
     labels: str | None = None
-    """csv or parquet `video_id,label` for videos whose folder is no class name."""
+    """csv or parquet `video_id,label` for videos whose folder is no class name; done videos keep what they have."""
     lists: tuple[str, ...] = ()
     """Split lists: take the videos that one of them names (default: all that are found)."""
     stride: int = 5

@@ -110,8 +110,15 @@ def verify(options: VerifyOptions) -> Verdict:
     missing = None if wanted is None else sorted(wanted - audit.videos.keys() - audit.failures.keys())
     others = 0 if wanted is None else len(audit.videos.keys() - wanted)
     # What failed once and is not asked for any more is no fault of the store: no run would try it again.
-    failed = {video: failure for video, failure in audit.failures.items() if wanted is None or video in wanted}
+    asked = wanted if wanted is not None else _failed_in_last_run(audit)
+    failed = {video: failure for video, failure in audit.failures.items() if asked is None or video in asked}
     return Verdict(options.store, audit, failed, missing, others, options.max_failed_fraction, options.repair)
+
+
+def _failed_in_last_run(audit: Audit) -> set[str] | None:
+    """The videos that the run which finished the store noted as failed; None where it said nothing of them."""
+    noted = (audit.summary or {}).get("failed_videos")
+    return set(map(str, noted)) if isinstance(noted, list) else None
 
 
 def _kind(url: str) -> type[Manifest] | type[FrameManifest]:

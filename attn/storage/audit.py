@@ -18,7 +18,9 @@ from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import read_bytes, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import StoreManifest
-from attn.storage.parts import PARTS_AT_ONCE, PartVideos, check_pages, read_parts
+from attn.storage.parts import PartVideos, check_pages, read_parts
+
+DEEP_AT_ONCE = 4  # each holds a row group, of a frame store some 60 MB
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,7 @@ def audit_store(ledger: Ledger, *, deep: bool = False) -> Audit:
             raise UsageError(f"{ledger.url} is no {ledger.kind.kind}: it has no manifest.json")
         found = dict(read_parts(ledger.fs, ledger.root, manifest.schema))
         parts = {path: part for path, part in found.items() if isinstance(part, PartVideos)}
-        unreadable = {path: _why(part) for path, part in found.items() if not isinstance(part, PartVideos)}
+        unreadable = {path: _why(part, ledger) for path, part in found.items() if not isinstance(part, PartVideos)}
         unreadable |= _damaged_pages(ledger, parts) if deep else {}
         sound = [part for path, part in parts.items() if path not in unreadable]
         summary = _summary(ledger)
@@ -93,9 +95,9 @@ def audit_store(ledger: Ledger, *, deep: bool = False) -> Audit:
     return dataclasses.replace(audit, disagreements=_disagreements(audit, {_name(path) for path in found}))
 
 
-def _why(error: OSError | pa.ArrowException) -> str:
+def _why(error: OSError | pa.ArrowException, ledger: Ledger) -> str:
     """Raises what is the storage's fault and not the part's."""
-    if not is_damage(error):
+    if not is_damage(error, ledger.fs):
         raise error
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -105,10 +107,10 @@ def _damaged_pages(ledger: Ledger, parts: dict[str, PartVideos]) -> dict[str, st
         try:
             check_pages(ledger.fs, path)
         except (OSError, pa.ArrowException) as error:
-            return _why(error)
+            return _why(error, ledger)
         return None
 
-    with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(DEEP_AT_ONCE) as pool:
         found = zip(parts, pool.map(look, parts), strict=True)
         return {path: why for path, why in found if why is not None}
 

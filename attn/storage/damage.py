@@ -1,11 +1,14 @@
 """What a reader says of a part that it cannot read."""
 
 import contextlib
+import errno
 from collections.abc import Iterator
 
 import pyarrow as pa
+from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
+from attn.storage.filesystem import is_local, storage_errors, url_of
 from attn.storage.reasons import shown
 
 SET_ASIDE = "run the same {job} again, which sets it aside and makes its videos again"
@@ -13,27 +16,36 @@ REPAIR = "jobs/verify.py --deep --repair sets it aside, and the same {job}, run 
 
 
 @contextlib.contextmanager
-def damage_named(url: str, way_out: str, job: str = "precompute") -> Iterator[None]:
-    """What shows inside that the content of a part is damaged becomes one line that names it.
+def damage_named(fs: AbstractFileSystem, path: str, way_out: str, job: str) -> Iterator[None]:
+    """What shows inside that a part is damaged, or not to be had, becomes one line that names it.
 
     Args:
-        url: of the part.
+        fs, path: the part.
         way_out: `SET_ASIDE` where the job that wrote the part would meet the damage itself; it reads small columns, so
             else `REPAIR`.
         job: wrote the part.
     """
+    url = url_of(fs, path)
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
-        if not is_damage(error):
+    except Exception as error:
+        if isinstance(error, OSError | pa.ArrowException) and is_damage(error, fs):
+            said = " ".join(str(error).split())
+            raise UsageError(f"{shown(url)} is damaged ({said}); {way_out.format(job=job)}") from error
+        with storage_errors(url):
             raise
-        raise UsageError(
-            f"{shown(url)} is damaged ({' '.join(str(error).split())}); {way_out.format(job=job)}"
-        ) from error
 
 
-def is_damage(error: Exception) -> bool:
-    """Whether pyarrow says it of a part's bytes; an error of the storage is a kind of OSError or has a number."""
+def is_damage(error: Exception, fs: AbstractFileSystem) -> bool:
+    """Whether it is said of a part's bytes: by pyarrow, or by a disk that gives an error in place of them.
+
+    Other errors of a storage are kinds of OSError or have a number.
+    """
     if isinstance(error, OSError):
-        return type(error) is OSError and error.errno is None
+        return (type(error) is OSError and error.errno is None) or disk_fails(error, fs)
     return not isinstance(error, MemoryError)
+
+
+def disk_fails(error: OSError, fs: AbstractFileSystem) -> bool:
+    """Whether a disk cannot read what it holds. On S3 these numbers may mean no more than that it did not answer."""
+    return is_local(fs) and error.errno in (errno.EIO, errno.ESTALE)

@@ -148,11 +148,13 @@ class Ledger:
 
     def completed(self) -> dict[str, int]:
         """The same, but looks only: nothing is moved or mended."""
-        parts = [part for _, part in self._read_parts() if isinstance(part, PartVideos)]
+        with storage_errors(self.url):
+            parts = [part for _, part in self._read_parts() if isinstance(part, PartVideos)]
         return {video: rows for part in parts for video, rows in part.rows.items()}
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Writes `_SUCCESS.json`, last of all: counts, seconds, the list of parts."""
+        remove_leftovers(self.fs, self.root)
         parts = [path.rsplit("/", 1)[-1] for path in list_parts(self.fs, self.root)]
         self.write(SUCCESS, json.dumps({**summary, "parts": parts}, indent=1))
 
@@ -177,7 +179,7 @@ class Ledger:
         for path, part in self._read_parts():
             if isinstance(part, PartVideos):
                 readable.append(part)
-            elif is_damage(part):
+            elif is_damage(part, self.fs):
                 self._set_aside(path, part)
             elif not isinstance(part, FileNotFoundError):  # another run took it away
                 raise part
@@ -198,7 +200,7 @@ class Ledger:
         except FileNotFoundError:  # another run took the part away, whether for these videos or for damage
             return False
         except (OSError, pa.ArrowException) as error:
-            if not is_damage(error):
+            if not is_damage(error, self.fs):
                 raise
             self._set_aside(part.path, error)
             return False

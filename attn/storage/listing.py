@@ -7,6 +7,7 @@ import glob
 import os
 import posixpath
 import re
+import shutil
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -73,6 +74,24 @@ def names_in(fs: AbstractFileSystem, folder: str) -> list[str]:
             raise
         return []
     return [posixpath.basename(path.rstrip("/")) for path in paths]
+
+
+def remove_tree(fs: AbstractFileSystem, path: str) -> None:
+    """Removes a folder with all that lies in it, or a file.
+
+    Not `fs.rm`, which takes a path for a pattern and, where that matches nothing, removes nothing.
+
+    Raises:
+        FileNotFoundError: there is none, or somebody else removed a part of it meanwhile.
+        OSError and what the storage's own client raises: wrap in `storage_errors`.
+    """
+    if not is_local(fs):
+        for file in fs.find(path):
+            fs.rm_file(file)
+    elif os.path.isdir(path):
+        shutil.rmtree(path)
+    else:
+        os.unlink(path)
 
 
 def _find(fs: AbstractFileSystem, folder: str, prefix: str = "") -> list[File]:

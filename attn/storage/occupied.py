@@ -1,4 +1,4 @@
-"""One run at a time in a store on a disk: a second one would compute everything twice."""
+"""One run at a time in a folder on a disk: a second one would compute everything twice."""
 
 import contextlib
 import fcntl
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def occupied(fs: AbstractFileSystem, root: str, url: str, *, wait: bool = False) -> Iterator[None]:
-    """Keeps other runs out of a store while the block lasts.
+    """Keeps other runs out of a store, or out of a training's folder, while the block lasts.
 
     The folder itself is locked, so nothing is left behind: the system takes the lock away with the process, however
     it ends. Where there are no such locks (S3, some network disks) nobody is kept out; two runs then compute the
     same videos, and each takes out at its end what is there twice.
 
     Args:
-        fs, root: the store's folder; on a disk it is made if it is not there.
+        fs, root: the folder; on a disk it is made if it is not there.
         url: names it in the message.
         wait: for the end of another run, in place of the error.
 
     Raises:
-        UsageError: another run fills it.
+        UsageError: another run holds it.
     """
     if not is_local(fs):
         yield
@@ -48,9 +48,9 @@ def _lock(descriptor: int, url: str, *, wait: bool) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         if wait:
-            log.info("%s: another run is filling this store; waiting for its end", url)
+            log.info("%s: another run is at work here; waiting for its end", url)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             return
-        raise UsageError(f"{url}: another run is filling this store; wait for its end, or end it") from None
+        raise UsageError(f"{url}: another run is at work here; wait for its end, or end it") from None
     except OSError:  # no locks here
         return

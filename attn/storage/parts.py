@@ -266,7 +266,7 @@ def check_pages(fs: AbstractFileSystem, path: str) -> None:
         OSError, pyarrow.ArrowException: it is damaged somewhere.
     """
     with fs.open(path, "rb") as file, _opened(file) as part:
-        for _ in part.iter_batches(ROW_GROUP_ROWS, use_threads=False):
+        for _ in part.iter_batches(_group_rows(part.schema_arrow), use_threads=False):
             pass
 
 

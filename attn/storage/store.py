@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from typing import Generic, Self
 
 import numpy as np
@@ -14,7 +14,7 @@ from attn.errors import UsageError
 from attn.schema import FRAME, LABEL, N_FRAMES, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.contents import SUCCESS
 from attn.storage.damage import REPAIR, SET_ASIDE, damage_named
-from attn.storage.filesystem import open_filesystem, storage_errors, url_of
+from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.manifest import AnyManifest, FrameManifest, Manifest, read_manifest
 from attn.storage.parts import PartVideos, read_columns, read_parts
 from attn.storage.tensors import tensor_values
@@ -71,7 +71,7 @@ class Store(Generic[AnyManifest]):
         parts = []
         for path, found in read_parts(self.fs, self.root, self.manifest.schema):
             if not isinstance(found, PartVideos):
-                with damage_named(url_of(self.fs, path), SET_ASIDE, self.manifest.job):
+                with damage_named(self.fs, path, SET_ASIDE, self.manifest.job):
                     raise found
             parts.append(PartVideos(path, {video: n for video, n in found.rows.items() if video not in seen}))
             seen |= found.rows.keys()
@@ -92,7 +92,7 @@ class Store(Generic[AnyManifest]):
         Raises:
             UsageError: the part is damaged.
         """
-        with damage_named(url_of(self.fs, part.path), REPAIR, self.manifest.job):
+        with damage_named(self.fs, part.path, REPAIR, self.manifest.job):
             for batch in read_columns(self.fs, part.path, list(columns)):
                 yield from (rows for rows in _runs(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
 
@@ -171,10 +171,24 @@ class FrameStore(Store[FrameManifest]):
         fs, root, manifest = _opened(url, FrameManifest)
         return cls(fs, root, url, manifest)
 
-    def parts_with(self, videos: Container[str]) -> list[PartVideos]:
-        """The parts that hold some of these videos, with these alone."""
-        rows = [(part.path, {video: n for video, n in part.rows.items() if video in videos}) for part in self.parts]
-        return [PartVideos(path, wanted) for path, wanted in rows if wanted]
+    def parts_with(self, videos: Set[str]) -> list[PartVideos]:
+        """The parts that hold some of these videos, with these alone.
+
+        Raises:
+            UsageError: some are not there, and a part is damaged.
+        """
+        left, parts, damaged = set(videos), [], None
+        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
+            if not isinstance(found, PartVideos):
+                damaged = damaged or (path, found)
+            elif wanted := {video: n for video, n in found.rows.items() if video in left}:
+                parts.append(PartVideos(path, wanted))
+                left -= wanted.keys()
+        if left and damaged is not None:
+            path, error = damaged
+            with damage_named(self.fs, path, REPAIR, self.manifest.job):
+                raise error
+        return parts
 
 
 def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str, AnyManifest]:

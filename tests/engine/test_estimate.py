@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import av
 import pytest
 
 from attn.engine.estimate import SAMPLE_VIDEOS, Estimate, estimate
@@ -46,6 +47,25 @@ def test_of_many_a_few_that_are_spread_over_the_list(
     assert len(set(opened)) == found.sampled == SAMPLE_VIDEOS == 8
     assert found.frames == 40 * (60 + 130) / 2 / 5
     assert "extrapolated from 8 videos" in str(found)
+
+
+def test_strangers_videos_are_opened_by_the_confined_process_alone(
+    clip_folder: Path, small_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This one holds credentials."""
+
+    def opened(*told: object, **named: object) -> None:
+        raise AssertionError("a video was opened here")
+
+    monkeypatch.setattr(av, "open", opened)
+    monkeypatch.setattr(av.container, "open", opened)
+    found = estimate_of(clip_folder, small_weights)
+    assert (found.sampled, found.unreadable) == (6, 0)
+
+
+def test_frames_a_second_are_a_share_of_the_headers_rate(clip_folder: Path, small_weights: Path) -> None:
+    found = estimate_of(clip_folder, small_weights, fps=5.0)
+    assert found.frames == pytest.approx((1 + 4 + 23 + 60 + 130 + 37) / 5, abs=2)
 
 
 def test_a_header_without_frames_is_unreadable(many: Path, small_weights: Path) -> None:

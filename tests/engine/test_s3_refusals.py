@@ -14,9 +14,10 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from attn.engine.cli import run
-from attn.engine.decode_frames import decode_frames, plan_frames
+from attn.engine.decode_frames import decode_frames, fill_frames, plan_frames
 from attn.engine.demo import demo
 from attn.engine.evaluate import evaluate
+from attn.engine.filling import StorePlan
 from attn.engine.options import (
     DemoOptions,
     EvaluateOptions,
@@ -39,7 +40,9 @@ from attn.engine.tuning.search import search
 from attn.engine.tuning.search_options import SearchOptions
 from attn.engine.tuning.space import Range
 from attn.errors import UsageError
+from attn.storage.failures import Failure, FailureLog
 from attn.video.sample import Stride
+from attn.video.source import Video
 
 WORK = (
     "attn.engine.precompute.start_ray",
@@ -227,6 +230,35 @@ def test_finished_frames_may_lie_where_nobody_may_write(
         call("decode_frames", store)
     assert call("decode_frames", f"{store}2") == 2
     assert "may not write there" in capsys.readouterr().err
+
+
+def test_finished_frames_without_what_could_not_be_decoded_may_lie_there_too(
+    s3: str, act_as: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    clip = Video("v", f"{s3}/v.avi", None, None, 1)
+
+    def plan(most: float) -> StorePlan:
+        return plan_frames(f"{s3}/frames", [clip], Stride(5), 32, most)
+
+    act_as(["s3:*"])
+    ledger, manifest = plan(1.0).ledger, plan(1.0).manifest
+    ledger.begin(manifest)
+    ledger.finish({})
+    failures = FailureLog(ledger.fs, ledger.root)
+    failures.add(Failure("w", clip.url, "decode", "VideoError", "no video", 1))
+    failures.flush()
+    act_as(["s3:Get*", "s3:List*"])
+    with pytest.raises(UsageError, match="may not write there"):
+        fill_frames(plan(1.0))
+    act_as(["s3:*"])
+    failures = FailureLog(plan(1.0).ledger.fs, ledger.root)
+    failures.add(Failure("v", clip.url, "decode", "VideoError", "no video", 1))
+    failures.flush()
+    act_as(["s3:Get*", "s3:List*"])
+    assert fill_frames(plan(1.0)) == 0
+    assert "lacks what could not be decoded (v), and may not be written" in caplog.text
+    with pytest.raises(UsageError, match="may not write there"):
+        fill_frames(plan(0.5))
 
 
 def test_no_secret_in_what_jobs_write(

@@ -82,6 +82,17 @@ def test_only_failures_that_are_asked_for_count(run_job: RunJob, store: Path, vi
     assert done.returncode == 0
 
 
+def test_without_the_videos_only_failures_of_the_last_run_count(run_job: RunJob, store: Path) -> None:
+    ledger = Ledger.at(str(store))
+    summary = {"fingerprint": ledger.manifest().fingerprint, "videos": 3, "rows": 15}
+    ledger.finish({**summary, "failed": 1, "failed_videos": [NAMES[3]]})
+    assert "1 videos failed" in run_job("verify.py", "--store", store).stdout
+    ledger.finish({**summary, "failed": 0, "failed_videos": []})  # that video was taken away
+    done = run_job("verify.py", "--store", store)
+    assert done.returncode == 0
+    assert "complete: every frame of every video exactly once, as far as the run noted them" in done.stdout
+
+
 def test_repair(run_job: RunJob, store: Path) -> None:
     broken, doubled = sorted(store.glob("part-*"))[:2]
     (store / "part-zz.parquet").write_bytes(doubled.read_bytes())
@@ -134,7 +145,7 @@ def test_bad_input_is_one_line(arguments: list[str], said: str, run_job: RunJob,
 def test_a_store_that_is_being_filled_is_not_repaired(run_job: RunJob, store: Path) -> None:
     ledger = Ledger.at(str(store))
     with ledger.occupied():
-        assert "another run is filling" in run_job("verify.py", "--store", store, "--repair").stderr
+        assert "another run is at work" in run_job("verify.py", "--store", store, "--repair").stderr
         assert run_job("verify.py", "--store", store, "--max-failed-fraction", 1).returncode == 0
 
 

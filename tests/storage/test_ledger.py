@@ -1,7 +1,9 @@
 """A store is refused, resumed, mended and ended as it should be."""
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +13,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 from moto.s3.exceptions import S3ClientError
 from moto.s3.models import S3Backend
 
 from attn.errors import UsageError
+from attn.storage.audit import audit_store
 from attn.storage.filesystem import write_atomic
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest, Manifest
@@ -243,3 +247,39 @@ def test_a_store_that_became_another_runs_is_left_alone(
     with pytest.raises(UsageError, match=r"is gone: it has no manifest\.json"):
         ledger.done(manifest)
     assert part.exists()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_part_that_a_disk_cannot_read_is_damaged(
+    tmp_path: Path,
+    manifest: Manifest,
+    rows_of: Callable[..., pa.RecordBatch],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+) -> None:
+    ledger = Ledger.at(str(tmp_path))
+    ledger.begin(manifest)
+    good, bad = (write(tmp_path, manifest, rows_of(name, 3)) for name in "ab")
+    opened = LocalFileSystem.open
+
+    def fails(fs: LocalFileSystem, path: str, *more: Any, **how: Any) -> Any:
+        if path == str(bad):
+            raise OSError(number, os.strerror(number), path)
+        return opened(fs, path, *more, **how)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(LocalFileSystem, "open", fails)
+        assert audit_store(ledger).unreadable.keys() == {bad.name}
+        assert ledger.done() == {"a": 3}
+    assert list(tmp_path.glob("part-*")) == [good]
+    assert (tmp_path / "_damaged" / bad.name).exists()
+
+
+def test_what_a_killed_writer_left_is_gone_when_a_store_is_finished(tmp_path: Path, manifest: Manifest) -> None:
+    ledger = Ledger.at(str(tmp_path))
+    ledger.begin(manifest)
+    left = tmp_path / ".part-0123456789abcdef.parquet.01234567.tmp"
+    left.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    ledger.finish({})
+    assert not left.exists()

@@ -3,14 +3,15 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from attn.errors import UsageError
 from attn.storage.ledger import Ledger
-from attn.storage.manifest import Manifest
-from attn.storage.store import AttentionStore
+from attn.storage.manifest import FrameManifest, Manifest
+from attn.storage.store import AttentionStore, FrameStore
 from attn.storage.writer import StoreWriter
 
 
@@ -54,5 +55,19 @@ def test_a_part_that_is_gone_is_not_called_damaged(part: Path) -> None:
     store = AttentionStore.open(str(part.parent))
     assert store.video_ids == ["v"]
     part.unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(UsageError, match=rf"^{part}: does not exist$"):
         list(store.videos(["maps"]))
+
+
+def test_frames_are_read_past_a_damaged_part_that_holds_none_of_them(
+    tmp_path: Path, write_store: Callable[..., str]
+) -> None:
+    manifest = FrameManifest(input_size=8, preprocessing="test", sampling={"stride": 5}, informative={})
+    images = {name: {"image": np.zeros((3, 8, 8, 3), np.uint8)} for name in ("a", "b", "c")}
+    store = FrameStore.open(write_store(str(tmp_path / "frames"), manifest, images, part_bytes=1))
+    (damaged,) = (part for part in store.parts if "b" in part.rows)
+    Path(damaged.path).write_bytes(b"PAR1")
+    store = FrameStore.open(store.url)
+    assert [part.rows for part in store.parts_with({"a", "c"})] == [{"a": 3}, {"c": 3}]
+    with pytest.raises(UsageError, match=rf"^{damaged.path} is damaged [^\n]+; jobs/verify\.py --deep --repair "):
+        store.parts_with({"a", "b"})

@@ -25,6 +25,7 @@ from ray.exceptions import RayError, RayTaskError
 from attn.engine.reproduction.experiment import FRAMES, Step
 from attn.engine.training.watch import clock
 from attn.errors import UsageError
+from attn.storage.contents import SUCCESS
 from attn.storage.filesystem import is_local, join, open_filesystem, read_text, write_atomic
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ MOST_ATTEMPTS = 2
 MESSAGE_CHARS = 240
 # Each takes all CPUs of a cluster without GPUs: two at a time could leave none for the decoding of either.
 ONE_AT_A_TIME = {"decode_frames", "precompute"}
+STORES = ("precompute",)  # a training completes a store of frames itself
 LISTS = ("lists", "split", "train_split")
 # What a step may take, not what it makes.
 RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction"}
@@ -103,7 +105,7 @@ class _Runner:
         fs, path = open_filesystem(self._note(step))
         with contextlib.suppress(ValueError, KeyError):  # a note that is damaged says nothing
             note = json.loads(read_text(fs, path)) if fs.exists(path) else {}
-            if note and note["digest"] == self.digests[step.name] and _exists(step.options.out):
+            if note and note["digest"] == self.digests[step.name] and _stands(step):
                 self.seconds[step.name] = note["seconds"]
                 return True
         return False
@@ -256,8 +258,10 @@ def version(url: str) -> str:
     return f"{found.get('size')} {found.get('mtime') or found.get('ETag') or found.get('LastModified')}"
 
 
-def _exists(url: str) -> bool:
-    fs, path = open_filesystem(url)
+def _stands(step: Step) -> bool:
+    """Whether what a finished step made is still there; a store that was repaired since is not finished any more."""
+    url = step.options.out
+    fs, path = open_filesystem(join(url, SUCCESS) if step.job in STORES else url)
     return bool(fs.exists(path))
 
 

@@ -42,15 +42,17 @@ def train_cnn(options: TrainCnnOptions) -> int:
     """
     training = make_training(options)
     if (report := training.run.report()) is not None:
+        training.run.drop_states()  # a kill may have come before
         log.info("%s is finished already: %s", options.out, _verdict(report))
         return 0
-    new = training.run.begin(_made_by(training.job.options))
-    try:
-        return _train(training)
-    except UsageError:
-        if new:
-            training.run.forget()
-        raise
+    with training.run.occupied():
+        new = training.run.begin(_made_by(training.job.options))
+        try:
+            return _train(training)
+        except UsageError:
+            if new:
+                training.run.forget()
+            raise
 
 
 def _train(training: Training) -> int:

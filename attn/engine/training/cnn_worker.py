@@ -8,7 +8,7 @@ import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import ray.train.torch
 import torch
 from torch import Tensor
 
+from attn.engine.split_check import some
 from attn.engine.training.board import Pen
 from attn.engine.training.checkpoint import load_state, plain_weights, save_state
 from attn.engine.training.cnn_plan import TrainJob
@@ -175,10 +176,19 @@ class _Worker:
         files = self.keeper.restored()
         if files is not None:
             state, kept = load_state(files, self.backbone, self.optimizer)
+            self._check_same_images(state["skipped"])
             self.rows, self.kept_epoch = state["epochs"], state["kept_epoch"]
             self.kept = kept if self.held else {}
         damaged = tuple(self.keeper.damaged)
         self.pen.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, damaged=damaged)
+
+    def _check_same_images(self, skipped: Mapping[str, str]) -> None:
+        """Other images would be another order and other updates, and what was learnt from might be held out."""
+        if differing := sorted(skipped.keys() ^ self.skipped.keys()):
+            raise UsageError(
+                f"{some(differing)}: could be read at the beginning of this training and cannot now, or now and not "
+                f"then; put the images back as they were, or remove {self.job.run_url} to begin anew"
+            )
 
     def _judge(self) -> None:
         """Keeps the weights of the newest epoch unless one before was better; the last ones without validation."""

@@ -42,15 +42,17 @@ def train_energynet(options: TrainEnergyNetOptions) -> int:
     """
     run, job, store = make_energy_training(options)
     if (report := run.report()) is not None:
+        run.drop_states()  # a kill may have come before
         log.info("%s is finished already: %s", options.out, _verdict(report))
         return 0
-    new = run.begin({"options": dataclasses.asdict(options), **made_by(PACKAGES)})
-    try:
-        _train(run, job, store)
-    except UsageError:
-        if new:
-            run.forget()
-        raise
+    with run.occupied():
+        new = run.begin({"options": dataclasses.asdict(options), **made_by(PACKAGES)})
+        try:
+            _train(run, job, store)
+        except UsageError:
+            if new:
+                run.forget()
+            raise
     return 0
 
 

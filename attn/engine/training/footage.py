@@ -23,7 +23,7 @@ from attn.engine.training.run import FRAMES, SETTLED, TrainRun
 from attn.errors import UsageError
 from attn.stages.pictures import VideoFrames
 from attn.storage.failures import read_failures
-from attn.storage.filesystem import join
+from attn.storage.filesystem import join, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.reasons import shown
 from attn.storage.store import FrameStore
@@ -163,5 +163,6 @@ def _check_classes(videos: Iterable[str], footage: Footage) -> None:
 
 
 def _reasons(videos: Sequence[str], ledger: Ledger) -> dict[str, str]:
-    failures = read_failures(ledger.fs, ledger.root)
+    with storage_errors(ledger.url):
+        failures = read_failures(ledger.fs, ledger.root)
     return {video: failures[video].message if video in failures else "no record" for video in videos}

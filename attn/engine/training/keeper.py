@@ -6,7 +6,6 @@ has no sums, no way back, and one record of all states that ends the training wh
 """
 
 import contextlib
-import errno
 import hashlib
 import json
 import secrets
@@ -18,8 +17,9 @@ import ray.train
 
 from attn.engine.training.group import Group
 from attn.errors import UsageError
-from attn.storage.filesystem import is_local, join, open_filesystem, read_bytes, storage_errors, write_atomic
-from attn.storage.listing import names_in
+from attn.storage.damage import disk_fails
+from attn.storage.filesystem import join, open_filesystem, read_bytes, storage_errors, write_atomic
+from attn.storage.listing import names_in, remove_tree
 
 SUMS, PREFIX = "sums.json", "state-"
 Files = dict[str, bytes]
@@ -176,7 +176,7 @@ class FolderKeeper:
     def _remove(self, name: str) -> None:
         fs, path = open_filesystem(join(self.url, name))
         with storage_errors(self.url), contextlib.suppress(FileNotFoundError):  # another process was faster
-            fs.rm(path, recursive=True)
+            remove_tree(fs, path)
 
 
 def _numbered(name: str) -> str:
@@ -189,8 +189,7 @@ def _read(fs: Any, path: str) -> bytes:
     try:
         return read_bytes(fs, path)
     except OSError as error:
-        # On S3 these numbers may mean no more than that it did not answer.
-        if is_local(fs) and error.errno in (errno.EIO, errno.ESTALE):
+        if disk_fails(error, fs):
             raise _DamagedError(f"{path.rpartition('/')[2]} cannot be read: {error.strerror}") from error
         raise
 

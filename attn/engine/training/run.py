@@ -15,7 +15,8 @@ from typing import Any
 
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_bytes, read_text, storage_errors, url_of, write_atomic
-from attn.storage.listing import names_in
+from attn.storage.listing import names_in, remove_tree
+from attn.storage.occupied import occupied
 from attn.storage.writable import check_writable
 
 SUFFIX = ".safetensors"
@@ -74,6 +75,11 @@ class TrainRun:
                 f"remove it and {self.out}, or choose another --out"
             )
         return self.read(REPORT) if self._exists(self.out) else None
+
+    def occupied(self) -> contextlib.AbstractContextManager[None]:
+        """Keeps the same training, given twice, from going on twice, see `attn.storage.occupied`."""
+        fs, path = open_filesystem(self.url)
+        return occupied(fs, path, self.url)
 
     def begin(self, made_by: dict[str, Any]) -> bool:
         """Writes `run.json`: from now on the same command resumes and another one is refused. False: it was there.
@@ -158,7 +164,7 @@ class TrainRun:
                 if not fs.exists(path):
                     return
                 with contextlib.suppress(FileNotFoundError):  # somebody else removed a part of it meanwhile
-                    fs.rm(path, recursive=True)
+                    remove_tree(fs, path)
 
 
 def chosen(options: Any, names: Collection[str], *, later: Collection[str]) -> dict[str, Any]:

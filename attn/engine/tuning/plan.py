@@ -1,9 +1,10 @@
 """Everything a search can know, and refuse, before it starts anything."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from fsspec import AbstractFileSystem
@@ -16,6 +17,7 @@ from attn.engine.tuning.space import Space, check_space, grid
 from attn.engine.tuning.space_file import read_space
 from attn.errors import UsageError
 from attn.storage.filesystem import absolute, join, open_filesystem, read_text, url_of, write_atomic
+from attn.storage.occupied import occupied
 from attn.storage.store import AttentionStore
 from attn.storage.writable import check_writable
 
@@ -42,8 +44,11 @@ class SearchPlan:
     known: list[Trial]
 
 
-def make_search(options: SearchOptions, spaces: Mapping[str, Space]) -> SearchPlan:
+@contextlib.contextmanager
+def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator[SearchPlan]:
     """Reads what the flags name and checks that it fits together; writes nothing but `search.json`.
+
+    On a disk no other search goes on in the same folder while the block lasts.
 
     Args:
         options: flags.
@@ -65,9 +70,10 @@ def make_search(options: SearchOptions, spaces: Mapping[str, Space]) -> SearchPl
         )
     if options.sampler == "grid" and not grid(space, options):
         raise UsageError("--sampler grid: no combination has K_h ≤ M0 ≤ M1")
-    known = read_trials(options.out)
-    _settle(options, _decisive(options, space, run), known)
-    return SearchPlan(options, space, run, job, store, known)
+    with occupied(*open_filesystem(options.out), options.out):
+        known = read_trials(options.out)
+        _settle(options, _decisive(options, space, run), known)
+        yield SearchPlan(options, space, run, job, store, known)
 
 
 def _check_numbers(options: SearchOptions) -> None:

@@ -24,7 +24,7 @@ from attn.engine.session import start_ray
 from attn.engine.training.placement import place_workers
 from attn.engine.training.shared_maps import share_maps
 from attn.engine.tuning.outcome import write_outcome
-from attn.engine.tuning.plan import SearchPlan, make_search
+from attn.engine.tuning.plan import SearchPlan, open_search
 from attn.engine.tuning.records import OVER, Trial
 from attn.engine.tuning.search_options import SearchOptions
 from attn.engine.tuning.searcher import AGAIN, OBJECTIVE, RecordedSearcher
@@ -53,7 +53,11 @@ def search(options: SearchOptions, spaces: Mapping[str, Space]) -> int:
     Raises:
         UsageError: before any trial began.
     """
-    plan = make_search(options, spaces)
+    with open_search(options, spaces) as plan:
+        return _search(plan)
+
+
+def _search(plan: SearchPlan) -> int:
     options = plan.options
     searcher = RecordedSearcher(
         *(options.out, plan.space, options),

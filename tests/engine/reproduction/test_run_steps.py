@@ -59,6 +59,27 @@ def test_a_step_whose_result_was_removed_is_done_again(ray_local, planted, tmp_p
     assert (tmp_path / "a" / "metrics.json").exists()
 
 
+def test_a_store_that_is_not_finished_any_more_is_made_again(ray_local, planted, tmp_path):
+    store = tmp_path / "store"
+    step = Step("maps", "precompute", PrecomputeOptions(videos="v", out=str(store), weights="w"))
+    jobs = {"precompute": finish_store}
+    run_steps([step], str(tmp_path), side_by_side=1, jobs=jobs)
+    run_steps([step], str(tmp_path), side_by_side=1, jobs=jobs)
+    assert (store / "_SUCCESS.json").read_text() == "1"
+    (store / "_SUCCESS.json").unlink()  # as verify --repair leaves it
+    assert run_steps([step], str(tmp_path), side_by_side=1, jobs=jobs).failed == {}
+    assert (store / "_SUCCESS.json").read_text() == "2"
+
+
+def finish_store(options):
+    store = Path(options.out)
+    store.mkdir(exist_ok=True)
+    with (store / "runs").open("a") as runs:
+        runs.write("x")
+    (store / "_SUCCESS.json").write_text(str((store / "runs").stat().st_size))
+    return 0
+
+
 def test_another_file_under_the_same_name_is_another_input(ray_local, tmp_path):
     weights, made = tmp_path / "w.pth", tmp_path / "made"
     weights.write_text("one")

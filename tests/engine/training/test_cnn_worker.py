@@ -173,6 +173,13 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
     assert again.kept_epoch == whole.kept_epoch
 
 
+def test_a_training_goes_on_with_no_other_images(alone, tmp_path):
+    assert alone(epochs=2).run() is None
+    again = alone(epochs=3)
+    again.skipped = {**again.skipped, "warm/03.png": "permission denied"}
+    assert re.match(r"warm/03\.png: could be read .*; put the images back as they were, or remove ", str(again.run()))
+
+
 def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
     """Its weights, not those of the epoch after which the training went on."""
     worker = alone(epochs=3)

@@ -1,11 +1,13 @@
 import dataclasses
 import json
+import shutil
 
 import pytest
-from fsspec.implementations.local import LocalFileSystem
 
 from attn.engine.training.run import TrainRun
 from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem
+from attn.storage.listing import list_files
 
 
 @pytest.fixture
@@ -120,16 +122,31 @@ def test_a_folder_that_another_process_removes_too_is_no_reason_to_stop(run, tmp
     """As a worker does that was lost with its machine and is not dead yet."""
     finish(run, tmp_path)
     folder, removed = tmp_path / "cnn.train" / run.name, []
-    remove = LocalFileSystem.rm
+    remove = shutil.rmtree
 
-    def rm(self, path, recursive=False, maxdepth=None):
+    def rmtree(path):
         removed.append(path)
         if len(removed) == 1:
             raise FileNotFoundError(path)
-        remove(self, path, recursive=recursive)
+        remove(path)
 
     folder.mkdir()
-    monkeypatch.setattr(LocalFileSystem, "rm", rm)
+    monkeypatch.setattr(shutil, "rmtree", rmtree)
     run.finish({})
     assert len(removed) == 2
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("storage", ["tmp_path", "s3"])
+def test_states_go_from_a_folder_whose_name_could_be_a_pattern(storage, request):
+    run = TrainRun(f"{request.getfixturevalue(storage)}/lr[0.1]*/cnn.safetensors", {"lr": 0.1})
+    run.begin({})
+    run.write(f"{run.name}/states/state-000000001-0123abcd/sums.json", "{}")
+    run.drop_states()
+    fs, path = open_filesystem(run.url)
+    assert [file.path.removeprefix(path) for file in list_files(fs, path)] == ["/run.json"]
+
+
+def test_the_same_training_given_twice_is_refused(run):
+    with run.occupied(), pytest.raises(UsageError, match=r"cnn\.train: another run is at work here; "), run.occupied():
+        pass
