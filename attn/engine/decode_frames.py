@@ -10,7 +10,7 @@ from attn.datasets.split import read_split
 from attn.engine.dataflow import frames_done
 from attn.engine.filling import StorePlan, fill_store
 from attn.engine.options import FramesOptions
-from attn.engine.placement import cluster_totals, place_decoding
+from attn.engine.placement import cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
 from attn.engine.split_check import present_videos, some
 from attn.errors import UsageError
@@ -98,7 +98,7 @@ def fill_frames(plan: StorePlan) -> int:
             raise
         log.warning("%s lacks what could not be decoded (%s), and may not be written", plan.ledger.url, some(lacking))
         return 0
-    placement = place_decoding(cluster_totals())
+    placement = place_decoding(cluster_totals(), living_nodes())
     chain = functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
     with plan.ledger.occupied(wait=True):
         if _lacks_nothing(plan):

@@ -2,7 +2,8 @@
 `get_max_resources_from_cluster_config` reads (ray-project/ray#63012, Ray 2.60).
 
 `ray up` leaves the description of the cluster on the head, where Ray's monitor is started with it; what works
-elsewhere (KubeRay) is told in a variable. Whoever learns it leaves it in the cluster for processes on other machines.
+elsewhere (KubeRay) is told in a variable. Whoever learns it leaves it in the cluster for the job's other processes,
+which may be on other machines.
 """
 
 import contextlib
@@ -20,7 +21,6 @@ from ray.experimental import internal_kv
 from attn.errors import UsageError
 
 VARIABLE = "ATTN_CLUSTER_MAX"
-KEY = b"attn-cluster-max"
 NAMES = ("CPU", "GPU")
 
 
@@ -33,10 +33,15 @@ def most_resources() -> dict[str, float]:
     told = os.environ.get(VARIABLE)
     most = parse_most(told) if told else _of_launcher(ray.get_runtime_context().gcs_address)
     if most:
-        internal_kv._internal_kv_put(KEY, json.dumps(most).encode(), overwrite=True)
+        internal_kv._internal_kv_put(key(), json.dumps(most).encode(), overwrite=True)
         return most
-    found = internal_kv._internal_kv_get(KEY)
+    found = internal_kv._internal_kv_get(key())
     return json.loads(found) if found else {}
+
+
+def key() -> bytes:
+    """Where the job leaves it."""
+    return f"attn-cluster-max-{ray.get_runtime_context().get_job_id()}".encode()
 
 
 def parse_most(text: str) -> dict[str, float]:

@@ -15,6 +15,7 @@ CPU_ACTOR_CPUS = 0.75
 CPU_DECODE_CPUS = 0.25
 # Packing a frame of 224 pixels takes 2.8 ms of a core, decoding it 1.4.
 DECODERS_PER_WRITER = 2
+LEAST_DECODERS = 8  # that writers are made for where machines are still to come
 GROWS = f"where machines are still to come, {VARIABLE}=CPU=…,GPU=… says how many"
 ACTORS_PER_WRITER = 8
 
@@ -93,7 +94,7 @@ def place(
     cpus = 1.0 if gpus else CPU_ACTOR_CPUS
     decode_cpus = 1.0 if gpus else CPU_DECODE_CPUS
     fitting = _fitting(gpus, cpus, decode_cpus, totals, nodes)
-    low, high = actors or (1 if gpus else max(fitting, 1), max(fitting, 1))
+    low, high = actors or (1 if gpus or _may_come(totals, nodes) else max(fitting, 1), max(fitting, 1))
     if not 1 <= low <= high:
         raise UsageError(f"--actors {low} {high}: give the smallest and the largest number, 1 or more")
     if low > fitting:
@@ -107,14 +108,26 @@ def place(
     return Placement((low, high), gpus, cpus, decode_cpus, decode_tasks, math.ceil(now / ACTORS_PER_WRITER))
 
 
-def place_decoding(totals: Mapping[str, float]) -> Placement:
+def place_decoding(totals: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> Placement:
     """A CPU for every decode task and no actors; whoever decodes waits while a writer packs.
+
+    Writers start at once and stay where they are, so there are no more than suit the machines that are up.
 
     Args:
         totals: CPUs of the cluster, or what it may grow to.
+        nodes: the same, of each machine that is up.
     """
     tasks = max(1, int(totals["CPU"]))
-    return Placement((0, 0), 0, 0, 1, tasks, math.ceil(tasks / DECODERS_PER_WRITER))
+    at_once = min(tasks, max(LEAST_DECODERS, int(_up(nodes))))
+    return Placement((0, 0), 0, 0, 1, tasks, math.ceil(at_once / DECODERS_PER_WRITER))
+
+
+def _may_come(totals: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> bool:
+    return totals["CPU"] > _up(nodes)
+
+
+def _up(nodes: Sequence[Mapping[str, float]]) -> float:
+    return sum(node.get("CPU", 0) for node in nodes)
 
 
 def _fitting(

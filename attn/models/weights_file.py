@@ -28,7 +28,8 @@ Rgb = tuple[float, float, float]
 _ZIP = b"PK\x03\x04"
 _OLD_PICKLES = 5  # that stand before the numbers in a file of torch.save from before its zip archives
 _TENSORS_ONLY = re.compile(
-    r"collections OrderedDict|torch(\.cuda)? \w+Storage|torch\._utils _rebuild_(tensor(_v2)?|parameter)"
+    r"collections OrderedDict|torch Size|torch(\.cuda)? \w+(Storage|Tensor)|torch\.nn\.parameter Parameter|"
+    r"torch\._utils _rebuild_(tensor(_v2)?|parameter(_with_state)?)"
 )
 _NAMING = {"GLOBAL", "STACK_GLOBAL", "INST"}  # the instructions of a pickle that name what is called
 

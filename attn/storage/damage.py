@@ -42,10 +42,10 @@ def is_damage(error: Exception, fs: AbstractFileSystem) -> bool:
     Other errors of a storage are kinds of OSError or have a number.
     """
     if isinstance(error, OSError):
-        return (type(error) is OSError and error.errno is None) or disk_fails(error, fs)
+        return (type(error) is OSError and error.errno is None) or (is_local(fs) and error.errno == errno.EIO)
     return not isinstance(error, MemoryError)
 
 
 def disk_fails(error: OSError, fs: AbstractFileSystem) -> bool:
-    """Whether a disk cannot read what it holds. On S3 these numbers may mean no more than that it did not answer."""
+    """Whether a disk cannot read what it holds. One on the network may say so for a moment; S3 means something else."""
     return is_local(fs) and error.errno in (errno.EIO, errno.ESTALE)

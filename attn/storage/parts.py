@@ -7,6 +7,7 @@ half a part, whatever kills the writer.
 import contextlib
 import dataclasses
 import sys
+import time
 import uuid
 from collections.abc import Container, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,8 @@ from fsspec import AbstractFileSystem
 
 from attn.fault_points import reach
 from attn.schema import FRAME, N_FRAMES, VIDEO_ID
+from attn.storage.attempts import PAUSES_S
+from attn.storage.damage import disk_fails
 from attn.storage.filesystem import atomic_path, write_atomic
 from attn.storage.listing import names_in
 from attn.storage.orphans import lock
@@ -198,10 +201,20 @@ def read_parts(
 ) -> Iterator[tuple[str, PartVideos | OSError | pa.ArrowException]]:
     """Path of every part in a store, sorted, with its videos or what `read_part_videos` raised.
 
-    Some at the same time: a distant storage makes each wait.
+    Some at the same time: a distant storage makes each wait. What a disk does not give is asked for again: on one of
+    the network it may be a matter of seconds.
     """
 
     def read(path: str) -> PartVideos | OSError | pa.ArrowException:
+        for pause_s in PAUSES_S:
+            try:
+                return read_part_videos(fs, path, schema)
+            except pa.ArrowException as error:
+                return error
+            except OSError as error:
+                if not disk_fails(error, fs):
+                    return error
+            time.sleep(pause_s)
         try:
             return read_part_videos(fs, path, schema)
         except (OSError, pa.ArrowException) as error:

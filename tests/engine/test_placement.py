@@ -76,9 +76,19 @@ def test_what_can_never_be_placed_is_refused(
         place(actors, gpus, totals, [totals])
 
 
+def test_what_starts_at_once_suits_the_machines_that_are_up() -> None:
+    most, head = {"CPU": 128.0, "GPU": 8.0}, {"CPU": 0.0}
+    found = place_decoding(most, [head])
+    assert found.decode_tasks == 128
+    assert found.writers == 4
+    assert place_decoding(most, [head, most]).writers == 64
+    assert place(None, 0.0, most, [head]).actors == (1, 128)
+
+
 @pytest.mark.parametrize("cpus", [0.5, 1.0, 2.0, 64.0])
 def test_decoding_alone_has_every_core_and_asks_for_no_gpu(cpus: float) -> None:
-    found = place_decoding({"CPU": cpus, "GPU": 8.0})
+    totals = {"CPU": cpus, "GPU": 8.0}
+    found = place_decoding(totals, [totals])
     assert found.decode_tasks * found.decode_cpus == max(1, cpus // 1)
     assert found.writers >= 1
     assert found.device == "cpu"

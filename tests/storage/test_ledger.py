@@ -249,30 +249,58 @@ def test_a_store_that_became_another_runs_is_left_alone(
     assert part.exists()
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+@pytest.fixture
+def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Path, int, int], None]:
+    """disk(path, number, times): a file gives an error so many times."""
+    opened, left = LocalFileSystem.open, {}
+    monkeypatch.setattr("attn.storage.parts.PAUSES_S", (0.01, 0.01))
+
+    def open_(fs: LocalFileSystem, path: str, *more: Any, **how: Any) -> Any:
+        number, times = left.get(path, (0, 0))
+        left[path] = (number, times - 1)
+        if times > 0:
+            raise OSError(number, os.strerror(number), path)
+        return opened(fs, path, *more, **how)
+
+    monkeypatch.setattr(LocalFileSystem, "open", open_)
+    return lambda path, number, times: left.update({str(path): (number, times)})
+
+
 def test_a_part_that_a_disk_cannot_read_is_damaged(
-    tmp_path: Path,
-    manifest: Manifest,
-    rows_of: Callable[..., pa.RecordBatch],
-    monkeypatch: pytest.MonkeyPatch,
-    number: int,
+    tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch], disk: Callable[..., None]
 ) -> None:
     ledger = Ledger.at(str(tmp_path))
     ledger.begin(manifest)
     good, bad = (write(tmp_path, manifest, rows_of(name, 3)) for name in "ab")
-    opened = LocalFileSystem.open
-
-    def fails(fs: LocalFileSystem, path: str, *more: Any, **how: Any) -> Any:
-        if path == str(bad):
-            raise OSError(number, os.strerror(number), path)
-        return opened(fs, path, *more, **how)
-
-    with monkeypatch.context() as disk:
-        disk.setattr(LocalFileSystem, "open", fails)
-        assert audit_store(ledger).unreadable.keys() == {bad.name}
-        assert ledger.done() == {"a": 3}
+    disk(bad, errno.EIO, 99)
+    assert audit_store(ledger).unreadable.keys() == {bad.name}
+    assert ledger.done() == {"a": 3}
     assert list(tmp_path.glob("part-*")) == [good]
     assert (tmp_path / "_damaged" / bad.name).exists()
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE])
+def test_a_part_that_a_disk_did_not_give_for_a_moment_stays(
+    tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch], disk: Callable[..., None], number: int
+) -> None:
+    ledger = Ledger.at(str(tmp_path))
+    ledger.begin(manifest)
+    part = write(tmp_path, manifest, rows_of("a", 3))
+    disk(part, number, 2)
+    assert ledger.done() == {"a": 3}
+    assert list(tmp_path.glob("part-*")) == [part]
+
+
+def test_a_part_that_another_machine_has_replaced_is_not_set_aside(
+    tmp_path: Path, manifest: Manifest, rows_of: Callable[..., pa.RecordBatch], disk: Callable[..., None]
+) -> None:
+    ledger = Ledger.at(str(tmp_path))
+    ledger.begin(manifest)
+    part = write(tmp_path, manifest, rows_of("a", 3))
+    disk(part, errno.ESTALE, 99)
+    with pytest.raises(UsageError, match=rf"\({part}\)$"):
+        ledger.done()
+    assert part.exists()
 
 
 def test_what_a_killed_writer_left_is_gone_when_a_store_is_finished(tmp_path: Path, manifest: Manifest) -> None:

@@ -123,14 +123,19 @@ class _Worker:
         self.rows: list[dict[str, Any]] = []
         self.kept: dict[str, Tensor] = {}  # weights of the best epoch; none where those of now are
         self.kept_epoch = 0
-        self.skipped = _skipped(job, cache)
-        good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
-        held, labels = job.pictures.held_out(good), job.pictures.labels
-        self.held = job.pictures.names(good[held])
-        self.train = Photographs(cache.pixels, labels, good[~held], group.device)
-        self.validation = Photographs(cache.pixels, labels, good[held], group.device)
-        self.updates = num_batches(len(self.train), job.options.batch_size)
+        self._choose(cache)
         self._build(cnn)
+
+    def _choose(self, cache: ImageCache) -> None:
+        """What is learnt from and what is held out."""
+        pictures, device = self.job.pictures, self.group.device
+        self.cache, self.skipped = cache, _skipped(self.job, cache)
+        good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
+        held = pictures.held_out(good)
+        self.held = pictures.names(good[held])
+        self.train = Photographs(cache.pixels, pictures.labels, good[~held], device)
+        self.validation = Photographs(cache.pixels, pictures.labels, good[held], device)
+        self.updates = num_batches(len(self.train), self.job.options.batch_size)
 
     def _build(self, cnn: Cnn) -> None:
         options, self.backbone = self.job.options, cnn.backbone.to(memory_format=torch.channels_last)
@@ -176,19 +181,26 @@ class _Worker:
         files = self.keeper.restored()
         if files is not None:
             state, kept = load_state(files, self.backbone, self.optimizer)
-            self._check_same_images(state["skipped"])
+            self._leave_out(state["skipped"])
             self.rows, self.kept_epoch = state["epochs"], state["kept_epoch"]
             self.kept = kept if self.held else {}
         damaged = tuple(self.keeper.damaged)
         self.pen.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, damaged=damaged)
 
-    def _check_same_images(self, skipped: Mapping[str, str]) -> None:
-        """Other images would be another order and other updates, and what was learnt from might be held out."""
-        if differing := sorted(skipped.keys() ^ self.skipped.keys()):
+    def _leave_out(self, before: Mapping[str, str]) -> None:
+        """The images that were left out when the training began, also those that could be read now, and no others.
+
+        Others would be another order and other updates, and what was learnt from might be held out.
+        """
+        if fewer := sorted(self.skipped.keys() - before.keys()):
+            why = self.skipped[fewer[0]]
             raise UsageError(
-                f"{some(differing)}: could be read at the beginning of this training and cannot now, or now and not "
-                f"then; put the images back as they were, or remove {self.job.run_url} to begin anew"
+                f"{some(fewer)}: learnt from before, and not now ({why}); mend or remove {self.job.run_url}"
             )
+        if before.keys() > self.skipped.keys():
+            names = self.job.pictures.names(np.arange(len(self.cache.pixels)))
+            skipped = {row: before[name] for row, name in enumerate(names) if name in before}
+            self._choose(dataclasses.replace(self.cache, skipped=skipped))
 
     def _judge(self) -> None:
         """Keeps the weights of the newest epoch unless one before was better; the last ones without validation."""

@@ -2,6 +2,7 @@ import dataclasses
 import logging
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -173,11 +174,27 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
     assert again.kept_epoch == whole.kept_epoch
 
 
-def test_a_training_goes_on_with_no_other_images(alone, tmp_path):
+def test_an_image_that_was_left_out_stays_out_of_a_resumed_training(alone, tmp_path):
+    def without(worker, row):
+        worker._choose(dataclasses.replace(worker.cache, skipped={**worker.cache.skipped, row: "permission denied"}))
+        return worker
+
+    assert without(alone(epochs=3), 4).run() is None
+    expected = dict(FolderKeeper(str(tmp_path / "states")).restored())
+    shutil.rmtree(max((tmp_path / "states").iterdir()))
+    again = alone(epochs=3)  # and that image can be read
+    assert again.run() is None
+    assert again.job.pictures.names(np.array([4]))[0] in again.skipped
+    found = FolderKeeper(str(tmp_path / "states")).restored()
+    assert found["weights.safetensors"] == expected["weights.safetensors"]
+
+
+def test_an_image_that_was_learnt_from_and_cannot_be_read_ends_a_resumed_training(alone):
     assert alone(epochs=2).run() is None
-    again = alone(epochs=3)
-    again.skipped = {**again.skipped, "warm/03.png": "permission denied"}
-    assert re.match(r"warm/03\.png: could be read .*; put the images back as they were, or remove ", str(again.run()))
+    again = alone(epochs=2)
+    again._choose(dataclasses.replace(again.cache, skipped={**again.cache.skipped, 4: "permission denied"}))
+    said = str(again.run())
+    assert re.match(r"\S+: learnt from before, and not now \(permission denied\); mend or remove \S+\.train$", said)
 
 
 def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
