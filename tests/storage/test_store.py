@@ -68,6 +68,6 @@ def test_frames_are_read_past_a_damaged_part_that_holds_none_of_them(
     (damaged,) = (part for part in store.parts if "b" in part.rows)
     Path(damaged.path).write_bytes(b"PAR1")
     store = FrameStore.open(store.url)
-    assert [part.rows for part in store.parts_with({"a", "c"})] == [{"a": 3}, {"c": 3}]
+    assert sorted(video for part in store.parts_with({"a", "c"}) for video in part.rows) == ["a", "c"]
     with pytest.raises(UsageError, match=rf"^{damaged.path} is damaged [^\n]+; jobs/verify\.py --deep --repair "):
         store.parts_with({"a", "b"})
