@@ -85,7 +85,7 @@ def test_workers_read_their_maps_or_refuse_together(
     cases: Mapping[str, tuple[EnergyJob, EnergyJob, str | None]] = {
         "the run": (good, dataclasses.replace(good, run_url=str(tmp_path / "no")), "not seen by all machines .*--out"),
         "the store": (good, gone, r"gone is no attention store: it has no manifest"),
-        "a part": (good, torn, rf"does not exist \({re.escape(str(part))}\)"),
+        "a part": (good, torn, rf"^{re.escape(str(part))}: does not exist$"),
         "its copy of the maps": (good, nan, refused),
         "its share of the maps": (shared, shared, refused),
         "nothing": (good, good, None),
