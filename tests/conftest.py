@@ -19,6 +19,8 @@ import pytest
 from av.video.stream import VideoStream
 from jaxtyping import install_import_hook
 
+from tests.s3_settings import s3_settings
+
 install_import_hook(
     ["attn.maps", "attn.models", "attn.losses", "attn.mining", "attn.concepts", "attn.eval"], "beartype.beartype"
 )
@@ -58,17 +60,7 @@ def s3_endpoint() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_environment(s3_endpoint: str) -> dict[str, str]:
     """What a process needs to reach it, whatever is set on this machine."""
-    return {
-        "AWS_ENDPOINT_URL_S3": s3_endpoint,
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
+    return s3_settings(s3_endpoint)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.s3_settings import s3_settings
+
 from .store_run import INJECTION
 
 READ_TIMEOUT_S = 5  # of the clients; s3fs has 15
@@ -73,18 +75,8 @@ def upload(videos: str, url: str) -> str:
 
 
 def _settings(port: int) -> dict[str, str]:
-    return {
-        "AWS_ENDPOINT_URL_S3": f"http://127.0.0.1:{port}",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing-secret",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-        "FSSPEC_S3": json.dumps({"config_kwargs": {"read_timeout": READ_TIMEOUT_S}}),
-    }
+    patience = {"config_kwargs": {"read_timeout": READ_TIMEOUT_S}}
+    return {**s3_settings(f"http://127.0.0.1:{port}"), "FSSPEC_S3": json.dumps(patience)}
 
 
 @contextlib.contextmanager
