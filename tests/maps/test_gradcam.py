@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -43,10 +44,12 @@ def test_maps_of_every_backbone_are_those_of_one_class_at_a_time(
     assert maps.shape[-1] > maps.shape[-2]
     assert_close_to_largest(maps, expected_maps, 1e-5)
     if backbone.name.startswith("resnet"):
-        assert (maps - expected_maps).norm() <= 1e-6 * expected_maps.norm()
-    assert_close_to_largest(logits, expected_logits, 1e-6)
+        # Rounding errors of a sum over channels grow like its square root; the order of the sum is the processor's.
+        bound = math.sqrt(activations.shape[1]) * torch.finfo(torch.float32).eps
+        assert (maps - expected_maps).norm() <= bound * expected_maps.norm()
+    assert_close_to_largest(logits, expected_logits, 1e-5)
     with torch.inference_mode():
-        assert_close_to_largest(logits, backbone(images), 1e-6)
+        assert_close_to_largest(logits, backbone(images), 1e-5)
 
 
 def test_maps_of_every_backbone_are_exact_in_fp64(pass_forward, one_class_at_a_time, assert_close_to_largest):
