@@ -2,7 +2,7 @@
 
 Rows do not come back to the driver: whoever makes them sends them to the writer of their video, and only the number of
 frames returns. Ray Data keeps the pool busy and holds decoding back when the pool is slower. A frame store needs no
-pool: the decode tasks themselves wait for the writers.
+pool: the decode tasks themselves wait for the writers. A sample of a few frames fills no store and does come back.
 """
 
 import contextlib
@@ -19,14 +19,16 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data import ExecutionResources as Limits
 from ray.util.annotations import RayDeprecationWarning
 
-from attn.engine.decoding import decode, decode_to_writers, task_tables
+from attn.engine.decoding import decode, decode_samples, decode_to_writers, sample_of, task_tables
 from attn.engine.delivery import WRITER_DIED, Outcome, deliver, failure, one_line
 from attn.engine.placement import Placement
 from attn.fault_points import reach
 from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode import IMAGE, DecodeVideos
+from attn.stages.frame_sample import FrameSample
 from attn.stages.rows import record_batch
+from attn.storage.failures import Failure
 from attn.storage.writer import travelling_schema
 from attn.video.source import Video
 
@@ -122,6 +124,31 @@ def frames_done(
         task = functools.partial(decode_to_writers, stage=stage, writers=writers, schema=travelling_schema(schema))
         chain = _decoding(videos, task, placement, videos_per_task)
     yield from _frames_taken(chain)
+
+
+def samples_done(
+    videos: Sequence[Video], *, stage: DecodeVideos, per_video: int, placement: Placement, videos_per_task: int
+) -> Iterator[FrameSample | Failure]:
+    """Samples videos and yields what came of each, in any order; one whose task died is missing.
+
+    The only chain whose pixels come to the driver: few, and no more at a time than its decode tasks make.
+
+    Args:
+        videos: what to do.
+        stage: how to decode.
+        per_video: frames of each.
+        placement: resources.
+        videos_per_task: as of `maps_done`.
+    """
+    with _settings(block_bytes=1) as context:
+        sample_bytes = per_video * stage.size**2 * 3
+        most_bytes = IN_FLIGHT_PER_DECODE * placement.decode_tasks * sample_bytes
+        context.execution_options.resource_limits = Limits.for_limits(object_store_memory=most_bytes)
+        task = functools.partial(decode_samples, stage=stage, per_video=per_video)
+        chain = _decoding(videos, task, placement, videos_per_task)
+    _quiet_console()
+    for row in chain.iter_rows():
+        yield sample_of(row, stage.size)
 
 
 @contextlib.contextmanager

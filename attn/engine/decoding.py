@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,8 +11,9 @@ import pyarrow as pa
 import ray
 
 from attn.engine.delivery import Outcome, deliver, writer_of
-from attn.schema import IMAGE, VIDEO_ID
+from attn.schema import FRAME, IMAGE, VIDEO_ID
 from attn.stages.decode import DecodeVideos
+from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.stages.rows import record_batch
 from attn.storage.failures import Failure
 from attn.video.guard import FrameReader
@@ -26,6 +28,10 @@ VIDEO_SCHEMA = pa.schema(
         ("size", pa.int64()),
         ("member", pa.string()),
     ]
+)
+# One row a video, its pixels one value: Ray cuts blocks between rows, so a sample arrives whole or not at all.
+SAMPLE_SCHEMA = pa.schema(
+    [(VIDEO_ID, pa.string()), (FRAME, pa.binary()), (IMAGE, pa.large_binary()), ("failure", pa.string())]
 )
 
 
@@ -61,6 +67,31 @@ def decode_to_writers(
         yield outcome
         if outcome["error"][0]:
             return
+
+
+def decode_samples(table: pa.Table, *, stage: DecodeVideos, per_video: int) -> Iterator[pa.Table]:
+    """One decode task whose frames go to the driver: a row of `SAMPLE_SCHEMA` for each video.
+
+    Args:
+        table: of `task_tables`.
+        stage: how to decode.
+        per_video: frames of each.
+    """
+    videos = [Video(**row) for row in table.to_pylist()]
+    for item in sample_videos(videos, _reader(), stage=stage, per_video=per_video):
+        if isinstance(item, Failure):
+            row = {"failure": json.dumps(dataclasses.asdict(item))}
+        else:
+            row = {VIDEO_ID: item.video_id, FRAME: item.frames.tobytes(), IMAGE: item.images.tobytes()}
+        yield pa.Table.from_pylist([row], schema=SAMPLE_SCHEMA)
+
+
+def sample_of(row: dict[str, Any], size: int) -> FrameSample | Failure:
+    """What a row of `SAMPLE_SCHEMA` holds; the frames are `size` pixels wide and high."""
+    if row["failure"] is not None:
+        return Failure(**json.loads(row["failure"]))
+    images = np.frombuffer(row[IMAGE], np.uint8).reshape(-1, size, size, 3)
+    return FrameSample(row[VIDEO_ID], np.frombuffer(row[FRAME], np.int32), images)
 
 
 @functools.cache

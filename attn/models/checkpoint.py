@@ -57,8 +57,12 @@ class Cnn:
     new_classifier: bool = False
 
 
-def save_checkpoint(url: str, cnn: Cnn) -> str:
+def save_checkpoint(url: str, cnn: Cnn, *, without_head: bool = False) -> str:
     """Writes one `.safetensors` file, local or s3://, whole or not at all. Returns its sha256.
+
+    Args:
+        without_head: leave out all weights after the map layer. Such a file can only start a training, which draws a
+            new classifier.
 
     Raises:
         UsageError: another suffix, or the storage refuses.
@@ -66,7 +70,9 @@ def save_checkpoint(url: str, cnn: Cnn) -> str:
     if not url.endswith(".safetensors"):
         raise UsageError(f"{url}: a checkpoint is one .safetensors file; name it so")
     description = Description(cnn.backbone_name, cnn.class_names, cnn.input_size, cnn.mean, cnn.std, cnn.trained)
-    return write_weights_file(url, cnn.backbone.export_weights(), description)
+    left_out = cnn.backbone.names_below(cnn.backbone.head) if without_head else set[str]()
+    weights = {key: tensor for key, tensor in cnn.backbone.export_weights().items() if key not in left_out}
+    return write_weights_file(url, weights, description)
 
 
 def load_checkpoint(url: str) -> Cnn:

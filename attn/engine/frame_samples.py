@@ -1,0 +1,135 @@
+"""Frames of many videos in the driver's memory: a bounded number, however many the videos are."""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from attn.engine.dataflow import samples_done
+from attn.engine.placement import cluster_totals, living_nodes, place_decoding
+from attn.engine.session import start_ray
+from attn.stages.decode import DecodeVideos
+from attn.stages.frame_sample import FrameSample, sample_videos
+from attn.storage.failures import Failure
+from attn.video.guard import FrameReader
+from attn.video.source import Video
+
+log = logging.getLogger(__name__)
+
+IN_PROCESS = 32
+"""So many videos are decoded one after the other without Ray, which takes as long to start."""
+TRIES = 3
+MOST_VIDEOS_PER_TASK = 16
+HEARTBEAT_S = 5.0
+
+Chain = Callable[[Sequence[Video], DecodeVideos, int], Iterator[FrameSample | Failure]]
+"""Samples videos with a stage, so many to a task."""
+
+
+class FrameBank:
+    """Frames of videos in the order in which they came; `order` gives one that does not depend on that.
+
+    Args:
+        capacity: frames it can hold. Memory is taken as they come.
+        size: side of the frames, in pixels.
+    """
+
+    def __init__(self, capacity: int, size: int):
+        self.counts: dict[str, int] = {}
+        self._names: list[tuple[str, int]] = []
+        self._pixels = np.empty((capacity, size, size, 3), np.uint8)
+
+    @property
+    def pixels(self) -> UInt8[np.ndarray, "image row col rgb"]:
+        return self._pixels[: len(self._names)]
+
+    def add(self, sample: FrameSample) -> None:
+        start = len(self._names)
+        self._names += [(sample.video_id, frame) for frame in sample.frames.tolist()]
+        self._pixels[start : len(self._names)] = sample.images
+        self.counts[sample.video_id] = len(sample.frames)
+
+    def order(self, seed: int, most: int) -> Int[np.ndarray, "frame"]:
+        """Rows of a random choice of frames in an order that mixes the videos: by a hash of seed, video and frame."""
+        ranks = [_rank(f"{seed}/{video_id}/{frame}") for video_id, frame in self._names]
+        return np.argsort(np.array(ranks))[:most]
+
+    def names(self, rows: Int[np.ndarray, "frame"]) -> list[tuple[str, int]]:
+        """Video id and index in the source of each row."""
+        return [self._names[row] for row in rows.tolist()]
+
+
+def choose_videos(videos: Sequence[Video], most: int, seed: int) -> list[Video]:
+    """At most so many videos, in the order given: those with the smallest hash of seed and id."""
+    chosen = sorted((video.video_id for video in videos), key=lambda video_id: _rank(f"{seed}/{video_id}"))[:most]
+    taken = set(chosen)
+    return [video for video in videos if video.video_id in taken]
+
+
+def sample_frames(videos: Sequence[Video], stage: DecodeVideos, per_video: int) -> tuple[FrameBank, dict[str, Failure]]:
+    """Samples all videos, on Ray if they are many; what died or hung is tried three times, the last ones alone.
+
+    Args:
+        videos: what to do.
+        stage: how to decode.
+        per_video: frames of each, at most.
+
+    Returns:
+        the frames, and why the other videos failed.
+    """
+    bank = FrameBank(len(videos) * per_video, stage.size)
+    with _in_process(per_video) if len(videos) <= IN_PROCESS else _on_ray(per_video) as chain:
+        return bank, fill_bank(bank, videos, stage, chain)
+
+
+def fill_bank(bank: FrameBank, videos: Sequence[Video], stage: DecodeVideos, chain: Chain) -> dict[str, Failure]:
+    """The videos that failed, and why."""
+    failed: dict[str, Failure] = {}
+    left, told_s = list(videos), time.monotonic()
+    for attempt in range(1, TRIES + 1):
+        stage = dataclasses.replace(stage, attempt=attempt, last_try=attempt == TRIES)
+        for item in chain(left, stage, MOST_VIDEOS_PER_TASK if attempt == 1 else 1):
+            if isinstance(item, Failure):
+                failed[item.video_id] = item
+            else:
+                bank.add(item)
+            if time.monotonic() - told_s > HEARTBEAT_S:
+                told_s = time.monotonic()
+                log.info("%d/%d videos, %d failed", len(bank.counts), len(videos), len(failed))
+        left = [video for video in left if video.video_id not in bank.counts.keys() | failed.keys()]
+        if not left:
+            return failed
+        if attempt < TRIES:
+            log.warning("%d videos were not finished; trying them again, each alone", len(left))
+    message = f"its worker died in each of {TRIES} attempts; Ray's logs say of what"
+    lost = {v.video_id: Failure(v.video_id, v.url, "decode", "WorkerDied", message, TRIES) for v in left}
+    return failed | lost
+
+
+@contextlib.contextmanager
+def _in_process(per_video: int) -> Iterator[Chain]:
+    with FrameReader() as reader:
+        yield lambda videos, stage, _: sample_videos(videos, reader, stage=stage, per_video=per_video)
+
+
+@contextlib.contextmanager
+def _on_ray(per_video: int) -> Iterator[Chain]:
+    start_ray()
+    placement = place_decoding(cluster_totals(), living_nodes())
+    done = functools.partial(samples_done, per_video=per_video, placement=placement)
+
+    def chain(videos: Sequence[Video], stage: DecodeVideos, most: int) -> Iterator[FrameSample | Failure]:
+        per_task = max(1, min(most, len(videos) // (4 * placement.decode_tasks)))
+        return done(videos, stage=stage, videos_per_task=per_task)
+
+    yield chain
+
+
+def _rank(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()

@@ -1,0 +1,85 @@
+"""A few frames of each video, spread evenly over its whole length, in memory that no video's length can raise."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from jaxtyping import Int, UInt8
+
+from attn.schema import FRAME, IMAGE, VIDEO_ID
+from attn.stages.decode import Columns, DecodeVideos
+from attn.storage.failures import Failure
+from attn.storage.writer import LAST
+from attn.video.guard import FrameReader
+from attn.video.source import Video
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameSample:
+    """Frames of one video, in order.
+
+    Attributes:
+        frames: their indices in the source.
+        images: their pixels.
+    """
+
+    video_id: str
+    frames: Int[np.ndarray, "frame"]
+    images: UInt8[np.ndarray, "frame row col rgb"]
+
+
+def sample_videos(
+    videos: Iterable[Video], reader: FrameReader, *, stage: DecodeVideos, per_video: int
+) -> Iterator[FrameSample | Failure]:
+    """Samples videos one after the other; a video that fails on its way gives a failure and no frame.
+
+    Args:
+        stage: how to decode. Memory holds its batches and twice `per_video` frames.
+        per_video: frames of each, at most; all of a video that keeps fewer.
+    """
+    spread = _Spread("", per_video)
+    for item in stage(videos, reader):
+        if isinstance(item, Failure):
+            yield item
+            continue
+        for rows in _by_video(item):
+            if rows[VIDEO_ID][0] != spread.video_id:  # the one before failed, or is complete
+                spread = _Spread(rows[VIDEO_ID][0], per_video)
+            spread.add(rows)
+            if rows[LAST][-1]:
+                yield spread.sample()
+
+
+class _Spread:
+    """Every S-th frame of a stream whose length only its end tells: S doubles when they become too many."""
+
+    def __init__(self, video_id: str, count: int):
+        self.video_id = video_id
+        self._count = count
+        self._step = 1
+        self._seen = 0
+        self._kept: list[tuple[int, np.ndarray]] = []
+
+    def add(self, rows: Columns) -> None:
+        for index, image in zip(rows[FRAME].tolist(), rows[IMAGE], strict=True):
+            if self._seen % self._step == 0:
+                self._kept.append((index, image.copy()))  # else one frame would hold its whole batch in memory
+            self._seen += 1
+            if len(self._kept) > 2 * self._count:
+                self._kept, self._step = self._kept[::2], 2 * self._step
+
+    def sample(self) -> FrameSample:
+        """Of the frames that were kept as many as asked for, from the middles of equal parts."""
+        kept, count = self._kept, min(self._count, len(self._kept))
+        chosen = [kept[(2 * i + 1) * len(kept) // (2 * count)] for i in range(count)]
+        indices, images = zip(*chosen, strict=True)
+        return FrameSample(self.video_id, np.array(indices, np.int32), np.stack(images))
+
+
+def _by_video(batch: Columns) -> Iterator[Columns]:
+    """The rows of each video of a batch."""
+    ids = batch[VIDEO_ID]
+    bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
+    for start, stop in itertools.pairwise(bounds):
+        yield {name: values[start:stop] for name, values in batch.items()}
