@@ -183,7 +183,7 @@ def _check_spread(frames: UInt8[np.ndarray, "frame row col rgb"]) -> None:
         raise UsageError("the frames are all alike, so their variance is none. Give videos that differ.")
 
 
-def _equal_batches(rows: Int[np.ndarray, "frame"], batch_size: int) -> Int[np.ndarray, "batch frame"]:
+def _equal_batches(rows: Int[np.ndarray, "frame"], batch_size: int) -> Int[np.ndarray, "batch _"]:
     full = len(rows) // batch_size
     return rows[: full * batch_size].reshape(full, batch_size) if full else rows[None]
 
