@@ -27,7 +27,8 @@ LEAST_BATCH = 32
 """Frames of a batch. Deep layers see few places per frame, and the frames of one batch must stand for all videos."""
 
 LEAST_FRAMES = 128
-"""Of stable statistics."""
+"""Of stable statistics. On three sets of real clips (mobilenet_v2_w035) the variances of 128 frames differ by 2 to 3 %
+from those of 1000 to 2000, where adaptation moves them by 23 to 27 %; those of 32 by 5 to 6 %, of 512 by 1 to 2 %."""
 
 ALIKE = 1.0
 """Spread of a pixel over the frames, in grey levels of 255, below which they all show one picture."""
