@@ -68,7 +68,9 @@ def _adapt(plan: AdaptPlan) -> int:
     )
     record = _record(plan, bank.names(rows[: moved.frames]), moved, failed)
     trained = {**cnn.trained, "adapted": record}
-    save_checkpoint(options.out, dataclasses.replace(cnn, trained=trained), without_head=cnn.new_classifier)
+    save_checkpoint(
+        options.out, dataclasses.replace(cnn, trained=trained), without_head=cnn.new_classifier or options.features_only
+    )
     seconds = (decoded_s - started_s, time.monotonic() - decoded_s)
     log.info("%s; decoded in %.0f s, adapted on %s in %.0f s", _told(record), seconds[0], where.type, seconds[1])
     log.info("%s: %s", moved, options.out)

@@ -20,6 +20,8 @@ class AdaptOptions:
     classes: str | None = None
     """Class list, one name a line or UCF101's classInd.txt; read from a .safetensors checkpoint. With weights that
     have no classifier, --out has none either and can only start a training."""
+    features_only: bool = False
+    """Leave the classifier out: --out can then only start a training, of any classes."""
     mean: Rgb | None = None
     """Channel means of the CNN's input, 0–1 (default: the checkpoint's, else ImageNet's)."""
     std: Rgb | None = None

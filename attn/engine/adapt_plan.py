@@ -101,7 +101,7 @@ def _load(options: AdaptOptions) -> Cnn:
         return load_weights(options.weights, options.backbone, names, **how, new_classifier=new_classifier)
 
     cnn = load(new_classifier=names is not None)
-    if cnn.new_classifier and _has_head(options.weights, cnn):
+    if cnn.new_classifier and not options.features_only and _has_head(options.weights, cnn):
         return load(new_classifier=False)  # which says what does not fit
     return cnn
 
@@ -135,6 +135,7 @@ def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video]) -> dict[str,
         "mean": list(cnn.mean),
         "std": list(cnn.std),
         "preprocessing": PREPROCESSING,
+        "features_only": options.features_only,
     }
 
 

@@ -52,6 +52,15 @@ def statistics(url: str | Path) -> dict[str, torch.Tensor]:
     return {name: tensor for name, tensor in weights.items() if "running_" in name}
 
 
+def test_without_its_classifier_an_adapted_cnn_starts_a_training_of_any_classes(options: AdaptOptions) -> None:
+    assert adapt_cnn(dataclasses.replace(options, features_only=True)) == 0
+    cnn = load_weights(options.out, classes=("Run", "Jump"), new_classifier=True)
+    assert cnn.new_classifier
+    assert cnn.trained["adapted"]["frames"] == 128
+    with pytest.raises(UsageError, match="can only start a training"):
+        load_checkpoint(options.out)
+
+
 def test_the_statistics_are_those_of_frames_of_all_videos(options: AdaptOptions, weights: Path) -> None:
     assert adapt_cnn(options) == 0
     before, after = load_checkpoint(str(weights)), load_checkpoint(options.out)
