@@ -7,8 +7,8 @@ than in the Web images it was learnt from wins too often; its own mean and sprea
 used. The price is a supposition: classes are roughly balanced among the unlabelled videos, since the mean of a class
 that many of them show counts its own videos as usual, and is set too high.
 
-Measured, top-1 in %, of a CNN of Web photographs of 3 sports on 360 UCF101 clips; calibrated on one half of the clips and
-tested on the other, both ways; 2:1 and 5:1 cut each class in turn to a half and to a fifth:
+Measured, top-1 in %, of a CNN of Web photographs of 3 sports on 360 UCF101 clips; calibrated on one half of the clips
+and tested on the other, both ways; 2:1 and 5:1 cut each class in turn to a half and to a fifth:
 
     calibrating videos          none   balanced   2:1    5:1   one class missing
     CNN average                 53.3     77.2     76.1   74.7        72.1

@@ -42,7 +42,11 @@ def test_videos_of_one_class_may_all_get_it():
 def test_maps_without_any_attention_are_told():
     (line,) = warnings_of((rows([0, 1], maps=0), 0), (rows([2], maps=-0.0), 0))
     assert line.startswith("all maps of 2 videos are zero")
-    assert warnings_of((rows([0, 1], maps=0), 0), (rows([2], maps=1e-7), 0)) == []
+
+
+def test_a_single_map_with_attention_is_enough():
+    dark, faint = (rows([0, 1], maps=0), 0), (rows([2], maps=1e-7), 0)
+    assert warnings_of(dark, faint) == warnings_of(faint, dark) == []
 
 
 def test_columns_that_were_not_read_are_not_judged():
