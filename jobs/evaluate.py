@@ -1,11 +1,12 @@
 #!/usr/bin/env python
 """Scores the videos of a split list from an attention store and says how good the scores are.
 
-Writes metrics.json and scores.parquet. Exit codes: 0 done, 2 a flag or a file is wrong (nothing was written).
+Writes metrics.json and scores.parquet, with --calibrate also calibration.json. Exit codes: 0 done, 2 a flag or a file
+is wrong (nothing was written).
 """
 
 from attn.engine.cli import end, parse, run
-from attn.engine.options import EvaluateOptions
+from attn.engine.evaluate_options import EvaluateOptions
 
 
 def main() -> int:

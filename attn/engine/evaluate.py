@@ -1,6 +1,6 @@
 """Evaluate: the videos of a split list scored from an attention store, and how good the scores are.
 
-One pass over the store, one video in memory at a time; what is kept is one score vector per video and method. No Ray:
+One pass over each store, one video in memory at a time; what is kept is one score vector per video and method. No Ray:
 a store of half a million frames is read faster than a cluster is started for it.
 """
 
@@ -9,37 +9,38 @@ import hashlib
 import json
 import logging
 import posixpath
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from attn.classes import class_ids
 from attn.datasets.split import read_split
+from attn.engine import evaluate_calibration as calibration_file
+from attn.engine.evaluate_calibration import open_calibration
 from attn.engine.evaluate_methods import make_scorers
-from attn.engine.options import EvaluateOptions
-from attn.engine.split_check import present_videos, some
+from attn.engine.evaluate_options import EvaluateOptions
+from attn.engine.evaluate_scores import Scored, score_videos
+from attn.engine.split_check import present_videos
+from attn.eval.calibration import Calibration
 from attn.eval.summary import EVALUATOR, INTERVALS, compare, summarise
 from attn.report.table import metrics_table
-from attn.stages.finite import check_finite
 from attn.stages.scoring import Scorer
 from attn.storage import scores as scores_file
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
 from attn.storage.listing import glob_files
 from attn.storage.scores import Scores, scores_parquet
-from attn.storage.store import AttentionStore, VideoRows
+from attn.storage.store import AttentionStore
 from attn.storage.writable import check_writable
 
 log = logging.getLogger(__name__)
 
 METRICS = "metrics.json"
 BASELINE = "cnn"
-HEARTBEAT_S = 5.0
 
 
 def evaluate(options: EvaluateOptions) -> int:
-    """Writes `metrics.json`, last, and `scores.parquet`; the exit code.
+    """Writes `metrics.json`, last, `scores.parquet` and, with `--calibrate`, `calibration.json`; the exit code.
 
     Raises:
         UsageError: before anything was written.
@@ -55,70 +56,78 @@ def evaluate(options: EvaluateOptions) -> int:
         split, video_ids, store=options.store, where=options.split, allow_missing=options.allow_missing
     )
     labels, missing = {video_id: ids[name] for video_id, name in there.items()}, sorted(split.keys() - there.keys())
+    source = open_calibration(options, store)
     methods = make_scorers(options, store)
 
-    scores, relabelled = score_videos(store, methods, labels)
+    also = source.videos if source is not None and source.tested_store else frozenset()
+    scored = score_videos(store, methods, labels, calibrating=also)
+    calibrations = {} if source is None else source.fit(scored, methods)
+    scores, definitions = scores_of(scored, labels, methods, calibrations)
     metrics = {
         "options": dataclasses.asdict(options),
         "store": {"url": options.store, "fingerprint": store.manifest.fingerprint},
         "split": {**split_record(options.split), "videos": len(split)},
         "missing": {"videos": len(missing), "ids": missing},
-        "relabelled": {"videos": len(relabelled), "ids": relabelled},
-        **figures(scores, methods, names),
+        "relabelled": {"videos": len(scored.relabelled), "ids": scored.relabelled},
+        "warnings": scored.warnings,
+        "calibration": source
+        and {**source.record(labels.keys()), "lists": [split_record(url) for url in options.calibrate_lists]},
+        **figures(scores, definitions, names),
     }
     folder = out.rstrip("/")
     write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(scores, store.manifest))
+    if source is not None:
+        write_atomic(fs, f"{folder}/{calibration_file.NAME}", source.file(calibrations))
     write_atomic(fs, f"{folder}/{METRICS}", json.dumps(metrics, indent=1, ensure_ascii=False).encode())
     for line in metrics_table(metrics):
         log.info("%s", line)
     return 0
 
 
-def score_videos(store: AttentionStore, methods: Sequence[Scorer], labels: dict[str, int]) -> tuple[Scores, list[str]]:
-    """Scores of the labelled videos, and which of them the store labels otherwise.
-
-    They are kept in float64: in float32 the probabilities of confident videos are all one, and the video id would
-    rank them. `scores.parquet` rounds them.
+def scores_of(
+    scored: Scored, labels: Mapping[str, int], methods: Sequence[Scorer], calibrations: Mapping[str, Calibration]
+) -> tuple[Scores, dict[str, str]]:
+    """Scores of the tested videos, and what each method computes; a method is followed by its calibrated scores.
 
     Args:
-        store: must have all of the videos.
-        methods: one at least.
-        labels: video id → class id, from the split list, which is the authority.
-
-    Raises:
-        UsageError: a video holds numbers that are none.
+        scored: a pass over the store of the tested videos.
+        labels: tested videos: video id → class id.
+        methods: in the order of the tables.
+        calibrations: method → its statistics.
     """
-    columns = list(dict.fromkeys(name for method in methods for name in method.columns))
-    found: dict[str, list[np.ndarray]] = {}
-    relabelled = []
-    for rows in _with_heartbeat(store.videos(columns), labels):
-        for name in columns:
-            check_finite(store.url, rows.video_id, rows.frame, name, rows.tensors[name])
-        found[rows.video_id] = [method(rows) for method in methods]
-        if rows.label not in (None, labels[rows.video_id]):
-            relabelled.append(rows.video_id)
-    if relabelled:
-        log.warning("the store labels %d videos otherwise; the list counts: %s", len(relabelled), some(relabelled))
-    video_ids = sorted(found)
-    by_method = {
-        method.name: np.array([found[video_id][i] for video_id in video_ids], np.float64)
-        for i, method in enumerate(methods)
-    }
-    return Scores(video_ids, np.array([labels[video_id] for video_id in video_ids], np.int16), by_method), relabelled
+    video_ids = sorted(labels)
+    by_method: dict[str, np.ndarray] = {}
+    definitions: dict[str, str] = {}
+    for method in methods:
+        plain = scored.of(method.name, video_ids)
+        by_method[method.name], definitions[method.name] = plain, method.definition
+        if found := calibrations.get(method.name):
+            name = method.name + calibration_file.SUFFIX
+            by_method[name] = found.apply(plain)
+            definitions[name] = (
+                f"{method.definition}; minus its mean of the class, over its standard deviation of the class, over "
+                f"{found.videos} unlabelled videos"
+            )
+    return Scores(video_ids, np.array([labels[one] for one in video_ids], np.int16), by_method), definitions
 
 
-def figures(scores: Scores, methods: Sequence[Scorer], class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Figures of every method, and of every other method against the baseline where that is among them."""
+def figures(scores: Scores, definitions: Mapping[str, str], class_names: tuple[str, ...]) -> dict[str, Any]:
+    """Figures of every method; of every other method against the baseline, and of calibrated scores against plain.
+
+    Pairs whose methods are not both there are left out.
+    """
     by_method, labels = scores.by_method, scores.labels
     results = {
-        method.name: {
-            "method": method.definition,
-            **summarise(by_method[method.name], labels, class_names=class_names),
-        }
-        for method in methods
+        name: {"method": definition, **summarise(by_method[name], labels, class_names=class_names)}
+        for name, definition in definitions.items()
     }
-    others = [name for name in by_method if name != BASELINE] if BASELINE in by_method else []
-    paired = {f"{name} - {BASELINE}": compare(by_method[name], by_method[BASELINE], labels) for name in others}
+    pairs = [(name, BASELINE) for name in by_method if name != BASELINE]
+    pairs += [(name + calibration_file.SUFFIX, name) for name in by_method]
+    paired = {
+        f"{first} - {second}": compare(by_method[first], by_method[second], labels)
+        for first, second in pairs
+        if first in by_method and second in by_method
+    }
     return {"evaluator": EVALUATOR, "intervals": INTERVALS, "methods": results, "paired": paired}
 
 
@@ -132,15 +141,3 @@ def split_record(url: str) -> dict[str, str]:
         "file": posixpath.basename(path.rstrip("/")),
         "sha256": sums[0] if len(sums) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
     }
-
-
-def _with_heartbeat(videos: Iterator[VideoRows], wanted: dict[str, int]) -> Iterator[VideoRows]:
-    """The wanted ones of the videos, with a log line every few seconds."""
-    done, told_s = 0, time.monotonic()
-    for rows in videos:
-        if rows.video_id in wanted:
-            yield rows
-            done += 1
-        if time.monotonic() - told_s >= HEARTBEAT_S:
-            told_s = time.monotonic()
-            log.info("%d/%d videos scored", done, len(wanted))

@@ -1,11 +1,11 @@
 """Which scorers the flags of an evaluation ask for, made ready for one store."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from attn.classes import class_ids
 from attn.datasets.fractions import take_fraction
 from attn.datasets.split import read_split
-from attn.engine.options import EvaluateOptions
+from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.split_check import present_videos, some
 from attn.errors import UsageError
 from attn.models.energynet_file import check_store, load_energynet
@@ -13,6 +13,19 @@ from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, EnergyNetSc
 from attn.stages.svm import fit_svm_on_store
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
+
+KINDS: Mapping[str, tuple[type[Scorer], ...]] = {
+    "cnn": (CnnVote, CnnSoftmaxVote, CnnAverage),
+    "unatt": (UnAtt,),
+    "energynet": (EnergyNetScore,),
+    "svm": (SvmVote,),
+}
+
+
+def calibrated_columns(methods: Sequence[str]) -> set[str]:
+    """Columns of a store that the calibrated ones of the scorers of `--methods` read; none where none is calibrated."""
+    kinds = [kind for method in methods for kind in KINDS[method] if kind.calibrated]
+    return {name for kind in kinds for name in kind.columns}
 
 
 def make_scorers(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:

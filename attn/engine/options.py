@@ -192,35 +192,6 @@ class TrainEnergyNetOptions(EnergyConfig, ConceptConfig):
 
 
 @dataclasses.dataclass(frozen=True)
-class EvaluateOptions:
-    store: str
-    """Attention store; local or s3://."""
-    split: str
-    """The data set's own list of test videos (UCF101's testlistKK.txt, HMDB51's <class>_test_splitK.txt folder)."""
-    out: str
-    """Folder for metrics.json and scores.parquet; local or s3://."""
-    methods: tuple[Literal["cnn", "unatt", "energynet", "svm"], ...] = ("cnn", "unatt")
-    """cnn: majority vote of the CNN's classes. unatt: window energy of the maps. energynet: learned energy of the maps.
-    svm: linear SVMs on pooled features."""
-    energynet: str | None = None
-    """Folder that train_energynet wrote, for the method energynet."""
-    train_split: str | None = None
-    """List of training videos, for the method svm; the store must hold their features."""
-    fraction: float = 1.0
-    """Share of the training videos of each class to use, two at least, as in train_energynet."""
-    svm_c: float = 1.0
-    """C of the SVMs: weight of the errors on training frames against the size of the weights."""
-    seed: int = 0
-    """Random state of the fraction."""
-    window: int = 3
-    """Side of the energy window, in map cells."""
-    allow_missing: bool = False
-    """Score the videos the store has although the list names others."""
-    allow_partial: bool = False
-    """Read a store whose precompute has not finished."""
-
-
-@dataclasses.dataclass(frozen=True)
 class ReproduceOptions:
     dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic"]
     """Data set; synthetic is rendered first."""

@@ -7,7 +7,7 @@ FIGURES = {"top_1": "top-1", "top_3": "top-3", "per_class_mean": "class mean", "
 
 
 def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
-    """Lines: a row per method with the interval of its top-1, then a line per pair of methods.
+    """Lines: a row per method with the interval of its top-1, a line per pair of methods, one of the calibration.
 
     Args:
         metrics: as `metrics.json` holds them; mAP is the non-interpolated one.
@@ -27,3 +27,14 @@ def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
             f"right alone {found['only_first_right']} against {found['only_second_right']} videos; "
             f"p = {found['p_value']:.2g}"
         )
+    if calibration := metrics.get("calibration"):
+        yield _calibrated(calibration)
+
+
+def _calibrated(calibration: dict[str, Any]) -> str:
+    """By which videos, and whether the test was looked at: scores made with test videos are no forecast for others."""
+    videos, where = calibration["videos"], calibration["store"]["url"]
+    if calibration["transductive"]:
+        both = calibration["tested_videos"]
+        return f"calibrated on the test videos themselves ({both} of the {videos} unlabelled videos of {where})"
+    return f"calibrated on {videos} unlabelled videos of {where}, none of them tested"

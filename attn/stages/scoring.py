@@ -29,11 +29,14 @@ class Scorer(Protocol):
         name: what its scores are called in tables.
         columns: columns of the store it reads.
         definition: what it computes, in one phrase.
+        calibrated: whether `evaluate --calibrate` gives it a second set of scores. Scores of late fusion have none:
+            each video averages other frames, those of its majority class (`attn.eval.calibration`).
     """
 
     name: ClassVar[str]
     columns: ClassVar[tuple[str, ...]]
     definition: ClassVar[str]
+    calibrated: ClassVar[bool]
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         """Scores [cls] of one video."""
@@ -50,6 +53,7 @@ class CnnVote:
     name: ClassVar[str] = "cnn"
     columns: ClassVar[tuple[str, ...]] = (LOGITS,)
     definition: ClassVar[str] = "majority vote of frames; mean logits of the frames of the majority class"
+    calibrated: ClassVar[bool] = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(rows.logits)
@@ -62,6 +66,7 @@ class CnnSoftmaxVote:
     name: ClassVar[str] = "cnn_softmax"
     columns: ClassVar[tuple[str, ...]] = (LOGITS,)
     definition: ClassVar[str] = "majority vote of frames; mean probabilities of the frames of the majority class"
+    calibrated: ClassVar[bool] = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(softmax(rows.logits))
@@ -77,6 +82,7 @@ class CnnAverage:
     name: ClassVar[str] = "cnn_average"
     columns: ClassVar[tuple[str, ...]] = (LOGITS,)
     definition: ClassVar[str] = "mean logits of all frames"
+    calibrated: ClassVar[bool] = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return frame_average(rows.logits)
@@ -96,6 +102,7 @@ class UnAtt:
     name: ClassVar[str] = "unatt"
     columns: ClassVar[tuple[str, ...]] = (MAPS,)
     definition: ClassVar[str] = "mean over all frames of the largest attention in any window of the raw map"
+    calibrated: ClassVar[bool] = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         chunks = (rows.maps[i : i + FRAMES_AT_ONCE] for i in range(0, len(rows.maps), FRAMES_AT_ONCE))
@@ -117,6 +124,7 @@ class EnergyNetScore:
     name: ClassVar[str] = "energynet"
     columns: ClassVar[tuple[str, ...]] = (MAPS,)
     definition: ClassVar[str] = "mean over all frames of the learned energy of the raw map"
+    calibrated: ClassVar[bool] = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         device = self.net.map_scale.device
@@ -137,6 +145,7 @@ class SvmVote:
     name: ClassVar[str] = "svm"
     columns: ClassVar[tuple[str, ...]] = (FEATURES,)
     definition: ClassVar[str] = "one-vs-rest linear SVMs on pooled features, C of the options; majority vote"
+    calibrated: ClassVar[bool] = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(self.svm(rows.tensors[FEATURES]))

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import itertools
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Collection, Iterator, Sequence, Set
 from typing import Generic, Self
 
 import numpy as np
@@ -118,6 +118,19 @@ class AttentionStore(Store[Manifest]):
             )
         return cls(fs, root, url, manifest)
 
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuses a store that lacks tensor columns.
+
+        Raises:
+            UsageError: names them, and how to have them.
+        """
+        missing = [name for name in columns if name not in self.manifest.columns]
+        if missing:
+            raise UsageError(
+                f"{self.url} holds no {', '.join(missing)}; precompute again with --columns "
+                f"{' '.join(dict.fromkeys([*self.manifest.columns, *missing]))}"
+            )
+
     def videos(self, columns: Sequence[str]) -> Iterator[VideoRows]:
         """All complete videos, one at a time.
 
@@ -127,12 +140,7 @@ class AttentionStore(Store[Manifest]):
         Raises:
             UsageError: the store lacks one of the columns; a part is damaged.
         """
-        missing = [name for name in columns if name not in self.manifest.columns]
-        if missing:
-            raise UsageError(
-                f"{self.url} holds no {', '.join(missing)}; precompute again with --columns "
-                f"{' '.join(dict.fromkeys([*self.manifest.columns, *missing]))}"
-            )
+        self.check_columns(columns)
         for part in self.parts:
             yield from self._videos_of(part, columns)
 

@@ -17,10 +17,10 @@ from attn.engine.cli import run
 from attn.engine.decode_frames import decode_frames, fill_frames, plan_frames
 from attn.engine.demo import demo
 from attn.engine.evaluate import evaluate
+from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.filling import StorePlan
 from attn.engine.options import (
     DemoOptions,
-    EvaluateOptions,
     FramesOptions,
     PackOptions,
     PrecomputeOptions,

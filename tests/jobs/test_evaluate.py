@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from attn.engine.evaluate import evaluate
-from attn.engine.options import EvaluateOptions
+from attn.engine.evaluate_options import EvaluateOptions
 from attn.errors import UsageError
 from attn.eval.metrics import AP_KINDS, mean_average_precision, top_k_accuracy
 from attn.schema import LOGITS, MAPS

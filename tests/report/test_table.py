@@ -23,6 +23,15 @@ def test_rows_give_the_figures_in_per_cent() -> None:
     assert "right alone 5 against 0 videos; p = 0.062" in pair
 
 
+def test_the_table_says_by_which_videos_it_was_calibrated() -> None:
+    found = {"methods": {}, "paired": {}}
+    calibration = {"store": {"url": "s3://b/store"}, "videos": 9, "tested_videos": 0, "transductive": False}
+    *_, others = metrics_table({**found, "calibration": calibration})
+    assert others == "calibrated on 9 unlabelled videos of s3://b/store, none of them tested"
+    *_, own = metrics_table({**found, "calibration": {**calibration, "tested_videos": 4, "transductive": True}})
+    assert own.startswith("calibrated on the test videos themselves (4 of the 9 ")
+
+
 def test_one_method_is_a_table_without_pairs() -> None:
     found = summarise(np.eye(2), np.arange(2), class_names=("a", "b"), resamples=5)
     assert len(list(metrics_table({"methods": {"unatt": found}, "paired": {}}))) == 2

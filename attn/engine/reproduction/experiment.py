@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attn.datasets.benchmark import Benchmark, Split
+from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.options import (
     Column,
-    EvaluateOptions,
     FramesOptions,
     PrecomputeOptions,
     ReproduceOptions,

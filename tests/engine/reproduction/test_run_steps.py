@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from attn.engine.options import EvaluateOptions, FramesOptions, PrecomputeOptions
+from attn.engine.evaluate_options import EvaluateOptions
+from attn.engine.options import FramesOptions, PrecomputeOptions
 from attn.engine.reproduction import run_steps as module
 from attn.engine.reproduction.experiment import Step
 from attn.engine.reproduction.run_steps import run_steps

@@ -17,7 +17,8 @@ import pytest
 import torch
 
 from attn.engine.evaluate import evaluate
-from attn.engine.options import EvaluateOptions, TrainEnergyNetOptions
+from attn.engine.evaluate_options import EvaluateOptions
+from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.training.energynet import look_line, train_energynet
 from attn.errors import UsageError
 from attn.models.energynet_file import load_energynet
