@@ -96,8 +96,15 @@ def make_optimizer(
     return SGD([group for group in groups if group["params"]], lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
-def set_rates(optimizer: SGD, update: int, updates: int, *, decay_after: float = 2 / 3, decay: float = 0.1) -> None:
-    """Full rates for the first updates, a part of them for the others.
+def set_rates(
+    optimizer: SGD, update: int, updates: int, *, decay_after: float = 2 / 3, decay: float = 0.1, warmup: int = 0
+) -> None:
+    """Rates that rise to their full height, stay there, and fall to a part of it.
+
+        rate = full · min(1, (update + 1) / w) · (1 before decay_after, else decay),   w = min(warmup, updates / 4)
+
+    The momentum of SGD has seen no gradient at first, and a drawn classifier sends nonsense down: full steps then can
+    end with every ReLU of a layer at 0, where no gradient brings it back.
 
     Args:
         optimizer: of `make_optimizer`.
@@ -105,8 +112,14 @@ def set_rates(optimizer: SGD, update: int, updates: int, *, decay_after: float =
         updates: in the whole run.
         decay_after: share of the updates that comes first, 0 to 1.
         decay: part of the rates that is left then.
+        warmup: updates of the rise, a quarter of all at most; 0: none.
+
+    Source: the rise is that of Goyal et al. 2017, section 2.2.
     """
     factor = 1.0 if update < updates * decay_after else decay
+    rise = min(warmup, updates // 4)
+    if update < rise:
+        factor *= (update + 1) / rise
     for group in optimizer.param_groups:
         group["lr"] = group["full_lr"] * factor
 
@@ -124,7 +137,15 @@ def train_mode(model: nn.Module, *, freeze_batchnorm: bool) -> None:
                 layer.eval()
 
 
-def update(model: nn.Module, optimizer: SGD, normalise: Normaliser, batch: Batch, *, workers: int = 1) -> Tensor:
+def update(
+    model: nn.Module,
+    optimizer: SGD,
+    normalise: Normaliser,
+    batch: Batch,
+    *,
+    workers: int = 1,
+    clip_norm: float = 0.0,
+) -> Tensor:
     """One step down the gradient of the batch's mean cross entropy.
 
         L_worker = workers / total · Σ over its share of the cross entropy;   mean over workers = mean over the batch
@@ -135,6 +156,8 @@ def update(model: nn.Module, optimizer: SGD, normalise: Normaliser, batch: Batch
         normalise: what the model wants done to pixels.
         batch: this worker's share, never empty: all workers must step together.
         workers: how many average their gradients.
+        clip_norm: length to which a longer gradient of all weights is shortened; 0: never. Workers have averaged by
+            then, so that all shorten the same gradient alike.
 
     Returns:
         loss sum and correct answers of the share, on the device: reading them waits for it, so do that rarely.
@@ -143,6 +166,8 @@ def update(model: nn.Module, optimizer: SGD, normalise: Normaliser, batch: Batch
     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
     optimizer.zero_grad(set_to_none=True)
     (loss * (workers / batch.total)).backward()
+    if clip_norm:
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     return torch.stack([loss.detach(), _correct(logits, batch.labels)])
 

@@ -116,6 +116,39 @@ def test_when_and_how_far_rates_fall_is_a_choice(backbone, decay_after, decay, e
     assert rates == [pytest.approx([0.1 * part, 0.5 * part]) for part in expected]
 
 
+@pytest.mark.parametrize(
+    ("updates", "warmup", "expected"),
+    [
+        (16, 4, [0.25, 0.5, 0.75, 1, 1]),
+        (16, 0, [1, 1, 1, 1, 1]),
+        (16, 50, [0.25, 0.5, 0.75, 1, 1]),  # a quarter of all at most
+        (3, 50, [1, 1, 0.1]),
+    ],
+)
+def test_rates_rise_from_zero_first(backbone, updates, warmup, expected):
+    optimizer, rates = optimizer_of(backbone, backbone.classifier), []
+    for number in range(len(expected)):
+        set_rates(optimizer, number, updates, warmup=warmup)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    assert rates == [pytest.approx([0.1 * part, 0.5 * part]) for part in expected]
+
+
+@pytest.mark.parametrize("part", [0.5, 2.0])
+def test_a_gradient_that_is_too_long_is_shortened_and_no_other(backbone, part):
+    """By the length of all weights together."""
+    batch, lengths, steps = Batch(images(4), torch.tensor([0, 1, 2, 0]), total=4), [], []
+    for clip in (lambda length: 0.0, lambda length: part * length):
+        trained = copy.deepcopy(backbone)
+        train_mode(trained, freeze_batchnorm=True)
+        optimizer = optimizer_of(trained, momentum=0.0, weight_decay=0.0)
+        set_rates(optimizer, 0, 1)
+        update(trained, optimizer, NORMALISE, batch, clip_norm=clip(sum(lengths)))
+        pairs = zip(backbone.parameters(), trained.parameters(), strict=True)
+        steps.append(torch.cat([(before - after).flatten() / 0.1 for before, after in pairs]))
+        lengths.append(steps[-1].norm().item())
+    torch.testing.assert_close(steps[1], min(part, 1.0) * steps[0], rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize(("everything_fresh", "rate"), [(True, 0.5), (False, 0.1)])
 def test_one_rate_when_all_or_nothing_was_drawn(backbone, everything_fresh, rate):
     optimizer = optimizer_of(backbone, backbone if everything_fresh else None)
