@@ -2,7 +2,8 @@
 
 Exit codes: 0 done · 1 the CNN or a storage failed, steps or trials did, a store is not complete · 2 the user must
 change something: nothing was done, or a training cannot go on (its loss is not finite, its storage full, its states
-damaged) and keeps the last good ones · 3 too many videos failed · 130 interrupted.
+damaged) and keeps the last good ones · 3 too many videos failed · 4 a training has learnt nothing: its report
+says why, and what it wrote is there to be looked at · 130 interrupted.
 """
 
 import argparse
@@ -30,6 +31,7 @@ _exit_code: list[int] = []
 
 EXIT_USAGE = 2
 EXIT_FAILED_VIDEOS = 3
+EXIT_UNTRAINED = 4
 EXIT_INTERRUPTED = 130
 
 

@@ -22,6 +22,7 @@ from attn.engine.options import EvaluateOptions
 from attn.engine.split_check import present_videos, some
 from attn.eval.summary import EVALUATOR, INTERVALS, compare, summarise
 from attn.report.table import metrics_table
+from attn.stages.cnn_signs import CnnSigns
 from attn.stages.finite import check_finite
 from attn.stages.scoring import Scorer
 from attn.storage import scores as scores_file
@@ -90,13 +91,16 @@ def score_videos(store: AttentionStore, methods: Sequence[Scorer], labels: dict[
     """
     columns = list(dict.fromkeys(name for method in methods for name in method.columns))
     found: dict[str, list[np.ndarray]] = {}
-    relabelled = []
+    relabelled, signs = [], CnnSigns()
     for rows in _with_heartbeat(store.videos(columns), labels):
         for name in columns:
             check_finite(store.url, rows.video_id, rows.frame, name, rows.tensors[name])
+        signs.add(rows.tensors)
         found[rows.video_id] = [method(rows) for method in methods]
         if rows.label not in (None, labels[rows.video_id]):
             relabelled.append(rows.video_id)
+    for text in signs.texts(class_names=store.manifest.class_names) if len(set(labels.values())) > 1 else []:
+        log.warning("%s: %s", store.url, text)
     if relabelled:
         log.warning("the store labels %d videos otherwise; the list counts: %s", len(relabelled), some(relabelled))
     video_ids = sorted(found)

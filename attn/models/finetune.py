@@ -56,6 +56,42 @@ class Tally:
         return self.correct / self.images if self.images else math.nan
 
 
+@dataclasses.dataclass(frozen=True)
+class Validation(Tally):
+    """A tally of pictures that are not learnt from, and what shows whether the network still tells them apart.
+
+    Attributes:
+        predicted: pictures that get each class.
+        strongest: largest absolute activation of each channel of the map layer on any picture and place; empty without
+            pictures.
+    """
+
+    predicted: tuple[int, ...] = ()
+    strongest: tuple[float, ...] = ()
+
+    @property
+    def largest_class_share(self) -> float:
+        """Share of the pictures that get the most frequent class."""
+        return max(self.predicted) / sum(self.predicted) if sum(self.predicted) else math.nan
+
+    @property
+    def dead_channels(self) -> float:
+        """Share of the channels that are 0 on every picture."""
+        return sum(one == 0 for one in self.strongest) / len(self.strongest) if self.strongest else math.nan
+
+    @classmethod
+    def together(cls, parts: Iterable["Validation"]) -> "Validation":
+        """Of all pictures, from those of each worker."""
+        parts = list(parts)
+        return cls(
+            sum(part.loss for part in parts),
+            sum(part.correct for part in parts),
+            sum(part.images for part in parts),
+            tuple(map(sum, zip(*(part.predicted for part in parts), strict=True))),
+            tuple(map(max, zip(*(part.strongest for part in parts if part.strongest), strict=True))),
+        )
+
+
 class Normaliser:
     """uint8 pixels → the CNN's input, `(x - 255 mean) / (255 std)`; the result lies in memory as channels_last.
 
@@ -173,16 +209,21 @@ def update(
 
 
 @torch.inference_mode()
-def validate(backbone: Backbone, normalise: Normaliser, batches: Iterable[Batch]) -> Tally:
-    """Loss and correct answers on images that are not learnt from, without flips."""
+def validate(backbone: Backbone, normalise: Normaliser, batches: Iterable[Batch]) -> Validation:
+    """Loss, correct answers and signs of life on images that are not learnt from, without flips."""
     backbone.eval()
     loss = correct = images = 0.0
+    predicted, strongest = torch.zeros(backbone.num_classes, dtype=torch.int64), torch.zeros(0)
     for batch in batches:
-        logits = backbone(normalise(batch.images))
+        activations = backbone.trunk(normalise(batch.images))
+        highest = activations.abs().amax(dim=(0, 2, 3))  # first: heads may work in place
+        logits = backbone.head(activations)
         loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
         correct += _correct(logits, batch.labels).item()
         images += len(batch.labels)
-    return Tally(loss, correct, images)
+        predicted += torch.bincount(logits.argmax(dim=1), minlength=len(predicted)).cpu()
+        strongest = torch.maximum(strongest, highest.cpu()) if len(strongest) else highest.cpu()
+    return Validation(loss, correct, images, tuple(predicted.tolist()), tuple(strongest.tolist()))
 
 
 def _correct(logits: Float[Tensor, "batch cls"], labels: Int[Tensor, "batch"]) -> Float[Tensor, ""]:

@@ -240,6 +240,17 @@ def test_cnn_alone_needs_no_maps_but_unatt_does(make_store: MakeStore, split: Pa
     assert evaluate(EvaluateOptions(store, str(split), str(out), methods=("cnn",))) == 0
 
 
+def test_a_cnn_that_tells_nothing_apart_is_a_warning(
+    make_store: MakeStore, split: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = EvaluateOptions(make_store(), str(split), str(tmp_path / "fine"))
+    assert evaluate(options) == 0
+    assert "takes every frame" not in caplog.text
+    store = make_store(str(tmp_path / "other"), logits={video_id: [0.0, 3.0, 1.0] for video_id in VIDEOS})
+    assert evaluate(EvaluateOptions(store, str(split), str(tmp_path / "out"))) == 0
+    assert f"{store}: the CNN takes every frame for Kick; look at the report" in caplog.text
+
+
 @pytest.mark.parametrize("window", [0, 5])
 def test_a_window_that_does_not_fit_the_maps_is_refused(
     make_store: MakeStore, split: Path, out: Path, window: int

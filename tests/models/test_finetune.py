@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from attn.models.finetune import (
     Batch,
     Normaliser,
     Tally,
+    Validation,
     make_optimizer,
     set_rates,
     train_mode,
@@ -182,6 +184,31 @@ def test_validation_sums_over_batches_and_changes_nothing(backbone):
     assert tally.accuracy == pytest.approx((logits.argmax(dim=1) == labels).float().mean().item())
     assert tally.mean_loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
     assert all(torch.equal(before[name], tensor) for name, tensor in backbone.state_dict().items())
+
+
+def test_validation_shows_what_is_dead_and_what_gets_one_class(backbone):
+    last = [layer for layer in backbone.trunk.modules() if isinstance(layer, torch.nn.BatchNorm2d)][-1]
+    with torch.no_grad():
+        last.weight[:48].fill_(0)
+        last.bias[:48].fill_(-1)  # the ReLU behind it makes zero of it
+        backbone.classifier.weight.fill_(0)
+        backbone.classifier.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    batches = [Batch(images(4, seed), torch.tensor([0, 1, 2, 0]), 4) for seed in range(2)]
+    found = validate(backbone, NORMALISE, batches)
+    assert found.predicted == (0, 8, 0)
+    assert found.largest_class_share == 1
+    assert found.dead_channels == pytest.approx(48 / 192, abs=0.05)
+    with torch.no_grad():
+        backbone.classifier.bias.zero_()
+        backbone.classifier.weight.normal_(generator=torch.Generator().manual_seed(0))
+    whole, *parts = (validate(backbone, NORMALISE, some) for some in (batches, batches[:1], batches[1:], []))
+    together = Validation.together(parts)
+    assert (together.predicted, together.images, together.correct) == (whole.predicted, 8, whole.correct)
+    assert together.strongest == whole.strongest
+    assert together.loss == pytest.approx(whole.loss)
+    nothing = Validation.together([parts[-1]])
+    assert math.isnan(nothing.dead_channels)
+    assert math.isnan(nothing.largest_class_share)
 
 
 def test_an_empty_tally_has_no_mean():

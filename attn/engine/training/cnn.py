@@ -24,10 +24,12 @@ from attn.engine.training.fit import fit, last_state, made_by
 from attn.engine.training.footage import FootageRecord, decode_footage, footage_record
 from attn.engine.training.placement import WorkerPlacement, place_workers
 from attn.engine.training.run import TrainRun
+from attn.engine.training.verdict import exit_code
 from attn.engine.training.watch import TrainWatch
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.stages.pictures import VideoFrames
+from attn.stages.untrained import UNTRAINED, untrained_reasons
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ def train_cnn(options: TrainCnnOptions) -> int:
     if (report := training.run.report()) is not None:
         training.run.drop_states()  # a kill may have come before
         log.info("%s is finished already: %s", options.out, _verdict(report))
-        return 0
+        return exit_code(report, allow_untrained=options.allow_untrained)
     with training.run.occupied():
         new = training.run.begin(_made_by(training.job.options))
         try:
@@ -74,8 +76,8 @@ def _train(training: Training) -> int:
         *(_source(job), len(job.pictures.labels), job.pictures.noun, len(job.class_names), placement),
     )
     _fit(run, job, cnn, placement)
-    _finish(run, job, cnn, footage, time.monotonic() - started_s)
-    return 0
+    report = _finish(run, job, cnn, footage, time.monotonic() - started_s)
+    return exit_code(report, allow_untrained=options.allow_untrained)
 
 
 def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> None:
@@ -92,11 +94,11 @@ def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> 
     fit(train_worker, {"job": job, "cnn": ray.put(cnn), "board": board}, run, placement, watch)
 
 
-def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | None, seconds: float) -> None:
-    """The best epoch becomes the checkpoint, see `best_row`."""
+def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | None, seconds: float) -> dict[str, Any]:
+    """The best epoch becomes the checkpoint, see `best_row`; the report."""
     state = load_kept(last_state(run), cnn.backbone)
     rows = {row["epoch"]: row for row in state["epochs"]}
-    metrics = rows[state["kept_epoch"]]
+    metrics, last = rows[state["kept_epoch"]], state["epochs"][-1]
     images = {"skipped": state["skipped"], "validation_images": state["validation"]}
     summary, lists = footage or ({}, images)
     trained = {
@@ -107,12 +109,15 @@ def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | Non
         "best_epoch": metrics["epoch"],
         ACCURACY: metrics[ACCURACY],
         "start_accuracy": rows[0][ACCURACY] if 0 in rows else None,
+        UNTRAINED: untrained_reasons(metrics if metrics["epoch"] else last, last),
         **summary,
         **_made_by(job.options),
     }
     sha256 = save_checkpoint(job.options.out, dataclasses.replace(cnn, trained=trained))
-    run.finish({**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256})
+    report = {**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256}
+    run.finish(report)
     log.info("%s, %.0f s: %s", _verdict(trained), seconds, job.options.out)
+    return report
 
 
 def _source(job: TrainJob) -> str:

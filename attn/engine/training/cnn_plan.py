@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 # Flags that say where and how fast, not what is learnt; and those that `Footage.decisive` speaks of.
 CIRCUMSTANCES = {
     *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
-    *("workers", "gpu", "cpus_per_worker", "cache"),
+    *("workers", "gpu", "cpus_per_worker", "cache", "allow_untrained"),
 }
 LATER = ("lr_decay_after", "lr_decay")
 

@@ -8,7 +8,7 @@ import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +29,15 @@ from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper, Keeper, RayTrainKeeper
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
-from attn.models.finetune import Normaliser, Tally, make_optimizer, set_rates, train_mode, update, validate
+from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
 from attn.stages.batches import Photographs, epoch_order, num_batches
 from attn.stages.pixels import ImageCache
 from attn.stages.recipe import PAPER
+from attn.stages.untrained import UNTRAINED, Chance, epoch_signs
 
 # A loss that is not finite is found at most so many updates later; looking at it makes the device wait.
 LOOK_EVERY = 50
+MOST_WATCHED = 512
 
 
 def train_worker(config: dict[str, Any]) -> UsageError | None:
@@ -84,8 +86,19 @@ class _Worker:
         held = pictures.held_out(good)
         self.held = pictures.names(good[held])
         self.train = Photographs(cache.pixels, pictures.labels, good[~held], device)
-        self.validation = Photographs(cache.pixels, pictures.labels, good[held], device)
+        # Without pictures to validate on, some of those that are learnt from show whether the network is alive.
+        watched = good[held] if held.any() else good[:: -(-len(good) // MOST_WATCHED)]
+        self.watched = Photographs(cache.pixels, pictures.labels, watched, device)
+        self.chance = self._chance(pictures.names(good[~held]))
         self.updates = num_batches(len(self.train), self.job.options.batch_size)
+
+    def _chance(self, trained: Sequence[str]) -> Chance:
+        """What guessing would reach on these pictures."""
+        train, held = (np.bincount(some.labels).tolist() for some in (self.train, self.watched))
+        if self.job.options.balanced:
+            train = [1] * int(np.count_nonzero(train))
+        counts = {"train_count": len(trained), "validation_count": len(self.held)}
+        return Chance.of(train, held if self.held else [], **counts)
 
     def _build(self, cnn: Cnn) -> None:
         options, self.backbone = self.job.options, cnn.backbone.to(memory_format=torch.channels_last)
@@ -177,7 +190,7 @@ class _Worker:
 
     def _save(self) -> Iterator[tuple[str, bytes]]:
         """The epoch's state."""
-        images = {"trained": len(self.train), "validated": len(self.validation)}
+        images = {"trained": len(self.train), "validated": len(self.watched) if self.held else 0}
         state = {"epochs": self.rows, "images": images, "skipped": self.skipped, "validation": self.held}
         kept = self.kept if self.kept_epoch < self._done else {}
         return save_state(self.backbone, kept, self.optimizer, {**state, "kept_epoch": self.kept_epoch})
@@ -191,6 +204,7 @@ class _Worker:
             **unknown,
             "validation_loss": validated.mean_loss,
             ACCURACY: validated.accuracy,
+            **_life(validated),
             "seconds": time.monotonic() - started_s,
         }
 
@@ -198,18 +212,21 @@ class _Worker:
         started_s = time.monotonic()
         trained = self._train(epoch)
         train_s = time.monotonic() - started_s
-        validated = self._validate(epoch) if self.held else None
         check_weights(self.backbone.state_dict(), f"after epoch {epoch + 1}")
-        return {
+        validated, held = self._validate(epoch), bool(self.held)
+        row = {
             "epoch": epoch + 1,
             "train_loss": trained.mean_loss,
             "train_accuracy": trained.accuracy,
-            "validation_loss": validated and validated.mean_loss,
-            ACCURACY: validated and validated.accuracy,
+            "validation_loss": validated.mean_loss if held else None,
+            ACCURACY: validated.accuracy if held else None,
+            **_life(validated),
             "lr": self.optimizer.param_groups[-1]["lr"],
             "images_per_s": len(self.train) / train_s,
             "seconds": time.monotonic() - started_s,
         }
+        seen_on = "validation" if held else "training"
+        return {**row, UNTRAINED: epoch_signs(row, self.chance, self.job.options, seen_on)}
 
     def _train(self, epoch: int) -> Tally:
         """One pass over the training images."""
@@ -247,15 +264,17 @@ class _Worker:
             warmup=options.warmup,
         )
 
-    def _validate(self, epoch: int) -> Tally:
-        """A look at the held-out images, shared by the workers."""
+    def _validate(self, epoch: int) -> Validation:
+        """The held-out images, or some others that are watched, shared by the workers."""
         size, group = self.job.options.batch_size, self.group
-        mine = validate(
-            self.backbone, self.normalise, self.validation.share(size, worker=group.rank, workers=group.size)
-        )
-        sums = self.group.sum(torch.tensor([mine.loss, mine.correct, mine.images], dtype=torch.float64))
-        _check_finite(sums[:1], epoch, self.updates)
-        return Tally(*sums.tolist())
+        mine = validate(self.backbone, self.normalise, self.watched.share(size, worker=group.rank, workers=group.size))
+        found = Validation.together(group.gather(mine))
+        _check_finite(torch.tensor([found.loss]), epoch, self.updates)
+        return found
+
+
+def _life(validated: Validation) -> dict[str, float]:
+    return {"dead_channels": validated.dead_channels, "largest_class_share": validated.largest_class_share}
 
 
 def _check_finite(losses: torch.Tensor, epoch: int, first_update: int) -> None:
