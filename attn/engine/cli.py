@@ -2,7 +2,8 @@
 
 Exit codes: 0 done · 1 the CNN or a storage failed, steps or trials did, a store is not complete · 2 the user must
 change something: nothing was done, or a training cannot go on (its loss is not finite, its storage full, its states
-damaged) and keeps the last good ones · 3 too many videos failed · 130 interrupted.
+damaged) and keeps the last good ones · 3 too many videos failed · 4 a training has learnt nothing: its report
+says why, and what it wrote is there to be looked at · 130 interrupted.
 """
 
 import argparse
@@ -19,8 +20,9 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
-from attn.engine.flag_help import explained
+from attn.engine.flag_help import explained, flag_words
 from attn.errors import UsageError
+from attn.stages.recipe import WithRecipe
 from attn.storage.reasons import shown
 
 Options = TypeVar("Options")
@@ -29,6 +31,7 @@ _exit_code: list[int] = []
 
 EXIT_USAGE = 2
 EXIT_FAILED_VIDEOS = 3
+EXIT_UNTRAINED = 4
 EXIT_INTERRUPTED = 130
 
 
@@ -42,6 +45,9 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
         given = given[1:]
     if any(field.name == "config" for field in dataclasses.fields(options_type)):  # type: ignore[arg-type]
         given = [*_found_settings(given), *given]
+    if issubclass(options_type, WithRecipe):
+        values = options_type.RECIPES.get(_asked(given, "--recipe") or "", {})
+        given = [*flag_words(options_type, values), *given]
     known = explained(options_type)
     found = tyro.cli(known, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
     return options_type(**{field.name: getattr(found, field.name) for field in dataclasses.fields(known)})
@@ -49,9 +55,7 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
 
 def _found_settings(given: Sequence[str]) -> list[str]:
     """The settings of the file behind --config as flags; of a flag given twice the later one counts."""
-    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    asked.add_argument("--config")
-    url = asked.parse_known_args(given)[0].config
+    url = _asked(given, "--config")
     if url is None:
         return []
     from attn.engine.settings_file import settings_flags  # not for --help, which answers at once
@@ -61,6 +65,16 @@ def _found_settings(given: Sequence[str]) -> list[str]:
     except UsageError as error:
         _tell(error)
         raise SystemExit(EXIT_USAGE) from error
+
+
+def _asked(given: Sequence[str], flag: str) -> str | None:
+    """What a flag says, before the others are looked at."""
+    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    asked.add_argument(flag, dest="value")
+    try:
+        return asked.parse_known_args(given)[0].value
+    except argparse.ArgumentError:  # the flag has no value; whoever reads all flags says so
+        return None
 
 
 def run(job: Callable[[Options], int], options: Options) -> int:

@@ -9,6 +9,7 @@ import dataclasses
 import inspect
 import itertools
 import textwrap
+from collections.abc import Mapping
 from typing import Annotated, Any, get_type_hints
 
 import tyro
@@ -27,6 +28,18 @@ def explained(options_type: type[Any]) -> type[Any]:
     }
     known = type(options_type.__name__, (options_type,), {"__annotations__": annotations, "__doc__": None})
     return dataclasses.dataclass(frozen=True, kw_only=True)(known)
+
+
+def flag_words(options_type: type[Any], values: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that give fields of a dataclass of options these values."""
+    usual = {field.name: field.default for field in dataclasses.fields(options_type)}
+    return [word for name, value in values.items() for word in _words(name.replace("_", "-"), value, usual[name])]
+
+
+def _words(flag: str, value: Any, default: Any) -> list[str]:
+    if isinstance(value, bool):
+        return [] if value is default else [f"--{flag}" if value else f"--no-{flag}"]
+    return [f"--{flag}", str(value)]
 
 
 def _hint(default: str) -> str:

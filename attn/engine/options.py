@@ -54,8 +54,7 @@ class PrecomputeOptions:
     columns: tuple[Column, ...] = ("maps", "logits")
     """What to store of every frame. features: pooled activations; grid: all activations."""
     actors: tuple[int, int] | None = None
-    """Smallest and largest number of CNN actors; the pool grows when machines join (default: one to all GPUs; without a
-    GPU, one per CPU core)."""
+    """Smallest and largest number of CNN actors, as machines join (default: 1 to all GPUs; without one, CPU cores)."""
     gpus_per_actor: float | None = None
     """GPUs of one CNN actor, 0 for the CPU (default: 1 where the cluster has a GPU, else 0)."""
     batch_size: int = 64
@@ -140,6 +139,8 @@ class TrainCnnOptions(FinetuneConfig):
     """One GPU per worker (default: where the cluster has one)."""
     cpus_per_worker: int | None = None
     """CPUs, and with them threads, of a worker at most (default: all that it can have; beside a GPU, its share)."""
+    allow_untrained: bool = False
+    """Exit with 0 although the training has learnt nothing."""
     seed: int = 0
     """Random state of the fraction, what is held out, the order, the flips and new layers."""
     cache: str | None = None

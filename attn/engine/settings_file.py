@@ -7,8 +7,8 @@ Other entries of the file say where the settings come from and are passed over. 
 
 import dataclasses
 import json
-from typing import Any
 
+from attn.engine.flag_help import flag_words
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
 from attn.storage.filesystem import open_filesystem, read_text
@@ -34,11 +34,4 @@ def settings_flags(url: str) -> list[str]:
         ) from error
     if strange := sorted(settings.keys() - known):
         raise UsageError(f"--config {url}: {', '.join(strange)} is no setting of an EnergyNet")
-    return [text for name, value in settings.items() for text in _flag(name, value)]
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        return [flag] if value else []
-    return [flag, str(value)]
+    return flag_words(EnergyConfig, settings)

@@ -56,6 +56,42 @@ class Tally:
         return self.correct / self.images if self.images else math.nan
 
 
+@dataclasses.dataclass(frozen=True)
+class Validation(Tally):
+    """A tally of pictures that are not learnt from, and what shows whether the network still tells them apart.
+
+    Attributes:
+        predicted: pictures that get each class.
+        strongest: largest absolute activation of each channel of the map layer on any picture and place; empty without
+            pictures.
+    """
+
+    predicted: tuple[int, ...] = ()
+    strongest: tuple[float, ...] = ()
+
+    @property
+    def largest_class_share(self) -> float:
+        """Share of the pictures that get the most frequent class."""
+        return max(self.predicted) / sum(self.predicted) if sum(self.predicted) else math.nan
+
+    @property
+    def dead_channels(self) -> float:
+        """Share of the channels that are 0 on every picture."""
+        return sum(one == 0 for one in self.strongest) / len(self.strongest) if self.strongest else math.nan
+
+    @classmethod
+    def together(cls, parts: Iterable["Validation"]) -> "Validation":
+        """Of all pictures, from those of each worker."""
+        parts = list(parts)
+        return cls(
+            sum(part.loss for part in parts),
+            sum(part.correct for part in parts),
+            sum(part.images for part in parts),
+            tuple(map(sum, zip(*(part.predicted for part in parts), strict=True))),
+            tuple(map(max, zip(*(part.strongest for part in parts if part.strongest), strict=True))),
+        )
+
+
 class Normaliser:
     """uint8 pixels → the CNN's input, `(x - 255 mean) / (255 std)`; the result lies in memory as channels_last.
 
@@ -96,8 +132,15 @@ def make_optimizer(
     return SGD([group for group in groups if group["params"]], lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
-def set_rates(optimizer: SGD, update: int, updates: int, *, decay_after: float = 2 / 3, decay: float = 0.1) -> None:
-    """Full rates for the first updates, a part of them for the others.
+def set_rates(
+    optimizer: SGD, update: int, updates: int, *, decay_after: float = 2 / 3, decay: float = 0.1, warmup: int = 0
+) -> None:
+    """Rates that rise to their full height, stay there, and fall to a part of it.
+
+        rate = full · min(1, (update + 1) / w) · (1 before decay_after, else decay),   w = min(warmup, updates / 4)
+
+    The momentum of SGD has seen no gradient at first, and a drawn classifier sends nonsense down: full steps then can
+    end with every ReLU of a layer at 0, where no gradient brings it back.
 
     Args:
         optimizer: of `make_optimizer`.
@@ -105,8 +148,14 @@ def set_rates(optimizer: SGD, update: int, updates: int, *, decay_after: float =
         updates: in the whole run.
         decay_after: share of the updates that comes first, 0 to 1.
         decay: part of the rates that is left then.
+        warmup: updates of the rise, a quarter of all at most; 0: none.
+
+    Source: the rise is that of Goyal et al. 2017, section 2.2.
     """
     factor = 1.0 if update < updates * decay_after else decay
+    rise = min(warmup, updates // 4)
+    if update < rise:
+        factor *= (update + 1) / rise
     for group in optimizer.param_groups:
         group["lr"] = group["full_lr"] * factor
 
@@ -124,7 +173,15 @@ def train_mode(model: nn.Module, *, freeze_batchnorm: bool) -> None:
                 layer.eval()
 
 
-def update(model: nn.Module, optimizer: SGD, normalise: Normaliser, batch: Batch, *, workers: int = 1) -> Tensor:
+def update(
+    model: nn.Module,
+    optimizer: SGD,
+    normalise: Normaliser,
+    batch: Batch,
+    *,
+    workers: int = 1,
+    clip_norm: float = 0.0,
+) -> Tensor:
     """One step down the gradient of the batch's mean cross entropy.
 
         L_worker = workers / total · Σ over its share of the cross entropy;   mean over workers = mean over the batch
@@ -135,6 +192,8 @@ def update(model: nn.Module, optimizer: SGD, normalise: Normaliser, batch: Batch
         normalise: what the model wants done to pixels.
         batch: this worker's share, never empty: all workers must step together.
         workers: how many average their gradients.
+        clip_norm: length to which a longer gradient of all weights is shortened; 0: never. Workers have averaged by
+            then, so that all shorten the same gradient alike.
 
     Returns:
         loss sum and correct answers of the share, on the device: reading them waits for it, so do that rarely.
@@ -143,21 +202,28 @@ def update(model: nn.Module, optimizer: SGD, normalise: Normaliser, batch: Batch
     loss = F.cross_entropy(logits, batch.labels, reduction="sum")
     optimizer.zero_grad(set_to_none=True)
     (loss * (workers / batch.total)).backward()
+    if clip_norm:
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     return torch.stack([loss.detach(), _correct(logits, batch.labels)])
 
 
 @torch.inference_mode()
-def validate(backbone: Backbone, normalise: Normaliser, batches: Iterable[Batch]) -> Tally:
-    """Loss and correct answers on images that are not learnt from, without flips."""
+def validate(backbone: Backbone, normalise: Normaliser, batches: Iterable[Batch]) -> Validation:
+    """Loss, correct answers and signs of life on images that are not learnt from, without flips."""
     backbone.eval()
     loss = correct = images = 0.0
+    predicted, strongest = torch.zeros(backbone.num_classes, dtype=torch.int64), torch.zeros(0)
     for batch in batches:
-        logits = backbone(normalise(batch.images))
+        activations = backbone.trunk(normalise(batch.images))
+        highest = activations.abs().amax(dim=(0, 2, 3))  # first: heads may work in place
+        logits = backbone.head(activations)
         loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
         correct += _correct(logits, batch.labels).item()
         images += len(batch.labels)
-    return Tally(loss, correct, images)
+        predicted += torch.bincount(logits.argmax(dim=1), minlength=len(predicted)).cpu()
+        strongest = torch.maximum(strongest, highest.cpu()) if len(strongest) else highest.cpu()
+    return Validation(loss, correct, images, tuple(predicted.tolist()), tuple(strongest.tolist()))
 
 
 def _correct(logits: Float[Tensor, "batch cls"], labels: Int[Tensor, "batch"]) -> Float[Tensor, ""]:

@@ -12,10 +12,10 @@ from attn.models.finetune import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """One pass over n images, the same for all workers: it depends on seed and epoch alone.
+    """One pass over n images, the same for all workers: it depends on seed, epoch and labels alone.
 
     Attributes:
-        batches: positions 0…n-1, each once.
+        batches: positions 0…n-1, each once; or n of them of which each class has as many.
         mirrored: per position, whether the image is flipped left to right this time.
     """
 
@@ -23,7 +23,9 @@ class Order:
     mirrored: Bool[np.ndarray, "image"]
 
 
-def epoch_order(num_images: int, batch_size: int, *, seed: int, epoch: int) -> Order:
+def epoch_order(
+    num_images: int, batch_size: int, *, seed: int, epoch: int, labels: Int[np.ndarray, "image"] | None = None
+) -> Order:
     """A random order, cut into batches whose sizes differ by one at most.
 
     Equal sizes, so that no small last batch steps as far as a full one, or leaves a worker without an image.
@@ -33,12 +35,28 @@ def epoch_order(num_images: int, batch_size: int, *, seed: int, epoch: int) -> O
         batch_size: no batch is larger.
         seed: of the run.
         epoch: counted from 0.
+        labels: class ids, for an order in which all classes come equally often; None for each image once.
 
     Source: Li et al. 2017, section 4.2 (mini-batches of 32, random horizontal flips).
     """
     random = np.random.default_rng([seed, epoch])
     order, mirrored = random.permutation(num_images), random.random(num_images) < 0.5
+    if labels is not None:
+        order = _balanced(labels, random)[order]
     return Order(np.array_split(order, num_batches(num_images, batch_size)), mirrored)
+
+
+def _balanced(labels: Int[np.ndarray, "image"], random: np.random.Generator) -> Int[np.ndarray, "image"]:
+    """Positions 0…n-1 if all C classes are of one size; else n/C of each, those of small classes again and again.
+
+    If C does not divide n, classes drawn anew for each epoch get one more.
+    """
+    classes, sizes = np.unique(labels, return_counts=True)
+    if sizes.min() == sizes.max():
+        return np.arange(len(labels))
+    wanted = len(labels) // len(classes) + (random.permutation(len(classes)) < len(labels) % len(classes))
+    members = [random.permutation(np.flatnonzero(labels == one)) for one in classes]
+    return np.concatenate([np.resize(some, count) for some, count in zip(members, wanted, strict=True)])
 
 
 def num_batches(num_images: int, batch_size: int) -> int:
@@ -65,6 +83,11 @@ class Photographs:
     ):
         self._pixels, self._members, self._device = pixels, members, device
         self._labels = torch.from_numpy(labels.astype(np.int64))
+
+    @property
+    def labels(self) -> Int[np.ndarray, "member"]:
+        """Class ids of the members."""
+        return self._labels[self._members].numpy()
 
     def __len__(self) -> int:
         return len(self._members)

@@ -97,8 +97,8 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def training(photographs):
-    """Options of a training of seconds, but for --out. Its batches are of unequal size, and two workers cannot halve
-    them."""
+    """Options of a training of seconds, but for --out; what it learns is of no account. Its batches are of unequal
+    size, and two workers cannot halve them."""
     return TrainCnnOptions(
         images=str(photographs),
         backbone="small_cnn",
@@ -108,6 +108,7 @@ def training(photographs):
         batch_size=7,
         head_lr=0.3,
         batchnorm="frozen",
+        allow_untrained=True,
     )
 
 
@@ -139,6 +140,7 @@ def video_training(footage) -> TrainCnnOptions:
         batch_size=7,
         head_lr=0.05,
         batchnorm="frozen",
+        allow_untrained=True,
     )
 
 

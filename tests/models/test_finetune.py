@@ -1,4 +1,5 @@
 import copy
+import math
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from attn.models.finetune import (
     Batch,
     Normaliser,
     Tally,
+    Validation,
     make_optimizer,
     set_rates,
     train_mode,
@@ -116,6 +118,39 @@ def test_when_and_how_far_rates_fall_is_a_choice(backbone, decay_after, decay, e
     assert rates == [pytest.approx([0.1 * part, 0.5 * part]) for part in expected]
 
 
+@pytest.mark.parametrize(
+    ("updates", "warmup", "expected"),
+    [
+        (16, 4, [0.25, 0.5, 0.75, 1, 1]),
+        (16, 0, [1, 1, 1, 1, 1]),
+        (16, 50, [0.25, 0.5, 0.75, 1, 1]),  # a quarter of all at most
+        (3, 50, [1, 1, 0.1]),
+    ],
+)
+def test_rates_rise_from_zero_first(backbone, updates, warmup, expected):
+    optimizer, rates = optimizer_of(backbone, backbone.classifier), []
+    for number in range(len(expected)):
+        set_rates(optimizer, number, updates, warmup=warmup)
+        rates.append([group["lr"] for group in optimizer.param_groups])
+    assert rates == [pytest.approx([0.1 * part, 0.5 * part]) for part in expected]
+
+
+@pytest.mark.parametrize("part", [0.5, 2.0])
+def test_a_gradient_that_is_too_long_is_shortened_and_no_other(backbone, part):
+    """By the length of all weights together."""
+    batch, lengths, steps = Batch(images(4), torch.tensor([0, 1, 2, 0]), total=4), [], []
+    for clip in (lambda length: 0.0, lambda length: part * length):
+        trained = copy.deepcopy(backbone)
+        train_mode(trained, freeze_batchnorm=True)
+        optimizer = optimizer_of(trained, momentum=0.0, weight_decay=0.0)
+        set_rates(optimizer, 0, 1)
+        update(trained, optimizer, NORMALISE, batch, clip_norm=clip(sum(lengths)))
+        pairs = zip(backbone.parameters(), trained.parameters(), strict=True)
+        steps.append(torch.cat([(before - after).flatten() / 0.1 for before, after in pairs]))
+        lengths.append(steps[-1].norm().item())
+    torch.testing.assert_close(steps[1], min(part, 1.0) * steps[0], rtol=1e-3, atol=1e-5)
+
+
 @pytest.mark.parametrize(("everything_fresh", "rate"), [(True, 0.5), (False, 0.1)])
 def test_one_rate_when_all_or_nothing_was_drawn(backbone, everything_fresh, rate):
     optimizer = optimizer_of(backbone, backbone if everything_fresh else None)
@@ -149,6 +184,31 @@ def test_validation_sums_over_batches_and_changes_nothing(backbone):
     assert tally.accuracy == pytest.approx((logits.argmax(dim=1) == labels).float().mean().item())
     assert tally.mean_loss == pytest.approx(F.cross_entropy(logits, labels).item(), rel=1e-5)
     assert all(torch.equal(before[name], tensor) for name, tensor in backbone.state_dict().items())
+
+
+def test_validation_shows_what_is_dead_and_what_gets_one_class(backbone):
+    last = [layer for layer in backbone.trunk.modules() if isinstance(layer, torch.nn.BatchNorm2d)][-1]
+    with torch.no_grad():
+        last.weight[:48].fill_(0)
+        last.bias[:48].fill_(-1)  # the ReLU behind it makes zero of it
+        backbone.classifier.weight.fill_(0)
+        backbone.classifier.bias.copy_(torch.tensor([0.0, 1.0, 0.0]))
+    batches = [Batch(images(4, seed), torch.tensor([0, 1, 2, 0]), 4) for seed in range(2)]
+    found = validate(backbone, NORMALISE, batches)
+    assert found.predicted == (0, 8, 0)
+    assert found.largest_class_share == 1
+    assert found.dead_channels == pytest.approx(48 / 192, abs=0.05)
+    with torch.no_grad():
+        backbone.classifier.bias.zero_()
+        backbone.classifier.weight.normal_(generator=torch.Generator().manual_seed(0))
+    whole, *parts = (validate(backbone, NORMALISE, some) for some in (batches, batches[:1], batches[1:], []))
+    together = Validation.together(parts)
+    assert (together.predicted, together.images, together.correct) == (whole.predicted, 8, whole.correct)
+    assert together.strongest == whole.strongest
+    assert together.loss == pytest.approx(whole.loss)
+    nothing = Validation.together([parts[-1]])
+    assert math.isnan(nothing.dead_channels)
+    assert math.isnan(nothing.largest_class_share)
 
 
 def test_an_empty_tally_has_no_mean():

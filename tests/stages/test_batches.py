@@ -38,6 +38,29 @@ def test_about_half_of_the_images_are_mirrored():
     assert 0.4 < epoch_order(1000, 32, seed=0, epoch=0).mirrored.mean() < 0.6
 
 
+def test_classes_of_one_size_come_in_the_order_of_no_classes():
+    plain, balanced = (epoch_order(12, 5, seed=3, epoch=1, labels=some) for some in (None, np.arange(12) % 3))
+    assert [one.tolist() for one in balanced.batches] == [one.tolist() for one in plain.batches]
+    assert balanced.mirrored.tolist() == plain.mirrored.tolist()
+
+
+def test_classes_of_unequal_size_come_equally_often():
+    labels = np.repeat([0, 1, 2], [3, 10, 48])
+    drawn = [np.concatenate(epoch_order(61, 8, seed=0, epoch=e, labels=labels).batches) for e in range(60)]
+    sizes = np.array([np.bincount(labels[some]) for some in drawn])
+    assert set(sizes.sum(axis=1)) == {61}
+    assert (sizes.max(axis=1) - sizes.min(axis=1) == 1).all()
+    assert (sizes == 21).any(axis=0).all()  # the one that is left over goes round
+    times = np.array([np.bincount(some, minlength=61) for some in drawn])
+    for label, (least, most) in enumerate([(6, 7), (2, 3), (0, 1)]):
+        assert set(np.unique(times[:, labels == label])) == {least, most}
+    assert times.sum(axis=0).min() > 0  # and no picture waits for ever
+    assert not np.array_equal(drawn[0], drawn[1])
+    assert np.array_equal(drawn[2], np.concatenate(epoch_order(61, 8, seed=0, epoch=2, labels=labels).batches))
+    firsts = [some[:20] for some in drawn]
+    assert np.mean([(labels[some] == 0).mean() for some in firsts]) == pytest.approx(1 / 3, abs=0.05)
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_the_workers_together_see_the_same_batches(photographs, workers):
     order = epoch_order(10, 4, seed=1, epoch=2)

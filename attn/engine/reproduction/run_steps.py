@@ -22,6 +22,7 @@ from typing import Any
 import ray
 from ray.exceptions import RayError, RayTaskError
 
+from attn.engine.cli import EXIT_UNTRAINED
 from attn.engine.reproduction.experiment import FRAMES, Step
 from attn.engine.training.watch import clock
 from attn.errors import UsageError
@@ -38,7 +39,7 @@ ONE_AT_A_TIME = {"decode_frames", "precompute"}
 STORES = ("precompute",)  # a training completes a store of frames itself
 LISTS = ("lists", "split", "train_split")
 # What a step may take, not what it makes.
-RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction"}
+RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction", "allow_untrained"}
 # Files from outside that decide what is made.
 INPUTS = ("weights", "word_vectors", "corpus")
 
@@ -182,7 +183,8 @@ def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = N
         except UsageError as error:
             logging.getLogger("attn").error("%s", error)
             return str(error)
-        return None if code == 0 else f"{step.job} ended with exit code {code}"
+        why = " and has learnt nothing; its log says why" if code == EXIT_UNTRAINED else ""
+        return None if code == 0 else f"{step.job} ended with exit code {code}{why}"
 
 
 def job(name: str) -> Any:

@@ -8,7 +8,6 @@ epochs are kept meanwhile, each with the weights of the best one beside it: six 
 import dataclasses
 import logging
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import ray
@@ -19,15 +18,18 @@ from attn.engine.session import start_ray
 from attn.engine.training.board import start_board
 from attn.engine.training.checkpoint import load_kept
 from attn.engine.training.cnn_plan import Training, TrainJob, make_training
-from attn.engine.training.cnn_worker import ACCURACY, train_worker
+from attn.engine.training.cnn_rows import ACCURACY, epoch_line
+from attn.engine.training.cnn_worker import train_worker
 from attn.engine.training.fit import fit, last_state, made_by
 from attn.engine.training.footage import FootageRecord, decode_footage, footage_record
 from attn.engine.training.placement import WorkerPlacement, place_workers
 from attn.engine.training.run import TrainRun
-from attn.engine.training.watch import Row, TrainWatch, clock
+from attn.engine.training.verdict import exit_code
+from attn.engine.training.watch import TrainWatch
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.stages.pictures import VideoFrames
+from attn.stages.untrained import UNTRAINED, untrained_reasons
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +46,7 @@ def train_cnn(options: TrainCnnOptions) -> int:
     if (report := training.run.report()) is not None:
         training.run.drop_states()  # a kill may have come before
         log.info("%s is finished already: %s", options.out, _verdict(report))
-        return 0
+        return exit_code(report, allow_untrained=options.allow_untrained)
     with training.run.occupied():
         new = training.run.begin(_made_by(training.job.options))
         try:
@@ -74,8 +76,8 @@ def _train(training: Training) -> int:
         *(_source(job), len(job.pictures.labels), job.pictures.noun, len(job.class_names), placement),
     )
     _fit(run, job, cnn, placement)
-    _finish(run, job, cnn, footage, time.monotonic() - started_s)
-    return 0
+    report = _finish(run, job, cnn, footage, time.monotonic() - started_s)
+    return exit_code(report, allow_untrained=options.allow_untrained)
 
 
 def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> None:
@@ -92,10 +94,11 @@ def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> 
     fit(train_worker, {"job": job, "cnn": ray.put(cnn), "board": board}, run, placement, watch)
 
 
-def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | None, seconds: float) -> None:
-    """The best epoch becomes the checkpoint, of equally good ones the last; without validation the last of all."""
+def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | None, seconds: float) -> dict[str, Any]:
+    """The best epoch becomes the checkpoint, see `best_row`; the report."""
     state = load_kept(last_state(run), cnn.backbone)
-    metrics = state["epochs"][state["kept_epoch"] - 1]
+    rows = {row["epoch"]: row for row in state["epochs"]}
+    metrics, last = rows[state["kept_epoch"]], state["epochs"][-1]
     images = {"skipped": state["skipped"], "validation_images": state["validation"]}
     summary, lists = footage or ({}, images)
     trained = {
@@ -105,24 +108,16 @@ def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | Non
         "epochs": job.epochs,
         "best_epoch": metrics["epoch"],
         ACCURACY: metrics[ACCURACY],
+        "start_accuracy": rows[0][ACCURACY] if 0 in rows else None,
+        UNTRAINED: untrained_reasons(metrics if metrics["epoch"] else last, last),
         **summary,
         **_made_by(job.options),
     }
     sha256 = save_checkpoint(job.options.out, dataclasses.replace(cnn, trained=trained))
-    run.finish({**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256})
+    report = {**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256}
+    run.finish(report)
     log.info("%s, %.0f s: %s", _verdict(trained), seconds, job.options.out)
-
-
-def epoch_line(rows: Sequence[Row], epochs: int) -> str:
-    """What the log says of the last of some epochs."""
-    row = rows[-1]
-    best = max(rows, key=lambda one: (one[ACCURACY] or 0, one["epoch"]))
-    left_s = row["seconds"] * (epochs - row["epoch"])
-    held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%}{' (best)' if best is row else ''}, "
-    return (
-        f"loss {row['train_loss']:.3f}, train {row['train_accuracy']:.1%}, {held_out}"
-        f"{row['images_per_s']:.0f} images/s, ETA {clock(left_s)}"
-    )
+    return report
 
 
 def _source(job: TrainJob) -> str:
@@ -132,6 +127,8 @@ def _source(job: TrainJob) -> str:
 def _verdict(report: dict[str, Any]) -> str:
     if report[ACCURACY] is None:
         return f"nothing held out; epoch {report['best_epoch']} kept"
+    if report["best_epoch"] == 0:
+        return f"validation accuracy {report[ACCURACY]:.3f} (the start is kept: no epoch was better)"
     return f"validation accuracy {report[ACCURACY]:.3f} (epoch {report['best_epoch']} of {report['epochs']})"
 
 

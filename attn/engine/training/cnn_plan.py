@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import logging
 import os
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -13,7 +14,7 @@ from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
 from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
-from attn.engine.training.cnn_flags import VIDEO_FLAGS, resolve
+from attn.engine.training.cnn_flags import VIDEO_FLAGS, filled
 from attn.engine.training.footage import Footage, find_footage
 from attn.engine.training.run import SUFFIX, TrainRun, chosen
 from attn.errors import UsageError
@@ -23,13 +24,16 @@ from attn.models.imagenet import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_ST
 from attn.models.weights_file import read_weights_file
 from attn.stages.images import cache_key
 from attn.stages.pictures import Pictures, VideoFrames, WebImages
+from attn.stages.recipe import as_begun, check_recipe, unnamed_before
 from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
 from attn.video.transform import PREPROCESSING
+
+log = logging.getLogger(__name__)
 
 # Flags that say where and how fast, not what is learnt; and those that `Footage.decisive` speaks of.
 CIRCUMSTANCES = {
     *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
-    *("workers", "gpu", "cpus_per_worker", "cache"),
+    *("workers", "gpu", "cpus_per_worker", "cache", "allow_untrained"),
 }
 LATER = ("lr_decay_after", "lr_decay")
 
@@ -88,8 +92,17 @@ def make_training(options: TrainCnnOptions) -> Training:
     Raises:
         UsageError: the first thing that does not fit.
     """
-    options = resolve(options)
+    check_recipe(options)
+    options = filled(_as_begun(options))
     return _from_videos(options, options.videos) if options.videos else _from_images(options, str(options.images))
+
+
+def _as_begun(options: TrainCnnOptions) -> TrainCnnOptions:
+    """A training that was begun before there were recipes goes on with the values it began with."""
+    begun = TrainRun(options.out, {}).begun_before_recipes()
+    if begun is not None:
+        log.info("%s was begun before there were recipes; it goes on with --recipe paper", options.out)
+    return as_begun(options, begun)
 
 
 def _from_images(options: TrainCnnOptions, url: str) -> Training:
@@ -206,8 +219,9 @@ def _decisive(
     options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, learnt_from: Mapping[str, Any]
 ) -> dict[str, Any]:
     flags = [field.name for field in dataclasses.fields(options) if field.name not in CIRCUMSTANCES]
+    unnamed = unnamed_before(options, TrainRun(options.out, {}).begun_before_recipes())
     return {
-        **chosen(options, flags, later=LATER),
+        **chosen(options, flags, later=LATER, unnamed=unnamed),
         **learnt_from,
         "weights": cnn.weights_sha256[:16],
         "class_names": cnn.class_names,

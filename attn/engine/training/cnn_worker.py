@@ -8,7 +8,7 @@ import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,23 @@ from torch import Tensor
 from attn.engine.split_check import some
 from attn.engine.training.board import Pen
 from attn.engine.training.checkpoint import load_state, plain_weights, save_state
+from attn.engine.training.cnn_pictures import agreed, prepared, skipped_names, without_copies
 from attn.engine.training.cnn_plan import TrainJob
+from attn.engine.training.cnn_rows import ACCURACY, best_row
 from attn.engine.training.diverged import DivergedError, check_weights
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper, Keeper, RayTrainKeeper
-from attn.engine.training.storage import check_storage
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
-from attn.models.finetune import Normaliser, Tally, make_optimizer, set_rates, train_mode, update, validate
+from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
 from attn.stages.batches import Photographs, epoch_order, num_batches
-from attn.stages.images import check_skipped
-from attn.stages.near_duplicates import near_duplicates
 from attn.stages.pixels import ImageCache
+from attn.stages.recipe import PAPER
+from attn.stages.untrained import UNTRAINED, Chance, epoch_signs
 
 # A loss that is not finite is found at most so many updates later; looking at it makes the device wait.
 LOOK_EVERY = 50
-ACCURACY = "validation_accuracy"
+MOST_WATCHED = 512
 
 
 def train_worker(config: dict[str, Any]) -> UsageError | None:
@@ -52,67 +53,18 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
     folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    cache, said = _prepared(job, folder, pen)
-    cache, said = _agreed(job, cache, said, group)
+    cache, said = prepared(job, folder, pen)
+    cache, said = agreed(job, cache, said, group)
     refusal = None if said is None else UsageError(said)
     if cache is not None and refusal is None:
-        cache = _without_copies(job, cache, group, pen)
-        pen.pin(skipped=_skipped(job, cache))
+        cache = without_copies(job, cache, group, pen)
+        pen.pin(skipped=skipped_names(job, cache))
         keeper = RayTrainKeeper(FolderKeeper(config["states"], every_s=0), group)
         refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen, keeper).run()
     group.gather(None)  # nobody reads the images any more
     if job.cache_folder is None and group.local_rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
     return refusal
-
-
-def _prepared(job: TrainJob, folder: Path, pen: Pen) -> tuple[ImageCache | None, str | None]:
-    """The pictures of this machine, or why there are none."""
-
-    def tell(done: int) -> None:
-        pen.note(f"preparing {job.pictures.noun}: {done} of {len(job.pictures.labels)}")
-
-    try:
-        check_storage(job.run_url)
-        return job.pictures.cached(folder, threads=torch.get_num_threads(), tell=tell), None
-    except UsageError as error:
-        return None, str(error)
-
-
-def _agreed(
-    job: TrainJob, cache: ImageCache | None, refusal: str | None, group: Group
-) -> tuple[ImageCache | None, str | None]:
-    """Without the images that any machine could not read: all workers must hold the same ones."""
-    said = group.gather((refusal, cache.skipped if cache else {}))
-    refusal = next((text for text, _ in said if text), None)
-    if cache is None or refusal is not None:
-        return None, refusal
-    skipped = {index: why for _, found in said for index, why in found.items()}
-    cache = dataclasses.replace(cache, skipped=dict(sorted(skipped.items())))
-    try:
-        check_skipped(cache, job.pictures.labels, job.class_names)
-    except UsageError as error:
-        return None, str(error)
-    return cache, None
-
-
-def _without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: Pen) -> ImageCache:
-    """Without near-duplicates, where they are to be left out; the first worker looks for them."""
-    threshold = job.options.near_duplicates
-    if threshold is None:
-        return cache
-    pen.note("looking for near-duplicates")
-    found: dict[int, str] = {}
-    if group.rank == 0:
-        labels = job.pictures.labels.copy()
-        unusable = np.array(list(cache.skipped), np.int64)
-        labels[unusable] = -1 - unusable  # each a class of its own
-        original = near_duplicates(cache.pixels, labels, threshold=threshold)
-        for row in np.flatnonzero(original >= 0).tolist():
-            copy, first = job.pictures.names(np.array([row, original[row]]))
-            found[row] = f"{copy} repeats {first}"
-    found = group.gather(found)[0]
-    return dataclasses.replace(cache, skipped=dict(sorted({**cache.skipped, **found}.items())))
 
 
 class _Worker:
@@ -129,13 +81,24 @@ class _Worker:
     def _choose(self, cache: ImageCache) -> None:
         """What is learnt from and what is held out."""
         pictures, device = self.job.pictures, self.group.device
-        self.cache, self.skipped = cache, _skipped(self.job, cache)
+        self.cache, self.skipped = cache, skipped_names(self.job, cache)
         good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
         held = pictures.held_out(good)
         self.held = pictures.names(good[held])
         self.train = Photographs(cache.pixels, pictures.labels, good[~held], device)
-        self.validation = Photographs(cache.pixels, pictures.labels, good[held], device)
+        # Without pictures to validate on, some of those that are learnt from show whether the network is alive.
+        watched = good[held] if held.any() else good[:: -(-len(good) // MOST_WATCHED)]
+        self.watched = Photographs(cache.pixels, pictures.labels, watched, device)
+        self.chance = self._chance(pictures.names(good[~held]))
         self.updates = num_batches(len(self.train), self.job.options.batch_size)
+
+    def _chance(self, trained: Sequence[str]) -> Chance:
+        """What guessing would reach on these pictures."""
+        train, held = (np.bincount(some.labels).tolist() for some in (self.train, self.watched))
+        if self.job.options.balanced:
+            train = [1] * int(np.count_nonzero(train))
+        counts = {"train_count": len(trained), "validation_count": len(self.held)}
+        return Chance.of(train, held if self.held else [], **counts)
 
     def _build(self, cnn: Cnn) -> None:
         options, self.backbone = self.job.options, cnn.backbone.to(memory_format=torch.channels_last)
@@ -149,7 +112,7 @@ class _Worker:
             self.backbone,
             parts[self.job.fresh],
             lr=options.lr,
-            fresh_lr=options.head_lr,
+            fresh_lr=options.head_lr or options.lr,  # filled in by now
             momentum=options.momentum,
             weight_decay=options.weight_decay,
         )
@@ -165,17 +128,34 @@ class _Worker:
             return UsageError("no image is left for validation; every class has one image alone")
         try:
             self._resume()
-            for epoch in range(len(self.rows), self.job.epochs):
-                self.rows = [*self.rows, self._epoch(epoch)]
-                self._judge()
-                self.keeper.keep(epoch + 1, self.rows[-1], self._save)
-                self.pen.pin(rows=self.rows, note="")
+            if not self.rows and self._start_counts:
+                self._add(self._start())
+            for epoch in range(self._done, self.job.epochs):
+                self._add(self._epoch(epoch))
         except DivergedError as error:
-            kept = f"epoch {len(self.rows)}" if self.rows else ""
+            kept = f"epoch {self._done}" if self._done else ""
             return error.explained(flags="--lr and --head-lr", run_url=self.job.run_url, kept=kept)
         except UsageError as error:
             return error
         return None
+
+    @property
+    def _done(self) -> int:
+        """Epochs of updates that are over."""
+        return self.rows[-1]["epoch"] if self.rows else 0
+
+    @property
+    def _start_counts(self) -> bool:
+        """Whether the state before the first update may be kept: it knows the classes, and there is a way to tell."""
+        return self.job.options.recipe != PAPER and self.job.fresh == "nothing" and bool(self.held)
+
+    def _add(self, row: dict[str, Any]) -> None:
+        """Keeps and tells the state after an epoch; that of the start follows from the weights file."""
+        self.rows = [*self.rows, row]
+        self._judge()
+        if row["epoch"]:
+            self.keeper.keep(row["epoch"], row, self._save)
+        self.pen.pin(rows=self.rows, note="")
 
     def _resume(self) -> None:
         files = self.keeper.restored()
@@ -204,47 +184,69 @@ class _Worker:
 
     def _judge(self) -> None:
         """Keeps the weights of the newest epoch unless one before was better; the last ones without validation."""
-        accuracies = [row[ACCURACY] or 0 for row in self.rows]
-        if accuracies[-1] == max(accuracies):
-            self.kept_epoch = len(self.rows)
+        if best_row(self.rows) is self.rows[-1]:
+            self.kept_epoch = self._done
             self.kept = plain_weights(self.backbone) if self.held and self.group.rank == 0 else {}
 
     def _save(self) -> Iterator[tuple[str, bytes]]:
         """The epoch's state."""
-        images = {"trained": len(self.train), "validated": len(self.validation)}
+        images = {"trained": len(self.train), "validated": len(self.watched) if self.held else 0}
         state = {"epochs": self.rows, "images": images, "skipped": self.skipped, "validation": self.held}
-        kept = self.kept if self.kept_epoch < len(self.rows) else {}
+        kept = self.kept if self.kept_epoch < self._done else {}
         return save_state(self.backbone, kept, self.optimizer, {**state, "kept_epoch": self.kept_epoch})
+
+    def _start(self) -> dict[str, Any]:
+        """The row of epoch 0."""
+        started_s, validated = time.monotonic(), self._validate(-1)
+        unknown = dict.fromkeys(("train_loss", "train_accuracy", "lr", "images_per_s"))
+        return {
+            "epoch": 0,
+            **unknown,
+            "validation_loss": validated.mean_loss,
+            ACCURACY: validated.accuracy,
+            **_life(validated),
+            "seconds": time.monotonic() - started_s,
+        }
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started_s = time.monotonic()
         trained = self._train(epoch)
         train_s = time.monotonic() - started_s
-        validated = self._validate(epoch) if self.held else None
         check_weights(self.backbone.state_dict(), f"after epoch {epoch + 1}")
-        return {
+        validated, held = self._validate(epoch), bool(self.held)
+        row = {
             "epoch": epoch + 1,
             "train_loss": trained.mean_loss,
             "train_accuracy": trained.accuracy,
-            "validation_loss": validated and validated.mean_loss,
-            ACCURACY: validated and validated.accuracy,
+            "validation_loss": validated.mean_loss if held else None,
+            ACCURACY: validated.accuracy if held else None,
+            **_life(validated),
             "lr": self.optimizer.param_groups[-1]["lr"],
             "images_per_s": len(self.train) / train_s,
             "seconds": time.monotonic() - started_s,
         }
+        seen_on = "validation" if held else "training"
+        return {**row, UNTRAINED: epoch_signs(row, self.chance, self.job.options, seen_on)}
 
     def _train(self, epoch: int) -> Tally:
         """One pass over the training images."""
-        seed = self.job.options.seed
+        options, seed = self.job.options, self.job.options.seed
+        labels = self.train.labels if options.balanced else None
         # Dropout of this epoch, so that a run that was resumed here draws what an unbroken one would have drawn.
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self.group.rank]).generate_state(1)[0]))
         train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm)
-        order = epoch_order(len(self.train), self.job.options.batch_size, seed=seed, epoch=epoch)
+        order = epoch_order(len(self.train), options.batch_size, seed=seed, epoch=epoch, labels=labels)
         correct = loss = 0.0
         unread: list[torch.Tensor] = []
         for number, batch in enumerate(self.train.shares(order, worker=self.group.rank, workers=self.group.size), 1):
             self._set_rates(epoch * self.updates + number - 1)
-            unread.append(update(self.model, self.optimizer, self.normalise, batch, workers=self.group.size))
+            unread.append(
+                update(
+                    *(self.model, self.optimizer, self.normalise, batch),
+                    workers=self.group.size,
+                    clip_norm=options.clip_norm,
+                )
+            )
             self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
             if number % LOOK_EVERY == 0 or number == self.updates:
                 sums = self.group.sum(torch.stack(unread))
@@ -255,22 +257,24 @@ class _Worker:
     def _set_rates(self, update: int) -> None:
         """For the update of that number, counted from 0."""
         options, updates = self.job.options, self.job.epochs * self.updates
-        set_rates(self.optimizer, update, updates, decay_after=options.lr_decay_after, decay=options.lr_decay)
-
-    def _validate(self, epoch: int) -> Tally:
-        """A look at the held-out images, shared by the workers."""
-        size, group = self.job.options.batch_size, self.group
-        mine = validate(
-            self.backbone, self.normalise, self.validation.share(size, worker=group.rank, workers=group.size)
+        set_rates(
+            *(self.optimizer, update, updates),
+            decay_after=options.lr_decay_after,
+            decay=options.lr_decay,
+            warmup=options.warmup,
         )
-        sums = self.group.sum(torch.tensor([mine.loss, mine.correct, mine.images], dtype=torch.float64))
-        _check_finite(sums[:1], epoch, self.updates)
-        return Tally(*sums.tolist())
+
+    def _validate(self, epoch: int) -> Validation:
+        """The held-out images, or some others that are watched, shared by the workers."""
+        size, group = self.job.options.batch_size, self.group
+        mine = validate(self.backbone, self.normalise, self.watched.share(size, worker=group.rank, workers=group.size))
+        found = Validation.together(group.gather(mine))
+        _check_finite(torch.tensor([found.loss]), epoch, self.updates)
+        return found
 
 
-def _skipped(job: TrainJob, cache: ImageCache) -> dict[str, str]:
-    rows = np.array(list(cache.skipped), np.int64)
-    return dict(zip(job.pictures.names(rows), cache.skipped.values(), strict=True))
+def _life(validated: Validation) -> dict[str, float]:
+    return {"dead_channels": validated.dead_channels, "largest_class_share": validated.largest_class_share}
 
 
 def _check_finite(losses: torch.Tensor, epoch: int, first_update: int) -> None:

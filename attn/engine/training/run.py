@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -75,6 +75,11 @@ class TrainRun:
                 f"remove it and {self.out}, or choose another --out"
             )
         return self.read(REPORT) if self._exists(self.out) else None
+
+    def begun_before_recipes(self) -> dict[str, Any] | None:
+        """What decided the training in this folder if it began when there were no recipes; None otherwise."""
+        decisive = (self.read(RUN) or {}).get("decisive")
+        return None if decisive is None or "recipe" in decisive else decisive
 
     def occupied(self) -> contextlib.AbstractContextManager[None]:
         """Keeps the same training, given twice, from going on twice, see `attn.storage.occupied`."""
@@ -167,7 +172,9 @@ class TrainRun:
                     remove_tree(fs, path)
 
 
-def chosen(options: Any, names: Collection[str], *, later: Collection[str]) -> dict[str, Any]:
+def chosen(
+    options: Any, names: Collection[str], *, later: Collection[str], unnamed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """What the fields of some options say, for `decisive`.
 
     Fields that came later than the first trainings are named only where they are not as usual: a training begun before
@@ -177,10 +184,12 @@ def chosen(options: Any, names: Collection[str], *, later: Collection[str]) -> d
         options: a dataclass.
         names: of its fields that decide what is learnt.
         later: those of them that came later.
+        unnamed: further ones and the values they had unsaid, see `attn.stages.recipe.unnamed_before`.
     """
-    usual = {field.name: field.default for field in dataclasses.fields(options)}
+    usual = {field.name: field.default for field in dataclasses.fields(options) if field.name in later}
+    usual |= unnamed or {}
     values = {name: getattr(options, name) for name in names}
-    return {name: value for name, value in values.items() if name not in later or value != usual[name]}
+    return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
 
 
 def _difference(here: dict[str, Any], there: dict[str, Any]) -> str:

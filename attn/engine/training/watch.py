@@ -12,6 +12,7 @@ import ray
 from attn.engine.training.board import News, read_board
 from attn.engine.training.events import EventFile
 from attn.engine.training.run import TrainRun
+from attn.stages.untrained import signs_to_tell
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class TrainWatch:
         self._rows = run.metrics()
         self._started_s = 0.0
         self._skipped_told = False
+        self._warned = set[str]()
         self._note, self._told_s = "", time.monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="train-watch", daemon=True)
@@ -103,6 +105,9 @@ class TrainWatch:
     def _tell_row(self, rows: Sequence[Row]) -> None:
         row = rows[-1]
         self._say(f"{self._unit} {row[self._unit]}/{self._total}: {self._line(rows)}")
+        for kind, text in signs_to_tell(rows, self._warned).items():
+            self._warned.add(kind)
+            log.warning("%s %s: %s", self._unit, row[self._unit], text)
         self._events.add({name: value for name, value in row.items() if name != self._unit}, step=row[self._unit])
 
     def _waiting(self, news: News) -> str:

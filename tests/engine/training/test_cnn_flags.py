@@ -7,6 +7,7 @@ import pytest
 from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn_flags import resolve
 from attn.errors import UsageError
+from attn.stages.recipe import paper_recipe
 
 IMAGES = TrainCnnOptions(images="web", backbone="small_cnn", out="cnn.safetensors")
 VIDEOS = TrainCnnOptions(videos="videos", split="list.txt", backbone="small_cnn", out="cnn.safetensors")
@@ -30,6 +31,9 @@ VIDEOS = TrainCnnOptions(videos="videos", split="list.txt", backbone="small_cnn"
         (VIDEOS, {"max_failed_fraction": -0.1}, r"--max-failed-fraction -0\.1"),
         (VIDEOS, {"validation_fraction": 0.0}, "--validation-fraction 0"),
         (VIDEOS, {"epochs": 0}, "--epochs 0"),
+        (VIDEOS, {"warmup": -1}, "--warmup -1: give 0 or more updates"),
+        (VIDEOS, {"clip_norm": -1.0}, "--clip-norm -1: give a length above 0, or 0 for none"),
+        (VIDEOS, {"clip_norm": float("inf")}, "--clip-norm inf"),
         (IMAGES, {"lr_decay_after": -0.1}, r"--lr-decay-after -0\.1: give a share from 0 to 1"),
         (IMAGES, {"lr_decay_after": 1.1}, r"--lr-decay-after 1\.1: give a share from 0 to 1"),
         (VIDEOS, {"lr_decay_after": float("nan")}, "--lr-decay-after nan"),
@@ -48,5 +52,27 @@ def test_images_and_videos_have_their_own_length_and_share() -> None:
     for options, epochs, share in ((IMAGES, 30, 0.3), (VIDEOS, 10, 0.1)):
         found = resolve(options)
         assert (found.epochs, found.validation_fraction) == (epochs, share)
-        given = dataclasses.replace(options, epochs=3, validation_fraction=0.5, lr_decay_after=1.0, lr_decay=1.0)
+        given = dataclasses.replace(
+            options, epochs=3, validation_fraction=0.5, head_lr=0.5, lr_decay_after=1.0, lr_decay=1.0
+        )
         assert resolve(given) == given
+
+
+def test_drawn_layers_have_a_rate_of_their_own_which_is_higher_if_all_are_drawn() -> None:
+    assert resolve(IMAGES).head_lr == 1e-2
+    assert resolve(dataclasses.replace(IMAGES, weights="imagenet")).head_lr == 3e-3
+    assert resolve(paper_recipe(dataclasses.replace(IMAGES, weights="imagenet"))).head_lr == 1e-2
+
+
+def test_a_flag_that_contradicts_the_recipe_is_refused() -> None:
+    paper = paper_recipe(VIDEOS)
+    assert (paper.recipe, paper.lr, paper.warmup, paper.clip_norm, paper.balanced) == ("paper", 1e-3, 0, 0.0, False)
+    assert resolve(paper).lr == 1e-3
+    for change, said in (
+        ({"lr": 3e-4}, r"--recipe paper: --lr is 0\.001 there, not 0\.0003\. Leave out one of the two\.$"),
+        ({"balanced": True}, r"--recipe paper: --balanced is off there, not on\."),
+        ({"clip_norm": 1.0}, r"--recipe paper: --clip-norm is 0 there, not 1\."),
+    ):
+        with pytest.raises(UsageError, match=said):
+            resolve(dataclasses.replace(paper, **change))
+    assert resolve(dataclasses.replace(VIDEOS, lr=0.5)).lr == 0.5

@@ -1,6 +1,7 @@
 """What is refused before anything starts: one line each, and nothing written."""
 
 import dataclasses
+import logging
 import os
 import shutil
 
@@ -8,8 +9,10 @@ import pytest
 import torch
 
 from attn.engine.training.cnn_plan import make_training
+from attn.engine.training.run import TrainRun
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
+from attn.stages.recipe import paper_recipe
 
 
 @pytest.fixture
@@ -114,6 +117,60 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
     assert usual["lr"] == options.lr
     for change in ({"lr_decay_after": 0.5}, {"lr_decay": 0.5}):
         assert make_training(dataclasses.replace(options, **change)).run.decisive == usual | change
+
+
+PAPER_RUN = {"lr": 1e-3, "head_lr": 1e-2}
+"""What a training of before there were recipes recorded of them, its command having said nothing."""
+
+
+def begun_before(options, **recorded):
+    """A folder as such a training left it; its `decisive`."""
+    run = make_training(paper_recipe(options)).run
+    unnamed = {"recipe", "warmup", "clip_norm", "balanced"}
+    assert unnamed < run.decisive.keys()
+    old = {name: value for name, value in run.decisive.items() if name not in unnamed} | recorded
+    TrainRun(options.out, old).begin({})
+    return old
+
+
+@pytest.fixture
+def plain(options):
+    """Options that leave open what a recipe sets."""
+    return dataclasses.replace(options, head_lr=None)
+
+
+def test_a_training_begun_before_recipes_goes_on_as_it_began(plain, caplog):
+    old = begun_before(plain)
+    assert old | PAPER_RUN == old
+    with caplog.at_level(logging.INFO):
+        training = make_training(plain)
+    assert "was begun before there were recipes; it goes on with --recipe paper" in caplog.text
+    assert training.run.decisive == old
+    assert training.run.report() is None  # no difference is found
+    options = training.job.options
+    assert (options.recipe, options.warmup, options.clip_norm, options.balanced) == ("paper", 0, 0.0, False)
+    assert make_training(paper_recipe(plain)).run.decisive == old
+
+
+@pytest.mark.parametrize("given", [{"lr": 0.5}, {"head_lr": 0.3}, {"lr": 3e-4}])
+def test_so_does_one_whose_command_says_a_rate(plain, given):
+    old = begun_before(plain, **given)
+    assert make_training(dataclasses.replace(plain, **given)).run.decisive == old
+
+
+def test_other_flags_than_it_began_with_are_refused(plain):
+    begun_before(plain)
+    with pytest.raises(UsageError, match=r"warmup: 7 here, null there"):
+        make_training(dataclasses.replace(plain, warmup=7)).run.report()
+
+
+def test_a_recipe_is_part_of_what_a_training_of_today_records(plain):
+    steady, paper = make_training(plain).run, make_training(paper_recipe(plain)).run
+    assert (steady.decisive["recipe"], steady.decisive["warmup"]) == ("steady", 50)
+    paper.begin({})
+    assert make_training(paper_recipe(plain)).run.report() is None
+    with pytest.raises(UsageError, match=r"recipe: .steady. here, .paper. there"):
+        make_training(plain).run.report()
 
 
 def test_a_touched_image_is_prepared_anew(options, photographs, tmp_path):

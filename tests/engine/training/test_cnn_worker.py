@@ -18,8 +18,9 @@ import torch
 from attn.engine.training.board import Pen
 from attn.engine.training.checkpoint import load_kept, load_state, plain_weights
 from attn.engine.training.cnn import train_cnn
+from attn.engine.training.cnn_pictures import agreed
 from attn.engine.training.cnn_plan import make_training
-from attn.engine.training.cnn_worker import _agreed, _Worker, train_worker
+from attn.engine.training.cnn_worker import _Worker, train_worker
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper
@@ -64,23 +65,23 @@ class TwoMachines:
         return [value, self.other]
 
 
-def agreed(other, skipped):
+def agreed_with(other, skipped):
     pictures = SimpleNamespace(labels=np.array([0, 0, 1, 1, 1]))
     job = SimpleNamespace(pictures=pictures, class_names=("cold", "warm"))
     cache = ImageCache(np.zeros((5, 2, 2, 3), np.uint8), skipped)
-    return _agreed(cast("Any", job), cache, None, cast("Any", other))
+    return agreed(cast("Any", job), cache, None, cast("Any", other))
 
 
 def test_workers_leave_out_what_any_machine_cannot_read():
-    cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {3: "broken"})
+    cache, refusal = agreed_with(TwoMachines(None, {0: "gone"}), {3: "broken"})
     assert refusal is None
     assert cache is not None
     assert cache.skipped == {0: "gone", 3: "broken"}
 
 
 def test_workers_refuse_together():
-    assert agreed(TwoMachines("no disk", {}), {}) == (None, "no disk")
-    cache, refusal = agreed(TwoMachines(None, {0: "gone"}), {1: "broken"})
+    assert agreed_with(TwoMachines("no disk", {}), {}) == (None, "no disk")
+    cache, refusal = agreed_with(TwoMachines(None, {0: "gone"}), {1: "broken"})
     assert cache is None
     assert "no image of class cold" in refusal
 

@@ -5,7 +5,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from attn.engine.training.board import News, read_board, start_board
-from attn.engine.training.cnn import epoch_line
+from attn.engine.training.cnn_rows import epoch_line
 from attn.engine.training.run import TrainRun
 from attn.engine.training.watch import TrainWatch
 
@@ -51,6 +51,20 @@ def test_an_epoch_is_one_line_and_one_row(watch, run, caplog):
         "epoch 3/3: loss 0.333, train 50.0%, validation 25.0%, 90 images/s, ETA 0:00:00",
     ]
     assert run.metrics() == ROWS
+
+
+def test_the_start_is_a_line_too_and_not_given_up_for_its_equal(watch, run, caplog):
+    nothing = dict.fromkeys(("train_loss", "train_accuracy", "images_per_s"))
+    rows = [row(1, 0.5) | nothing | {"epoch": 0}, row(1, 0.5), row(2, 0.75)]
+    watch.tell(News(started_s=1, rows=rows))
+    assert caplog.messages == [
+        "epoch 0/3: the start, validation 50.0%",
+        "epoch 1/3: loss 1.000, train 50.0%, validation 50.0%, 90 images/s, ETA 0:02:20",
+        "epoch 2/3: loss 0.500, train 50.0%, validation 75.0% (best), 90 images/s, ETA 0:01:10",
+    ]
+    assert run.metrics() == rows
+    watch.tell(News(started_s=2, resumed=2, rows=rows[:2]))
+    assert caplog.messages[-1] == "workers were lost; resuming after epoch 1 of 3"
 
 
 def test_tensorboard_reads_what_was_written(watch, tmp_path):

@@ -1,0 +1,30 @@
+"""The rows of metrics of a CNN's training: one per epoch, which of them is best, what the log says of them."""
+
+import math
+from collections.abc import Sequence
+
+from attn.engine.training.watch import Row, clock
+
+ACCURACY = "validation_accuracy"
+
+
+def best_row(rows: Sequence[Row]) -> Row:
+    """The row of the state that is kept: of the highest accuracy on held-out pictures, of equally good epochs the last.
+
+    Epoch 0, the start, is only given up for something better. Nothing held out: the last of all.
+    """
+    return max(rows, key=lambda row: (row[ACCURACY] or 0, row["epoch"] or math.inf))
+
+
+def epoch_line(rows: Sequence[Row], epochs: int) -> str:
+    """What the log says of the last of some epochs."""
+    row = rows[-1]
+    if row["epoch"] == 0:
+        return f"the start, validation {row[ACCURACY]:.1%}"
+    left_s = row["seconds"] * (epochs - row["epoch"])
+    best = " (best)" if best_row(rows) is row else ""
+    held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%}{best}, "
+    return (
+        f"loss {row['train_loss']:.3f}, train {row['train_accuracy']:.1%}, {held_out}"
+        f"{row['images_per_s']:.0f} images/s, ETA {clock(left_s)}"
+    )

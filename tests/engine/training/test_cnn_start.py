@@ -1,0 +1,130 @@
+"""The state before the first update as epoch 0 of a training, on one worker without Ray."""
+
+import dataclasses
+import json
+import logging
+import shutil
+
+import pytest
+import torch
+
+from attn.engine.training.board import Pen
+from attn.engine.training.checkpoint import plain_weights
+from attn.engine.training.cnn import _finish
+from attn.engine.training.cnn_plan import make_training
+from attn.engine.training.cnn_worker import _Worker
+from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper
+from attn.errors import UsageError
+from attn.models.backbone import build_backbone
+from attn.models.checkpoint import load_checkpoint
+from attn.stages.recipe import paper_recipe
+
+
+@pytest.fixture
+def start(training, tmp_path):
+    """Options of a training that begins with a classifier of its classes."""
+    torch.manual_seed(1)
+    weights = build_backbone("small_cnn", 2).export_weights()
+    torch.save({name: tensor.clone() for name, tensor in weights.items()}, tmp_path / "start.pth")
+    return dataclasses.replace(
+        training, out=str(tmp_path / "cnn.safetensors"), weights=str(tmp_path / "start.pth"), epochs=3, lr=0.05
+    )
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """alone(options, [0.9, …]): the only worker of a training, and what its validations are made to find."""
+    monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)
+
+    def make(options, accuracies=None):
+        run, job, cnn, *_ = make_training(options)
+        cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
+        keeper = FolderKeeper(run.states, every_s=0)
+        worker = _Worker(job, cnn, cache, Group.alone(torch.device("cpu")), Pen(None, rank=1), keeper)
+        validated = worker._validate
+
+        def validate(epoch):
+            tally = validated(epoch)
+            return dataclasses.replace(tally, correct=accuracies[epoch + 1] * tally.images) if accuracies else tally
+
+        monkeypatch.setattr(worker, "_validate", validate)
+        return worker
+
+    return make
+
+
+def epochs_of(worker):
+    return [row["epoch"] for row in worker.rows]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "kept"),
+    [([0.9, 0.1, 0.2, 0.8], 0), ([0.9, 0.1, 0.9, 0.8], 0), ([0.5, 0.6, 0.6, 0.1], 2), ([0.5, 0.4, 0.5, 0.9], 3)],
+)
+def test_the_start_is_kept_unless_an_epoch_is_better(alone, start, caplog, accuracies, kept):
+    worker = alone(start, accuracies)
+    before = plain_weights(worker.backbone)
+    assert worker.run() is None
+    assert epochs_of(worker) == [0, 1, 2, 3]
+    assert worker.kept_epoch == kept
+    assert worker.rows[0]["train_loss"] is None
+    run, job, cnn, *_ = make_training(start)
+    run.begin({})
+    with caplog.at_level(logging.INFO):
+        _finish(run, job, cnn, None, 1.0)
+    assert ("the start is kept: no epoch was better" in caplog.text) is (kept == 0)
+    report = run.report()
+    assert report is not None
+    assert (report["best_epoch"], report["start_accuracy"]) == (kept, accuracies[0])
+    assert report["validation_accuracy"] == accuracies[kept]
+    written = load_checkpoint(start.out).backbone.export_weights()
+    assert all(torch.equal(before[name], tensor) for name, tensor in written.items()) is (kept == 0)
+
+
+def test_there_is_no_epoch_0_without_a_classifier_to_keep_or_in_the_papers_recipe(alone, start):
+    for options in (
+        dataclasses.replace(start, weights=None),
+        paper_recipe(start),
+    ):
+        worker = alone(options)
+        assert worker.run() is None
+        assert epochs_of(worker) == [1, 2, 3]
+        shutil.rmtree(worker.keeper.url)
+
+
+def test_a_drawn_classifier_is_chance(alone, start, tmp_path):
+    weights = build_backbone("small_cnn", 5).export_weights()
+    torch.save({name: tensor.clone() for name, tensor in weights.items()}, tmp_path / "other.pth")
+    worker = alone(dataclasses.replace(start, weights=str(tmp_path / "other.pth"), epochs=1))
+    assert worker.run() is None
+    assert epochs_of(worker) == [1]
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+def test_a_training_that_was_ended_anywhere_goes_on_to_the_same_end(alone, start, monkeypatch, last):
+    accuracies = [0.9, 0.1, 0.2, 0.8]
+    whole = alone(start, accuracies)
+    before = plain_weights(whole.backbone)
+    assert whole.run() is None
+    expected = dict(whole.keeper.restored())
+    shutil.rmtree(whole.keeper.url)
+
+    broken = alone(start, accuracies)
+    trained = broken._epoch
+
+    def ending(epoch):
+        if epoch == last:
+            raise UsageError("stopped")
+        return trained(epoch)
+
+    monkeypatch.setattr(broken, "_epoch", ending)
+    assert str(broken.run()) == "stopped"
+    again = alone(start, accuracies)
+    assert again.run() is None
+    found = dict(again.keeper.restored())
+    assert epochs_of(again) == [0, 1, 2, 3]
+    assert found["weights.safetensors"] == expected["weights.safetensors"]
+    assert found["kept.safetensors"] == expected["kept.safetensors"]
+    assert json.loads(found["state.json"])["kept_epoch"] == 0
+    assert all(torch.equal(before[name], tensor) for name, tensor in again.kept.items())

@@ -1,0 +1,108 @@
+"""A shift that kills plain SGD, reproduced in small: told, exit code 4, and gone with the steady recipe.
+
+A network whose statistics are those of noise learns two classes of images. Ray's part, which starts workers, is left
+out.
+"""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import BatchNorm2d
+
+import attn.engine.training.cnn as driver
+from attn.engine.cli import EXIT_UNTRAINED
+from attn.engine.training.board import News, Pen
+from attn.engine.training.cnn import train_cnn
+from attn.engine.training.cnn_rows import epoch_line
+from attn.engine.training.cnn_worker import _Worker
+from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.watch import TrainWatch
+from attn.models.backbone import build_backbone
+from attn.models.checkpoint import load_checkpoint
+
+BACKBONE = "mobilenet_v2_w010"
+PLAIN = {"warmup": 0, "clip_norm": 0.0, "balanced": False}  # the paper's recipe, but for the rates
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
+    """Of five other classes: the classifier is drawn."""
+    torch.manual_seed(1)
+    backbone = build_backbone(BACKBONE, 5).train()
+    for layer in backbone.modules():
+        if isinstance(layer, BatchNorm2d):
+            layer.momentum = None  # one average of all that it sees
+    with torch.no_grad():
+        backbone((torch.rand(64, 3, 32, 32) - 0.5) / 0.25)
+    path = tmp_path_factory.mktemp("start") / "start.pth"
+    torch.save({name: tensor.clone() for name, tensor in backbone.export_weights().items()}, path)
+    return str(path)
+
+
+@pytest.fixture
+def options(training, weights, tmp_path, monkeypatch):
+    """Options of a training of 40 updates in this very process, at a rate that is high."""
+
+    def fit(run, job, cnn, placement):
+        cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
+        keeper = FolderKeeper(run.states, every_s=0)
+        worker = _Worker(job, cnn, cache, Group.alone(torch.device("cpu")), Pen(None, rank=1), keeper)
+        assert worker.run() is None
+        line = lambda rows: epoch_line(rows, job.epochs)  # noqa: E731
+        TrainWatch(None, run, unit="epoch", total=job.epochs, line=line, need="").tell(News(rows=worker.rows))
+
+    monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)
+    for name in ("start_ray", "cluster_totals", "living_nodes"):
+        monkeypatch.setattr(driver, name, lambda: None)
+    monkeypatch.setattr(driver, "place_workers", lambda *_, **__: "this process")
+    monkeypatch.setattr(driver, "_fit", fit)
+    return dataclasses.replace(
+        training,
+        backbone=BACKBONE,
+        weights=weights,
+        out=str(tmp_path / "cnn.safetensors"),
+        std=(0.2,) * 3,
+        epochs=10,
+        batch_size=4,
+        lr=3e-3,
+        head_lr=9e-3,
+        allow_untrained=False,
+    )
+
+
+def report_of(options):
+    return json.loads(Path(options.out.replace(".safetensors", ".train"), "report.json").read_text())
+
+
+def test_a_training_that_collapses_says_so_and_ends_with_4(options, caplog):
+    plain = dataclasses.replace(options, **PLAIN)
+    with caplog.at_level(logging.INFO):
+        assert train_cnn(plain) == EXIT_UNTRAINED == 4
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    told = [text for text in warnings if text.startswith("epoch ")]
+    assert len([text for text in told if "every validation picture gets the same class" in text]) == 1
+    assert len([text for text in told if "the training loss is" in text and "where guessing has 0.693" in text]) == 1
+    reasons = report_of(plain)["untrained"]
+    assert reasons
+    assert [text for text in warnings if text.startswith("untrained: ")] == [f"untrained: {text}" for text in reasons]
+    cnn = load_checkpoint(plain.out)  # is there to be looked at
+    assert cnn.trained["untrained"] == reasons
+
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert train_cnn(plain) == EXIT_UNTRAINED
+    assert "is finished already" in caplog.text
+    assert f"untrained: {reasons[0]}" in caplog.text
+    assert train_cnn(dataclasses.replace(plain, allow_untrained=True)) == 0
+
+
+def test_the_steady_recipe_survives_the_same_rate(options):
+    assert train_cnn(options) == 0
+    report = report_of(options)
+    assert report["untrained"] == []
+    assert report["validation_accuracy"] > 0.6
