@@ -137,7 +137,7 @@ def test_the_store_itself_is_read_once(tmp_path, make_store, lists, monkeypatch)
     store, read = make_store("store", TRAIN + TEST), []
     videos = AttentionStore.videos
     monkeypatch.setattr(AttentionStore, "videos", lambda self, columns: read.append(1) or videos(self, columns))
-    run(tmp_path, store, lists, calibrate=store)
+    run(tmp_path, store, lists, calibrate=f"{store}/")  # by whatever name
     assert read == [1]
 
 
