@@ -38,7 +38,8 @@ def settings_flags(url: str) -> list[str]:
 
 
 def _flag(name: str, value: Any) -> list[str]:
-    flag = f"--{name.replace('_', '-')}"
-    if isinstance(value, bool):
-        return [flag] if value else []
-    return [flag, str(value)]
+    dashed = name.replace("_", "-")
+    if isinstance(value, bool):  # a switch has one flag alone, which turns it from its default
+        usual = next(field.default for field in dataclasses.fields(EnergyConfig) if field.name == name)
+        return [] if value == usual else [f"--{dashed}" if value else f"--no-{dashed}"]
+    return [f"--{dashed}", str(value)]

@@ -4,15 +4,45 @@ No torch: `attn.engine.options` makes flags of it.
 """
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
 
 from attn.errors import UsageError
+
+WINDOW = 3
+"""s: side of the window that a residual network starts from, in map cells; smaller maps have a smaller one."""
+PAPER: dict[str, Any] = {
+    "residual": False,
+    "mirror": False,
+    "centre": False,
+    "semi_hard": False,
+    "lr": 1e-4,
+    "updates": 20_000,
+    "look_every": 500,
+}
+"""What `--recipe paper` changes: the paper's learning rate, none of our additions, and the length we gave it."""
+NOT_THE_PAPERS = ("updates", "look_every")
+"""The paper says nothing of how long it trains: another length is no contradiction."""
+WITH_RECIPES = ("recipe", "residual", "mirror", "centre", "semi_hard")
+"""Settings that came with the recipes: a training begun before them has none of these in its record."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class EnergyConfig:
     """Network, losses, mining and length of a training. The paper gives m, β, d, lr and weight decay."""
 
+    recipe: Literal["steady", "paper"] = "steady"
+    """steady: made for few labels: it starts from UnAtt, and keeps that start unless held-out videos say that an update
+    is better. paper: the paper's plain training, without the four settings below, at its learning rate of 1e-4."""
+    residual: bool = True
+    """Start from the window energy, so that before the first update the method is UnAtt."""
+    mirror: bool = True
+    """Mirror the maps of every other sample left to right."""
+    centre: bool = True
+    """Start with embeddings of mean zero over true maps: otherwise all point one way and the triplet loss says
+    little."""
+    semi_hard: bool = True
+    """Until the candidates become more, leave out triplets whose negative is nearer than their positive."""
     energy_margin: float = 1.0
     """m: by how much the energy of the true class should be ahead."""
     triplet_margin: float = 0.5
@@ -41,15 +71,15 @@ class EnergyConfig:
     """τ: threshold of the mean ranking loss of random samples, in units of m."""
     monitor_smoothing: float = 0.98
     """How much of that loss is kept from one update to the next, 0 to below 1, before it is compared."""
-    lr: float = 1e-4
+    lr: float = 3e-3
     """Learning rate of SGD."""
     momentum: float = 0.9
     """SGD momentum."""
     weight_decay: float = 5e-4
     """L2 penalty."""
-    updates: int = 20_000
+    updates: int = 4000
     """Updates at most."""
-    look_every: int = 500
+    look_every: int = 200
     """Updates between two looks at the held-out videos; every look is a row of metrics and a checkpoint."""
     patience: int = 10
     """Looks in a row clearly worse than the best one, after which the training ends; 0: only with the last update."""
@@ -62,8 +92,13 @@ class EnergyConfig:
         """Refuses what cannot be trained.
 
         Raises:
-            UsageError: the first flag that is out of its range.
+            UsageError: the first flag that is out of its range, or contradicts the recipe.
         """
+        if (name := contradiction(self)) is not None:
+            there, here = _shown(PAPER[name]), _shown(getattr(self, name))
+            raise UsageError(
+                f"--recipe paper: --{name.replace('_', '-')} is {there} there, not {here}. Leave out one of the two."
+            )
         for name in ("embedding_dim", "hidden_dim", "candidates_initial", "num_hard", "updates", "look_every"):
             _refuse(name, getattr(self, name), "give 1 or more", getattr(self, name) < 1)
         for name in ("num_random", "patience", "seed", "triplet_weight", "weight_decay"):
@@ -85,6 +120,38 @@ class EnergyConfig:
             f"no more can be kept than the {self.candidates_initial} of --candidates-initial",
             self.num_hard > self.candidates_initial,
         )
+
+
+Config = TypeVar("Config", bound=EnergyConfig)
+
+
+def contradiction(config: EnergyConfig) -> str | None:
+    """The first setting that is not what the recipe says."""
+    names = [name for name in PAPER if name not in NOT_THE_PAPERS]
+    return next((name for name in names if config.recipe == "paper" and getattr(config, name) != PAPER[name]), None)
+
+
+def paper_recipe(config: Config) -> Config:
+    """The same settings with those of the paper's recipe."""
+    return dataclasses.replace(config, recipe="paper", **PAPER)
+
+
+def as_begun(config: Config, recorded: Mapping[str, Any]) -> Config:
+    """Settings for a training begun before there were recipes, which the new defaults do not decide.
+
+    Fields still at their defaults become the paper's, unless the record says that they were as they are.
+
+    Args:
+        config: of the flags.
+        recorded: `decisive` of the training's record.
+    """
+    usual = {field.name: field.default for field in dataclasses.fields(EnergyConfig)}
+    kept = {name for name in PAPER if getattr(config, name) != usual[name] or recorded.get(name) == usual[name]}
+    return dataclasses.replace(config, recipe="paper", **{k: v for k, v in PAPER.items() if k not in kept})
+
+
+def _shown(value: object) -> str:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else str(value)
 
 
 def _refuse(name: str, value: object, way_out: str, wrong: bool) -> None:
