@@ -51,7 +51,7 @@ class Case:
 
 
 SLOWLY = {"lr": 1e-3}  # in fp32 large steps double the rounding of sums from update to update
-SWITCHING = {"residual": False, "candidates_initial": 32, "switch_threshold": 0.95, "num_hard": 13}
+SWITCHING = {"residual": False, "candidates_initial": 32, "switch_threshold": 0.972, "num_hard": 13}
 CASES = {
     "full copies, R = 0": Case({"num_random": 0} | SLOWLY, 50),
     "shared, R = 0": Case({"num_random": 0} | SLOWLY, 50, shared=True),

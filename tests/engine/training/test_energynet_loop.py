@@ -174,17 +174,15 @@ def test_before_the_first_update_it_is_unatt_and_that_is_the_first_row(make_loop
 
 
 def test_a_start_that_no_update_beats_is_kept(make_loop, states):
-    """Steps so large that nothing is learnt; the start was right for some videos."""
-    loop = make_loop(updates=40, look_every=10, lr=30.0, weight_decay=0.0, patience=0)
+    """Steps so large that nothing is learnt, though as many videos are right as at the start."""
+    loop = make_loop(updates=10, look_every=10, lr=1.0, momentum=0.0, weight_decay=0.0)
     start = plain(loop.net.state_dict())
     loop.trainer.centre()
     start |= plain(loop.net.state_dict())
     assert loop.run() is None
     rows = loop.progress.rows
-    assert max((row["validation_accuracy"], -row["validation_shortfall"]) for row in rows) == (
-        rows[0]["validation_accuracy"],
-        -rows[0]["validation_shortfall"],
-    )
+    assert rows[0]["validation_accuracy"] == rows[1]["validation_accuracy"] > 0
+    assert rows[0]["validation_shortfall"] < rows[1]["validation_shortfall"]
     assert loop.progress.kept_row["update"] == 0
     weights, _ = load_kept(FolderKeeper(states).restored())
     for name, weight in start.items():
