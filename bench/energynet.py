@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """What does it bring that an EnergyNet learns from maps in memory, sampled on the device?
 
-Three questions, three tables: updates per second beside a plain PyTorch loop whose DataLoader draws the same kind of
-quadruples from maps in memory, same network, mining, losses and optimiser; seconds to read a store into memory beside
-pyarrow reading the same bytes; frames scored per second. `--updates N` also times so many updates on maps of UCF101's
-size, held on the device.
+Questions, and a table for each: updates per second beside a plain PyTorch loop whose DataLoader draws the same kind of
+quadruples from maps in memory, same network, mining, losses and optimiser; what each part of the steady recipe costs of
+these updates; seconds to read a store into memory beside pyarrow reading the same bytes; frames scored per second.
+`--updates N` also times so many updates on maps of UCF101's size, held on the device.
 
 Runs without Ray: `python bench/energynet.py`, on a GPU machine with torch, pyarrow and fsspec alone
 `PYTHONPATH=. python3 bench/energynet.py --device cuda --no-store --updates 20000`.
@@ -34,6 +34,7 @@ from attn.stages.energy_config import EnergyConfig
 from attn.stages.energy_training import Alone, EnergyTrainer, TrainingMaps, samples_per_update
 from attn.stages.energy_validation import frame_energies
 from attn.stages.map_bank import MapBank
+from attn.stages.recipe import paper_recipe
 from attn.stages.video_table import VideoTable
 
 NUM_CLASSES, SIDE = 101, 7
@@ -49,6 +50,7 @@ def main() -> None:
     print("\ncandidates | ours, updates/s | DataLoader, updates/s | its worker processes | ours / DataLoader")
     for candidates in (EnergyConfig().candidates_initial, EnergyConfig().candidates_final):
         compare_updates(bank, candidates, flags)
+    compare_recipes(bank, flags)
     score(bank, flags)
     if not flags.no_store:
         read(flags)
@@ -78,10 +80,10 @@ def random_bank(videos: int, frames: int, device: torch.device) -> MapBank:
     return MapBank(maps, table)
 
 
-def new_net(device: torch.device) -> EnergyNet:
+def new_net(device: torch.device, *, residual: bool = False) -> EnergyNet:
     torch.manual_seed(0)
     concepts = torch.nn.functional.normalize(torch.randn(NUM_CLASSES, WORDS), dim=1)
-    return EnergyNet(concepts, SIDE * SIDE).to(device)
+    return EnergyNet(concepts, (SIDE, SIDE), residual=residual).to(device)
 
 
 def new_trainer(bank: MapBank, config: EnergyConfig) -> EnergyTrainer:
@@ -93,7 +95,8 @@ def new_trainer(bank: MapBank, config: EnergyConfig) -> EnergyTrainer:
         samples=samples_per_update(config),
         seed=0,
     )
-    return EnergyTrainer(new_net(device), TrainingMaps(bank, device), sampler, config, Alone())
+    net = new_net(device, residual=config.residual)
+    return EnergyTrainer(net, TrainingMaps(bank, device), sampler, config, Alone())
 
 
 def compare_updates(bank: MapBank, candidates: int, flags: argparse.Namespace) -> None:
@@ -111,6 +114,26 @@ def compare_updates(bank: MapBank, candidates: int, flags: argparse.Namespace) -
     best = max(plain, key=lambda workers: median[workers])
     ours, theirs = median["ours"], median[best]
     print(f"{candidates} | {ours:.0f} | {theirs:.1f} | {best} | {ours / theirs:.1f}")
+
+
+def compare_recipes(bank: MapBank, flags: argparse.Namespace) -> None:
+    """The paper's recipe, the same with one part of the steady one, and all of it, in turns.
+
+    Ratios of each round, in which all run one after the other: the machine's other work changes from round to round.
+    """
+    paper = dataclasses.replace(paper_recipe(EnergyConfig()), recipe="steady")
+    parts = {"mirror": {"mirror": True}, "residual": {"residual": True}, "semi-hard": {"semi_hard": True}}
+    configs = {"paper": paper} | {name: dataclasses.replace(paper, **part) for name, part in parts.items()}
+    trainers = {name: new_trainer(bank, config) for name, config in (configs | {"steady": EnergyConfig()}).items()}
+    rates: dict[str, list[float]] = {name: [] for name in trainers}
+    numbers = {name: iter(range(10**9)) for name in trainers}
+    for _ in range(4 * flags.repeats + 1):
+        for name, trainer in trainers.items():
+            rates[name].append(rate(lambda name=name, trainer=trainer: trainer.update(next(numbers[name])), 50))
+    print("\nrecipe | updates/s | of the paper's")
+    for name, found in rates.items():
+        ratio = statistics.median(ours / papers for ours, papers in zip(found[1:], rates["paper"][1:], strict=True))
+        print(f"{name} | {statistics.median(found[1:]):.0f} | {ratio:.3f}")
 
 
 def rate(step: Callable[[], object], count: int) -> float:

@@ -9,7 +9,7 @@ label, then with those of a few videos: `jobs/reproduce.py --dataset synthetic` 
 from typing import TYPE_CHECKING, Any
 
 from attn.engine.cli import end, parse, run
-from attn.engine.options import DemoOptions
+from attn.engine.reproduction.reproduce_options import DemoOptions
 
 if TYPE_CHECKING:
     from attn.engine.demo import DemoResult

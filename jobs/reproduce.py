@@ -6,7 +6,7 @@ need it. `--dataset synthetic` works out of the box.
 """
 
 from attn.engine.cli import end, parse, run
-from attn.engine.options import ReproduceOptions
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Search spaces as data. A file of your own (`--space mine.json`) has the same form.
 
-The ranges hold the defaults, the paper's values (m = 1, β = 0.5, lr = 1e-4) among them, and reach about a decade to
-both sides.
+The ranges hold the defaults and the paper's values (m = 1, β = 0.5, lr = 1e-4), and reach about a decade to both sides.
+A search tries the defaults first, with whatever its flags change.
 """
 
 from attn.engine.tuning.space import Choice, Range, Space

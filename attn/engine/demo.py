@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from attn.engine.options import DemoOptions, ReproduceOptions
-from attn.engine.reproduction.experiment import WEB
 from attn.engine.reproduction.reproduce import TABLES, reproduce
+from attn.engine.reproduction.reproduce_options import DemoOptions, ReproduceOptions
+from attn.engine.reproduction.step import WEB
 from attn.errors import UsageError
 from attn.eval.localisation import Localisation, box_coverage, localisation
 from attn.storage.filesystem import is_local, open_filesystem

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from attn.errors import UsageError
-from attn.models.backbone import Backbone
+from attn.models.backbone import Backbone, build_backbone
 from attn.models.finetune import Normaliser
 
 LEAST_BATCH = 32
@@ -60,6 +60,12 @@ class Moved:
             f"statistics of {self.channels} channels moved: means by {self.shift:.3f} standard deviations, "
             f"variances by a factor of {self.factor:.2f}"
         )
+
+
+def has_batchnorm(name: str) -> bool:
+    """Whether the backbone of that name has BatchNorm; takes no memory for its weights."""
+    with torch.device("meta"):
+        return bool(_batchnorms(build_backbone(name, 2)))
 
 
 def check_adaptable(backbone: Backbone, of: str) -> None:

@@ -45,6 +45,8 @@ def save_energynet(folder: str, trained: TrainedEnergyNet) -> str:
             "hidden_dim": net.map_layer.out_features,
             "embedding_dim": net.embedding_layer.out_features,
             "normalise_embedding": net.normalise_embedding,
+            "residual": net.residual,
+            "window": net.window,
             "trained": dict(trained.trained),
         },
         ensure_ascii=False,
@@ -71,12 +73,15 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
         if vectors.shape[:-1] != (len(names),):
             raise ValueError(f"{len(names)} classes, concept vectors of shape {tuple(vectors.shape)}")
         _check_shapes(tensors, map_shape, said["hidden_dim"], said["embedding_dim"])
+        residual, window = _start(said, height, width)
         net = EnergyNet(
             vectors,
-            height * width,
+            (height, width),
             hidden_dim=said["hidden_dim"],
             embedding_dim=said["embedding_dim"],
             normalise_embedding=said["normalise_embedding"],
+            residual=residual,
+            window=window,
         )
         net.load_state_dict(tensors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
@@ -104,6 +109,19 @@ def _check_shapes(
         found = tuple(tensors[f"{layer}.weight"].shape)
         if found != shape:
             raise ValueError(f"{layer}.weight of shape {found} where {shape} is said")
+
+
+def _start(said: Mapping[str, Any], height: int, width: int) -> tuple[bool, int]:
+    """Whether energies start from the window energy, and the window. Files from before there was a choice say neither.
+
+    Raises:
+        ValueError: there can be no such window.
+    """
+    residual = said.get("residual", False)
+    window = said["window"] if residual else 1
+    if type(residual) is not bool or type(window) is not int or not 1 <= window <= min(height, width):
+        raise ValueError(f"residual {residual!r}, a window of {window!r} on maps of {height}×{width}")
+    return residual, window
 
 
 def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: str) -> None:

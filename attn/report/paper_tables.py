@@ -13,7 +13,7 @@ from attn.report import published
 from attn.report.published import as_text, paper_value
 
 Record = dict[str, Any]
-WEB, NO_IMAGE = "web", "noimage"
+WEB, ADAPTED, NO_IMAGE = "web", "adapted", "noimage"
 COUNTS = ("videos", "splits × seeds")
 COLUMNS = (
     *("table", "dataset", "backbone", "seed", "trained_on", "method", "first", "second", "from", "to", "few", "many"),
@@ -148,7 +148,7 @@ def _table_2(results: Record) -> list[list[str]]:
 def _table_4(results: Record) -> list[list[str]]:
     rows = [["CNN", "method", "top-1", "top-3", *COUNTS, "paper on UCF101, top-1", "top-3"]]
     for record in results["methods"]:
-        if record["trained_on"] == WEB:
+        if record["trained_on"] in (WEB, ADAPTED):
             ours = [_shown(record["top_1"]), _shown(record["top_3"]), *_counts(record, record["top_1"])]
             paper = [_on_ucf101(record, figure) for figure in ("top_1", "top_3")]
             rows.append([record["backbone"], record["method"], *ours, *paper])
@@ -179,7 +179,7 @@ def _others(numbers: dict[str, float]) -> list[list[str]]:
 
 def _curve(results: Record) -> list[list[str]]:
     """A line per CNN and method, a column per share."""
-    records = [record for record in results["methods"] if record["trained_on"] not in (WEB, NO_IMAGE)]
+    records = [record for record in results["methods"] if record["trained_on"] not in (WEB, ADAPTED, NO_IMAGE)]
     shares = sorted({record["trained_on"] for record in records})
     rows = [["CNN", "method", *(f"{int(share)} %" for share in shares)]]
     for backbone, method in dict.fromkeys((record["backbone"], record["method"]) for record in records):
@@ -237,7 +237,7 @@ def _counts(record: Record, found: Record) -> list[str]:
 
 def _share(record: Record) -> str:
     trained_on = record["trained_on"]
-    return {WEB: "none", NO_IMAGE: "100 %"}.get(trained_on) or f"{int(trained_on)} %"
+    return {WEB: "none", ADAPTED: "none", NO_IMAGE: "100 %"}.get(trained_on) or f"{int(trained_on)} %"
 
 
 def _shown(found: Record, sign: str = "") -> str:

@@ -4,15 +4,50 @@ No torch: `attn.engine.options` makes flags of it.
 """
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from attn.errors import UsageError
+from attn.stages.recipe import PAPER, WithRecipe, check_recipe
+
+WINDOW = 3
+"""s: side of the window that a residual network starts from, in map cells; smaller maps have a smaller one."""
+WITH_RECIPES = ("recipe", "residual", "mirror", "centre", "semi_hard")
+"""Settings that came with the recipes: a training begun before them has none of these in its record."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EnergyConfig:
+class EnergyConfig(WithRecipe):
     """Network, losses, mining and length of a training. The paper gives m, β, d, lr and weight decay."""
 
+    RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "steady": {},
+        PAPER: {
+            "residual": False,
+            "mirror": False,
+            "centre": False,
+            "semi_hard": False,
+            "lr": 1e-4,
+            "weight_decay": 5e-4,
+            "updates": 20_000,
+            "look_every": 500,
+        },
+    }
+    FREE: ClassVar[frozenset[str]] = frozenset({"updates", "look_every"})
+
+    recipe: Literal["steady", "paper"] = "steady"
+    """steady: made for few labels: it starts from UnAtt, and keeps that start unless held-out videos say that an update
+    is better. paper: the paper's plain training, without the four settings below, with its learning rate of 0.0001 and
+    weight decay of 0.0005."""
+    residual: bool = True
+    """Start from the window energy, so that before the first update the method is UnAtt."""
+    mirror: bool = True
+    """Mirror the maps of every other sample left to right."""
+    centre: bool = True
+    """Start with embeddings of mean zero over true maps: otherwise all point one way and the triplet loss says
+    little."""
+    semi_hard: bool = True
+    """Until the candidates become more, leave out triplets whose negative is nearer than their positive."""
     energy_margin: float = 1.0
     """m: by how much the energy of the true class should be ahead."""
     triplet_margin: float = 0.5
@@ -41,15 +76,15 @@ class EnergyConfig:
     """τ: threshold of the mean ranking loss of random samples, in units of m."""
     monitor_smoothing: float = 0.98
     """How much of that loss is kept from one update to the next, 0 to below 1, before it is compared."""
-    lr: float = 1e-4
+    lr: float = 1e-3
     """Learning rate of SGD."""
     momentum: float = 0.9
     """SGD momentum."""
-    weight_decay: float = 5e-4
-    """L2 penalty."""
-    updates: int = 20_000
+    weight_decay: float = 0.03
+    """L2 penalty. It draws a residual network back to UnAtt."""
+    updates: int = 2000
     """Updates at most."""
-    look_every: int = 500
+    look_every: int = 100
     """Updates between two looks at the held-out videos; every look is a row of metrics and a checkpoint."""
     patience: int = 10
     """Looks in a row clearly worse than the best one, after which the training ends; 0: only with the last update."""
@@ -62,8 +97,9 @@ class EnergyConfig:
         """Refuses what cannot be trained.
 
         Raises:
-            UsageError: the first flag that is out of its range.
+            UsageError: the first flag that is out of its range, or contradicts the recipe.
         """
+        check_recipe(self)
         for name in ("embedding_dim", "hidden_dim", "candidates_initial", "num_hard", "updates", "look_every"):
             _refuse(name, getattr(self, name), "give 1 or more", getattr(self, name) < 1)
         for name in ("num_random", "patience", "seed", "triplet_weight", "weight_decay"):

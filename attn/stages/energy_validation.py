@@ -1,17 +1,19 @@
-"""How good an EnergyNet is on videos it does not learn from: scores, accuracy, and how far the margins are kept."""
+"""How good an EnergyNet is on videos it does not learn from: scores, accuracy, margins, spread of the embeddings."""
 
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
+from torch.nn.functional import normalize
 
 from attn.models.energynet import EnergyNet
 from attn.stages.map_bank import MapBank
 
 # Hidden layers of all classes of so many frames are held at a time: 13 MB with 101 classes.
 FRAMES_AT_ONCE = 256
+MAPS_AT_ONCE = 4096
 
 
 class Look(NamedTuple):
@@ -61,3 +63,36 @@ def look(scores: Float[Tensor, "video cls"], labels: Int[Tensor, "video"], *, ma
     correct = (scores.argmax(dim=1) == labels).sum()
     shortfall = short.sum() / max(scores.shape[1] - 1, 1)
     return Look(float(correct), float(shortfall), float(len(labels)))
+
+
+@torch.inference_mode()
+def true_maps(bank: MapBank) -> tuple[Float[Tensor, "frame cell"], Int[Tensor, "frame"]]:
+    """The maps of the true classes of all frames of a bank, in float32, and these classes."""
+    labels = torch.from_numpy(np.repeat(bank.table.labels, bank.table.num_frames)).to(bank.maps.device)
+    return bank.select(torch.arange(len(labels), device=labels.device), labels), labels
+
+
+@torch.inference_mode()
+def directions(net: EnergyNet, maps: Float[Tensor, "map cell"], classes: Int[Tensor, "map"]) -> Float64[Tensor, "sum"]:
+    """Sum of the embeddings of some maps, each of length 1, and behind it their number: of several workers they add
+    up."""
+    device = net.map_scale.device
+    total = torch.zeros(net.embedding_layer.out_features + 1, dtype=torch.float64, device=device)
+    for some, theirs in zip(maps.split(MAPS_AT_ONCE), classes.split(MAPS_AT_ONCE), strict=True):
+        total[:-1] += normalize(net(some.to(device), theirs.to(device), with_start=False).embedding, dim=-1).sum(0)
+    total[-1] = len(maps)
+    return total
+
+
+def spread(sums: Float64[Tensor, "sum"]) -> float:
+    """Mean cosine distance of all pairs of embeddings, those of a map with itself included: 0 if all point one way.
+
+        (1/n²) Σ_i Σ_j (1 - u_i · u_j) = 1 - |(1/n) Σ_i u_i|²,   u_i = f_i / |f_i|
+
+    Embeddings without any common direction have 1. Two classes, each of one direction opposite to the other's, have 1
+    as well.
+
+    Args:
+        sums: of `directions`, over all workers.
+    """
+    return 1 - (sums[:-1] / sums[-1]).square().sum().item()

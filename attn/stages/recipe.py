@@ -19,9 +19,11 @@ class WithRecipe:
 
     Attributes:
         RECIPES: recipe → field → value; a recipe without values is the defaults of the class.
+        FREE: fields that a flag may change beside any recipe, since its source says nothing of them.
     """
 
     RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {"steady": {}, PAPER: {}}
+    FREE: ClassVar[frozenset[str]] = frozenset()
 
     recipe: Literal["steady", "paper"] = "steady"
     """steady: the defaults. paper: the values of the paper."""
@@ -35,19 +37,24 @@ def paper_recipe(options: Options) -> Options:
     return dataclasses.replace(options, **_paper(options))
 
 
+def contradiction(options: WithRecipe) -> str | None:
+    """The first field that is not what the recipe says."""
+    values = options.RECIPES[options.recipe].items()
+    return next((name for name, value in values if name not in options.FREE and getattr(options, name) != value), None)
+
+
 def check_recipe(options: WithRecipe) -> None:
     """Refuses a value that contradicts the recipe.
 
     Raises:
         UsageError: names the first one.
     """
-    for name, value in options.RECIPES[options.recipe].items():
-        given = getattr(options, name)
-        if given != value:
-            raise UsageError(
-                f"--recipe {options.recipe}: --{name.replace('_', '-')} is {_shown(value)} there, not {_shown(given)}. "
-                "Leave out one of the two."
-            )
+    if (name := contradiction(options)) is not None:
+        there, here = _shown(options.RECIPES[options.recipe][name]), _shown(getattr(options, name))
+        raise UsageError(
+            f"--recipe {options.recipe}: --{name.replace('_', '-')} is {there} there, not {here}. "
+            "Leave out one of the two."
+        )
 
 
 def as_begun(options: Options, begun: Mapping[str, Any] | None) -> Options:

@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 
 from attn.datasets.protocol import Benchmark, Split
-from attn.engine.options import ReproduceOptions, TrainCnnOptions
+from attn.engine.options import TrainCnnOptions
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from tests.stores import plant
 
 OBJECT_STORE_BYTES = 200 << 20

@@ -20,11 +20,9 @@ from attn.engine.evaluate import evaluate
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.filling import StorePlan
 from attn.engine.options import (
-    DemoOptions,
     FramesOptions,
     PackOptions,
     PrecomputeOptions,
-    ReproduceOptions,
     TrainCnnOptions,
     TrainEnergyNetOptions,
 )
@@ -32,6 +30,7 @@ from attn.engine.pack import pack
 from attn.engine.plan import make_plan
 from attn.engine.precompute import precompute
 from attn.engine.reproduction.reproduce import reproduce
+from attn.engine.reproduction.reproduce_options import DemoOptions, ReproduceOptions
 from attn.engine.training.cnn import train_cnn
 from attn.engine.training.energynet import train_energynet
 from attn.engine.training.events import EventFile

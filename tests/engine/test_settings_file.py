@@ -25,6 +25,14 @@ def test_settings_take_the_place_of_the_defaults_and_flags_count_more(tmp_path):
     assert options.hidden_dim == TrainEnergyNetOptions(store="a", split="b", out="c").hidden_dim
 
 
+def test_a_switch_of_either_default_comes_as_it_was_found(tmp_path):
+    switches = ("residual", "mirror", "centre", "semi_hard", "normalise_embedding")
+    for value in (True, False):
+        config = written(tmp_path, {"energynet": dict.fromkeys(switches, value)})
+        options = parse(TrainEnergyNetOptions, None, ["--config", config, *NEEDED])
+        assert [getattr(options, name) for name in switches] == [value] * len(switches)
+
+
 def test_settings_are_read_from_s3(s3):
     import s3fs
 

@@ -134,3 +134,14 @@ def test_video_without_frames_is_refused():
 def test_only_half_precision_is_widened():
     for dtype, wide in [(torch.float16, torch.float32), (torch.float32, torch.float32), (torch.float64, torch.float64)]:
         assert at_least_fp32(torch.zeros(2, dtype=dtype)).dtype == wide
+
+
+def test_energies_of_many_maps_are_those_of_each(monkeypatch):
+    monkeypatch.setattr("attn.window_energy.MAPS_AT_ONCE", 4)
+    maps = torch.rand(3, 3, 4, 5, generator=torch.Generator().manual_seed(5))
+    expected = torch.stack([window_energy(one) for one in maps.flatten(0, 1)]).unflatten(0, (3, 3))
+    assert torch.equal(window_energy(maps), expected)
+
+
+def test_no_maps_have_no_energies():
+    assert window_energy(torch.zeros(0, 4, 7, 7)).shape == (0, 4)

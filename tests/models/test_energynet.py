@@ -12,16 +12,18 @@ from torch.autograd import gradcheck
 from attn.losses.energy_ranking import energy_ranking_loss
 from attn.losses.triplet import triplet_loss
 from attn.models.energynet import EnergyNet
+from attn.window_energy import window_energy
 
-CELLS, WORDS, CLASSES = 6, 5, 4
+SHAPE, WORDS, CLASSES = (2, 3), 5, 4
+CELLS = 6
 
 
 def network(
-    *, cells: int = CELLS, words: int = WORDS, classes: int = CLASSES, seed: int = 0, **settings: Any
+    *, shape: tuple[int, int] = SHAPE, words: int = WORDS, classes: int = CLASSES, seed: int = 0, **settings: Any
 ) -> EnergyNet:
     torch.manual_seed(seed)
     settings = {"hidden_dim": 8, "embedding_dim": 3} | settings
-    return EnergyNet(torch.randn(classes, words), cells, **settings)
+    return EnergyNet(torch.randn(classes, words), shape, **settings)
 
 
 def random_maps(*shape: int, seed: int = 1) -> Tensor:
@@ -55,15 +57,15 @@ def test_equals_slow_loops(normalise):
 @pytest.mark.parametrize("shape", [(), (9,), (4, 9), (0,), (4, 0)])
 @pytest.mark.parametrize(("cells", "dim"), [(49, 64), (196, 32)])
 def test_check_7_shapes(shape, cells, dim):
-    net = network(cells=cells, embedding_dim=dim, hidden_dim=128)
+    net = network(shape=(cells // 7, 7), embedding_dim=dim, hidden_dim=128)
     embedding, energy = net(torch.rand(*shape, cells), torch.zeros(shape, dtype=torch.int64))
     assert embedding.shape == (*shape, dim)
     assert energy.shape == shape
-    assert net.map_cells == cells
+    assert net.map_layer.in_features == cells
 
 
 def test_check_7_embeddings_have_negative_entries():
-    net = network(cells=49, embedding_dim=64)
+    net = network(shape=(7, 7), embedding_dim=64)
     embedding, _ = net(torch.rand(30, 49), torch.arange(30) % CLASSES)
     negative = (embedding < 0).double().mean().item()
     assert 0.2 < negative < 0.8
@@ -80,7 +82,7 @@ def with_bias(net: EnergyNet, bias: float) -> EnergyNet:
 
 @pytest.mark.parametrize("bias", [-7.0, 0.5, 100.0])
 def test_check_7_a_bias_of_the_energy_head_changes_neither_loss_nor_prediction(bias):
-    net = network(cells=12).double()
+    net = network(shape=(3, 4)).double()
     other = with_bias(net, bias)
     maps = random_maps(4, 50, 12) * 5
     true = torch.arange(50) % CLASSES
@@ -105,7 +107,7 @@ def test_check_7_a_bias_of_the_energy_head_changes_neither_loss_nor_prediction(b
 
 def test_check_12_four_branches_are_one_set_of_parameters():
     cells, words, hidden, dim = 49, 300, 128, 64
-    net = network(cells=cells, words=words, classes=101, hidden_dim=hidden, embedding_dim=dim)
+    net = network(shape=(cells // 7, 7), words=words, classes=101, hidden_dim=hidden, embedding_dim=dim)
     first, second, head = (cells + words) * hidden + hidden, hidden * dim + dim, dim
     assert sum(weights.numel() for weights in net.parameters()) == first + second + head
     assert all(weights.requires_grad for weights in net.parameters())
@@ -134,7 +136,7 @@ def test_joining_map_and_concept_equals_one_layer_on_both():
 
 @pytest.mark.parametrize(("cells", "words"), [(49, 500), (196, 4)])
 def test_the_first_layer_is_drawn_as_one_layer_of_both_parts(cells, words):
-    net = network(cells=cells, words=words, hidden_dim=512)
+    net = network(shape=(cells // 7, 7), words=words, hidden_dim=512)
     bound = 1 / math.sqrt(cells + words)
     for weights in (net.map_layer.weight, net.concept_layer.weight, net.map_layer.bias):
         largest = weights.abs().max().item()
@@ -180,7 +182,7 @@ def test_a_map_of_zeros_is_one_as_any():
 
 def test_concept_vectors_and_scale_are_kept_but_not_learnt():
     vectors = torch.randn(CLASSES, WORDS, dtype=torch.float64, requires_grad=True)
-    net = EnergyNet(vectors, CELLS, map_scale=0.25)
+    net = EnergyNet(vectors, SHAPE, map_scale=0.25)
     assert {"concept_vectors", "map_scale"} <= net.state_dict().keys()
     assert not {"concept_vectors", "map_scale"} & dict(net.named_parameters()).keys()
     assert net.concept_vectors.dtype == torch.float32
@@ -216,10 +218,54 @@ def test_gradients_in_fp64(normalise):
 )
 def test_precision(stored, weights, tolerance):
     """Maps are widened to the precision of the weights: nothing is lost beyond the rounding of the maps."""
-    net = network(cells=49, map_scale=0.125).to(weights)
+    net = network(shape=(7, 7), map_scale=0.125).to(weights)
     maps = random_maps(40, 49).to(stored)
     classes = torch.arange(40) % CLASSES
     energy = net(maps, classes).energy
     assert energy.dtype == weights
     expected = copy.deepcopy(net).double()(maps.double(), classes).energy
     assert (energy.double() - expected).abs().max() < tolerance
+
+
+RESIDUAL = {"residual": True, "residual_scale": 0.4, "window": 2}
+
+
+def test_a_residual_network_ranks_as_the_window_energy_until_it_has_learnt():
+    net, maps = network(**RESIDUAL), torch.rand(30, CLASSES, *SHAPE)
+    windows = window_energy(maps, window=2)
+    energies = net.energies(maps)
+    torch.testing.assert_close(energies, windows / 0.4)
+    assert torch.equal(energies.argsort(1), windows.argsort(1))
+    assert torch.equal(net.energy_head.weight, torch.zeros(1, 3))
+    assert not network().residual
+
+
+def test_what_a_residual_network_learns_is_added_to_the_window_energy():
+    net, plain = network(**RESIDUAL).double(), network().double()
+    net.load_state_dict(plain.state_dict() | {"residual_scale": torch.tensor(0.4)})
+    maps, classes = random_maps(20, CELLS), torch.arange(20) % CLASSES
+    start = window_energy(maps.unflatten(1, SHAPE), window=2) / 0.4
+    learnt = plain(maps, classes)
+    torch.testing.assert_close(net(maps, classes).energy, start + learnt.energy)
+    torch.testing.assert_close(net.start_energy(maps), start)
+    torch.testing.assert_close(net(maps, classes).embedding, learnt.embedding)
+    torch.testing.assert_close(net(maps, classes, with_start=False).energy, learnt.energy)
+    frames = random_maps(5, CLASSES, *SHAPE)
+    expected = window_energy(frames, window=2) / 0.4 + plain.energies(frames)
+    torch.testing.assert_close(net.energies(frames), expected)
+    assert torch.equal(plain.start_energy(maps), torch.zeros(20, dtype=torch.float64))
+
+
+def test_the_residual_scale_is_kept_but_not_learnt_and_only_with_a_residual_network():
+    assert network(**RESIDUAL).state_dict()["residual_scale"] == torch.tensor(0.4)
+    assert "residual_scale" not in dict(network(**RESIDUAL).named_parameters())
+    assert "residual_scale" not in network().state_dict()
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_centring_makes_the_mean_embedding_before_its_length_zero(normalise):
+    net = network(normalise_embedding=normalise).double()
+    maps, classes = random_maps(50, CELLS), torch.arange(50) % CLASSES
+    hidden = net.hidden(maps, classes)
+    net.centre(hidden.mean(0))
+    assert net.embedding_layer(hidden).mean(0).abs().max() < 1e-12

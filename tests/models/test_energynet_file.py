@@ -15,7 +15,7 @@ CLASSES = ("Wave", "Händeschütteln", "Hug")
 
 def trained_net(**settings) -> TrainedEnergyNet:
     torch.manual_seed(0)
-    net = EnergyNet(torch.randn(3, 5), 20, **{"hidden_dim": 7, "embedding_dim": 6, "map_scale": 1 / 3} | settings)
+    net = EnergyNet(torch.randn(3, 5), (4, 5), **{"hidden_dim": 7, "embedding_dim": 6, "map_scale": 1 / 3} | settings)
     return TrainedEnergyNet(net, CLASSES, (4, 5), "abcdef0123456789", {"updates": 20_000, "lr": 1e-4, "who": "Ä"})
 
 
@@ -39,7 +39,12 @@ def rewritten(folder):
     return change
 
 
-@pytest.mark.parametrize("settings", [{}, {"normalise_embedding": True}, {"hidden_dim": 128, "embedding_dim": 1}])
+RESIDUAL = {"residual": True, "residual_scale": 0.7, "window": 2}
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"normalise_embedding": True}, {"hidden_dim": 128, "embedding_dim": 1}, RESIDUAL]
+)
 def test_comes_back_bit_for_bit(tmp_path, settings):
     before = trained_net(**settings)
     save_energynet(str(tmp_path), before)
@@ -56,6 +61,28 @@ def test_comes_back_bit_for_bit(tmp_path, settings):
     )
     maps = torch.rand(6, 3, 4, 5)
     assert torch.equal(after.net.energies(maps), before.net.energies(maps))
+
+
+def test_a_file_of_before_there_were_residual_networks(rewritten):
+    old = {"class_names", "map_shape", "fingerprint", "hidden_dim", "embedding_dim", "normalise_embedding", "trained"}
+    loaded = load_energynet(rewritten(text=lambda said: {name: said[name] for name in old})).net
+    maps = torch.rand(6, 3, 4, 5)
+    assert not loaded.residual
+    assert torch.equal(loaded.energies(maps), trained_net().net.energies(maps))
+
+
+@pytest.mark.parametrize(
+    "change", [{"residual": 1}, {"residual": "yes"}, {"window": 0}, {"window": 5}, {"window": 2.0}, {"window": None}]
+)
+def test_a_residual_network_with_a_window_that_cannot_be(tmp_path, rewritten, change):
+    save_energynet(str(tmp_path / "run"), trained_net(**RESIDUAL))
+    refused(rewritten(text=lambda said: said | change))
+
+
+def test_a_residual_network_without_its_scale_and_a_scale_without_one(tmp_path, rewritten):
+    refused(rewritten(lambda tensors: tensors | {"residual_scale": torch.tensor(0.7)}))
+    save_energynet(str(tmp_path / "run"), trained_net(**RESIDUAL))
+    refused(rewritten(lambda tensors: {name: value for name, value in tensors.items() if name != "residual_scale"}))
 
 
 def test_what_is_loaded_is_not_to_be_trained(folder):

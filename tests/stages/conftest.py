@@ -17,6 +17,7 @@ from attn.stages.video_table import VideoTable
 from attn.storage.manifest import Manifest
 
 CPU = torch.device("cpu")
+SHAPE = (3, 4)
 CELLS, CLASSES = 12, 6
 # Class 1 has one video alone, class 4 none; a short table has two videos, and so no positives at all.
 LABELS, NUM_FRAMES = (0, 0, 0, 1, 2, 2, 3, 3, 3, 5, 5), (5, 1, 2, 4, 3, 3, 1, 1, 6, 2, 9)
@@ -102,9 +103,12 @@ def net_of(config: EnergyConfig, dtype: torch.dtype = torch.float32) -> EnergyNe
         torch.manual_seed(config.seed)
         net = EnergyNet(
             torch.randn(CLASSES, 4, generator=generator),
-            CELLS,
+            SHAPE,
             hidden_dim=config.hidden_dim,
             embedding_dim=config.embedding_dim,
             map_scale=0.6,
+            residual=config.residual,
+            residual_scale=0.4,
+            window=2,
         )
     return net.to(dtype)

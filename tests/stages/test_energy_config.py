@@ -9,6 +9,7 @@ import pytest
 
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
+from attn.stages.recipe import as_begun, paper_recipe
 
 NAN, INF = math.nan, math.inf
 
@@ -19,7 +20,7 @@ def refuse(complaint: str, **settings: Any) -> None:
 
 
 def test_the_papers_numbers_and_those_that_it_leaves_open():
-    config = EnergyConfig()
+    config = paper_recipe(EnergyConfig())
     config.check()
     paper = (config.energy_margin, config.triplet_margin, config.embedding_dim, config.lr, config.weight_decay)
     assert paper == (1, 0.5, 64, 1e-4, 5e-4)
@@ -27,8 +28,42 @@ def test_the_papers_numbers_and_those_that_it_leaves_open():
     assert mining == (128, 512, 64, 8)
     assert (config.triplet_weight, config.switch_threshold, config.momentum, config.hidden_dim) == (1, 0.25, 0.9, 128)
     assert (config.monitor_smoothing, config.rank_by) == (0.98, "joint")
-    assert (config.updates, config.holdout_fraction, config.map_scale) == (20_000, 0.1, "rms")
+    assert (config.updates, config.look_every, config.holdout_fraction) == (20_000, 500, 0.1)
+    assert (config.recipe, config.map_scale) == ("paper", "rms")
+    assert not any((config.residual, config.mirror, config.centre, config.semi_hard))
     assert not config.normalise_embedding
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"lr": 0.003}, "--lr is 0.0001 there, not 0.003"),
+        ({"residual": True}, "--residual is off there, not on"),
+        ({"mirror": True}, "--mirror is off there, not on"),
+        ({"centre": True}, "--centre is off there, not on"),
+        ({"semi_hard": True}, "--semi-hard is off there, not on"),
+    ],
+)
+def test_a_setting_that_contradicts_the_papers_recipe_is_refused(change, said):
+    paper = paper_recipe(EnergyConfig())
+    with pytest.raises(UsageError, match=rf"^--recipe paper: {re.escape(said)}. Leave out one of the two.$"):
+        dataclasses.replace(paper, **change).check()
+    EnergyConfig(**change).check()
+
+
+def test_the_paper_says_nothing_of_the_length():
+    dataclasses.replace(paper_recipe(EnergyConfig()), updates=10, look_every=5).check()
+
+
+def test_what_was_begun_before_there_were_recipes_has_the_papers_settings_where_no_flag_says_otherwise():
+    old = {"lr": 1e-4, "updates": 20_000, "look_every": 500}
+    assert as_begun(EnergyConfig(seed=3), old) == paper_recipe(EnergyConfig(seed=3))
+    given = EnergyConfig(lr=0.01, updates=70)
+    assert as_begun(given, old | {"lr": 0.01, "updates": 70}) == dataclasses.replace(
+        paper_recipe(given), lr=0.01, updates=70
+    )
+    # A rate that was given then and is the default now.
+    assert as_begun(EnergyConfig(), old | {"lr": EnergyConfig().lr}).lr == EnergyConfig().lr
 
 
 @pytest.mark.parametrize("value", [0, -1])

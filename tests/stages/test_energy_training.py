@@ -13,9 +13,10 @@ from attn.mining.sampler import UPDATES_AT_ONCE, Quadruples
 from attn.models.energynet import EnergyNet
 from attn.stages.energy_config import EnergyConfig
 from attn.stages.energy_training import ROWS_AT_ONCE, Alone, EnergyTrainer, Step, TrainingMaps, samples_per_update
+from attn.stages.energy_validation import directions, spread
 from attn.stages.map_bank import MapBank
 from attn.stages.video_table import VideoTable
-from tests.stages.conftest import CELLS, CONFIG, CPU, bank_of, net_of, sampler_of
+from tests.stages.conftest import CELLS, CONFIG, CPU, SHAPE, bank_of, net_of, sampler_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -26,15 +27,32 @@ def trainer_of(config: EnergyConfig, *, bank: MapBank | None = None, maps: Train
     return EnergyTrainer(net_of(config), maps, sampler_of(bank.table, config), config, Alone())
 
 
-def slow_losses(net: EnergyNet, bank: MapBank, one: Quadruples, config: EnergyConfig) -> tuple[Tensor, Tensor]:
-    """Ranking and triplet loss of one quadruple."""
+def mirrored(one_map: Tensor) -> Tensor:
+    return torch.stack(
+        [one_map[row * SHAPE[1] + SHAPE[1] - 1 - col] for row in range(SHAPE[0]) for col in range(SHAPE[1])]
+    )
+
+
+def slow_losses(
+    net: EnergyNet, bank: MapBank, drawn: Quadruples, place: int, config: EnergyConfig
+) -> tuple[Tensor, Tensor]:
+    """Ranking and triplet loss of one quadruple of an update."""
+    one = drawn[place]
     maps = [bank.maps[row, cls].double() for row, cls in zip(one.rows.tolist(), one.classes.tolist(), strict=True)]
+    maps = [mirrored(one_map) for one_map in maps] if config.mirror and place % 2 else maps
     branches = [net(one_map, cls) for one_map, cls in zip(maps, one.classes, strict=True)]
     ranking = (branches[0].energy - branches[1].energy + config.energy_margin).clamp(min=0)
     if not one.has_positive:
         return ranking, torch.zeros_like(ranking)
     f, positive, negative = (branch.embedding / branch.embedding.norm() for branch in branches[1:])
     return ranking, ((1 - f @ positive) - (1 - f @ negative) + config.triplet_margin).clamp(min=0)
+
+
+def slow_joint(losses: tuple[Tensor, Tensor], weight: float, config: EnergyConfig) -> Tensor:
+    """What is mined and learnt from before the candidates become more."""
+    ranking, triplet = losses
+    counts = not config.semi_hard or triplet.item() <= config.triplet_margin
+    return ranking + weight * triplet if counts else ranking
 
 
 class SlowTrainer:
@@ -49,27 +67,27 @@ class SlowTrainer:
         config = self.config
         drawn = self.sampler.block(number // UPDATES_AT_ONCE)[number % UPDATES_AT_ONCE]
         with torch.no_grad():
-            losses = [
-                torch.stack(slow_losses(self.net, self.bank, drawn[i], config))
-                for i in range(config.num_random + candidates)
-            ]
+            losses = [slow_losses(self.net, self.bank, drawn, i, config) for i in range(config.num_random + candidates)]
         weight = config.triplet_weight if config.rank_by == "joint" else 0.0
-        hardness = [float(ranking + weight * triplet) for ranking, triplet in losses]
+        hardness = [float(slow_joint(both, weight, config)) for both in losses]
         order = sorted(range(config.num_random, config.num_random + candidates), key=lambda i: (-hardness[i], i))
         chosen = [*range(config.num_random), *order[: config.num_hard]]
         watched = losses[: config.num_random] or losses
         self.net.zero_grad()
         loss = torch.zeros((), dtype=torch.float64)
         for i in chosen:
-            ranking, triplet = slow_losses(self.net, self.bank, drawn[i], config)
-            loss = loss + (ranking + config.triplet_weight * triplet) / len(chosen)
+            both = slow_losses(self.net, self.bank, drawn, i, config)
+            loss = loss + slow_joint(both, config.triplet_weight, config) / len(chosen)
         loss.backward()
         with torch.no_grad():
             for weights, speed in zip(self.net.parameters(), self.speed, strict=True):
                 assert weights.grad is not None
                 speed.mul_(config.momentum).add_(weights.grad + config.weight_decay * weights)
                 weights.sub_(config.lr * speed)
-        return Step(loss.item(), *(sum(part.tolist()) / len(watched) for part in torch.stack(watched).T))
+        return Step(
+            loss.item(),
+            *(sum(part.tolist()) / len(watched) for part in torch.stack([torch.stack(both) for both in watched]).T),
+        )
 
 
 def distance(one: EnergyNet, other: EnergyNet) -> float:
@@ -84,9 +102,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "no triplets": {"triplet_weight": 0.0},
     "ranked by the ranking loss": {"rank_by": "ranking", "triplet_weight": 2.0},
     "all candidates kept": {"num_hard": 24},
-    "one kept": {"num_hard": 1, "num_random": 1},
+    "one kept": {"num_hard": 1, "num_random": 1, "residual": False},
     "other margins": {"energy_margin": 3.0, "triplet_margin": 1.5, "triplet_weight": 2.0},
     "other steps": {"momentum": 0.0, "weight_decay": 0.1},
+    "not residual": {"residual": False},
+    "not mirrored": {"mirror": False},
+    "hard from the start": {"semi_hard": False},
+    "the paper's": {"recipe": "paper", **EnergyConfig.RECIPES["paper"], "lr": 0.05},
 }
 
 
@@ -126,19 +148,20 @@ def test_check_11_learns_from_the_hardest_candidates_and_further_random_samples(
         drawn = sampler_of(bank.table, config).block(0)[number]
         candidates = range(num_random, num_random + 128)
         with torch.no_grad():
-            losses = {i: slow_losses(before, bank, drawn[i], config) for i in candidates}
-        hard = sorted(candidates, key=lambda i: (-float(losses[i][0] + 0.5 * losses[i][1]), i))[:16]
+            losses = {i: slow_losses(before, bank, drawn, i, config) for i in candidates}
+        hard = sorted(candidates, key=lambda i: (-float(slow_joint(losses[i], 0.5, config)), i))[:16]
         maps, classes = watched.learnt[number]
         assert classes.shape == (4, num_random + 16)
         for j, i in enumerate([*range(num_random), *hard]):
             # The whole quadruple: an anchor keeps the positive that was drawn with it, hard or not.
             assert torch.equal(classes[:, j], drawn.classes[:, i])
-            assert torch.equal(maps[:, j], bank.maps[drawn.rows[:, i], drawn.classes[:, i]].float())
+            expected = bank.maps[drawn.rows[:, i], drawn.classes[:, i]].float()
+            assert torch.equal(maps[:, j], expected if i % 2 == 0 else expected.unflatten(1, SHAPE).flip(2).flatten(1))
 
 
 def test_check_11_the_candidates_become_more_once_after_the_threshold():
     config = dataclasses.replace(
-        CONFIG, candidates_initial=20, candidates_final=90, switch_threshold=0.85, energy_margin=2.0
+        CONFIG, candidates_initial=20, candidates_final=90, switch_threshold=0.85, energy_margin=2.0, residual=False
     )
     trainer = trainer_of(config)
     watched = Watched(trainer.net)
@@ -163,6 +186,45 @@ class Asked(TrainingMaps):
     def select(self, rows: Tensor, classes: Tensor) -> Tensor:
         self.counts.append(rows.shape[1])
         return super().select(rows, classes)
+
+
+def test_triplets_whose_negative_is_nearer_count_only_after_the_switch():
+    """Before it, a training learns as if these triplets' loss were zero; what is reported is all of it."""
+    config = dataclasses.replace(CONFIG, num_random=128, num_hard=1)
+    trainer, plain = trainer_of(config), trainer_of(dataclasses.replace(config, semi_hard=False))
+    step, other = trainer.measure(), plain.measure()
+    assert step[1:] == other[1:]
+    assert step.loss < other.loss
+    trainer.schedule.switched_at = 7
+    assert trainer.measure() == other
+
+
+def test_measuring_is_the_mean_over_all_samples_and_changes_nothing():
+    trainer, before = trainer_of(CONFIG), net_of(CONFIG)
+    drawn = sampler_of(bank_of().table, CONFIG).block(0)[0]
+    losses = [slow_losses(copy.deepcopy(before).double(), bank_of(), drawn, i, CONFIG) for i in range(136)]
+    joint = [slow_joint(both, CONFIG.triplet_weight, CONFIG).item() for both in losses]
+    expected = [sum(joint), sum(both[0].item() for both in losses), sum(both[1].item() for both in losses)]
+    assert trainer.measure() == pytest.approx(tuple(total / 136 for total in expected), abs=1e-5)
+    assert distance(trainer.net, before) == 0
+
+
+def test_a_centred_start_gives_random_true_maps_a_mean_embedding_of_zero_and_a_spread():
+    config = dataclasses.replace(CONFIG, normalise_embedding=False)
+    trainer, bank = trainer_of(config), bank_of()
+    block = sampler_of(bank.table, config).block(0)
+    maps, classes = bank.select(block.rows[1], block.classes[1]).flatten(0, 1), block.classes[1].flatten()
+
+    def embeddings() -> Tensor:
+        return trainer.net(maps, classes).embedding.detach()
+
+    energies = trainer.net(maps, classes).energy
+    before = spread(directions(trainer.net, maps, classes))
+    assert embeddings().mean(0).abs().max() > 0.05
+    trainer.centre()
+    assert embeddings().mean(0).abs().max() < 1e-6
+    assert spread(directions(trainer.net, maps, classes)) > 0.7 > 0.3 > before
+    assert torch.equal(trainer.net(maps, classes).energy, energies)  # W_f is zero
 
 
 def test_no_more_maps_are_read_than_there_are_candidates_and_random_samples():
@@ -226,6 +288,22 @@ def test_weights_that_broke_are_seen_in_the_loss():
 
 def test_samples_per_update():
     assert samples_per_update(EnergyConfig(candidates_initial=5, candidates_final=7, num_hard=2, num_random=3)) == 10
+
+
+@pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE + 3])
+def test_squares_of_window_energies_equal_slow_loops(rows):
+    maps = torch.rand(rows, 2, 12, generator=torch.Generator().manual_seed(0)).mul(30).half()
+    bank = MapBank(maps, VideoTable(("v",), np.zeros(1, np.int64), np.array([rows])))
+    parts = [TrainingMaps(bank, CPU).window_squares(Alone(rank, 3), SHAPE, 2) for rank in range(3)]
+    total, count = (sum(values) for values in zip(*parts, strict=True))
+    expected = 0.0
+    for frame in maps.double().unflatten(2, SHAPE):
+        windows = [[one[i : i + 2, j : j + 2].sum().item() for i in range(2) for j in range(3)] for one in frame]
+        energies = [max(sums) for sums in windows]
+        mean = sum(energies) / 2
+        expected += sum((energy - mean) ** 2 for energy in energies)
+    assert count == rows * 2
+    assert total == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])

@@ -50,10 +50,10 @@ def window_scores(bank: MapBank, window: int) -> Tensor:
 
 def test_check_14_energynet_finds_a_planted_pattern_that_window_energy_cannot_see():
     train_bank, test_bank = planted(8, seed=0), planted(50, seed=1)
-    config = EnergyConfig(lr=0.02, candidates_initial=64, candidates_final=128, num_hard=32)
+    config = EnergyConfig(mirror=False, lr=0.02, candidates_initial=64, candidates_final=128, num_hard=32)
     total, count = TrainingMaps(train_bank, CPU).sum_of_squares(Alone())
     torch.manual_seed(0)
-    net = EnergyNet(torch.eye(CLASSES), SIDE * SIDE, map_scale=(total / count) ** 0.5)
+    net = EnergyNet(torch.eye(CLASSES), (SIDE, SIDE), map_scale=(total / count) ** 0.5)
     sampler = sampler_of(train_bank.table, config, CLASSES)
     trainer = EnergyTrainer(net, TrainingMaps(train_bank, CPU), sampler, config, Alone())
     untrained = accuracy(score_bank(net, test_bank, CPU), test_bank)

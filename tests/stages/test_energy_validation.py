@@ -7,7 +7,7 @@ import torch
 from attn.maps.energy import video_scores
 from attn.models.energynet import EnergyNet
 from attn.stages import energy_validation
-from attn.stages.energy_validation import Look, frame_energies, look, score_bank
+from attn.stages.energy_validation import Look, directions, frame_energies, look, score_bank, spread, true_maps
 from attn.stages.map_bank import MapBank
 from attn.stages.video_table import VideoTable
 
@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def net() -> EnergyNet:
     torch.manual_seed(0)
-    return EnergyNet(torch.randn(3, 4), 6, hidden_dim=16, embedding_dim=5, map_scale=0.5)
+    return EnergyNet(torch.randn(3, 4), (2, 3), hidden_dim=16, embedding_dim=5, map_scale=0.5)
 
 
 def bank_of(*num_frames: int, classes: int = 3) -> MapBank:
@@ -105,3 +105,29 @@ def test_a_network_that_broke_is_not_called_good():
     broken = look(torch.full((2, 3), math.nan), torch.tensor([1, 2]), margin=1.0)
     assert broken.correct == 0
     assert math.isnan(broken.shortfall)
+
+
+def test_true_maps_are_those_of_the_label_of_each_frame():
+    bank = bank_of(2, 3)
+    labelled = MapBank(bank.maps, VideoTable(bank.table.video_ids, np.array([0, 2]), bank.table.num_frames))
+    maps, classes = true_maps(labelled)
+    assert classes.tolist() == [0, 0, 2, 2, 2]
+    assert torch.equal(maps, torch.stack([bank.maps[row, cls].float() for row, cls in enumerate(classes.tolist())]))
+
+
+def test_spread_is_the_mean_cosine_distance_of_all_pairs(net, monkeypatch):
+    monkeypatch.setattr(energy_validation, "MAPS_AT_ONCE", 4)
+    maps, classes = torch.rand(9, 6, generator=torch.Generator().manual_seed(4)), torch.arange(9) % 3
+    f = net(maps, classes).embedding.detach().double()
+    pairs = [1 - torch.cosine_similarity(one, other, dim=0).item() for one in f for other in f]
+    assert spread(directions(net, maps, classes)) == pytest.approx(sum(pairs) / 81, abs=1e-6)
+    parts = directions(net, maps[:2], classes[:2]) + directions(net, maps[2:], classes[2:])
+    assert spread(parts) == pytest.approx(sum(pairs) / 81, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("units", "expected"), [([[1, 0], [1, 0]], 0), ([[1, 0], [-1, 0]], 1), ([[1, 0], [0, 1]], 0.5)]
+)
+def test_spread_of_one_way_of_two_opposite_ones_and_of_a_right_angle(units, expected):
+    sums = torch.tensor([*map(sum, zip(*units, strict=True)), len(units)], dtype=torch.float64)
+    assert spread(sums) == pytest.approx(expected)

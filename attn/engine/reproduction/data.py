@@ -10,13 +10,17 @@ from attn.concepts.concept_config import ConceptConfig
 from attn.concepts.concept_vectors import make_concept_vectors
 from attn.datasets.benchmark import Benchmark, open_benchmark
 from attn.datasets.image_folder import list_images
-from attn.engine.options import ReproduceOptions, TrainCnnOptions
-from attn.engine.reproduction.experiment import Step
+from attn.engine.adapt_options import AdaptOptions
+from attn.engine.options import TrainCnnOptions
 from attn.engine.reproduction.lists import chosen_splits
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
+from attn.engine.reproduction.step import Step
 from attn.engine.split_check import present_videos
 from attn.engine.training.cnn_flags import resolve
 from attn.engine.training.cnn_plan import start_cnn
 from attn.errors import UsageError
+from attn.models.adapt import check_adaptable
+from attn.models.checkpoint import load_weights
 from attn.storage.filesystem import is_local, join, open_filesystem
 from attn.synthetic.render import render_images, render_lists, render_videos
 from attn.video.source import list_videos
@@ -63,9 +67,12 @@ def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence
             class, listed videos that are not there.
     """
     cnns = [resolve(step.options) for step in steps if isinstance(step.options, TrainCnnOptions)]
-    made = {cnn.out for cnn in cnns}
+    made = {step.options.out for step in steps}
     for cnn in {(cnn.backbone, cnn.weights): cnn for cnn in cnns if cnn.weights not in made}.values():
         start_cnn(cnn, benchmark.class_names)
+    for step in steps:
+        if isinstance(step.options, AdaptOptions) and step.options.weights not in made:
+            _check_adaptable(step.options, benchmark.class_names)
     if options.near_duplicates is not None and benchmark.images is None:
         raise UsageError("--near-duplicates is about Web images; give --images, or leave it away")
     concepts = ConceptConfig(word_vectors=options.word_vectors, aggregation=options.aggregation)
@@ -75,6 +82,15 @@ def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence
         list_images(benchmark.images, benchmark.class_names)
     if rendered:
         _check_videos(options, benchmark)
+
+
+def _check_adaptable(options: AdaptOptions, class_names: Sequence[str]) -> None:
+    how = {"mean": options.mean, "std": options.std, "input_size": options.input_size}
+    cnn = load_weights(options.weights, options.backbone, class_names, **how, new_classifier=True)
+    try:
+        check_adaptable(cnn.backbone, options.weights)
+    except UsageError as error:
+        raise UsageError(f"{error} Or give --no-adapt.") from error
 
 
 def _check_videos(options: ReproduceOptions, benchmark: Benchmark) -> None:

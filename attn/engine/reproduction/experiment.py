@@ -3,27 +3,24 @@
     <out>/splits/                                        lists of videos
     <out>/frames/                                        frames of all training videos, decoded once
     <out>/<backbone>/seed<k>/web/                        CNN of Web images, its maps, scores of every split
+    <out>/<backbone>/seed<k>/<split>/adapted/            the same CNN adapted to the training videos, unlabelled
+    <out>/<backbone>/seed<k>/<split>/adapted/<percent>/  EnergyNet on its maps, learnt from some labels; scores
     <out>/<backbone>/seed<k>/<split>/<percent>/          fine-tuned CNN, its maps, EnergyNet, scores
     <out>/<backbone>/seed<k>/<split>/<percent>/fold…/    CNN fine-tuned on all videos but a fold, its maps of the fold
     <out>/<backbone>/seed<k>/<split>/noimage/            the same CNN without Web images
 
-A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs.
+A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs. Nothing is
+adapted with the recipe `paper`.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from attn.datasets.benchmark import Benchmark, Split
+from attn.engine.adapt_options import AdaptOptions
 from attn.engine.evaluate_options import EvaluateOptions
-from attn.engine.options import (
-    Column,
-    FramesOptions,
-    PrecomputeOptions,
-    ReproduceOptions,
-    TrainCnnOptions,
-    TrainEnergyNetOptions,
-)
+from attn.engine.options import Column, FramesOptions, PrecomputeOptions, TrainCnnOptions, TrainEnergyNetOptions
 from attn.engine.reproduction.lists import (
     chosen_splits,
     list_of_classes,
@@ -33,46 +30,12 @@ from attn.engine.reproduction.lists import (
     make_lists,
     percent,
 )
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
+from attn.engine.reproduction.step import ADAPTED, FRAMES, NO_IMAGE, WEB, Cell, Step
+from attn.models.adapt import has_batchnorm
 from attn.models.imagenet import IMAGENET_INPUT_SIZE
+from attn.stages.recipe import PAPER, paper_recipe
 from attn.storage.filesystem import join
-
-WEB, NO_IMAGE, FRAMES = "web", "noimage", "frames"
-
-
-@dataclasses.dataclass(frozen=True)
-class Step:
-    """One call of a job.
-
-    Attributes:
-        name: path of what it makes, below the output folder.
-        job: name of the job, and of its script.
-        options: of that job.
-        needs: names of the steps before it.
-    """
-
-    name: str
-    job: str
-    options: Any
-    needs: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Cell:
-    """One set of scores: of one CNN on the test videos of one split.
-
-    Attributes:
-        backbone: of the CNN.
-        seed: of everything in it.
-        split: name.
-        trained_on: `web`, `noimage`, or the percentage of the training videos, three digits.
-        scores: name of the step that makes them.
-    """
-
-    backbone: str
-    seed: int
-    split: str
-    trained_on: str
-    scores: str
 
 
 def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[Step], list[Cell]]:
@@ -107,6 +70,18 @@ def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
     return Step(FRAMES, "decode_frames", frames)
 
 
+class _Start(NamedTuple):
+    """Weights that a fine-tuning starts from.
+
+    Attributes:
+        weights: URL, `imagenet`, or None for random ones.
+        needs: names of the steps that make them.
+    """
+
+    weights: str | None
+    needs: tuple[str, ...] = ()
+
+
 class _Builder:
     """The steps of one backbone and seed."""
 
@@ -114,15 +89,33 @@ class _Builder:
         self.benchmark, self.options, self.backbone, self.seed = benchmark, options, backbone, seed
         self.root = f"{backbone}/seed{seed}"
         self.splits = chosen_splits(benchmark, options)
+        self.from_web = benchmark.images is not None
+        self.from_weights = self.from_web or options.weights is not None
+        self.adapts = options.adapt and options.recipe != PAPER and self.from_weights and has_batchnorm(backbone)
 
     def all(self) -> Iterator[tuple[Step, Cell | None]]:
-        if self.benchmark.images is not None:
+        if self.from_web:
             yield from self._web()
         for split in self.splits:
-            for fraction in self.options.fractions or ():
-                yield from self._finetuned(split, percent(fraction), from_web=self.benchmark.images is not None)
-            if self.options.no_image and self.benchmark.images is not None:
-                yield from self._finetuned(split, NO_IMAGE, from_web=False)
+            yield from self._of_split(split)
+
+    def _of_split(self, split: Split) -> Iterator[tuple[Step, Cell | None]]:
+        start = self._start(split)
+        if self.adapts:
+            yield from self._adapted(split)
+        for share in map(percent, self.options.fractions or ()):
+            yield from self._finetuned(split, share, start)
+            if self.adapts and self.from_web:
+                yield from self._few_labels(split, share)
+        if self.options.no_image and self.from_web:
+            yield from self._finetuned(split, NO_IMAGE, _Start(self.options.weights))
+
+    def _start(self, split: Split) -> _Start:
+        if self.adapts:
+            root = self._adapted_root(split)
+            return _Start(self._cnn(root), (f"{root}/cnn",))
+        web = f"{self.root}/{WEB}"
+        return _Start(self._cnn(web), (f"{web}/cnn",)) if self.from_web else _Start(self.options.weights)
 
     def _web(self) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{WEB}"
@@ -130,58 +123,102 @@ class _Builder:
             Step(
                 f"{root}/cnn",
                 "train_cnn",
-                TrainCnnOptions(
-                    images=self.benchmark.images,
-                    out=self._cnn(root),
-                    weights=options.weights,
-                    epochs=options.image_epochs,
-                    near_duplicates=options.near_duplicates,
-                    **self._cnn_settings(),
+                self._as_recipe(
+                    TrainCnnOptions(
+                        images=self.benchmark.images,
+                        out=self._cnn(root),
+                        weights=options.weights,
+                        epochs=options.image_epochs,
+                        near_duplicates=options.near_duplicates,
+                        **self._cnn_settings(),
+                    )
                 ),
             ),
             None,
         )
-        tests = tuple(list_of_test(options, split.name) for split in self.splits)
-        yield self._maps(root, tests), None
+        paper = options.recipe == PAPER
+        tests = [list_of_test(options, split.name) for split in self.splits]
+        trains = [] if paper else list(map(self._whole_train, self.splits))
+        yield self._maps(root, (*tests, *trains)), None
         for split in self.splits:
-            name = f"{root}/{split.name}"
-            scores = EvaluateOptions(
-                store=self._store(root),
-                split=list_of_test(options, split.name),
-                out=join(options.out, name),
-                allow_missing=options.allow_missing,
-            )
-            cell = Cell(self.backbone, self.seed, split.name, WEB, name)
-            yield Step(name, "evaluate", scores, (f"{root}/maps",)), cell
+            calibrated = {} if paper else self._calibrated(root, split)
+            yield self._scores(f"{root}/{split.name}", root, split, WEB, (f"{root}/maps",), **calibrated)
 
-    def _finetuned(self, split: Split, trained_on: str, *, from_web: bool) -> Iterator[tuple[Step, Cell | None]]:
+    def _whole_train(self, split: Split) -> str:
+        """List of all training videos of a split."""
+        return list_of_train(self.options, split.name, percent(1.0), self.seed)
+
+    def _calibrated(self, root: str, split: Split) -> dict[str, Any]:
+        """Calibration on the training videos, whose labels it does not use; none of them is tested."""
+        return {"calibrate": self._store(root), "calibrate_lists": (self._whole_train(split),)}
+
+    def _adapted_root(self, split: Split) -> str:
+        return f"{self.root}/{split.name}/{ADAPTED}"
+
+    def _adapted(self, split: Split) -> Iterator[tuple[Step, Cell | None]]:
+        """The start adapted to the unlabelled training videos; its maps and scores if it knows the classes."""
+        options, root, web = self.options, self._adapted_root(split), f"{self.root}/{WEB}"
+        train = self._whole_train(split)
+        adapt = AdaptOptions(
+            weights=self._cnn(web) if self.from_web else str(options.weights),
+            videos=self.benchmark.videos,
+            lists=(train,),
+            out=self._cnn(root),
+            stride=options.stride or self.benchmark.stride,
+            seed=self.seed,
+            max_failed_fraction=options.max_failed_fraction,
+            **({} if self.from_web else {**self._network(), "features_only": True}),
+        )
+        yield Step(f"{root}/cnn", "adapt_cnn", adapt, (f"{web}/cnn",) if self.from_web else ()), None
+        if self.from_web:
+            test = list_of_test(options, split.name)
+            yield self._maps(root, (train, test)), None
+            needs = (f"{root}/maps",)
+            yield self._scores(f"{root}/scores", root, split, ADAPTED, needs, **self._calibrated(root, split))
+
+    def _few_labels(self, split: Split, share: str) -> Iterator[tuple[Step, Cell | None]]:
+        """An EnergyNet on the maps of the adapted CNN, which has seen no label of a video."""
+        root = self._adapted_root(split)
+        train = list_of_train(self.options, split.name, share, self.seed)
+        net = self._energynet(f"{root}/{share}/energynet", root, train, ())
+        yield net, None
+        methods = {"methods": ("energynet",), "energynet": net.options.out}
+        needs = (f"{root}/maps", net.name)
+        yield self._scores(f"{root}/{share}/scores", root, split, f"{ADAPTED}-{share}", needs, **methods)
+
+    def _finetuned(self, split: Split, trained_on: str, start: _Start) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{split.name}/{trained_on}"
         share = percent(1.0) if trained_on == NO_IMAGE else trained_on
         train = list_of_train(options, split.name, share, self.seed)
-        test = list_of_test(options, split.name)
-        yield self._finetuned_cnn(root, train, from_web=from_web), None
-        yield self._maps(root, (train, test)), None
-        learns = trained_on != NO_IMAGE
-        net, name = (f"{root}/{what}{self._source if learns else ''}" for what in ("energynet", "scores"))
-        scores = EvaluateOptions(
-            store=self._store(root),
-            split=test,
-            out=join(options.out, name),
-            methods=("cnn", "unatt", "energynet", "svm") if learns else ("cnn",),
-            energynet=join(options.out, net),
-            train_split=train,
-            allow_missing=options.allow_missing,
-        )
-        needs = [f"{root}/maps"]
-        if learns:
-            folds = list(self._folds(root, train, from_web=from_web))
-            yield from ((step, None) for step in folds)
-            yield self._energynet(net, root, train, [step for step in folds if step.job == "precompute"]), None
-            needs.append(net)
-        yield Step(name, "evaluate", scores, tuple(needs)), Cell(self.backbone, self.seed, split.name, trained_on, name)
+        yield self._finetuned_cnn(root, train, start), None
+        yield self._maps(root, (train, list_of_test(options, split.name))), None
+        if trained_on == NO_IMAGE:
+            yield self._scores(f"{root}/scores", root, split, trained_on, (f"{root}/maps",), methods=("cnn",))
+            return
+        folds = list(self._folds(root, train, start))
+        yield from ((step, None) for step in folds)
+        maps = [step for step in folds if step.job == "precompute"]
+        net = self._energynet(f"{root}/energynet{self._source}", root, train, maps)
+        yield net, None
+        methods = {"methods": ("cnn", "unatt", "energynet", "svm"), "energynet": net.options.out, "train_split": train}
+        needs = (f"{root}/maps", net.name)
+        yield self._scores(f"{root}/scores{self._source}", root, split, trained_on, needs, **methods)
 
-    def _finetuned_cnn(self, root: str, train: str, *, from_web: bool) -> Step:
-        options, web = self.options, f"{self.root}/{WEB}"
+    def _scores(
+        self, name: str, root: str, split: Split, trained_on: str, needs: tuple[str, ...], **settings: Any
+    ) -> tuple[Step, Cell]:
+        options = EvaluateOptions(
+            store=self._store(root),
+            split=list_of_test(self.options, split.name),
+            out=join(self.options.out, name),
+            allow_missing=self.options.allow_missing,
+            **settings,
+        )
+        cell = Cell(self.backbone, self.seed, split.name, trained_on, name)
+        return Step(name, "evaluate", options, needs), cell
+
+    def _finetuned_cnn(self, root: str, train: str, start: _Start) -> Step:
+        options = self.options
         cnn = TrainCnnOptions(
             videos=self.benchmark.videos,
             split=train,
@@ -190,18 +227,18 @@ class _Builder:
             allow_missing=options.allow_missing,
             max_failed_fraction=options.max_failed_fraction,
             out=self._cnn(root),
-            weights=self._cnn(web) if from_web else options.weights,
+            weights=start.weights,
             epochs=options.frame_epochs,
             **self._cnn_settings(),
         )
-        return Step(f"{root}/cnn", "train_cnn", cnn, (FRAMES, f"{web}/cnn") if from_web else (FRAMES,))
+        return Step(f"{root}/cnn", "train_cnn", self._as_recipe(cnn), (FRAMES, *start.needs))
 
-    def _folds(self, root: str, train: str, *, from_web: bool) -> Iterator[Step]:
+    def _folds(self, root: str, train: str, start: _Start) -> Iterator[Step]:
         """For each fold a CNN that has not seen its videos, and its maps of them."""
         count = self.options.folds if self.options.map_source == "out_of_fold" else 0
         for number in range(1, count + 1):
             fold, (others, left) = f"{root}/fold{number}of{count}", lists_of_fold(train, number, count)
-            yield self._finetuned_cnn(fold, others, from_web=from_web)
+            yield self._finetuned_cnn(fold, others, start)
             yield self._maps(fold, (left,), columns=("maps", "logits"))
 
     @property
@@ -233,6 +270,7 @@ class _Builder:
             out=join(self.options.out, name),
             word_vectors=self.options.word_vectors,
             aggregation=self.options.aggregation,
+            allow_untrained=True,
             allow_missing=self.options.allow_missing,
             **config,
         )
@@ -240,6 +278,9 @@ class _Builder:
         return Step(name, "train_energynet", options, needs)
 
     def _cnn_settings(self) -> dict[str, Any]:
+        return {**self._network(), "seed": self.seed, "allow_untrained": True}
+
+    def _network(self) -> dict[str, Any]:
         options = self.options
         return {
             "backbone": self.backbone,
@@ -247,8 +288,10 @@ class _Builder:
             "mean": options.mean,
             "std": options.std,
             "input_size": options.input_size or IMAGENET_INPUT_SIZE,
-            "seed": self.seed,
         }
+
+    def _as_recipe(self, cnn: TrainCnnOptions) -> TrainCnnOptions:
+        return paper_recipe(cnn) if self.options.recipe == PAPER else cnn
 
     def _cnn(self, root: str) -> str:
         return join(self.options.out, f"{root}/cnn.safetensors")

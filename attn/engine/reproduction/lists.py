@@ -15,7 +15,7 @@ import hashlib
 from attn.datasets.benchmark import Benchmark, Split
 from attn.datasets.fractions import split_folds, take_fraction
 from attn.datasets.split import SplitList, write_split_list
-from attn.engine.options import ReproduceOptions
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.storage.filesystem import join, open_filesystem, write_atomic
 
 

@@ -9,16 +9,19 @@ import logging
 from typing import Any
 
 from attn.datasets.benchmark import Benchmark
-from attn.engine.options import ReproduceOptions, TrainCnnOptions
+from attn.engine.options import TrainCnnOptions
 from attn.engine.placement import cluster_totals
 from attn.engine.reproduction.data import check_needs, is_to_be_rendered, open_data, render
-from attn.engine.reproduction.experiment import Cell, Step, make_steps
+from attn.engine.reproduction.experiment import make_steps
 from attn.engine.reproduction.lists import write_lists
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.results import collect
 from attn.engine.reproduction.run_steps import run_steps
+from attn.engine.reproduction.step import Cell, Step
 from attn.engine.session import start_ray
 from attn.errors import UsageError
 from attn.report.paper_tables import as_csv, as_markdown
+from attn.stages.recipe import PAPER, as_begun
 from attn.storage.filesystem import absolute, join, open_filesystem, read_text, storage_errors, write_atomic
 from attn.storage.writable import check_writable
 
@@ -28,14 +31,14 @@ TABLES, PLAN = "tables", "plan.json"
 # Settings of all steps; the others say which steps there are, where the data lies, or how much of a machine is used.
 SETTLED = (
     *("dataset", "image_epochs", "frame_epochs", "input_size", "stride", "mean", "std"),
-    *("aggregation", "near_duplicates"),
+    *("aggregation", "near_duplicates", "recipe", "adapt"),
 )
 COUNTS = (
     *("image_epochs", "frame_epochs", "input_size", "stride"),
     *("side_by_side", "render_images", "render_videos"),
 )
 PATHS = ("out", "root", "images", "weights", "word_vectors")
-JOBS = ("decode_frames", "train_cnn", "precompute", "train_energynet", "evaluate")
+JOBS = ("decode_frames", "train_cnn", "adapt_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
 CPUS_PER_STEP = 4
 LEAST_SIDE_BY_SIDE = 2  # the start of a training is mostly waiting
@@ -90,8 +93,17 @@ def reproduce(options: ReproduceOptions) -> int:
 
 def resolved(options: ReproduceOptions) -> ReproduceOptions:
     """The options with the defaults of their data set, and paths that mean the same in every process."""
+    if options.recipe != PAPER and _begun_without_recipe(options):
+        log.info("%s was begun with the settings of --recipe paper, which it keeps", options.out)
+        options = dataclasses.replace(options, recipe=PAPER)
     missing = {key: value for key, value in DEFAULTS[options.dataset].items() if getattr(options, key) is None}
     options = dataclasses.replace(options, **missing)
+    paper = options.recipe == PAPER
+    options = dataclasses.replace(
+        options,
+        map_source=options.map_source or ("same_cnn" if paper else "out_of_fold"),
+        energynet=as_begun(options.energynet, {} if paper else None),
+    )
     given = {name: getattr(options, name) for name in PATHS}
     return dataclasses.replace(
         options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet")}
@@ -143,13 +155,24 @@ def _check(options: ReproduceOptions) -> None:
         raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
 
 
-def _check_unchanged(options: ReproduceOptions) -> None:
-    """Refuses other settings in the same folder: each finished step would refuse them one after the other."""
+def _begun_without_recipe(options: ReproduceOptions) -> bool:
+    """Whether the folder belongs to a plan that is older than the choice of a recipe."""
+    plan = _plan_before(options)
+    return plan is not None and "recipe" not in plan["options"]
+
+
+def _plan_before(options: ReproduceOptions) -> dict[str, Any] | None:
     fs, path = open_filesystem(join(options.out, PLAN))
     with storage_errors(options.out):
-        if not fs.exists(path):
-            return
-    before, now = json.loads(read_text(fs, path))["options"], json.loads(json.dumps(dataclasses.asdict(options)))
+        return json.loads(read_text(fs, path)) if fs.exists(path) else None
+
+
+def _check_unchanged(options: ReproduceOptions) -> None:
+    """Refuses other settings in the same folder: each finished step would refuse them one after the other."""
+    plan = _plan_before(options)
+    if plan is None:
+        return
+    before, now = plan["options"], json.loads(json.dumps(dataclasses.asdict(options)))
     pairs = [(f"--{name}", before.get(name, now.get(name)), now.get(name)) for name in SETTLED]
     pairs += [
         (f"--energynet.{name}", before["energynet"].get(name, value), value)
@@ -178,7 +201,11 @@ def _sharing(steps: list[Step], side_by_side: int) -> list[Step]:
     """Trainings on CPUs that leave room for those beside them; those that all others wait for are few."""
     totals = cluster_totals()
     trainings = {step.name for step in steps if isinstance(step.options, TrainCnnOptions)}
-    first = {step.name for step in steps if step.name in trainings and not trainings & set(step.needs)}
+    after = set[str]()  # steps that wait for a training
+    for step in steps:
+        if (trainings | after) & set(step.needs):
+            after.add(step.name)
+    first = trainings - after
 
     def shared(step: Step) -> Step:
         beside = min(side_by_side, len(first)) if step.name in first else side_by_side

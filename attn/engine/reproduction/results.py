@@ -8,8 +8,8 @@ from typing import Any, cast
 import numpy as np
 
 from attn.datasets.benchmark import Benchmark
-from attn.engine.options import ReproduceOptions
-from attn.engine.reproduction.experiment import NO_IMAGE, WEB, Cell
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
+from attn.engine.reproduction.step import ADAPTED, NO_IMAGE, WEB, Cell
 from attn.engine.training.cnn_worker import ACCURACY
 from attn.errors import UsageError
 from attn.eval.pooled import Estimate, Figure, Run, Unit, difference, pooled, statistic
@@ -19,8 +19,22 @@ from attn.report.published import WEB_ACCURACY, PaperValue, paper_value
 from attn.storage.filesystem import join
 from attn.storage.scores import NAME, Scores, read_scores
 
-NAMES = {"cnn": "CNN", "unatt": "UnAtt", "energynet": "EnergyNet", "svm": "SVM"}
-PAIRS = (("unatt", "cnn"), ("energynet", "cnn"), ("energynet", "unatt"), ("svm", "cnn"), ("energynet", "svm"))
+FEW_LABELS = "adapted_energynet"
+"""The EnergyNet of a CNN that was adapted and not fine-tuned; in the tables it appears beside the fine-tuned ones."""
+NAMES = {
+    "cnn": "CNN",
+    "cnn_average_calibrated": "calibrated CNN",
+    "unatt": "UnAtt",
+    "unatt_calibrated": "calibrated UnAtt",
+    "energynet": "EnergyNet",
+    FEW_LABELS: "EnergyNet",
+    "svm": "SVM",
+}
+PAIRS = (
+    *(("unatt", "cnn"), ("energynet", "cnn"), ("energynet", "unatt"), ("svm", "cnn"), ("energynet", "svm")),
+    *((FEW_LABELS, "cnn"), (FEW_LABELS, "energynet")),
+    *(("cnn_average_calibrated", "cnn"), ("unatt_calibrated", "unatt")),
+)
 # Of the paper's text: with the first share of the training videos the EnergyNet is ahead of the CNN with the second.
 CROSSINGS = (("010", "020"), ("050", "100"))
 # With more splits than this, each is small, and whole splits are drawn for the intervals.
@@ -56,6 +70,8 @@ def collect(
             if both := _in_common(runs.get(first, {}), runs.get(second, {})):
                 names = {"first": _name(first, trained_on), "second": _name(second, trained_on)}
                 pairs.append({**place, **names, **_paired(both, benchmark.figure, unit)})
+    pairs += _of_adaptation(by_cnn, benchmark.figure, unit)
+    pairs += _of_labels(by_cnn, methods, benchmark.figure, unit)
     return {
         "dataset": benchmark.name,
         "figure": benchmark.figure,
@@ -99,10 +115,44 @@ def _by_cnn(scored: Mapping[Cell, Scores]) -> dict[tuple[str, str], dict[str, Ru
     found: dict[tuple[str, str], dict[str, Runs]] = {}
     for cell, scores in scored.items():
         for method in NAMES.keys() & scores.by_method.keys():
-            runs = found.setdefault((cell.backbone, cell.trained_on), {}).setdefault(method, {})
+            share = cell.trained_on.removeprefix(f"{ADAPTED}-")
+            name = method if share == cell.trained_on else FEW_LABELS
+            runs = found.setdefault((cell.backbone, share), {}).setdefault(name, {})
             run = Run(scores.by_method[method], scores.labels.astype(np.int64))
             runs.setdefault(cell.split, {})[cell.seed] = run
     return {key: {name: runs[name] for name in NAMES if name in runs} for key, runs in found.items()}
+
+
+def _of_adaptation(by_cnn: Mapping[tuple[str, str], Mapping[str, Runs]], figure: Figure, unit: Unit) -> list[Any]:
+    """Difference that adaptation makes to each method without labels."""
+    found = []
+    for (backbone, trained_on), runs in by_cnn.items():
+        plain = by_cnn.get((backbone, WEB), {}) if trained_on == ADAPTED else {}
+        for method in runs.keys() & plain.keys():
+            if both := _in_common(runs[method], plain[method]):
+                names = {"first": _name(method, ADAPTED), "second": _name(method, WEB)}
+                found.append({"backbone": backbone, "trained_on": ADAPTED, **names, **_paired(both, figure, unit)})
+    return sorted(found, key=lambda pair: pair["first"])
+
+
+def _of_labels(
+    by_cnn: Mapping[tuple[str, str], Mapping[str, Runs]],
+    methods: Sequence[Mapping[str, Any]],
+    figure: Figure,
+    unit: Unit,
+) -> Iterator[dict[str, Any]]:
+    """Difference of every method with labels to the best of those without."""
+    for backbone in dict.fromkeys(backbone for backbone, _ in by_cnn):
+        free = [one for one in methods if one["backbone"] == backbone and one["trained_on"] in (WEB, ADAPTED)]
+        if not free:
+            continue
+        best = max(free, key=lambda one: one[figure]["value"])
+        runs_of = {_name(name, best["trained_on"]): runs for name, runs in by_cnn[backbone, best["trained_on"]].items()}
+        for (name, trained_on), runs in by_cnn.items():
+            for method in runs if name == backbone and trained_on not in (WEB, ADAPTED, NO_IMAGE) else ():
+                if both := _in_common(runs[method], runs_of[best["method"]]):
+                    names = {"first": _name(method, trained_on), "second": best["method"]}
+                    yield {"backbone": backbone, "trained_on": trained_on, **names, **_paired(both, figure, unit)}
 
 
 def _gains(
@@ -113,7 +163,7 @@ def _gains(
         own = {
             share: runs
             for (name, share), runs in by_cnn.items()
-            if name == backbone and share not in (WEB, NO_IMAGE) and {"cnn", "energynet"} <= runs.keys()
+            if name == backbone and share not in (WEB, ADAPTED, NO_IMAGE) and {"cnn", "energynet"} <= runs.keys()
         }
         if len(own) < 2:
             continue
@@ -190,7 +240,9 @@ def _record(estimate: Estimate) -> dict[str, Any]:
 
 
 def _name(method: str, trained_on: str) -> str:
-    prefix = {WEB: "", NO_IMAGE: "NoImage+"}.get(trained_on, "finetune+")
+    if method == FEW_LABELS:
+        trained_on = ADAPTED
+    prefix = {WEB: "", ADAPTED: "adapted+", NO_IMAGE: "NoImage+"}.get(trained_on, "finetune+")
     return prefix + NAMES[method]
 
 

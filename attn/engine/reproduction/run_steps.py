@@ -23,7 +23,7 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from attn.engine.cli import EXIT_UNTRAINED
-from attn.engine.reproduction.experiment import FRAMES, Step
+from attn.engine.reproduction.step import FRAMES, Step
 from attn.engine.training.watch import clock
 from attn.errors import UsageError
 from attn.storage.contents import SUCCESS
@@ -35,9 +35,9 @@ HEARTBEAT_S = 60.0
 MOST_ATTEMPTS = 2
 MESSAGE_CHARS = 240
 # Each takes all CPUs of a cluster without GPUs: two at a time could leave none for the decoding of either.
-ONE_AT_A_TIME = {"decode_frames", "precompute"}
+ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute"}
 STORES = ("precompute",)  # a training completes a store of frames itself
-LISTS = ("lists", "split", "train_split")
+LISTS = ("lists", "split", "train_split", "calibrate_lists")
 # What a step may take, not what it makes.
 RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction", "allow_untrained"}
 # Files from outside that decide what is made.
@@ -189,6 +189,7 @@ def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = N
 
 def job(name: str) -> Any:
     """The function behind a job's script."""
+    from attn.engine.adapt import adapt_cnn
     from attn.engine.decode_frames import decode_frames
     from attn.engine.evaluate import evaluate
     from attn.engine.precompute import precompute
@@ -196,6 +197,7 @@ def job(name: str) -> Any:
     from attn.engine.training.energynet import train_energynet
 
     return {
+        "adapt_cnn": adapt_cnn,
         "decode_frames": decode_frames,
         "evaluate": evaluate,
         "precompute": precompute,

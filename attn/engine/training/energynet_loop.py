@@ -17,6 +17,7 @@ from attn.engine.training.energynet_state import (
     KEPT_ACCURACY,
     KEPT_SHORTFALL,
     SHORTFALL,
+    SPREAD,
     Progress,
     load_state,
     plain,
@@ -29,7 +30,7 @@ from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
 from attn.stages.early_stop import is_over, is_worse
 from attn.stages.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
-from attn.stages.energy_validation import Look, look, score_bank
+from attn.stages.energy_validation import Look, directions, look, score_bank, spread, true_maps
 from attn.stages.map_bank import MapBank
 
 
@@ -68,6 +69,7 @@ class EnergyLoop:
         self.validation = validation
         self._news, self._keeper = news, keeper
         self.scale = _map_scale(job, maps, group)
+        self.residual_scale = _residual_scale(job, maps, group)
         self.net = self._net()
         self.progress = Progress([])
         self.kept: dict[str, torch.Tensor] = {}
@@ -76,13 +78,11 @@ class EnergyLoop:
     def _net(self) -> EnergyNet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config.seed)
-            net = EnergyNet(
+            net = new_net(
+                self.job,
                 torch.from_numpy(self.job.concepts.vectors),
-                self.job.map_cells,
-                hidden_dim=self.config.hidden_dim,
-                embedding_dim=self.config.embedding_dim,
                 map_scale=self.scale,
-                normalise_embedding=self.config.normalise_embedding,
+                residual_scale=self.residual_scale,
             )
         return net.to(self.group.device)
 
@@ -92,21 +92,28 @@ class EnergyLoop:
             self._resume()
             self._go_on()
         except DivergedError as error:
-            states = f"update {self.progress.rows[-1]['update']}" if self.progress.rows else ""
-            return error.explained(flags="--lr", run_url=self.job.run_url, kept=states)
+            reached = self.progress.rows[-1]["update"] if self.progress.rows else 0
+            return error.explained(flags="--lr", run_url=self.job.run_url, kept=f"update {reached}" if reached else "")
         except UsageError as error:
             return error
         return None
 
     def _go_on(self) -> None:
         progress = self.progress
+        if not progress.rows and self.config.recipe == "steady" and self.job.held_out.video_ids:
+            # Not stored before the next one: a training refused for its first updates leaves nothing behind.
+            self._add(self._start_row())
         while not self._done():
-            progress.rows = [*progress.rows, self._next_row(progress.rows)]
-            self._judge()
-            kept = progress.kept_row
-            progress.rows[-1] |= {KEPT_ACCURACY: kept[ACCURACY], KEPT_SHORTFALL: kept[SHORTFALL]}
+            self._add(self._next_row(progress.rows))
             self._keeper.keep(progress.rows[-1]["update"], progress.rows[-1], self._save)
             self._news.pin(rows=progress.rows, note="")
+
+    def _add(self, row: dict[str, Any]) -> None:
+        """Adds a row, and to it what the state that is kept has reached."""
+        self.progress.rows = [*self.progress.rows, row]
+        self._judge()
+        kept = self.progress.kept_row
+        row |= {KEPT_ACCURACY: kept[ACCURACY], KEPT_SHORTFALL: kept[SHORTFALL]}
 
     def _done(self) -> bool:
         """Whether all updates are done, or none has helped for long."""
@@ -123,17 +130,31 @@ class EnergyLoop:
         steps = [self._update(number) for number in range(first, stop)]
         trained_s = time.monotonic() - started_s
         check_weights(self.net.named_parameters(), f"after update {stop}")
-        seen, schedule = self._look(), self.trainer.schedule
-        means = [sum(values) / len(steps) for values in zip(*steps, strict=True)]
+        means = Step(*(sum(values) / len(steps) for values in zip(*steps, strict=True)))
+        seen = self._validated(means)
         return {
             "update": stop,
-            **dict(zip(Step._fields, means, strict=True)),
+            **seen,
+            "updates_per_s": len(steps) / trained_s,
+            "seconds": time.monotonic() - started_s,
+        }
+
+    def _start_row(self) -> dict[str, Any]:
+        """The state before the first update; its losses are those of random samples alone."""
+        started_s = time.monotonic()
+        seen = self._validated(self.trainer.measure())
+        return {"update": 0, **seen, "updates_per_s": None, "seconds": time.monotonic() - started_s}
+
+    def _validated(self, means: Step) -> dict[str, Any]:
+        """What a row says of the state of now."""
+        seen, schedule = self._look(), self.trainer.schedule
+        return {
+            **means._asdict(),
             "monitor": schedule.monitor,
             "candidates": schedule.candidates,
             ACCURACY: seen.correct / seen.videos if seen.videos else None,
             SHORTFALL: seen.shortfall / seen.videos if seen.videos else None,
-            "updates_per_s": len(steps) / trained_s,
-            "seconds": time.monotonic() - started_s,
+            SPREAD: self._spread(),
         }
 
     def _update(self, number: int) -> Step:
@@ -150,10 +171,16 @@ class EnergyLoop:
         mine = look(scores, labels, margin=self.config.energy_margin)
         return Look(*self.group.sum(torch.tensor(mine, dtype=torch.float64)).tolist())
 
+    def _spread(self) -> float:
+        """Of the embeddings of true maps: of held-out videos, or of random training samples if there are none."""
+        held_out = bool(self.job.held_out.video_ids)
+        maps, classes = true_maps(self.validation) if held_out else self.trainer.anchors()
+        return spread(self.group.sum(directions(self.net, maps, classes)))
+
     def _judge(self) -> None:
-        """Keeps the weights of the newest look unless it is worse than one before."""
+        """Keeps the weights of the newest look unless it is worse than one before, or no better than the start."""
         videos = len(self.job.held_out.video_ids)
-        if videos and not is_worse(self.progress.accuracies, videos):
+        if videos and not is_worse(self.progress.accuracies, videos) and self.progress.beats_start:
             self.progress.kept = len(self.progress.rows)
             self.kept = plain(self.net.state_dict())
 
@@ -164,10 +191,30 @@ class EnergyLoop:
         files = self._keeper.restored()
         if files is not None:
             self.progress, self.kept = load_state(files, self.trainer)
+        elif self.config.centre:
+            self.trainer.centre()
         rows = self.progress.rows
         self._news.pin(
             started_s=time.time(), resumed=len(rows), rows=rows, note="", damaged=tuple(self._keeper.damaged)
         )
+
+
+def new_net(
+    job: EnergyJob, concept_vectors: torch.Tensor, *, map_scale: float = 1.0, residual_scale: float = 1.0
+) -> EnergyNet:
+    """The network that a job trains, with its first weights."""
+    config = job.config
+    return EnergyNet(
+        concept_vectors,
+        job.map_shape,
+        hidden_dim=config.hidden_dim,
+        embedding_dim=config.embedding_dim,
+        map_scale=map_scale,
+        normalise_embedding=config.normalise_embedding,
+        residual=config.residual,
+        residual_scale=residual_scale,
+        window=job.window,
+    )
 
 
 def _sampler(job: EnergyJob, device: torch.device) -> QuadrupleSampler:
@@ -187,6 +234,23 @@ def _map_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
     """
     if job.config.map_scale == "none":
         return 1.0
-    found = maps.known_squares or group.sum(torch.tensor(maps.sum_of_squares(group), dtype=torch.float64)).tolist()
-    total, count = found
+    return _rms(maps.known_squares or maps.sum_of_squares(group), group, known=maps.known_squares is not None)
+
+
+def _residual_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
+    """Root mean square of the window energies that are learnt from, less the mean of each frame's.
+
+        sqrt(mean over F and c of (E_window(F, c) - mean over c of E_window(F, c))²)
+
+    In units of it, differences of window energies are of the size of the margin.
+    """
+    if not job.config.residual:
+        return 1.0
+    known = maps.known_windows
+    return _rms(known or maps.window_squares(group, job.map_shape, job.window), group, known=known is not None)
+
+
+def _rms(squares: tuple[float, int], group: Group, *, known: bool) -> float:
+    """Of a sum of squares and their count: of all workers, or if not known this worker's part."""
+    total, count = squares if known else group.sum(torch.tensor(squares, dtype=torch.float64)).tolist()
     return math.sqrt(total / count) or 1.0

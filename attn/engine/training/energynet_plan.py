@@ -3,6 +3,8 @@
 import dataclasses
 import hashlib
 import json
+import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,17 @@ from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import read_split
 from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.training.map_source import MapSource, open_map_source
-from attn.engine.training.run import TrainRun, chosen
+from attn.engine.training.run import RUN, TrainRun, chosen
 from attn.errors import UsageError
 from attn.models.energynet_file import NAME
-from attn.stages.energy_config import EnergyConfig
+from attn.stages.energy_config import WINDOW, WITH_RECIPES, EnergyConfig
+from attn.stages.recipe import as_begun
 from attn.stages.video_table import VideoTable
 from attn.storage.filesystem import join, storage_errors
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
+
+log = logging.getLogger(__name__)
 
 LATER = ("rank_by", "monitor_smoothing")
 
@@ -36,7 +41,7 @@ class EnergyJob:
         train: videos that are learnt from.
         held_out: videos that choose the best state; perhaps none.
         concepts: one vector per class.
-        map_cells: of each map.
+        map_shape: rows and columns of each map.
         run_url: folder of the run.
     """
 
@@ -46,7 +51,7 @@ class EnergyJob:
     train: VideoTable
     held_out: VideoTable
     concepts: ConceptVectors
-    map_cells: int
+    map_shape: tuple[int, int]
     run_url: str
 
     @property
@@ -54,15 +59,30 @@ class EnergyJob:
         """What decides the training."""
         return self.options
 
+    @property
+    def window(self) -> int:
+        """Side of the window that a residual network starts from."""
+        return min(WINDOW, *self.map_shape)
 
-def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, EnergyJob, AttentionStore]:
+
+def make_energy_training(
+    options: TrainEnergyNetOptions, *, begun: Mapping[str, Any] | None = None
+) -> tuple[TrainRun, EnergyJob, AttentionStore]:
     """Reads what the flags name and checks that it fits together.
+
+    Args:
+        options: flags.
+        begun: `decisive` of what is resumed, if that is not a training recorded in the folder beside `--out`.
 
     Raises:
         UsageError: the first thing that does not fit.
     """
     options.check()
     _check_numbers(options)
+    begun = _begun(options) if begun is None else begun
+    if before_recipes(begun):
+        options = as_begun(options, begun)
+        log.info("%s was begun before there were recipes: it resumes with the paper's", options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         source = open_map_source(options, store)
@@ -78,9 +98,10 @@ def make_energy_training(options: TrainEnergyNetOptions) -> tuple[TrainRun, Ener
     if len(np.unique(train.labels)) < 2:
         raise UsageError(f"{shown(options.split)}: the videos are of one class; there is nothing to tell apart")
     concepts = make_concept_vectors(names, options, seed=options.seed)
-    run = TrainRun(join(options.out, NAME), _decisive(options, store, source, train, held_out, concepts))
-    height, width = store.manifest.map_shape
-    job = EnergyJob(options, source.urls, source.record, train, held_out, concepts, height * width, run.url)
+    decisive = _decisive(options, store, source, train, held_out, concepts)
+    run = TrainRun(join(options.out, NAME), _as_recorded(decisive, begun))
+    shape = store.manifest.map_shape
+    job = EnergyJob(options, source.urls, source.record, train, held_out, concepts, shape, run.url)
     return run, job, store
 
 
@@ -94,8 +115,25 @@ def with_config(run: TrainRun, job: EnergyJob, options: TrainEnergyNetOptions) -
     """
     fields = {field.name for field in dataclasses.fields(EnergyConfig)}
     rest = {key: value for key, value in run.decisive.items() if key not in fields}
-    other = TrainRun(join(options.out, NAME), {**_chosen(options), **rest})
+    decisive = _as_recorded({**_chosen(options), **rest}, run.decisive)
+    other = TrainRun(join(options.out, NAME), decisive)
     return other, dataclasses.replace(job, options=options, run_url=other.url)
+
+
+def _begun(options: TrainEnergyNetOptions) -> dict[str, Any]:
+    """`decisive` of the training in the folder beside `--out`; empty if there is none."""
+    return (TrainRun(join(options.out, NAME), {}).read(RUN) or {}).get("decisive", {})
+
+
+def before_recipes(begun: Mapping[str, Any]) -> bool:
+    """Whether that is the record of a training, or of a search, begun before there were recipes."""
+    return bool(begun) and "recipe" not in begun
+
+
+def _as_recorded(decisive: dict[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a record from before there were recipes does not name."""
+    unnamed = WITH_RECIPES if before_recipes(begun) else ()
+    return {name: value for name, value in decisive.items() if name not in unnamed}
 
 
 def _check_numbers(options: TrainEnergyNetOptions) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from attn.mining.schedule import CandidateSchedule
 from attn.stages.energy_training import EnergyTrainer
 
-ACCURACY, SHORTFALL = "validation_accuracy", "validation_shortfall"
+ACCURACY, SHORTFALL, SPREAD = "validation_accuracy", "validation_shortfall", "embedding_spread"
 KEPT_ACCURACY, KEPT_SHORTFALL = "kept_accuracy", "kept_shortfall"
 """The same of the state that is kept."""
 WEIGHTS, KEPT, OPTIMIZER, STATE = "weights.safetensors", "kept.safetensors", "optimizer.pt", "state.json"
@@ -41,6 +41,22 @@ class Progress:
     def accuracies(self) -> list[float]:
         """Of the looks, where there are held-out videos."""
         return [row[ACCURACY] for row in self.rows if row[ACCURACY] is not None]
+
+    @property
+    def start(self) -> dict[str, Any] | None:
+        """The look before the first update, if there was one."""
+        return self.rows[0] if self.rows and self.rows[0]["update"] == 0 else None
+
+    @property
+    def beats_start(self) -> bool:
+        """Whether the last look is better than that before the first update, or is that one, or there was none.
+
+        Better: right for more videos, or for as many with margins that are kept better.
+        """
+        start, last = self.start, self.rows[-1]
+        if start is None or len(self.rows) == 1:
+            return True
+        return (last[ACCURACY], -last[SHORTFALL]) > (start[ACCURACY], -start[SHORTFALL])
 
     @property
     def kept_row(self) -> dict[str, Any]:

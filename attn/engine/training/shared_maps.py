@@ -5,6 +5,7 @@ machine is lost with them, Ray reads them again.
 """
 
 import dataclasses
+import math
 import os
 import warnings
 from typing import Any
@@ -31,11 +32,13 @@ class SharedMaps:
         train: of the videos that are learnt from.
         held_out: of the others.
         squares: sum of the squares of all training maps, and how many numbers they are: every training needs it.
+        windows: the same of their window energies, see `TrainingMaps.window_squares`.
     """
 
     train: Any
     held_out: Any
     squares: tuple[float, int]
+    windows: tuple[float, int]
 
     def banks(self, job: EnergyJob, rank: int = 0, size: int = 1) -> tuple[MapBank, MapBank]:
         """Training maps, and one worker's share of the held-out ones. Read only.
@@ -63,14 +66,17 @@ def share_maps(job: EnergyJob) -> SharedMaps:
     _check_room(job)
     read: Any = ray.remote(num_cpus=1, num_returns=3, max_retries=3)(_read)
     train, held_out, said = read.remote(job)
-    squares: Any = ray.get(said)
-    if isinstance(squares, str):
-        raise UsageError(squares)
-    return SharedMaps(train, held_out, squares)
+    sums: Any = ray.get(said)
+    if isinstance(sums, str):
+        raise UsageError(sums)
+    return SharedMaps(train, held_out, *sums)
 
 
-def _read(job: EnergyJob) -> tuple[np.ndarray | None, np.ndarray | None, tuple[float, int] | str]:
-    """Training maps, held-out maps, squares; or why not."""
+Squares = tuple[float, int]
+
+
+def _read(job: EnergyJob) -> tuple[np.ndarray | None, np.ndarray | None, tuple[Squares, Squares] | str]:
+    """Training maps, held-out maps, squares and those of windows; or why not."""
     threads = min(MOST_READERS, os.cpu_count() or 1)
     try:
         with storage_errors(" + ".join(job.store_urls)):
@@ -78,8 +84,9 @@ def _read(job: EnergyJob) -> tuple[np.ndarray | None, np.ndarray | None, tuple[f
             train, held_out = (read_bank(stores, table, threads=threads) for table in (job.train, job.held_out))
     except UsageError as error:
         return None, None, str(error)
-    squares = TrainingMaps(train, torch.device("cpu")).sum_of_squares(Alone())
-    return train.maps.numpy(), held_out.maps.numpy(), squares
+    maps = TrainingMaps(train, torch.device("cpu"))
+    sums = maps.sum_of_squares(Alone()), maps.window_squares(Alone(), job.map_shape, job.window)
+    return train.maps.numpy(), held_out.maps.numpy(), sums
 
 
 def _bank(maps: np.ndarray, table: VideoTable) -> MapBank:
@@ -94,7 +101,7 @@ def _check_room(job: EnergyJob) -> None:
     if may_grow():
         return
     rows = job.train.rows + job.held_out.rows
-    needed = 2 * rows * len(job.concepts.vectors) * job.map_cells
+    needed = 2 * rows * len(job.concepts.vectors) * math.prod(job.map_shape)
     room = max((node.get("object_store_memory", 0) for node in living_nodes()), default=0)
     if needed > room:
         raise UsageError(

@@ -17,6 +17,7 @@ from attn.engine.tuning.records import Trial, trial_url
 from attn.engine.tuning.searcher import OBJECTIVE, distribution, told
 from attn.engine.tuning.space import FIELDS, settle
 from attn.report.search_page import SearchFigures, as_csv, as_markdown, draw_importance, draw_parallel, draw_progress
+from attn.stages.recipe import contradiction
 from attn.storage.filesystem import join, open_filesystem, write_atomic
 
 log = logging.getLogger(__name__)
@@ -52,8 +53,10 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
     ranked, options, videos = best_first(trials), plan.options, len(plan.job.held_out.video_ids)
     best = ranked[0]
     accuracy, settings = best.objective or 0.0, dataclasses.replace(options, **settle(best.point, options))
+    # A search from before there were recipes may have found what no recipe allows.
+    not_found = {*NOT_FOUND, *(["recipe"] if contradiction(settings) else [])}
     found: dict[str, Any] = {
-        SETTINGS: {name: getattr(settings, name) for name in FIELDS if name not in NOT_FOUND},
+        SETTINGS: {name: getattr(settings, name) for name in FIELDS if name not in not_found},
         "trial": best.number,
         "validation_accuracy": accuracy,
         "standard_error": math.sqrt(accuracy * (1 - accuracy) / videos),

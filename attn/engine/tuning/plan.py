@@ -9,14 +9,23 @@ from typing import Any
 
 from fsspec import AbstractFileSystem
 
-from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
+from attn.engine.training.energynet_plan import EnergyJob, before_recipes, make_energy_training
 from attn.engine.training.run import TrainRun
 from attn.engine.tuning.records import Trial, read_trials
 from attn.engine.tuning.search_options import SearchOptions
 from attn.engine.tuning.space import Space, check_space, grid
 from attn.engine.tuning.space_file import read_space
 from attn.errors import UsageError
-from attn.storage.filesystem import absolute, join, open_filesystem, read_text, url_of, write_atomic
+from attn.stages.recipe import as_begun
+from attn.storage.filesystem import (
+    absolute,
+    join,
+    open_filesystem,
+    read_text,
+    storage_errors,
+    url_of,
+    write_atomic,
+)
 from attn.storage.occupied import occupied
 from attn.storage.store import AttentionStore
 from attn.storage.writable import check_writable
@@ -62,7 +71,10 @@ def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator
     check_writable(options.out)
     space = spaces[options.space] if options.space in spaces else _own_space(options.space, spaces)
     check_space(space, options)
-    run, job, store = make_energy_training(options)
+    begun = _begun(options)
+    run, job, store = make_energy_training(options, begun=begun)
+    if before_recipes(begun):
+        options = as_begun(options, begun)
     if not job.held_out.video_ids:
         raise UsageError(
             f"--holdout-fraction {options.holdout_fraction:g} holds no video out, so there is nothing to judge trials "
@@ -74,6 +86,14 @@ def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator
         known = read_trials(options.out)
         _settle(options, _decisive(options, space, run), known)
         yield SearchPlan(options, space, run, job, store, known)
+
+
+def _begun(options: SearchOptions) -> dict[str, Any]:
+    """`decisive` of the search in `--out`; empty if there is none, or none that can be read, which is refused later."""
+    fs, path = open_filesystem(join(options.out, SEARCH))
+    with contextlib.suppress(ValueError, KeyError, TypeError, FileNotFoundError), storage_errors(options.out):
+        return dict(json.loads(read_text(fs, path))["decisive"]) if fs.exists(path) else {}
+    return {}
 
 
 def _check_numbers(options: SearchOptions) -> None:

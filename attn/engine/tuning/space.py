@@ -15,9 +15,10 @@ from attn.stages.energy_config import EnergyConfig
 
 FIELDS = {field.name: field for field in dataclasses.fields(EnergyConfig)}
 SEARCHABLE = tuple(
-    name for name in FIELDS if name not in ("seed", "updates", "look_every", "patience", "holdout_fraction")
+    name for name in FIELDS if name not in ("recipe", "seed", "updates", "look_every", "patience", "holdout_fraction")
 )
-"""Settings that may be searched. The others decide how long a trial takes and on what it is judged."""
+"""Settings that may be searched. The others decide how long a trial takes and on what it is judged, or stand for
+several settings."""
 
 Point = dict[str, Any]
 """A value for each setting of a space."""

@@ -21,7 +21,7 @@ def test_every_step_comes_after_what_it_needs(two_splits, plan):
 def test_every_set_of_scores_is_planned(two_splits, plan):
     steps, cells = make_steps(two_splits, plan)
     found = {(cell.seed, cell.split, cell.trained_on) for cell in cells}
-    shares = ("web", "020", "100", "noimage")
+    shares = ("web", "adapted", "adapted-020", "adapted-100", "020", "100", "noimage")
     assert found == {(seed, split, share) for seed in (0, 1) for split in ("split1", "split2") for share in shares}
     assert {cell.scores for cell in cells} == {step.name for step in steps if step.job == "evaluate"}
 
@@ -30,7 +30,7 @@ def test_a_cell_reads_what_the_steps_before_it_write(two_splits, plan):
     steps = {step.name: step for step in make_steps(two_splits, plan)[0]}
     root = "small_cnn/seed1/split2/020"
     cnn, maps, net, scores = (steps[f"{root}/{name}"].options for name in ("cnn", "maps", "energynet", "scores"))
-    assert cnn.weights == steps["small_cnn/seed1/web/cnn"].options.out
+    assert cnn.weights == steps["small_cnn/seed1/split2/adapted/cnn"].options.out
     assert maps.weights == cnn.out
     assert net.store == scores.store == maps.out
     assert scores.energynet == net.out
@@ -38,6 +38,47 @@ def test_a_cell_reads_what_the_steps_before_it_write(two_splits, plan):
     assert maps.lists == (cnn.split, scores.split)
     assert (cnn.seed, net.seed) == (1, 1)
     assert cnn.frames == steps["frames"].options.out
+
+
+def test_the_cnn_of_web_images_is_adapted_to_training_videos_alone(two_splits, plan):
+    steps = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    root, web = "small_cnn/seed1/split2/adapted", "small_cnn/seed1/web"
+    adapted, maps, scores = (steps[f"{root}/{name}"].options for name in ("cnn", "maps", "scores"))
+    train = steps["small_cnn/seed1/split2/100/cnn"].options.split
+    assert adapted.weights == steps[f"{web}/cnn"].options.out
+    assert adapted.lists == scores.calibrate_lists == (train,)
+    assert scores.split not in adapted.lists
+    assert maps.weights == adapted.out
+    assert set(maps.lists) == {train, scores.split}
+    assert scores.store == scores.calibrate == maps.out
+    plain = steps[f"{web}/split2"].options
+    assert (plain.split, plain.calibrate_lists) == (scores.split, (train,))
+
+
+def test_an_energynet_learns_some_labels_on_maps_of_the_adapted_cnn(two_splits, plan):
+    steps = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    root = "small_cnn/seed1/split2/adapted"
+    net, scores = (steps[f"{root}/020/{name}"].options for name in ("energynet", "scores"))
+    assert net.store == scores.store == steps[f"{root}/maps"].options.out
+    assert net.split == steps["small_cnn/seed1/split2/020/cnn"].options.split
+    assert (scores.energynet, scores.methods) == (net.out, ("energynet",))
+
+
+def test_the_paper_adapts_nothing_and_calibrates_nothing(two_splits, plan):
+    steps, cells = make_steps(two_splits, dataclasses.replace(plan, recipe="paper"))
+    assert {cell.trained_on for cell in cells} == {"web", "020", "100", "noimage"}
+    assert not [step for step in steps if step.job == "adapt_cnn"]
+    cnns = [step.options for step in steps if step.job == "train_cnn"]
+    assert {(cnn.recipe, cnn.lr, cnn.clip_norm) for cnn in cnns} == {("paper", 1e-3, 0)}
+    assert not any(step.options.calibrate for step in steps if step.job == "evaluate")
+
+
+@pytest.mark.parametrize(("backbone", "adapt"), [("vgg16", True), ("small_cnn", False)])
+def test_a_cnn_without_batchnorm_and_one_that_shall_not_is_not_adapted(two_splits, plan, backbone, adapt):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, backbones=(backbone,), adapt=adapt))
+    assert not [step for step in steps if step.job == "adapt_cnn"]
+    cnn = next(step.options for step in steps if step.name == f"{backbone}/seed0/split1/020/cnn")
+    assert cnn.weights.endswith("/web/cnn.safetensors")
 
 
 def test_near_duplicates_are_looked_for_among_web_images_alone(two_splits, plan):
@@ -60,7 +101,9 @@ def test_without_web_images_nothing_asks_for_them(two_splits, plan):
     steps, cells = make_steps(bare, dataclasses.replace(plan, weights="imagenet"))
     assert {cell.trained_on for cell in cells} == {"020", "100"}
     assert not [step for step in steps if "web" in step.name]
-    assert {step.options.weights for step in steps if step.job == "train_cnn"} == {"imagenet"}
+    adapted = {step.options.out: step.options for step in steps if step.job == "adapt_cnn"}
+    assert {step.options.weights for step in steps if step.job == "train_cnn"} == adapted.keys()
+    assert {(one.weights, one.features_only) for one in adapted.values()} == {("imagenet", True)}
 
 
 def out_of_fold(plan, **change):

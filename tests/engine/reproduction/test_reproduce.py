@@ -10,8 +10,8 @@ import shutil
 
 import pytest
 
-from attn.engine.options import ReproduceOptions
 from attn.engine.reproduction.reproduce import reproduce
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from attn.datasets.protocol import Benchmark, Split
-from attn.engine.options import ReproduceOptions
-from attn.engine.reproduction.experiment import Cell
+from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.results import collect
+from attn.engine.reproduction.step import Cell
 from attn.eval.metrics import top_k_accuracy
 from attn.storage.scores import Scores, scores_parquet
 

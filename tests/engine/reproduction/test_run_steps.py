@@ -12,8 +12,8 @@ import pytest
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.options import FramesOptions, PrecomputeOptions
 from attn.engine.reproduction import run_steps as module
-from attn.engine.reproduction.experiment import Step
 from attn.engine.reproduction.run_steps import run_steps
+from attn.engine.reproduction.step import Step
 
 
 def evaluation(planted, out, name, needs=(), **change):

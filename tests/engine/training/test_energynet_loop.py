@@ -5,7 +5,9 @@ import resource
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
@@ -14,11 +16,15 @@ from attn.engine.training.board import Pen
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.energynet_loop import EnergyLoop
 from attn.engine.training.energynet_plan import make_energy_training
-from attn.engine.training.energynet_state import load_kept
+from attn.engine.training.energynet_state import load_kept, plain
 from attn.engine.training.energynet_worker import _read
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper
 from attn.errors import UsageError
+from attn.maps.energy import window_energy
+from attn.stages.energy_config import EnergyConfig
+from attn.stages.energy_validation import score_bank
+from attn.stages.scoring import UnAtt
 
 QUICK = {"candidates_initial": 32, "candidates_final": 64, "num_hard": 16, "holdout_fraction": 0.25}
 
@@ -53,11 +59,11 @@ def make_loop(planted, states, tmp_path):
 
 def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make_loop, states):
     """A step so large that whatever was learnt is thrown away again and again."""
-    loop = make_loop(updates=4000, look_every=1, patience=2, lr=10.0, weight_decay=0.0)
+    loop = make_loop(updates=4000, look_every=1, patience=2, lr=10.0, weight_decay=0.0, residual=False, centre=False)
     assert loop.run() is None
     rows, kept = loop.progress.rows, loop.progress.kept_row
     assert len(rows) < 4000
-    assert kept["update"] == len(rows) - 2
+    assert kept["update"] == rows[-3]["update"] > 0
     assert kept["validation_accuracy"] > rows[-1]["validation_accuracy"]
     assert any((loop.kept[name] != weight).any() for name, weight in loop.net.state_dict().items())
     weights, progress = load_kept(FolderKeeper(states).restored())
@@ -93,7 +99,7 @@ def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypat
         r"the weights are not finite after update 80 \(map_layer.weight\): .*keeps the state after update 40$", str(why)
     )
     weights, progress = load_kept(FolderKeeper(states).restored())
-    assert [row["update"] for row in progress.rows] == [40]
+    assert [row["update"] for row in progress.rows] == [0, 40]
     assert all(torch.isfinite(weight).all() for weight in weights.values())
 
 
@@ -103,7 +109,7 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monk
     assert whole.run() is None
     shutil.rmtree(states)
     broken = make_loop(updates=120, look_every=40)
-    monkeypatch.setattr(broken, "_done", lambda: len(broken.progress.rows) == 2)
+    monkeypatch.setattr(broken, "_done", lambda: len(broken.progress.rows) == 3)
     assert broken.run() is None
     last = max(Path(states).iterdir())
     with (last / "optimizer.pt").open("r+b") as file:
@@ -112,7 +118,7 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monk
     monkeypatch.setattr(again._news, "pin", lambda **changes: told.update({"damaged": (), **told} | changes))
     assert again.run() is None
     assert told["damaged"] == (f"{last} is damaged (optimizer.pt is not what was written)",)
-    assert told["resumed"] == 1
+    assert told["resumed"] == 2
     for name, weight in whole.net.state_dict().items():
         torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=0)
 
@@ -127,7 +133,7 @@ def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loo
 
     def full(rows):
         row = next_row(rows)
-        if len(rows) == 1:
+        if len(rows) == 2:
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
         return row
 
@@ -146,3 +152,65 @@ def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loo
     assert not again._keeper.damaged
     for name, weight in whole.net.state_dict().items():
         torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=0)
+
+
+def test_before_the_first_update_it_is_unatt_and_that_is_the_first_row(make_loop):
+    loop = make_loop(updates=120, look_every=40)
+    bank, labels = loop.validation, torch.from_numpy(loop.validation.table.labels)
+    unatt = UnAtt(window=3)
+    expected = [
+        unatt(SimpleNamespace(maps=bank.maps[first : first + count].unflatten(2, (4, 4)).numpy()))
+        for first, count in zip(bank.table.first_row, bank.table.num_frames, strict=True)
+    ]
+    scores = score_bank(loop.net, bank, torch.device("cpu")) * loop.residual_scale
+    np.testing.assert_allclose(scores.numpy(), np.stack(expected), rtol=1e-5)
+    assert loop.run() is None
+    rows = loop.progress.rows
+    assert [row["update"] for row in rows] == [0, 40, 80, 120]
+    accuracy = (torch.tensor(np.stack(expected)).argmax(1) == labels).double().mean().item()
+    assert rows[0]["validation_accuracy"] == pytest.approx(accuracy)
+    assert rows[0]["updates_per_s"] is None
+    assert 0 < rows[0]["embedding_spread"] < 1
+
+
+def test_a_start_that_no_update_beats_is_kept(make_loop, states):
+    """Steps so large that nothing is learnt, though as many videos are right as at the start."""
+    loop = make_loop(updates=10, look_every=10, lr=1.0, momentum=0.0, weight_decay=0.0)
+    start = plain(loop.net.state_dict())
+    loop.trainer.centre()
+    start |= plain(loop.net.state_dict())
+    assert loop.run() is None
+    rows = loop.progress.rows
+    assert rows[0]["validation_accuracy"] == rows[1]["validation_accuracy"] > 0
+    assert rows[0]["validation_shortfall"] < rows[1]["validation_shortfall"]
+    assert loop.progress.kept_row["update"] == 0
+    weights, _ = load_kept(FolderKeeper(states).restored())
+    for name, weight in start.items():
+        torch.testing.assert_close(weights[name], weight, rtol=0, atol=0)
+    assert all(row["kept_accuracy"] == rows[0]["validation_accuracy"] for row in rows)
+
+
+@pytest.mark.parametrize("change", [{"fraction": 0.1}, {"recipe": "paper", **EnergyConfig.RECIPES["paper"]}])
+def test_without_held_out_videos_and_in_the_papers_recipe_there_is_no_row_before_the_first_update(make_loop, change):
+    loop = make_loop(**{**change, "updates": 20, "look_every": 10})
+    assert loop.run() is None
+    assert [row["update"] for row in loop.progress.rows] == [10, 20]
+    assert 0 < loop.progress.rows[0]["embedding_spread"] < 1
+
+
+def test_the_papers_start_is_neither_centred_nor_residual(make_loop):
+    loop = make_loop(recipe="paper", **EnergyConfig.RECIPES["paper"])
+    bias = loop.net.embedding_layer.bias.clone()
+    loop._resume()
+    assert torch.equal(loop.net.embedding_layer.bias, bias)
+    assert "residual_scale" not in loop.net.state_dict()
+    steady = make_loop()
+    steady._resume()
+    assert not torch.equal(steady.net.embedding_layer.bias, bias)
+
+
+def test_the_residual_scale_is_the_root_mean_square_of_what_ranks_classes(make_loop):
+    loop = make_loop()
+    energies = window_energy(loop.trainer._maps.bank.maps.unflatten(2, (4, 4)).double())
+    expected = (energies - energies.mean(1, keepdim=True)).square().mean().sqrt().item()
+    assert loop.net.residual_scale.item() == pytest.approx(expected, rel=1e-5)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from attn.engine.options import TrainEnergyNetOptions
+from attn.engine.training.energynet import train_energynet
 from attn.engine.training.energynet_plan import make_energy_training
 from attn.errors import UsageError
+from attn.stages.recipe import paper_recipe
 
 
 @pytest.fixture
@@ -33,10 +36,81 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
             *("normalise_embedding", "map_scale", "candidates_initial", "candidates_final", "num_hard", "num_random"),
             *("switch_threshold", "lr", "momentum", "weight_decay", "updates", "look_every", "patience"),
             *("holdout_fraction", "seed", "fingerprint", "class_names", "videos", "concepts"),
+            *("recipe", "residual", "mirror", "centre", "semi_hard"),
         ]
     )
     for change in ({"rank_by": "ranking"}, {"monitor_smoothing": 0.5}):
         assert decisive(options, **change) == usual | change
+
+
+# What a training that was given `--embedding-dim 32` recorded before there were recipes, but for what it learnt from.
+OLD = {
+    "energy_margin": 1.0,
+    "triplet_margin": 0.5,
+    "triplet_weight": 1.0,
+    "embedding_dim": 32,
+    "hidden_dim": 128,
+    "normalise_embedding": False,
+    "map_scale": "rms",
+    "candidates_initial": 128,
+    "candidates_final": 512,
+    "num_hard": 64,
+    "num_random": 8,
+    "switch_threshold": 0.25,
+    "lr": 1e-4,
+    "momentum": 0.9,
+    "weight_decay": 5e-4,
+    "updates": 20_000,
+    "look_every": 500,
+    "patience": 10,
+    "holdout_fraction": 0.1,
+    "seed": 0,
+}
+
+
+@pytest.fixture
+def begun_before(options):
+    """Folder of a training begun before there were recipes, beside `--out`."""
+    learnt_from = {key: decisive(options)[key] for key in ("fingerprint", "class_names", "videos", "concepts")}
+    folder = Path(options.out, "energynet.train")
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text(json.dumps({"decisive": OLD | learnt_from, "made_by": {}}))
+    return folder
+
+
+def test_a_training_begun_before_there_were_recipes_resumes_with_its_settings(options, begun_before, caplog):
+    given = dataclasses.replace(options, embedding_dim=32)
+    with caplog.at_level(logging.INFO):
+        run, job, _ = make_energy_training(given)
+    assert "was begun before there were recipes" in caplog.text
+    assert run.report() is None  # not refused
+    assert json.loads(json.dumps(run.decisive)) == json.loads((begun_before / "run.json").read_text())["decisive"]
+    assert job.config == paper_recipe(given)
+    for change in ({"lr": 0.01}, {"embedding_dim": 64}):
+        with pytest.raises(UsageError, match="holds a training with other options"):
+            make_energy_training(dataclasses.replace(given, **change))[0].report()
+
+
+def test_one_that_is_finished_answers_so(options, begun_before, caplog):
+    Path(options.out, "energynet.safetensors").write_bytes(b"weights")
+    report = {"validation_accuracy": 0.5, "kept_update": 1000, "updates": 6000}
+    (begun_before / "report.json").write_text(json.dumps(report))
+    with caplog.at_level(logging.INFO):
+        assert train_energynet(dataclasses.replace(options, embedding_dim=32)) == 0
+    assert "is finished already: validation accuracy 0.500 (update 1000 of 6000)" in caplog.text
+
+
+def test_the_recipe_of_one_begun_since_is_not_guessed(options):
+    paper = paper_recipe(options)
+    make_energy_training(paper)[0].begin({})
+    assert make_energy_training(paper)[0].report() is None
+    with pytest.raises(UsageError, match=r'recipe: "steady" here, "paper" there'):
+        make_energy_training(options)[0].report()
+
+
+def test_a_setting_that_contradicts_the_recipe_is_refused_first(options):
+    with pytest.raises(UsageError, match=r"^--recipe paper: --lr is 0.0001 there, not 0.01\. Leave out"):
+        make_energy_training(dataclasses.replace(paper_recipe(options), lr=0.01, store="/nowhere"))
 
 
 @pytest.fixture

@@ -1,0 +1,43 @@
+"""One call of a job, and one set of scores: what a plan of experiments is made of."""
+
+import dataclasses
+from typing import Any
+
+WEB, ADAPTED, NO_IMAGE, FRAMES = "web", "adapted", "noimage", "frames"
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """One call of a job.
+
+    Attributes:
+        name: path of what it makes, below the output folder.
+        job: name of the job, and of its script.
+        options: of that job.
+        needs: names of the steps before it.
+    """
+
+    name: str
+    job: str
+    options: Any
+    needs: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One set of scores: of one CNN on the test videos of one split.
+
+    Attributes:
+        backbone: of the CNN.
+        seed: of everything in it.
+        split: name.
+        trained_on: `web`, `adapted`, `noimage`, or the percentage of the training videos, three digits;
+            `adapted-<percentage>` if only the EnergyNet has learnt from them.
+        scores: name of the step that makes them.
+    """
+
+    backbone: str
+    seed: int
+    split: str
+    trained_on: str
+    scores: str

@@ -1,0 +1,45 @@
+"""What a search begun before there were recipes resumes with."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from attn.engine.training.energynet_plan import with_config
+from attn.engine.tuning.plan import SEARCH, open_search
+from attn.engine.tuning.records import Trial, write_trial
+from attn.engine.tuning.search_options import SearchOptions
+from attn.engine.tuning.space import Range
+from attn.errors import UsageError
+from attn.stages.energy_config import WITH_RECIPES, EnergyConfig
+
+SPACE = {"all": {"lr": Range(1e-5, 1e-2, log=True)}}
+
+
+@pytest.fixture
+def options(planted, tmp_path):
+    out = str(tmp_path / "search")
+    return SearchOptions(store=str(planted / "store"), split=str(planted / "train.txt"), out=out, resume=True)
+
+
+def test_a_search_begun_before_there_were_recipes_resumes_with_its_settings(options):
+    """Its trials too: none has a record of a recipe."""
+    write_trial(options.out, Trial(1, {"lr": 1e-4}, {"lr": 1e-4}, status="finished", objective=0.5))
+    with pytest.raises(UsageError), open_search(options, SPACE):  # to learn what it is about
+        pass
+    with open_search(SearchOptions(**{**vars(options), "out": f"{options.out}-new"}), SPACE) as new:
+        pass
+    today = json.loads(Path(new.options.out, SEARCH).read_text())["decisive"]
+    old = {key: value for key, value in today.items() if key not in WITH_RECIPES} | {
+        "updates": 20_000,
+        "look_every": 500,
+    }
+    Path(options.out, SEARCH).write_text(json.dumps({"decisive": old}))
+    with open_search(options, SPACE) as plan:
+        assert {name: getattr(plan.options, name) for name in EnergyConfig.RECIPES["paper"]} == EnergyConfig.RECIPES[
+            "paper"
+        ]
+        assert plan.job.options == plan.options
+        trial, _ = with_config(plan.run, plan.job, SearchOptions(**{**vars(plan.options), "lr": 0.005}))
+    assert trial.decisive["lr"] == 0.005
+    assert not set(WITH_RECIPES) & trial.decisive.keys()
