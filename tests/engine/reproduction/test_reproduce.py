@@ -32,7 +32,8 @@ def finished(ray_local, tmp_path_factory):
         frame_epochs=1,
         energynet=TINY,
         no_image=False,
-        stride=8,
+        map_source="same_cnn",
+        stride=4,
         input_size=64,
         render_images=48,
         render_videos=32,
@@ -50,10 +51,17 @@ def test_every_method_has_its_figures(finished):
     results = results_of(finished)
     assert [(one["trained_on"], one["method"]) for one in results["methods"]] == [
         ("web", "CNN"),
+        ("web", "calibrated CNN"),
         ("web", "UnAtt"),
+        ("web", "calibrated UnAtt"),
+        ("adapted", "adapted+CNN"),
+        ("adapted", "adapted+calibrated CNN"),
+        ("adapted", "adapted+UnAtt"),
+        ("adapted", "adapted+calibrated UnAtt"),
         ("100", "finetune+CNN"),
         ("100", "finetune+UnAtt"),
         ("100", "finetune+EnergyNet"),
+        ("100", "adapted+EnergyNet"),
         ("100", "finetune+SVM"),
     ]
     with open(f"{finished.out}/small_cnn/seed0/split1/100/scores/metrics.json") as file:
@@ -70,8 +78,8 @@ def test_every_method_has_its_figures(finished):
 def test_tables_stand_in_three_forms(finished):
     with open(f"{finished.out}/tables.csv") as file:
         tables = collections.Counter(line["table"] for line in csv.DictReader(file))
-    # Of an unfinetuned CNN there is one pair; a single share has no gain to compare and no crossing.
-    assert tables == {"web_images": 1, "methods": 12, "pairs": 6}
+    # Pairs within the three CNNs, of adaptation, and of labels; a single share has no gain to compare and no crossing.
+    assert tables == {"web_images": 1, "methods": 2 * 13, "pairs": 3 + 3 + 7 + 4 + 5}
     with open(f"{finished.out}/tables.md") as file:
         assert "## Figures 4 and 5" in file.read()
 
@@ -98,7 +106,7 @@ def test_a_dry_run_writes_nothing(finished, tmp_path, caplog):
 def test_a_dry_run_of_what_is_not_rendered_yet_says_the_same(finished, tmp_path, caplog):
     with caplog.at_level("INFO"):
         assert reproduce(dataclasses.replace(finished, out=str(tmp_path / "dry"), dry_run=True)) == 0
-    assert "8 steps, 2 sets of scores" in caplog.text
+    assert "13 steps, 4 sets of scores" in caplog.text
     assert not (tmp_path / "dry").exists()
 
 
@@ -151,7 +159,7 @@ def test_a_class_without_web_images_is_refused(finished, tmp_path):
         ({"root": "/nowhere"}, "/nowhere"),
         ({"render_videos": 40}, "--render-videos 40: 32 are rendered in"),
         ({"image_epochs": 2}, "--image-epochs 2: "),
-        ({"energynet": dataclasses.replace(TINY, lr=0.5)}, "was made with 0.0001; choose another --out"),
+        ({"energynet": dataclasses.replace(TINY, lr=0.5)}, "was made with 0.001; choose another --out"),
         ({"input_size": 0}, "--input-size 0: give 1 or more"),
         ({"actors": (5, 2)}, "--actors 5 2: give the smallest and the largest number"),
         ({"max_failed_fraction": 2.0}, "--max-failed-fraction 2: give a share from 0 to 1"),

@@ -75,6 +75,28 @@ def test_pairs_and_gains_are_those_by_hand(tmp_path, benchmark, cells):
     )
 
 
+def test_labels_are_compared_with_the_best_that_needs_none(tmp_path, benchmark, cells, new_manifest):
+    """The scores of a share pass for those of the adapted CNN, and those of another for an EnergyNet on its maps."""
+    free = {dataclasses.replace(cell, trained_on="adapted"): cell for cell in cells if cell.trained_on == "010"}
+    few = {dataclasses.replace(cell, trained_on="adapted-020"): cell for cell in cells if cell.trained_on == "100"}
+    for cell in few.values():
+        only = Scores(cells[cell].video_ids, cells[cell].labels, {"energynet": cells[cell].by_method["energynet"]})
+        parquet = scores_parquet(only, new_manifest(class_names=NAMES))
+        (tmp_path / cell.scores / "scores.parquet").write_bytes(parquet)
+    tuned = [cell for cell in cells if cell.trained_on == "020"]
+    results = collected(tmp_path, benchmark, [*free, *tuned, *few])
+    best = max(METHODS, key=lambda method: accuracy(cells, "010", method))
+    second = "adapted+" + {"cnn": "CNN", "unatt": "UnAtt", "energynet": "EnergyNet", "svm": "SVM"}[best]
+    pairs = {
+        one["first"]: one["value"]
+        for one in results["pairs"]
+        if (one["second"], one["trained_on"]) == (second, "020")
+    }
+    for share, method, name in (("020", "svm", "finetune+SVM"), ("100", "energynet", "adapted+EnergyNet")):
+        assert pairs[name] == pytest.approx(accuracy(cells, share, method) - accuracy(cells, "010", best))
+    assert {one["trained_on"] for one in results["pairs"]} == {"adapted", "020"}
+
+
 def test_few_videos_with_attention_are_compared_with_more_without(tmp_path, benchmark, cells):
     (found,) = collected(tmp_path, benchmark, list(cells))["crossings"]
     assert (found["few"], found["many"], found["videos"]) == ("010", "020", sum(VIDEOS.values()))
