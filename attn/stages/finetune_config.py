@@ -11,6 +11,9 @@ from attn.stages.recipe import PAPER, WithRecipe
 
 DRAWN_LR, SCRATCH_LR = 3e-3, 1e-2
 """Rates that `head_lr` means if it is left out: of a newly drawn classifier, and of a network drawn as a whole."""
+CLIP_NORM = 1.0
+"""What `clip_norm` means if it is left out beside start weights. A network drawn as a whole has nothing to lose, and
+learns faster without."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,8 +40,9 @@ class FinetuneConfig(WithRecipe):
     without start weights 0.01)."""
     warmup: int = 50
     """Updates over which both rates rise from 0, a quarter of all updates at most; 0: none."""
-    clip_norm: float = 1.0
-    """Length of the gradient of all weights from which on it is shortened to this length; 0: never."""
+    clip_norm: float | None = None
+    """Length of the gradient of all weights from which on it is shortened to this length; 0: never (default: 1; without
+    start weights 0)."""
     balanced: bool = True
     """Draw each class equally often in an epoch: pictures of small classes repeat, some of large ones wait."""
     lr_decay_after: float = 2 / 3

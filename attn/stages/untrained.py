@@ -20,6 +20,8 @@ DEAD, ONE_CLASS, LOSS, ACCURACY = "dead_channels", "one_class", "loss_at_chance"
 LEARNING = frozenset({LOSS, ACCURACY})
 """Kinds that speak of an epoch's learning, not of the state after it: the first epochs of a good training may have
 them."""
+AT_FIRST = LEARNING | {ONE_CLASS}
+"""Kinds that are told only from their second validation in a row on."""
 DEAD_SHARE = 0.9
 LOSS_TOLERANCE = 0.02
 SLOW = 0.1
@@ -104,10 +106,10 @@ def epoch_signs(row: Mapping[str, Any], chance: Chance, config: FinetuneConfig, 
 
 
 def signs_to_tell(rows: Sequence[Mapping[str, Any]], told: Collection[str]) -> Signs:
-    """Signs of the last of some rows that should be told now: no kind twice, and those of learning when they last."""
+    """Signs of the last of some rows that should be told now: no kind twice, and some only when they last."""
     found: Signs = rows[-1].get(UNTRAINED) or {}
     before: Signs = rows[-2].get(UNTRAINED) or {} if len(rows) > 1 else {}
-    return {kind: text for kind, text in found.items() if kind not in told and (kind not in LEARNING or kind in before)}
+    return {kind: text for kind, text in found.items() if kind not in told and (kind not in AT_FIRST or kind in before)}
 
 
 def untrained_reasons(kept: Mapping[str, Any], last: Mapping[str, Any]) -> list[str]:

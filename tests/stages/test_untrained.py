@@ -103,7 +103,9 @@ def row(*found):
     [
         ([row()], (), []),
         ([{"epoch": 0}], (), []),
-        ([row("one_class")], (), ["one_class"]),
+        ([row("dead_channels")], (), ["dead_channels"]),
+        ([row("one_class")], (), []),
+        ([row("one_class"), row("one_class")], (), ["one_class"]),
         ([row("one_class"), row("one_class")], ("one_class",), []),
         ([row("loss_at_chance")], (), []),
         ([row("loss_at_chance"), row("loss_at_chance")], (), ["loss_at_chance"]),

@@ -4,7 +4,7 @@ import dataclasses
 
 from attn.engine.options import TrainCnnOptions
 from attn.errors import UsageError
-from attn.stages.finetune_config import DRAWN_LR, SCRATCH_LR
+from attn.stages.finetune_config import CLIP_NORM, DRAWN_LR, SCRATCH_LR
 from attn.stages.recipe import check_recipe
 
 VIDEO_FLAGS = ("split", "fraction", "stride", "fps", "frames", "allow_missing", "max_failed_fraction")
@@ -15,7 +15,7 @@ HELD_OUT_IMAGES, HELD_OUT_VIDEOS = 0.3, 0.1
 
 
 def resolve(options: TrainCnnOptions) -> TrainCnnOptions:
-    """The flags with epochs, validation fraction and the rate of drawn layers filled in.
+    """The flags with epochs, validation fraction, clipping and the rate of drawn layers filled in.
 
     Raises:
         UsageError: flags that do not go together, or a number that cannot be.
@@ -33,6 +33,7 @@ def filled(options: TrainCnnOptions) -> TrainCnnOptions:
     _check_source(options)
     images = options.videos is None
     defaults = {
+        "clip_norm": 0.0 if options.weights is None else CLIP_NORM,
         "head_lr": SCRATCH_LR if options.weights is None else DRAWN_LR,
         "epochs": EPOCHS_OF_IMAGES if images else EPOCHS_OF_VIDEOS,
         "validation_fraction": HELD_OUT_IMAGES if images else HELD_OUT_VIDEOS,
@@ -67,7 +68,7 @@ def _check_numbers(options: TrainCnnOptions) -> None:
             raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag):g}: give a number above 0")
     if options.warmup < 0:
         raise UsageError(f"--warmup {options.warmup}: give 0 or more updates")
-    if not 0 <= options.clip_norm < float("inf"):
+    if not 0 <= (options.clip_norm or 0) < float("inf"):
         raise UsageError(f"--clip-norm {options.clip_norm:g}: give a length above 0, or 0 for none")
     if not 0 <= options.lr_decay_after <= 1:
         raise UsageError(f"--lr-decay-after {options.lr_decay_after:g}: give a share from 0 to 1; 1 for no decay")

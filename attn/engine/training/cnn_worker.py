@@ -244,7 +244,7 @@ class _Worker:
                 update(
                     *(self.model, self.optimizer, self.normalise, batch),
                     workers=self.group.size,
-                    clip_norm=options.clip_norm,
+                    clip_norm=options.clip_norm or 0.0,
                 )
             )
             self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")

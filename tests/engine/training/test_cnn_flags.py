@@ -53,14 +53,15 @@ def test_images_and_videos_have_their_own_length_and_share() -> None:
         found = resolve(options)
         assert (found.epochs, found.validation_fraction) == (epochs, share)
         given = dataclasses.replace(
-            options, epochs=3, validation_fraction=0.5, head_lr=0.5, lr_decay_after=1.0, lr_decay=1.0
+            options, epochs=3, validation_fraction=0.5, head_lr=0.5, clip_norm=2.0, lr_decay_after=1.0, lr_decay=1.0
         )
         assert resolve(given) == given
 
 
-def test_drawn_layers_have_a_rate_of_their_own_which_is_higher_if_all_are_drawn() -> None:
-    assert resolve(IMAGES).head_lr == 1e-2
-    assert resolve(dataclasses.replace(IMAGES, weights="imagenet")).head_lr == 3e-3
+def test_a_network_that_is_drawn_as_a_whole_learns_faster_and_unclipped() -> None:
+    for weights, rate, clip in ((None, 1e-2, 0.0), ("imagenet", 3e-3, 1.0)):
+        found = resolve(dataclasses.replace(IMAGES, weights=weights))
+        assert (found.head_lr, found.clip_norm) == (rate, clip)
     assert resolve(paper_recipe(dataclasses.replace(IMAGES, weights="imagenet"))).head_lr == 1e-2
 
 
