@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from attn.engine.demo import DemoResult
 
 FIGURES = ("top_1", "top_3")
+UNLABELLED = {"web": "Without any video", "adapted": "With videos that have no label"}
 
 
 def main() -> int:
@@ -36,6 +37,8 @@ def report(result: "DemoResult") -> str:
             "",
             f"{'method':22}{'labelled videos':>16}{'top-1':>8}{'top-3':>8}",
             *map(row, result.results["methods"]),
+            "",
+            *sentences(result.results["methods"]),
             f"{place_of_tables(result)}; the CNN on photographs it has not seen: {photographs['value']:.3f}",
             "",
             f"share of the true class's attention inside the true box: {place.share:.3f} (chance {place.chance:.3f})",
@@ -57,9 +60,24 @@ def place_of_tables(result: "DemoResult") -> str:
     return f"{result.results['methods'][0]['top_1']['videos']} test videos; with intervals in {result.tables}"
 
 
+def sentences(methods: list[dict[str, Any]]) -> list[str]:
+    """One line for each amount of help from videos: how many test videos every method gets right."""
+    found = []
+    for trained_on in dict.fromkeys(record["trained_on"] for record in methods):
+        mine = [one for one in methods if one["trained_on"] == trained_on]
+        right = ", ".join(f"{one['method']} {one['top_1']['value']:.0%}" for one in mine)
+        found.append(f"{UNLABELLED.get(trained_on) or labelled(trained_on)}: {right}.")
+    return found
+
+
+def labelled(share: str) -> str:
+    """How a line begins that is about a share of labelled videos."""
+    return f"With the labels of {int(share)} % of the training videos"
+
+
 def row(record: dict[str, Any]) -> str:
     """One method's line of the table."""
-    share = "none" if record["trained_on"] == "web" else f"{int(record['trained_on'])} %"
+    share = "none" if record["trained_on"] in UNLABELLED else f"{int(record['trained_on'])} %"
     return f"{record['method']:22}{share:>16}" + "".join(f"{record[figure]['value']:8.3f}" for figure in FIGURES)
 
 

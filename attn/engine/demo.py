@@ -68,6 +68,7 @@ def demo(options: DemoOptions) -> DemoResult:
         seeds=(options.seed,),
         image_epochs=options.epochs,
         no_image=False,
+        map_source="same_cnn",  # out of fold would double the trainings
         render_images=options.images,
         render_videos=options.videos,
     )

@@ -88,9 +88,7 @@ def test_labels_are_compared_with_the_best_that_needs_none(tmp_path, benchmark, 
     best = max(METHODS, key=lambda method: accuracy(cells, "010", method))
     second = "adapted+" + {"cnn": "CNN", "unatt": "UnAtt", "energynet": "EnergyNet", "svm": "SVM"}[best]
     pairs = {
-        one["first"]: one["value"]
-        for one in results["pairs"]
-        if (one["second"], one["trained_on"]) == (second, "020")
+        one["first"]: one["value"] for one in results["pairs"] if (one["second"], one["trained_on"]) == (second, "020")
     }
     for share, method, name in (("020", "svm", "finetune+SVM"), ("100", "energynet", "adapted+EnergyNet")):
         assert pairs[name] == pytest.approx(accuracy(cells, share, method) - accuracy(cells, "010", best))
