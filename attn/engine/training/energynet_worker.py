@@ -104,8 +104,9 @@ def _fetch(job: EnergyJob, stores: list[AttentionStore], room: int, group: Group
 def _of_shared(job: EnergyJob, shared: SharedMaps, group: Group) -> Maps:
     """Maps that lie in this machine's object store, for all its workers."""
     bank, validation = shared.banks(job, group.rank, group.size)
-    placed, known = on_device(bank, group.device), {"known_squares": shared.squares, "known_windows": shared.windows}
-    return TrainingMaps(placed, group.device, **known), validation
+    placed, device = on_device(bank, group.device), group.device
+    maps = TrainingMaps(placed, device, known_squares=shared.squares, known_windows=shared.windows)
+    return maps, validation
 
 
 def on_device(bank: MapBank, device: torch.device) -> MapBank:

@@ -139,8 +139,8 @@ def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
     device = torch.device("cuda" if setup.gpus and torch.cuda.is_available() else "cpu")
     torch.set_num_threads(1)  # the network is so small that a second one costs more than it brings
     bank, validation = setup.maps.banks(job)
-    known = {"known_squares": setup.maps.squares, "known_windows": setup.maps.windows}
-    maps = TrainingMaps(_placed(bank, device, setup.gpus), device, **known)
+    placed, shared = _placed(bank, device, setup.gpus), setup.maps
+    maps = TrainingMaps(placed, device, known_squares=shared.squares, known_windows=shared.windows)
     keeper = FolderKeeper(run.states)
     with contextlib.closing(EventFile(run.url)) as events:
         loop = EnergyLoop(job, maps, validation, Group.alone(device), _Teller(run, events), keeper)
