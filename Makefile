@@ -27,12 +27,12 @@ lint: install
 	$(BIN)/lint-imports
 
 test: lint
-	$(PYTEST) -n 2 $(addprefix --ignore=,$(ON_RAY))
+	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(ON_RAY))
 	$(PYTEST) -n 2 --no-loadscope-reorder -m 'not long' $(ON_RAY)  # real Ray, one for each of two; long files first
 
 # The kills, the clusters and the storms of errors too; about an hour.
 test-all: test
-	$(PYTEST) -n 2 -m long tests/engine tests/jobs --ignore=tests/engine/cluster
+	$(PYTEST) -n 2 -m long tests/video tests/engine tests/jobs --ignore=tests/engine/cluster
 	$(PYTEST) -m long tests/engine/cluster tests/faults  # clusters of many nodes, which want the whole machine
 
 bench: install

@@ -1,19 +1,31 @@
 """Real clips as parameters of tests, a decoder of a test's own, a clip that keeps it busy."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from attn.video.guard import FrameReader
 
+REAL_CLIPS = Path(__file__).resolve().parents[3] / "shared" / "data"
+A_FEW, SEVERAL = 2, 8
+SMALL_BYTES = 50_000
+"""Size of a file that may hold so few frames that nothing is left of it when it is cut."""
+ODD = "17_3_0"
+"""A clip of UT-Interaction that declares more frames than it has."""
+
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`real_clip`: every real clip at hand, one test each; `some_real_clip`: few, of every origin."""
-    root = Path(__file__).resolve().parents[3] / "shared" / "data"
-    clips = sorted(path for kind in ("avi", "mp4") for path in root.rglob(f"*.{kind}"))
-    some = [clip for clip in clips if clip.parent.name != "set1" or clip.stem == "17_3_0"]
+    """`real_clip`: several real clips of every origin, the others in long tests; `some_real_clip`: few of every one."""
+    origins = defaultdict[str, list[Path]](list)
+    for clip in sorted(path for kind in ("avi", "mp4") for path in REAL_CLIPS.rglob(f"*.{kind}")):
+        origins[clip.relative_to(REAL_CLIPS).parts[0]].append(clip)
+    marks = {clip: pytest.mark.long for clips in origins.values() for clip in clips[SEVERAL:]}
+    every = [pytest.param(clip, marks=marks.get(clip, ())) for clips in origins.values() for clip in clips]
+    large = [[clip for clip in clips if clip.stat().st_size >= SMALL_BYTES] for clips in origins.values()]
+    some = [clip for clips in large for place, clip in enumerate(clips) if place < A_FEW or clip.stem == ODD]
     absent = [pytest.param(None, marks=pytest.mark.skip(reason="real data not present"))]
-    for name, wanted in (("real_clip", clips), ("some_real_clip", some)):
+    for name, wanted in (("real_clip", every), ("some_real_clip", some)):
         if name in metafunc.fixturenames:
             metafunc.parametrize(name, wanted or absent, ids=lambda clip: getattr(clip, "stem", "none"))
 
