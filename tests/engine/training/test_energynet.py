@@ -83,7 +83,7 @@ def test_it_learns_and_its_folder_holds_all_that_scoring_needs(trained, planted)
     torch.testing.assert_close(found.net.concept_vectors, torch.eye(3))
     assert {path.name.split(".")[0] for path in folder_of(trained).iterdir()} == {"run", "metrics", "report", "events"}
     rows = rows_of(trained)
-    assert [row["update"] for row in rows] == [100, 200, 300, 400]
+    assert [row["update"] for row in rows] == [0, 100, 200, 300, 400]
     assert rows[-1]["random_ranking"] < rows[0]["random_ranking"]
 
 
@@ -238,7 +238,7 @@ def test_a_killed_driver_goes_on_where_it_stopped(ray_local, options, tmp_path):
     assert process.returncode == 0
     log = (tmp_path / "killed.log").read_text()
     assert "resuming after update" in log
-    assert [row["update"] for row in rows_of(killed)] == list(range(200, 3001, 200))
+    assert [row["update"] for row in rows_of(killed)] == list(range(0, 3001, 200))
     first, second = (load_energynet(one.out).net.state_dict() for one in (killed, unbroken))
     for name, weight in first.items():
         torch.testing.assert_close(second[name], weight, rtol=0, atol=1e-6)

@@ -55,7 +55,7 @@ def test_every_trial_is_recorded_once(tmp_path):
 
 def test_the_first_trial_is_the_usual_one(tmp_path):
     run_all(searcher(tmp_path, most=1))
-    assert read_trials(str(tmp_path))[0].point == {"lr": 1e-4, "embedding_dim": 64}
+    assert read_trials(str(tmp_path))[0].point == {"lr": BASE.lr, "embedding_dim": BASE.embedding_dim}
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
