@@ -106,6 +106,7 @@ def test_an_adapted_checkpoint_needs_a_flag(options: AdaptOptions, tmp_path: Pat
     assert load_checkpoint(again.out).trained["adapted"]["from"] == load_checkpoint(options.out).weights_sha256
 
 
+@pytest.mark.long
 def test_ray_gives_the_statistics_of_one_process(
     ray_local, options: AdaptOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
