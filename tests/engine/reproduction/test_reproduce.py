@@ -88,7 +88,7 @@ def test_what_is_finished_is_not_done_again(finished, caplog):
     before = results_of(finished)
     with caplog.at_level("INFO"):
         assert reproduce(finished) == 0
-    assert "8 steps, 8 of them finished before" in caplog.text
+    assert "13 steps, 13 of them finished before" in caplog.text
     assert "started" not in caplog.text
     assert results_of(finished) == before
 
