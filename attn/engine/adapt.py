@@ -92,7 +92,7 @@ def _too_many(failed: Mapping[str, Failure], plan: AdaptPlan) -> bool:
 def _record(
     plan: AdaptPlan, used: list[tuple[str, int]], moved: Moved, failed: Mapping[str, Failure]
 ) -> dict[str, Any]:
-    """What the checkpoint keeps of its adaptation. An earlier one leaves no trace in the statistics, nor here."""
+    """Record of the adaptation in the checkpoint. An earlier one leaves no trace in the statistics, nor here."""
     counts = Counter(video_id for video_id, _ in used)
     listing = "".join(f"{video_id} {counts[video_id]}\n" for video_id in sorted(counts))
     return {

@@ -49,7 +49,7 @@ class AdaptPlan:
 
     @property
     def frame_bytes(self) -> int:
-        """Of all frames together, at most: those that are kept while the last video is decoded."""
+        """Memory of all frames at most: those that are kept while the last video is decoded."""
         return len(self.videos) * self.per_video * self.stage.size**2 * 3
 
 

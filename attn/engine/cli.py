@@ -68,12 +68,12 @@ def _found_settings(given: Sequence[str]) -> list[str]:
 
 
 def _asked(given: Sequence[str], flag: str) -> str | None:
-    """What a flag says, before the others are looked at."""
+    """Value of a flag, before the others are parsed."""
     asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     asked.add_argument(flag, dest="value")
     try:
         return asked.parse_known_args(given)[0].value
-    except argparse.ArgumentError:  # the flag has no value; whoever reads all flags says so
+    except argparse.ArgumentError:  # the flag has no value; the parser of all flags says so
         return None
 
 

@@ -87,7 +87,7 @@ def decode_samples(table: pa.Table, *, stage: DecodeVideos, per_video: int) -> I
 
 
 def sample_of(row: dict[str, Any], size: int) -> FrameSample | Failure:
-    """What a row of `SAMPLE_SCHEMA` holds; the frames are `size` pixels wide and high."""
+    """Columns of a row of `SAMPLE_SCHEMA`; the frames are `size` pixels wide and high."""
     if row["failure"] is not None:
         return Failure(**json.loads(row["failure"]))
     images = np.frombuffer(row[IMAGE], np.uint8).reshape(-1, size, size, 3)

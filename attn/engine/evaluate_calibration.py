@@ -78,7 +78,7 @@ class CalibrationSource:
 
 
 def open_calibration(options: EvaluateOptions, store: AttentionStore) -> CalibrationSource | None:
-    """What `--calibrate` names; None without it.
+    """Store and videos that `--calibrate` names; None without it.
 
     Args:
         options: flags.

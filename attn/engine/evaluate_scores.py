@@ -21,7 +21,7 @@ HEARTBEAT_S = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Scored:
-    """What a pass has found.
+    """Results of a pass over a store.
 
     They are kept in float64: in float32 the probabilities of confident videos are all one, and the video id would
     rank them. `scores.parquet` rounds them.
