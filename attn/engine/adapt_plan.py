@@ -140,7 +140,7 @@ def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video]) -> dict[str,
 
 
 def _record(options: AdaptOptions, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """The record of --out if the same adaptation made it; None if there is no such file.
+    """Record of --out if the same adaptation made it; None if there is no such file.
 
     Raises:
         UsageError: the file is something else.

@@ -114,7 +114,7 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore) -> Calibra
 
 
 def _listed(options: EvaluateOptions, found: Set[str]) -> Set[str]:
-    """The videos that one of `--calibrate-lists` names; a video that is not there is no loss to a mean over others."""
+    """Videos that one of `--calibrate-lists` names. Missing ones are left out: a mean over the others will do."""
     named: set[str] = set()
     for url in options.calibrate_lists:
         split = read_split(url, part="train")

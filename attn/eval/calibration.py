@@ -82,7 +82,7 @@ class Calibration:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> "Calibration":
-        """What `as_record` gave, perhaps from a file of another user.
+        """Calibration from a record of `as_record`, perhaps from a file of another user.
 
         Raises:
             ValueError: it is not a calibration; the message says why.

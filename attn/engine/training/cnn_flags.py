@@ -25,7 +25,7 @@ def resolve(options: TrainCnnOptions) -> TrainCnnOptions:
 
 
 def filled(options: TrainCnnOptions) -> TrainCnnOptions:
-    """The same of options that no recipe has to agree with.
+    """Same options, without the check against a recipe.
 
     Raises:
         UsageError: as above.

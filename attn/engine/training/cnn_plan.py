@@ -98,7 +98,7 @@ def make_training(options: TrainCnnOptions) -> Training:
 
 
 def _as_begun(options: TrainCnnOptions) -> TrainCnnOptions:
-    """A training that was begun before there were recipes goes on with the values it began with."""
+    """Options with which a training begun before there were recipes resumes: those it began with."""
     begun = TrainRun(options.out, {}).begun_before_recipes()
     if begun is not None:
         log.info("%s was begun before there were recipes; it goes on with --recipe paper", options.out)

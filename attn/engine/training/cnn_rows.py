@@ -17,7 +17,7 @@ def best_row(rows: Sequence[Row]) -> Row:
 
 
 def epoch_line(rows: Sequence[Row], epochs: int) -> str:
-    """What the log says of the last of some epochs."""
+    """Log line of the last of some epochs."""
     row = rows[-1]
     if row["epoch"] == 0:
         return f"the start, validation {row[ACCURACY]:.1%}"

@@ -93,7 +93,7 @@ class _Worker:
         self.updates = num_batches(len(self.train), self.job.options.batch_size)
 
     def _chance(self, trained: Sequence[str]) -> Chance:
-        """What guessing would reach on these pictures."""
+        """Accuracy and loss that guessing would reach on these pictures."""
         train, held = (np.bincount(some.labels).tolist() for some in (self.train, self.watched))
         if self.job.options.balanced:
             train = [1] * int(np.count_nonzero(train))

@@ -146,7 +146,7 @@ class EnergyLoop:
         return {"update": 0, **seen, "updates_per_s": None, "seconds": time.monotonic() - started_s}
 
     def _validated(self, means: Step) -> dict[str, Any]:
-        """What a row says of the state of now."""
+        """Part of a row that describes the current state."""
         seen, schedule = self._look(), self.trainer.schedule
         return {
             **means._asdict(),
@@ -172,7 +172,7 @@ class EnergyLoop:
         return Look(*self.group.sum(torch.tensor(mine, dtype=torch.float64)).tolist())
 
     def _spread(self) -> float:
-        """Of the embeddings of true maps: of held-out videos, or of random training samples if there are none."""
+        """Spread of the embeddings of true maps of held-out videos; of random training samples if none is held out."""
         held_out = bool(self.job.held_out.video_ids)
         maps, classes = true_maps(self.validation) if held_out else self.trainer.anchors()
         return spread(self.group.sum(directions(self.net, maps, classes)))
@@ -251,6 +251,6 @@ def _residual_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
 
 
 def _rms(squares: tuple[float, int], group: Group, *, known: bool) -> float:
-    """Of a sum of squares and their count: of all workers, or if not known this worker's part."""
+    """Root mean square from a sum of squares and their count, over all workers."""
     total, count = squares if known else group.sum(torch.tensor(squares, dtype=torch.float64)).tolist()
     return math.sqrt(total / count) or 1.0

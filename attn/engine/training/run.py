@@ -77,7 +77,7 @@ class TrainRun:
         return self.read(REPORT) if self._exists(self.out) else None
 
     def begun_before_recipes(self) -> dict[str, Any] | None:
-        """What decided the training in this folder if it began when there were no recipes; None otherwise."""
+        """Record of what decided the training in this folder if it began before recipes; None otherwise."""
         decisive = (self.read(RUN) or {}).get("decisive")
         return None if decisive is None or "recipe" in decisive else decisive
 
