@@ -240,6 +240,7 @@ def test_cnn_alone_needs_no_maps_but_unatt_does(make_store: MakeStore, split: Pa
     assert evaluate(EvaluateOptions(store, str(split), str(out), methods=("cnn",))) == 0
 
 
+@pytest.mark.parametrize("window", [0, 5])
 def test_a_window_that_does_not_fit_the_maps_is_refused(
     make_store: MakeStore, split: Path, out: Path, window: int
 ) -> None:

@@ -23,8 +23,8 @@ import ray
 from ray.exceptions import RayError, RayTaskError
 
 from attn.engine.cli import EXIT_UNTRAINED
+from attn.engine.clock import clock
 from attn.engine.reproduction.step import FRAMES, Step
-from attn.engine.training.watch import clock
 from attn.errors import UsageError
 from attn.storage.contents import SUCCESS
 from attn.storage.filesystem import is_local, join, open_filesystem, read_text, write_atomic

@@ -13,6 +13,8 @@ from ray.exceptions import RayError
 NOTE_EVERY_S = 5.0
 READ_TIMEOUT_S = 5.0
 
+Row = dict[str, Any]
+
 
 @dataclasses.dataclass
 class News:
@@ -27,7 +29,7 @@ class News:
         note: what is being done right now.
     """
 
-    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    rows: list[Row] = dataclasses.field(default_factory=list)
     started_s: float = 0.0
     resumed: int = 0
     skipped: dict[str, str] | None = None

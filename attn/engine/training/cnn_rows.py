@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from attn.engine.training.watch import Row, clock
+from attn.engine.clock import clock
+from attn.engine.training.board import Row
 
 ACCURACY = "validation_accuracy"
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
+from attn.engine.clock import clock
 from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
-from attn.engine.training.board import start_board
+from attn.engine.training.board import Row, start_board
 from attn.engine.training.energynet_loop import new_net
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
 from attn.engine.training.energynet_state import ACCURACY, SHORTFALL, SPREAD, Progress, load_kept
@@ -24,7 +25,7 @@ from attn.engine.training.fit import fit, last_state, made_by
 from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
 from attn.engine.training.verdict import exit_code
-from attn.engine.training.watch import Row, TrainWatch, clock
+from attn.engine.training.watch import TrainWatch
 from attn.errors import UsageError
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import ray
 
-from attn.engine.training.board import News, read_board
+from attn.engine.training.board import News, Row, read_board
 from attn.engine.training.events import EventFile
 from attn.engine.training.run import TrainRun
 from attn.stages.untrained import signs_to_tell
@@ -19,8 +19,6 @@ log = logging.getLogger(__name__)
 LOOK_EVERY_S = 0.5
 SILENCE_S = 20.0
 SKIPPED_SHOWN = 5
-
-Row = dict[str, Any]
 
 
 class TrainWatch:
@@ -119,10 +117,3 @@ class TrainWatch:
     def _say(self, text: str) -> None:
         self._told_s = time.monotonic()
         log.info("%s", text)
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds: `0:02:20`."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

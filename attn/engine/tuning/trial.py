@@ -15,7 +15,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from attn.engine.placement import cluster_totals, living_nodes
-from attn.engine.training.board import start_board
+from attn.engine.training.board import Row, start_board
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.energynet import finish, look_line
 from attn.engine.training.energynet_loop import EnergyLoop
@@ -30,7 +30,7 @@ from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
 from attn.engine.training.shared_maps import SharedMaps
 from attn.engine.training.storage import check_storage
-from attn.engine.training.watch import Row, TrainWatch
+from attn.engine.training.watch import TrainWatch
 from attn.engine.tuning.records import trial_url
 from attn.engine.tuning.searcher import AGAIN, DAMAGED, DIVERGED, ENDED, OBJECTIVE, REFUSED
 from attn.errors import UsageError

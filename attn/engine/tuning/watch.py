@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-from attn.engine.training.watch import clock
+from attn.engine.clock import clock
 from attn.engine.tuning.records import OVER, Trial
 from attn.engine.tuning.searcher import DAMAGED, RecordedSearcher
 

@@ -99,7 +99,7 @@ def test_a_dry_run_writes_nothing(finished, tmp_path, caplog):
     )
     with caplog.at_level("INFO"):
         assert reproduce(dry) == 0
-    assert "15 steps, 4 sets of scores" in caplog.text
+    assert "25 steps, 8 sets of scores" in caplog.text
     assert not (tmp_path / "dry").exists()
 
 

@@ -31,6 +31,7 @@ def test_a_search_begun_before_there_were_recipes_resumes_with_its_settings(opti
         pass
     today = json.loads(Path(new.options.out, SEARCH).read_text())["decisive"]
     old = {key: value for key, value in today.items() if key not in WITH_RECIPES} | {
+        "weight_decay": 5e-4,
         "updates": 20_000,
         "look_every": 500,
     }
