@@ -1,7 +1,7 @@
 """What the tables of a paper need to know of a data set: its classes, where it lies, who is trained and tested on."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Literal
 
 from attn.datasets.entries import SplitList
@@ -56,7 +56,7 @@ class Benchmark:
     stride: int
     figure: Literal["top_1", "map_noninterpolated"]
     splits: tuple[Split, ...]
-    group_of: Callable[[str], int] | None = None
+    group_of: Callable[[str], Hashable] | None = None
 
     @property
     def labels(self) -> SplitList:

@@ -25,7 +25,7 @@ from attn.engine.split_check import present_videos
 from attn.eval.calibration import Calibration
 from attn.eval.summary import EVALUATOR, INTERVALS, compare, summarise
 from attn.report.table import metrics_table
-from attn.stages.scoring import Scorer
+from attn.stages.scoring import CALIBRATED, Calibrated, Scorer
 from attn.storage import scores as scores_file
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
 from attn.storage.listing import glob_files
@@ -102,12 +102,8 @@ def scores_of(
         plain = scored.of(method.name, video_ids)
         by_method[method.name], definitions[method.name] = plain, method.definition
         if found := calibrations.get(method.name):
-            name = method.name + calibration_file.SUFFIX
-            by_method[name] = found.apply(plain)
-            definitions[name] = (
-                f"{method.definition}; minus its mean of the class, over its standard deviation of the class, over "
-                f"{found.videos} unlabelled videos"
-            )
+            calibrated = Calibrated(method, found)
+            by_method[calibrated.name], definitions[calibrated.name] = found.apply(plain), calibrated.definition
     return Scores(video_ids, np.array([labels[one] for one in video_ids], np.int16), by_method), definitions
 
 
@@ -122,7 +118,7 @@ def figures(scores: Scores, definitions: Mapping[str, str], class_names: tuple[s
         for name, definition in definitions.items()
     }
     pairs = [(name, BASELINE) for name in by_method if name != BASELINE]
-    pairs += [(name + calibration_file.SUFFIX, name) for name in by_method]
+    pairs += [(name + CALIBRATED, name) for name in by_method]
     paired = {
         f"{first} - {second}": compare(by_method[first], by_method[second], labels)
         for first, second in pairs

@@ -14,17 +14,11 @@ from attn.errors import UsageError
 from attn.eval.calibration import Calibration, check_enough
 from attn.stages.scoring import Scorer
 from attn.storage.filesystem import absolute, storage_errors
+from attn.storage.manifest import SCORE_FIELDS
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
 NAME = "calibration.json"
-SUFFIX = "_calibrated"
-
-# What decides the size of a score. Neither the choice of the frames nor their precision does: a score is a mean.
-COMPARED = (
-    *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce"),
-    *("preprocessing", "input_size", "mean", "std"),
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,6 +86,8 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore) -> Calibra
         if options.calibrate_lists:
             raise UsageError("--calibrate-lists: there is no --calibrate. Name the store whose videos the lists name.")
         return None
+    if options.model is not None:
+        raise UsageError("--calibrate: --model brings its own calibration. Leave out one of the two.")
     columns = calibrated_columns(options.methods)
     if not columns:
         raise UsageError(
@@ -102,7 +98,7 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore) -> Calibra
     with storage_errors(url):
         other = store if same else AttentionStore.open(url, allow_partial=options.allow_partial)
         found = set(other.video_ids)
-    if difference := other.manifest.difference(store.manifest, only=COMPARED):
+    if difference := other.manifest.difference(store.manifest, only=SCORE_FIELDS):
         raise UsageError(
             f"--calibrate {shown(url)}: does not fit --store {shown(options.store)} ({difference}). Precompute both "
             "with the same CNN and settings."

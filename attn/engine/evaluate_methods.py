@@ -1,6 +1,7 @@
 """Which scorers the flags of an evaluation ask for, made ready for one store."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from attn.classes import class_ids
 from attn.datasets.fractions import take_fraction
@@ -8,13 +9,16 @@ from attn.datasets.split import read_split
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.split_check import present_videos, some
 from attn.errors import UsageError
+from attn.eval.calibration import Calibration
 from attn.models.energynet_file import check_store, load_energynet
-from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, EnergyNetScore, Scorer, SvmVote, UnAtt
+from attn.models.model_file import Model, load_model
+from attn.stages.scoring import Calibrated, CnnAverage, CnnSoftmaxVote, CnnVote, EnergyNetScore, Scorer, SvmVote, UnAtt
 from attn.stages.svm import fit_svm_on_store
+from attn.storage.manifest import SCORE_FIELDS
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
-KINDS: Mapping[str, tuple[type[Scorer], ...]] = {
+KINDS: Mapping[str, tuple[type[Any], ...]] = {
     "cnn": (CnnVote, CnnSoftmaxVote, CnnAverage),
     "unatt": (UnAtt,),
     "energynet": (EnergyNetScore,),
@@ -34,10 +38,41 @@ def make_scorers(options: EvaluateOptions, store: AttentionStore) -> tuple[Score
     Raises:
         UsageError: a flag that a method needs is missing, or does not fit the store.
     """
+    if options.model is not None:
+        model = load_model(options.model)
+        _check_untrained(options, store, model.trained_on, f"--model {shown(options.model)}")
+        return (scorer_of(model, options.model, store),)
     if not options.methods:
         raise UsageError("--methods names none; choose of: cnn, unatt, energynet, svm")
     makers = {"cnn": _cnn, "unatt": _unatt, "energynet": _energynet, "svm": _svm}
     return tuple(scorer for method in dict.fromkeys(options.methods) for scorer in makers[method](options, store))
+
+
+def scorer_of(model: Model, url: str, store: AttentionStore) -> Scorer:
+    """Scorer of a model file.
+
+    Args:
+        model: the model.
+        url: URL of its file, for messages.
+        store: whose videos are to be scored.
+
+    Raises:
+        UsageError: the store was made with another CNN or other settings.
+    """
+    found = store.manifest.of(SCORE_FIELDS)
+    if other := [name for name, value in found.items() if model.maps.get(name) != value]:
+        raise UsageError(
+            f"--model {shown(url)}: {shown(store.url)} was made with another {', '.join(other)}. Precompute the videos "
+            f"with --weights {shown(url)}."
+        )
+    if model.energynet is not None:
+        scorer: Scorer = EnergyNetScore(model.energynet.net)
+    else:
+        makers = {one.name: one for one in (CnnVote, CnnAverage)}
+        scorer = UnAtt(model.window) if model.method == UnAtt.name else makers[model.method]()
+    if model.calibration is None:
+        return scorer
+    return Calibrated(scorer, Calibration.from_record(model.calibration))
 
 
 def _cnn(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from attn.classes import check_class_names
 from attn.errors import UsageError
@@ -21,7 +22,15 @@ from attn.models.imagenet import (
     imagenet_class_names,
     read_imagenet_weights,
 )
-from attn.models.weights_file import Description, Rgb, WeightsFile, read_weights_file, write_weights_file
+from attn.models.weights_file import (
+    METHOD_PREFIX,
+    Description,
+    Rgb,
+    WeightsFile,
+    description_of,
+    read_weights_file,
+    write_weights_file,
+)
 
 MOST_INPUT_SIZE = 2048
 """Of a side, in pixels; the largest of torchvision's networks take 600. A file may claim any size, and the first image
@@ -57,22 +66,36 @@ class Cnn:
     new_classifier: bool = False
 
 
-def save_checkpoint(url: str, cnn: Cnn, *, without_head: bool = False) -> str:
+def save_checkpoint(
+    url: str,
+    cnn: Cnn,
+    *,
+    without_head: bool = False,
+    method: Mapping[str, Any] | None = None,
+    method_tensors: Mapping[str, Tensor] | None = None,
+) -> str:
     """Writes one `.safetensors` file, local or s3://, whole or not at all. Returns its sha256.
 
     Args:
+        url: URL of the file.
+        cnn: the network.
         without_head: leave out all weights after the map layer. Such a file can only start a training, which draws a
             new classifier.
+        method: of a model file, see `attn.models.model_file`.
+        method_tensors: of that method.
 
     Raises:
         UsageError: another suffix, or the storage refuses.
     """
     if not url.endswith(".safetensors"):
         raise UsageError(f"{url}: a checkpoint is one .safetensors file; name it so")
-    description = Description(cnn.backbone_name, cnn.class_names, cnn.input_size, cnn.mean, cnn.std, cnn.trained)
+    description = Description(
+        cnn.backbone_name, cnn.class_names, cnn.input_size, cnn.mean, cnn.std, cnn.trained, method
+    )
     left_out = cnn.backbone.names_below(cnn.backbone.head) if without_head else set[str]()
     weights = {key: tensor for key, tensor in cnn.backbone.export_weights().items() if key not in left_out}
-    return write_weights_file(url, weights, description)
+    others = {f"{METHOD_PREFIX}{name}": tensor for name, tensor in (method_tensors or {}).items()}
+    return write_weights_file(url, weights | others, description)
 
 
 def load_checkpoint(url: str) -> Cnn:
@@ -81,9 +104,16 @@ def load_checkpoint(url: str) -> Cnn:
     Raises:
         UsageError: anything else.
     """
-    file = read_weights_file(url)
-    if file.described is None:
-        raise UsageError(f"{url} is no checkpoint: it does not say what network it is; give --backbone and --classes")
+    return cnn_of(read_weights_file(url))
+
+
+def cnn_of(file: WeightsFile) -> Cnn:
+    """Network of a checkpoint that was read.
+
+    Raises:
+        UsageError: it does not say what network it is, or does not hold all of it.
+    """
+    description_of(file)
     return _load(file, None, None, None, None, None, new_classifier=False)
 
 

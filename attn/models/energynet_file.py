@@ -36,22 +36,24 @@ class TrainedEnergyNet:
 
 def save_energynet(folder: str, trained: TrainedEnergyNet) -> str:
     """Writes `energynet.safetensors` into a folder, local or s3://, whole or not at all. Returns its sha256."""
+    text = json.dumps(describe(trained), ensure_ascii=False)
+    return write_tensors(join(folder, NAME), trained.net.state_dict(), text)
+
+
+def describe(trained: TrainedEnergyNet) -> dict[str, Any]:
+    """Everything but the tensors, in JSON types: with them, `assemble` makes the network again."""
     net = trained.net
-    text = json.dumps(
-        {
-            "class_names": trained.class_names,
-            "map_shape": trained.map_shape,
-            "fingerprint": trained.fingerprint,
-            "hidden_dim": net.map_layer.out_features,
-            "embedding_dim": net.embedding_layer.out_features,
-            "normalise_embedding": net.normalise_embedding,
-            "residual": net.residual,
-            "window": net.window,
-            "trained": dict(trained.trained),
-        },
-        ensure_ascii=False,
-    )
-    return write_tensors(join(folder, NAME), net.state_dict(), text)
+    return {
+        "class_names": trained.class_names,
+        "map_shape": trained.map_shape,
+        "fingerprint": trained.fingerprint,
+        "hidden_dim": net.map_layer.out_features,
+        "embedding_dim": net.embedding_layer.out_features,
+        "normalise_embedding": net.normalise_embedding,
+        "residual": net.residual,
+        "window": net.window,
+        "trained": dict(trained.trained),
+    }
 
 
 def load_energynet(folder: str) -> TrainedEnergyNet:
@@ -66,7 +68,24 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
     tensors, text = parse_tensors(url, data)
     check_finite(url, tensors)
     try:
-        said = json.loads(text or "{}")
+        said = dict(json.loads(text or "{}"))
+    except (ValueError, TypeError) as error:
+        raise _no_energynet(url, error) from error
+    return assemble(url, tensors, said)
+
+
+def assemble(url: str, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> TrainedEnergyNet:
+    """Network of some tensors, all finite, and their description.
+
+    Args:
+        url: URL of their file, for messages.
+        tensors: as in `EnergyNet.state_dict`.
+        said: as `describe` gives it, perhaps from a file of another user.
+
+    Raises:
+        UsageError: they are no EnergyNet.
+    """
+    try:
         height, width = map_shape = tuple(said["map_shape"])
         names, fingerprint = tuple(map(str, said["class_names"])), str(said["fingerprint"])
         vectors, how = tensors["concept_vectors"], dict(said["trained"])
@@ -85,8 +104,12 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
         )
         net.load_state_dict(tensors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise UsageError(f"{url} holds no EnergyNet, or not all of one ({error!r}); train it again") from error
+        raise _no_energynet(url, error) from error
     return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, how)
+
+
+def _no_energynet(url: str, error: Exception) -> UsageError:
+    return UsageError(f"{url} holds no EnergyNet, or not all of one ({error!r}); train it again")
 
 
 def _check_shapes(

@@ -25,6 +25,9 @@ from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 
 Rgb = tuple[float, float, float]
 
+METHOD_PREFIX = "method."
+"""Beginning of the names of tensors that are not the CNN's."""
+
 _ZIP = b"PK\x03\x04"
 _OLD_PICKLES = 5  # that stand before the numbers in a file of torch.save from before its zip archives
 _TENSORS_ONLY = re.compile(
@@ -36,7 +39,17 @@ _NAMING = {"GLOBAL", "STACK_GLOBAL", "INST"}  # the instructions of a pickle tha
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """What a checkpoint says of itself: JSON under one key of a safetensors file's metadata."""
+    """Description of a checkpoint in the file itself: JSON under one key of a safetensors file's metadata.
+
+    Attributes:
+        backbone: name of the network.
+        class_names: one per output.
+        input_size: side of the square input, in pixels.
+        mean: per channel, of images in 0-1.
+        std: per channel, of images in 0-1.
+        trained: how, freely, in JSON types.
+        method: how videos are scored, if the file holds more than a CNN, see `attn.models.model_file`.
+    """
 
     backbone: str
     class_names: tuple[str, ...]
@@ -44,9 +57,13 @@ class Description:
     mean: Rgb
     std: Rgb
     trained: Mapping[str, Any]
+    method: Mapping[str, Any] | None = None
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False)
+        values = dataclasses.asdict(self)
+        if self.method is None:
+            del values["method"]
+        return json.dumps(values, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
@@ -54,17 +71,28 @@ class Description:
         values = json.loads(text)
         (r, g, b), (sr, sg, sb) = values["mean"], values["std"]
         names, trained = tuple(map(str, values["class_names"])), dict(values["trained"])
-        return cls(str(values["backbone"]), names, int(values["input_size"]), (r, g, b), (sr, sg, sb), trained)
+        method = None if values.get("method") is None else dict(values["method"])
+        size = int(values["input_size"])
+        return cls(str(values["backbone"]), names, size, (r, g, b), (sr, sg, sb), trained, method)
 
 
 @dataclasses.dataclass(frozen=True)
 class WeightsFile:
-    """Tensors under the names the file gives them, all finite; `described` is None for a bare state dict."""
+    """Tensors under the names the file gives them, all finite.
+
+    Attributes:
+        url: URL of the file.
+        tensors: of the CNN.
+        sha256: of the file; of a model file that of the CNN's own checkpoint, so that both make equal stores.
+        described: None for a bare state dict.
+        method_tensors: of the method of a model file, without their prefix.
+    """
 
     url: str
     tensors: dict[str, Tensor]
     sha256: str
     described: Description | None = None
+    method_tensors: dict[str, Tensor] = dataclasses.field(default_factory=dict)
 
 
 def read_weights_file(url: str) -> WeightsFile:
@@ -85,7 +113,30 @@ def read_weights_file(url: str) -> WeightsFile:
         data = read_bytes(fs, path)
     tensors, text = parse_tensors(url, data) if url.endswith(".safetensors") else (_state_dict(url, data), None)
     check_finite(url, tensors)
-    return WeightsFile(url, tensors, hashlib.sha256(data).hexdigest(), _description(url, text))
+    sha256, described = hashlib.sha256(data).hexdigest(), _description(url, text)
+    if described is None or described.method is None:
+        return WeightsFile(url, tensors, sha256, described)
+    own = {name: one for name, one in tensors.items() if not name.startswith(METHOD_PREFIX)}
+    others = {name.removeprefix(METHOD_PREFIX): tensors[name] for name in tensors.keys() - own.keys()}
+    return WeightsFile(url, own, str(described.method.get("cnn_sha256")), described, others)
+
+
+def describe_checkpoint(url: str) -> Description:
+    """Description of a checkpoint of this program.
+
+    Raises:
+        UsageError: as `read_weights_file`; the file does not say what network it is.
+    """
+    return description_of(read_weights_file(url))
+
+
+def description_of(file: WeightsFile) -> Description:
+    """Description of a checkpoint that was read; refuses bare weights likewise."""
+    if file.described is None:
+        raise UsageError(
+            f"{file.url} is no checkpoint: it does not say what network it is; give --backbone and --classes"
+        )
+    return file.described
 
 
 def write_weights_file(url: str, tensors: Mapping[str, Tensor], description: Description) -> str:

@@ -5,11 +5,12 @@ are kept. To add one, write the class and have `attn.engine.evaluate_methods` ma
 """
 
 import dataclasses
-from typing import ClassVar, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from attn.eval.calibration import Calibration
 from attn.eval.fusion import frame_average, late_fusion, softmax
 from attn.maps.energy import video_scores, window_energy
 from attn.models.energynet import EnergyNet
@@ -20,6 +21,9 @@ from attn.storage.store import VideoRows
 
 # Maps are widened to float32 for the sums: so many frames at a time bound the memory of a long video.
 FRAMES_AT_ONCE = 256
+
+CALIBRATED = "_calibrated"
+"""End of the names of calibrated scores."""
 
 
 class Scorer(Protocol):
@@ -33,14 +37,53 @@ class Scorer(Protocol):
             each video averages other frames, those of its majority class (`attn.eval.calibration`).
     """
 
-    name: ClassVar[str]
-    columns: ClassVar[tuple[str, ...]]
-    definition: ClassVar[str]
-    calibrated: ClassVar[bool]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    @property
+    def definition(self) -> str: ...
+
+    @property
+    def calibrated(self) -> bool: ...
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         """Scores [cls] of one video."""
         ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibrated:
+    """Scores of another method, calibrated per class.
+
+    Args:
+        scorer: the other method.
+        calibration: statistics of its scores.
+    """
+
+    scorer: Scorer
+    calibration: Calibration
+    calibrated = False
+
+    @property
+    def name(self) -> str:
+        return self.scorer.name + CALIBRATED
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.scorer.columns
+
+    @property
+    def definition(self) -> str:
+        return (
+            f"{self.scorer.definition}; minus its mean of the class, over its standard deviation of the class, over "
+            f"{self.calibration.videos} unlabelled videos"
+        )
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        return self.calibration.apply(self.scorer(rows))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,10 +93,10 @@ class CnnVote:
     Source: Li et al. 2017, section 4.3.
     """
 
-    name: ClassVar[str] = "cnn"
-    columns: ClassVar[tuple[str, ...]] = (LOGITS,)
-    definition: ClassVar[str] = "majority vote of frames; mean logits of the frames of the majority class"
-    calibrated: ClassVar[bool] = False
+    name = "cnn"
+    columns = (LOGITS,)
+    definition = "majority vote of frames; mean logits of the frames of the majority class"
+    calibrated = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(rows.logits)
@@ -63,10 +106,10 @@ class CnnVote:
 class CnnSoftmaxVote:
     """`CnnVote` with probabilities in place of logits, which makes the scores of different videos comparable."""
 
-    name: ClassVar[str] = "cnn_softmax"
-    columns: ClassVar[tuple[str, ...]] = (LOGITS,)
-    definition: ClassVar[str] = "majority vote of frames; mean probabilities of the frames of the majority class"
-    calibrated: ClassVar[bool] = False
+    name = "cnn_softmax"
+    columns = (LOGITS,)
+    definition = "majority vote of frames; mean probabilities of the frames of the majority class"
+    calibrated = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(softmax(rows.logits))
@@ -79,10 +122,10 @@ class CnnAverage:
     Source: Li et al. 2017, section 4.3, where it is slightly worse than the vote.
     """
 
-    name: ClassVar[str] = "cnn_average"
-    columns: ClassVar[tuple[str, ...]] = (LOGITS,)
-    definition: ClassVar[str] = "mean logits of all frames"
-    calibrated: ClassVar[bool] = True
+    name = "cnn_average"
+    columns = (LOGITS,)
+    definition = "mean logits of all frames"
+    calibrated = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return frame_average(rows.logits)
@@ -99,10 +142,10 @@ class UnAtt:
     """
 
     window: int = 3
-    name: ClassVar[str] = "unatt"
-    columns: ClassVar[tuple[str, ...]] = (MAPS,)
-    definition: ClassVar[str] = "mean over all frames of the largest attention in any window of the raw map"
-    calibrated: ClassVar[bool] = True
+    name = "unatt"
+    columns = (MAPS,)
+    definition = "mean over all frames of the largest attention in any window of the raw map"
+    calibrated = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         chunks = (rows.maps[i : i + FRAMES_AT_ONCE] for i in range(0, len(rows.maps), FRAMES_AT_ONCE))
@@ -121,10 +164,10 @@ class EnergyNetScore:
     """
 
     net: EnergyNet
-    name: ClassVar[str] = "energynet"
-    columns: ClassVar[tuple[str, ...]] = (MAPS,)
-    definition: ClassVar[str] = "mean over all frames of the learned energy of the raw map"
-    calibrated: ClassVar[bool] = True
+    name = "energynet"
+    columns = (MAPS,)
+    definition = "mean over all frames of the learned energy of the raw map"
+    calibrated = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         device = self.net.map_scale.device
@@ -142,10 +185,10 @@ class SvmVote:
     """
 
     svm: LinearSvm
-    name: ClassVar[str] = "svm"
-    columns: ClassVar[tuple[str, ...]] = (FEATURES,)
-    definition: ClassVar[str] = "one-vs-rest linear SVMs on pooled features, C of the options; majority vote"
-    calibrated: ClassVar[bool] = False
+    name = "svm"
+    columns = (FEATURES,)
+    definition = "one-vs-rest linear SVMs on pooled features, C of the options; majority vote"
+    calibrated = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(self.svm(rows.tensors[FEATURES]))

@@ -61,6 +61,10 @@ class StoreManifest:
             if mine[key] != theirs[key] and (only is None or key in only)
         )
 
+    def of(self, names: Collection[str]) -> dict[str, Any]:
+        """Some of the fields that decide the rows, in JSON types."""
+        return {name: value for name, value in self._decisive().items() if name in names}
+
     def to_json(self) -> str:
         """The file's text; its fingerprint is that of its parts, and shows that nobody has edited it."""
         return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
@@ -131,6 +135,14 @@ class Manifest(StoreManifest):
         )
         names = json.dumps(self.class_names, ensure_ascii=False)
         return schema.with_metadata({"fingerprint": self.fingerprint, "class_names": names})
+
+
+SCORE_FIELDS = (
+    *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce"),
+    *("preprocessing", "input_size", "mean", "std"),
+)
+"""Fields that decide the size of a video score. A score is a mean over frames, so neither the choice of frames nor
+their precision does."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,6 +12,7 @@ from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.reasons import shown
 
 COLUMNS = ("video_id", "label")
+GROUP = "group"
 
 
 def read_labels(url: str) -> dict[str, str]:
@@ -20,13 +21,25 @@ def read_labels(url: str) -> dict[str, str]:
     Raises:
         UsageError: the file is missing, is neither, lacks a column or a value, or labels a video in two ways.
     """
+    return _mapping(_rows(url), "label", shown(url))
+
+
+def read_groups(url: str) -> dict[str, str]:
+    """Video id → group, from the column `group` of such a file; empty if it has none.
+
+    Raises:
+        UsageError: as above; a video has two groups, or only some videos have one.
+    """
+    rows = _rows(url)
+    return _mapping(rows, GROUP, shown(url)) if rows and GROUP in rows[0] else {}
+
+
+def _rows(url: str) -> list[dict[str, str | None]]:
     if url.lower().endswith(".parquet"):
-        rows = _parquet_rows(url)
-    elif url.lower().endswith(".csv"):
-        rows = _csv_rows(url)
-    else:
-        raise UsageError(f"{shown(url)}: labels are a .csv or a .parquet file with the columns video_id and label")
-    return _mapping(rows, shown(url))
+        return _parquet_rows(url)
+    if url.lower().endswith(".csv"):
+        return _csv_rows(url)
+    raise UsageError(f"{shown(url)}: labels are a .csv or a .parquet file with the columns video_id and label")
 
 
 def choose_label(
@@ -84,8 +97,9 @@ def _parquet_rows(url: str) -> list[dict[str, str | None]]:
     try:
         with storage_errors(url), fs.open(path, "rb") as file, pq.ParquetFile(file) as table:
             _check_columns(table.schema_arrow.names, shown(url))
-            rows = table.read(columns=list(COLUMNS)).select(list(COLUMNS))
-        return rows.cast(pa.schema([(name, pa.string()) for name in COLUMNS])).to_pylist()
+            names = [*COLUMNS, *({GROUP} & set(table.schema_arrow.names))]
+            rows = table.read(columns=names).select(names)
+        return rows.cast(pa.schema([(name, pa.string()) for name in names])).to_pylist()
     except pa.ArrowException as error:
         raise UsageError(f"{shown(url)} cannot be read as parquet ({error})") from error
 
@@ -95,14 +109,15 @@ def _check_columns(names: Iterable[str], where: str) -> None:
         raise UsageError(f"{where}: column {' and '.join(sorted(missing))} is missing; there are: {', '.join(names)}")
 
 
-def _mapping(rows: Iterable[Mapping[str, str | None]], where: str) -> dict[str, str]:
-    labels: dict[str, str] = {}
+def _mapping(rows: Iterable[Mapping[str, str | None]], column: str, where: str) -> dict[str, str]:
+    """Video id → value of a column."""
+    values: dict[str, str] = {}
     for number, row in enumerate(rows, 1):
-        video_id, label = ((row[name] or "").strip() for name in COLUMNS)
-        if not (video_id and label):
-            raise UsageError(f"{where}: row {number} lacks a video_id or a label")
-        if labels.setdefault(video_id, label) != label:
-            raise UsageError(f"{where}: video {video_id!r} has two labels, {labels[video_id]!r} and {label!r}")
-    if not labels:
+        video_id, value = ((row[name] or "").strip() for name in ("video_id", column))
+        if not (video_id and value):
+            raise UsageError(f"{where}: row {number} lacks a video_id or a {column}")
+        if values.setdefault(video_id, value) != value:
+            raise UsageError(f"{where}: video {video_id!r} has two {column}s, {values[video_id]!r} and {value!r}")
+    if not values:
         raise UsageError(f"{where}: there is no row in it")
-    return labels
+    return values

@@ -1,5 +1,6 @@
 """The script on small real stores, and every way to use it wrongly."""
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -19,9 +20,12 @@ from attn.engine.evaluate import evaluate
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.errors import UsageError
 from attn.eval.metrics import AP_KINDS, mean_average_precision, top_k_accuracy
+from attn.models.backbone import build_backbone
+from attn.models.checkpoint import Cnn
+from attn.models.model_file import Model, load_model, save_model
 from attn.schema import LOGITS, MAPS
 from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, UnAtt
-from attn.storage.manifest import Manifest
+from attn.storage.manifest import SCORE_FIELDS, Manifest
 from attn.storage.store import AttentionStore
 
 CLASSES = ("Wave", "Kick", "HandstandPushups")
@@ -106,6 +110,45 @@ def test_script_writes_figures_that_follow_from_the_scores(
         for kind in AP_KINDS:
             assert found[f"map_{kind}"]["value"] == mean_average_precision(scores, labels, kind=kind).value
     assert sorted(path.name for path in out.iterdir()) == ["metrics.json", "scores.parquet"]
+
+
+@pytest.fixture
+def model_of(tmp_path: Path) -> Callable[..., str]:
+    """model_of(store, …): URL of a model file that scores such a store by calibrated UnAtt."""
+
+    def make(store: str, **change: Any) -> str:
+        cnn = Cnn(build_backbone("small_cnn", 3), "small_cnn", CLASSES, 64, weights_sha256="0" * 64)
+        maps = AttentionStore.open(store).manifest.of(SCORE_FIELDS)
+        calibration = {"mean": [1.0, 2.0, 3.0], "std": [1.0, 0.5, 2.0], "videos": 9}
+        save_model(url := str(tmp_path / "model.safetensors"), Model(cnn, "unatt", maps, 2, calibration, **change))
+        return url
+
+    return make
+
+
+def test_a_model_scores_with_its_method_and_calibration(make_store, split, out, model_of):
+    store = make_store()
+    assert evaluate(EvaluateOptions(store, str(split), str(out), model=model_of(store))) == 0
+    rows = pl.read_parquet(out / "scores.parquet").to_dicts()
+    found = {row["video_id"]: row["scores"] for row in rows if row["method"] == "unatt_calibrated"}
+    assert len(found) == len(rows) == 12
+    for video in AttentionStore.open(store).videos(["maps"]):
+        expected = (UnAtt(2)(video) - [1, 2, 3]) / [1, 0.5, 2]
+        assert found[video.video_id] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_model_is_not_tested_on_what_it_learnt_nor_on_maps_of_another_cnn(make_store, split, out, model_of):
+    store = make_store()
+    with pytest.raises(UsageError, match=r"v_Kick_g02_c01.*what was trained on is no test"):
+        evaluate(EvaluateOptions(store, str(split), str(out), model=model_of(store, trained_on=("v_Kick_g02_c01",))))
+    model = model_of(store)
+    with pytest.raises(UsageError, match=r"--calibrate: --model brings its own calibration. Leave out one"):
+        evaluate(EvaluateOptions(store, str(split), str(out), model=model, calibrate=store))
+    saved = load_model(model)
+    save_model(model, dataclasses.replace(saved, maps={**saved.maps, "weights_sha256": "1" * 64}))
+    with pytest.raises(UsageError, match=r"made with another weights_sha256. Precompute the videos with --weights"):
+        evaluate(EvaluateOptions(store, str(split), str(out), model=model))
+    assert not out.exists()
 
 
 def test_scores_are_those_of_each_video_alone(make_store: MakeStore, split: Path, out: Path) -> None:

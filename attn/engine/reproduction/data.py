@@ -8,6 +8,7 @@ from pathlib import Path
 
 from attn.concepts.concept_config import ConceptConfig
 from attn.concepts.concept_vectors import make_concept_vectors
+from attn.datasets import labelled
 from attn.datasets.benchmark import Benchmark, open_benchmark
 from attn.datasets.image_folder import list_images
 from attn.engine.adapt_options import AdaptOptions
@@ -15,12 +16,13 @@ from attn.engine.options import TrainCnnOptions
 from attn.engine.reproduction.lists import chosen_splits
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.step import Step
-from attn.engine.split_check import present_videos
+from attn.engine.split_check import present_videos, some
 from attn.engine.training.cnn_flags import resolve
 from attn.engine.training.cnn_plan import start_cnn
 from attn.errors import UsageError
 from attn.models.adapt import check_adaptable
 from attn.models.checkpoint import load_weights
+from attn.models.weights_file import describe_checkpoint
 from attn.storage.filesystem import is_local, join, open_filesystem
 from attn.synthetic.render import render_images, render_lists, render_videos
 from attn.video.source import list_videos
@@ -32,9 +34,12 @@ def open_data(options: ReproduceOptions) -> Benchmark:
     """The data set; of one that is still to be rendered, what its lists will say.
 
     Raises:
-        UsageError: something is missing or wrong there; a split that it has not; another rendering lies there.
+        UsageError: something is missing or wrong there; a split that it has not; another rendering lies there; a CNN of
+            Web images of other classes.
     """
     benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _found(options)
+    if options.web_cnn is not None:
+        benchmark = dataclasses.replace(benchmark, class_names=_classes_of(options.web_cnn, benchmark))
     for number in options.splits:
         if not 1 <= number <= len(benchmark.splits):
             raise UsageError(f"--splits {number}: {options.dataset} has the splits 1 to {len(benchmark.splits)}")
@@ -107,6 +112,11 @@ def _check_videos(options: ReproduceOptions, benchmark: Benchmark) -> None:
 
 
 def _found(options: ReproduceOptions) -> Benchmark:
+    if options.dataset == "labelled":
+        names = None if options.web_cnn is None else describe_checkpoint(options.web_cnn).class_names
+        return labelled.benchmark(
+            str(options.labels), _root(options), options.images, parts=options.parts, class_names=names
+        )
     benchmark = open_benchmark(options.dataset, _root(options), options.images)
     if options.dataset == "synthetic" and options.root is None:
         split = benchmark.splits[0]
@@ -122,13 +132,24 @@ def _found(options: ReproduceOptions) -> Benchmark:
     return benchmark
 
 
+def _classes_of(web_cnn: str, benchmark: Benchmark) -> tuple[str, ...]:
+    """Classes of the data set in the order in which the CNN knows them."""
+    known = describe_checkpoint(web_cnn).class_names
+    if odd := sorted(set(known) ^ set(benchmark.class_names)):
+        raise UsageError(
+            f"--web-cnn {web_cnn}: its classes and those of {benchmark.name} differ by {some(odd)}. Name a CNN of the "
+            "same classes."
+        )
+    return known
+
+
 def _to_be_rendered(options: ReproduceOptions) -> Benchmark:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         render_lists(folder, options.render_videos)
         for part in ("UCF-101", "images"):
             (folder / part).mkdir()
-        benchmark = open_benchmark(options.dataset, name, options.images)
+        benchmark = open_benchmark("synthetic", name, options.images)
     root = _root(options)
     return dataclasses.replace(benchmark, videos=join(root, "UCF-101"), images=options.images or join(root, "images"))
 

@@ -89,13 +89,16 @@ class _Builder:
         self.benchmark, self.options, self.backbone, self.seed = benchmark, options, backbone, seed
         self.root = f"{backbone}/seed{seed}"
         self.splits = chosen_splits(benchmark, options)
-        self.from_web = benchmark.images is not None
+        self.from_web = benchmark.images is not None or options.web_cnn is not None
         self.from_weights = self.from_web or options.weights is not None
+        self.transductive = options.adapt_to == "all"
         self.adapts = options.adapt and options.recipe != PAPER and self.from_weights and has_batchnorm(backbone)
 
     def all(self) -> Iterator[tuple[Step, Cell | None]]:
         if self.from_web:
             yield from self._web()
+        if self.adapts and self.transductive:
+            yield from ((step, None) for step in self._adapted_to(self._adapted_root(), ()))
         for split in self.splits:
             yield from self._of_split(split)
 
@@ -111,87 +114,100 @@ class _Builder:
             yield from self._finetuned(split, NO_IMAGE, _Start(self.options.weights))
 
     def _start(self, split: Split) -> _Start:
-        if self.adapts:
-            root = self._adapted_root(split)
-            return _Start(self._cnn(root), (f"{root}/cnn",))
-        web = f"{self.root}/{WEB}"
-        return _Start(self._cnn(web), (f"{web}/cnn",)) if self.from_web else _Start(self.options.weights)
+        return self._made(self._adapted_root(split)) if self.adapts else self._before()
+
+    def _before(self) -> _Start:
+        """CNN that no video has touched."""
+        if self.options.web_cnn is not None:
+            return _Start(self.options.web_cnn)
+        return self._made(f"{self.root}/{WEB}") if self.from_web else _Start(self.options.weights)
+
+    def _made(self, root: str) -> _Start:
+        return _Start(self._cnn(root), (f"{root}/cnn",))
 
     def _web(self) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{WEB}"
-        yield (
-            Step(
-                f"{root}/cnn",
-                "train_cnn",
-                self._as_recipe(
-                    TrainCnnOptions(
-                        images=self.benchmark.images,
-                        out=self._cnn(root),
-                        weights=options.weights,
-                        epochs=options.image_epochs,
-                        near_duplicates=options.near_duplicates,
-                        **self._cnn_settings(),
-                    )
-                ),
-            ),
-            None,
-        )
+        if options.web_cnn is None:
+            yield self._web_training(root), None
         paper = options.recipe == PAPER
         tests = [list_of_test(options, split.name) for split in self.splits]
         trains = [] if paper else list(map(self._whole_train, self.splits))
-        yield self._maps(root, (*tests, *trains)), None
+        lists = () if self.transductive else (*tests, *trains)
+        yield self._maps(root, lists, cnn=self._before()), None
         for split in self.splits:
             calibrated = {} if paper else self._calibrated(root, split)
             yield self._scores(f"{root}/{split.name}", root, split, WEB, (f"{root}/maps",), **calibrated)
+
+    def _web_training(self, root: str) -> Step:
+        options = self.options
+        cnn = TrainCnnOptions(
+            images=self.benchmark.images,
+            out=self._cnn(root),
+            weights=options.weights,
+            epochs=options.image_epochs,
+            near_duplicates=options.near_duplicates,
+            **self._cnn_settings(),
+        )
+        return Step(f"{root}/cnn", "train_cnn", self._as_recipe(cnn))
 
     def _whole_train(self, split: Split) -> str:
         """List of all training videos of a split."""
         return list_of_train(self.options, split.name, percent(1.0), self.seed)
 
     def _calibrated(self, root: str, split: Split) -> dict[str, Any]:
-        """Calibration on the training videos, whose labels it does not use; none of them is tested."""
-        return {"calibrate": self._store(root), "calibrate_lists": (self._whole_train(split),)}
+        """Calibration on the videos of `--adapt-to`, whose labels it does not use."""
+        lists = () if self.transductive else (self._whole_train(split),)
+        return {"calibrate": self._store(root), "calibrate_lists": lists}
 
-    def _adapted_root(self, split: Split) -> str:
-        return f"{self.root}/{split.name}/{ADAPTED}"
+    def _adapted_root(self, split: Split | None = None) -> str:
+        """Folder of the adapted CNN and its maps, which all splits share if it is adapted to all videos."""
+        own = () if split is None or self.transductive else (split.name,)
+        return "/".join((self.root, *own, ADAPTED))
 
-    def _adapted(self, split: Split) -> Iterator[tuple[Step, Cell | None]]:
-        """The start adapted to the unlabelled training videos; its maps and scores if it knows the classes."""
-        options, root, web = self.options, self._adapted_root(split), f"{self.root}/{WEB}"
-        train = self._whole_train(split)
+    def _adapted_to(self, root: str, lists: tuple[str, ...], *tests: str) -> Iterator[Step]:
+        """The start adapted to listed videos, all by default, and its maps of them and others if it has classes."""
+        options, before = self.options, self._before()
         adapt = AdaptOptions(
-            weights=self._cnn(web) if self.from_web else str(options.weights),
+            weights=str(before.weights),
             videos=self.benchmark.videos,
-            lists=(train,),
+            lists=lists,
             out=self._cnn(root),
             stride=options.stride or self.benchmark.stride,
             seed=self.seed,
             max_failed_fraction=options.max_failed_fraction,
             **({} if self.from_web else {**self._network(), "features_only": True}),
         )
-        yield Step(f"{root}/cnn", "adapt_cnn", adapt, (f"{web}/cnn",) if self.from_web else ()), None
+        yield Step(f"{root}/cnn", "adapt_cnn", adapt, before.needs)
         if self.from_web:
-            test = list_of_test(options, split.name)
-            yield self._maps(root, (train, test)), None
+            yield self._maps(root, (*lists, *tests))
+
+    def _adapted(self, split: Split) -> Iterator[tuple[Step, Cell | None]]:
+        """The start adapted to the unlabelled training videos, unless it was to all; scores if it has classes."""
+        root, folder = self._adapted_root(split), f"{self.root}/{split.name}/{ADAPTED}"
+        if not self.transductive:
+            test = list_of_test(self.options, split.name)
+            yield from ((step, None) for step in self._adapted_to(root, (self._whole_train(split),), test))
+        if self.from_web:
             needs = (f"{root}/maps",)
-            yield self._scores(f"{root}/scores", root, split, ADAPTED, needs, **self._calibrated(root, split))
+            yield self._scores(f"{folder}/scores", root, split, ADAPTED, needs, **self._calibrated(root, split))
 
     def _few_labels(self, split: Split, share: str) -> Iterator[tuple[Step, Cell | None]]:
         """An EnergyNet on the maps of the adapted CNN, which has seen no label of a video."""
-        root = self._adapted_root(split)
+        root, folder = self._adapted_root(split), f"{self.root}/{split.name}/{ADAPTED}"
         train = list_of_train(self.options, split.name, share, self.seed)
-        net = self._energynet(f"{root}/{share}/energynet", root, train, ())
+        net = self._energynet(f"{folder}/{share}/energynet", root, train, ())
         yield net, None
         methods = {"methods": ("energynet",), "energynet": net.options.out}
         needs = (f"{root}/maps", net.name)
-        yield self._scores(f"{root}/{share}/scores", root, split, f"{ADAPTED}-{share}", needs, **methods)
+        yield self._scores(f"{folder}/{share}/scores", root, split, f"{ADAPTED}-{share}", needs, **methods)
 
     def _finetuned(self, split: Split, trained_on: str, start: _Start) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{split.name}/{trained_on}"
         share = percent(1.0) if trained_on == NO_IMAGE else trained_on
         train = list_of_train(options, split.name, share, self.seed)
         yield self._finetuned_cnn(root, train, start), None
-        yield self._maps(root, (train, list_of_test(options, split.name))), None
+        tests = (list_of_test(options, split.name),) if split.test else ()
+        yield self._maps(root, (train, *tests)), None
         if trained_on == NO_IMAGE:
             yield self._scores(f"{root}/scores", root, split, trained_on, (f"{root}/maps",), methods=("cnn",))
             return
@@ -247,19 +263,25 @@ class _Builder:
         return f"-folds{self.options.folds}" if self.options.map_source == "out_of_fold" else ""
 
     def _maps(
-        self, root: str, lists: tuple[str, ...], *, columns: tuple[Column, ...] = ("maps", "logits", "features")
+        self,
+        root: str,
+        lists: tuple[str, ...],
+        *,
+        cnn: _Start | None = None,
+        columns: tuple[Column, ...] = ("maps", "logits", "features"),
     ) -> Step:
+        cnn = cnn or self._made(root)
         options = PrecomputeOptions(
             videos=self.benchmark.videos,
             out=self._store(root),
-            weights=self._cnn(root),
+            weights=str(cnn.weights),
             lists=lists,
             stride=self.options.stride or self.benchmark.stride,
             columns=columns,
             actors=self.options.actors,
             max_failed_fraction=self.options.max_failed_fraction,
         )
-        return Step(f"{root}/maps", "precompute", options, (f"{root}/cnn",))
+        return Step(f"{root}/maps", "precompute", options, cnn.needs)
 
     def _energynet(self, name: str, root: str, train: str, folds: Sequence[Step]) -> Step:
         config = {**dataclasses.asdict(self.options.energynet), "seed": self.seed}

@@ -43,7 +43,8 @@ def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[st
     """
     found: list[tuple[str, SplitList]] = []
     for split in chosen_splits(benchmark, options):
-        found.append((list_of_test(options, split.name), split.test))
+        if split.test:
+            found.append((list_of_test(options, split.name), split.test))
         for seed in options.seeds:
             own = int(hashlib.sha256(f"{seed}/{split.name}".encode()).hexdigest()[:8], 16)
             for fraction in {*(options.fractions or ()), 1.0}:

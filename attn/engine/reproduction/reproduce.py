@@ -16,10 +16,11 @@ from attn.engine.reproduction.experiment import make_steps
 from attn.engine.reproduction.lists import write_lists
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.results import collect
-from attn.engine.reproduction.run_steps import run_steps
+from attn.engine.reproduction.run_steps import Outcome, run_steps
 from attn.engine.reproduction.step import Cell, Step
 from attn.engine.session import start_ray
 from attn.errors import UsageError
+from attn.models.weights_file import describe_checkpoint
 from attn.report.paper_tables import as_csv, as_markdown
 from attn.stages.recipe import PAPER, as_begun
 from attn.storage.filesystem import absolute, join, open_filesystem, read_text, storage_errors, write_atomic
@@ -31,13 +32,13 @@ TABLES, PLAN = "tables", "plan.json"
 # Settings of all steps; the others say which steps there are, where the data lies, or how much of a machine is used.
 SETTLED = (
     *("dataset", "image_epochs", "frame_epochs", "input_size", "stride", "mean", "std"),
-    *("aggregation", "near_duplicates", "recipe", "adapt"),
+    *("aggregation", "near_duplicates", "recipe", "adapt", "adapt_to", "parts", "web_cnn"),
 )
 COUNTS = (
     *("image_epochs", "frame_epochs", "input_size", "stride"),
     *("side_by_side", "render_images", "render_videos"),
 )
-PATHS = ("out", "root", "images", "weights", "word_vectors")
+PATHS = ("out", "root", "images", "weights", "word_vectors", "labels", "web_cnn")
 JOBS = ("decode_frames", "train_cnn", "adapt_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
 CPUS_PER_STEP = 4
@@ -55,6 +56,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "ucf101": {"backbones": ("resnet101",), "fractions": ALL_FRACTIONS, "weights": "imagenet"},
     "tvhi": {"backbones": ("resnet101", "vgg16"), "fractions": (1.0,), "weights": "imagenet"},
     "ut_interaction": {"backbones": ("resnet101",), "fractions": (1.0,), "weights": "imagenet"},
+    "labelled": {"backbones": ("resnet101",), "fractions": (1.0,), "weights": "imagenet"},
 }
 
 
@@ -80,9 +82,7 @@ def reproduce(options: ReproduceOptions) -> int:
         render(options)
     write_lists(benchmark, options)
     _write(options, PLAN, json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
-    start_ray()
-    side_by_side = options.side_by_side or _side_by_side()
-    outcome = run_steps(_sharing(steps, side_by_side), options.out, side_by_side=side_by_side)
+    outcome = run_plan(steps, options)
     seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
     write_tables(options, benchmark, cells, outcome.failed, seconds)
     if outcome.failed:
@@ -91,12 +91,20 @@ def reproduce(options: ReproduceOptions) -> int:
     return 0
 
 
+def run_plan(steps: list[Step], options: ReproduceOptions) -> Outcome:
+    """Runs the steps of a plan on the Ray cluster that is there, or on one of this machine."""
+    start_ray()
+    side_by_side = options.side_by_side or _side_by_side()
+    return run_steps(_sharing(steps, side_by_side), options.out, side_by_side=side_by_side)
+
+
 def resolved(options: ReproduceOptions) -> ReproduceOptions:
     """The options with the defaults of their data set, and paths that mean the same in every process."""
     if options.recipe != PAPER and _begun_without_recipe(options):
         log.info("%s was begun with the settings of --recipe paper, which it keeps", options.out)
         options = dataclasses.replace(options, recipe=PAPER)
-    missing = {key: value for key, value in DEFAULTS[options.dataset].items() if getattr(options, key) is None}
+    defaults = DEFAULTS[options.dataset] | _of_web_cnn(options)
+    missing = {key: value for key, value in defaults.items() if getattr(options, key) is None}
     options = dataclasses.replace(options, **missing)
     paper = options.recipe == PAPER
     options = dataclasses.replace(
@@ -108,6 +116,14 @@ def resolved(options: ReproduceOptions) -> ReproduceOptions:
     return dataclasses.replace(
         options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet")}
     )
+
+
+def _of_web_cnn(options: ReproduceOptions) -> dict[str, Any]:
+    """Settings that follow from the CNN of Web images."""
+    if options.web_cnn is None:
+        return {}
+    found = describe_checkpoint(options.web_cnn)
+    return {"backbones": (found.backbone,), "input_size": found.input_size}
 
 
 def write_tables(
@@ -153,6 +169,12 @@ def _check(options: ReproduceOptions) -> None:
         raise UsageError(f"--actors {low} {high}: give the smallest and the largest number, 1 or more")
     if options.root is None and options.dataset != "synthetic":
         raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
+    if (options.labels is None) == (options.dataset == "labelled"):
+        raise UsageError(
+            f"--dataset {options.dataset}: --labels, the table of labels, go with --dataset labelled only."
+        )
+    if options.web_cnn is not None and options.backbones != (of_web := describe_checkpoint(options.web_cnn).backbone,):
+        raise UsageError(f"--backbones {' '.join(options.backbones or ())}: --web-cnn is a {of_web}. Leave out one.")
 
 
 def _begun_without_recipe(options: ReproduceOptions) -> bool:

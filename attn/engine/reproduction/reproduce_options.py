@@ -10,19 +10,28 @@ from attn.stages.energy_config import EnergyConfig
 
 @dataclasses.dataclass(frozen=True)
 class ReproduceOptions:
-    dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic"]
-    """Data set; synthetic is rendered first."""
+    dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic", "labelled"]
+    """Data set; synthetic is rendered first, labelled is own videos with --labels."""
     out: str
     """Folder for everything: lists, CNNs, stores, EnergyNets, scores, tables; local or s3://."""
     root: str | None = None
-    """The data set in its official layout; local or s3:// (synthetic: rendered into <out>/data)."""
+    """The data set in its official layout, or own videos; local or s3:// (synthetic: rendered into <out>/data)."""
+    labels: str | None = None
+    """labelled: table of video_id, label and, if some videos belong together, group; .csv or .parquet."""
+    parts: int = 3
+    """labelled: parts of the labelled videos, each tested after trainings on the others; groups stay whole."""
     images: str | None = None
     """Web images, one folder per class; local or s3://. Without them the CNNs start from --weights alone."""
+    web_cnn: str | None = None
+    """Checkpoint of a CNN that has learnt Web images of these classes, used in place of training one."""
     recipe: Literal["steady", "paper"] = "steady"
     """steady: CNNs are adapted to the training videos without their labels, and all trainings are made for few labels.
     paper: nothing is adapted, all settings are the paper's or, where it is silent, as plain as it describes them."""
     adapt: bool = True
     """Adapt the CNNs to the training videos before any label is used; a CNN without BatchNorm is left as it is."""
+    adapt_to: Literal["training", "all"] = "training"
+    """Videos that CNNs are adapted to and scores calibrated on, without labels. training: the training videos of each
+    split. all: all videos under --root, once for all splits; the tested ones among them make it transductive."""
     backbones: tuple[str, ...] | None = None
     """CNNs (default: resnet101, for tvhi also vgg16; synthetic: small_cnn)."""
     weights: str | None = None

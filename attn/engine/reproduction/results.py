@@ -65,7 +65,7 @@ def collect(
             found = {figure: _record(_estimate(by_split, figure, unit)) for figure in figures}
             name = _name(method, trained_on)
             paper = _paper(benchmark.name, backbone, name, trained_on, figures)
-            methods.append({**place, "method": name, **_counts(by_split), **found, "paper": paper})
+            methods.append({**place, "method": name, "scores": method, **_counts(by_split), **found, "paper": paper})
         for first, second in PAIRS:
             if both := _in_common(runs.get(first, {}), runs.get(second, {})):
                 names = {"first": _name(first, trained_on), "second": _name(second, trained_on)}
