@@ -39,7 +39,7 @@ class ImageFolder:
     labels: Int[np.ndarray, "image"]
 
 
-def list_images(url: str, class_names: Sequence[str] | None = None) -> ImageFolder:
+def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others: bool = False) -> ImageFolder:
     """Images below the class folders; which files are images is told by their extension, in any case.
 
     Folders within a class folder belong to the class. Hidden files and files beside the class folders are passed
@@ -50,9 +50,11 @@ def list_images(url: str, class_names: Sequence[str] | None = None) -> ImageFold
         url: local or remote.
         class_names: read these folders alone, with ids in this order; a class without a folder of its name has the
             one that differs in case, underscores, hyphens and spaces only. Default: all folders, sorted.
+        no_others: refuse folders of other classes instead of passing them over.
 
     Raises:
-        UsageError: the folder is missing, has no class folders, no image of some class, or two folders of one.
+        UsageError: the folder is missing, has no class folders, no image of some class, or two folders of one; folders
+            of other classes.
     """
     fs, root = open_filesystem(url)
     with storage_errors(url):
@@ -62,6 +64,11 @@ def list_images(url: str, class_names: Sequence[str] | None = None) -> ImageFold
         raise UsageError(f"{shown(url)} has no class folders; lay the images out as <folder>/<class>/<image>")
     classes = check_class_names(sorted(folders) if class_names is None else class_names, where=url)
     ids = _folder_ids(url, folders, classes)
+    if no_others and (others := sorted(folders - ids.keys())):
+        raise UsageError(
+            f"{shown(url)}: folders of other classes: {_first(others)}. "
+            "Remove them, or name the classes with --classes."
+        )
     items = sorted((ids[name.split("/")[0]], name) for name in found if "/" in name and name.split("/")[0] in ids)
     labels, names = np.array([label for label, _ in items], np.int64), tuple(name for _, name in items)
     _check_complete(url, classes, labels)
@@ -100,4 +107,8 @@ def _check_complete(url: str, classes: Sequence[str], labels: Iterable[int]) -> 
     missing = [name for name in classes if name not in present]
     if missing:
         kinds = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise UsageError(f"{shown(url)} has no images of {', '.join(missing[:5])}; looked for {kinds} in {missing[0]}/")
+        raise UsageError(f"{shown(url)} has no images of {_first(missing)}; looked for {kinds} in {missing[0]}/")
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:5])

@@ -102,6 +102,10 @@ class TrainCnnOptions(FinetuneConfig):
     frames: str | None = None
     """Frame store: the videos' frames, decoded once, for any training of the same input size and sampling; local or
     s3:// (default: the folder frames within the one beside --out)."""
+    mix_images: str | None = None
+    """Web images with one folder per class, of which every update learns as many as of frames, so that fine-tuning does
+    not forget them; local or s3://. Those that the training of --weights on Web images held out stay held out; without
+    a record of that, all are used."""
     allow_missing: bool = False
     """Train on the listed videos that are there although others are not."""
     max_failed_fraction: float = 0.01
@@ -124,7 +128,7 @@ class TrainCnnOptions(FinetuneConfig):
     epochs: int | None = None
     """Passes over the training images (default: 30 over Web images, 10 over frames)."""
     batch_size: int = 32
-    """Images of one update, all workers together."""
+    """Images of one update, all workers together; with --mix-images half of them are frames."""
     validation_fraction: float | None = None
     """Share of each class held out, of its images or of its videos as a whole; the epoch that is best on it is kept
     (default: 0.3 of the images, 0.1 of the videos, where more than two are left to learn from)."""

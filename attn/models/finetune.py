@@ -26,11 +26,13 @@ class Batch:
         images: as they were cached; normalised only now, on the device, so that a quarter of the bytes travels there.
         labels: class ids.
         total: images of the whole batch, all workers together.
+        mixed: the last so many images of this share are learnt from, and counted apart from the others.
     """
 
     images: UInt8[Tensor, "batch row col rgb"]
     labels: Int[Tensor, "batch"]
     total: int
+    mixed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,16 +198,18 @@ def update(
             then, so that all shorten the same gradient alike.
 
     Returns:
-        loss sum and correct answers of the share, on the device: reading them waits for it, so do that rarely.
+        loss sum and correct answers of the share without its mixed images, and their loss sum, on the device: reading
+        them waits for it, so do that rarely.
     """
     logits = model(normalise(batch.images))
-    loss = F.cross_entropy(logits, batch.labels, reduction="sum")
+    losses = F.cross_entropy(logits, batch.labels, reduction="none")
     optimizer.zero_grad(set_to_none=True)
-    (loss * (workers / batch.total)).backward()
+    (losses.sum() * (workers / batch.total)).backward()
     if clip_norm:
         nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
-    return torch.stack([loss.detach(), _correct(logits, batch.labels)])
+    own, losses = len(batch.labels) - batch.mixed, losses.detach()
+    return torch.stack([losses[:own].sum(), _correct(logits[:own], batch.labels[:own]), losses[own:].sum()])
 
 
 @torch.inference_mode()

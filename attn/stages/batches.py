@@ -1,7 +1,7 @@
-"""Batches of cached photographs: who comes when, who is mirrored, and which share of them a worker takes."""
+"""Batches of cached pictures: which come when, which are mirrored, and which share of them a worker takes."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ class Order:
     """One pass over n images, the same for all workers: it depends on seed, epoch and labels alone.
 
     Attributes:
-        batches: positions 0…n-1, each once; or n of them of which each class has as many.
+        batches: positions 0…n-1, each once; or some of them of which each class has as many.
         mirrored: per position, whether the image is flipped left to right this time.
     """
 
@@ -57,6 +57,46 @@ def _balanced(labels: Int[np.ndarray, "image"], random: np.random.Generator) -> 
     wanted = len(labels) // len(classes) + (random.permutation(len(classes)) < len(labels) % len(classes))
     members = [random.permutation(np.flatnonzero(labels == one)) for one in classes]
     return np.concatenate([np.resize(some, count) for some, count in zip(members, wanted, strict=True)])
+
+
+def mixed_order(labels: Int[np.ndarray, "image"], sizes: Sequence[int], *, seed: int, epoch: int) -> Order:
+    """The images that go beside the batches of an epoch, in an order of their own without end.
+
+    It runs in rounds of one image of each class, shuffled, so that every batch is as balanced as can be. Each class
+    goes through its images again and again, and an epoch begins where the one before has ended: small epochs come to
+    all images too.
+
+    Args:
+        labels: class ids of all n images.
+        sizes: images of each batch; the same in every epoch.
+        seed: of the run.
+        epoch: counted from 0.
+    """
+    classes = np.unique(labels)
+    rounds = -(-sum(sizes) // len(classes))
+    turns = [
+        _turns(np.flatnonzero(labels == one), epoch * rounds, rounds, seed=(seed, place))
+        for place, one in enumerate(classes)
+    ]
+    random = np.random.default_rng([seed, epoch, 1])  # zeros at the end would make it that of `epoch_order`
+    order = random.permuted(np.stack(turns, axis=1), axis=1).ravel()[: sum(sizes)]
+    return Order(np.split(order, np.cumsum(sizes)[:-1]), random.random(len(labels)) < 0.5)
+
+
+def _turns(
+    members: Int[np.ndarray, "member"], first: int, count: int, *, seed: tuple[int, int]
+) -> Int[np.ndarray, "turn"]:
+    """So many places, from one on, of endless passes over some images, each pass in another order."""
+    begun = first // len(members)
+    passes = range(begun, -(-(first + count) // len(members)))
+    turns = np.concatenate([np.random.default_rng([*seed, one, 2]).permutation(members) for one in passes])
+    return turns[first - begun * len(members) :][:count]
+
+
+def joined(own: Batch, mixed: Batch) -> Batch:
+    """One batch of two: the images of the second are counted apart."""
+    images, labels = torch.cat([own.images, mixed.images]), torch.cat([own.labels, mixed.labels])
+    return Batch(images, labels, own.total + mixed.total, mixed=len(mixed.labels))
 
 
 def num_batches(num_images: int, batch_size: int) -> int:

@@ -31,7 +31,7 @@ class WebImages:
         labels: class ids.
         cache_key: of `attn.stages.images.cache_key`.
         size: side of the prepared images, in pixels.
-        validation_fraction: share of each class.
+        validation_fraction: share of each class; 0 for none.
         seed: of that choice.
     """
 
@@ -52,6 +52,8 @@ class WebImages:
 
     def held_out(self, rows: Int[np.ndarray, "image"]) -> Bool[np.ndarray, "image"]:
         """Which of these rows are not learnt from."""
+        if not self.validation_fraction:
+            return np.zeros(len(rows), dtype=bool)
         return hold_out(self.names(rows), self.labels[rows], fraction=self.validation_fraction, seed=self.seed)
 
     def names(self, rows: Int[np.ndarray, "image"]) -> list[str]:

@@ -41,6 +41,13 @@ def test_a_class_list_chooses_folders_and_gives_the_ids(folder):
     assert images.labels.tolist() == [0, 1]
 
 
+def test_folders_of_other_classes_are_refused_if_there_may_be_none(folder):
+    fill(folder, "ka te/1.jpg", "b/2.jpg", "c/3.jpg", ".git/5.jpg", "loose.jpg")
+    assert list_images(folder, ("b", "c", "KaTe"), no_others=True).labels.tolist() == [0, 1, 2]
+    with pytest.raises(UsageError, match=r"web: folders of other classes: c, ka te\. Remove them"):
+        list_images(folder, ("b",), no_others=True)
+
+
 def test_folders_may_spell_the_classes_otherwise(folder):
     fill(folder, "apply_eye_makeup/1.jpg", "handstand pushups/2.jpg", "Yo-Yo/3.jpg", "YoYo_old/4.jpg", "TAICHI/5.jpg")
     images = list_images(folder, ("ApplyEyeMakeup", "TaiChi", "HandstandPushups", "YoYo"))

@@ -86,8 +86,11 @@ def test_an_update_tells_loss_and_correct_answers_before_it(backbone):
     logits = backbone(NORMALISE(pixels)).detach()
     labels = logits.argmax(dim=1)
     labels[0] = (labels[0] + 1) % 3
-    told = update(backbone, optimizer_of(backbone), NORMALISE, Batch(pixels, labels, total=6))
-    torch.testing.assert_close(told, torch.stack([F.cross_entropy(logits, labels, reduction="sum"), torch.tensor(5.0)]))
+    losses = F.cross_entropy(logits, labels, reduction="none")
+    for mixed, correct in ((0, 5.0), (2, 3.0)):
+        batch, own = Batch(pixels, labels, total=6, mixed=mixed), 6 - mixed
+        told = update(copy.deepcopy(backbone), optimizer_of(backbone), NORMALISE, batch)
+        torch.testing.assert_close(told, torch.stack([losses[:own].sum(), torch.tensor(correct), losses[own:].sum()]))
 
 
 def test_a_drawn_classifier_learns_at_its_own_rate_and_all_rates_fall_after_two_thirds(backbone):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from attn.stages.batches import Photographs, epoch_order
+from attn.stages.batches import Photographs, epoch_order, mixed_order
 
 CPU = torch.device("cpu")
 
@@ -59,6 +59,25 @@ def test_classes_of_unequal_size_come_equally_often():
     assert np.array_equal(drawn[2], np.concatenate(epoch_order(61, 8, seed=0, epoch=2, labels=labels).batches))
     firsts = [some[:20] for some in drawn]
     assert np.mean([(labels[some] == 0).mean() for some in firsts]) == pytest.approx(1 / 3, abs=0.05)
+
+
+def test_images_beside_the_batches_go_round_class_by_class_without_end():
+    labels, sizes = np.repeat([0, 1, 2], [3, 10, 48]), [4, 4, 4, 3]
+    orders = [mixed_order(labels, sizes, seed=5, epoch=epoch) for epoch in range(48)]
+    assert {tuple(map(len, order.batches)) for order in orders} == {tuple(sizes)}
+    drawn = [np.concatenate(order.batches) for order in orders]
+    for batch in (batch for order in orders for batch in order.batches):
+        counts = np.bincount(labels[batch], minlength=3)
+        assert max(counts) - min(counts) <= 2  # the end of one round and the beginning of another
+    assert np.bincount(np.concatenate(drawn)).tolist() == [80] * 3 + [24] * 10 + [5] * 48
+    assert len({tuple(one) for one in drawn}) == 48
+    assert 0.4 < np.mean([order.mirrored for order in orders]) < 0.6
+    again = mixed_order(labels, sizes, seed=5, epoch=7)
+    assert np.array_equal(np.concatenate(again.batches), drawn[7])
+    assert np.array_equal(again.mirrored, orders[7].mirrored)
+    assert np.bincount(labels[np.concatenate(mixed_order(labels, [7, 7], seed=5, epoch=0).batches)]).min() == 4
+    other = mixed_order(labels, sizes, seed=6, epoch=7)
+    assert not np.array_equal(np.concatenate(other.batches), drawn[7])
 
 
 @pytest.mark.parametrize("workers", [1, 2, 3])

@@ -17,7 +17,7 @@ from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.training.board import start_board
 from attn.engine.training.checkpoint import load_kept
-from attn.engine.training.cnn_plan import Training, TrainJob, make_training
+from attn.engine.training.cnn_plan import MIXED, Training, TrainJob, make_training
 from attn.engine.training.cnn_rows import ACCURACY, epoch_line
 from attn.engine.training.cnn_worker import train_worker
 from attn.engine.training.fit import fit, last_state, made_by
@@ -75,6 +75,8 @@ def _train(training: Training) -> int:
         "%s: %d %s of %d classes; %s",
         *(_source(job), len(job.pictures.labels), job.pictures.noun, len(job.class_names), placement),
     )
+    if job.mixed is not None:
+        log.info("mixed with %d images of %s", len(job.mixed.labels), options.mix_images)
     _fit(run, job, cnn, placement)
     report = _finish(run, job, cnn, footage, time.monotonic() - started_s)
     return exit_code(report, allow_untrained=options.allow_untrained)
@@ -101,6 +103,7 @@ def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | Non
     metrics, last = rows[state["kept_epoch"]], state["epochs"][-1]
     images = {"skipped": state["skipped"], "validation_images": state["validation"]}
     summary, lists = footage or ({}, images)
+    mixed, mixed_lists = _mixed(job, state)
     trained = {
         "on": _source(job),
         "images": state["images"],
@@ -111,13 +114,29 @@ def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | Non
         "start_accuracy": rows[0][ACCURACY] if 0 in rows else None,
         UNTRAINED: untrained_reasons(metrics if metrics["epoch"] else last, last),
         **summary,
+        **mixed,
         **_made_by(job.options),
     }
     sha256 = save_checkpoint(job.options.out, dataclasses.replace(cnn, trained=trained))
-    report = {**trained, **lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256}
+    report = {**trained, **lists, **mixed_lists, "seconds": round(seconds, 1), "checkpoint_sha256": sha256}
     run.finish(report)
     log.info("%s, %.0f s: %s", _verdict(trained), seconds, job.options.out)
     return report
+
+
+def _mixed(job: TrainJob, state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Record of the Web images that were learnt beside frames, for the checkpoint; and what else the report says."""
+    if job.mixed is None:
+        return {}, {}
+    skipped = state["mixed"]["skipped"]
+    record = {
+        "url": job.options.mix_images,
+        "images": state["mixed"]["images"],
+        "skipped": len(skipped),
+        "validation_fraction": job.mixed.validation_fraction,
+        "seed": job.mixed.seed,
+    }
+    return {MIXED: record}, {f"{MIXED}_skipped": skipped}
 
 
 def _source(job: TrainJob) -> str:

@@ -7,7 +7,7 @@ from attn.errors import UsageError
 from attn.stages.finetune_config import CLIP_NORM, DRAWN_LR, SCRATCH_LR
 from attn.stages.recipe import check_recipe
 
-VIDEO_FLAGS = ("split", "fraction", "stride", "fps", "frames", "allow_missing", "max_failed_fraction")
+VIDEO_FLAGS = ("split", "fraction", "stride", "fps", "frames", "mix_images", "allow_missing", "max_failed_fraction")
 
 # Source: Li et al. 2017, section 4.2 (30 % of the images); the others are this project's.
 EPOCHS_OF_IMAGES, EPOCHS_OF_VIDEOS = 30, 10
@@ -44,6 +44,11 @@ def filled(options: TrainCnnOptions) -> TrainCnnOptions:
     return options
 
 
+def own_batch_size(options: TrainCnnOptions) -> int:
+    """Pictures of one update at most, without the Web images that are mixed in: half of them, or one more."""
+    return options.batch_size if options.mix_images is None else -(-options.batch_size // 2)
+
+
 def _check_source(options: TrainCnnOptions) -> None:
     if (options.images is None) == (options.videos is None):
         raise UsageError("give --images or --videos, one of the two")
@@ -61,8 +66,14 @@ def _check_numbers(options: TrainCnnOptions) -> None:
             raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag)}: give 1 or more")
     if options.cpus_per_worker is not None and options.cpus_per_worker < 1:
         raise UsageError(f"--cpus-per-worker {options.cpus_per_worker}: give 1 or more")
-    if options.workers > options.batch_size:
-        raise UsageError(f"--workers {options.workers} cannot share batches of {options.batch_size} images")
+    if options.mix_images is not None and options.batch_size < 2:
+        raise UsageError(
+            f"--batch-size {options.batch_size}: an update with --mix-images is a frame and a Web image at least. "
+            "Give 2 or more."
+        )
+    if options.workers > own_batch_size(options):
+        noun = "images" if options.mix_images is None else "frames"
+        raise UsageError(f"--workers {options.workers} cannot share batches of {own_batch_size(options)} {noun}")
     for flag in ("lr", "head_lr"):
         if not 0 < getattr(options, flag) < float("inf"):
             raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag):g}: give a number above 0")

@@ -1,11 +1,13 @@
 """The pictures that a training worker learns from: prepared on its machine, and the same ones on all."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from attn.engine.split_check import some
 from attn.engine.training.board import Pen
 from attn.engine.training.cnn_plan import TrainJob
 from attn.engine.training.group import Group
@@ -13,7 +15,21 @@ from attn.engine.training.storage import check_storage
 from attn.errors import UsageError
 from attn.stages.images import check_skipped
 from attn.stages.near_duplicates import near_duplicates
+from attn.stages.pictures import Pictures
 from attn.stages.pixels import ImageCache
+
+
+def ready(job: TrainJob, folder: Path, group: Group, pen: Pen) -> tuple[list[ImageCache], str | None]:
+    """The pictures and, if there are any, the Web images that are mixed in, the same on all machines; or why not."""
+    caches = []
+    for pictures in (job.pictures, job.mixed):
+        if pictures is not None:
+            one = dataclasses.replace(job, pictures=pictures)
+            cache, refusal = agreed(one, *prepared(one, folder, pen), group)
+            if cache is None:
+                return [], refusal
+            caches.append(cache)
+    return caches, None
 
 
 def prepared(job: TrainJob, folder: Path, pen: Pen) -> tuple[ImageCache | None, str | None]:
@@ -65,6 +81,31 @@ def without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: Pen) -> 
     return dataclasses.replace(cache, skipped=dict(sorted({**cache.skipped, **found}.items())))
 
 
-def skipped_names(job: TrainJob, cache: ImageCache) -> dict[str, str]:
+def skipped_names(pictures: Pictures, cache: ImageCache) -> dict[str, str]:
     rows = np.array(list(cache.skipped), np.int64)
-    return dict(zip(job.pictures.names(rows), cache.skipped.values(), strict=True))
+    return dict(zip(pictures.names(rows), cache.skipped.values(), strict=True))
+
+
+def as_begun(pictures: Pictures, cache: ImageCache, before: Mapping[str, str], run_url: str) -> ImageCache:
+    """Without the images that were left out when the training began, also those that can be read now, and no others.
+
+    Others would be another order and other updates, and what was learnt from might be held out.
+
+    Args:
+        pictures: those of the cache.
+        cache: with what cannot be used now.
+        before: name → why, of what was left out then.
+        run_url: folder of the training, for the message.
+
+    Raises:
+        UsageError: an image that was learnt from cannot be used any more.
+    """
+    skipped = skipped_names(pictures, cache)
+    if fewer := sorted(skipped.keys() - before.keys()):
+        raise UsageError(
+            f"{some(fewer)}: learnt from before, and not now ({skipped[fewer[0]]}); mend or remove {run_url}"
+        )
+    if not before.keys() > skipped.keys():
+        return cache
+    names = pictures.names(np.arange(len(cache.pixels)))
+    return dataclasses.replace(cache, skipped={row: before[name] for row, name in enumerate(names) if name in before})

@@ -36,6 +36,8 @@ CIRCUMSTANCES = {
     *("workers", "gpu", "cpus_per_worker", "cache", "allow_untrained"),
 }
 LATER = ("lr_decay_after", "lr_decay")
+MIXED = "mixed_images"
+"""Name of the Web images that are learnt beside frames, in what decides a training and in the records of one."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +48,7 @@ class TrainJob:
         options: flags; those that were left to the program are resolved in the fields below.
         class_names: of the outputs.
         pictures: what is learnt from.
+        mixed: Web images that are learnt beside frames; None for frames alone.
         epochs: passes over it.
         cache_folder: on each machine; None for a temporary one.
         fresh: the part of the network that was just drawn.
@@ -61,6 +64,7 @@ class TrainJob:
     fresh: Literal["all", "classifier", "nothing"]
     freeze_batchnorm: bool
     run_url: str
+    mixed: WebImages | None = None
 
     @property
     def own_key(self) -> str:
@@ -109,19 +113,25 @@ def _from_images(options: TrainCnnOptions, url: str) -> Training:
     images = list_images(url, _class_names(options.classes))
     _check_several(url, images.class_names)
     cnn = start_cnn(options, images.class_names)
+    pictures, digest = _web_images(url, images, cnn.input_size, options.validation_fraction or 0, options.seed)
+    return _training(options, cnn, pictures, {"images": digest})
+
+
+def _web_images(url: str, images: ImageFolder, size: int, fraction: float, seed: int) -> tuple[WebImages, str]:
+    """The images of a folder, a fraction held out; and a digest of what they are, wherever they lie."""
     stats = _stat(url, images)
-    versions = [f"{path}\t{size}\t{changed}" for path, (size, changed) in zip(images.paths, stats, strict=True)]
-    listing = "\n".join(sorted(f"{name}\t{size}" for name, (size, _) in zip(images.names, stats, strict=True)))
+    versions = [f"{path}\t{count}\t{changed}" for path, (count, changed) in zip(images.paths, stats, strict=True)]
+    listing = "\n".join(sorted(f"{name}\t{count}" for name, (count, _) in zip(images.names, stats, strict=True)))
     pictures = WebImages(
         image_names=images.names,
         paths=images.paths,
         labels=images.labels,
-        cache_key=cache_key(versions, cnn.input_size),
-        size=cnn.input_size,
-        validation_fraction=options.validation_fraction or 0,
-        seed=options.seed,
+        cache_key=cache_key(versions, size),
+        size=size,
+        validation_fraction=fraction,
+        seed=seed,
     )
-    return _training(options, cnn, pictures, {"images": hashlib.sha256(listing.encode()).hexdigest()[:16]})
+    return pictures, hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
 def _from_videos(options: TrainCnnOptions, url: str) -> Training:
@@ -129,12 +139,39 @@ def _from_videos(options: TrainCnnOptions, url: str) -> Training:
     _check_several(str(options.split), names)
     footage = find_footage(options, read_split(str(options.split), names, part="train"), names)
     cnn = start_cnn(options, names)
-    nothing_yet = VideoFrames(url, (), {}, frozenset())
-    training = _training(options, cnn, nothing_yet, footage.decisive)
+    nothing_yet, decisive = VideoFrames(url, (), {}, frozenset()), footage.decisive
+    mixed = None
+    if options.mix_images is not None:
+        # Folders of other classes are a mistake, unless the classes were chosen by name.
+        images = list_images(options.mix_images, names, no_others=options.classes is None)
+        mixed, digest = _web_images(options.mix_images, images, cnn.input_size, *held_out_of(cnn.trained))
+        decisive = {**decisive, MIXED: digest}
+    training = _training(options, cnn, nothing_yet, decisive, mixed)
     return training._replace(footage=footage, frames=footage.plan(training.run, cnn.input_size))
 
 
-def _training(options: TrainCnnOptions, cnn: Cnn, pictures: Pictures, learnt_from: Mapping[str, Any]) -> Training:
+def held_out_of(trained: Mapping[str, Any]) -> tuple[float, int]:
+    """Share of each class, and seed, that a checkpoint's training on Web images held out of them.
+
+    Args:
+        trained: the record in the checkpoint. One that does not tell gives a share of 0.
+    """
+    options = trained.get("options")
+    of_images = options if isinstance(options, dict) and options.get("images") else {}
+    told = trained.get(MIXED, of_images)
+    fraction, seed = (told.get(name) if isinstance(told, dict) else None for name in ("validation_fraction", "seed"))
+    if isinstance(fraction, float) and 0 < fraction < 1 and isinstance(seed, int) and seed >= 0:
+        return fraction, seed
+    return 0.0, 0
+
+
+def _training(
+    options: TrainCnnOptions,
+    cnn: Cnn,
+    pictures: Pictures,
+    learnt_from: Mapping[str, Any],
+    mixed: WebImages | None = None,
+) -> Training:
     freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
     run = TrainRun(options.out, _decisive(options, cnn, freeze, learnt_from))
     job = TrainJob(
@@ -146,6 +183,7 @@ def _training(options: TrainCnnOptions, cnn: Cnn, pictures: Pictures, learnt_fro
         fresh="all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing",
         freeze_batchnorm=freeze,
         run_url=run.url,
+        mixed=mixed,
     )
     return Training(run, job, cnn)
 

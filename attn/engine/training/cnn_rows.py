@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from attn.engine.clock import clock
 from attn.engine.training.board import Row
 
-ACCURACY = "validation_accuracy"
+ACCURACY, MIXED_LOSS = "validation_accuracy", "mixed_loss"
 
 
 def best_row(rows: Sequence[Row]) -> Row:

@@ -4,11 +4,10 @@ All workers decide alike: the order of the images follows from seed and epoch, a
 is agreed upon before anybody stops, and so nobody waits for a worker that has left.
 """
 
-import dataclasses
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +17,13 @@ import ray.train.torch
 import torch
 from torch import Tensor
 
-from attn.engine.split_check import some
 from attn.engine.training.board import Pen
 from attn.engine.training.checkpoint import load_state, plain_weights, save_state
-from attn.engine.training.cnn_pictures import agreed, prepared, skipped_names, without_copies
+from attn.engine.training.cnn_flags import own_batch_size
+from attn.engine.training.cnn_mixture import Mixture
+from attn.engine.training.cnn_pictures import as_begun, ready, skipped_names, without_copies
 from attn.engine.training.cnn_plan import TrainJob
-from attn.engine.training.cnn_rows import ACCURACY, best_row
+from attn.engine.training.cnn_rows import ACCURACY, MIXED_LOSS, best_row
 from attn.engine.training.diverged import DivergedError, check_weights
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper, Keeper, RayTrainKeeper
@@ -53,14 +53,15 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
     job, group = config["job"], Group.of_this_worker()
     pen = Pen(config["board"], rank=group.rank)
     folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    cache, said = prepared(job, folder, pen)
-    cache, said = agreed(job, cache, said, group)
+    caches, said = ready(job, folder, group, pen)
     refusal = None if said is None else UsageError(said)
-    if cache is not None and refusal is None:
+    if refusal is None:
+        cache, *mixed = caches
         cache = without_copies(job, cache, group, pen)
-        pen.pin(skipped=skipped_names(job, cache))
         keeper = RayTrainKeeper(FolderKeeper(config["states"], every_s=0), group)
-        refusal = _Worker(job, ray.get(config["cnn"]), cache, group, pen, keeper).run()
+        worker = _Worker(job, ray.get(config["cnn"]), cache, group, pen, keeper, *mixed)
+        pen.pin(skipped=worker.all_skipped)
+        refusal = worker.run()
     group.gather(None)  # nobody reads the images any more
     if job.cache_folder is None and group.local_rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
@@ -70,18 +71,29 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
 class _Worker:
     """One worker with its network and its share of the images."""
 
-    def __init__(self, job: TrainJob, cnn: Cnn, cache: ImageCache, group: Group, pen: Pen, keeper: Keeper):
+    def __init__(
+        self,
+        job: TrainJob,
+        cnn: Cnn,
+        cache: ImageCache,
+        group: Group,
+        pen: Pen,
+        keeper: Keeper,
+        mixed: ImageCache | None = None,
+    ):
         self.job, self.group, self.pen, self.keeper = job, group, pen, keeper
         self.rows: list[dict[str, Any]] = []
         self.kept: dict[str, Tensor] = {}  # weights of the best epoch; none where those of now are
         self.kept_epoch = 0
+        self.own_batch_size = own_batch_size(job.options)
+        self.mixture = Mixture.of(job, mixed, group) if mixed else None
         self._choose(cache)
         self._build(cnn)
 
     def _choose(self, cache: ImageCache) -> None:
         """What is learnt from and what is held out."""
         pictures, device = self.job.pictures, self.group.device
-        self.cache, self.skipped = cache, skipped_names(self.job, cache)
+        self.cache, self.skipped = cache, skipped_names(pictures, cache)
         good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
         held = pictures.held_out(good)
         self.held = pictures.names(good[held])
@@ -90,7 +102,12 @@ class _Worker:
         watched = good[held] if held.any() else good[:: -(-len(good) // MOST_WATCHED)]
         self.watched = Photographs(cache.pixels, pictures.labels, watched, device)
         self.chance = self._chance(pictures.names(good[~held]))
-        self.updates = num_batches(len(self.train), self.job.options.batch_size)
+        self.updates = num_batches(len(self.train), self.own_batch_size)
+
+    @property
+    def all_skipped(self) -> dict[str, str]:
+        """Name → why, of the pictures that cannot be used."""
+        return {**self.skipped, **(self.mixture.record["skipped"] if self.mixture else {})}
 
     def _chance(self, trained: Sequence[str]) -> Chance:
         """Accuracy and loss that guessing would reach on these pictures."""
@@ -121,8 +138,9 @@ class _Worker:
         """All epochs that are left; why it had to stop early. The states before are kept."""
         smallest = len(self.train) // self.updates
         if smallest < self.group.size:
+            noun = self.job.pictures.noun
             return UsageError(
-                f"{self.group.size} workers cannot share batches of {smallest} images; give fewer --workers"
+                f"{self.group.size} workers cannot share batches of {smallest} {noun}; give fewer --workers"
             )
         if self.job.pictures.validated and not self.held:
             return UsageError("no image is left for validation; every class has one image alone")
@@ -161,26 +179,13 @@ class _Worker:
         files = self.keeper.restored()
         if files is not None:
             state, kept = load_state(files, self.backbone, self.optimizer)
-            self._leave_out(state["skipped"])
+            self._choose(as_begun(self.job.pictures, self.cache, state["skipped"], self.job.run_url))
+            if self.mixture:
+                self.mixture = self.mixture.as_begun(state["mixed"]["skipped"], self.job.run_url)
             self.rows, self.kept_epoch = state["epochs"], state["kept_epoch"]
             self.kept = kept if self.held else {}
         damaged = tuple(self.keeper.damaged)
         self.pen.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, damaged=damaged)
-
-    def _leave_out(self, before: Mapping[str, str]) -> None:
-        """The images that were left out when the training began, also those that could be read now, and no others.
-
-        Others would be another order and other updates, and what was learnt from might be held out.
-        """
-        if fewer := sorted(self.skipped.keys() - before.keys()):
-            why = self.skipped[fewer[0]]
-            raise UsageError(
-                f"{some(fewer)}: learnt from before, and not now ({why}); mend or remove {self.job.run_url}"
-            )
-        if before.keys() > self.skipped.keys():
-            names = self.job.pictures.names(np.arange(len(self.cache.pixels)))
-            skipped = {row: before[name] for row, name in enumerate(names) if name in before}
-            self._choose(dataclasses.replace(self.cache, skipped=skipped))
 
     def _judge(self) -> None:
         """Keeps the weights of the newest epoch unless one before was better; the last ones without validation."""
@@ -192,6 +197,8 @@ class _Worker:
         """The epoch's state."""
         images = {"trained": len(self.train), "validated": len(self.watched) if self.held else 0}
         state = {"epochs": self.rows, "images": images, "skipped": self.skipped, "validation": self.held}
+        if self.mixture:
+            state["mixed"] = self.mixture.record
         kept = self.kept if self.kept_epoch < self._done else {}
         return save_state(self.backbone, kept, self.optimizer, {**state, "kept_epoch": self.kept_epoch})
 
@@ -202,6 +209,7 @@ class _Worker:
         return {
             "epoch": 0,
             **unknown,
+            **({MIXED_LOSS: None} if self.mixture else {}),
             "validation_loss": validated.mean_loss,
             ACCURACY: validated.accuracy,
             **_life(validated),
@@ -210,7 +218,7 @@ class _Worker:
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started_s = time.monotonic()
-        trained = self._train(epoch)
+        trained, mixed = self._train(epoch)
         train_s = time.monotonic() - started_s
         check_weights(self.backbone.state_dict(), f"after epoch {epoch + 1}")
         validated, held = self._validate(epoch), bool(self.held)
@@ -218,27 +226,31 @@ class _Worker:
             "epoch": epoch + 1,
             "train_loss": trained.mean_loss,
             "train_accuracy": trained.accuracy,
+            **({MIXED_LOSS: mixed.mean_loss} if self.mixture else {}),
             "validation_loss": validated.mean_loss if held else None,
             ACCURACY: validated.accuracy if held else None,
             **_life(validated),
             "lr": self.optimizer.param_groups[-1]["lr"],
-            "images_per_s": len(self.train) / train_s,
+            "images_per_s": (trained.images + mixed.images) / train_s,
             "seconds": time.monotonic() - started_s,
         }
         seen_on = "validation" if held else "training"
         return {**row, UNTRAINED: epoch_signs(row, self.chance, self.job.options, seen_on)}
 
-    def _train(self, epoch: int) -> Tally:
-        """One pass over the training images."""
+    def _train(self, epoch: int) -> tuple[Tally, Tally]:
+        """One pass over the training images; a tally of them, and the loss on what was mixed in."""
         options, seed = self.job.options, self.job.options.seed
         labels = self.train.labels if options.balanced else None
         # Dropout of this epoch, so that a run that was resumed here draws what an unbroken one would have drawn.
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self.group.rank]).generate_state(1)[0]))
         train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm)
-        order = epoch_order(len(self.train), options.batch_size, seed=seed, epoch=epoch, labels=labels)
-        correct = loss = 0.0
+        order = epoch_order(len(self.train), self.own_batch_size, seed=seed, epoch=epoch, labels=labels)
+        batches = self.train.shares(order, worker=self.group.rank, workers=self.group.size)
+        if self.mixture:
+            batches = self.mixture.beside(batches, order, epoch)
+        loss = correct = mixed_loss = 0.0
         unread: list[torch.Tensor] = []
-        for number, batch in enumerate(self.train.shares(order, worker=self.group.rank, workers=self.group.size), 1):
+        for number, batch in enumerate(batches, 1):
             self._set_rates(epoch * self.updates + number - 1)
             unread.append(
                 update(
@@ -250,9 +262,12 @@ class _Worker:
             self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
             if number % LOOK_EVERY == 0 or number == self.updates:
                 sums = self.group.sum(torch.stack(unread))
-                _check_finite(sums[:, 0], epoch, number - len(unread) + 1)
-                loss, correct, unread = loss + sums[:, 0].sum().item(), correct + sums[:, 1].sum().item(), []
-        return Tally(loss, correct, float(len(self.train)))
+                _check_finite(sums[:, 0] + sums[:, 2], epoch, number - len(unread) + 1)
+                more_loss, more_correct, more_mixed_loss = sums.sum(dim=0).tolist()
+                loss, correct, mixed_loss = loss + more_loss, correct + more_correct, mixed_loss + more_mixed_loss
+                unread = []
+        mixed = float(sum(self.mixture.sizes(order))) if self.mixture else 0.0
+        return Tally(loss, correct, float(len(self.train))), Tally(mixed_loss, 0.0, mixed)
 
     def _set_rates(self, update: int) -> None:
         """For the update of that number, counted from 0."""

@@ -26,6 +26,13 @@ VIDEOS = TrainCnnOptions(videos="videos", split="list.txt", backbone="small_cnn"
         (IMAGES, {"frames": "frames"}, "--frames is about --videos"),
         (IMAGES, {"allow_missing": True}, "--allow-missing is about --videos"),
         (IMAGES, {"max_failed_fraction": 0.5}, "--max-failed-fraction is about --videos"),
+        (IMAGES, {"mix_images": "web"}, "--mix-images is about --videos"),
+        (
+            VIDEOS,
+            {"mix_images": "web", "batch_size": 1},
+            "--batch-size 1: an update with --mix-images is a frame and a Web image at least. Give 2 or more.",
+        ),
+        (VIDEOS, {"mix_images": "web", "batch_size": 6, "workers": 4}, "--workers 4 cannot share batches of 3 frames"),
         (VIDEOS, {"fraction": 0.0}, "--fraction 0"),
         (VIDEOS, {"fraction": 1.5}, r"--fraction 1\.5"),
         (VIDEOS, {"max_failed_fraction": -0.1}, r"--max-failed-fraction -0\.1"),
