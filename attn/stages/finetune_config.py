@@ -11,6 +11,8 @@ from attn.stages.recipe import PAPER, WithRecipe
 
 DRAWN_LR, SCRATCH_LR = 3e-3, 1e-2
 """Rates that `head_lr` means if it is left out: of a newly drawn classifier, and of a network drawn as a whole."""
+START_SHARE = 0.5
+"""Value of `start_share` if it is left out and the classifier is kept."""
 CLIP_NORM = 1.0
 """What `clip_norm` means if it is left out beside start weights. A network drawn as a whole has nothing to lose, and
 learns faster without."""
@@ -27,12 +29,12 @@ class FinetuneConfig(WithRecipe):
 
     RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "steady": {},
-        PAPER: {"lr": 1e-3, "head_lr": 1e-2, "warmup": 0, "clip_norm": 0.0, "balanced": False},
+        PAPER: {"lr": 1e-3, "head_lr": 1e-2, "warmup": 0, "clip_norm": 0.0, "balanced": False, "start_share": 0.0},
     }
 
     recipe: Literal["steady", "paper"] = "steady"
     """steady: the defaults, and the start is kept if no epoch is better. paper: plain SGD, which is --lr 0.001,
-    --head-lr 0.01, --warmup 0, --clip-norm 0 and --no-balanced; the best epoch is kept."""
+    --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0 and --no-balanced; the best epoch is kept."""
     lr: float = 3e-4
     """Learning rate of the pretrained layers."""
     head_lr: float | None = None
@@ -43,6 +45,9 @@ class FinetuneConfig(WithRecipe):
     clip_norm: float | None = None
     """Length of the gradient of all weights from which on it is shortened to this length; 0: never (default: 1; without
     start weights 0)."""
+    start_share: float | None = None
+    """Share of the start weights in those that are validated and kept, the mean of both, 0 to below 1 (default: 0.5 if
+    the start knows the classes, else 0)."""
     balanced: bool = True
     """Draw each class equally often in an epoch: pictures of small classes repeat, some of large ones wait."""
     lr_decay_after: float = 2 / 3

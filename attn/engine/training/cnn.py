@@ -109,6 +109,7 @@ def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | Non
         "images": state["images"],
         "skipped": len(state["skipped"]),
         "epochs": job.epochs,
+        "start_share": job.start_share,
         "best_epoch": metrics["epoch"],
         ACCURACY: metrics[ACCURACY],
         "start_accuracy": rows[0][ACCURACY] if 0 in rows else None,

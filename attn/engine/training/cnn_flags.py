@@ -81,6 +81,8 @@ def _check_numbers(options: TrainCnnOptions) -> None:
         raise UsageError(f"--warmup {options.warmup}: give 0 or more updates")
     if not 0 <= (options.clip_norm or 0) < float("inf"):
         raise UsageError(f"--clip-norm {options.clip_norm:g}: give a length above 0, or 0 for none")
+    if not 0 <= (options.start_share or 0) < 1:
+        raise UsageError(f"--start-share {options.start_share:g}: give a share from 0 to below 1")
     if not 0 <= options.lr_decay_after <= 1:
         raise UsageError(f"--lr-decay-after {options.lr_decay_after:g}: give a share from 0 to 1; 1 for no decay")
     if not 0 < options.lr_decay <= 1:

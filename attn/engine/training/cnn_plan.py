@@ -22,6 +22,7 @@ from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.models.imagenet import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD
 from attn.models.weights_file import read_weights_file
+from attn.stages.finetune_config import START_SHARE
 from attn.stages.images import cache_key
 from attn.stages.pictures import Pictures, VideoFrames, WebImages
 from attn.stages.recipe import as_begun, check_recipe, unnamed_before
@@ -39,6 +40,8 @@ LATER = ("lr_decay_after", "lr_decay")
 MIXED = "mixed_images"
 """Name of the Web images that are learnt beside frames, in what decides a training and in the records of one."""
 
+Fresh = Literal["all", "classifier", "nothing"]
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainJob:
@@ -54,6 +57,7 @@ class TrainJob:
         fresh: the part of the network that was just drawn.
         freeze_batchnorm: keep its statistics.
         run_url: folder beside the output.
+        start_share: share of the start in the weights that are kept.
     """
 
     options: TrainCnnOptions
@@ -61,10 +65,11 @@ class TrainJob:
     pictures: Pictures
     epochs: int
     cache_folder: str | None
-    fresh: Literal["all", "classifier", "nothing"]
+    fresh: Fresh
     freeze_batchnorm: bool
     run_url: str
     mixed: WebImages | None = None
+    start_share: float = 0.0
 
     @property
     def own_key(self) -> str:
@@ -174,18 +179,27 @@ def _training(
 ) -> Training:
     freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
     run = TrainRun(options.out, _decisive(options, cnn, freeze, learnt_from))
+    fresh: Fresh = "all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing"
     job = TrainJob(
         options=options,
         class_names=cnn.class_names,
         pictures=pictures,
         epochs=options.epochs or 0,
         cache_folder=_cache_folder(options.cache),
-        fresh="all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing",
+        fresh=fresh,
+        start_share=_start_share(options, fresh),
         freeze_batchnorm=freeze,
         run_url=run.url,
         mixed=mixed,
     )
     return Training(run, job, cnn)
+
+
+def _start_share(options: TrainCnnOptions, fresh: Fresh) -> float:
+    """Share of the start in what is kept: it is worth keeping if it knows the classes, and videos change it."""
+    if options.start_share is not None:
+        return options.start_share
+    return START_SHARE if options.videos is not None and fresh == "nothing" else 0.0
 
 
 def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from attn.engine.training.keeper import FolderKeeper, Keeper, RayTrainKeeper
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
 from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
+from attn.models.start_average import StartAverage
 from attn.stages.batches import Photographs, epoch_order, num_batches
 from attn.stages.pixels import ImageCache
 from attn.stages.recipe import PAPER
@@ -123,6 +124,7 @@ class _Worker:
         self.normalise = Normaliser(cnn.mean, cnn.std, self.group.device)
         # Frozen statistics are the same everywhere; others are the first worker's, sent around before every update.
         settings = {"broadcast_buffers": not self.job.freeze_batchnorm}
+        self.average = StartAverage(self.backbone, self.job.start_share)
         self.model = ray.train.torch.prepare_model(self.backbone, parallel_strategy_kwargs=settings)
         parts = {"all": self.backbone, "classifier": self.backbone.classifier, "nothing": None}
         self.optimizer = make_optimizer(
@@ -183,7 +185,7 @@ class _Worker:
             if self.mixture:
                 self.mixture = self.mixture.as_begun(state["mixed"]["skipped"], self.job.run_url)
             self.rows, self.kept_epoch = state["epochs"], state["kept_epoch"]
-            self.kept = kept if self.held else {}
+            self.kept = kept if self._keeps_others else {}
         damaged = tuple(self.keeper.damaged)
         self.pen.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, damaged=damaged)
 
@@ -191,7 +193,13 @@ class _Worker:
         """Keeps the weights of the newest epoch unless one before was better; the last ones without validation."""
         if best_row(self.rows) is self.rows[-1]:
             self.kept_epoch = self._done
-            self.kept = plain_weights(self.backbone) if self.held and self.group.rank == 0 else {}
+            with self.average.applied():
+                self.kept = plain_weights(self.backbone) if self._keeps_others and self.group.rank == 0 else {}
+
+    @property
+    def _keeps_others(self) -> bool:
+        """Whether other weights than those of now may be kept."""
+        return bool(self.held or self.average.share)
 
     def _save(self) -> Iterator[tuple[str, bytes]]:
         """The epoch's state."""
@@ -199,7 +207,7 @@ class _Worker:
         state = {"epochs": self.rows, "images": images, "skipped": self.skipped, "validation": self.held}
         if self.mixture:
             state["mixed"] = self.mixture.record
-        kept = self.kept if self.kept_epoch < self._done else {}
+        kept = self.kept if self.kept_epoch < self._done or self.average.share else {}
         return save_state(self.backbone, kept, self.optimizer, {**state, "kept_epoch": self.kept_epoch})
 
     def _start(self) -> dict[str, Any]:
@@ -282,7 +290,9 @@ class _Worker:
     def _validate(self, epoch: int) -> Validation:
         """The held-out images, or some others that are watched, shared by the workers."""
         size, group = self.job.options.batch_size, self.group
-        mine = validate(self.backbone, self.normalise, self.watched.share(size, worker=group.rank, workers=group.size))
+        share = self.watched.share(size, worker=group.rank, workers=group.size)
+        with self.average.applied():
+            mine = validate(self.backbone, self.normalise, share)
         found = Validation.together(group.gather(mine))
         _check_finite(torch.tensor([found.loss]), epoch, self.updates)
         return found
