@@ -9,13 +9,13 @@
     <out>/<backbone>/seed<k>/<split>/<percent>/fold…/    CNN fine-tuned on all videos but a fold, its maps of the fold
     <out>/<backbone>/seed<k>/<split>/noimage/            the same CNN without Web images
 
-A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs. Nothing is
-adapted with the recipe `paper`.
+A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs. Fine-tuning
+goes on with the Web images beside the frames. Nothing is adapted, and nothing mixed, with the recipe `paper`.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from attn.datasets.benchmark import Benchmark, Split
 from attn.engine.adapt_options import AdaptOptions
@@ -31,7 +31,7 @@ from attn.engine.reproduction.lists import (
     percent,
 )
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
-from attn.engine.reproduction.step import ADAPTED, FRAMES, NO_IMAGE, WEB, Cell, Step
+from attn.engine.reproduction.step import ADAPTED, FRAMES, NO_IMAGE, WEB, Cell, Start, Step
 from attn.models.adapt import has_batchnorm
 from attn.models.imagenet import IMAGENET_INPUT_SIZE
 from attn.stages.recipe import PAPER, paper_recipe
@@ -70,18 +70,6 @@ def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
     return Step(FRAMES, "decode_frames", frames)
 
 
-class _Start(NamedTuple):
-    """Weights that a fine-tuning starts from.
-
-    Attributes:
-        weights: URL, `imagenet`, or None for random ones.
-        needs: names of the steps that make them.
-    """
-
-    weights: str | None
-    needs: tuple[str, ...] = ()
-
-
 class _Builder:
     """The steps of one backbone and seed."""
 
@@ -108,14 +96,15 @@ class _Builder:
             if self.adapts and self.from_web:
                 yield from self._few_labels(split, share)
         if self.options.no_image and self.from_web:
-            yield from self._finetuned(split, NO_IMAGE, _Start(self.options.weights))
+            yield from self._finetuned(split, NO_IMAGE, Start(self.options.weights))
 
-    def _start(self, split: Split) -> _Start:
-        if self.adapts:
-            root = self._adapted_root(split)
-            return _Start(self._cnn(root), (f"{root}/cnn",))
-        web = f"{self.root}/{WEB}"
-        return _Start(self._cnn(web), (f"{web}/cnn",)) if self.from_web else _Start(self.options.weights)
+    def _start(self, split: Split) -> Start:
+        # The paper fine-tunes on frames alone.
+        mixed = None if self.options.recipe == PAPER else self.benchmark.images
+        if not self.adapts and not self.from_web:
+            return Start(self.options.weights)
+        root = self._adapted_root(split) if self.adapts else f"{self.root}/{WEB}"
+        return Start(self._cnn(root), (f"{root}/cnn",), mixed)
 
     def _web(self) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{WEB}"
@@ -186,7 +175,7 @@ class _Builder:
         needs = (f"{root}/maps", net.name)
         yield self._scores(f"{root}/{share}/scores", root, split, f"{ADAPTED}-{share}", needs, **methods)
 
-    def _finetuned(self, split: Split, trained_on: str, start: _Start) -> Iterator[tuple[Step, Cell | None]]:
+    def _finetuned(self, split: Split, trained_on: str, start: Start) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{split.name}/{trained_on}"
         share = percent(1.0) if trained_on == NO_IMAGE else trained_on
         train = list_of_train(options, split.name, share, self.seed)
@@ -217,12 +206,13 @@ class _Builder:
         cell = Cell(self.backbone, self.seed, split.name, trained_on, name)
         return Step(name, "evaluate", options, needs), cell
 
-    def _finetuned_cnn(self, root: str, train: str, start: _Start) -> Step:
+    def _finetuned_cnn(self, root: str, train: str, start: Start) -> Step:
         options = self.options
         cnn = TrainCnnOptions(
             videos=self.benchmark.videos,
             split=train,
             frames=join(options.out, FRAMES),
+            mix_images=start.mixed,
             stride=options.stride or self.benchmark.stride,
             allow_missing=options.allow_missing,
             max_failed_fraction=options.max_failed_fraction,
@@ -233,7 +223,7 @@ class _Builder:
         )
         return Step(f"{root}/cnn", "train_cnn", self._as_recipe(cnn), (FRAMES, *start.needs))
 
-    def _folds(self, root: str, train: str, start: _Start) -> Iterator[Step]:
+    def _folds(self, root: str, train: str, start: Start) -> Iterator[Step]:
         """For each fold a CNN that has not seen its videos, and its maps of them."""
         count = self.options.folds if self.options.map_source == "out_of_fold" else 0
         for number in range(1, count + 1):

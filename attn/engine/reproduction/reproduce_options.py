@@ -19,8 +19,9 @@ class ReproduceOptions:
     images: str | None = None
     """Web images, one folder per class; local or s3://. Without them the CNNs start from --weights alone."""
     recipe: Literal["steady", "paper"] = "steady"
-    """steady: CNNs are adapted to the training videos without their labels, and all trainings are made for few labels.
-    paper: nothing is adapted, all settings are the paper's or, where it is silent, as plain as it describes them."""
+    """steady: CNNs are adapted to the training videos without their labels, and all trainings are made for few labels:
+    fine-tuning learns the Web images beside the frames. paper: nothing is adapted or mixed, all settings are the
+    paper's or, where it is silent, as plain as it describes them."""
     adapt: bool = True
     """Adapt the CNNs to the training videos before any label is used; a CNN without BatchNorm is left as it is."""
     backbones: tuple[str, ...] | None = None
