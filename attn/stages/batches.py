@@ -69,7 +69,7 @@ def mixed_order(labels: Int[np.ndarray, "image"], sizes: Sequence[int], *, seed:
     Args:
         labels: class ids of all n images.
         sizes: images of each batch; the same in every epoch.
-        seed: of the run.
+        seed: random state of the run.
         epoch: counted from 0.
     """
     classes = np.unique(labels)

@@ -9,13 +9,13 @@
     <out>/<backbone>/seed<k>/<split>/<percent>/fold…/    CNN fine-tuned on all videos but a fold, its maps of the fold
     <out>/<backbone>/seed<k>/<split>/noimage/            the same CNN without Web images
 
-A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs. Nothing is
-adapted with the recipe `paper`.
+A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs. Fine-tuning
+goes on with the Web images beside the frames. Nothing is adapted, and nothing mixed, with the recipe `paper`.
 """
 
 import dataclasses
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from attn.datasets.benchmark import Benchmark, Split
 from attn.engine.adapt_options import AdaptOptions
@@ -31,7 +31,7 @@ from attn.engine.reproduction.lists import (
     percent,
 )
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
-from attn.engine.reproduction.step import ADAPTED, FRAMES, NO_IMAGE, WEB, Cell, Step
+from attn.engine.reproduction.step import ADAPTED, FRAMES, NO_IMAGE, WEB, Cell, Start, Step
 from attn.models.adapt import has_batchnorm
 from attn.models.imagenet import IMAGENET_INPUT_SIZE
 from attn.stages.recipe import PAPER, paper_recipe
@@ -70,18 +70,6 @@ def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
     return Step(FRAMES, "decode_frames", frames)
 
 
-class _Start(NamedTuple):
-    """Weights that a fine-tuning starts from.
-
-    Attributes:
-        weights: URL, `imagenet`, or None for random ones.
-        needs: names of the steps that make them.
-    """
-
-    weights: str | None
-    needs: tuple[str, ...] = ()
-
-
 class _Builder:
     """The steps of one backbone and seed."""
 
@@ -111,19 +99,22 @@ class _Builder:
             if self.adapts and self.from_web:
                 yield from self._few_labels(split, share)
         if self.options.no_image and self.from_web:
-            yield from self._finetuned(split, NO_IMAGE, _Start(self.options.weights))
+            yield from self._finetuned(split, NO_IMAGE, Start(self.options.weights))
 
-    def _start(self, split: Split) -> _Start:
-        return self._made(self._adapted_root(split)) if self.adapts else self._before()
+    def _start(self, split: Split) -> Start:
+        start = self._made(self._adapted_root(split)) if self.adapts else self._before()
+        # The paper fine-tunes on frames alone.
+        mixed = self.from_web and self.options.recipe != PAPER
+        return start._replace(mixed=self.benchmark.images) if mixed else start
 
-    def _before(self) -> _Start:
+    def _before(self) -> Start:
         """CNN that no video has touched."""
         if self.options.web_cnn is not None:
-            return _Start(self.options.web_cnn)
-        return self._made(f"{self.root}/{WEB}") if self.from_web else _Start(self.options.weights)
+            return Start(self.options.web_cnn)
+        return self._made(f"{self.root}/{WEB}") if self.from_web else Start(self.options.weights)
 
-    def _made(self, root: str) -> _Start:
-        return _Start(self._cnn(root), (f"{root}/cnn",))
+    def _made(self, root: str) -> Start:
+        return Start(self._cnn(root), (f"{root}/cnn",))
 
     def _web(self) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{WEB}"
@@ -201,7 +192,7 @@ class _Builder:
         needs = (f"{root}/maps", net.name)
         yield self._scores(f"{folder}/{share}/scores", root, split, f"{ADAPTED}-{share}", needs, **methods)
 
-    def _finetuned(self, split: Split, trained_on: str, start: _Start) -> Iterator[tuple[Step, Cell | None]]:
+    def _finetuned(self, split: Split, trained_on: str, start: Start) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{split.name}/{trained_on}"
         share = percent(1.0) if trained_on == NO_IMAGE else trained_on
         train = list_of_train(options, split.name, share, self.seed)
@@ -233,12 +224,13 @@ class _Builder:
         cell = Cell(self.backbone, self.seed, split.name, trained_on, name)
         return Step(name, "evaluate", options, needs), cell
 
-    def _finetuned_cnn(self, root: str, train: str, start: _Start) -> Step:
+    def _finetuned_cnn(self, root: str, train: str, start: Start) -> Step:
         options = self.options
         cnn = TrainCnnOptions(
             videos=self.benchmark.videos,
             split=train,
             frames=join(options.out, FRAMES),
+            mix_images=start.mixed,
             stride=options.stride or self.benchmark.stride,
             allow_missing=options.allow_missing,
             max_failed_fraction=options.max_failed_fraction,
@@ -249,7 +241,7 @@ class _Builder:
         )
         return Step(f"{root}/cnn", "train_cnn", self._as_recipe(cnn), (FRAMES, *start.needs))
 
-    def _folds(self, root: str, train: str, start: _Start) -> Iterator[Step]:
+    def _folds(self, root: str, train: str, start: Start) -> Iterator[Step]:
         """For each fold a CNN that has not seen its videos, and its maps of them."""
         count = self.options.folds if self.options.map_source == "out_of_fold" else 0
         for number in range(1, count + 1):
@@ -267,7 +259,7 @@ class _Builder:
         root: str,
         lists: tuple[str, ...],
         *,
-        cnn: _Start | None = None,
+        cnn: Start | None = None,
         columns: tuple[Column, ...] = ("maps", "logits", "features"),
     ) -> Step:
         cnn = cnn or self._made(root)

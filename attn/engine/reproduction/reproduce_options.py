@@ -25,8 +25,9 @@ class ReproduceOptions:
     web_cnn: str | None = None
     """Checkpoint of a CNN that has learnt Web images of these classes, used in place of training one."""
     recipe: Literal["steady", "paper"] = "steady"
-    """steady: CNNs are adapted to the training videos without their labels, and all trainings are made for few labels.
-    paper: nothing is adapted, all settings are the paper's or, where it is silent, as plain as it describes them."""
+    """steady: CNNs are adapted to the training videos without their labels, and all trainings are made for few labels:
+    fine-tuning learns the Web images beside the frames. paper: nothing is adapted or mixed, all settings are the
+    paper's or, where it is silent, as plain as it describes them."""
     adapt: bool = True
     """Adapt the CNNs to the training videos before any label is used; a CNN without BatchNorm is left as it is."""
     adapt_to: Literal["training", "all"] = "training"

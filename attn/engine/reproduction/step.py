@@ -1,7 +1,7 @@
-"""One call of a job, and one set of scores: what a plan of experiments is made of."""
+"""One call of a job, one start of a fine-tuning, one set of scores: what a plan of experiments is made of."""
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 WEB, ADAPTED, NO_IMAGE, FRAMES = "web", "adapted", "noimage", "frames"
 
@@ -21,6 +21,20 @@ class Step:
     job: str
     options: Any
     needs: tuple[str, ...] = ()
+
+
+class Start(NamedTuple):
+    """Weights that a fine-tuning starts from.
+
+    Attributes:
+        weights: URL, `imagenet`, or None for random ones.
+        needs: names of the steps that make them.
+        mixed: URL of the Web images that they have learnt, if the fine-tuning learns them beside the frames.
+    """
+
+    weights: str | None
+    needs: tuple[str, ...] = ()
+    mixed: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)

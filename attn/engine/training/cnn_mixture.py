@@ -24,8 +24,8 @@ class Mixture:
         pictures: the images; those that they hold out are not learnt from.
         cache: their pixels on this machine.
         group: the workers, which share every batch.
-        most: of a batch.
-        seed: of the training.
+        most: largest number of images in a batch.
+        seed: random state of the training.
     """
 
     pictures: WebImages

@@ -69,8 +69,18 @@ def test_the_paper_adapts_nothing_and_calibrates_nothing(two_splits, plan):
     assert {cell.trained_on for cell in cells} == {"web", "020", "100", "noimage"}
     assert not [step for step in steps if step.job == "adapt_cnn"]
     cnns = [step.options for step in steps if step.job == "train_cnn"]
-    assert {(cnn.recipe, cnn.lr, cnn.clip_norm) for cnn in cnns} == {("paper", 1e-3, 0)}
+    assert {(cnn.recipe, cnn.lr, cnn.clip_norm, cnn.mix_images) for cnn in cnns} == {("paper", 1e-3, 0, None)}
     assert not any(step.options.calibrate for step in steps if step.job == "evaluate")
+
+
+@pytest.mark.parametrize("adapt", [True, False])
+def test_what_starts_from_web_images_learns_them_beside_the_frames(two_splits, plan, adapt):
+    steps, _ = make_steps(two_splits, out_of_fold(plan, adapt=adapt, folds=2))
+    mixed = {step.name: step.options.mix_images for step in steps if step.job == "train_cnn"}
+    without = {name for name, images in mixed.items() if images is None}
+    assert without == {name for name in mixed if "/web/" in name or "/noimage/" in name}
+    assert {images for name, images in mixed.items() if name not in without} == {"images"}
+    assert any("/fold1of2/" in name for name in mixed.keys() - without)
 
 
 @pytest.mark.parametrize(("backbone", "adapt"), [("vgg16", True), ("small_cnn", False)])
@@ -104,6 +114,7 @@ def test_without_web_images_nothing_asks_for_them(two_splits, plan):
     adapted = {step.options.out: step.options for step in steps if step.job == "adapt_cnn"}
     assert {step.options.weights for step in steps if step.job == "train_cnn"} == adapted.keys()
     assert {(one.weights, one.features_only) for one in adapted.values()} == {("imagenet", True)}
+    assert {step.options.mix_images for step in steps if step.job == "train_cnn"} == {None}
 
 
 def out_of_fold(plan, **change):
