@@ -9,6 +9,8 @@ from typing import Any, ClassVar, Literal
 
 from attn.stages.recipe import PAPER, WithRecipe
 
+LR, MIXED_LR = 3e-4, 1e-3
+"""Rates that `lr` means if it is left out: on frames alone, and beside Web images."""
 DRAWN_LR, SCRATCH_LR = 3e-3, 1e-2
 """Rates that `head_lr` means if it is left out: of a newly drawn classifier, and of a network drawn as a whole."""
 START_SHARE = 0.5
@@ -35,8 +37,9 @@ class FinetuneConfig(WithRecipe):
     recipe: Literal["steady", "paper"] = "steady"
     """steady: the defaults, and the start is kept if no epoch is better. paper: plain SGD, which is --lr 0.001,
     --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0 and --no-balanced; the best epoch is kept."""
-    lr: float = 3e-4
-    """Learning rate of the pretrained layers."""
+    lr: float | None = None
+    """Learning rate of the pretrained layers (default: 0.0003; with --mix-images, which hold the network back, 0.001).
+    """
     head_lr: float | None = None
     """Learning rate of a newly drawn classifier, and of every layer when there are no start weights (default: 0.003;
     without start weights 0.01)."""

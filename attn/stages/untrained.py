@@ -9,7 +9,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from attn.stages.finetune_config import FinetuneConfig
+from attn.stages.finetune_config import LR, FinetuneConfig
 from attn.stages.recipe import PAPER
 
 UNTRAINED = "untrained"
@@ -136,4 +136,4 @@ def _at_chance(accuracy: float, share: float, count: int) -> bool:
 def _smaller_steps(config: FinetuneConfig) -> str:
     if config.recipe == PAPER:
         return "Try --recipe steady."
-    return f"Try --lr {config.lr / 3:.1g}, --warmup {max(50, 4 * config.warmup)} or a smaller --head-lr."
+    return f"Try --lr {(config.lr or LR) / 3:.1g}, --warmup {max(50, 4 * config.warmup)} or a smaller --head-lr."

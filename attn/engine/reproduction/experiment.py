@@ -13,17 +13,14 @@ A cell's CNN has seen the videos that its EnergyNet learns from; those of the fo
 goes on with the Web images beside the frames. Nothing is adapted, and nothing mixed, with the recipe `paper`.
 """
 
-import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 from attn.datasets.benchmark import Benchmark, Split
 from attn.engine.adapt_options import AdaptOptions
-from attn.engine.evaluate_options import EvaluateOptions
-from attn.engine.options import Column, FramesOptions, PrecomputeOptions, TrainCnnOptions, TrainEnergyNetOptions
+from attn.engine.options import FramesOptions
 from attn.engine.reproduction.lists import (
     chosen_splits,
-    list_of_classes,
     list_of_test,
     list_of_train,
     lists_of_fold,
@@ -32,9 +29,10 @@ from attn.engine.reproduction.lists import (
 )
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.step import ADAPTED, FRAMES, NO_IMAGE, WEB, Cell, Start, Step
+from attn.engine.reproduction.step_maker import StepMaker
 from attn.models.adapt import has_batchnorm
 from attn.models.imagenet import IMAGENET_INPUT_SIZE
-from attn.stages.recipe import PAPER, paper_recipe
+from attn.stages.recipe import PAPER
 from attn.storage.filesystem import join
 
 
@@ -70,12 +68,11 @@ def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
     return Step(FRAMES, "decode_frames", frames)
 
 
-class _Builder:
+class _Builder(StepMaker):
     """The steps of one backbone and seed."""
 
     def __init__(self, benchmark: Benchmark, options: ReproduceOptions, backbone: str, seed: int):
-        self.benchmark, self.options, self.backbone, self.seed = benchmark, options, backbone, seed
-        self.root = f"{backbone}/seed{seed}"
+        super().__init__(benchmark, options, backbone, seed)
         self.splits = chosen_splits(benchmark, options)
         self.from_web = benchmark.images is not None or options.web_cnn is not None
         self.from_weights = self.from_web or options.weights is not None
@@ -113,9 +110,6 @@ class _Builder:
             return Start(self.options.web_cnn)
         return self._made(f"{self.root}/{WEB}") if self.from_web else Start(self.options.weights)
 
-    def _made(self, root: str) -> Start:
-        return Start(self._cnn(root), (f"{root}/cnn",))
-
     def _web(self) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{WEB}"
         if options.web_cnn is None:
@@ -128,18 +122,6 @@ class _Builder:
         for split in self.splits:
             calibrated = {} if paper else self._calibrated(root, split)
             yield self._scores(f"{root}/{split.name}", root, split, WEB, (f"{root}/maps",), **calibrated)
-
-    def _web_training(self, root: str) -> Step:
-        options = self.options
-        cnn = TrainCnnOptions(
-            images=self.benchmark.images,
-            out=self._cnn(root),
-            weights=options.weights,
-            epochs=options.image_epochs,
-            near_duplicates=options.near_duplicates,
-            **self._cnn_settings(),
-        )
-        return Step(f"{root}/cnn", "train_cnn", self._as_recipe(cnn))
 
     def _whole_train(self, split: Split) -> str:
         """List of all training videos of a split."""
@@ -211,36 +193,6 @@ class _Builder:
         needs = (f"{root}/maps", net.name)
         yield self._scores(f"{root}/scores{self._source}", root, split, trained_on, needs, **methods)
 
-    def _scores(
-        self, name: str, root: str, split: Split, trained_on: str, needs: tuple[str, ...], **settings: Any
-    ) -> tuple[Step, Cell]:
-        options = EvaluateOptions(
-            store=self._store(root),
-            split=list_of_test(self.options, split.name),
-            out=join(self.options.out, name),
-            allow_missing=self.options.allow_missing,
-            **settings,
-        )
-        cell = Cell(self.backbone, self.seed, split.name, trained_on, name)
-        return Step(name, "evaluate", options, needs), cell
-
-    def _finetuned_cnn(self, root: str, train: str, start: Start) -> Step:
-        options = self.options
-        cnn = TrainCnnOptions(
-            videos=self.benchmark.videos,
-            split=train,
-            frames=join(options.out, FRAMES),
-            mix_images=start.mixed,
-            stride=options.stride or self.benchmark.stride,
-            allow_missing=options.allow_missing,
-            max_failed_fraction=options.max_failed_fraction,
-            out=self._cnn(root),
-            weights=start.weights,
-            epochs=options.frame_epochs,
-            **self._cnn_settings(),
-        )
-        return Step(f"{root}/cnn", "train_cnn", self._as_recipe(cnn), (FRAMES, *start.needs))
-
     def _folds(self, root: str, train: str, start: Start) -> Iterator[Step]:
         """For each fold a CNN that has not seen its videos, and its maps of them."""
         count = self.options.folds if self.options.map_source == "out_of_fold" else 0
@@ -248,67 +200,3 @@ class _Builder:
             fold, (others, left) = f"{root}/fold{number}of{count}", lists_of_fold(train, number, count)
             yield self._finetuned_cnn(fold, others, start)
             yield self._maps(fold, (left,), columns=("maps", "logits"))
-
-    @property
-    def _source(self) -> str:
-        """End of the names of what depends on the source of the maps: what is there from the other is not lost."""
-        return f"-folds{self.options.folds}" if self.options.map_source == "out_of_fold" else ""
-
-    def _maps(
-        self,
-        root: str,
-        lists: tuple[str, ...],
-        *,
-        cnn: Start | None = None,
-        columns: tuple[Column, ...] = ("maps", "logits", "features"),
-    ) -> Step:
-        cnn = cnn or self._made(root)
-        options = PrecomputeOptions(
-            videos=self.benchmark.videos,
-            out=self._store(root),
-            weights=str(cnn.weights),
-            lists=lists,
-            stride=self.options.stride or self.benchmark.stride,
-            columns=columns,
-            actors=self.options.actors,
-            max_failed_fraction=self.options.max_failed_fraction,
-        )
-        return Step(f"{root}/maps", "precompute", options, cnn.needs)
-
-    def _energynet(self, name: str, root: str, train: str, folds: Sequence[Step]) -> Step:
-        config = {**dataclasses.asdict(self.options.energynet), "seed": self.seed}
-        options = TrainEnergyNetOptions(
-            store=self._store(root),
-            out_of_fold=tuple(fold.options.out for fold in folds),
-            split=train,
-            out=join(self.options.out, name),
-            word_vectors=self.options.word_vectors,
-            aggregation=self.options.aggregation,
-            allow_untrained=True,
-            allow_missing=self.options.allow_missing,
-            **config,
-        )
-        needs = (f"{root}/maps", *(fold.name for fold in folds))
-        return Step(name, "train_energynet", options, needs)
-
-    def _cnn_settings(self) -> dict[str, Any]:
-        return {**self._network(), "seed": self.seed, "allow_untrained": True}
-
-    def _network(self) -> dict[str, Any]:
-        options = self.options
-        return {
-            "backbone": self.backbone,
-            "classes": list_of_classes(options),
-            "mean": options.mean,
-            "std": options.std,
-            "input_size": options.input_size or IMAGENET_INPUT_SIZE,
-        }
-
-    def _as_recipe(self, cnn: TrainCnnOptions) -> TrainCnnOptions:
-        return paper_recipe(cnn) if self.options.recipe == PAPER else cnn
-
-    def _cnn(self, root: str) -> str:
-        return join(self.options.out, f"{root}/cnn.safetensors")
-
-    def _store(self, root: str) -> str:
-        return join(self.options.out, f"{root}/store")

@@ -4,7 +4,7 @@ import dataclasses
 
 from attn.engine.options import TrainCnnOptions
 from attn.errors import UsageError
-from attn.stages.finetune_config import CLIP_NORM, DRAWN_LR, SCRATCH_LR
+from attn.stages.finetune_config import CLIP_NORM, DRAWN_LR, LR, MIXED_LR, SCRATCH_LR
 from attn.stages.recipe import check_recipe
 
 VIDEO_FLAGS = ("split", "fraction", "stride", "fps", "frames", "mix_images", "allow_missing", "max_failed_fraction")
@@ -34,6 +34,7 @@ def filled(options: TrainCnnOptions) -> TrainCnnOptions:
     images = options.videos is None
     defaults = {
         "clip_norm": 0.0 if options.weights is None else CLIP_NORM,
+        "lr": LR if options.mix_images is None else MIXED_LR,
         "head_lr": SCRATCH_LR if options.weights is None else DRAWN_LR,
         "epochs": EPOCHS_OF_IMAGES if images else EPOCHS_OF_VIDEOS,
         "validation_fraction": HELD_OUT_IMAGES if images else HELD_OUT_VIDEOS,

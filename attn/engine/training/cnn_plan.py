@@ -187,7 +187,7 @@ def _training(
         epochs=options.epochs or 0,
         cache_folder=_cache_folder(options.cache),
         fresh=fresh,
-        start_share=_start_share(options, fresh),
+        start_share=start_share(options, fresh),
         freeze_batchnorm=freeze,
         run_url=run.url,
         mixed=mixed,
@@ -195,7 +195,7 @@ def _training(
     return Training(run, job, cnn)
 
 
-def _start_share(options: TrainCnnOptions, fresh: Fresh) -> float:
+def start_share(options: TrainCnnOptions, fresh: Fresh) -> float:
     """Share of the start in what is kept: it is worth keeping if it knows the classes, and videos change it."""
     if options.start_share is not None:
         return options.start_share

@@ -32,6 +32,7 @@ from attn.models.checkpoint import Cnn
 from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
 from attn.models.start_average import StartAverage
 from attn.stages.batches import Photographs, epoch_order, num_batches
+from attn.stages.finetune_config import DRAWN_LR, LR
 from attn.stages.pixels import ImageCache
 from attn.stages.recipe import PAPER
 from attn.stages.untrained import UNTRAINED, Chance, epoch_signs
@@ -130,8 +131,8 @@ class _Worker:
         self.optimizer = make_optimizer(
             self.backbone,
             parts[self.job.fresh],
-            lr=options.lr,
-            fresh_lr=options.head_lr or options.lr,  # filled in by now
+            lr=options.lr or LR,  # filled in by now
+            fresh_lr=options.head_lr or DRAWN_LR,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
         )

@@ -60,9 +60,21 @@ def test_images_and_videos_have_their_own_length_and_share() -> None:
         found = resolve(options)
         assert (found.epochs, found.validation_fraction) == (epochs, share)
         given = dataclasses.replace(
-            options, epochs=3, validation_fraction=0.5, head_lr=0.5, clip_norm=2.0, lr_decay_after=1.0, lr_decay=1.0
+            options,
+            epochs=3,
+            validation_fraction=0.5,
+            lr=0.1,
+            head_lr=0.5,
+            clip_norm=2.0,
+            lr_decay_after=1.0,
+            lr_decay=1.0,
         )
         assert resolve(given) == given
+
+
+def test_web_images_in_the_batches_allow_a_higher_rate() -> None:
+    assert resolve(VIDEOS).lr == 3e-4
+    assert resolve(dataclasses.replace(VIDEOS, mix_images="web")).lr == 1e-3
 
 
 def test_a_network_that_is_drawn_as_a_whole_learns_faster_and_unclipped() -> None:

@@ -8,10 +8,11 @@ import shutil
 import pytest
 import torch
 
-from attn.engine.training.cnn_plan import make_training
+from attn.engine.training.cnn_plan import make_training, start_share
 from attn.engine.training.run import TrainRun
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
+from attn.stages.finetune_config import LR
 from attn.stages.recipe import paper_recipe
 
 
@@ -98,6 +99,19 @@ def test_start_weights_decide_what_is_fresh_and_whether_batchnorm_learns(
     assert cnn.backbone.num_classes == 2
 
 
+def test_the_start_has_half_the_weight_if_videos_change_what_it_knows(options, tmp_path):
+    knows, other = (state_dict(tmp_path / f"{count}.pth", "small_cnn", count) for count in (2, 5))
+    share = lambda **change: make_training(dataclasses.replace(options, **change)).job.start_share  # noqa: E731
+    assert share(weights=knows) == 0  # more Web images
+    job = make_training(dataclasses.replace(options, weights=knows)).job
+    videos = dataclasses.replace(job.options, images=None, videos="videos")
+    assert start_share(videos, "nothing") == 0.5
+    assert start_share(videos, "classifier") == start_share(videos, "all") == 0
+    assert start_share(dataclasses.replace(videos, start_share=0.25), "classifier") == 0.25
+    assert start_share(paper_recipe(videos), "nothing") == 0
+    assert share(weights=other, start_share=0.3) == 0.3
+
+
 def test_the_fingerprint_follows_what_is_learnt_and_not_where(options, photographs, tmp_path):
     name = make_training(options)[0].name
     moved = shutil.copytree(photographs, tmp_path / "moved")
@@ -114,7 +128,7 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
     """`decisive` is what a training of before there was a choice wrote, so that it goes on."""
     usual = make_training(options).run.decisive
     assert not {"lr_decay_after", "lr_decay"} & usual.keys()
-    assert usual["lr"] == options.lr
+    assert usual["lr"] == LR
     for change in ({"lr_decay_after": 0.5}, {"lr_decay": 0.5}):
         assert make_training(dataclasses.replace(options, **change)).run.decisive == usual | change
 

@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import ray.train
+import safetensors.torch
 import torch
 
 from attn.engine.training.board import Pen
@@ -226,6 +227,24 @@ def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
     assert again.kept_epoch == 1
     load_kept(FolderKeeper(str(tmp_path / "states")).restored(), again.backbone)
     assert all(torch.equal(best[name], tensor) for name, tensor in again.backbone.export_weights().items())
+
+
+def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone, tmp_path):
+    start = plain_weights(alone(epochs=1).backbone)
+    assert alone(epochs=1).run() is None
+    trained = FolderKeeper(str(tmp_path / "states")).restored()["weights.safetensors"]
+    shutil.rmtree(tmp_path / "states")
+    worker = alone(epochs=1, start_share=0.25)
+    assert worker.run() is None
+    files = FolderKeeper(str(tmp_path / "states")).restored()
+    assert files["weights.safetensors"] == trained
+    load_kept(files, worker.backbone)
+    kept, now = worker.backbone.export_weights(), safetensors.torch.load(trained)
+    floating = [name for name in now if now[name].is_floating_point()]
+    assert all(torch.equal(kept[name], torch.lerp(start[name], now[name], 0.75)) for name in floating)
+    again = alone(epochs=1, start_share=0.25)
+    assert again.run() is None  # resumed, with nothing left to do
+    assert all(torch.equal(again.kept[name], kept[name]) for name in floating)
 
 
 def _worker_pid(ray):
