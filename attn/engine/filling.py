@@ -27,6 +27,7 @@ from attn.storage.attempts import try_again
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
+from attn.storage.left_out import NOTHING, LeftOut
 from attn.storage.manifest import StoreManifest
 from attn.storage.writer import StoreWriter, Written
 from attn.video.source import Video
@@ -47,6 +48,7 @@ class StorePlan:
         part_mb: size at which a part is closed, in MB before compression.
         max_failed_fraction: more failures than this share of the videos are an error.
         go_on: what to do after the run broke off.
+        left_out: files beside the videos that were not taken.
     """
 
     videos: list[Video]
@@ -56,6 +58,7 @@ class StorePlan:
     part_mb: int
     max_failed_fraction: float
     go_on: str = dataclasses.field(default="the same command goes on from here", kw_only=True)
+    left_out: LeftOut = dataclasses.field(default=NOTHING, kw_only=True)
 
 
 class Chain(Protocol):
@@ -207,6 +210,7 @@ class _Run:
             "rows": rows,
             "failed": len(self.failed),
             "failed_videos": sorted(self.failed),
+            "left_out": self.plan.left_out.record,
             "seconds": round(seconds, 1),
             "frames_per_s": self.rate and round(self.rate, 1),
         }

@@ -19,7 +19,7 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.storage.filesystem import is_local, read_bytes, url_of
 from attn.storage.reasons import shown
-from attn.video.names import is_video
+from attn.video.names import is_video, may_be_video
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,9 @@ class WindowReader(io.RawIOBase):
 
 
 def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
-    """Videos of a tar of any origin, in its order; labels come from `<stem>.json` (key `label`) or `<stem>.cls`.
+    """Videos of a tar of any origin, in its order, and what may be one by its name; with labels.
+
+    Labels come from `<stem>.json` (key `label`) or `<stem>.cls`.
 
     Members whose path leaves the archive, links, devices and sparse files are no videos: a warning names them.
 
@@ -90,7 +92,7 @@ def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
     return [
         Member(info.name, info.offset_data, info.size, labels.get(_stem(info.name)))
         for info, _ in contents
-        if info.isreg() and is_video(info.name) and _refusal(info) is None
+        if info.isreg() and _refusal(info) is None and (is_video(info.name) or may_be_video(info.name))
     ]
 
 
