@@ -7,6 +7,7 @@ import logging
 import platform
 
 from attn.datasets.split import read_split
+from attn.engine.allowance import allowed_failures
 from attn.engine.dataflow import frames_done
 from attn.engine.filling import StorePlan, fill_store
 from attn.engine.options import FramesOptions
@@ -113,7 +114,7 @@ def _failed_alone(plan: StorePlan) -> list[str]:
     with storage_errors(ledger.url):
         failed = read_failures(ledger.fs, ledger.root).keys() if ledger.finished else set[str]()
     lacking = {video.video_id for video in plan.videos} - ledger.completed().keys()
-    few = len(lacking) <= plan.max_failed_fraction * len(plan.videos)
+    few = len(lacking) <= allowed_failures(plan.max_failed_fraction, len(plan.videos))
     return sorted(lacking) if few and lacking <= failed else []
 
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.cli import EXIT_FAILED_VIDEOS
 from attn.engine.dataflow import ComputeError, WriterDiedError
 from attn.engine.placement import Placement
@@ -227,9 +228,10 @@ class _Run:
             log.warning("failed: %s: %s", video_id, reasons[video_id].message if video_id in reasons else "no record")
         if len(self.failed) > 10:
             log.warning("failed: %d more, see %s/failures/", len(self.failed) - 10, self.plan.ledger.url)
-        most = self.plan.max_failed_fraction * len(self.plan.videos)
-        if len(self.failed) > most:
-            log.error("%d videos failed, --max-failed-fraction allows %.1f", len(self.failed), most)
+        videos, fraction = len(self.plan.videos), self.plan.max_failed_fraction
+        if len(self.failed) > allowed_failures(fraction, videos):
+            told = told_failures(len(self.failed), videos, fraction)
+            log.error("%s. Replace or remove them, or raise --max-failed-fraction.", told)
             return EXIT_FAILED_VIDEOS
         return 0
 

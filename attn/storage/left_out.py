@@ -63,6 +63,15 @@ class LeftOut(NamedTuple):
         number = "1 file" if self.files == 1 else f"{self.files} files"
         return f"{number} left out that may be {what}: {', '.join(kinds[:NAMED] + more)} ({names})"
 
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> "LeftOut":
+        """What `record` gave, read from a file that anybody may have written."""
+        kinds, first = record.get("kinds"), record.get("first")
+        counts = (
+            {str(kind): count for kind, count in kinds.items() if type(count) is int} if isinstance(kinds, dict) else {}
+        )
+        return cls(counts, tuple(map(str, first)) if isinstance(first, list) else ())
+
     @property
     def record(self) -> dict[str, Any]:
         """The same in JSON types."""
