@@ -2,7 +2,6 @@
 
 import dataclasses
 import posixpath
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 from fsspec import AbstractFileSystem
 from jaxtyping import Int
 
-from attn.classes import check_class_names, class_ids
+from attn.classes import check_class_names, class_ids, spelling
 from attn.datasets.image_file import ImageError, read_image
 from attn.errors import UsageError
 from attn.storage.filesystem import open_filesystem, storage_errors, url_of
@@ -81,18 +80,14 @@ def _folders(fs: AbstractFileSystem, root: str) -> set[str]:
 def _folder_ids(url: str, folders: Collection[str], classes: Sequence[str]) -> dict[str, int]:
     """Folder → class id, for the folders that belong to a class."""
     exact = class_ids(classes)
-    alike = {_spelling(name): label for name, label in exact.items() if name not in folders}
-    labels = {folder: exact.get(folder, alike.get(_spelling(folder), -1)) for folder in sorted(folders)}
+    alike = {spelling(name): label for name, label in exact.items() if name not in folders}
+    labels = {folder: exact.get(folder, alike.get(spelling(folder), -1)) for folder in sorted(folders)}
     ids = {folder: label for folder, label in labels.items() if label >= 0}
     for label, count in Counter(ids.values()).items():
         if count > 1:
             several = ", ".join(folder for folder in ids if ids[folder] == label)
             raise UsageError(f"{shown(url)} has {count} folders of class {classes[label]}: {several}; merge them")
     return ids
-
-
-def _spelling(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).casefold()
 
 
 def _check_complete(url: str, classes: Sequence[str], labels: Iterable[int]) -> None:

@@ -115,8 +115,8 @@ def _listed(options: AdaptOptions, videos: list[Video]) -> list[Video]:
     """The videos that one of the lists names."""
     named: set[str] = set()
     for url in options.lists:
-        present = (video.video_id for video in videos)
-        split = read_split(url, part="train")
+        present = [video.video_id for video in videos]
+        split = read_split(url, part="train", present=present)
         named |= present_videos(split, present, store=options.videos, where=url, allow_missing=True).keys()
     return [video for video in videos if video.video_id in named]
 

@@ -41,7 +41,7 @@ def decode_frames(options: FramesOptions) -> int:
     found = {video.video_id: video for video in list_videos(options.videos)}
     wanted: set[str] = set()
     for url in options.lists:
-        split = read_split(url, part="train")
+        split = read_split(url, part="train", present=found)
         wanted |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     videos = [found[video_id] for video_id in sorted(wanted)]
     plan = plan_frames(options.out, videos, Stride(options.stride), options.input_size, options.max_failed_fraction)

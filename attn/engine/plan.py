@@ -8,6 +8,7 @@ from collections.abc import Collection
 import torch
 
 from attn.classes import class_ids, parse_class_list
+from attn.datasets.own_list import read_labels
 from attn.datasets.split import read_split
 from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
@@ -22,7 +23,7 @@ from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
 from attn.video.found import keep_names
 from attn.video.sample import Fps, Sampling, Stride
-from attn.video.source import Video, find_videos, label_videos, read_labels
+from attn.video.source import Video, find_videos, label_videos
 from attn.video.transform import PREPROCESSING
 
 PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
@@ -102,8 +103,8 @@ def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[
     """The videos that one of the lists names; they get its labels where they have none."""
     named: dict[str, str] = {}
     for url in options.lists:
-        split = read_split(url, class_names)
         found = [video.video_id for video in videos]
+        split = read_split(url, class_names, present=found)
         present_videos(split, found, store=options.videos, where=url, allow_missing=True)
         named |= split
     ids = class_ids(class_names)

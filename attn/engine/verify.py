@@ -200,7 +200,7 @@ def _wanted(options: VerifyOptions, listing: Listing, audit: Audit) -> dict[str,
     videos = {one.video.video_id: one.video for one in found}
     named: set[str] = set()
     for url in options.lists:
-        split = read_split(url)
+        split = read_split(url, present=videos)
         named |= present_videos(split, videos, store=options.videos or "", where=url, allow_missing=True).keys()
     return {video: videos[video] for video in named} if options.lists else videos
 

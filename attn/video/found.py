@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from attn.errors import UsageError
 from attn.storage.reasons import shown
+from attn.video.ids import some, tell_apart
 from attn.video.names import folder_of, video_id_of
 
-NAMED_IN_ERRORS = 5
 MOST_NAMES = 4
 
 
@@ -90,15 +90,11 @@ def name_videos(found: Iterable[Found]) -> list[Found]:
     videos = list(found)
     if broken := [one.video for one in videos if re.search("[\ud800-\udfff]", one.video.where)]:
         raise UsageError(
-            f"{len(broken)} paths are not UTF-8: {_some(ascii(video.where) for video in broken)}; rename them"
+            f"{len(broken)} paths are not UTF-8: {some(ascii(video.where) for video in broken)}; rename them"
         )
     _check_copies(videos)
-    for level in range(1, MOST_NAMES):
-        counts = Counter(one.video.video_id for one in videos)
-        videos = [
-            one if counts[one.video.video_id] == 1 else _called(one, one.names[min(level, len(one.names) - 1)])
-            for one in videos
-        ]
+    ids = tell_apart(videos, _name, MOST_NAMES)
+    videos = [_called(one, name) for one, name in zip(videos, ids, strict=True)]
     _check_unique([one.video for one in videos])
     return sorted(videos, key=lambda one: one.video.video_id)
 
@@ -132,13 +128,19 @@ def keep_names(found: Sequence[Found], held: Collection[str], where: str) -> lis
             kept.append(one)
     for name, places in unclear.items():
         raise UsageError(
-            f"{shown(where)}: holds a video {name!r}, and by now several are called so: {_some(places)}. Rename what "
+            f"{shown(where)}: holds a video {name!r}, and by now several are called so: {some(places)}. Rename what "
             "was added, or choose another folder."
         )
     return sorted(kept, key=lambda one: one.video.video_id)
 
 
+def _name(one: Found, level: int) -> str:
+    return one.names[min(level, len(one.names) - 1)] if level else one.video.video_id
+
+
 def _called(one: Found, video_id: str) -> Found:
+    if video_id == one.video.video_id:
+        return one
     return one._replace(video=dataclasses.replace(one.video, video_id=video_id))
 
 
@@ -157,20 +159,14 @@ def _check_copies(videos: Iterable[Found]) -> None:
     }
     if copies:
         pairs = (f"{other} and {one}" for one, other in copies.items())
-        raise UsageError(f"{len(copies)} videos stand there twice, in tars: {_some(pairs)}; choose one with a glob")
+        raise UsageError(f"{len(copies)} videos stand there twice, in tars: {some(pairs)}; choose one with a glob")
 
 
 def _check_unique(videos: Sequence[Video]) -> None:
     counts = Counter(video.video_id for video in videos)
     if repeated := [video_id for video_id, count in counts.items() if count > 1]:
-        places = _some(video.where for video in videos if video.video_id == repeated[0])
+        places = some(video.where for video in videos if video.video_id == repeated[0])
         raise UsageError(
-            f"{len(repeated)} video ids stand more than once: {_some(repeated)} ({repeated[0]}: {places}); "
+            f"{len(repeated)} video ids stand more than once: {some(repeated)} ({repeated[0]}: {places}); "
             "rename, or choose fewer files with a glob"
         )
-
-
-def _some(names: Iterable[str]) -> str:
-    shown_names = list(names)
-    more = f" and {len(shown_names) - NAMED_IN_ERRORS} more" if len(shown_names) > NAMED_IN_ERRORS else ""
-    return ", ".join(shown_names[:NAMED_IN_ERRORS]) + more

@@ -16,14 +16,15 @@ from typing import NamedTuple
 
 from fsspec import AbstractFileSystem
 
-from attn.classes import class_ids
+from attn.classes import ClassFinder
 from attn.errors import FleetingError, UsageError, VideoError
 from attn.storage.filesystem import is_local, open_filesystem, read_bytes, storage_errors, url_of
 from attn.storage.left_out import LeftOut, left_out
 from attn.storage.listing import File, glob_files
 from attn.storage.reasons import is_lasting, shown
 from attn.video.found import Found, Video, name_videos
-from attn.video.labels import choose_label, read_labels
+from attn.video.ids import KnownIds
+from attn.video.labels import choose_label
 from attn.video.names import NO_VIDEO_SUFFIXES, SHARD_SUFFIX, VIDEO_SUFFIXES, is_shard, is_video, video_id_of
 from attn.video.shard_index import list_shard
 from attn.video.spill import spilled
@@ -37,7 +38,6 @@ __all__ = [
     "label_videos",
     "list_videos",
     "open_video",
-    "read_labels",
     "read_video",
 ]
 
@@ -64,7 +64,7 @@ def list_videos(url: str, class_names: Sequence[str] = (), labels: Mapping[str, 
         url: folder tree of videos, tar shards or both; one of either; or a glob, which takes the files it matches and
             everything below the folders it matches. Hidden files and other files are passed over.
         class_names: a label is the position in these.
-        labels: video id → class name.
+        labels: id, file or path of a video → class name.
 
     Raises:
         UsageError: nothing there, no video among it, a video id twice, a label outside the class list.
@@ -95,17 +95,28 @@ def find_videos(url: str) -> Listing:
 
 def label_videos(found: Iterable[Found], class_names: Sequence[str], labels: Mapping[str, str]) -> list[Video]:
     """The videos with their labels; see `list_videos`."""
-    ids = class_ids(class_names)
+    classes, named = ClassFinder(class_names), list(found)
+    by_id = _labels_by_id(labels, [one.video.video_id for one in named])
     videos = [
-        dataclasses.replace(one.video, label=choose_label(one.video.video_id, (one.folder, one.stored), ids, labels))
-        for one in found
+        dataclasses.replace(one.video, label=choose_label(one.video.video_id, (one.folder, one.stored), classes, by_id))
+        for one in named
     ]
-    if labels and all(video.video_id not in labels for video in videos) and any(v.label is None for v in videos):
+    if labels and not by_id and any(video.label is None for video in videos):
         raise UsageError(
-            f"the labels name none of the {len(videos)} videos: they speak of {min(labels)!r}, "
-            f"the first video is {videos[0].video_id!r} (no extension, no folder)"
+            f"the labels name none of the {len(videos)} videos: they speak of {min(labels)!r}, the first video is "
+            f"{videos[0].video_id!r}"
         )
     return videos
+
+
+def _labels_by_id(labels: Mapping[str, str], ids: Iterable[str]) -> dict[str, str]:
+    known = KnownIds(ids)
+    by_id: dict[str, str] = {}
+    for name, label in labels.items():
+        video_id = known.find(name, "the labels")
+        if video_id is not None and by_id.setdefault(video_id, label) != label:
+            raise UsageError(f"video {video_id!r} has two labels, {by_id[video_id]!r} and {label!r}; remove one")
+    return by_id
 
 
 @contextlib.contextmanager
