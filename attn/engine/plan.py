@@ -2,8 +2,9 @@
 
 import dataclasses
 import importlib.metadata
+import logging
 import platform
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 
@@ -22,9 +23,12 @@ from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
 from attn.video.found import keep_names
+from attn.video.ids import some
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, find_videos, label_videos
 from attn.video.transform import PREPROCESSING
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
 
@@ -73,6 +77,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     videos = label_videos(found, cnn.class_names, labels or {})
     if options.lists:
         videos = _listed(options, videos, cnn.class_names)
+    _tell_unlabelled(videos)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     manifest = _manifest(options, cnn, sampling)
     ledger.check(manifest, anew=options.overwrite)
@@ -91,6 +96,17 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         options=options,
         cnn=cnn,
     )
+
+
+def _tell_unlabelled(videos: Sequence[Video]) -> None:
+    """Counts them in the log: they are computed too, and no list is needed to score them, but to say how well."""
+    if without := [video.video_id for video in videos if video.label is None]:
+        log.info(
+            "%d of %d videos have no label: %s. Their folder is not named as a class; --labels may tell it.",
+            len(without),
+            len(videos),
+            some(without),
+        )
 
 
 def _held(ledger: Ledger, options: PrecomputeOptions) -> Collection[str]:

@@ -73,10 +73,9 @@ class Found(NamedTuple):
     def names(self) -> list[str]:
         """What it may be called, the shortest first: `MOST_NAMES` at most."""
         path = posixpath.normpath(self.path)
-        below = posixpath.dirname(path)
-        folders = [below or ".", posixpath.join(self.shard, below).rstrip("/")] if self.shard else [below or "."]
-        stem, longest = video_id_of(path), f"{folders[-1]}/{posixpath.basename(path)}"
-        return [stem, *(f"{folder}/{stem}" for folder in folders), longest]
+        folder, stem = posixpath.dirname(path) or ".", video_id_of(path)
+        shards = [posixpath.join(self.shard, posixpath.normpath(f"{folder}/{stem}"))] if self.shard else []
+        return [stem, f"{folder}/{stem}", f"{folder}/{posixpath.basename(path)}", *shards]
 
 
 def name_videos(found: Iterable[Found]) -> list[Found]:
