@@ -19,7 +19,8 @@ def suffixes(names: str) -> frozenset[str]:
 
 
 IMAGES = suffixes(
-    "avif bmp dib gif ico j2c j2k jfi jfif jif jp2 jpc jpe jpeg jpf jpg jpx pbm pgm pjp pjpeg png pnm ppm tif tiff webp"
+    "apng avif bmp gif ico j2c j2k jfi jfif jif jp2 jpc jpe jpeg jpf jpg jpx pbm pgm pjp pjpeg png pnm ppm tif "
+    "tiff webp"
 )
 """Of pictures that can be read."""
 SOUND = suffixes("aac ac3 aif aiff amr flac m4a m4b mid midi mka mp2 mp3 oga opus wav wma")

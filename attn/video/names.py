@@ -10,7 +10,7 @@ VIDEO_SUFFIXES = suffixes(
     "264 265 3g2 3gp 3gpp amv asf avc avi dif divx dv f4v flv h263 h264 h265 hevc ismv ivf m1v m2p m2t m2ts m2v m4v "
     "mj2 mjpeg mjpg mk3d mkv mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogv qt tod trp ts vc1 vob webm wmv xvid"
 )
-NO_VIDEO_SUFFIXES = IMAGES - {".gif"}  # films are shared as GIF too, which no decoder here opens
+NO_VIDEO_SUFFIXES = IMAGES - {".apng", ".gif"}  # films too are shared as these, which no decoder here opens
 
 
 def is_video(path: str) -> bool:
