@@ -1,6 +1,6 @@
 """What every list comes down to: videos, their class, and the line that says so."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from attn.classes import ClassFinder
@@ -33,7 +33,9 @@ def numbered_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
             yield f"{where}, line {number}", line.strip()
 
 
-def split_list(entries: Iterable[Entry], class_names: Sequence[str], present: Iterable[str] = ()) -> SplitList:
+def split_list(
+    entries: Iterable[Entry], class_names: Sequence[str], present: Iterable[str] | Mapping[str, str] = ()
+) -> SplitList:
     """The videos with their classes as the class list spells them: matched exactly, else by the only one spelt alike.
 
     A video has the id by which it is known; else the name of its file, or its path if the list has several of its name.
@@ -41,7 +43,7 @@ def split_list(entries: Iterable[Entry], class_names: Sequence[str], present: It
     Args:
         entries: of the list.
         class_names: every label must be one of them.
-        present: ids of the videos that there are.
+        present: ids of the videos that there are; a mapping tells where they lie too.
 
     Raises:
         UsageError: the place of a class that is not among them, of a video that stands twice, or of a name that several
@@ -64,14 +66,16 @@ def split_list(entries: Iterable[Entry], class_names: Sequence[str], present: It
 
 
 def _ids(entries: Sequence[Entry], known: KnownIds) -> Iterator[str]:
-    found = [known.find(entry.path, entry.place) for entry in entries]
+    found = known.find_all([entry.path for entry in entries], [entry.place for entry in entries])
     absent = [entry for entry, video_id in zip(entries, found, strict=True) if video_id is None]
-    others = iter(tell_apart(absent, lambda entry, level: _name(entry, level), levels=3))
+    others = iter(tell_apart(absent, lambda entry, level: _name(entry, known, level), levels=3))
     return (next(others) if video_id is None else video_id for video_id in found)
 
 
-def _name(entry: Entry, level: int) -> str:
-    return (entry.video_id, without_extension(entry.path), entry.path)[level]
+def _name(entry: Entry, known: KnownIds, level: int) -> str:
+    """Of a video that is not there, which must not take the id of another."""
+    names = (entry.video_id, without_extension(entry.path), entry.path)
+    return next((name for name in names[level:] if name not in known), entry.path)
 
 
 def _first_number(entries: Collection[Entry], num_classes: int) -> int | None:

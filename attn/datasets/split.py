@@ -1,7 +1,7 @@
 """A data set's own list of videos, whichever of the known formats it is in, as video id → class name."""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attn.classes import class_ids
 from attn.datasets import hmdb51, ucf101
@@ -20,7 +20,7 @@ def read_split(
     class_names: Sequence[str] | None = None,
     *,
     part: hmdb51.Part = "test",
-    present: Iterable[str] = (),
+    present: Iterable[str] | Mapping[str, str] = (),
 ) -> SplitList:
     """Videos of a split list and their classes.
 
@@ -33,6 +33,7 @@ def read_split(
         class_names: every label must be one of them. Default: those of the list.
         part: which videos of lists that hold both; another list holds one part, and that is it.
         present: ids of the videos that there are. Those of the list are called so if they are among them.
+            A mapping tells where they lie too, which tells apart those of one name.
 
     Raises:
         UsageError: file and line of what is wrong: another format, a class that is not in the list of classes, a

@@ -22,7 +22,7 @@ from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
-from attn.video.found import keep_names
+from attn.video.found import keep_names, paths_of
 from attn.video.ids import some
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, find_videos, label_videos
@@ -119,7 +119,7 @@ def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[
     """The videos that one of the lists names; they get its labels where they have none."""
     named: dict[str, str] = {}
     for url in options.lists:
-        found = [video.video_id for video in videos]
+        found = paths_of(videos)
         split = read_split(url, class_names, present=found)
         present_videos(split, found, store=options.videos, where=url, allow_missing=True)
         named |= split

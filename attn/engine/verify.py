@@ -18,7 +18,7 @@ from attn.storage.ledger import Ledger
 from attn.storage.left_out import LeftOut
 from attn.storage.manifest import NAME as MANIFEST
 from attn.storage.manifest import FrameManifest, Manifest, kind_of
-from attn.video.found import keep_names
+from attn.video.found import keep_names, paths_of
 from attn.video.source import Listing, Video, find_videos
 
 NAMED = 10
@@ -200,7 +200,7 @@ def _wanted(options: VerifyOptions, listing: Listing, audit: Audit) -> dict[str,
     videos = {one.video.video_id: one.video for one in found}
     named: set[str] = set()
     for url in options.lists:
-        split = read_split(url, present=videos)
+        split = read_split(url, present=paths_of(videos.values()))
         named |= present_videos(split, videos, store=options.videos or "", where=url, allow_missing=True).keys()
     return {video: videos[video] for video in named} if options.lists else videos
 

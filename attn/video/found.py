@@ -50,6 +50,11 @@ class Video:
         return shown(self.url) if self.member is None else f"{shown(self.url)}: {self.member}"
 
 
+def paths_of(videos: Iterable[Video]) -> dict[str, str]:
+    """Where the videos lie, by their ids: what `attn.video.ids` tells names in lists by."""
+    return {video.video_id: video.member or video.url for video in videos}
+
+
 class Found(NamedTuple):
     """A video that was found, where, and what came with it.
 

@@ -4,9 +4,10 @@ Lists name videos by their id, their file or a path from any folder; ids are nam
 not unique (see `attn.video.found`).
 """
 
+import itertools
 import posixpath
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from attn.errors import UsageError
@@ -39,14 +40,41 @@ def some(names: Iterable[str]) -> str:
 
 
 class KnownIds:
-    """The ids of some videos, to be looked up by what a list calls them."""
+    """The ids of some videos, to be looked up by what a list calls them.
 
-    def __init__(self, ids: Iterable[str]):
+    Args:
+        ids: of the videos; a mapping tells where each lies too.
+    """
+
+    def __init__(self, ids: Iterable[str] | Mapping[str, str]):
         self._ids = frozenset(ids)
+        self._paths = ids if isinstance(ids, Mapping) else {}
         self._in_folders: defaultdict[str, list[str]] = defaultdict(list)
         for video_id in sorted(self._ids):
             if "/" in video_id:
                 self._in_folders[posixpath.basename(video_id)].append(video_id)
+
+    def __contains__(self, video_id: str) -> bool:
+        return video_id in self._ids
+
+    def find_all(self, paths: Sequence[str], places: Sequence[str]) -> list[str | None]:
+        """Ids of the videos that a list names, None for those that are not there.
+
+        Several entries may end alike, `one/clip` and `two/clip`, and the video `clip` be one of them: it is the entry
+        that shares most folders with its path. If all share as many, all get its id.
+
+        Raises:
+            UsageError: see `find`.
+        """
+        found = [self.find(path, place) for path, place in zip(paths, places, strict=True)]
+        shared = [
+            -1 if one is None else _shared(path, self._paths.get(one, one)) + (path == one) * len(path)
+            for one, path in zip(found, paths, strict=True)
+        ]
+        most: dict[str | None, float] = {}
+        for one, share in zip(found, shared, strict=True):
+            most[one] = max(share, most.get(one, 0))
+        return [one if share == most[one] else None for one, share in zip(found, shared, strict=True)]
 
     def find(self, path: str, place: str) -> str | None:
         """Id of the video; None if none is called so.
@@ -68,6 +96,13 @@ class KnownIds:
             if longer:
                 raise UsageError(f"{place}: {path!r} may be any of {some(longer)}. Write which.")
         return None
+
+
+def _shared(path: str, other: str) -> float:
+    """Folders before the file's name in which two paths agree, and a half if they agree in its extension."""
+    folders = [posixpath.dirname(one).split("/")[::-1] for one in (path, other)]
+    pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*folders, strict=False))
+    return sum(1 for _ in pairs) + (posixpath.basename(path) == posixpath.basename(other)) / 2
 
 
 def without_extension(path: str) -> str:

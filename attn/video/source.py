@@ -22,7 +22,7 @@ from attn.storage.filesystem import is_local, open_filesystem, read_bytes, stora
 from attn.storage.left_out import LeftOut, left_out
 from attn.storage.listing import File, glob_files
 from attn.storage.reasons import is_lasting, shown
-from attn.video.found import Found, Video, name_videos
+from attn.video.found import Found, Video, name_videos, paths_of
 from attn.video.ids import KnownIds
 from attn.video.labels import choose_label
 from attn.video.names import NO_VIDEO_SUFFIXES, SHARD_SUFFIX, VIDEO_SUFFIXES, is_shard, is_video, video_id_of
@@ -96,7 +96,7 @@ def find_videos(url: str) -> Listing:
 def label_videos(found: Iterable[Found], class_names: Sequence[str], labels: Mapping[str, str]) -> list[Video]:
     """The videos with their labels; see `list_videos`."""
     classes, named = ClassFinder(class_names), list(found)
-    by_id = _labels_by_id(labels, [one.video.video_id for one in named])
+    by_id = _labels_by_id(labels, paths_of(one.video for one in named))
     videos = [
         dataclasses.replace(one.video, label=choose_label(one.video.video_id, (one.folder, one.stored), classes, by_id))
         for one in named
@@ -109,11 +109,10 @@ def label_videos(found: Iterable[Found], class_names: Sequence[str], labels: Map
     return videos
 
 
-def _labels_by_id(labels: Mapping[str, str], ids: Iterable[str]) -> dict[str, str]:
-    known = KnownIds(ids)
+def _labels_by_id(labels: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
     by_id: dict[str, str] = {}
-    for name, label in labels.items():
-        video_id = known.find(name, "the labels")
+    ids = KnownIds(paths).find_all(list(labels), ["the labels"] * len(labels))
+    for video_id, label in zip(ids, labels.values(), strict=True):
         if video_id is not None and by_id.setdefault(video_id, label) != label:
             raise UsageError(f"video {video_id!r} has two labels, {by_id[video_id]!r} and {label!r}; remove one")
     return by_id

@@ -88,7 +88,7 @@ def make_energy_training(
         source = open_map_source(options, store)
         num_frames = source.num_frames
     names = store.manifest.class_names
-    listed = read_split(options.split, names, part="train", present=num_frames)
+    listed = read_split(options.split, names, part="train", present=list(num_frames))
     split = source.videos(take_fraction(listed, options.fraction, seed=options.seed), options)
     held = hold_out_videos(split, fraction=options.holdout_fraction, seed=options.seed)
     ids = class_ids(names)

@@ -27,6 +27,7 @@ from attn.storage.filesystem import join, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.reasons import shown
 from attn.storage.store import FrameStore
+from attn.video.found import paths_of
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, list_videos
 
@@ -87,7 +88,7 @@ def find_footage(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Foot
     """
     url, where = str(options.videos), str(options.split)
     found = {video.video_id: video for video in list_videos(url)}
-    split = read_split(where, class_names, part="train", present=found)
+    split = read_split(where, class_names, part="train", present=paths_of(found.values()))
     chosen = take_fraction(split, options.fraction, seed=options.seed)
     present = present_videos(
         chosen, found, store=url, where=where, allow_missing=options.allow_missing, way_out="add them"
