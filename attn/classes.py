@@ -3,6 +3,8 @@
 Every file that speaks of classes (checkpoint, store, scores) carries the names, so an id never travels alone.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from attn.errors import UsageError
@@ -43,3 +45,23 @@ def check_class_names(names: Sequence[str], *, where: str) -> tuple[str, ...]:
 def class_ids(names: Sequence[str]) -> dict[str, int]:
     """Name → id."""
     return {name: i for i, name in enumerate(names)}
+
+
+def spelling(name: str) -> str:
+    """The name without its case, underscores, hyphens and white space: folders write `kick_high` for `kick high`."""
+    return re.sub(r"[\s_-]", "", name).casefold()
+
+
+class ClassFinder:
+    """Class id of a name: of the class that is called so, else of the only one that is spelt alike, else None."""
+
+    def __init__(self, names: Sequence[str]):
+        self._ids = class_ids(names)
+        alike = Counter(map(spelling, names))
+        self._alike = {key: self._ids[name] for name in names if alike[key := spelling(name)] == 1}
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __call__(self, name: str) -> int | None:
+        return self._ids.get(name, self._alike.get(spelling(name)))

@@ -46,4 +46,4 @@ def parse_list(text: str, file_name: str, where: str, part: Part) -> Iterator[En
         if flag not in _FLAGS or not is_video(video.strip()):
             raise UsageError(f"{place}: {line[:60]!r} is no entry of an HMDB51 list, `<video>.avi <0, 1 or 2>`")
         if _FLAGS[flag] == part:
-            yield Entry(video_id_of(video.strip()), name["label"], place)
+            yield Entry(video_id_of(video.strip()), name["label"], place, f"{name['label']}/{video.strip()}")

@@ -1,6 +1,7 @@
 """Web images: a folder with one folder per class, as an image search left them."""
 
 import dataclasses
+import logging
 import posixpath
 import re
 from collections import Counter
@@ -10,16 +11,21 @@ import numpy as np
 from fsspec import AbstractFileSystem
 from jaxtyping import Int
 
-from attn.classes import check_class_names, class_ids
+from attn.classes import check_class_names, class_ids, spelling
 from attn.datasets.image_file import ImageError, read_image
 from attn.errors import UsageError
 from attn.storage.filesystem import open_filesystem, storage_errors, url_of
+from attn.storage.left_out import IMAGES, is_plainly_other, left_out
 from attn.storage.listing import list_files, names_in
 from attn.storage.reasons import shown
+from attn.video.names import VIDEO_SUFFIXES
 
-__all__ = ["IMAGE_SUFFIXES", "ImageError", "ImageFolder", "list_images", "read_image"]
+__all__ = ["ImageError", "ImageFolder", "list_images", "read_image"]
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+log = logging.getLogger(__name__)
+
+# Downloads keep what stood behind the name: photo.jpg?w=640, photo.jpg:large, photo.jpg.1
+_IMAGE_WITHIN = re.compile(rf"({'|'.join(map(re.escape, sorted(IMAGES)))})\b")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +46,12 @@ class ImageFolder:
 
 
 def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others: bool = False) -> ImageFolder:
-    """Images below the class folders; which files are images is told by their extension, in any case.
+    """Images below the class folders, as their names tell; `read_image` looks at their content.
 
-    Folders within a class folder belong to the class. Hidden files and files beside the class folders are passed
-    over. Nothing is opened. A folder of another name than any class may be spelt otherwise: collections of Web images
-    write `apply_eye_makeup` for the `ApplyEyeMakeup` of the videos.
+    Folders within a class folder belong to the class. Hidden files and files beside the class folders are passed over.
+    A file without extension is taken; a warning counts what else may be an image. Nothing is opened. A folder of
+    another name than any class may be spelt otherwise: collections of Web images write `apply_eye_makeup` for the
+    `ApplyEyeMakeup` of the videos.
 
     Args:
         url: local or remote.
@@ -58,7 +65,8 @@ def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others
     """
     fs, root = open_filesystem(url)
     with storage_errors(url):
-        found = sorted(file.path[len(root) :].lstrip("/") for file in list_files(fs, root) if _is_image(file.path))
+        files = sorted(file.path[len(root) :].lstrip("/") for file in list_files(fs, root))
+        found = [name for name in files if _is_image(name)]
         folders = {name.split("/")[0] for name in found if "/" in name} | _folders(fs, root)
     if not folders:
         raise UsageError(f"{shown(url)} has no class folders; lay the images out as <folder>/<class>/<image>")
@@ -71,12 +79,18 @@ def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others
         )
     items = sorted((ids[name.split("/")[0]], name) for name in found if "/" in name and name.split("/")[0] in ids)
     labels, names = np.array([label for label, _ in items], np.int64), tuple(name for _, name in items)
+    others = left_out((name for name in files if name.split("/")[0] in ids and not _is_image(name)), VIDEO_SUFFIXES)
+    if others.files:
+        log.warning("%s: %s. Convert or rename what is one.", shown(url), others.told("images"))
     _check_complete(url, classes, labels)
     return ImageFolder(classes, names, tuple(url_of(fs, posixpath.join(root, name)) for name in names), labels)
 
 
 def _is_image(path: str) -> bool:
-    return posixpath.splitext(path)[1].lower() in IMAGE_SUFFIXES
+    name = posixpath.basename(path).lower()
+    if posixpath.splitext(name)[1] in IMAGES:
+        return True
+    return not is_plainly_other(path, VIDEO_SUFFIXES) and ("." not in name or bool(_IMAGE_WITHIN.search(name)))
 
 
 def _folders(fs: AbstractFileSystem, root: str) -> set[str]:
@@ -88,8 +102,8 @@ def _folders(fs: AbstractFileSystem, root: str) -> set[str]:
 def _folder_ids(url: str, folders: Collection[str], classes: Sequence[str]) -> dict[str, int]:
     """Folder → class id, for the folders that belong to a class."""
     exact = class_ids(classes)
-    alike = {_spelling(name): label for name, label in exact.items() if name not in folders}
-    labels = {folder: exact.get(folder, alike.get(_spelling(folder), -1)) for folder in sorted(folders)}
+    alike = {spelling(name): label for name, label in exact.items() if name not in folders}
+    labels = {folder: exact.get(folder, alike.get(spelling(folder), -1)) for folder in sorted(folders)}
     ids = {folder: label for folder, label in labels.items() if label >= 0}
     for label, count in Counter(ids.values()).items():
         if count > 1:
@@ -98,15 +112,11 @@ def _folder_ids(url: str, folders: Collection[str], classes: Sequence[str]) -> d
     return ids
 
 
-def _spelling(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).casefold()
-
-
 def _check_complete(url: str, classes: Sequence[str], labels: Iterable[int]) -> None:
     present = {classes[label] for label in labels}
     missing = [name for name in classes if name not in present]
     if missing:
-        kinds = ", ".join(sorted(IMAGE_SUFFIXES))
+        kinds = ", ".join(sorted(IMAGES))
         raise UsageError(f"{shown(url)} has no images of {_first(missing)}; looked for {kinds} in {missing[0]}/")
 
 

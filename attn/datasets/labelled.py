@@ -1,28 +1,35 @@
 """Own videos with labels in a table, cross-validated: each part of them is the test of one split.
 
-    video_id,label[,group]        csv or parquet; one row per labelled video
+    video_id,label[,group]        csv or parquet, or any list that `own_list` reads; one row per labelled video
 
 Videos of one group (a recording, a place, a person) are all trained on or all tested on: otherwise a method is rated on
 people and places that it has seen.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from attn.datasets.entries import Entry, split_list
+from attn.datasets.entries import split_list
+from attn.datasets.own_list import parse_file
 from attn.datasets.protocol import Benchmark, Split, check_images
 from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem
 from attn.storage.reasons import shown
-from attn.video.labels import read_groups, read_labels
 
 FEWEST_VIDEOS = 2
 """Per class: one to learn from, one to test."""
 
 
 def benchmark(
-    labels: str, videos: str, images: str | None, *, parts: int, class_names: Sequence[str] | None = None
+    labels: str,
+    videos: str,
+    images: str | None,
+    *,
+    parts: int,
+    class_names: Sequence[str] | None = None,
+    present: Iterable[str] | Mapping[str, str] = (),
 ) -> Benchmark:
     """Splits of the labelled videos; top-1 accuracy, every fifth frame.
 
@@ -34,19 +41,20 @@ def benchmark(
         images: URL of Web images of the classes.
         parts: number of splits, 2 or more.
         class_names: of a CNN, which labels must name (default: the labels, sorted).
+        present: ids of the videos that there are, as for `read_split`.
 
     Raises:
         UsageError: the table is wrong; a label is unknown; a class has fewer than two videos; the groups cannot be
             parted so.
     """
     check_images(images)
-    named, where = read_labels(labels), shown(labels)
-    names = tuple(class_names or sorted(set(named.values())))
+    entries, where = list(parse_file(*open_filesystem(labels))), shown(labels)
+    names = tuple(class_names or sorted({entry.label for entry in entries}))
     if len(names) < 2:
         raise UsageError(f"{where}: all videos are {''.join(names)!r}. Label videos of two classes at least.")
-    split = split_list((Entry(video_id, name, where) for video_id, name in named.items()), names)
+    split = split_list(entries, names, present)
     _check_classes(split, names, where)
-    groups = read_groups(labels) or {video_id: video_id for video_id in split}
+    groups = {video_id: entry.group or video_id for video_id, entry in zip(split, entries, strict=True)}
     splits = tuple(
         Split(
             f"part{number}",

@@ -1,11 +1,12 @@
 """A data set's own list of videos, whichever of the known formats it is in, as video id → class name."""
 
 import posixpath
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attn.classes import class_ids
 from attn.datasets import hmdb51, ucf101
 from attn.datasets.entries import Entry, SplitList, split_list
+from attn.datasets.own_list import parse_file
 from attn.errors import UsageError
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
@@ -14,25 +15,35 @@ from attn.storage.reasons import shown
 __all__ = ["SplitList", "read_split", "write_split_list"]
 
 
-def read_split(url: str, class_names: Sequence[str] | None = None, *, part: hmdb51.Part = "test") -> SplitList:
+def read_split(
+    url: str,
+    class_names: Sequence[str] | None = None,
+    *,
+    part: hmdb51.Part = "test",
+    present: Iterable[str] | Mapping[str, str] = (),
+) -> SplitList:
     """Videos of a split list and their classes.
 
-    A list of UCF101's format is one file; HMDB51's lists of one split are a folder or a glob such as
-    `lists/*_test_split1.txt`. Class names are matched exactly, else without regard to case.
+    A list of UCF101's format, or one of your own (see `attn.datasets.own_list`), is one file; HMDB51's lists of one
+    split are a folder or a glob such as `lists/*_test_split1.txt`. Class names are matched exactly, else without regard
+    to case, underscores, hyphens and white space.
 
     Args:
         url: local or remote.
         class_names: every label must be one of them. Default: those of the list.
-        part: which videos of lists that hold both; a UCF101 list holds one part, and that is it.
+        part: which videos of lists that hold both; another list holds one part, and that is it.
+        present: ids of the videos that there are. Those of the list are called so if they are among them.
+            A mapping tells where they lie too, which tells apart those of one name.
 
     Raises:
         UsageError: file and line of what is wrong: another format, a class that is not in the list of classes, a
-            video that stands twice; or nothing is listed at all.
+            video that stands twice, a name that several videos share; or nothing is listed at all.
     """
     entries = list(_entries(url, part))
     if not entries:
         raise UsageError(f"{shown(url)} lists no {part} videos; is it the right list?")
-    return split_list(entries, sorted({entry.label for entry in entries}) if class_names is None else class_names)
+    names = sorted({entry.label for entry in entries}) if class_names is None else class_names
+    return split_list(entries, names, present)
 
 
 def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> None:
@@ -67,7 +78,7 @@ def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:
             where = shown(url_of(fs, file))
             yield from hmdb51.parse_list(read_text(fs, file), posixpath.basename(file), where, part)
     elif len(files) == 1:
-        yield from ucf101.parse_list(read_text(fs, files[0]), shown(url_of(fs, files[0])))
+        yield from parse_file(fs, files[0])
     else:
         found = f"holds {len(files)} files" if files else "matches no file"
         raise UsageError(f"{shown(url)} {found}; name one list, or a folder of HMDB51's <class>_test_split<K>.txt")

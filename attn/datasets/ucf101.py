@@ -117,4 +117,4 @@ def parse_list(text: str, where: str) -> Iterator[Entry]:
         path = match["path"] if match else ""
         if not (is_video(path) and folder_of(path)):
             raise UsageError(f"{place}: {line[:60]!r} is no entry of a UCF101 list, `<Class>/<video>.avi [<id>]`")
-        yield Entry(video_id_of(path), folder_of(path), place)
+        yield Entry(video_id_of(path), folder_of(path), place, path)

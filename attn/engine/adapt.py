@@ -14,6 +14,7 @@ from typing import Any
 
 from attn.engine.adapt_options import AdaptOptions
 from attn.engine.adapt_plan import AdaptPlan, device, least_frames, make_plan
+from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.engine.frame_samples import sample_frames
 from attn.models.adapt import Moved, adapt
@@ -83,10 +84,12 @@ def _too_many(failed: Mapping[str, Failure], plan: AdaptPlan) -> bool:
         log.warning("failed: %s: %s", video_id, failed[video_id].message)
     if len(failed) > NAMED:
         log.warning("failed: %d more", len(failed) - NAMED)
-    most = plan.options.max_failed_fraction * len(plan.videos)
-    if len(failed) > most:
-        log.error("%d videos failed, --max-failed-fraction allows %.1f; nothing was written", len(failed), most)
-    return len(failed) > most
+    videos, fraction = len(plan.videos), plan.options.max_failed_fraction
+    too_many = len(failed) > allowed_failures(fraction, videos)
+    if too_many:
+        told = told_failures(len(failed), videos, fraction)
+        log.error("%s; nothing was written. Replace or remove them, or raise --max-failed-fraction.", told)
+    return too_many
 
 
 def _record(

@@ -20,6 +20,7 @@ from attn.models.weights_file import read_weights_file
 from attn.stages.decode import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.writable import check_writable
+from attn.video.found import paths_of
 from attn.video.sample import Fps, Stride
 from attn.video.source import Video, list_videos
 from attn.video.transform import PREPROCESSING
@@ -115,8 +116,8 @@ def _listed(options: AdaptOptions, videos: list[Video]) -> list[Video]:
     """The videos that one of the lists names."""
     named: set[str] = set()
     for url in options.lists:
-        present = (video.video_id for video in videos)
-        split = read_split(url, part="train")
+        present = paths_of(videos)
+        split = read_split(url, part="train", present=present)
         named |= present_videos(split, present, store=options.videos, where=url, allow_missing=True).keys()
     return [video for video in videos if video.video_id in named]
 

@@ -7,6 +7,7 @@ import logging
 import platform
 
 from attn.datasets.split import read_split
+from attn.engine.allowance import allowed_failures
 from attn.engine.dataflow import frames_done
 from attn.engine.filling import StorePlan, fill_store
 from attn.engine.options import FramesOptions
@@ -20,6 +21,7 @@ from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest
 from attn.storage.writable import check_writable
+from attn.video.found import paths_of
 from attn.video.sample import Sampling, Stride
 from attn.video.source import Video, list_videos
 from attn.video.transform import PREPROCESSING
@@ -40,7 +42,7 @@ def decode_frames(options: FramesOptions) -> int:
     found = {video.video_id: video for video in list_videos(options.videos)}
     wanted: set[str] = set()
     for url in options.lists:
-        split = read_split(url, part="train")
+        split = read_split(url, part="train", present=paths_of(found.values()))
         wanted |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     videos = [found[video_id] for video_id in sorted(wanted)]
     plan = plan_frames(options.out, videos, Stride(options.stride), options.input_size, options.max_failed_fraction)
@@ -113,7 +115,7 @@ def _failed_alone(plan: StorePlan) -> list[str]:
     with storage_errors(ledger.url):
         failed = read_failures(ledger.fs, ledger.root).keys() if ledger.finished else set[str]()
     lacking = {video.video_id for video in plan.videos} - ledger.completed().keys()
-    few = len(lacking) <= plan.max_failed_fraction * len(plan.videos)
+    few = len(lacking) <= allowed_failures(plan.max_failed_fraction, len(plan.videos))
     return sorted(lacking) if few and lacking <= failed else []
 
 

@@ -32,6 +32,7 @@ class Estimate:
         sampled: videos that were looked at.
         unreadable: those of them that cannot be read.
         store_bytes: of their rows, before compression.
+        left_out: files beside the videos that were not taken; a warning has named them.
     """
 
     videos: int
@@ -40,14 +41,16 @@ class Estimate:
     sampled: int
     unreadable: int
     store_bytes: int
+    left_out: int
     placement: Placement
 
     def __str__(self) -> str:
         basis = "" if self.sampled == self.videos else f" (extrapolated from {self.sampled} videos)"
+        others = f"; {self.left_out} files left out" if self.left_out else ""
         broken = f", {self.unreadable} of these unreadable" if self.unreadable else ""
         return (
             f"dry run: {self.videos} videos to do, {self.done} done; about {self.frames} frames{basis}{broken}; "
-            f"about {self.store_bytes / 1e6:.1f} MB before compression; {self.placement}"
+            f"about {self.store_bytes / 1e6:.1f} MB before compression; {self.placement}{others}"
         )
 
 
@@ -68,6 +71,7 @@ def estimate(plan: Plan, placement: Placement) -> Estimate:
         len(sample),
         broken,
         frames * row_bytes,
+        plan.left_out.files,
         placement,
     )
 

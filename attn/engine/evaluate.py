@@ -51,7 +51,7 @@ def evaluate(options: EvaluateOptions) -> int:
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         video_ids = store.video_ids
     names = store.manifest.class_names
-    split, ids = read_split(options.split, names), class_ids(names)
+    split, ids = read_split(options.split, names, present=video_ids), class_ids(names)
     there = present_videos(
         split, video_ids, store=options.store, where=options.split, allow_missing=options.allow_missing
     )

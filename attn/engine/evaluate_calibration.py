@@ -113,6 +113,6 @@ def _listed(options: EvaluateOptions, found: Set[str]) -> Set[str]:
     """Videos that one of `--calibrate-lists` names. Missing ones are left out: a mean over the others will do."""
     named: set[str] = set()
     for url in options.calibrate_lists:
-        split = read_split(url, part="train")
+        split = read_split(url, part="train", present=found)
         named |= present_videos(split, found, store=options.calibrate or "", where=url, allow_missing=True).keys()
     return named

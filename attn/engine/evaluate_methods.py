@@ -111,7 +111,7 @@ def _svm(options: EvaluateOptions, store: AttentionStore) -> tuple[Scorer, ...]:
 
 def _check_untrained(options: EvaluateOptions, store: AttentionStore, learnt: Iterable[str], where: str) -> None:
     """Refuses a test on videos that were trained on."""
-    tested = read_split(options.split, store.manifest.class_names)
+    tested = read_split(options.split, store.manifest.class_names, present=store.video_ids)
     if both := sorted(set(learnt) & tested.keys()):
         raise UsageError(
             f"{some(both)}: in --split {shown(options.split)} and in {where}; what was trained on is no test"
@@ -125,7 +125,8 @@ def train_labels(options: EvaluateOptions, store: AttentionStore) -> Mapping[str
         UsageError: the store lacks some; they are of one class.
     """
     names, url = store.manifest.class_names, options.train_split or ""
-    split = take_fraction(read_split(url, names, part="train"), options.fraction, seed=options.seed)
+    listed = read_split(url, names, part="train", present=store.video_ids)
+    split = take_fraction(listed, options.fraction, seed=options.seed)
     split = present_videos(split, store.video_ids, store=options.store, where=url, allow_missing=options.allow_missing)
     if len(set(split.values())) < 2:
         raise UsageError(f"{shown(url)}: the videos are of one class; there is nothing to tell apart")

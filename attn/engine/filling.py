@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
+from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.cli import EXIT_FAILED_VIDEOS
 from attn.engine.dataflow import ComputeError, WriterDiedError
 from attn.engine.placement import Placement
@@ -27,6 +28,7 @@ from attn.storage.attempts import try_again
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
+from attn.storage.left_out import NOTHING, LeftOut
 from attn.storage.manifest import StoreManifest
 from attn.storage.writer import StoreWriter, Written
 from attn.video.source import Video
@@ -47,6 +49,7 @@ class StorePlan:
         part_mb: size at which a part is closed, in MB before compression.
         max_failed_fraction: more failures than this share of the videos are an error.
         go_on: what to do after the run broke off.
+        left_out: files beside the videos that were not taken.
     """
 
     videos: list[Video]
@@ -56,6 +59,7 @@ class StorePlan:
     part_mb: int
     max_failed_fraction: float
     go_on: str = dataclasses.field(default="the same command goes on from here", kw_only=True)
+    left_out: LeftOut = dataclasses.field(default=NOTHING, kw_only=True)
 
 
 class Chain(Protocol):
@@ -207,6 +211,7 @@ class _Run:
             "rows": rows,
             "failed": len(self.failed),
             "failed_videos": sorted(self.failed),
+            "left_out": self.plan.left_out.record,
             "seconds": round(seconds, 1),
             "frames_per_s": self.rate and round(self.rate, 1),
         }
@@ -223,9 +228,10 @@ class _Run:
             log.warning("failed: %s: %s", video_id, reasons[video_id].message if video_id in reasons else "no record")
         if len(self.failed) > 10:
             log.warning("failed: %d more, see %s/failures/", len(self.failed) - 10, self.plan.ledger.url)
-        most = self.plan.max_failed_fraction * len(self.plan.videos)
-        if len(self.failed) > most:
-            log.error("%d videos failed, --max-failed-fraction allows %.1f", len(self.failed), most)
+        videos, fraction = len(self.plan.videos), self.plan.max_failed_fraction
+        if len(self.failed) > allowed_failures(fraction, videos):
+            told = told_failures(len(self.failed), videos, fraction)
+            log.error("%s. Replace or remove them, or raise --max-failed-fraction.", told)
             return EXIT_FAILED_VIDEOS
         return 0
 

@@ -15,8 +15,9 @@ from attn.engine.options import PackOptions
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_text, url_of
 from attn.storage.writable import check_writable
+from attn.video.found import Found
 from attn.video.shards import Packed, clear_shards, find_shards, write_shards
-from attn.video.source import Found, Video, find_videos, label_videos
+from attn.video.source import Video, find_videos, label_videos
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def pack(options: PackOptions) -> int:
             f"{len(standing)} shards named {options.name}-*.tar stand in {options.out} already; "
             "choose another --name or --out, or replace them with --overwrite"
         )
-    found = find_videos(options.videos)
+    found = find_videos(options.videos).found
     class_names = _class_names(options.classes, found)
     videos = label_videos(found, class_names, {})
     _refuse_to_eat_the_source(videos, options.out, standing)
@@ -113,7 +114,7 @@ def _class_names(classes: str | None, found: Sequence[Found]) -> tuple[str, ...]
     """The class list, or every name that may be a class."""
     if classes is not None:
         return parse_class_list(read_text(*open_filesystem(classes)).splitlines(), where=classes)
-    return tuple(sorted({name for _, folder, stored in found if (name := folder or stored)}))
+    return tuple(sorted({name for one in found if (name := one.folder or one.stored)}))
 
 
 def _refuse_to_eat_the_source(videos: Sequence[Video], out: str, standing: Sequence[str]) -> None:

@@ -2,11 +2,14 @@
 
 import dataclasses
 import importlib.metadata
+import logging
 import platform
+from collections.abc import Collection, Sequence
 
 import torch
 
 from attn.classes import class_ids, parse_class_list
+from attn.datasets.own_list import read_labels
 from attn.datasets.split import read_split
 from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
@@ -15,13 +18,17 @@ from attn.errors import UsageError
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.stages.decode import DecodeVideos
-from attn.storage.filesystem import open_filesystem, read_text
+from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
+from attn.video.found import keep_names, paths_of
+from attn.video.ids import some
 from attn.video.sample import Fps, Sampling, Stride
-from attn.video.source import Video, list_videos, read_labels
+from attn.video.source import Video, find_videos, label_videos
 from attn.video.transform import PREPROCESSING
+
+log = logging.getLogger(__name__)
 
 PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
 
@@ -64,12 +71,15 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     )
     check_input_size(cnn)
     labels = read_labels(options.labels) if options.labels else None
-    videos = list_videos(options.videos, class_names=cnn.class_names, labels=labels)
+    ledger = Ledger.at(options.out)
+    listing = find_videos(options.videos)
+    found = keep_names(listing.found, _held(ledger, options), options.out)
+    videos = label_videos(found, cnn.class_names, labels or {})
     if options.lists:
         videos = _listed(options, videos, cnn.class_names)
+    _tell_unlabelled(videos)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     manifest = _manifest(options, cnn, sampling)
-    ledger = Ledger.at(options.out)
     ledger.check(manifest, anew=options.overwrite)
     stage = DecodeVideos(
         sampling, cnn.input_size, options.batch_size, decoder=options.decoder, timeout_s=options.decode_timeout_s
@@ -82,17 +92,35 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         part_mb=options.part_mb,
         max_failed_fraction=options.max_failed_fraction,
         go_on=f"the same command{' without --overwrite' if options.overwrite else ''} goes on from here",
+        left_out=listing.left_out,
         options=options,
         cnn=cnn,
     )
+
+
+def _tell_unlabelled(videos: Sequence[Video]) -> None:
+    """Counts them in the log: they are computed too, and no list is needed to score them, but to say how well."""
+    if without := [video.video_id for video in videos if video.label is None]:
+        log.info(
+            "%d of %d videos have no label: %s. Their folder is not named as a class; --labels may tell it.",
+            len(without),
+            len(videos),
+            some(without),
+        )
+
+
+def _held(ledger: Ledger, options: PrecomputeOptions) -> Collection[str]:
+    """Ids of the videos that the store has, if it is to be finished."""
+    with storage_errors(options.out):
+        return {} if options.overwrite or not ledger.begun else ledger.completed()
 
 
 def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[str, ...]) -> list[Video]:
     """The videos that one of the lists names; they get its labels where they have none."""
     named: dict[str, str] = {}
     for url in options.lists:
-        split = read_split(url, class_names)
-        found = [video.video_id for video in videos]
+        found = paths_of(videos)
+        split = read_split(url, class_names, present=found)
         present_videos(split, found, store=options.videos, where=url, allow_missing=True)
         named |= split
     ids = class_ids(class_names)

@@ -1,6 +1,7 @@
 """What lies in a folder, found with as few requests as the storage allows.
 
 Hidden files are passed over everywhere: they are what killed writers, version control and other systems leave behind.
+So are objects that stand for a folder: consoles of S3 make an empty one named `folder/`, Hadoop `folder_$folder$`.
 """
 
 import glob
@@ -18,6 +19,8 @@ from fsspec.utils import glob_translate
 from attn.errors import UsageError
 from attn.storage.filesystem import is_local
 from attn.storage.reasons import bucket_is_missing
+
+HADOOP_FOLDER = "_$folder$"
 
 
 class File(NamedTuple):
@@ -68,12 +71,19 @@ def glob_files(fs: AbstractFileSystem, pattern: str) -> list[File]:
 def names_in(fs: AbstractFileSystem, folder: str) -> list[str]:
     """Names directly in a folder, hidden ones too; none where there is no folder. A missing bucket is an error."""
     try:
-        paths = os.listdir(folder) if is_local(fs) else fs.ls(folder, detail=False)
+        paths = os.listdir(folder) if is_local(fs) else _inside(fs, folder)
     except FileNotFoundError as error:
         if bucket_is_missing(error):
             raise
         return []
-    return [posixpath.basename(path.rstrip("/")) for path in paths]
+    names = [posixpath.basename(path.rstrip("/")) for path in paths]
+    return [name for name in names if not name.endswith(HADOOP_FOLDER)]
+
+
+def _inside(fs: AbstractFileSystem, folder: str) -> list[str]:
+    """Paths directly in a folder, which is itself listed too if an object stands for it."""
+    listed = fs.ls(folder, detail=True)
+    return [one["name"] for one in listed if one["name"].strip("/") != folder.strip("/") or one.get("size")]
 
 
 def remove_tree(fs: AbstractFileSystem, path: str) -> None:
@@ -101,7 +111,9 @@ def _find(fs: AbstractFileSystem, folder: str, prefix: str = "") -> list[File]:
     return [
         File(path, info.get("size"))
         for path, info in found.items()
-        if info.get("type", "file") == "file" and not path.endswith("/") and not _is_hidden(path[inside:])
+        if info.get("type", "file") == "file"
+        and not path.endswith(("/", HADOOP_FOLDER))
+        and not _is_hidden(path[inside:])
     ]
 
 
@@ -126,7 +138,7 @@ def _scan(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[File]:
         return
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.startswith("."):
+            if entry.name.startswith(".") or entry.name.endswith(HADOOP_FOLDER):
                 continue
             if entry.is_dir():
                 yield from _scan(entry.path, above | {here})

@@ -2,15 +2,25 @@
 
 import posixpath
 
+from attn.storage.left_out import IMAGES, is_plainly_other, suffixes
+
 SHARD_SUFFIX = ".tar"
-VIDEO_SUFFIXES = frozenset(
-    {".avi", ".mp4", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv", ".flv", ".3gp", ".ts"}
+# Of every format that `attn.video.opening` opens, as FFmpeg, cameras and discs name its files.
+VIDEO_SUFFIXES = suffixes(
+    "264 265 3g2 3gp 3gpp amv asf avc avi dif divx dv f4v flv h263 h264 h265 hevc ismv ivf m1v m2p m2t m2ts m2v m4v "
+    "mj2 mjpeg mjpg mk3d mkv mov mp4 mpe mpeg mpg mpv mts mxf nut obu ogv qt tod trp ts vc1 vob webm wmv xvid"
 )
+NO_VIDEO_SUFFIXES = IMAGES - {".apng", ".gif"}  # films too are shared as these, which no decoder here opens
 
 
 def is_video(path: str) -> bool:
     """Whether the extension, in any case, is a video's and the file is not hidden."""
     return _has_suffix(path, VIDEO_SUFFIXES)
+
+
+def may_be_video(path: str) -> bool:
+    """Whether it is not taken for a video, and its name does not say that it is something else."""
+    return not (is_video(path) or is_plainly_other(path, NO_VIDEO_SUFFIXES))
 
 
 def is_shard(path: str) -> bool:

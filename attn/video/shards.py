@@ -11,6 +11,7 @@ all that stands before the *last* dot. Ids without dots mean the same to both.
 
 import dataclasses
 import logging
+import posixpath
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -164,6 +165,11 @@ def _write_shard(
     return [packed for _, packed in added]
 
 
+def _member_name(video: Video) -> str:
+    """The file's name, in its folder where it needs that to be told from others of the same name."""
+    return posixpath.join(posixpath.dirname(video.video_id), video.name)
+
+
 def _label(video: Video, class_names: Sequence[str]) -> str | None:
     return class_names[video.label] if class_names and video.label is not None else None
 
@@ -176,7 +182,9 @@ def _add(
     while True:
         try:
             size, chunks = read_video(video)
-            return tar.add_video(video.name, size, chunks, source=video.where, label=label), Packed(video, size)
+            return tar.add_video(_member_name(video), size, chunks, source=video.where, label=label), Packed(
+                video, size
+            )
         except VideoError as error:
             if not pauses_s or not isinstance(error, FleetingError):
                 return None, Packed(video, size=0, error=str(error))

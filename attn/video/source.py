@@ -6,9 +6,9 @@ A `Video` says where the bytes lie; nothing is copied before `open_video`, and a
 import contextlib
 import dataclasses
 import itertools
+import logging
 import posixpath
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,13 +16,16 @@ from typing import NamedTuple
 
 from fsspec import AbstractFileSystem
 
-from attn.classes import class_ids
+from attn.classes import ClassFinder
 from attn.errors import FleetingError, UsageError, VideoError
 from attn.storage.filesystem import is_local, open_filesystem, read_bytes, storage_errors, url_of
+from attn.storage.left_out import LeftOut, left_out
 from attn.storage.listing import File, glob_files
 from attn.storage.reasons import is_lasting, shown
-from attn.video.labels import choose_label, read_labels
-from attn.video.names import VIDEO_SUFFIXES, folder_of, is_shard, is_video, video_id_of
+from attn.video.found import Found, Video, name_videos, paths_of
+from attn.video.ids import KnownIds
+from attn.video.labels import choose_label
+from attn.video.names import NO_VIDEO_SUFFIXES, SHARD_SUFFIX, VIDEO_SUFFIXES, is_shard, is_video, video_id_of
 from attn.video.shard_index import list_shard
 from attn.video.spill import spilled
 from attn.video.unchanged import HEADER_BYTES, Version, is_header_of, version_of
@@ -35,53 +38,21 @@ __all__ = [
     "label_videos",
     "list_videos",
     "open_video",
-    "read_labels",
     "read_video",
 ]
+
+log = logging.getLogger(__name__)
 
 LOCAL_CHUNK_BYTES = 1 << 20
 REMOTE_CHUNK_BYTES = 8 << 20
 SHARDS_AT_ONCE = 16
-NAMED_IN_ERRORS = 5
 
 
-@dataclasses.dataclass(frozen=True)
-class Video:
-    """One video: a whole file, or a member of a tar.
+class Listing(NamedTuple):
+    """The videos at a URL, and the files there that were not taken although they may be videos."""
 
-    Attributes:
-        video_id: name of the file without its extension, unique in a run.
-        url: of the file, or of the tar.
-        label: class id, None where unknown.
-        offset: first byte inside the tar; None for a whole file.
-        size: bytes; of a whole file only as it was when it was listed, None where the listing did not tell.
-        member: name inside the tar; None for a whole file.
-    """
-
-    video_id: str
-    url: str
-    label: int | None
-    offset: int | None
-    size: int | None
-    member: str | None = None
-
-    @property
-    def name(self) -> str:
-        """Name of the video file, with its extension."""
-        return posixpath.basename(self.member or self.url)
-
-    @property
-    def where(self) -> str:
-        """How messages call it."""
-        return shown(self.url) if self.member is None else f"{shown(self.url)}: {self.member}"
-
-
-class Found(NamedTuple):
-    """A video that was found, and what may be its label: its folder's name, and what came with it in a tar."""
-
-    video: Video
-    folder: str
-    stored: str | None
+    found: list[Found]
+    left_out: LeftOut
 
 
 def list_videos(url: str, class_names: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[Video]:
@@ -93,43 +64,58 @@ def list_videos(url: str, class_names: Sequence[str] = (), labels: Mapping[str, 
         url: folder tree of videos, tar shards or both; one of either; or a glob, which takes the files it matches and
             everything below the folders it matches. Hidden files and other files are passed over.
         class_names: a label is the position in these.
-        labels: video id → class name.
+        labels: id, file or path of a video → class name.
 
     Raises:
         UsageError: nothing there, no video among it, a video id twice, a label outside the class list.
     """
-    return label_videos(find_videos(url), class_names, labels or {})
+    return label_videos(find_videos(url).found, class_names, labels or {})
 
 
-def find_videos(url: str) -> list[Found]:
-    """The videos at a URL as `list_videos` gives them, but not labelled yet."""
+def find_videos(url: str) -> Listing:
+    """The videos at a URL as `list_videos` gives them, but not labelled yet; a warning counts what was left out."""
     fs, path = open_filesystem(url)
     with storage_errors(url):
         files = glob_files(fs, path)
-    found = [_whole_file(fs, file) for file in files if is_video(file.path)]
+    root = _root(path, files)
+    whole = [_whole_file(fs, file, root) for file in files if is_video(file.path)]
     shards = [file for file in files if is_shard(file.path)]
     with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
-        found += itertools.chain.from_iterable(pool.map(lambda shard: _members(fs, shard), shards))
+        inside = list(itertools.chain.from_iterable(pool.map(lambda shard: _members(fs, shard, root), shards)))
+    found = whole + [one for one in inside if is_video(one.path)]
+    others = [f"{one.shard}{SHARD_SUFFIX}/{one.path}" for one in inside if not is_video(one.path)]
+    others += [file.path.removeprefix(root) for file in files if not (is_video(file.path) or is_shard(file.path))]
+    untaken = left_out(others, NO_VIDEO_SUFFIXES)
+    if untaken.files:
+        log.warning("%s: %s. Rename, convert or unpack what is one.", shown(url), untaken.told("videos"))
     if not found:
         raise UsageError(_nothing_found(url, len(files), len(shards)))
-    found.sort(key=lambda one: one.video.video_id)
-    _check_ids([one.video for one in found])
-    return found
+    return Listing(name_videos(found), untaken)
 
 
 def label_videos(found: Iterable[Found], class_names: Sequence[str], labels: Mapping[str, str]) -> list[Video]:
     """The videos with their labels; see `list_videos`."""
-    ids = class_ids(class_names)
+    classes, named = ClassFinder(class_names), list(found)
+    by_id = _labels_by_id(labels, paths_of(one.video for one in named))
     videos = [
-        dataclasses.replace(video, label=choose_label(video.video_id, (folder, stored), ids, labels))
-        for video, folder, stored in found
+        dataclasses.replace(one.video, label=choose_label(one.video.video_id, (one.folder, one.stored), classes, by_id))
+        for one in named
     ]
-    if labels and all(video.video_id not in labels for video in videos) and any(v.label is None for v in videos):
+    if labels and not by_id and any(video.label is None for video in videos):
         raise UsageError(
-            f"the labels name none of the {len(videos)} videos: they speak of {min(labels)!r}, "
-            f"the first video is {videos[0].video_id!r} (no extension, no folder)"
+            f"the labels name none of the {len(videos)} videos: they speak of {min(labels)!r}, the first video is "
+            f"{videos[0].video_id!r}"
         )
     return videos
+
+
+def _labels_by_id(labels: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
+    by_id: dict[str, str] = {}
+    ids = KnownIds(paths).find_all(list(labels), ["the labels"] * len(labels))
+    for video_id, label in zip(ids, labels.values(), strict=True):
+        if video_id is not None and by_id.setdefault(video_id, label) != label:
+            raise UsageError(f"video {video_id!r} has two labels, {by_id[video_id]!r} and {label!r}; remove one")
+    return by_id
 
 
 @contextlib.contextmanager
@@ -257,38 +243,25 @@ def _check_unchanged(fs: AbstractFileSystem, path: str, before: Version, where: 
         raise FleetingError(f"{where}: changed while it was read; run again")
 
 
-def _whole_file(fs: AbstractFileSystem, file: File) -> Found:
+def _root(path: str, files: Sequence[File]) -> str:
+    """The folder that was listed: of one file its folder, of a glob that before the first wildcard."""
+    folder = path.rstrip("/") + "/"
+    if files and all(file.path.startswith(folder) for file in files):
+        return folder
+    return re.split(r"[*?[]", path, maxsplit=1)[0].rpartition("/")[0] + "/"
+
+
+def _whole_file(fs: AbstractFileSystem, file: File, root: str) -> Found:
     video = Video(video_id_of(file.path), url_of(fs, file.path), label=None, offset=None, size=file.size)
-    return Found(video, folder_of(file.path), stored=None)
+    return Found(video, file.path.removeprefix(root))
 
 
-def _members(fs: AbstractFileSystem, shard: File) -> list[Found]:
-    url = url_of(fs, shard.path)
+def _members(fs: AbstractFileSystem, shard: File, root: str) -> list[Found]:
+    url, place = url_of(fs, shard.path), posixpath.splitext(shard.path.removeprefix(root))[0]
     return [
-        Found(Video(video_id_of(name), url, label=None, offset=offset, size=size, member=name), folder_of(name), label)
+        Found(Video(video_id_of(name), url, label=None, offset=offset, size=size, member=name), name, place, label)
         for name, offset, size, label in list_shard(fs, shard.path, shard.size)
     ]
-
-
-def _check_ids(videos: Sequence[Video]) -> None:
-    """Ids must be unique, and the names must be text that a table can hold."""
-    if broken := [video for video in videos if re.search("[\ud800-\udfff]", video.where)]:
-        raise UsageError(
-            f"{len(broken)} paths are not UTF-8: {_some(ascii(video.where) for video in broken)}; rename them"
-        )
-    counts = Counter(video.video_id for video in videos)
-    if repeated := [video_id for video_id, count in counts.items() if count > 1]:
-        places = _some(video.where for video in videos if video.video_id == repeated[0])
-        raise UsageError(
-            f"{len(repeated)} video ids stand more than once: {_some(repeated)} ({repeated[0]}: {places}); "
-            "the id is the file name without extension: rename, or choose fewer files with a glob"
-        )
-
-
-def _some(names: Iterable[str]) -> str:
-    shown_names = list(names)
-    more = f" and {len(shown_names) - NAMED_IN_ERRORS} more" if len(shown_names) > NAMED_IN_ERRORS else ""
-    return ", ".join(shown_names[:NAMED_IN_ERRORS]) + more
 
 
 def _nothing_found(url: str, num_files: int, num_shards: int) -> str:

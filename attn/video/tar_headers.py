@@ -11,6 +11,7 @@ import logging
 import os
 import posixpath
 import tarfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.storage.filesystem import is_local, read_bytes, url_of
 from attn.storage.reasons import shown
-from attn.video.names import is_video
+from attn.video.names import is_video, may_be_video
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +28,10 @@ LOCAL_WINDOW_BYTES = 4 << 10
 REMOTE_WINDOW_BYTES = 32 << 10
 # Far above any honest extended header or label; a forged one must not fill the memory.
 LARGEST_READ_BYTES = 1 << 20
-LABEL_SUFFIXES = (".json", ".cls")
+JSON_SUFFIXES, TEXT_SUFFIXES = (".json", ".jsn"), (".cls", ".class", ".label", ".txt", ".text")
+LABEL_KEYS = ("label", "class", "class_name", "cls")
+FREE_TEXTS = (".txt", ".text")
+LONGEST_TEXT_LABEL = 200  # bytes; of a .txt, which may hold a caption
 
 
 class Member(NamedTuple):
@@ -71,7 +75,11 @@ class WindowReader(io.RawIOBase):
 
 
 def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
-    """Videos of a tar of any origin, in its order; labels come from `<stem>.json` (key `label`) or `<stem>.cls`.
+    """Videos of a tar of any origin, in its order, and what may be one by its name; with labels.
+
+    Labels come from `<stem>.json` (key `label`) or `<stem>.cls`, else from a `<stem>.txt` of a few words. The stem is
+    all before the last dot, as in ids; else all before the first, as in WebDataset: `000006.cls` tells the class of
+    `000006.video.mp4`.
 
     Members whose path leaves the archive, links, devices and sparse files are no videos: a warning names them.
 
@@ -86,11 +94,11 @@ def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
     except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
         raise UsageError(f"{where} is damaged or no tar ({error}); make or fetch it again") from error
     _warn_of_refused([info for info, _ in contents], where)
-    labels = {_stem(info.name): label for info, label in contents if label is not None}
+    label_of = _label_of(contents, [info.name for info, _ in contents if is_video(info.name)])
     return [
-        Member(info.name, info.offset_data, info.size, labels.get(_stem(info.name)))
+        Member(info.name, info.offset_data, info.size, label_of(info.name))
         for info, _ in contents
-        if info.isreg() and is_video(info.name) and _refusal(info) is None
+        if info.isreg() and _refusal(info) is None and (is_video(info.name) or may_be_video(info.name))
     ]
 
 
@@ -124,17 +132,42 @@ def _contents(file: WindowReader) -> Iterator[tuple[tarfile.TarInfo, str | None]
 
 
 def _label(file: WindowReader, info: tarfile.TarInfo) -> str | None:
-    if not (info.isreg() and info.name.endswith(LABEL_SUFFIXES) and info.size <= LARGEST_READ_BYTES):
+    name = info.name.lower()
+    longest = LONGEST_TEXT_LABEL if name.endswith(FREE_TEXTS) else LARGEST_READ_BYTES
+    if not (info.isreg() and name.endswith((*JSON_SUFFIXES, *TEXT_SUFFIXES)) and info.size <= longest):
         return None
     file.seek(info.offset_data)
     text = file.read(info.size).decode("utf-8", errors="replace").strip()
-    if info.name.endswith(".cls"):
-        return text or None
+    if name.endswith(TEXT_SUFFIXES):
+        return None if name.endswith(FREE_TEXTS) and text.isdigit() else text or None  # any number may stand in a text
     try:
-        label = json.loads(text)["label"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+        found = json.loads(text)
+        label = next(found[key] for key in LABEL_KEYS if key in found)
+    except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
         return None
     return str(label) if isinstance(label, str | int) and not isinstance(label, bool) else None
+
+
+def _label_of(contents: list[tuple[tarfile.TarInfo, str | None]], videos: list[str]) -> Callable[[str], str | None]:
+    """Label of a video of a tar by its name; a free text counts only if nothing else tells one."""
+    told = [(info.name, label) for info, label in contents if label is not None]
+    told.sort(key=lambda one: not one[0].lower().endswith(FREE_TEXTS))
+    by_stem = {_stem(name): label for name, label in told}
+    by_key = {_key(name): label for name, label in told}
+    sharing = Counter(map(_key, videos))
+
+    def label_of(name: str) -> str | None:
+        key = _key(name)
+        # The label of clip.1 is not that of clip.2.
+        return by_stem.get(_stem(name), by_stem.get(key, by_key.get(key) if sharing[key] == 1 else None))
+
+    return label_of
+
+
+def _key(name: str) -> str:
+    """What WebDataset calls a sample by: all before the first dot of the file's name."""
+    folder, base = posixpath.split(posixpath.normpath(name))
+    return posixpath.join(folder, base.partition(".")[0])
 
 
 def _stem(name: str) -> str:

@@ -23,7 +23,9 @@ def fill(folder: str, *names: str) -> None:
 
 def test_classes_and_images_are_sorted_and_everything_else_is_passed_over(folder):
     fill(folder, "wave/b.JPG", "wave/a.jpeg", "wave/deep/c.Png", "Kick/z.tif", "Kick/y.webp", "a b/1.x.gif")
-    fill(folder, "readme.md", "loose.jpg", "wave/notes.txt", "wave/.d.jpg", ".git/e.jpg", "Kick/noext", "wave/.x/f.png")
+    fill(
+        folder, "readme.md", "loose.jpg", "wave/notes.txt", "wave/.d.jpg", ".git/e.jpg", "Kick/LICENSE", "wave/.x/f.png"
+    )
     images = list_images(folder)
     assert images.class_names == ("Kick", "a b", "wave")
     assert images.names == (
@@ -31,6 +33,24 @@ def test_classes_and_images_are_sorted_and_everything_else_is_passed_over(folder
     )  # fmt: skip
     assert images.labels.tolist() == [0, 0, 1, 2, 2, 2]
     assert images.paths == tuple(join(folder, name) for name in images.names)
+
+
+IMAGES = ["a.jfif", "b.JPE", "c.avif", "d.jp2", "e.ppm", "f", "g.jpg?w=640", "h.jpg:large", "i.png.1", "j k"]
+
+
+def test_images_under_names_of_the_web_are_read_by_their_content(tmp_path, caplog):
+    formats = {"c.avif": "AVIF", "d.jp2": "JPEG2000", "e.ppm": "PPM", "i.png.1": "PNG"}
+    (tmp_path / "Wave").mkdir()
+    for number, name in enumerate(IMAGES):
+        Image.new("RGB", (8, 8), (20 * number, 0, 0)).save(tmp_path / "Wave" / name, formats.get(name, "JPEG"))
+    others = ["x.heic", "y.svg", "z.zip", "z.part.rar", "a.mp4", "a.txt", "desktop.ini", "README", "b.jpg.json"]
+    fill(str(tmp_path), *(f"Wave/{name}" for name in others), "Kick/k.heic")
+    images = list_images(str(tmp_path), ("Wave",))
+    assert images.names == tuple(f"Wave/{name}" for name in IMAGES)
+    reds = [np.asarray(read_image(path))[4, 4, 0] for path in images.paths]
+    np.testing.assert_allclose(reds, 20 * np.arange(10.0), atol=6)
+    (line,) = caplog.messages
+    assert "4 files left out that may be images: 1 .heic, 1 .svg, 1 .rar, 1 .zip (Wave/x.heic, " in line
 
 
 def test_a_class_list_chooses_folders_and_gives_the_ids(folder):

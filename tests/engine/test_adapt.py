@@ -211,7 +211,7 @@ def test_too_many_failures(options: AdaptOptions, tmp_path: Path, caplog: pytest
     with caplog.at_level(logging.INFO):
         assert adapt_cnn(dataclasses.replace(options, videos=str(tmp_path / "videos"))) == EXIT_FAILED_VIDEOS
     assert "failed: broken: " in caplog.text
-    assert "1 videos failed, --max-failed-fraction allows 0.1; nothing was written" in caplog.text
+    assert "videos failed, 0.01 of them (0) are allowed; nothing was written" in caplog.text
     assert not Path(options.out).exists()
 
 

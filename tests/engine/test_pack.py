@@ -59,6 +59,16 @@ def test_shards_are_not_packed_into_themselves(folder):
     assert pack(PackOptions(videos="alias", out="out", name="again")) == 0
 
 
+def test_files_of_one_name_keep_their_ids(folder):
+    for name in ("kick/a.avi", "b.mkv", "kick/b.avi", "kick/b.mp4"):
+        (folder / "videos" / name).parent.mkdir(exist_ok=True)
+        (folder / "videos" / name).write_bytes(name.encode())
+    before = {video.video_id: video.label for video in list_videos("videos", ("kick", "wave"))}
+    assert before.keys() == {"wave/a", "kick/a", "./b", "kick/b.avi", "kick/b.mp4", "wave/b"}
+    assert pack(PackOptions("videos", "out")) == 0
+    assert {video.video_id: video.label for video in list_videos("out", ("kick", "wave"))} == before
+
+
 @pytest.mark.parametrize(("classes", "expected"), [(None, [0, 0]), ("kick\nwave\n", [0, 0]), ("kick\n", [None, None])])
 def test_labels_are_folder_names_or_classes(folder, classes, expected):
     if classes is not None:

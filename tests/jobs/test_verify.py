@@ -58,12 +58,12 @@ def test_a_complete_store(run_job: RunJob, store: Path, videos: Path) -> None:
 def test_too_many_failures_and_missing_videos(run_job: RunJob, store: Path, videos: Path) -> None:
     done = run_job("verify.py", "--store", store)
     assert done.returncode == 1
-    assert "NOT complete: 1 videos failed; the same precompute, run again" in done.stdout
+    assert "NOT complete: 1 of 4 videos failed, 0.01 of them (0) are allowed; 1 of the videos cannot" in done.stdout
     (videos / "v_Wave_3.avi").touch()
     os.remove(videos / "v_Kick_1.avi")
     done = run_job("verify.py", "--store", store, "--videos", videos, "--max-failed-fraction", 1)
     assert done.returncode == 1
-    assert "  missing: v_Wave_3\n" in done.stdout
+    assert "  missing: v_Wave_3: " in done.stdout
     assert "1 more videos than asked for" in done.stdout
 
 
@@ -86,7 +86,7 @@ def test_without_the_videos_only_failures_of_the_last_run_count(run_job: RunJob,
     ledger = Ledger.at(str(store))
     summary = {"fingerprint": ledger.manifest().fingerprint, "videos": 3, "rows": 15}
     ledger.finish({**summary, "failed": 1, "failed_videos": [NAMES[3]]})
-    assert "1 videos failed" in run_job("verify.py", "--store", store).stdout
+    assert "1 of 4 videos failed" in run_job("verify.py", "--store", store).stdout
     ledger.finish({**summary, "failed": 0, "failed_videos": []})  # that video was taken away
     done = run_job("verify.py", "--store", store)
     assert done.returncode == 0

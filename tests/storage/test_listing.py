@@ -8,7 +8,9 @@ from moto.s3.models import s3_backends
 
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.ledger import Ledger
 from attn.storage.listing import glob_files, list_files, names_in
+from tests.stores import new_manifest
 
 
 @pytest.fixture(params=["local", "s3", "memory"])
@@ -51,6 +53,34 @@ def test_names_in_a_folder_that_is_not_there(folder):
     write_atomic(fs, f"{path}/a.txt", b"x")
     write_atomic(fs, f"{path}/deep/b.txt", b"x")
     assert sorted(names_in(fs, path)) == ["a.txt", "deep"]
+
+
+def put_markers(s3: str, *keys: str) -> None:
+    """Empty objects by the very keys that consoles and Hadoop give them."""
+    fs, bucket = open_filesystem(s3)
+    for key in keys:
+        fs.call_s3("put_object", Bucket=bucket.strip("/"), Key=key, Body=b"")
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("marker", ["stores/s1/", "stores/s1", "stores/s1_$folder$", "stores/s1/_$folder$"])
+def test_an_object_that_stands_for_an_empty_folder_is_nothing_in_it(s3, marker, slash):
+    put_markers(s3, marker)
+    fs, path = open_filesystem(join(s3, f"stores/s1{slash}"))
+    assert names_in(fs, path) == []
+    assert not Ledger.at(join(s3, f"stores/s1{slash}")).check(new_manifest())
+    assert [name for name in names_in(*open_filesystem(join(s3, "stores"))) if name != "s1"] == []
+
+
+def test_objects_that_stand_for_folders_are_no_files(s3):
+    put_markers(s3, "v/", "v/Wave/", "v/Wave_$folder$", "v/Kick/", "v/_$folder$")
+    write_atomic(*open_filesystem(join(s3, "v/Wave/a.avi")), b"x")
+    write_atomic(*open_filesystem(join(s3, "v/file")), b"x")
+    fs, path = open_filesystem(join(s3, "v"))
+    assert [file.path.removeprefix(f"{path}/") for file in list_files(fs, path)] == ["Wave/a.avi", "file"]
+    assert len(glob_files(fs, f"{path}/*")) == 2
+    assert sorted(names_in(fs, path)) == ["Kick", "Wave", "file"]
+    assert names_in(fs, f"{path}/file") == ["file"], "no folder, and not empty"
 
 
 @pytest.mark.parametrize(

@@ -59,47 +59,6 @@ def test_names_that_are_not_ascii(tmp_path, format_):
     assert [member.name for member in members_of(path)] == ["Größe 操作.avi"]
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "label"),
-    [
-        ("v.json", b'{"label": "wave", "sha256": "x"}', "wave"),
-        ("v.json", b'{"label": 17}', "17"),
-        ("v.json", b'{"label": true}', None),
-        ("v.json", b'{"label": null}', None),
-        ("v.json", b'{"caption": "wave"}', None),
-        ("v.json", b'["wave"]', None),
-        ("v.json", b"no json", None),
-        ("v.json", b"[" * 200_000, None),
-        ("v.cls", b" 17\n", "17"),
-        ("v.cls", "grüßen".encode(), "grüßen"),
-        ("v.cls", b"", None),
-        ("w.cls", b"17", None),
-        ("v.txt", b"wave", None),
-    ],
-)
-@pytest.mark.parametrize("label_first", [False, True])
-def test_labels_of_other_makers(tmp_path, name, content, label, label_first):
-    path = tmp_path / "a.tar"
-    with tarfile.open(path, "w") as tar:
-        files = [("v.avi", b"video"), (name, content)]
-        for file in reversed(files) if label_first else files:
-            add(tar, *file)
-    assert [member.label for member in members_of(path)] == [label]
-
-
-def test_a_label_goes_with_its_whole_stem(tmp_path):
-    path = tmp_path / "a.tar"
-    with tarfile.open(path, "w") as tar:
-        for stem in ("a.1", "a.2", "d/a.1"):
-            add(tar, f"{stem}.avi", b"video")
-            add(tar, f"{stem}.cls", f"label of {stem}".encode())
-    assert {member.name: member.label for member in members_of(path)} == {
-        "a.1.avi": "label of a.1",
-        "a.2.avi": "label of a.2",
-        "d/a.1.avi": "label of d/a.1",
-    }
-
-
 REFUSED = {
     "absolute": ("/etc/absolute.avi", {}, "its path leaves the archive"),
     "up": ("../up.avi", {}, "its path leaves the archive"),

@@ -25,6 +25,7 @@ from attn.models.checkpoint import load_weights
 from attn.models.weights_file import describe_checkpoint
 from attn.storage.filesystem import is_local, join, open_filesystem
 from attn.synthetic.render import render_images, render_lists, render_videos
+from attn.video.found import paths_of
 from attn.video.source import list_videos
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,12 @@ def _found(options: ReproduceOptions) -> Benchmark:
     if options.dataset == "labelled":
         names = None if options.web_cnn is None else describe_checkpoint(options.web_cnn).class_names
         return labelled.benchmark(
-            str(options.labels), _root(options), options.images, parts=options.parts, class_names=names
+            str(options.labels),
+            _root(options),
+            options.images,
+            parts=options.parts,
+            class_names=names,
+            present=paths_of(list_videos(_root(options))),
         )
     benchmark = open_benchmark(options.dataset, _root(options), options.images)
     if options.dataset == "synthetic" and options.root is None:

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 
-from attn.classes import parse_class_list
+from attn.classes import parse_class_list, spelling
 from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
 from attn.engine.filling import StorePlan
@@ -142,7 +142,7 @@ def _web_images(url: str, images: ImageFolder, size: int, fraction: float, seed:
 def _from_videos(options: TrainCnnOptions, url: str) -> Training:
     names = _class_names(options.classes) or _listed_classes(options)
     _check_several(str(options.split), names)
-    footage = find_footage(options, read_split(str(options.split), names, part="train"), names)
+    footage = find_footage(options, names)
     cnn = start_cnn(options, names)
     nothing_yet, decisive = VideoFrames(url, (), {}, frozenset()), footage.decisive
     mixed = None
@@ -208,7 +208,7 @@ def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:
     weights = options.weights or ""
     described = read_weights_file(weights).described if weights.endswith(SUFFIX) else None
     known = described.class_names if described else ()
-    return known if sorted(map(str.casefold, known)) == sorted(map(str.casefold, listed)) else listed
+    return known if sorted(map(spelling, known)) == sorted(map(spelling, listed)) else listed
 
 
 def _check_several(where: str, class_names: tuple[str, ...]) -> None:

@@ -88,8 +88,8 @@ def make_energy_training(
         source = open_map_source(options, store)
         num_frames = source.num_frames
     names = store.manifest.class_names
-    listed = take_fraction(read_split(options.split, names, part="train"), options.fraction, seed=options.seed)
-    split = source.videos(listed, options)
+    listed = read_split(options.split, names, part="train", present=list(num_frames))
+    split = source.videos(take_fraction(listed, options.fraction, seed=options.seed), options)
     held = hold_out_videos(split, fraction=options.holdout_fraction, seed=options.seed)
     ids = class_ids(names)
     labels = {video_id: ids[name] for video_id, name in split.items()}

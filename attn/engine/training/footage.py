@@ -13,7 +13,7 @@ from typing import Any
 
 from attn.classes import class_ids
 from attn.datasets.fractions import hold_out_videos, take_fraction
-from attn.datasets.split import SplitList
+from attn.datasets.split import SplitList, read_split
 from attn.engine.decode_frames import fill_frames, plan_frames
 from attn.engine.evaluate import split_record
 from attn.engine.filling import StorePlan
@@ -27,6 +27,7 @@ from attn.storage.filesystem import join, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.reasons import shown
 from attn.storage.store import FrameStore
+from attn.video.found import paths_of
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, list_videos
 
@@ -75,20 +76,20 @@ class Footage:
         return plan_frames(url, self.videos, self.sampling, input_size, most)
 
 
-def find_footage(options: TrainCnnOptions, split: SplitList, class_names: tuple[str, ...]) -> Footage:
+def find_footage(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Footage:
     """The videos of a list, or a share of them, where they lie.
 
     Args:
         options: with `videos` and `split`.
-        split: the list.
         class_names: of the outputs.
 
     Raises:
         UsageError: some are not there; a class has none.
     """
     url, where = str(options.videos), str(options.split)
-    chosen = take_fraction(split, options.fraction, seed=options.seed)
     found = {video.video_id: video for video in list_videos(url)}
+    split = read_split(where, class_names, part="train", present=paths_of(found.values()))
+    chosen = take_fraction(split, options.fraction, seed=options.seed)
     present = present_videos(
         chosen, found, store=url, where=where, allow_missing=options.allow_missing, way_out="add them"
     )

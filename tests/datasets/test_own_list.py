@@ -1,0 +1,142 @@
+"""Lists as people write them, as labels and as splits."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from attn.datasets.own_list import read_labels
+from attn.datasets.split import read_split
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, write_atomic
+
+CLASSES = ("playing guitar", "tennis")
+GUITAR, TENNIS = CLASSES
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("l.txt", "clip 1.mp4 tennis\nb/c.2.WEBM playing guitar\n"),
+        ("l.txt", "clip 1.mp4\ttennis\n\n  b/c.2.WEBM\tPlaying_Guitar\r\n"),
+        ("l.list", "clip 1.mp4, tennis\nb/c.2.WEBM ,playing guitar"),
+        ("l.txt", "'clip 1.mp4' tennis\n\"b\\c.2.WEBM\"; 'playing-guitar'"),
+        ("l.txt", "path label\nclip 1.mp4 Tennis\n./x/b/c.2.WEBM playing guitar"),
+        ("l.txt", "clip 1.mp4 1\nb/c.2.WEBM 0\n"),
+        ("l.txt", "clip 1.mp4 2\nc.2.WEBM 1\n"),
+        ("l.txt", "of/others/clip 1.mp4 1\nb/c.2.WEBM 0\n"),
+        ("l.csv", "clip 1.mp4,tennis\nb/c.2.WEBM,playing guitar\n"),
+        ("l.csv", "path,label\nclip 1.mp4,tennis\nb/c.2.WEBM,playing guitar\n"),
+        ("l.CSV", "Label;Note;Video\r\ntennis;x;clip 1.mp4\r\nplaying guitar;;c.2\r\n"),
+        ("l.tsv", "filename\tclass\nclip 1\ttennis\nc.2\tplaying guitar\n"),
+        ("l.txt", "video_id,label\nclip 1,tennis\nc.2,playing guitar\n"),
+        ("l.txt", "tennis/clip 1.mp4\nplaying_guitar/c.2.WEBM 1\n"),
+    ],
+)
+def test_a_list_of_own_videos(tmp_path, name, text):
+    (tmp_path / name).write_bytes(text.encode())
+    expected = {"clip 1": TENNIS, "c.2": GUITAR}
+    for present in ([], ["clip 1", "c.2", "other"]):
+        assert read_split(str(tmp_path / name), CLASSES, present=present) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("a.mp4 jump\n", "line 1: class 'jump' is not among the 2 class names"),
+        ("a.mp4 1\nb.mp4 1\n", "line 1: class '1' is not among"),
+        ("a.mp4 0\nb.mp4 2\n", "line 1: class '0' is not among"),
+        ("a.mp4 tennis\nb.mp4\n", "line 2: 'b.mp4' is no entry of a list of videos. Write"),
+        ("a.mp4 tennis\na.mp4 tennis\n", "line 2: video 'a.mp4' stands twice"),
+    ],
+)
+def test_what_a_list_lacks_is_named(tmp_path, text, complaint):
+    (tmp_path / "l.txt").write_text(text)
+    with pytest.raises(UsageError, match=complaint):
+        read_split(str(tmp_path / "l.txt"), CLASSES)
+
+
+LIST = "tennis/clip.mp4\nx/playing guitar/clip.webm\n"
+
+
+@pytest.mark.parametrize(
+    ("present", "expected"),
+    [
+        ((), ("tennis/clip", "x/playing guitar/clip")),
+        (("tennis/clip", "playing guitar/clip", "clip2"), ("tennis/clip", "playing guitar/clip")),
+        (
+            ("videos/tennis/clip", "videos/x/playing guitar/clip"),
+            ("videos/tennis/clip", "videos/x/playing guitar/clip"),
+        ),
+        (("tennis/clip.mp4", "tennis/clip.avi"), ("tennis/clip.mp4", "clip")),
+    ],
+)
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path, present, expected):
+    (tmp_path / "l.txt").write_text(LIST)
+    split = read_split(str(tmp_path / "l.txt"), CLASSES, present=present)
+    assert split == dict(zip(expected, (TENNIS, GUITAR), strict=True))
+
+
+def test_a_bare_name_lies_in_the_listed_folder_or_is_refused(tmp_path):
+    (tmp_path / "l.txt").write_text("clip.mp4 tennis\n")
+    assert read_split(str(tmp_path / "l.txt"), CLASSES, present=("./clip", "a/clip")) == {"./clip": TENNIS}
+    with pytest.raises(UsageError, match=r"line 1: 'clip\.mp4' may be any of a/clip, b/clip\. Write which"):
+        read_split(str(tmp_path / "l.txt"), CLASSES, present=("b/clip", "a/clip"))
+
+
+def test_csv_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_bytes('\ufefflabel, video_id ,note\r\nwave,"a, b",x\r\nkick,ü.1,\r\nkick,ü.1,\r\n'.encode())
+    assert read_labels(str(path)) == {"a, b": "wave", "ü.1": "kick"}
+
+
+@pytest.mark.parametrize("type_", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
+def test_parquet(tmp_path, type_):
+    path = tmp_path / "labels.parquet"
+    pq.write_table(
+        pa.table({"n": [1, 2], "label": pa.array(["wave", "kick"]).cast(type_), "video_id": ["a", "b"]}), path
+    )
+    assert read_labels(str(path)) == {"a": "wave", "b": "kick"}
+
+
+def test_labels_on_s3(s3):
+    fs, path = open_filesystem(join(s3, "labels.csv"))
+    write_atomic(fs, path, b"video_id,label\na,wave\n")
+    assert read_labels(join(s3, "labels.csv")) == {"a": "wave"}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        ("l.txt", b"", "no row"),
+        ("l.csv", b"", "column label and video_id is missing"),
+        ("l.csv", b"clips,label\na,b\n", "column video_id is missing; there are: clips, label"),
+        ("l.txt", b"a.avi wave\nb.avi\n", "line 2: 'b.avi' is no entry of a list of videos. Write"),
+        ("l.csv", b"video_id,label\n", "no row"),
+        ("l.csv", b"video_id,label\na,b\nc\n", "row 2 lacks"),
+        ("l.csv", b"video_id,label\na,b\na,c\n", "'a' has two labels, 'b' and 'c'"),
+        ("l.csv", b"video_id,label\ncaf\xe9,b\n", "not UTF-8"),
+        ("l.csv", b'video_id,label\n"' + b"a" * 200_000 + b'",b\n', "field larger"),
+        ("l.parquet", b"no parquet", "cannot be read as parquet"),
+        ("l.parquet", b"", "cannot be read as parquet"),
+    ],
+)
+def test_labels_that_are_none(tmp_path, name, content, complaint):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=complaint):
+        read_labels(str(tmp_path / name))
+
+
+def test_missing_labels(tmp_path):
+    for name in ("l.csv", "l.parquet"):
+        with pytest.raises(UsageError, match="does not exist"):
+            read_labels(str(tmp_path / name))
+
+
+def test_parquet_with_the_wrong_columns(tmp_path):
+    path = tmp_path / "l.parquet"
+    pq.write_table(pa.table({"video_id": ["a"], "kind": ["b"]}), path)
+    with pytest.raises(UsageError, match="column label is missing; there are: video_id, kind"):
+        read_labels(str(path))
+    pq.write_table(pa.table({"video_id": ["a"], "label": [["b"]]}), path)
+    with pytest.raises(UsageError, match="cannot be read as parquet"):
+        read_labels(str(path))

@@ -1,0 +1,104 @@
+"""Own videos from the folder to the table: numbered by cameras, so that names repeat, and listed by hand."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attn.engine.estimate import estimate
+from attn.engine.evaluate import evaluate
+from attn.engine.evaluate_options import EvaluateOptions
+from attn.engine.filling import fill_store
+from attn.engine.options import PrecomputeOptions, TrainCnnOptions
+from attn.engine.placement import Placement
+from attn.engine.plan import Plan, make_plan
+from attn.engine.training.footage import find_footage
+from attn.engine.verify import verify
+from attn.engine.verify_options import VerifyOptions
+from attn.errors import UsageError
+
+PLACEMENT = Placement((1, 1), 0, 1, 0.5, 1, 1)
+LIST = "one/clip.avi Wave\nmy/videos/two/clip.avi kick\n"
+
+
+@pytest.fixture
+def videos(clip_folder: Path, tmp_path: Path) -> Path:
+    """Two of one name, one without a label, and a file that may be a video."""
+    folder = tmp_path / "videos"
+    for name, number in (("one/clip.avi", 2), ("two/clip.avi", 3), ("c.avi", 4)):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        os.link(next(clip_folder.glob(f"*/v_*_g0{number}_c01.avi")), folder / name)
+    (folder / "x.gif").touch()
+    (tmp_path / "list.txt").write_text(LIST)
+    return folder
+
+
+@pytest.fixture
+def plan(videos: Path, small_weights: Path, tmp_path: Path) -> Callable[[], Plan]:
+    flags = {"labels": str(tmp_path / "list.txt")}
+    return lambda: make_plan(PrecomputeOptions(str(videos), str(tmp_path / "store"), str(small_weights), **flags))
+
+
+@pytest.fixture
+def store(plan: Callable[[], Plan], tmp_path: Path, write_store: Callable[..., str]) -> str:
+    """Of all three; the CNN is sure of the right class."""
+    manifest = plan().manifest
+    rows = {}
+    for name, label in (("one/clip", 0), ("two/clip", 1), ("c", 2)):
+        logits = np.eye(3, dtype=np.float32)[[label]]
+        rows[name] = {"logits": logits, "maps": np.ones((1, 3, *manifest.map_shape), np.float16)}
+    return write_store(str(tmp_path / "store"), manifest, rows, finished=False)
+
+
+def test_a_plan_tells_them_apart_and_says_what_it_lacks(plan, caplog) -> None:
+    caplog.set_level("INFO")
+    made = plan()
+    assert {video.video_id: video.label for video in made.videos} == {"one/clip": 0, "two/clip": 1, "c": None}
+    assert any(message.startswith("1 of 3 videos have no label: c. ") for message in caplog.messages)
+    assert sum("1 file left out that may be videos: 1 .gif (x.gif)" in message for message in caplog.messages) == 1
+    assert str(estimate(made, PLACEMENT)).endswith("; 1 files left out")
+
+
+def test_a_finished_store_notes_what_was_left_out(plan, store: str) -> None:
+    assert fill_store(plan(), PLACEMENT, lambda *told, **named: pytest.fail("nothing is left to do")) == 0
+    noted = json.loads(Path(store, "_SUCCESS.json").read_text())
+    assert noted["left_out"] == {"files": 1, "kinds": {".gif": 1}, "first": ["x.gif"]}
+    verdict = verify(VerifyOptions(store))
+    assert verdict.exit_code == 0
+    assert "1 file left out that may be videos: 1 .gif (x.gif)" in str(verdict)
+
+
+def test_a_store_begun_before_the_name_was_shared_is_not_filled_with_others(
+    plan, videos: Path, tmp_path: Path, write_store: Callable[..., str]
+) -> None:
+    manifest = plan().manifest
+    maps = np.ones((1, 3, *manifest.map_shape), np.float16)
+    write_store(str(tmp_path / "store"), manifest, {"clip": {"logits": np.ones((1, 3), np.float32), "maps": maps}})
+    with pytest.raises(UsageError, match=r"store: holds a video 'clip', and by now several are called so"):
+        plan()
+    (videos / "two" / "clip.avi").rename(videos / "two" / "other.avi")
+    assert {video.video_id: video.label for video in plan().videos} == {"clip": 0, "other": None, "c": None}
+
+
+def test_they_are_evaluated_by_the_same_list(store: str, tmp_path: Path) -> None:
+    options = EvaluateOptions(store, str(tmp_path / "list.txt"), str(tmp_path / "out"), ("cnn",), allow_partial=True)
+    assert evaluate(options) == 0
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["methods"]["cnn"]["top_1"]["value"] == 1
+    assert metrics["split"]["videos"] == 2
+    assert metrics["missing"]["videos"] == 0
+
+
+def test_they_are_trained_on_by_the_same_list(videos: Path, tmp_path: Path) -> None:
+    options = TrainCnnOptions(
+        videos=str(videos), split=str(tmp_path / "list.txt"), backbone="small_cnn", out="x.safetensors"
+    )
+    footage = find_footage(options, ("Wave", "Kick"))
+    assert footage.split == {"one/clip": "Wave", "two/clip": "Kick"}
+    assert [Path(video.url).parent.name for video in footage.videos] == ["one", "two"]
+    (videos / "one" / "clip.avi").unlink()
+    with pytest.raises(UsageError, match=r"lacks 1 of the 2 videos of .*list\.txt: one/clip; add them"):
+        find_footage(options, ("Wave", "Kick"))
