@@ -8,6 +8,7 @@ import torch
 
 from attn.classes import class_ids, parse_class_list
 from attn.datasets.split import read_split
+from attn.engine.cli import say
 from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
 from attn.engine.split_check import present_videos
@@ -53,6 +54,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     _check_numbers(options)
     check_writable(options.out)
     names = _class_names(options.classes) if options.classes else None
+    say(f"{options.weights}: loading the CNN")
     cnn = load_weights(
         options.weights,
         backbone=options.backbone,
@@ -64,6 +66,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     )
     check_input_size(cnn)
     labels = read_labels(options.labels) if options.labels else None
+    say(f"{options.videos}: looking for videos")
     videos = list_videos(options.videos, class_names=cnn.class_names, labels=labels)
     if options.lists:
         videos = _listed(options, videos, cnn.class_names)
