@@ -9,7 +9,7 @@ from attn.engine.options import Rgb
 @dataclasses.dataclass(frozen=True)
 class AdaptOptions:
     weights: str
-    """CNN with BatchNorm: a .safetensors checkpoint, a torchvision .pth (give --backbone and --classes), or
+    """CNN with BatchNorm: a .safetensors checkpoint, a state dict as .pth (give --backbone and --classes), or
     `imagenet`."""
     videos: str
     """Target videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://."""

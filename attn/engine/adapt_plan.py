@@ -16,6 +16,7 @@ from attn.engine.split_check import present_videos
 from attn.errors import UsageError
 from attn.models.adapt import LEAST_BATCH, LEAST_FRAMES, check_adaptable, check_enough
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
+from attn.models.fit import fitting_tensors
 from attn.models.weights_file import read_weights_file
 from attn.stages.decode import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
@@ -109,7 +110,8 @@ def _load(options: AdaptOptions) -> Cnn:
 
 def _has_head(url: str, cnn: Cnn) -> bool:
     """Whether weights have a classifier, or a part of one, of their own."""
-    return bool(read_weights_file(url).tensors.keys() & cnn.backbone.names_below(cnn.backbone.head))
+    found = fitting_tensors(cnn.backbone, read_weights_file(url)).tensors
+    return bool(found.keys() & cnn.backbone.names_below(cnn.backbone.head))
 
 
 def _listed(options: AdaptOptions, videos: list[Video]) -> list[Video]:

@@ -14,12 +14,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import NoReturn, TypeVar
 
 import tyro
 
+from attn.engine.flag_errors import check_flags, in_one_line
 from attn.engine.flag_help import explained, flag_words
 from attn.errors import UsageError
 from attn.stages.recipe import WithRecipe
@@ -28,6 +30,8 @@ from attn.storage.reasons import shown
 Options = TypeVar("Options")
 
 _exit_code: list[int] = []
+
+CLOCK = "%H:%M:%S"
 
 EXIT_USAGE = 2
 EXIT_FAILED_VIDEOS = 3
@@ -38,19 +42,32 @@ EXIT_INTERRUPTED = 130
 def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
     """The flags as a frozen dataclass.
 
-    A `--` in front is dropped: `ray job submit -- jobs/x.py -- …` hands it on to the script.
+    A `--` in front is dropped: `ray job submit -- jobs/x.py -- …` hands it on to the script. Libraries are loaded next,
+    which takes a minute on a busy machine: a terminal says so.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["--"]:
         given = given[1:]
+    try:
+        return _parsed(options_type, description, given)
+    except UsageError as error:
+        _tell(error)
+        raise SystemExit(EXIT_USAGE) from error
+
+
+def _parsed(options_type: type[Options], description: str | None, given: list[str]) -> Options:
+    check_flags(options_type, given)
     if any(field.name == "config" for field in dataclasses.fields(options_type)):  # type: ignore[arg-type]
         given = [*_found_settings(given), *given]
     if issubclass(options_type, WithRecipe):
         values = options_type.RECIPES.get(_asked(given, "--recipe") or "", {})
         given = [*flag_words(options_type, values), *given]
     known = explained(options_type)
-    found = tyro.cli(known, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
-    return options_type(**{field.name: getattr(found, field.name) for field in dataclasses.fields(known)})
+    with in_one_line():
+        found = tyro.cli(known, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+    options = options_type(**{field.name: getattr(found, field.name) for field in dataclasses.fields(known)})
+    say("loading libraries")
+    return options
 
 
 def _found_settings(given: Sequence[str]) -> list[str]:
@@ -60,11 +77,7 @@ def _found_settings(given: Sequence[str]) -> list[str]:
         return []
     from attn.engine.settings_file import settings_flags  # not for --help, which answers at once
 
-    try:
-        return settings_flags(url)
-    except UsageError as error:
-        _tell(error)
-        raise SystemExit(EXIT_USAGE) from error
+    return settings_flags(url)
 
 
 def _asked(given: Sequence[str], flag: str) -> str | None:
@@ -80,7 +93,7 @@ def _asked(given: Sequence[str], flag: str) -> str | None:
 def run(job: Callable[[Options], int], options: Options) -> int:
     """Exit code of a job; an error that the user must mend is printed as one line."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine("%(asctime)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", CLOCK))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("attn").setLevel(logging.INFO)
     end_on_sigterm()
@@ -92,6 +105,12 @@ def run(job: Callable[[Options], int], options: Options) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted; the same command goes on from here\n")
         return EXIT_INTERRUPTED
+
+
+def say(text: str) -> None:
+    """Tells a user at a terminal what the job waits for now. Elsewhere a mistake stays the only line."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"{time.strftime(CLOCK)} {printable(text)}\n")
 
 
 def end(exit_code: int) -> NoReturn:

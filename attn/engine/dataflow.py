@@ -19,6 +19,7 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data import ExecutionResources as Limits
 from ray.util.annotations import RayDeprecationWarning
 
+from attn.engine.console import silence_restart_notice
 from attn.engine.decoding import decode, decode_samples, decode_to_writers, sample_of, task_tables
 from attn.engine.delivery import WRITER_DIED, Outcome, deliver, failure, one_line
 from attn.engine.placement import Placement
@@ -107,6 +108,7 @@ def maps_done(
             max_task_retries=0,
             scheduling_strategy=CPU_NODES_FIRST,
         )
+    silence_restart_notice()
     yield from _frames_taken(chain)
 
 

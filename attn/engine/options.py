@@ -38,7 +38,7 @@ class PrecomputeOptions:
     out: str
     """Attention store to write or to finish; local or s3://."""
     weights: str
-    """CNN: a .safetensors checkpoint, a torchvision .pth (give --backbone and --classes), or `imagenet`."""
+    """CNN: a .safetensors checkpoint, a state dict as .pth (give --backbone and --classes), or `imagenet`."""
     backbone: str | None = None
     """torchvision name of the CNN; read from a .safetensors checkpoint."""
     classes: str | None = None

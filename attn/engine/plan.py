@@ -11,6 +11,7 @@ import torch
 from attn.classes import class_ids, parse_class_list
 from attn.datasets.own_list import read_labels
 from attn.datasets.split import read_split
+from attn.engine.cli import say
 from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
 from attn.engine.split_check import present_videos
@@ -60,6 +61,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     _check_numbers(options)
     check_writable(options.out)
     names = _class_names(options.classes) if options.classes else None
+    say(f"{options.weights}: loading the CNN")
     cnn = load_weights(
         options.weights,
         backbone=options.backbone,
@@ -72,6 +74,7 @@ def make_plan(options: PrecomputeOptions) -> Plan:
     check_input_size(cnn)
     labels = read_labels(options.labels) if options.labels else None
     ledger = Ledger.at(options.out)
+    say(f"{options.videos}: looking for videos")
     listing = find_videos(options.videos)
     found = keep_names(listing.found, _held(ledger, options), options.out)
     videos = label_videos(found, cnn.class_names, labels or {})

@@ -18,6 +18,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT_S = 5.0
 WINDOW_BEATS = 6
+WAITING = "waiting for the first frames: processes are starting"
 
 
 class Progress:
@@ -46,6 +47,7 @@ class Progress:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         terminal = sys.stderr.isatty()
         self._bar = tqdm(total=total, initial=done + failed, unit="video", disable=not terminal)
+        self._bar.set_postfix_str(WAITING)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -104,7 +106,10 @@ class Progress:
             "eta_s": None if eta_s is None else round(eta_s),
         }
         self._ledger.write(PROGRESS, json.dumps(state, indent=1))
-        if self._bar.disable:
+        if not (self._frames or finished):
+            if self._bar.disable:
+                log.info("%s, for %.0f s now", WAITING, self.seconds)
+        elif self._bar.disable:
             log.info(
                 "%d/%d videos, %.1f frames/s, %d failed, ETA %s",
                 *(done, self._total, rate, failed, _clock(eta_s)),

@@ -7,20 +7,14 @@ Never a bare `ray.init()`: that joins whatever cluster it finds. The price: a cl
 import logging
 import os
 import socket
-from typing import Any
 
 import ray
 
-from attn.engine.cli import end_on_sigterm
+from attn.engine.cli import end_on_sigterm, say
+from attn.engine.local_ray import start_local
 from attn.errors import UsageError
 
-log = logging.getLogger(__name__)
-
 CONNECT_TIMEOUT_S = 5.0
-TOO_SLOW = "timed out during startup"
-# A job of ours is a dozen processes that mostly wait. Ray warns of too many from a multiple of this number on, by
-# default that of the CPUs: a laptop of two would be told again and again.
-PROCESSES_AT_ONCE = 16
 WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alone"
 
 
@@ -34,39 +28,29 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
         object_store_bytes: memory for the objects of a local Ray, in bytes (default: Ray's choice).
 
     Raises:
-        UsageError: RAY_ADDRESS names no cluster, or one that cannot be reached, or the job server of one.
+        UsageError: RAY_ADDRESS names no cluster, or one that cannot be reached, or the job server of one; or Ray does
+            not start on this machine.
     """
     if ray.is_initialized():
         return
     address = os.environ.get("RAY_ADDRESS") or "local"
     if address == "local":
-        # Else Ray leaves a token file in the home folder, and a later `ray start` demands that token of everyone.
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-        at_once = max(PROCESSES_AT_ONCE, os.cpu_count() or 1)
-        os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(at_once))
-        local = {"num_cpus": num_cpus, "object_store_memory": object_store_bytes, "include_dashboard": False}
+        say("starting Ray on this machine")
+        start_local(num_cpus, object_store_bytes)
     else:
-        _check_no_job_server(address)
-        _check_port(address)
-        local = {}
-    try:
-        _init(address, local)
-    except (ConnectionError, ValueError) as error:
-        raise UsageError(f"RAY_ADDRESS={address}: {str(error).rstrip('.')}; {WAY_OUT}") from error
+        _join(address)
     end_on_sigterm()  # again: Ray's own handler prints stack traces and ends the process where it stands
 
 
-def _init(address: str, local: dict[str, Any]) -> None:
-    """Twice if need be: Ray gives its own processes 30 s, which is too little on a machine that is very busy."""
-    for tries_left in (1, 0):
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING, **local)
-            return
-        except Exception as error:
-            if not (tries_left and TOO_SLOW in str(error)):
-                raise
-            log.warning("Ray has not started within its 30 s; this machine is very busy; trying once more")
-            ray.shutdown()
+def _join(address: str) -> None:
+    _check_no_job_server(address)
+    _check_port(address)
+    say(f"joining the Ray cluster at {address}")
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
+    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        why = str(error).strip().splitlines()[0].rstrip(".")
+        raise UsageError(f"RAY_ADDRESS={address}: {why}; {WAY_OUT}") from error
 
 
 def _check_no_job_server(address: str) -> None:

@@ -1,5 +1,6 @@
 """Putting weights into a network: every tensor where it belongs, or one line that says which does not fit."""
 
+import dataclasses
 import re
 from collections.abc import Iterable, Mapping, Set
 
@@ -7,6 +8,8 @@ from torch import Tensor
 
 from attn.errors import UsageError
 from attn.models.backbone import Backbone
+from attn.models.tensors_file import check_finite
+from attn.models.unwrap import Unwrapped, some, unwrap
 from attn.models.weights_file import WeightsFile
 
 # torchvision's published DenseNets still call `norm1` what was once `norm.1`.
@@ -26,9 +29,10 @@ def import_fitting(net: Backbone, file: WeightsFile, *, may_draw: bool, must_dra
         Whether anything was left random.
 
     Raises:
-        UsageError: a tensor is missing, too many, or of another shape.
+        UsageError: a tensor is missing, too many, or of another shape, or holds NaN or infinity.
     """
-    tensors, expected = _renamed(net.name, file.tensors), net.export_weights()
+    found, expected = fitting_tensors(net, file), net.export_weights()
+    tensors = found.tensors
     classifier, head = net.names_below(net.classifier), net.names_below(net.head)
     outputs = _outputs(tensors, classifier)
     drawn: set[str] = set()
@@ -40,36 +44,44 @@ def import_fitting(net: Backbone, file: WeightsFile, *, may_draw: bool, must_dra
             "give the list of the classes it was trained with (--classes)"
         )
     kept = {key: tensor for key, tensor in tensors.items() if key not in drawn}
-    _check(file.url, net.name, kept, {key: value for key, value in expected.items() if key not in drawn}, head)
+    holds_none = f"{file.url} holds no weights of {net.name}" + (f" under {found.prefix}" if found.prefix else "")
+    _check(file.url, holds_none, kept, {key: value for key, value in expected.items() if key not in drawn}, head)
+    check_finite(file.url, kept)
     net.import_weights(kept)
+    found.tell(file.url)
     return bool(drawn)
 
 
-def _renamed(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Without the auxiliary classifiers that only GoogLeNet's training used; old names replaced."""
-    if name == "googlenet":
-        return {key: tensor for key, tensor in tensors.items() if not key.startswith(("aux1.", "aux2."))}
-    return {_OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in tensors.items()}
+def fitting_tensors(net: Backbone, file: WeightsFile) -> Unwrapped:
+    """A file's tensors under the network's names, without the auxiliary classifiers of GoogLeNet's training.
+
+    Raises:
+        UsageError: the file holds several such networks.
+    """
+    tensors = {_OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in file.tensors.items()}
+    found = unwrap(file.url, tensors, net.export_weights().keys())
+    if net.name == "googlenet":
+        kept = {key: tensor for key, tensor in found.tensors.items() if not key.startswith(("aux1.", "aux2."))}
+        return dataclasses.replace(found, tensors=kept)
+    return found
 
 
 def _outputs(tensors: Mapping[str, Tensor], classifier: Iterable[str]) -> int | None:
     return next((len(tensors[key]) for key in classifier if key in tensors), None)
 
 
-def _check(url: str, name: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], head: Set[str]) -> None:
+def _check(
+    url: str, holds_none: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], head: Set[str]
+) -> None:
     # Files older than PyTorch 0.4.1 do not count batches; the count matters to no backbone.
     missing = [key for key in expected if key not in found and not key.endswith(_BATCHES_SEEN)]
     unknown = [key for key in found if key not in expected]
     if not unknown and missing and head >= set(missing):
-        raise UsageError(f"{url} has no {_some(missing)}: without its classifier a network can only start a training")
+        raise UsageError(f"{url} has no {some(missing)}: without its classifier a network can only start a training")
     if missing or unknown:
-        faults = [f"{word} {_some(keys)}" for word, keys in (("no", missing), ("unknown", unknown)) if keys]
-        raise UsageError(f"{url} holds no weights of {name}: {'; '.join(faults)}; name the right --backbone")
+        faults = [f"{word} {some(keys)}" for word, keys in (("no", missing), ("unknown", unknown)) if keys]
+        raise UsageError(f"{holds_none}: {'; '.join(faults)}; name the right --backbone")
     for key, tensor in found.items():
         if tensor.shape != expected[key].shape:
             shapes = f"{tuple(tensor.shape)}, not {tuple(expected[key].shape)}"
-            raise UsageError(f"{url} holds no weights of {name}: {key} is {shapes}; name the right --backbone")
-
-
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+            raise UsageError(f"{holds_none}: {key} is {shapes}; name the right --backbone")

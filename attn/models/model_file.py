@@ -11,6 +11,7 @@ from typing import Any
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, cnn_of, save_checkpoint
 from attn.models.energynet_file import TrainedEnergyNet, assemble, describe
+from attn.models.tensors_file import check_finite
 from attn.models.weights_file import description_of, read_weights_file
 
 METHODS = ("cnn", "cnn_average", "unatt", "energynet")
@@ -75,6 +76,7 @@ def load_model(url: str) -> Model:
             f"{url}: a checkpoint without a method. Name a model file of jobs/choose.py, or give --methods."
         )
     try:
+        check_finite(url, file.method_tensors)
         net = None if said["energynet"] is None else assemble(url, file.method_tensors, dict(said["energynet"]))
         calibration = None if said["calibration"] is None else dict(said["calibration"])
         name, maps, window = said["name"], dict(said["maps"]), int(said["window"])

@@ -13,14 +13,14 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from attn.errors import UsageError
-from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
+from attn.models.tensors_file import parse_tensors, write_tensors
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 
 Rgb = tuple[float, float, float]
@@ -28,13 +28,18 @@ Rgb = tuple[float, float, float]
 METHOD_PREFIX = "method."
 """Beginning of the names of tensors that are not the CNN's."""
 
+TORCH_SAVE = (".pth", ".pt", ".pth.tar", ".ckpt", ".bin")
+"""Endings of files that torch.save writes, whichever program calls it."""
+
 _ZIP = b"PK\x03\x04"
 _OLD_PICKLES = 5  # that stand before the numbers in a file of torch.save from before its zip archives
 _TENSORS_ONLY = re.compile(
-    r"collections OrderedDict|torch Size|torch(\.cuda)? \w+(Storage|Tensor)|torch\.nn\.parameter Parameter|"
+    r"collections (OrderedDict|Counter)|torch (Size|device|b?float\d+|u?int\d+|bool)|"
+    r"torch(\.cuda)? \w+(Storage|Tensor)|torch\.nn\.parameter Parameter|"
     r"torch\._utils _rebuild_(tensor(_v2)?|parameter(_with_state)?)"
 )
 _NAMING = {"GLOBAL", "STACK_GLOBAL", "INST"}  # the instructions of a pickle that name what is called
+_MOST_NESTED = 4  # dictionaries within each other that are looked into; a training's checkpoint has two or three
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +83,16 @@ class Description:
 
 @dataclasses.dataclass(frozen=True)
 class WeightsFile:
-    """Tensors under the names the file gives them, all finite.
+    """Tensors under the names the file gives them.
+
+    A tensor of a `.pth` may be one number spread over any shape, and weigh nothing until it is looked at: compare its
+    shape first.
 
     Attributes:
         url: URL of the file.
         tensors: of the CNN.
         sha256: of the file; of a model file that of the CNN's own checkpoint, so that both make equal stores.
-        described: None for a bare state dict.
+        described: None if another program wrote it.
         method_tensors: of the method of a model file, without their prefix.
     """
 
@@ -96,23 +104,23 @@ class WeightsFile:
 
 
 def read_weights_file(url: str) -> WeightsFile:
-    """A `.safetensors` file, or a `.pth`/`.pt` state dict read without unpickling anything but tensors.
+    """A `.safetensors` file, or one of torch.save, of which nothing but tensors and plain values is unpickled.
 
-    The file passes through memory once more than its tensors need.
+    A state dict within a training's checkpoint is found: names of nested dictionaries are joined with dots. The file
+    passes through memory once more than its tensors need.
 
     Args:
         url: local or s3://.
 
     Raises:
-        UsageError: not there, not such a file, or a weight is NaN or infinite.
+        UsageError: not there, or not such a file.
     """
-    if not url.endswith((".safetensors", ".pth", ".pt")):
-        raise UsageError(f"{url}: give weights as .safetensors, .pth or .pt")
+    if not url.endswith((".safetensors", *TORCH_SAVE)):
+        raise UsageError(f"{url}: give weights as .safetensors, {', '.join(TORCH_SAVE[:-1])} or {TORCH_SAVE[-1]}")
     fs, path = open_filesystem(url)
     with storage_errors(url):
         data = read_bytes(fs, path)
     tensors, text = parse_tensors(url, data) if url.endswith(".safetensors") else (_state_dict(url, data), None)
-    check_finite(url, tensors)
     sha256, described = hashlib.sha256(data).hexdigest(), _description(url, text)
     if described is None or described.method is None:
         return WeightsFile(url, tensors, sha256, described)
@@ -155,15 +163,32 @@ def _state_dict(url: str, data: bytes) -> dict[str, Tensor]:
         raise UsageError(f"{url} holds more than tensors; save model.state_dict() alone") from error
     except Exception as error:  # a damaged pickle fails in any way: RuntimeError, IndexError, AssertionError, …
         raise UsageError(f"{url} is no file of torch.save, or not all of one") from error
-    if not isinstance(weights, Mapping) or not weights:
+    tensors = dict(_named(weights))
+    if not tensors:
         raise UsageError(f"{url} holds a {type(weights).__name__} and no state dict; save model.state_dict()")
-    strange = [str(key) for key, value in weights.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
-    if strange:
-        raise UsageError(
-            f"{url} is no bare state dict ({strange[0]} is no tensor with a name); save model.state_dict() alone"
-        )
-    _check_sizes(url, weights, len(data))
-    return dict(weights)
+    _check_storages(url, tensors.values(), len(data))
+    return tensors
+
+
+def _named(weights: Any) -> Iterator[tuple[str, Tensor]]:
+    """All tensors in nested dictionaries, under names joined with dots; each dictionary is looked into once.
+
+    What else a checkpoint holds, such as numbers of an optimiser, does not matter.
+    """
+    seen: set[int] = set()
+    level: list[tuple[str, Any]] = [("", weights)]
+    for _ in range(_MOST_NESTED):
+        holders = {id(each): (prefix, each) for prefix, each in level if isinstance(each, Mapping)}
+        below = [
+            (f"{prefix}{key}", value)
+            for known, (prefix, each) in holders.items()
+            if known not in seen
+            for key, value in each.items()
+            if isinstance(key, str | int)
+        ]
+        yield from ((name, value) for name, value in below if isinstance(value, Tensor))
+        level = [(f"{name}.", value) for name, value in below]
+        seen |= holders.keys()
 
 
 def _check_archive(url: str, data: bytes) -> None:
@@ -194,13 +219,11 @@ def _called(stream: io.BytesIO) -> Iterator[str]:
     return (str(argument) for code, argument, _ in pickletools.genops(stream) if code.name in _NAMING)
 
 
-def _check_sizes(url: str, tensors: Mapping[str, Tensor], file_bytes: int) -> None:
-    """Before a value is looked at: one number of a file may be spread over any shape, and weigh nothing until then."""
-    for key, tensor in tensors.items():
-        if tensor.numel() * tensor.element_size() > min(tensor.untyped_storage().nbytes(), file_bytes):
-            raise UsageError(
-                f"{url}: {key} of shape {tuple(tensor.shape)} has more numbers than the file holds; give other weights"
-            )
+def _check_storages(url: str, tensors: Iterable[Tensor], file_bytes: int) -> None:
+    """A file that claims more numbers than it holds gets memory as it was for them."""
+    storages = {storage.data_ptr(): storage.nbytes() for storage in (each.untyped_storage() for each in tensors)}
+    if sum(storages.values()) > file_bytes:
+        raise UsageError(f"{url}: claims more numbers than the file holds; give other weights")
 
 
 def _description(url: str, text: str | None) -> Description | None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -11,11 +12,16 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 SHOWN = 10
 MOST_TICKS = 8
 COLOURS = "viridis"
-BEHIND = {"boxstyle": "square,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+BEHIND = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
+BLUE, GREY = "#31688e", "0.7"
+MARGIN = 0.06
+"""Share of the picture's height above and below the axes of `parallel.png`, for the labels of their ends."""
+PICTURES = {"parallel": "all trials", "importance": "importance", "progress": "accuracy"}
 FIGURES = ("trial", "status", "validation_accuracy", "update", "seconds")
 
 
@@ -73,87 +79,133 @@ def as_markdown(figures: SearchFigures) -> str:
         lines += ["", what, ""]
         lines += [_row(["setting", "share"]), _row(["---", "---"])]
         lines += [_row([name, f"{100 * share:.0f} %"]) for name, share in _ranked(figures.importance)]
-    lines += [
-        "",
-        "![all trials](parallel.png)",
-        "",
-        "![importance](importance.png)",
-        "",
-        "![accuracy](progress.png)",
-        "",
-    ]
+    missing = why_missing(figures)
+    for name, text in PICTURES.items():
+        lines += ["", f"{name}.png is not drawn: {missing[name]}." if name in missing else f"![{text}]({name}.png)"]
     return "\n".join([*lines, ""])
 
 
-def draw_parallel(figures: SearchFigures) -> bytes:
-    """A line per trial through the values of all its settings, coloured by accuracy, as a PNG."""
+def draw(figures: SearchFigures) -> dict[str, bytes]:
+    """The pictures that show something, as PNGs by name."""
+    drawn = {"parallel": _draw_parallel, "importance": _draw_importance, "progress": _draw_progress}
+    missing = why_missing(figures)
+    return {name: picture(figures) for name, picture in drawn.items() if name not in missing}
+
+
+def why_missing(figures: SearchFigures) -> dict[str, str]:
+    """Reasons of the pictures that would show nothing, by name."""
+    alone, alike = len(figures.trials) < 2, len({trial["validation_accuracy"] for trial in figures.trials}) < 2
+    missing = {}
+    if alone or alike:
+        missing["parallel"] = "there is one trial" if alone else "all trials are equally good"
+    if not figures.importance:
+        missing["importance"] = "trials are too few, or too alike, to tell which setting mattered"
+    if alone and not _looked_at_twice(figures):
+        missing["progress"] = "there is one trial, which was looked at once"
+    return missing
+
+
+def _looked_at_twice(figures: SearchFigures) -> bool:
+    return any(len(trial["rows"]) > 1 for trial in figures.trials)
+
+
+def _draw_parallel(figures: SearchFigures) -> bytes:
+    """A line per trial through the values of all its settings, coloured by accuracy."""
     settings = figures.settings
     figure = Figure(figsize=(1.6 * len(settings) + 2.5, 4.5))
     axes = figure.subplots()
     colours = matplotlib.colormaps[COLOURS]
     scales = {name: _Scale([trial.get(name) for trial in figures.trials]) for name in settings}
-    best = max((trial["validation_accuracy"] or 0 for trial in figures.trials), default=0)
-    worst = min((trial["validation_accuracy"] or 0 for trial in figures.trials), default=0)
-    norm = Normalize(100 * worst, 100 * max(best, worst + 1e-6))
+    accuracies = [_accuracy(trial) for trial in figures.trials]
+    norm = Normalize(min(accuracies), max(accuracies))
     for trial in reversed(figures.trials):
-        accuracy = 100 * (trial["validation_accuracy"] or 0)
         heights = [scales[name].height(trial.get(name)) for name in settings]
-        finished = trial["status"] == "finished"
-        axes.plot(heights, color=colours(norm(accuracy)), alpha=0.9 if finished else 0.35, lw=1.6)
+        alpha = 0.9 if trial["status"] == "finished" else 0.35
+        axes.plot(heights, ".-", color=colours(norm(_accuracy(trial))), alpha=alpha, lw=1.6)
     for place, name in enumerate(settings):
-        axes.axvline(place, color="0.6", lw=0.8)
+        axes.axvline(place, color="0.6", lw=0.8, ymin=MARGIN, ymax=1 - MARGIN)
         for height, label in scales[name].ticks():
-            axes.annotate(
-                label, (place, height), xytext=(3, 0), textcoords="offset points", fontsize=7, va="center", bbox=BEHIND
-            )
+            _label(axes, place, height, label)
     axes.set_xticks(range(len(settings)), settings, rotation=30, ha="right")
     axes.set_yticks([])
-    axes.margins(x=0.02)
+    axes.set_ylim(-MARGIN / (1 - 2 * MARGIN), 1 + MARGIN / (1 - 2 * MARGIN))
+    axes.margins(x=0.04)
     _bare(axes)
+    axes.spines["left"].set_visible(False)
     figure.colorbar(ScalarMappable(norm, COLOURS), ax=axes, label="validation accuracy, %", pad=0.04)
     axes.set_title("All trials; pale: stopped early")
     return _png(figure)
 
 
-def draw_importance(figures: SearchFigures) -> bytes:
-    """The share of each setting as a bar, as a PNG."""
-    figure = Figure(figsize=(6, 0.4 * max(len(figures.importance), 1) + 1.2))
+def _label(axes: Axes, place: int, height: float, label: str) -> None:
+    """Beyond the ends of an axis, which no line passes; in between beside it, and over the lines."""
+    end = height in (0, 1)
+    beside = (0, 7 if height else -7) if end else (5, 0)
+    axes.annotate(
+        label,
+        (place, height),
+        xytext=beside,
+        textcoords="offset points",
+        fontsize=7,
+        ha="center" if end else "left",
+        va="center",
+        bbox=BEHIND,
+    )
+
+
+def _draw_importance(figures: SearchFigures) -> bytes:
+    """The share of each setting as a bar."""
+    figure = Figure(figsize=(6, 0.4 * len(figures.importance) + 1.2))
     axes = figure.subplots()
     ranked = _ranked(figures.importance)[::-1]
-    axes.barh([name for name, _ in ranked], [100 * share for _, share in ranked], color="#31688e")
+    axes.barh([name for name, _ in ranked], [100 * share for _, share in ranked], color=BLUE)
     axes.set_xlabel("share of the differences between trials, %")
-    if not ranked:
-        axes.text(0.5, 0.5, "too few trials", ha="center", transform=axes.transAxes)
     _bare(axes)
     return _png(figure)
 
 
-def draw_progress(figures: SearchFigures) -> bytes:
-    """Left the accuracy of each trial over its updates, right the best so far over the trials, as a PNG."""
-    figure = Figure(figsize=(10, 4))
-    left, right = figure.subplots(1, 2)
-    for trial in figures.trials:
-        updates, accuracies = zip(*trial["rows"], strict=True) if trial["rows"] else ((), ())
-        finished = trial["status"] == "finished"
-        left.plot(updates, [100 * value for value in accuracies], color="#31688e" if finished else "0.75", lw=1)
-    left.set_xlabel("update")
-    left.set_ylabel("validation accuracy, %")
-    left.set_title("Trials; grey: stopped early")
-    ordered = sorted(figures.trials, key=lambda trial: trial["trial"])
-    for shown, colour in (("stopped", "0.75"), ("finished", "#31688e")):
-        ended = [trial for trial in ordered if trial["status"] == shown]
-        right.plot(
-            [t["trial"] for t in ended], [100 * (t["validation_accuracy"] or 0) for t in ended], ".", color=colour
-        )
-    finished = [trial for trial in ordered if trial["status"] == "finished"]
-    values = [100 * (trial["validation_accuracy"] or 0) for trial in finished]
-    best = [max(values[: count + 1]) for count in range(len(values))]
-    right.step([trial["trial"] for trial in finished], best, where="post", color="#31688e")
-    right.set_xlabel("trial")
-    right.set_title("Best so far of those trained to the end")
-    for axes in (left, right):
+def _draw_progress(figures: SearchFigures) -> bytes:
+    """The accuracy of each trial over its updates, and the best so far over the trials; a panel of one point is left
+    out."""
+    panels = [_draw_looks] if _looked_at_twice(figures) else []
+    panels += [_draw_best] if len(figures.trials) > 1 else []
+    figure = Figure(figsize=(5 * len(panels), 4))
+    for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+        panel(axes, figures)
+        axes.set_ylabel("validation accuracy, %")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _bare(axes)
     return _png(figure)
+
+
+def _draw_looks(axes: Axes, figures: SearchFigures) -> None:
+    for trial in figures.trials:
+        updates, accuracies = zip(*trial["rows"], strict=True) if trial["rows"] else ((), ())
+        axes.plot(updates, [100 * value for value in accuracies], ".-", color=_colour(trial), lw=1, ms=6)
+    axes.set_xlabel("update")
+    axes.set_title("Trials; grey: stopped early")
+
+
+def _draw_best(axes: Axes, figures: SearchFigures) -> None:
+    ordered = sorted(figures.trials, key=lambda trial: trial["trial"])
+    for trial in ordered:
+        axes.plot(trial["trial"], _accuracy(trial), ".", ms=8, color=_colour(trial))
+    finished = [trial for trial in ordered if trial["status"] == "finished"]
+    numbers = [trial["trial"] for trial in finished]
+    best = list(itertools.accumulate(map(_accuracy, finished), max))
+    if finished:
+        axes.step([*numbers, ordered[-1]["trial"]], [*best, best[-1]], where="post", color=BLUE)
+    axes.set_xlabel("trial")
+    axes.set_title("Best so far of those trained to the end" if finished else "All trials were stopped early")
+
+
+def _accuracy(trial: dict[str, Any]) -> float:
+    """In per cent."""
+    return 100 * (trial["validation_accuracy"] or 0)
+
+
+def _colour(trial: dict[str, Any]) -> str:
+    return BLUE if trial["status"] == "finished" else GREY
 
 
 class _Scale:

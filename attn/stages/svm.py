@@ -57,7 +57,11 @@ def fit_svm(
         warnings.simplefilter("always", ConvergenceWarning)
         svm.fit(features, labels)
     if any(issubclass(one.category, ConvergenceWarning) for one in warned):
-        log.warning("the SVMs are not solved to liblinear's tolerance after %d iterations", MOST_ITERATIONS)
+        log.warning(
+            "SVMs (C = %g): not solved to liblinear's tolerance after %d iterations. Give a smaller --svm-c, such as "
+            "%g, or take their scores as approximate.",
+            *(c, MOST_ITERATIONS, c / 10),
+        )
     normals, offsets = svm.coef_, svm.intercept_
     if len(svm.classes_) == 2:  # liblinear gives the plane of the second class alone
         normals, offsets = np.concatenate([-normals, normals]), np.concatenate([-offsets, offsets])

@@ -108,23 +108,15 @@ def test_the_best_method_becomes_one_file_that_scores_new_videos(ray_local, opti
     with open(f"{options.out}/{CHOICE}") as file:
         record = json.load(file)
     methods = {one["method"]: one["top_1"]["value"] for one in record["compared"]}
-    assert {
-        "CNN",
-        "UnAtt",
-        "adapted+UnAtt",
-        "adapted+EnergyNet",
-        "finetune+CNN",
-        "finetune+EnergyNet",
-    } <= methods.keys()
-    model = load_model(f"{options.out}/{MODEL}")
+    assert {"CNN", "adapted+UnAtt", "adapted+EnergyNet", "finetune+CNN", "finetune+EnergyNet"} <= methods.keys()
+    written = f"{options.out}/{MODEL}"
+    model = load_model(written)
     assert model.chosen["method"] == record["chosen"]["method"]
     new, store = tmp_path / "new", str(tmp_path / "store")
     for number, name in enumerate(CLASSES):
         (new / name).mkdir(parents=True)
         shutil.copy(videos / f"clip{number:02}.avi", new / name / f"new{number}.avi")
-    assert (
-        precompute(PrecomputeOptions(videos=str(new), weights=f"{options.out}/{MODEL}", out=store, batch_size=4)) == 0
-    )
+    assert precompute(PrecomputeOptions(videos=str(new), weights=written, out=store, batch_size=4)) == 0
     split = tmp_path / "new.txt"
     split.write_text("".join(f"{name}/new{number}.avi\n" for number, name in enumerate(CLASSES)))
     out = str(tmp_path / "results")

@@ -48,3 +48,15 @@ def test_a_store_that_cannot_be_written_does_not_end_the_run(tmp_path: Path, mon
 
     with Progress(Ledger.at(str(tmp_path)), done=0, failed=0, total=1, written=broken):
         time.sleep(0.1)
+
+
+def test_until_the_first_frames_there_is_no_time_left_to_tell(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    written = Written()
+    progress = Progress(Ledger.at(str(tmp_path)), done=0, failed=0, total=3, written=lambda: written)
+    progress.tell(lambda: written)
+    assert caplog.messages == ["waiting for the first frames: processes are starting, for 0 s now"]
+    progress.add(1)
+    progress.tell(lambda: written)
+    assert caplog.messages[1].startswith("0/3 videos, ")
+    assert json.loads((tmp_path / "progress.json").read_text())["frames"] == 1

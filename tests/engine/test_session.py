@@ -1,10 +1,15 @@
 import os
+import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 
 import pytest
 
+from attn.engine.local_ray import MOST_TMPDIR, short_folders
 from attn.engine.session import start_ray
+from attn.errors import UsageError
 
 
 def test_a_second_start_changes_nothing(ray_local):
@@ -44,6 +49,21 @@ def test_the_address_of_the_job_server_is_told_from_that_of_the_head(address):
     assert run.stderr.count("\n") == 1
 
 
+ALONE = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+
+
+def run_alone(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code]
+    return subprocess.run(command, env=ALONE | environment, capture_output=True, text=True, timeout=250)
+
+
+@pytest.fixture
+def short_folder() -> Iterator[str]:
+    """Short enough for Ray's sockets, which pytest's own is not."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield folder
+
+
 SLOW_START = """
 import logging, ray
 import attn.engine.session as session
@@ -55,12 +75,90 @@ def slow(**settings):
 ray.init = slow
 session.start_ray(num_cpus=1)
 print(ray.cluster_resources()["CPU"])
+print(ray._private.worker._global_node.get_session_dir_path())
 """
 
 
-def test_a_ray_that_starts_too_slowly_gets_another_chance():
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    command = [sys.executable, "-c", SLOW_START]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200)
-    assert run.stdout == "1.0\n", run.stderr
+def test_a_ray_that_starts_too_slowly_gets_another_chance_and_sockets_get_a_short_folder(tmp_path):
+    long = tmp_path / ("x" * (92 - len(str(tmp_path)) - 1))
+    long.mkdir()
+    run = run_alone(SLOW_START, TMPDIR=str(long), RAY_GCS_SERVER_PORT="1")
+    assert run.stdout.startswith("1.0\n/tmp/ray-"), run.stderr
     assert run.stderr.count("very busy; trying once more") == 1
+
+
+FAILED_START = """
+import psutil, sys, threading, time, logging
+import ray._private.services as services
+import attn.engine.session as session, attn.errors
+logging.basicConfig(level=logging.WARNING)
+{prepare}
+most = 0
+def count():
+    global most
+    while True:
+        most = max(most, len(psutil.Process().children()))
+        time.sleep(0.02)
+threading.Thread(target=count, daemon=True).start()
+try:
+    session.start_ray(num_cpus=1, object_store_bytes={store_bytes})
+except attn.errors.UsageError as error:
+    print(error)
+print(most > 0, [process.cmdline() for process in psutil.Process().children(recursive=True)])
+"""
+
+
+def test_a_start_that_fails_half_way_is_one_line_and_leaves_nothing_running(short_folder):
+    """Ray refuses so small an object store only after it has started three of its processes."""
+    run = run_alone(FAILED_START.format(prepare="", store_bytes=20_000_000), RAY_TMPDIR=short_folder)
+    line, left = run.stdout.splitlines()
+    assert line.startswith("Ray: does not start (Attempting to cap object store memory usage at 20000000 bytes, but"), (
+        line
+    )
+    assert line.endswith("). Free memory in /dev/shm; of a container, raise --shm-size."), line
+    assert left == "True []"
+    assert "Traceback" not in run.stderr
+
+
+def test_a_machine_too_busy_for_two_tries_is_named_in_one_line(tmp_path, short_folder):
+    """A control service that never says its port is what a very busy machine looks like."""
+    slow = tmp_path / "gcs"
+    slow.write_text("#!/bin/sh\nexec sleep 100")
+    slow.chmod(0o755)
+    code = FAILED_START.format(prepare=f"services.GCS_SERVER_EXECUTABLE = {str(slow)!r}", store_bytes=None)
+    run = run_alone(code, RAY_TMPDIR=short_folder, RAY_gcs_server_port_wait_time_s="2")
+    line, left = run.stdout.splitlines()
+    assert line.startswith("Ray: has not started within its 30 s, twice (Timed out waiting for file "), line
+    assert line.endswith("This machine is too busy: run the same command when less is running on it."), line
+    assert left == "True []"
+    assert run.stderr.count("trying once more") == 1
+    assert "Traceback" not in run.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_named_in_one_line():
+    run = run_alone(FAILED_START.format(prepare="", store_bytes=None), RAY_TMPDIR="/proc/none")
+    line, left = run.stdout.splitlines()
+    assert re.fullmatch(
+        r"Ray: does not start \(.*'/proc/none.*'\)\. Set RAY_TMPDIR to a short folder .* written\.", line
+    )
+    assert left.endswith("[]")
+    assert "Traceback" not in run.stderr
+
+
+@pytest.mark.parametrize("variable", ["TMPDIR", "RAY_TMPDIR"])
+def test_sockets_lie_in_a_short_folder_and_spilt_objects_in_the_users(variable, tmp_path, monkeypatch):
+    monkeypatch.delenv("RAY_TMPDIR", raising=False)
+    long = tmp_path / ("ä" * 30)
+    long.mkdir()
+    monkeypatch.setenv(variable, str(long))
+    folders = short_folders()
+    assert len(folders["_temp_dir"]) <= MOST_TMPDIR
+    assert folders["object_spilling_directory"] == str(long / "ray")
+    monkeypatch.setenv(variable, "/" + "x" * (MOST_TMPDIR - 1))
+    assert short_folders() == {}
+    monkeypatch.setenv(variable, "/" + "x" * MOST_TMPDIR)
+    monkeypatch.setattr("attn.engine.local_ray.SHORT_FOLDERS", ("/proc/none",))
+    with pytest.raises(
+        UsageError, match=rf"^{variable}=/x*: too long for Ray's sockets\. Set RAY_TMPDIR to a folder of"
+    ):
+        short_folders()

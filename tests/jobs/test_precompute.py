@@ -1,9 +1,15 @@
 """The script as a user runs it: S3 from end to end, clean logs, exit codes."""
 
+import contextlib
 import json
+import os
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import av
 import fsspec
@@ -15,6 +21,7 @@ from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.storage.store import AttentionStore
 
+ROOT = Path(__file__).resolve().parents[2]
 LENGTHS = {"a b.c": 12, "v_Wave_g01_c01": 30, "ü": 1}
 
 
@@ -54,9 +61,7 @@ def test_shards_weights_and_store_on_s3(run_job: Callable, s3: str, clips: Path,
     assert summary["rows"] == 22
     assert "testing-secret" not in done.stderr + packed.stderr
 
-    # Ray's core prints this of every pool whose actors may be restarted; Ray Data keeps the arguments it speaks of.
-    lines = [line for line in done.stderr.splitlines() if "github.com/ray-project/ray/issues/53727" not in line]
-    noise = [line for line in lines if not re.match(r"\d\d:\d\d:\d\d ", line)]
+    noise = [line for line in done.stderr.splitlines() if not re.match(r"\d\d:\d\d:\d\d ", line)]
     assert not noise, done.stderr
     assert re.search(r"3/3 videos, [\d.]+ frames/s, 0 failed, ETA", done.stderr)
 
@@ -68,3 +73,36 @@ def test_wrong_bucket_is_one_line_and_costs_no_work(run_job: Callable, s3: str, 
     assert refused.returncode == 2
     assert refused.stderr.count("\n") == 1
     assert "attn-no-such-bucket" in refused.stderr
+
+
+def test_a_terminal_is_told_at_once_what_the_job_waits_for(tmp_path: Path) -> None:
+    """Refused as soon as the weights are not found."""
+    flags = (
+        "--videos",
+        tmp_path,
+        "--weights",
+        tmp_path / "gone.pth",
+        "--backbone",
+        "small_cnn",
+        "--out",
+        tmp_path / "s",
+    )
+    master, terminal = os.openpty()
+    started_s = time.monotonic()
+    command = [sys.executable, str(ROOT / "jobs/precompute.py"), *map(str, flags)]
+    with subprocess.Popen(command, stderr=terminal) as job, os.fdopen(master, "rb", buffering=0) as screen:
+        os.close(terminal)
+        first, first_s = screen.read(1000), time.monotonic() - started_s
+        rest = b"".join(_until_closed(screen))
+    assert job.returncode == 2
+    assert re.fullmatch(rb"\d\d:\d\d:\d\d loading libraries\r\n", first)
+    assert 2 * first_s < time.monotonic() - started_s
+    cnn, error = rest.decode().splitlines()
+    assert cnn.endswith("gone.pth: loading the CNN")
+    assert error.startswith("error: ")
+
+
+def _until_closed(screen: IO[bytes]) -> Iterator[bytes]:
+    with contextlib.suppress(OSError):  # of a terminal whose last writer has gone
+        while True:
+            yield screen.read(1000)

@@ -1,4 +1,6 @@
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,3 +20,13 @@ def randomise() -> Callable[[nn.Module], nn.Module]:
         return net.eval()
 
     return fill
+
+
+@pytest.fixture
+def limited_memory() -> Iterator[None]:
+    """What would take far more than these files must fail at once."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (in_use + (1 << 30), before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_AS, before)

@@ -6,7 +6,7 @@ import torch
 from attn.errors import UsageError
 from attn.models.backbone import Backbone, build_backbone
 from attn.models.fit import import_fitting
-from attn.models.weights_file import WeightsFile
+from attn.models.weights_file import WeightsFile, read_weights_file
 
 
 @pytest.fixture
@@ -142,3 +142,34 @@ def test_published_densenet_names_are_understood():
     drawn = build_backbone("densenet121", 5)
     import_fitting(drawn, file_of(old | rest), may_draw=False, must_draw=False)
     assert all(torch.equal(tensor, weights[key]) for key, tensor in drawn.export_weights().items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_damaged_tensor_is_named(drawn, trained, value):
+    weights = trained.export_weights()
+    weights["features.0.0.weight"] = weights["features.0.0.weight"].clone()
+    weights["features.0.0.weight"].view(-1)[-1] = value
+    with pytest.raises(UsageError, match=r"w\.pth: features\.0\.0\.weight holds NaN or infinity"):
+        import_fitting(drawn, file_of(weights), may_draw=False, must_draw=False)
+
+
+@pytest.mark.parametrize("as_zip", [True, False])
+def test_a_number_spread_over_the_shape_of_a_weight_is_taken(drawn, trained, tmp_path, as_zip):
+    weights = trained.export_weights()
+    ones = {key: torch.ones(1).expand(len(value)) for key, value in weights.items() if key.endswith("running_var")}
+    zeros = {"classifier.weight": torch.zeros(1, 1).expand_as(weights["classifier.weight"])}
+    assert ones
+    torch.save(weights | ones | zeros, tmp_path / "w.pth", _use_new_zipfile_serialization=as_zip)
+    import_fitting(drawn, read_weights_file(str(tmp_path / "w.pth")), may_draw=False, must_draw=False)
+    loaded = drawn.export_weights()
+    assert all(torch.equal(loaded[key], tensor) for key, tensor in (weights | ones | zeros).items())
+
+
+@pytest.mark.usefixtures("limited_memory")
+@pytest.mark.parametrize("rows", [10**5, 2])
+def test_a_number_spread_over_any_other_shape_is_refused_before_it_is_looked_at(drawn, trained, tmp_path, rows):
+    """Memory for 10 billion numbers is more than there is."""
+    spread = {"features.0.0.weight": torch.zeros(1).expand(rows, rows)}
+    torch.save(trained.export_weights() | spread, tmp_path / "w.pth")
+    with pytest.raises(UsageError, match=rf"features\.0\.0\.weight is \({rows}, {rows}\), not \(24, 3, 3, 3\)"):
+        import_fitting(drawn, read_weights_file(str(tmp_path / "w.pth")), may_draw=False, must_draw=False)

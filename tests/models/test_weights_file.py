@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import pickletools
-import resource
 import zipfile
 from pathlib import Path
 from random import Random
@@ -52,13 +51,36 @@ def test_tensors_in_any_memory_layout_are_written(tmp_path):
     assert torch.equal(read_weights_file(url).tensors["kernel"], kernel)
 
 
-@pytest.mark.parametrize("suffix", ["pth", "pt"])
+@pytest.mark.parametrize("suffix", ["pth", "pt", "pth.tar", "ckpt", "bin"])
 def test_reads_a_bare_state_dict(tmp_path, suffix):
     url = str(tmp_path / f"net.{suffix}")
     torch.save(TENSORS, url)
     file = read_weights_file(url)
     assert equal(file.tensors, TENSORS)
     assert file.described is None
+
+
+def test_tensors_of_a_trainings_checkpoint_are_read_beside_plain_values(tmp_path):
+    net = torch.nn.Linear(2, 3)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    net(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    schedule = torch.optim.lr_scheduler.MultiStepLR(optimiser, [3, 7])
+    rest = {"optimizer": optimiser.state_dict(), "schedule": schedule.state_dict(), "device": torch.device("cpu")}
+    content = {"epoch": 3, "arch": "resnet18", "dtype": torch.float32, "state_dict": net.state_dict(), **rest}
+    torch.save(content, tmp_path / "net.pth")
+    found = read_weights_file(str(tmp_path / "net.pth")).tensors
+    momentum = {f"optimizer.state.{k}.momentum_buffer" for k in (0, 1)}
+    assert found.keys() == {"state_dict.weight", "state_dict.bias"} | momentum
+    assert torch.equal(found["state_dict.weight"], net.weight)
+
+
+def test_a_dictionary_that_holds_itself_and_many_that_share_one_are_read_once(tmp_path):
+    shared = dict(TENSORS)
+    content = {"model": shared, "many": {str(k): {str(n): shared for n in range(300)} for k in range(300)}}
+    content["again"] = content
+    torch.save(content, tmp_path / "net.pth")
+    assert read_weights_file(str(tmp_path / "net.pth")).tensors.keys() == {f"model.{name}" for name in TENSORS}
 
 
 def test_safetensors_of_another_program_describe_nothing(tmp_path):
@@ -82,23 +104,13 @@ def test_nothing_in_a_file_is_executed(tmp_path, save):
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
-def test_damaged_tensor_is_named(tmp_path, suffix, value):
-    damaged = {**TENSORS, "layer4.1.weight": torch.tensor([0.0, value])}
-    url = str(tmp_path / f"net.{suffix}")
-    (torch.save if suffix == "pth" else safetensors.torch.save_file)(damaged, url)
-    with pytest.raises(UsageError, match=r"net\.\w+: layer4\.1\.weight holds NaN or infinity"):
-        read_weights_file(url)
-
-
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(UsageError, match=r"gone\.pth: does not exist"):
         read_weights_file(str(tmp_path / "gone.pth"))
 
 
 def test_other_suffixes_are_refused():
-    with pytest.raises(UsageError, match=r"net\.onnx: give weights as \.safetensors, \.pth or \.pt"):
+    with pytest.raises(UsageError, match=r"net\.onnx: give weights as \.safetensors, \.pth, .* or \.bin$"):
         read_weights_file("net.onnx")
 
 
@@ -117,8 +129,8 @@ def test_half_a_file_is_refused(tmp_path, suffix, length):
     [
         (torch.zeros(3), "holds a Tensor and no state dict"),
         ({}, "holds a dict and no state dict"),
-        ({"model": TENSORS, "epoch": 3}, "no bare state dict .model is no tensor"),
-        ({7: torch.zeros(3)}, "no bare state dict .7 is no tensor with a name"),
+        ({"epoch": 3, "arch": "resnet18"}, "holds a dict and no state dict"),
+        ({"a": {"b": {"c": {"d": TENSORS}}}}, "holds a dict and no state dict"),
         ({"a": torch.eye(3).to_sparse()}, "holds more than tensors .torch._utils _rebuild_sparse_tensor.; save"),
         ({"a": torch.empty(3, device="meta")}, "holds more than tensors .torch._utils _rebuild_meta_tensor_no_storage"),
     ],
@@ -129,28 +141,9 @@ def test_what_is_no_state_dict_is_refused(tmp_path, content, complaint):
         read_weights_file(str(tmp_path / "net.pth"))
 
 
-@pytest.fixture
-def limited_memory():
-    """What would take far more than these files must fail at once."""
-    before = resource.getrlimit(resource.RLIMIT_AS)
-    in_use = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (in_use + (1 << 30), before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_AS, before)
-
-
 def refused(path: Path, complaint: str) -> None:
     with pytest.raises(UsageError, match=rf"^{path}{complaint}[^\n]*$"):
         read_weights_file(str(path))
-
-
-@pytest.mark.usefixtures("limited_memory")
-@pytest.mark.parametrize("as_zip", [True, False])
-@pytest.mark.parametrize("rows", [10**5, 2])
-def test_a_number_spread_over_a_shape_is_refused_before_it_is_looked_at(tmp_path, as_zip, rows):
-    spread = torch.zeros(1).expand(rows, rows)
-    torch.save({"a": torch.ones(2), "fc.weight": spread}, tmp_path / "net.pth", _use_new_zipfile_serialization=as_zip)
-    refused(tmp_path / "net.pth", rf": fc\.weight of shape \({rows}, {rows}\) has more numbers than the file holds")
 
 
 @pytest.mark.parametrize("as_zip", [True, False])
@@ -171,7 +164,7 @@ def test_a_storage_that_the_file_names_but_does_not_hold(tmp_path):
         list(pickletools.genops(stream))
     larger = data[: stream.tell()].replace(b"M\xe8\x03", b"J\0\0\0\x06")  # 1000 numbers → 100 million
     (tmp_path / "net.pth").write_bytes(larger + pickle.dumps([], protocol=2))
-    refused(tmp_path / "net.pth", r": w of shape \(100663296,\) has more numbers than the file holds")
+    refused(tmp_path / "net.pth", ": claims more numbers than the file holds; give other weights")
 
 
 def test_a_packed_archive_is_not_unpacked(tmp_path, monkeypatch):

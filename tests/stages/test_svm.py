@@ -86,7 +86,7 @@ def test_what_is_not_solved_is_used_and_said(monkeypatch, caplog):
     monkeypatch.setattr(svm, "MOST_ITERATIONS", 1)
     with caplog.at_level(logging.WARNING):
         machine = fit_svm(features * 1000, labels, num_classes=3)
-    assert "not solved to liblinear's tolerance after 1 iterations" in caplog.text
+    assert "not solved to liblinear's tolerance after 1 iterations. Give a smaller --svm-c, such as 0.1" in caplog.text
     assert np.isfinite(machine.weights).all()
 
 

@@ -16,7 +16,7 @@ from attn.engine.tuning.plan import SearchPlan
 from attn.engine.tuning.records import Trial, trial_url
 from attn.engine.tuning.searcher import OBJECTIVE, distribution, told
 from attn.engine.tuning.space import FIELDS, settle
-from attn.report.search_page import SearchFigures, as_csv, as_markdown, draw_importance, draw_parallel, draw_progress
+from attn.report.search_page import SearchFigures, as_csv, as_markdown, draw
 from attn.stages.recipe import contradiction
 from attn.storage.filesystem import join, open_filesystem, write_atomic
 
@@ -44,7 +44,7 @@ def best_first(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
-    """Writes `best.json`, `trials.csv`, `search.md` and three pictures.
+    """Writes `best.json`, `trials.csv`, `search.md` and the pictures that show something.
 
     Args:
         plan: of the search.
@@ -78,8 +78,8 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
     }
     for name, text in texts.items():
         _write(options.out, name, text.encode())
-    for name, draw in (("parallel", draw_parallel), ("importance", draw_importance), ("progress", draw_progress)):
-        _write(options.out, f"{name}.png", draw(figures))
+    for name, picture in draw(figures).items():
+        _write(options.out, f"{name}.png", picture)
     log.info(
         "best of %d trials: validation %.1f ± %.1f %% of %d videos (trial %d, %s); %s",
         *(len(trials), 100 * accuracy, 100 * found["standard_error"], videos),

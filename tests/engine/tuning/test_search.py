@@ -263,5 +263,5 @@ def test_a_search_lives_on_s3(ray_local, planted, spaces, s3, tmp_path):
     assert [trial.number for trial in theirs] == [1, 2, 3]
     assert ours[0].objective == theirs[0].objective
     names = {name.rpartition("/")[2] for name in fs.find(open_filesystem(remote.out)[1])}
-    assert {"best.json", "search.md", "trials.csv", "energynet.safetensors", *PICTURES} <= names
+    assert {"best.json", "search.md", "trials.csv", "energynet.safetensors", "progress.png"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)

@@ -1,0 +1,81 @@
+"""A command line that is wrong, in one line with a way out, where tyro draws a box of a screen."""
+
+import contextlib
+import dataclasses
+import difflib
+import io
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from attn.errors import UsageError
+
+_ALWAYS = ("--help", "-h")
+_FLAG = re.compile(r"(--?[A-Za-z][\w-]*)(?:=.*)?", re.DOTALL)
+_STYLE = re.compile(r"\x1b\[[0-9;]*m|\[/?bold\]")
+_SEE = "--help explains every flag"
+_LONGEST = 400  # characters of what tyro says
+
+
+def check_flags(options_type: type[Any], given: Sequence[str]) -> None:
+    """Refuses a misspelt flag by the name it is meant to have, and a required one that is not there.
+
+    Args:
+        options_type: dataclass of the flags.
+        given: the words of the command line.
+
+    Raises:
+        UsageError: the first that is wrong, and what to do.
+    """
+    fields = {f"--{field.name.replace('_', '-')}": field for field in dataclasses.fields(options_type)}
+    known = {f"--no-{flag[2:]}" if field.default is True else flag for flag, field in fields.items()} | {*_ALWAYS}
+    named = [match[1] for match in map(_FLAG.fullmatch, given) if match]
+    for flag in named:
+        if _dashed(flag) not in known:
+            raise UsageError(f"{flag}: no such flag. {_meant(_dashed(flag), known)}")
+    if not {*named}.intersection(_ALWAYS):
+        missing = [flag for flag, field in fields.items() if _required(field) and flag not in map(_dashed, named)]
+        if missing:
+            raise UsageError(f"{', '.join(missing)}: missing. Give {'it' if len(missing) == 1 else 'them'}: {_SEE}.")
+
+
+def _dashed(flag: str) -> str:
+    return flag[:2] + flag[2:].replace("_", "-")
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _meant(flag: str, known: set[str]) -> str:
+    """Flags that have all its words, else the one that is spelt most alike, else those that share a word with it."""
+    words = {*flag.strip("-").split("-")}
+    of_known = {one: {*one.strip("-").split("-")} for one in sorted(known)}
+    longer = [one for one, its in of_known.items() if words <= its]
+    close = difflib.get_close_matches(flag, sorted(known), n=1)
+    found = longer or close or [one for one, its in of_known.items() if words & its]
+    return f"Did you mean {' or '.join(found[:3])}?" if found else f"{_SEE}."
+
+
+@contextlib.contextmanager
+def in_one_line() -> Iterator[None]:
+    """What the parser of the flags prints before it ends the process, as a `UsageError`.
+
+    Raises:
+        UsageError: it has printed anything on stderr, in its first paragraph.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            yield
+    except SystemExit as end:
+        if not said.getvalue():
+            raise
+        raise UsageError(_first_paragraph(said.getvalue())) from end
+
+
+def _first_paragraph(box: str) -> str:
+    """Between the first two rules of a box, the upper of which may hold its title; ASCII boxes have no sides."""
+    _, paragraph, *_ = [*re.split(r".*(?:─|-{4}).*", _STYLE.sub("", box)), ""]
+    line = " ".join(paragraph.replace("│", " ").split())
+    return f"{line[:_LONGEST].rstrip('.')}. {_SEE}."

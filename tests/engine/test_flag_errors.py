@@ -1,0 +1,79 @@
+import dataclasses
+import re
+
+import pytest
+
+from attn.engine.cli import EXIT_USAGE, parse
+from attn.engine.evaluate_options import EvaluateOptions
+from attn.engine.options import PrecomputeOptions, TrainEnergyNetOptions
+
+ENOUGH = ["--videos", "v", "--out", "o", "--weights", "w"]
+
+
+def refused(capsys, *given, options=PrecomputeOptions):
+    with pytest.raises(SystemExit) as end:
+        parse(options, "", given)
+    assert end.value.code == EXIT_USAGE
+    said = capsys.readouterr()
+    assert not said.out
+    assert said.err.startswith("error: ")
+    assert said.err.count("\n") == 1
+    assert said.err.endswith((".\n", "?\n"))
+    return said.err.removeprefix("error: ").strip()
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        (["--vidoes", "v"], "--vidoes: no such flag. Did you mean --videos?"),
+        (["--weight=w"], "--weight: no such flag. Did you mean --weights?"),
+        (["--batch_sise", "3"], "--batch_sise: no such flag. Did you mean --batch-size?"),
+        (["--Stride", "3"], "--Stride: no such flag. Did you mean --stride?"),
+        (["-stride", "3"], "-stride: no such flag. Did you mean --stride?"),
+        (["--fraction", "0.1"], "--fraction: no such flag. Did you mean --max-failed-fraction?"),
+        (["--no-overwrite"], "--no-overwrite: no such flag. Did you mean --overwrite?"),
+        (["--xyzzy"], "--xyzzy: no such flag. --help explains every flag."),
+    ],
+)
+def test_a_misspelt_flag_is_answered_by_the_right_one(capsys, given, meant):
+    assert refused(capsys, *ENOUGH, *given) == meant
+    assert refused(capsys, *given) == meant  # before what is missing
+
+
+def test_missing_flags_are_named(capsys):
+    complaint = "--out, --weights: missing. Give them: --help explains every flag."
+    assert refused(capsys, "--videos", "v") == complaint
+    assert refused(capsys, "--store", "s", "--out", "o", options=EvaluateOptions).startswith(
+        "--split: missing. Give it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--stride", "five"], r".*--stride: invalid literal for int.*'five'"),
+        (["--precision", "fp31"], r"invalid choice 'fp31' for argument '--precision'. Expected one of .*'bf16'"),
+        (["--mean", "0.1"], r".*--mean: no type matching .*expected argument count 3 of `FLOAT FLOAT FLOAT`"),
+        (["--stride"], r"Missing value for argument '--stride'"),
+        (["a", "b"], r"Unrecognized options: a, b"),
+    ],
+)
+def test_a_wrong_value_is_one_line(capsys, given, said):
+    assert re.match(said, refused(capsys, *ENOUGH, *given))
+
+
+@dataclasses.dataclass(frozen=True)
+class Switches:
+    start: bool = True
+    """Default on."""
+    stop: bool = False
+    """Default off."""
+    shift: int = 0
+    """A number."""
+
+
+def test_switches_negative_numbers_and_underscores_are_flags_and_values_as_before():
+    assert parse(Switches, "", ["--no-start", "--stop", "--shift", "-3"]) == Switches(start=False, stop=True, shift=-3)
+    assert parse(PrecomputeOptions, "", [*ENOUGH, "--batch_size", "3"]).batch_size == 3
+    words = ["--store", "s", "--split", "l", "--out", "o", "--recipe", "paper"]
+    assert parse(TrainEnergyNetOptions, "", words).recipe == "paper"
