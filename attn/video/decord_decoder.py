@@ -99,7 +99,7 @@ def _is_tried(container: InputContainer, stream: VideoStream) -> bool:
         container.format.name in TRIED_CONTAINERS
         and context.name in TRIED_CODECS
         and context.pix_fmt in TRIED_FORMATS
-        and stream is container.streams.video[0]
+        and len(container.streams.video) == 1
     )
 
 
@@ -123,6 +123,6 @@ def _constant_rate_times(container: InputContainer, stream: VideoStream) -> list
 
 def _is_wrong(packet: "Packet[VideoStream]") -> bool:
     """Or may it be? Of B-frames after FFmpeg's look at the beginning, AVI says nothing; MPEG-4 pictures tell."""
-    if packet.is_corrupt or packet.pts is None or packet.pts != packet.dts:
+    if packet.is_corrupt or packet.is_discard or packet.pts is None or packet.pts != packet.dts:
         return True
     return packet.stream.codec_context.name == "mpeg4" and picture_type(packet) not in (INTRA, PREDICTED)

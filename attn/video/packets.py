@@ -1,4 +1,4 @@
-"""The intact packets of a video stream, and whether some that were promised are missing."""
+"""The packets of a video stream, and whether some that were promised are missing."""
 
 import math
 from collections.abc import Iterator
@@ -18,21 +18,28 @@ DURATION_TOLERANCE_S = 0.5
 TELL_DURATION = frozenset({"matroska,webm", "flv", "asf"})
 
 
-class IntactPackets:
-    """Packets up to the end of the stream or the first damage.
+# Containers made for lossy transmission. A packet that they mark may be whole: two files that were joined leave a mark
+# at the joint. The decoder tells.
+GO_ON = frozenset({"mpegts"})
 
-    After the last one, `truncated` tells whether something is missing. A packet was damaged; or fewer packets came
+
+class IntactPackets:
+    """Packets up to the end of the stream or the first that is not all there.
+
+    After the last one, `truncated` tells whether something is missing. A packet was cut off; or fewer packets came
     than the header declares, and they do not span the declared duration either (frames that an encoder dropped or
     an edit list cuts away are declared but not missing); or, without a declared count, they end more than 0.5 s
     before the declared duration. Packets are compared, not frames: the placeholders of packed B-frames are declared,
     are there, and give no frame.
 
     Attributes:
+        go_on: the stream goes on after a loss, as a transport stream does, and so do the packets.
         truncated: known after the last packet.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream):
         self._container, self._stream = container, stream
+        self.go_on = container.format.name in GO_ON
         self._count = 0
         self._end = 0
         self._first: Packet[VideoStream] | None = None
@@ -43,7 +50,7 @@ class IntactPackets:
         counted = bool(self._stream.frames)
         try:
             for packet in self._container.demux(self._stream):
-                if packet.is_corrupt:
+                if packet.is_corrupt and not self.go_on:
                     self.truncated = True
                     return
                 if not packet.size:
@@ -67,10 +74,15 @@ class IntactPackets:
         return self._last.dts if self._last is not None else None
 
     def _falls_short(self) -> bool:
-        if self._stream.frames:
-            return self._count < self._stream.frames and self._span() < self._declared_span()
+        if declared := self._declared_count():
+            return self._count < declared and self._span() < self._declared_span()
         declared_s = self._declared_duration_s()
         return declared_s is not None and self._end * self._tick_s() < declared_s - DURATION_TOLERANCE_S
+
+    def _declared_count(self) -> int:
+        """Packets that the header declares. Of MP4, FFmpeg's index: the samples that the edit lists ask for."""
+        mp4 = self._container.format.name.startswith("mov,")
+        return len(self._stream.index_entries) if mp4 else self._stream.frames
 
     def _span(self) -> float:
         """Ticks that the packets last."""

@@ -25,7 +25,7 @@ from attn.video.sample import Keep
 
 
 def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
-    """Kept frames of the first video stream, up to the first damage.
+    """Kept frames of the film, up to the first damage; of a stream that goes on after a loss, up to its end.
 
     Raises:
         VideoError: nothing can be decoded.
@@ -43,8 +43,15 @@ def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
     return VideoEnd(decoding.truncated, "pyav")
 
 
+# Guessed frames that are held until it is known that intact ones follow; a frame is large.
+MOST_GUESSED = 16
+
+
 class _Decoding:
     """The frames of a stream in the order shown, up to the first damage; of those, the kept ones.
+
+    A transport stream goes on after a loss: what cannot be decoded is passed over, and frames that the decoder guessed
+    in part are taken where intact ones follow, so that an index means the same as in any other decoder.
 
     Attributes:
         index, time_s: of the frame at hand.
@@ -59,15 +66,19 @@ class _Decoding:
         self._keep = keep
         self._damaged = False  # something could not be decoded
         self._stopped = False  # … after the first frame
+        self._goes_on = False  # whatever cannot be decoded now, more follows
+        self._guessed: list[VideoFrame] = []  # … and waiting for an intact frame
         self.index, self.time_s, self.started = -1, 0.0, False
 
     @property
     def truncated(self) -> bool:
-        return self._damaged or self._packets.truncated
+        return self._damaged or self._packets.truncated or bool(self._guessed)
 
     def kept_frames(self) -> Iterator[VideoFrame]:
         packets = iter(self._packets)
-        leaves_out = self._context.name == "mpeg4" and not self._context.has_b_frames
+        if self._packets.go_on:
+            packets = self._looking_ahead(packets)
+        leaves_out = self._context.name == "mpeg4" and not (self._context.has_b_frames or self._packets.go_on)
         while not self._stopped and (packet := next(packets, None)) is not None:
             frames = self._decode(packet)
             yield from self._kept(frames)
@@ -91,15 +102,35 @@ class _Decoding:
             frames = self._context.decode(packet)
         except FFmpegError as error:
             pass_on_shortage(error)
-            self._damaged, self._stopped = True, self.started
+            if not self._goes_on:
+                self._damaged, self._stopped = True, self.started
             return []
-        for place, frame in enumerate(frames):
-            if frame.is_corrupt:  # the decoder guessed a part of it
-                self._damaged = self._stopped = True
-                frames = frames[:place]
-                break
+        if self._guessed or any(frame.is_corrupt for frame in frames):  # the decoder guessed a part of it
+            frames = self._with_guesses(frames)
         self.started = self.started or bool(frames)
         return frames
+
+    def _with_guesses(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        """The intact frames and, where the stream goes on, those guessed before an intact one."""
+        taken: list[VideoFrame] = []
+        for frame in frames:
+            if frame.is_corrupt and not self._goes_on:
+                self._damaged = self._stopped = True
+                break
+            self._guessed.append(frame)
+            if not frame.is_corrupt or len(self._guessed) == MOST_GUESSED:
+                taken += self._guessed
+                self._guessed.clear()
+        return taken
+
+    def _looking_ahead(self, packets: "Iterator[Packet[VideoStream]]") -> "Iterator[Packet[VideoStream]]":
+        """The same packets; while one is decoded it is known whether another follows."""
+        packet = next(packets, None)
+        while packet is not None:
+            following = next(packets, None)
+            self._goes_on = following is not None
+            yield packet
+            packet = following
 
     def _decode_one(self, packet: "Packet[VideoStream]") -> VideoFrame | None:
         frames = self._decode(packet)
