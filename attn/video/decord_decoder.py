@@ -1,9 +1,9 @@
 """Decoding with decord, where it is right; it is only used when it is asked for.
 
 decord counts wrongly after a seek in AVI with B-frames, repeats the last frame until the declared count is reached,
-and knows neither rotation nor variable frame rates. Its pixels are PyAV's, but for the inverse cosine transform of
-its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. Pictures that are damaged inside it
-guesses and does not mark, where PyAV stops.
+and knows neither rotation nor pixels that are not square nor variable frame rates. Its pixels are PyAV's, but for the
+inverse cosine transform of its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. Pictures
+that are damaged inside it guesses and does not mark, where PyAV stops.
 """
 
 import errno
@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from attn.errors import VideoError
+from attn.video.aspect import SQUARE
 from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import INTRA, PREDICTED, picture_type
 from attn.video.opening import open_video_stream
@@ -82,8 +83,8 @@ def frame_times(path: str) -> list[float]:
     """Times of all frames in seconds where decord is right, else nothing.
 
     Right is: a container, codec and pixel format that was tried, no B-frames (frames are shown when they are
-    decoded), no rotation, a constant frame rate, and as many packets in the file as its header declares. That is
-    certain only once all packets were seen, which costs one pass over the file.
+    decoded), no rotation, square pixels, a constant frame rate, and as many packets in the file as its header
+    declares. That is certain only once all packets were seen, which costs one pass over the file.
     """
     try:
         with open_video_stream(path) as (container, stream):
@@ -100,6 +101,7 @@ def _is_tried(container: InputContainer, stream: VideoStream) -> bool:
         and context.name in TRIED_CODECS
         and context.pix_fmt in TRIED_FORMATS
         and len(container.streams.video) == 1
+        and stream.sample_aspect_ratio in (None, SQUARE)
     )
 
 

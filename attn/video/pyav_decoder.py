@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from attn.errors import VideoError
+from attn.video.aspect import PixelAspect
 from attn.video.clock import FrameClock
 from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import needed_frames
@@ -31,8 +32,9 @@ def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
         VideoError: nothing can be decoded.
     """
     with open_video_stream(path) as (container, stream):
-        decoding = _Decoding(container, stream, keep)
-        to_rgb = _ToRgb()
+        aspect = PixelAspect(stream)
+        decoding = _Decoding(container, stream, aspect, keep)
+        to_rgb = _ToRgb(aspect)
         for frame in decoding.kept_frames():
             yield Frame(decoding.index, decoding.time_s, to_rgb(frame))
     if decoding.index < 0:
@@ -59,9 +61,10 @@ class _Decoding:
         truncated: known after the last frame.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, keep: Keep):
+    def __init__(self, container: InputContainer, stream: VideoStream, aspect: PixelAspect, keep: Keep):
         self._packets = IntactPackets(container, stream)
         self._context = stream.codec_context
+        self._aspect = aspect
         self._clock = FrameClock(container, stream)
         self._keep = keep
         self._damaged = False  # something could not be decoded
@@ -99,7 +102,7 @@ class _Decoding:
     def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
         """Intact frames that come out when a packet goes in; None asks for those that are left."""
         try:
-            frames = self._context.decode(packet)
+            frames = self._aspect.decode(packet)
         except FFmpegError as error:
             pass_on_shortage(error)
             if not self._goes_on:
@@ -152,13 +155,16 @@ class _Decoding:
 
 
 class _ToRgb:
-    """Converts frames to upright RGB; FFmpeg's converter is set up once for all frames of one kind."""
+    """Converts frames to upright RGB of square pixels; FFmpeg's converter is set up once for all frames of one kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, aspect: PixelAspect) -> None:
+        self._aspect = aspect
         self._reformatter = VideoReformatter()
         self._orientation: Orientation | None = None
 
     def __call__(self, frame: VideoFrame) -> UInt8[np.ndarray, "row col 3"]:
         if self._orientation is None:  # the first frame speaks for all: it is a property of the stream
             self._orientation = orientation_of(frame)
-        return self._orientation.apply(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
+        width = self._aspect.shown_width(frame)
+        rgb = self._reformatter.reformat(frame, width=width, format="rgb24", threads=1)
+        return self._orientation.apply(rgb.to_ndarray())
