@@ -108,8 +108,10 @@ class _Decoding:
             if not self._goes_on:
                 self._damaged, self._stopped = True, self.started
             return []
-        if self._guessed or any(frame.is_corrupt for frame in frames):  # the decoder guessed a part of it
-            frames = self._with_guesses(frames)
+        for frame in frames:
+            if frame.is_corrupt or self._guessed:  # the decoder guessed a part of it, or of one before
+                frames = self._with_guesses(frames)
+                break
         self.started = self.started or bool(frames)
         return frames
 
