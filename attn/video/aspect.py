@@ -26,9 +26,9 @@ class PixelAspect:
     """Width over height of the pixels of each frame of a stream.
 
     As in FFmpeg, the container's word goes over the codec's. If they agree at the start, the frames have the last word:
-    a broadcast changes between 4:3 and 16:9. PyAV tells the codec's ratio of the picture decoded last, which with
-    B-frames is not the one that comes out next. Hence packets are marked from the first change on, which is looked for
-    at key frames alone: short clips would feel more.
+    a broadcast changes between 4:3 and 16:9. (Not those of AVI, which says it once, but for DV.) PyAV tells the codec's
+    ratio of the picture decoded last, which with B-frames is not the one that comes out next. Hence packets are marked
+    from the first change on, which is looked for at key frames alone: small frames would feel more.
 
     Args:
         stream: not decoded yet.
@@ -39,7 +39,9 @@ class PixelAspect:
         self._context.copy_opaque = True
         self._first = self._coded()
         self._declared = stream.sample_aspect_ratio or self._first
-        self._square, self._follows_frames = self._declared == SQUARE, self._declared == self._first
+        self._square = self._declared == SQUARE
+        once = stream.container.format.name == "avi" and self._context.name != "dvvideo"
+        self._follows_frames = self._declared == self._first and not once
         self._change: _Coded | None = None
 
     def decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
