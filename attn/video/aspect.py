@@ -10,8 +10,15 @@ from av.video.stream import VideoStream
 from attn.video.reading import MOST_PIXELS
 
 SQUARE = Fraction(1)
+ROUNDED = 0.01
+"""So far containers round: UCF101 has clips of 4096:4083. The ratio in use that is closest to 1 is 16:15."""
 MOST_ASPECT = 16
 """The ratios in use lie between 1:3 and 3:1; a header may claim any, and frames would be one pixel high."""
+
+
+def is_square(aspect: Fraction | None) -> bool:
+    """Are pixels of this ratio square, but for rounding? None is no word on it."""
+    return aspect is None or abs(aspect - SQUARE) <= ROUNDED
 
 
 @dataclasses.dataclass
@@ -39,7 +46,7 @@ class PixelAspect:
         self._context.copy_opaque = True
         self._first = self._coded()
         self._declared = stream.sample_aspect_ratio or self._first
-        self._square = self._declared == SQUARE
+        self._square = is_square(self._declared)
         once = stream.container.format.name == "avi" and self._context.name != "dvvideo"
         self._follows_frames = self._declared == self._first and not once
         self._change: _Coded | None = None
@@ -63,7 +70,7 @@ class PixelAspect:
         if self._square and not self._change:
             return frame.width
         aspect = self._aspect_of(frame)
-        if aspect == SQUARE or not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT:
+        if is_square(aspect) or not 1 / MOST_ASPECT <= aspect <= MOST_ASPECT:
             return frame.width
         width = max(1, round(frame.width * aspect))
         return width if width * frame.height <= MOST_PIXELS else frame.width

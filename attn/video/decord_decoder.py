@@ -17,7 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from attn.errors import VideoError
-from attn.video.aspect import SQUARE
+from attn.video.aspect import is_square
 from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import INTRA, PREDICTED, picture_type
 from attn.video.opening import open_video_stream
@@ -101,7 +101,7 @@ def _is_tried(container: InputContainer, stream: VideoStream) -> bool:
         and context.name in TRIED_CODECS
         and context.pix_fmt in TRIED_FORMATS
         and len(container.streams.video) == 1
-        and stream.sample_aspect_ratio in (None, SQUARE)
+        and is_square(stream.sample_aspect_ratio)
     )
 
 
