@@ -37,7 +37,8 @@ def map_box(
 
     Args:
         box: left, top, right, bottom in source pixels; edges, not pixel centres, so that right − left is the width.
-        source_shape: rows and columns of a source frame.
+        source_shape: rows and columns of a source frame as it is shown. Pixels that are not square are made so in
+            width (`attn.video.aspect`); a box annotated on the stored picture is to be scaled likewise.
         map_shape: rows and columns of the map.
 
     Raises:

@@ -1,9 +1,9 @@
 """Decoding with decord, where it is right; it is only used when it is asked for.
 
 decord counts wrongly after a seek in AVI with B-frames, repeats the last frame until the declared count is reached,
-and knows neither rotation nor variable frame rates. Its pixels are PyAV's, but for the inverse cosine transform of
-its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. Pictures that are damaged inside it
-guesses and does not mark, where PyAV stops.
+and knows neither rotation nor pixels that are not square nor variable frame rates. Its pixels are PyAV's, but for the
+inverse cosine transform of its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. Pictures
+that are damaged inside it guesses and does not mark, where PyAV stops.
 """
 
 import errno
@@ -17,6 +17,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from attn.errors import VideoError
+from attn.video.aspect import is_square
 from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import INTRA, PREDICTED, picture_type
 from attn.video.opening import open_video_stream
@@ -82,8 +83,8 @@ def frame_times(path: str) -> list[float]:
     """Times of all frames in seconds where decord is right, else nothing.
 
     Right is: a container, codec and pixel format that was tried, no B-frames (frames are shown when they are
-    decoded), no rotation, a constant frame rate, and as many packets in the file as its header declares. That is
-    certain only once all packets were seen, which costs one pass over the file.
+    decoded), no rotation, square pixels, a constant frame rate, and as many packets in the file as its header
+    declares. That is certain only once all packets were seen, which costs one pass over the file.
     """
     try:
         with open_video_stream(path) as (container, stream):
@@ -99,7 +100,8 @@ def _is_tried(container: InputContainer, stream: VideoStream) -> bool:
         container.format.name in TRIED_CONTAINERS
         and context.name in TRIED_CODECS
         and context.pix_fmt in TRIED_FORMATS
-        and stream is container.streams.video[0]
+        and len(container.streams.video) == 1
+        and is_square(stream.sample_aspect_ratio)
     )
 
 
@@ -123,6 +125,6 @@ def _constant_rate_times(container: InputContainer, stream: VideoStream) -> list
 
 def _is_wrong(packet: "Packet[VideoStream]") -> bool:
     """Or may it be? Of B-frames after FFmpeg's look at the beginning, AVI says nothing; MPEG-4 pictures tell."""
-    if packet.is_corrupt or packet.pts is None or packet.pts != packet.dts:
+    if packet.is_corrupt or packet.is_discard or packet.pts is None or packet.pts != packet.dts:
         return True
     return packet.stream.codec_context.name == "mpeg4" and picture_type(packet) not in (INTRA, PREDICTED)

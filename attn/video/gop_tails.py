@@ -3,7 +3,8 @@
 UCF101's clips hold a key frame every 12 frames. At stride 5 one frame in six lies behind the last kept one of its
 group of pictures, and neither a kept frame nor a later group refers to it. To leave such frames out without losing
 count, it must be certain before decoding that a packet gives one frame, its own. In MPEG-4 part 2 without B-frames
-that is certain of every coded I- or P-picture; at the first packet that is anything else we stop leaving out.
+that is certain of every coded I- or P-picture that no edit list hides; at the first packet that is anything else we
+stop leaving out.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -35,7 +36,7 @@ def needed_frames(
     tail: list[Packet[VideoStream]] = []
     for packet in packets:
         kind = picture_type(packet)
-        if kind not in (INTRA, PREDICTED):
+        if kind not in (INTRA, PREDICTED) or packet.is_discard:
             return packet if not tail or _decode_all(tail, decode) else None
         if kind == INTRA:
             tail.clear()

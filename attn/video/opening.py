@@ -29,7 +29,7 @@ STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 
 @contextlib.contextmanager
 def open_video_stream(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A file and its first stream of moving pictures (cover art is none), to be decoded on one core.
+    """A file and its film, one of its video streams (`_film`), to be decoded on one core.
 
     FFmpeg follows no link from the file to another one or to the network.
 
@@ -45,11 +45,24 @@ def open_video_stream(path: str) -> Iterator[tuple[InputContainer, VideoStream]]
         pass_on_shortage(error)
         raise VideoError(f"{path}: cannot be opened as a video: {error.strerror}") from error
     with container:
-        streams = [stream for stream in container.streams.video if not stream.disposition & STILLS]
-        if not streams:
+        stream = _film(container)
+        if stream is None:
             raise VideoError(f"{path}: holds no video stream")
-        if streams[0].codec_context is None:
+        if stream.codec_context is None:
             raise VideoError(f"{path}: no decoder for its codec")
-        streams[0].codec_context.options = SIZE_LIMIT
-        streams[0].codec_context.thread_count = 1
-        yield container, streams[0]
+        stream.codec_context.options = SIZE_LIMIT
+        stream.codec_context.thread_count = 1
+        yield container, stream
+
+
+def _film(container: InputContainer) -> VideoStream | None:
+    """The stream that a player shows: the default one; of several or none, the best in FFmpeg's view.
+
+    Neither cover art is a film nor, next to another stream, a single picture. FFmpeg's view (`av_find_best_stream`) is:
+    the stream with several pictures at the start of the file, then the one with the most bits a second.
+    """
+    moving = [stream for stream in container.streams.video if not stream.disposition & STILLS]
+    films = [stream for stream in moving if stream.frames != 1] or moving
+    likely = [stream for stream in films if stream.disposition & Disposition.default] or films
+    best = container.streams.best("video")
+    return next((stream for stream in likely if stream is best), likely[0] if likely else None)

@@ -1,4 +1,4 @@
-"""The intact packets of a video stream, and whether some that were promised are missing."""
+"""The packets of a video stream, and whether some that were promised are missing."""
 
 import math
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from attn.video.confinement import pass_on_shortage
+from attn.video.file_length import is_all_there
 
 # Of a duration without a frame count; recorders round it or let the sound run on.
 DURATION_TOLERANCE_S = 0.5
@@ -18,23 +19,32 @@ DURATION_TOLERANCE_S = 0.5
 TELL_DURATION = frozenset({"matroska,webm", "flv", "asf"})
 
 
-class IntactPackets:
-    """Packets up to the end of the stream or the first damage.
+# Containers made for lossy transmission. A packet that they mark may be whole: two files that were joined leave a mark
+# at the joint. The decoder tells.
+GO_ON = frozenset({"mpegts"})
 
-    After the last one, `truncated` tells whether something is missing. A packet was damaged; or fewer packets came
+
+class IntactPackets:
+    """Packets up to the end of the stream or the first that is not all there.
+
+    After the last one, `truncated` tells whether something is missing. A packet was cut off; or fewer packets came
     than the header declares, and they do not span the declared duration either (frames that an encoder dropped or
-    an edit list cuts away are declared but not missing); or, without a declared count, they end more than 0.5 s
+    an edit list cuts away are declared but not missing); or, without a declared count, bytes of the file are
+    missing and the packets end before the declared duration. If the file states no length, they end more than 0.5 s
     before the declared duration. Packets are compared, not frames: the placeholders of packed B-frames are declared,
     are there, and give no frame.
 
     Attributes:
+        go_on: the stream goes on after a loss, as a transport stream does, and so do the packets.
         truncated: known after the last packet.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream):
         self._container, self._stream = container, stream
+        self.go_on = container.format.name in GO_ON
         self._count = 0
-        self._end = 0
+        self._latest: int | None = None  # stamp
+        self._end = self._longest = 0
         self._first: Packet[VideoStream] | None = None
         self._last: Packet[VideoStream] | None = None
         self.truncated = False
@@ -43,7 +53,7 @@ class IntactPackets:
         counted = bool(self._stream.frames)
         try:
             for packet in self._container.demux(self._stream):
-                if packet.is_corrupt:
+                if packet.is_corrupt and not self.go_on:
                     self.truncated = True
                     return
                 if not packet.size:
@@ -53,7 +63,7 @@ class IntactPackets:
                 if self._first is None:
                     self._first = packet
                 if not counted and packet.pts is not None:
-                    self._end = max(self._end, packet.pts + (packet.duration or 0))
+                    self._note_end(packet.pts, packet.duration)
                 yield packet
         except FFmpegError as error:
             pass_on_shortage(error)
@@ -67,10 +77,27 @@ class IntactPackets:
         return self._last.dts if self._last is not None else None
 
     def _falls_short(self) -> bool:
-        if self._stream.frames:
-            return self._count < self._stream.frames and self._span() < self._declared_span()
-        declared_s = self._declared_duration_s()
-        return declared_s is not None and self._end * self._tick_s() < declared_s - DURATION_TOLERANCE_S
+        if declared := self._declared_count():
+            return self._count < declared and self._span() < self._declared_span()
+        if self._container.format.name not in TELL_DURATION:
+            return False
+        all_there, declared_s = is_all_there(self._container.name, self._container.format.name), self._duration_s()
+        if all_there or declared_s is None:
+            return all_there is False
+        tolerance_s = DURATION_TOLERANCE_S if all_there is None else 0.5 * self._longest * self._tick_s()
+        return self._end * self._tick_s() < declared_s - tolerance_s
+
+    def _note_end(self, pts: int, duration: int | None) -> None:
+        """When the packets end that came so far; one without a duration lasts as long as the longest before it."""
+        if self._latest is not None:
+            self._longest = max(self._longest, pts - self._latest)
+        self._latest = pts if self._latest is None else max(self._latest, pts)
+        self._end = max(self._end, pts + (duration or self._longest))
+
+    def _declared_count(self) -> int:
+        """Packets that the header declares. Of MP4, FFmpeg's index: the samples that the edit lists ask for."""
+        mp4 = self._container.format.name.startswith("mov,")
+        return len(self._stream.index_entries) if mp4 else self._stream.frames
 
     def _span(self) -> float:
         """Ticks that the packets last."""
@@ -84,9 +111,8 @@ class IntactPackets:
             return self._stream.frames
         return self._stream.duration or math.inf
 
-    def _declared_duration_s(self) -> float | None:
-        if self._container.format.name not in TELL_DURATION:
-            return None
+    def _duration_s(self) -> float | None:
+        """That the header declares."""
         if self._stream.duration:
             return self._stream.duration * self._tick_s()
         if "DURATION" in self._stream.metadata:

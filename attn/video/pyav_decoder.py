@@ -14,6 +14,7 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from attn.errors import VideoError
+from attn.video.aspect import PixelAspect
 from attn.video.clock import FrameClock
 from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import needed_frames
@@ -25,14 +26,15 @@ from attn.video.sample import Keep
 
 
 def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
-    """Kept frames of the first video stream, up to the first damage.
+    """Kept frames of the film, up to the first damage; of a stream that goes on after a loss, up to its end.
 
     Raises:
         VideoError: nothing can be decoded.
     """
     with open_video_stream(path) as (container, stream):
-        decoding = _Decoding(container, stream, keep)
-        to_rgb = _ToRgb()
+        aspect = PixelAspect(stream)
+        decoding = _Decoding(container, stream, aspect, keep)
+        to_rgb = _ToRgb(aspect)
         for frame in decoding.kept_frames():
             yield Frame(decoding.index, decoding.time_s, to_rgb(frame))
     if decoding.index < 0:
@@ -43,8 +45,15 @@ def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
     return VideoEnd(decoding.truncated, "pyav")
 
 
+# Guessed frames that are held until it is known that intact ones follow; a frame is large.
+MOST_GUESSED = 16
+
+
 class _Decoding:
     """The frames of a stream in the order shown, up to the first damage; of those, the kept ones.
+
+    A transport stream goes on after a loss: what cannot be decoded is passed over, and frames that the decoder guessed
+    in part are taken where intact ones follow, so that an index means the same as in any other decoder.
 
     Attributes:
         index, time_s: of the frame at hand.
@@ -52,22 +61,27 @@ class _Decoding:
         truncated: known after the last frame.
     """
 
-    def __init__(self, container: InputContainer, stream: VideoStream, keep: Keep):
+    def __init__(self, container: InputContainer, stream: VideoStream, aspect: PixelAspect, keep: Keep):
         self._packets = IntactPackets(container, stream)
         self._context = stream.codec_context
+        self._aspect = aspect
         self._clock = FrameClock(container, stream)
         self._keep = keep
         self._damaged = False  # something could not be decoded
         self._stopped = False  # … after the first frame
+        self._goes_on = False  # whatever cannot be decoded now, more follows
+        self._guessed: list[VideoFrame] = []  # … and waiting for an intact frame
         self.index, self.time_s, self.started = -1, 0.0, False
 
     @property
     def truncated(self) -> bool:
-        return self._damaged or self._packets.truncated
+        return self._damaged or self._packets.truncated or bool(self._guessed)
 
     def kept_frames(self) -> Iterator[VideoFrame]:
         packets = iter(self._packets)
-        leaves_out = self._context.name == "mpeg4" and not self._context.has_b_frames
+        if self._packets.go_on:
+            packets = self._looking_ahead(packets)
+        leaves_out = self._context.name == "mpeg4" and not (self._context.has_b_frames or self._packets.go_on)
         while not self._stopped and (packet := next(packets, None)) is not None:
             frames = self._decode(packet)
             yield from self._kept(frames)
@@ -88,18 +102,40 @@ class _Decoding:
     def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
         """Intact frames that come out when a packet goes in; None asks for those that are left."""
         try:
-            frames = self._context.decode(packet)
+            frames = self._aspect.decode(packet)
         except FFmpegError as error:
             pass_on_shortage(error)
-            self._damaged, self._stopped = True, self.started
+            if not self._goes_on:
+                self._damaged, self._stopped = True, self.started
             return []
-        for place, frame in enumerate(frames):
-            if frame.is_corrupt:  # the decoder guessed a part of it
-                self._damaged = self._stopped = True
-                frames = frames[:place]
+        for frame in frames:
+            if frame.is_corrupt or self._guessed:  # the decoder guessed a part of it, or of one before
+                frames = self._with_guesses(frames)
                 break
         self.started = self.started or bool(frames)
         return frames
+
+    def _with_guesses(self, frames: list[VideoFrame]) -> list[VideoFrame]:
+        """The intact frames and, where the stream goes on, those guessed before an intact one."""
+        taken: list[VideoFrame] = []
+        for frame in frames:
+            if frame.is_corrupt and not self._goes_on:
+                self._damaged = self._stopped = True
+                break
+            self._guessed.append(frame)
+            if not frame.is_corrupt or len(self._guessed) == MOST_GUESSED:
+                taken += self._guessed
+                self._guessed.clear()
+        return taken
+
+    def _looking_ahead(self, packets: "Iterator[Packet[VideoStream]]") -> "Iterator[Packet[VideoStream]]":
+        """The same packets; while one is decoded it is known whether another follows."""
+        packet = next(packets, None)
+        while packet is not None:
+            following = next(packets, None)
+            self._goes_on = following is not None
+            yield packet
+            packet = following
 
     def _decode_one(self, packet: "Packet[VideoStream]") -> VideoFrame | None:
         frames = self._decode(packet)
@@ -121,13 +157,16 @@ class _Decoding:
 
 
 class _ToRgb:
-    """Converts frames to upright RGB; FFmpeg's converter is set up once for all frames of one kind."""
+    """Converts frames to upright RGB of square pixels; FFmpeg's converter is set up once for all frames of one kind."""
 
-    def __init__(self) -> None:
+    def __init__(self, aspect: PixelAspect) -> None:
+        self._aspect = aspect
         self._reformatter = VideoReformatter()
         self._orientation: Orientation | None = None
 
     def __call__(self, frame: VideoFrame) -> UInt8[np.ndarray, "row col 3"]:
         if self._orientation is None:  # the first frame speaks for all: it is a property of the stream
             self._orientation = orientation_of(frame)
-        return self._orientation.apply(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray())
+        width = self._aspect.shown_width(frame)
+        rgb = self._reformatter.reformat(frame, width=width, format="rgb24", threads=1)
+        return self._orientation.apply(rgb.to_ndarray())

@@ -25,7 +25,7 @@ class Frame:
     Attributes:
         index: its ordinal, from 0, among all frames of the video in the order in which they are shown.
         time_s: its time stamp, in seconds; index / frame rate where the stream has none.
-        rgb: upright.
+        rgb: upright, its pixels square: of a stream whose pixels are not, the frame as it is shown, scaled in width.
     """
 
     index: int
@@ -38,7 +38,7 @@ class VideoEnd:
     """What only the end of decoding tells.
 
     Attributes:
-        truncated: the file is cut off or damaged, and the frames are those before the damage.
+        truncated: pictures are missing at the end: the file is cut off or damaged, and the frames are those before.
         decoder: which one it was, pyav or decord.
     """
 

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-PREPROCESSING = "centred square, antialiased bilinear (Pillow), uint8 RGB"
+PREPROCESSING = "square pixels, centred square, antialiased bilinear (Pillow), uint8 RGB"
 """What `resize_and_crop` does, for manifests."""
 
 
@@ -22,7 +22,7 @@ def resize_and_crop(
     however long and thin the image is.
 
     Args:
-        image: upright and in RGB, as `read_image` and the decoders give it. Its EXIF is not read.
+        image: upright, with square pixels and in RGB, as `read_image` and the decoders give it. Its EXIF is not read.
         size: side of the result, in pixels.
     """
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image

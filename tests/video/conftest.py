@@ -1,5 +1,6 @@
 """Real clips as parameters of tests, a decoder of a test's own, a clip that keeps it busy."""
 
+import struct
 from collections import defaultdict
 from pathlib import Path
 
@@ -40,3 +41,27 @@ def reader():
 def long_clip(write_clip, numbered):
     """More chunks than there are slots."""
     return write_clip(numbered(400, 16, 16))
+
+
+@pytest.fixture(scope="session")
+def with_edits():
+    """A copy of an MP4 file, its index behind, with an edit list of these (duration in 1/1000 s, start in ticks).
+
+    A start of -1 shows nothing so long.
+    """
+
+    def write(path: Path, edits: list[tuple[int, int]]) -> Path:
+        data = path.read_bytes()
+        start = data.index(b"elst") - 4
+        (size,) = struct.unpack_from(">I", data, start)
+        entries = b"".join(struct.pack(">IiI", duration, media_time, 1 << 16) for duration, media_time in edits)
+        box = struct.pack(">I4sII", 16 + len(entries), b"elst", 0, len(edits)) + entries
+        changed = bytearray(data[:start] + box + data[start + size :])
+        for name in (b"edts", b"trak", b"moov"):
+            place = changed.rindex(name, 0, start) - 4
+            struct.pack_into(">I", changed, place, struct.unpack_from(">I", changed, place)[0] + len(box) - size)
+        edited = path.with_name(f"{path.stem}-edited.mp4")
+        edited.write_bytes(changed)
+        return edited
+
+    return write

@@ -76,6 +76,12 @@ def test_a_rotated_video_is_not_its_own(write_clip, numbered, with_display_matri
     assert frame_times(str(with_display_matrix(upright, (0, 1, -1, 0)))) == []
 
 
+def test_a_video_with_hidden_frames_is_not_its_own(write_clip, numbered, with_edits):
+    path = write_clip(numbered(50), ".mp4", "mpeg4", "yuv420p", g="12")
+    assert frame_times(str(path))
+    assert frame_times(str(with_edits(path, [(600, 0), (800, 15360)]))) == []
+
+
 def test_a_cut_video_is_not_its_own(read, write_clip, numbered, tmp_path):
     path = write_clip(numbered(20), ".avi", "mpeg4", "yuv420p")
     short = tmp_path / "short.avi"

@@ -40,6 +40,21 @@ def test_what_holds_no_coded_picture_has_no_type(data):
 
 
 @pytest.mark.parametrize("sampling", [Stride(1), Stride(5), Stride(7), Stride(12), Stride(30), Fps(3.0), Fps(11.0)])
+def test_frames_that_an_edit_list_hides_in_the_middle_are_not_counted(
+    sampling, with_edits, write_clip, numbered, sequential
+):
+    """0 to 0.6 s and 1.2 to 2 s are shown; pictures from 0.96 s on are there because others refer to them."""
+    path = with_edits(write_clip(numbered(50), ".mp4", "mpeg4", "yuv420p", **GROUPS_OF_12), [(600, 0), (800, 15360)])
+    everything = sequential(path)
+    assert len(everything) == 35
+    keep, frames = sampling.start(), read_frames(str(path), sampling)
+    for frame, index in zip(frames, [i for i in range(35) if keep(i, i / 25)], strict=True):
+        assert frame.index == index
+        assert np.array_equal(frame.rgb, everything[index])
+    assert not frames.end.truncated
+
+
+@pytest.mark.parametrize("sampling", [Stride(1), Stride(5), Stride(7), Stride(12), Stride(30), Fps(3.0), Fps(11.0)])
 def test_left_out_frames_change_nothing(sampling, groups_of_12, sequential):
     everything = sequential(groups_of_12)
     keep = sampling.start()

@@ -57,17 +57,20 @@ def test_frames_that_an_encoder_dropped_are_not_missing(write_clip, smooth):
     assert count(path) == (20, False)
 
 
-def test_frames_that_an_edit_list_cuts_away_are_not_missing(write_clip, smooth, tmp_path):
-    path = write_clip(smooth(40), ".mp4", "libx264", "yuv420p")
-    data = bytearray(path.read_bytes())
-    start = data.index(b"elst") + 12  # the name, flags, number of entries; then the duration in 1/1000 s
-    assert int.from_bytes(data[start : start + 4], "big") == 1600
-    data[start : start + 4] = (800).to_bytes(4, "big")
-    edited = tmp_path / "edited.mp4"
-    edited.write_bytes(data)
-    found, truncated = count(edited)
-    assert found < 40
-    assert not truncated
+EDITS = {
+    "the first half": [(800, 1024)],
+    "two parts": [(600, 1024), (200, 15360)],
+    "a pause first": [(500, -1), (600, 6144)],
+}
+
+
+@pytest.mark.parametrize("edits", EDITS.values(), ids=EDITS.keys())
+@pytest.mark.parametrize(("codec", "most_b_frames"), [("mpeg4", 0), ("libx264", 2)])
+def test_frames_that_an_edit_list_cuts_away_are_not_missing(
+    codec, most_b_frames, edits, with_edits, write_clip, smooth
+):
+    path = write_clip(smooth(40), ".mp4", codec, "yuv420p", most_b_frames=most_b_frames, g="12")
+    assert not count(with_edits(path, edits))[1]
 
 
 def test_real_clips_are_whole(real_clip):
