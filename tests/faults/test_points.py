@@ -7,7 +7,7 @@ import pytest
 from .material import Material, make_material
 from .store_run import POINTS, Fault, StoreRun
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")

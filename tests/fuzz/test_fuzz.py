@@ -38,6 +38,7 @@ def test_one_of_each_kind_through_the_guard(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_a_folder_of_them_through_the_guard_and_a_real_job(tmp_path: Path) -> None:
     weights = save_small_cnn(tmp_path / "small.safetensors")
     findings, problems = Folder(tmp_path / "folder", 0, THROUGH_THE_JOB, real=False).examine(weights, TIMEOUT_S)

@@ -45,6 +45,7 @@ def cnn() -> Cnn:
     return Cnn(build_backbone("small_cnn", 2).eval(), "small_cnn", ("Wave", "Kick"), input_size=32)
 
 
+@pytest.mark.long
 def test_shards_weights_and_store_on_s3(run_job: Callable, s3: str, clips: Path, cnn: Cnn) -> None:
     weights = f"{s3}/cnn.safetensors"
     save_checkpoint(weights, cnn)

@@ -193,7 +193,7 @@ def by_one_worker(ray_local, planted, tmp_path_factory):
     return options
 
 
-@pytest.mark.parametrize("memory_gb", [None, 1e-6])
+@pytest.mark.parametrize("memory_gb", [pytest.param(None, marks=pytest.mark.long), 1e-6])
 def test_two_workers_learn_what_one_learns(by_one_worker, tmp_path, memory_gb):
     """Also where the maps do not fit, and each worker holds its share of the videos, on disk."""
     two = dataclasses.replace(by_one_worker, out=str(tmp_path / "two"), workers=2, map_memory_gb=memory_gb)

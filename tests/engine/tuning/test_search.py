@@ -170,6 +170,7 @@ def test_a_trial_that_diverges_is_recorded_and_the_search_goes_on(ray_local, pla
     assert json.loads((Path(options.out) / "best.json").read_text())["trial"] == good.number
 
 
+@pytest.mark.long
 def test_trials_do_not_read_the_store_again(ray_local, planted, tmp_path):
     """The store is removed once the first trial has begun."""
     shutil.copytree(planted / "store", tmp_path / "store")
