@@ -1,5 +1,6 @@
 """Keeps a line off the console that Ray writes in every run with an actor pool, and that looks like an error."""
 
+import functools
 import os
 import sys
 import tempfile
@@ -17,6 +18,7 @@ class _Restarted:
         pass
 
 
+@functools.cache
 def silence_restart_notice() -> None:
     """Has Ray say once, unheard, that an actor that can be restarted has arguments in the object store.
 

@@ -21,9 +21,10 @@ from ray.util.annotations import RayDeprecationWarning
 
 from attn.engine.console import silence_restart_notice
 from attn.engine.decoding import decode, decode_samples, decode_to_writers, sample_of, task_tables
-from attn.engine.delivery import WRITER_DIED, Outcome, deliver, failure, one_line
+from attn.engine.delivery import WRITER_DIED, ComputeError, Outcome, WriterDiedError, deliver, failure, one_line
 from attn.engine.placement import Placement
 from attn.fault_points import reach
+from attn.models.torchvision_models import load_torchvision
 from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode import IMAGE, DecodeVideos
@@ -49,6 +50,7 @@ class AttentionActor:
         self._writers = writers
         self._broken = ""
         try:
+            load_torchvision()  # before the CNN brings it
             self._compute = ComputeMaps(ray.get(cnn), **settings)
         except Exception as error:  # Ray would start this actor again and again, and say nothing
             self._broken = one_line(error)
@@ -194,11 +196,3 @@ def _quiet_console() -> None:
     for handler in logging.getLogger("ray.data").handlers:
         if handler.get_name() == "console":
             handler.setLevel(logging.CRITICAL)
-
-
-class WriterDiedError(Exception):
-    """A writer's process is gone, and with it what it had not written."""
-
-
-class ComputeError(Exception):
-    """The CNN or the store failed, whatever the video."""

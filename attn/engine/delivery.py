@@ -59,3 +59,11 @@ def _by_writer(rows: pa.RecordBatch, writers: int) -> Iterator[tuple[int, pa.Rec
     owners = np.array([writer_of(video_id, writers) for video_id in rows[VIDEO_ID].to_pylist()])
     for owner in np.unique(owners):
         yield owner, rows.filter(pa.array(owners == owner))
+
+
+class WriterDiedError(Exception):
+    """A writer's process is gone, and with it what it had not written."""
+
+
+class ComputeError(Exception):
+    """The CNN or the store failed, whatever the video."""

@@ -18,7 +18,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.cli import EXIT_FAILED_VIDEOS
-from attn.engine.dataflow import ComputeError, WriterDiedError
+from attn.engine.delivery import ComputeError, WriterDiedError
 from attn.engine.placement import Placement
 from attn.engine.progress import Progress
 from attn.engine.writers import start_writers

@@ -9,12 +9,14 @@ import os
 import socket
 
 import ray
+from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
 from attn.engine.cli import end_on_sigterm, say
 from attn.engine.local_ray import start_local
 from attn.errors import UsageError
 
 CONNECT_TIMEOUT_S = 5.0
+MOST_SHOWN = 400  # characters of a message of Ray's
 WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alone"
 
 
@@ -42,14 +44,25 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
     end_on_sigterm()  # again: Ray's own handler prints stack traces and ends the process where it stands
 
 
+def works_alone() -> bool:
+    """Whether `start_ray` would start Ray on this machine."""
+    return not ray.is_initialized() and (os.environ.get("RAY_ADDRESS") or "local") == "local"
+
+
+def this_machine() -> dict[str, float]:
+    """CPUs and GPUs that Ray would find here, without starting it."""
+    found = ResourceAndLabelSpec().resolve(is_head=True)
+    return {"CPU": float(found.num_cpus or 0), "GPU": float(found.num_gpus or 0)}
+
+
 def _join(address: str) -> None:
     _check_no_job_server(address)
     _check_port(address)
     say(f"joining the Ray cluster at {address}")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    except (ConnectionError, ValueError, RuntimeError, OSError) as error:
-        why = str(error).strip().splitlines()[0].rstrip(".")
+    except Exception as error:  # of many kinds: another version, a token that is missing, a head that is going down
+        why = " ".join(str(error).split())[:MOST_SHOWN].rstrip(".") or type(error).__name__
         raise UsageError(f"RAY_ADDRESS={address}: {why}; {WAY_OUT}") from error
 
 

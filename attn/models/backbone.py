@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from attn.errors import UsageError
 from attn.models.small_cnn import SmallCnn
 from attn.models.split import TORCHVISION, Split, split_features
+from attn.models.torchvision_models import load_torchvision
 
 BACKBONE_NAMES = (*TORCHVISION, "small_cnn")
 """Beside these there is `mobilenet_v2_wNNN`, MobileNetV2 of NNN hundredths of its width."""
@@ -78,8 +79,7 @@ def build_backbone(name: str, num_classes: int) -> Backbone:
     if name == "small_cnn":
         net = SmallCnn(num_classes)
         return Backbone(name, net, split_features(net))
-    from torchvision import models as tv  # here, since it takes seconds to load
-
+    tv = load_torchvision()
     width = mobilenet_width(name)
     if width is not None:
         net = tv.mobilenet_v2(weights=None, num_classes=num_classes, width_mult=width)

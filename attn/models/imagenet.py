@@ -10,6 +10,7 @@ import torch
 
 from attn.errors import UsageError
 from attn.models.backbone import BACKBONE_NAMES, mobilenet_width
+from attn.models.torchvision_models import load_torchvision
 from attn.models.weights_file import Description, Rgb, WeightsFile, read_weights_file
 
 IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
@@ -19,9 +20,7 @@ IMAGENET_INPUT_SIZE = 224
 
 def imagenet_class_names() -> tuple[str, ...]:
     """The 1000 names, in the order of the outputs."""
-    from torchvision import models as tv  # here, since it takes seconds to load
-
-    return tuple(tv.ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
+    return tuple(load_torchvision().ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def read_imagenet_weights(backbone: str | None) -> WeightsFile:
@@ -38,9 +37,7 @@ def read_imagenet_weights(backbone: str | None) -> WeightsFile:
     name = "mobilenet_v2" if mobilenet_width(backbone) == 1 else backbone
     if name not in BACKBONE_NAMES or name == "small_cnn":
         raise UsageError(f"imagenet: torchvision has no weights of {name}; give a file as --weights")
-    from torchvision import models as tv
-
-    url = tv.get_model_weights(name)["IMAGENET1K_V1"].url
+    url = load_torchvision().get_model_weights(name)["IMAGENET1K_V1"].url
     file = read_weights_file(str(_downloaded(url)))
     trained = {"on": "ImageNet-1K", "source": url}
     described = Description(backbone, imagenet_class_names(), IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD, trained)

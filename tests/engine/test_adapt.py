@@ -246,9 +246,10 @@ def test_weights_without_a_classifier_stay_without(options: AdaptOptions, weight
     start = load_weights(options.out, classes=NAMES, new_classifier=True)
     assert (start.new_classifier, start.mean, start.trained["adapted"]["frames"]) == (True, MEAN, 128)
     classes.write_text("One\nTwo")
-    torch.save(tensors, bare)
-    with pytest.raises(UsageError, match="its classifier has 3 outputs, not 2"):
-        adapt_cnn(dataclasses.replace(options, **how, classes=str(classes), out=str(tmp_path / "other.safetensors")))
+    for prefix in ("", "module."):
+        torch.save({prefix + name: tensor for name, tensor in tensors.items()}, bare)
+        with pytest.raises(UsageError, match="its classifier has 3 outputs, not 2"):
+            adapt_cnn(dataclasses.replace(options, **how, classes=str(classes), out=str(tmp_path / "o.safetensors")))
 
 
 def flat_clips(folder: Path, write_clip: Callable[..., Path]) -> str:

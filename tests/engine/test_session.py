@@ -1,5 +1,6 @@
 import os
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -79,10 +80,11 @@ print(ray._private.worker._global_node.get_session_dir_path())
 """
 
 
-def test_a_ray_that_starts_too_slowly_gets_another_chance_and_sockets_get_a_short_folder(tmp_path):
+def test_a_ray_that_starts_too_slowly_gets_another_chance_a_short_folder_and_a_free_port(tmp_path):
     long = tmp_path / ("x" * (92 - len(str(tmp_path)) - 1))
     long.mkdir()
-    run = run_alone(SLOW_START, TMPDIR=str(long), RAY_GCS_SERVER_PORT="1")
+    with socket.create_server(("", 0)) as other:  # as another head has its port
+        run = run_alone(SLOW_START, TMPDIR=str(long), RAY_GCS_SERVER_PORT=str(other.getsockname()[1]))
     assert run.stdout.startswith("1.0\n/tmp/ray-"), run.stderr
     assert run.stderr.count("very busy; trying once more") == 1
 

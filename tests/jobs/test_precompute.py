@@ -103,6 +103,19 @@ def test_a_terminal_is_told_at_once_what_the_job_waits_for(tmp_path: Path) -> No
     assert error.startswith("error: ")
 
 
+def test_a_dry_run_on_one_machine_needs_no_ray(
+    run_job: Callable, clips: Path, cnn: Cnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a place where Ray cannot start."""
+    monkeypatch.setenv("RAY_TMPDIR", "/proc/none")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    save_checkpoint(str(tmp_path / "cnn.safetensors"), cnn)
+    flags = ("--videos", clips, "--weights", tmp_path / "cnn.safetensors", "--out", tmp_path / "store")
+    done = run_job("precompute.py", *flags, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"dry run: 3 videos to do, .* actors of 0\.75 CPU", done.stderr)
+
+
 def _until_closed(screen: IO[bytes]) -> Iterator[bytes]:
     with contextlib.suppress(OSError):  # of a terminal whose last writer has gone
         while True:

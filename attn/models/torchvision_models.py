@@ -1,0 +1,42 @@
+"""torchvision's networks without PyTorch's compiler, which takes ten times as long to load as they do.
+
+torchvision asks the compiler one question, and only when it cuts boxes out of feature maps (`ops.roi_align`), which no
+classifier does. Until then it gets an answer that asks the compiler itself.
+"""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+
+_COMPILER, _ASKED = "torch._dynamo", "torch._dynamo.utils"
+
+
+def load_torchvision() -> Any:
+    """`torchvision.models`, loaded at the first call."""
+    if not {"torchvision", _COMPILER} & sys.modules.keys():
+        with contextlib.suppress(ImportError), _compiler_put_off():
+            importlib.import_module("torchvision.models")
+    from torchvision import models
+
+    return models
+
+
+@contextlib.contextmanager
+def _compiler_put_off() -> Iterator[None]:
+    package, asked = ModuleType(_COMPILER), ModuleType(_ASKED)
+    asked.is_compile_supported = _is_compile_supported  # type: ignore[attr-defined]
+    package.__path__ = []
+    sys.modules |= {_COMPILER: package, _ASKED: asked}
+    try:
+        yield
+    finally:
+        del sys.modules[_COMPILER], sys.modules[_ASKED]
+
+
+def _is_compile_supported(device_type: str) -> bool:
+    from torch._dynamo.utils import is_compile_supported
+
+    return is_compile_supported(device_type)
