@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 import av
 from av.container import InputContainer
@@ -19,6 +20,9 @@ DURATION_TOLERANCE_S = 0.5
 TELL_DURATION = frozenset({"matroska,webm", "flv", "asf"})
 
 
+# What follows the last packet: an index, tags, padding.
+MOST_BEHIND_BYTES, MOST_BEHIND_SHARE = 1 << 13, 0.05
+
 # Containers made for lossy transmission. A packet that they mark may be whole: two files that were joined leave a mark
 # at the joint. The decoder tells.
 GO_ON = frozenset({"mpegts"})
@@ -30,9 +34,9 @@ class IntactPackets:
     After the last one, `truncated` tells whether something is missing. A packet was cut off; or fewer packets came
     than the header declares, and they do not span the declared duration either (frames that an encoder dropped or
     an edit list cuts away are declared but not missing); or, without a declared count, bytes of the file are
-    missing and the packets end before the declared duration. If the file states no length, they end more than 0.5 s
-    before the declared duration. Packets are compared, not frames: the placeholders of packed B-frames are declared,
-    are there, and give no frame.
+    missing and the packets end before the declared duration. If the file states no length, or could not be read to
+    its end, they end more than 0.5 s before the declared duration. Packets are compared, not frames: the placeholders
+    of packed B-frames are declared, are there, and give no frame.
 
     Attributes:
         go_on: the stream goes on after a loss, as a transport stream does, and so do the packets.
@@ -44,15 +48,17 @@ class IntactPackets:
         self.go_on = container.format.name in GO_ON
         self._count = 0
         self._latest: int | None = None  # stamp
-        self._end = self._longest = 0
+        self._end = self._longest = self._reached = 0
         self._first: Packet[VideoStream] | None = None
         self._last: Packet[VideoStream] | None = None
         self.truncated = False
 
     def __iter__(self) -> Iterator["Packet[VideoStream]"]:
         counted = bool(self._stream.frames)
+        tells_duration = self._container.format.name in TELL_DURATION
         try:
-            for packet in self._container.demux(self._stream):
+            packets = self._among_all() if tells_duration else self._container.demux(self._stream)
+            for packet in packets:
                 if packet.is_corrupt and not self.go_on:
                     self.truncated = True
                     return
@@ -82,10 +88,20 @@ class IntactPackets:
         if self._container.format.name not in TELL_DURATION:
             return False
         all_there, declared_s = is_all_there(self._container.name, self._container.format.name), self._duration_s()
+        behind = self._container.size - self._reached
+        if all_there and behind > max(MOST_BEHIND_BYTES, MOST_BEHIND_SHARE * self._container.size):
+            all_there = None
         if all_there or declared_s is None:
             return all_there is False
         tolerance_s = DURATION_TOLERANCE_S if all_there is None else 0.5 * self._longest * self._tick_s()
         return self._end * self._tick_s() < declared_s - tolerance_s
+
+    def _among_all(self) -> Iterator["Packet[VideoStream]"]:
+        """Those of the stream. How far the file was read shows in those of all."""
+        for packet in self._container.demux():
+            self._reached = max(self._reached, (packet.pos or 0) + packet.size)
+            if packet.stream_index == self._stream.index:
+                yield cast("Packet[VideoStream]", packet)
 
     def _note_end(self, pts: int, duration: int | None) -> None:
         """When the packets end that came so far; one without a duration lasts as long as the longest before it."""

@@ -88,6 +88,20 @@ def test_cut_files_are_truncated(film, suffix, share, tmp_path):
     assert read(short)[1]
 
 
+def test_a_file_that_cannot_be_read_to_its_end_is_truncated(suffix, write_clip, smooth, tmp_path):
+    """However long it is: something in the middle is no more what it was."""
+    path = write_clip(smooth(100, 240, 320), suffix, KINDS[suffix][0], "yuv420p", g="12")
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2 : -100] = bytes(len(data) - len(data) // 2 - 100)
+    damaged = tmp_path / f"damaged{suffix}"
+    damaged.write_bytes(data)
+    assert is_all_there(str(damaged), NAMES[suffix])
+    assert len(data) // 1024 > 20
+    pictures, truncated = read(damaged)
+    assert 0 < pictures < 90
+    assert truncated
+
+
 def matroska(length):
     return bytes.fromhex("1a45dfa3801853 8067") + length
 
