@@ -9,8 +9,9 @@ class EvaluateOptions:
     store: str
     """Attention store; local or s3://."""
     split: str
-    """The data set's own list of test videos (UCF101's testlistKK.txt, HMDB51's <class>_test_splitK.txt folder). Its
-    labels make the metrics alone: list videos without labels under any class, and read scores.parquet."""
+    """List of test videos: the data set's own (UCF101's testlistKK.txt, HMDB51's <class>_test_splitK.txt folder), lines
+    `<video> <class>`, a csv or a parquet. Its labels make only the metrics: list videos without labels under any class,
+    and read scores.parquet."""
     out: str
     """Folder for metrics.json and scores.parquet; local or s3://."""
     methods: tuple[Literal["cnn", "unatt", "energynet", "svm"], ...] = ("cnn", "unatt")

@@ -44,7 +44,8 @@ class PrecomputeOptions:
     classes: str | None = None
     """Class list, one name a line or UCF101's classInd.txt; read from a .safetensors checkpoint."""
     labels: str | None = None
-    """csv or parquet `video_id,label` for videos whose folder is no class name; done videos keep what they have."""
+    """Labels of videos whose folder is not named as a class: lines `<video> <class>`, a csv or a parquet; done videos
+    keep what they have."""
     lists: tuple[str, ...] = ()
     """Split lists: take the videos that one of them names (default: all that are found)."""
     stride: int = 5
@@ -91,8 +92,8 @@ class TrainCnnOptions(FinetuneConfig):
     videos: str | None = None
     """Training videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://. Needs --split."""
     split: str | None = None
-    """The data set's own list of training videos (UCF101's trainlistKK.txt, a folder of HMDB51's lists): the only
-    videos that are touched."""
+    """List of training videos, the only ones that are touched: the data set's own (UCF101's trainlistKK.txt, a folder
+    of HMDB51's lists), lines `<video> <class>`, a csv or a parquet."""
     fraction: float = 1.0
     """Share of the listed videos of each class that is used, two at least; a smaller share lies within a larger."""
     stride: int = 5
@@ -179,7 +180,8 @@ class TrainEnergyNetOptions(EnergyConfig, ConceptConfig):
     """Attention stores that together hold the training videos, each made by a CNN that was not fine-tuned on the videos
     it holds; the EnergyNet is then learnt from their maps (default: from those of --store, as the paper does)."""
     split: str
-    """The data set's own list of training videos (UCF101's trainlistKK.txt, HMDB51's folder of lists)."""
+    """List of training videos: the data set's own (UCF101's trainlistKK.txt, HMDB51's folder of lists), lines
+    `<video> <class>`, a csv or a parquet."""
     out: str
     """Folder for the EnergyNet, its metrics and its report; local or s3://."""
     fraction: float = 1.0

@@ -12,7 +12,7 @@ from attn.stages.recipe import PAPER, WithRecipe, check_recipe
 
 WINDOW = 3
 """s: side of the window that a residual network starts from, in map cells; smaller maps have a smaller one."""
-WITH_RECIPES = ("recipe", "residual", "mirror", "centre", "semi_hard")
+WITH_RECIPES = ("recipe", "residual", "start_share", "mirror", "centre", "semi_hard")
 """Settings that came with the recipes: a training begun before them has none of these in its record."""
 
 
@@ -24,6 +24,7 @@ class EnergyConfig(WithRecipe):
         "steady": {},
         PAPER: {
             "residual": False,
+            "start_share": 0.0,
             "mirror": False,
             "centre": False,
             "semi_hard": False,
@@ -37,10 +38,12 @@ class EnergyConfig(WithRecipe):
 
     recipe: Literal["steady", "paper"] = "steady"
     """steady: made for few labels: it starts from UnAtt, and keeps that start unless held-out videos say that an update
-    is better. paper: the paper's plain training, without the four settings below, with its learning rate of 0.0001 and
+    is better. paper: the paper's plain training, without the five settings below, with its learning rate of 0.0001 and
     weight decay of 0.0005."""
     residual: bool = True
     """Start from the window energy, so that before the first update the method is UnAtt."""
+    start_share: float = 0.5
+    """Share of UnAtt in the residual network that is validated and kept: what it adds counts 1 - S, 0 to below 1."""
     mirror: bool = True
     """Mirror the maps of every other sample left to right."""
     centre: bool = True
@@ -107,7 +110,7 @@ class EnergyConfig(WithRecipe):
         for name in ("energy_margin", "lr", "switch_threshold"):
             _refuse(name, getattr(self, name), "give a number above 0", not 0 < getattr(self, name) < float("inf"))
         _refuse("triplet_margin", self.triplet_margin, "give a number from 0 to 2", not 0 <= self.triplet_margin <= 2)
-        for name in ("momentum", "monitor_smoothing", "holdout_fraction"):
+        for name in ("momentum", "monitor_smoothing", "holdout_fraction", "start_share"):
             _refuse(name, getattr(self, name), "give a number from 0 to below 1", not 0 <= getattr(self, name) < 1)
         _refuse(
             "candidates_final",

@@ -5,6 +5,7 @@ not unique (see `attn.video.found`).
 """
 
 import itertools
+import math
 import posixpath
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -68,7 +69,7 @@ class KnownIds:
         """
         found = [self.find(path, place) for path, place in zip(paths, places, strict=True)]
         shared = [
-            -1 if one is None else _shared(path, self._paths.get(one, one)) + (path == one) * len(path)
+            -1 if one is None else math.inf if path == one else _shared(path, self._paths.get(one, one))
             for one, path in zip(found, paths, strict=True)
         ]
         most: dict[str | None, float] = {}
@@ -91,7 +92,9 @@ class KnownIds:
                 return name
         for name in _spellings(posixpath.normpath(path)):
             longer = [one for one in self._in_folders[posixpath.basename(name)] if one.endswith(f"/{name}")]
-            if len(longer) == 1 or f"./{name}" in longer:  # a bare name lies in the listed folder itself
+            if f"./{name}" in longer:  # a bare name lies in the listed folder itself
+                return f"./{name}"
+            if len(longer) == 1:
                 return longer[0]
             if longer:
                 raise UsageError(f"{place}: {path!r} may be any of {some(longer)}. Write which.")

@@ -28,6 +28,7 @@ from attn.engine.training.keeper import Keeper
 from attn.errors import UsageError
 from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
+from attn.models.start_average import StartAverage
 from attn.stages.early_stop import is_over, is_worse
 from attn.stages.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
 from attn.stages.energy_validation import Look, directions, look, score_bank, spread, true_maps
@@ -71,6 +72,9 @@ class EnergyLoop:
         self.scale = _map_scale(job, maps, group)
         self.residual_scale = _residual_scale(job, maps, group)
         self.net = self._net()
+        # The head of a residual network starts as 0, which is UnAtt.
+        share = self.config.start_share if self.config.residual else 0.0
+        self.average = StartAverage(self.net.energy_head, share)
         self.progress = Progress([])
         self.kept: dict[str, torch.Tensor] = {}
         self.trainer = EnergyTrainer(self.net, maps, _sampler(job, group.device), self.config, group)
@@ -166,7 +170,8 @@ class EnergyLoop:
 
     def _look(self) -> Look:
         """The held-out videos, shared by the workers."""
-        scores = score_bank(self.net, self.validation, self.group.device)
+        with self.average.applied():
+            scores = score_bank(self.net, self.validation, self.group.device)
         labels = torch.from_numpy(self.validation.table.labels).to(self.group.device)
         mine = look(scores, labels, margin=self.config.energy_margin)
         return Look(*self.group.sum(torch.tensor(mine, dtype=torch.float64)).tolist())
@@ -182,7 +187,13 @@ class EnergyLoop:
         videos = len(self.job.held_out.video_ids)
         if videos and not is_worse(self.progress.accuracies, videos) and self.progress.beats_start:
             self.progress.kept = len(self.progress.rows)
-            self.kept = plain(self.net.state_dict())
+            self.kept = self._averaged()
+        elif not videos and self.average.share:
+            self.kept = self._averaged()
+
+    def _averaged(self) -> dict[str, torch.Tensor]:
+        with self.average.applied():
+            return plain(self.net.state_dict())
 
     def _save(self) -> Iterator[tuple[str, bytes]]:
         return save_state(self.trainer, self.kept, self.progress)

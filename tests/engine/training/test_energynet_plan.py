@@ -36,7 +36,7 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
             *("normalise_embedding", "map_scale", "candidates_initial", "candidates_final", "num_hard", "num_random"),
             *("switch_threshold", "lr", "momentum", "weight_decay", "updates", "look_every", "patience"),
             *("holdout_fraction", "seed", "fingerprint", "class_names", "videos", "concepts"),
-            *("recipe", "residual", "mirror", "centre", "semi_hard"),
+            *("recipe", "residual", "start_share", "mirror", "centre", "semi_hard"),
         ]
     )
     for change in ({"rank_by": "ranking"}, {"monitor_smoothing": 0.5}):
