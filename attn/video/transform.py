@@ -9,8 +9,8 @@ from jaxtyping import UInt8
 from PIL import Image
 
 PREPROCESSING = "centred square, antialiased bilinear (Pillow), uint8 RGB"
-"""Work of `resize_and_crop`, for manifests. That decoders give square pixels is not in it: stores and trainings that were
-begun before they did go on, and only videos whose pixels are not square differ."""
+"""Work of `resize_and_crop`, for manifests. That decoders give square pixels is not in it: stores and trainings begun
+before they did go on, and only videos whose pixels are not square differ."""
 
 
 def resize_and_crop(
