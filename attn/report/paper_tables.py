@@ -89,6 +89,7 @@ def as_markdown(results: Record) -> str:
         ),
         *_section("Paired differences on the same videos, in points", _pairs(results)),
         *_section("Does the order of the paper hold?", _orders(results)),
+        *_section("Trainings that have learnt nothing", *_untrained(results)),
         *_section(
             "Not done",
             [[f"`{name}`", why.replace("|", "\\|")] for name, why in results["failed"].items()],
@@ -100,11 +101,12 @@ def as_markdown(results: Record) -> str:
 
 def _about(results: Record) -> str:
     drawn = {"video": "test videos within each split", "split": "whole splits"}[results["unit"]]
-    seeds = len(results["seeds"])
+    seeds, options = len(results["seeds"]), results["options"]
+    made = _map_source(options) + _adapted_to(options) + _trainings(results)
     return (
         f"Means over splits and {seeds} seed{'s' if seeds > 1 else ''}, in per cent; in brackets 95 % percentile "
         f"bootstrap intervals, drawn over {drawn}, 1000 draws: they know the luck of the test videos, not that of the "
-        f"training.{_map_source(results['options'])} Scores, lists and settings lie beside this file; "
+        f"training.{made} Scores, lists and settings lie beside this file; "
         "in the CSV and the JSON of the same tables our numbers go from 0 to 1, the paper's are per cent."
     )
 
@@ -113,6 +115,25 @@ def _map_source(options: Record) -> str:
     if options.get("map_source") != "out_of_fold":
         return ""
     return f" The EnergyNets learnt from maps of CNNs that had not seen the videos, in {options['folds']} folds."
+
+
+def _adapted_to(options: Record) -> str:
+    if options.get("adapt_to") != "all" or not options.get("adapt"):
+        return ""
+    return " Adapted and calibrated on all videos without their labels, the tested ones too (transductive)."
+
+
+def _trainings(results: Record) -> str:
+    """Results of before there was such a count have none."""
+    if "trainings" not in results:
+        return ""
+    count, untrained = results["trainings"]["count"], len(results["trainings"]["untrained"])
+    return f" Of {count} trainings {untrained or 'none'} ended without having learnt anything."
+
+
+def _untrained(results: Record) -> tuple[list[list[str]], tuple[str, str]]:
+    found = results.get("trainings", {}).get("untrained", {})
+    return [[f"`{name}`", " ".join(why).replace("|", "\\|")] for name, why in found.items()], ("step", "why")
 
 
 def _section(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] | None = None) -> list[str]:

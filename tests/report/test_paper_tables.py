@@ -61,6 +61,18 @@ def rows(text, title):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "|" in line]
 
 
+def test_trainings_without_result_and_transductive_adaptation_are_said(results):
+    assert "trainings" not in as_markdown(results).split("##")[0]
+    results["trainings"] = {"count": 9, "untrained": {}}
+    assert "Of 9 trainings none ended without having learnt anything." in as_markdown(results)
+    results["trainings"]["untrained"] = {"cnn": ["all frames get | one class"]}
+    results["options"] = {"adapt_to": "all", "adapt": True}
+    text = as_markdown(results)
+    assert "Of 9 trainings 1 ended" in text
+    assert rows(text, "Trainings that have learnt nothing")[-1] == ["`cnn`", "all frames get \\", "one class"]
+    assert "the tested ones too (transductive)" in text
+
+
 def test_ours_stand_beside_the_papers(results):
     text = as_markdown(results)
     assert rows(text, "Table 1")[2] == [

@@ -18,6 +18,7 @@ from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.results import collect
 from attn.engine.reproduction.run_steps import Outcome, run_steps
 from attn.engine.reproduction.step import Cell, Step
+from attn.engine.reproduction.trainings import trainings
 from attn.engine.session import start_ray
 from attn.errors import UsageError
 from attn.models.weights_file import describe_checkpoint
@@ -84,7 +85,8 @@ def reproduce(options: ReproduceOptions) -> int:
     _write(options, PLAN, json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
     outcome = run_plan(steps, options)
     seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
-    write_tables(options, benchmark, cells, outcome.failed, seconds)
+    made = {"seconds": seconds, "trainings": trainings([step for step in steps if step.name not in outcome.failed])}
+    write_tables(options, benchmark, cells, outcome.failed, made)
     if outcome.failed:
         log.error("%d of %d steps are not done; the same command tries them again", len(outcome.failed), len(steps))
         return EXIT_FAILED_STEPS
@@ -131,11 +133,11 @@ def write_tables(
     benchmark: Benchmark,
     cells: list[Cell],
     failed: dict[str, str],
-    seconds: dict[str, float],
+    made: dict[str, Any],
 ) -> None:
-    """Tables of all scores that are there."""
+    """Tables of all scores that are there, and what is said of the steps that made them."""
     found = collect(options, benchmark, [cell for cell in cells if cell.scores not in failed], failed)
-    results = {**found, "seconds": seconds}
+    results = {**found, **made}
     _write(options, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
     _write(options, f"{TABLES}.csv", as_csv(results))
     _write(options, f"{TABLES}.md", as_markdown(results))
