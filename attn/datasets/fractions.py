@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import NamedTuple
 
 from attn.datasets.entries import SplitList
@@ -105,13 +105,59 @@ def split_folds(
         if len(ranked) < FEWEST_VIDEOS:
             raise UsageError(
                 f"class {split[ranked[0]]!r} has one training video, {ranked[0]}, and folds need two: one to be left "
-                "out, one to learn from; list more of its videos, or do without folds"
+                "out, one to learn from. List more of its videos, or give --map-source same_cnn."
             )
         for group in _groups(ranked, group_of):
             fold_of |= dict.fromkeys(group, dealt % folds)
             dealt += 1
     if dealt < folds:
         raise UsageError(f"{folds} folds of {dealt} videos, or recordings, leave some empty; give {dealt} or fewer")
+    return _parted(split, fold_of, folds)
+
+
+def deal_groups(
+    split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable], where: str
+) -> list[Fold]:
+    """Like `split_folds`, for groups that have videos of several classes, such as one person who does everything.
+
+    Large groups come first; each goes to the fold that has the fewest videos of its classes, of equal ones to the one
+    with the fewest videos.
+
+    Args:
+        split: the videos.
+        folds: 2 or more; with as many as groups, each fold is one group.
+        seed: decides between groups of one size.
+        group_of: group of a video id.
+        where: name of the list, for messages.
+
+    Raises:
+        UsageError: too few groups; a fold would leave no video of some class to learn from.
+    """
+    groups: defaultdict[Hashable, list[str]] = defaultdict(list)
+    for video_id in split:
+        groups[group_of(video_id)].append(video_id)
+    if not 2 <= folds <= len(groups):
+        raise UsageError(f"{where}: {folds} parts of {len(groups)} groups of videos. Give 2 to {len(groups)} parts.")
+    counts = [Counter[str]() for _ in range(folds)]
+    fold_of: dict[str, int] = {}
+    order = sorted(groups, key=lambda group: (-len(groups[group]), _hashed(f"{seed}/{group}")))
+    for videos in (groups[group] for group in order):
+        classes = Counter(split[video_id] for video_id in videos)
+        cost = [(sum(n * own[name] for name, n in classes.items()), own.total()) for own in counts]
+        fold = min(range(folds), key=cost.__getitem__)
+        counts[fold] += classes
+        fold_of |= dict.fromkeys(videos, fold)
+    parted = _parted(split, fold_of, folds)
+    for fold in parted:
+        if missing := set(split.values()) - set(fold.train.values()):
+            raise UsageError(
+                f"{where}: {folds} parts leave no video of {min(missing)!r} to learn from, as groups stay whole. "
+                "Label its videos in more groups, or give other --parts."
+            )
+    return parted
+
+
+def _parted(split: SplitList, fold_of: Mapping[str, int], folds: int) -> list[Fold]:
     return [
         Fold(
             {video_id: name for video_id, name in split.items() if fold_of[video_id] != fold},
@@ -134,9 +180,11 @@ def _ranked_by_class(split: SplitList, salt: str) -> list[list[str]]:
     classes: defaultdict[str, list[str]] = defaultdict(list)
     for video_id, label in split.items():
         classes[label].append(video_id)
-    return [
-        sorted(videos, key=lambda one: hashlib.sha256(f"{salt}/{one}".encode()).digest()) for videos in classes.values()
-    ]
+    return [sorted(videos, key=lambda one: _hashed(f"{salt}/{one}")) for videos in classes.values()]
+
+
+def _hashed(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _ceil(share: float) -> int:

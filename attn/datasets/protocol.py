@@ -47,6 +47,7 @@ class Benchmark:
         splits: in the order of their numbers.
         group_of: recording that a video was cut from, counted within its class, by video id; None where that is not
             known, or each video is one of its own.
+        across_classes: groups may have videos of several classes, which then stay together.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Benchmark:
     figure: Literal["top_1", "map_noninterpolated"]
     splits: tuple[Split, ...]
     group_of: Callable[[str], Hashable] | None = None
+    across_classes: bool = False
 
     @property
     def labels(self) -> SplitList:

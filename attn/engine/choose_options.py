@@ -15,7 +15,7 @@ class ChooseOptions:
     """Own videos, with and without labels: a folder tree, a folder of tar shards or a glob; local or s3://."""
     labels: str
     """Table of video_id, label and, if some videos belong together (one recording, one place), group; .csv or
-    .parquet. Two videos of each class at least."""
+    .parquet. Three videos of each class at least, in different groups; two with --map-source same_cnn."""
     out: str
     """Folder for model.safetensors, choice.json and, in compare/, everything that was compared; local or s3://."""
     images: str | None = None

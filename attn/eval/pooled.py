@@ -18,10 +18,17 @@ Unit = Literal["video", "split"]
 
 
 class Run(NamedTuple):
-    """Scores of one method on the test videos of one split, with one seed."""
+    """Scores of one method on the test videos of one split, with one seed.
+
+    Attributes:
+        scores: one per video and class.
+        labels: class ids.
+        groups: number of the group of each video, None if each is one of its own.
+    """
 
     scores: Float[np.ndarray, "video cls"]
     labels: Int[np.ndarray, "video"]
+    groups: Int[np.ndarray, "video"] | None = None
 
 
 class Estimate(NamedTuple):
@@ -59,6 +66,7 @@ def pooled(
     sizes: Sequence[int],
     *,
     unit: Unit = "video",
+    groups: Sequence[Int[np.ndarray, "video"]] | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
@@ -69,6 +77,8 @@ def pooled(
         sizes: test videos of each split.
         unit: what is drawn again. `video`: the test videos within each split, where splits are few and large. `split`:
             whole splits, where they are many and small, as in leave-one-out.
+        groups: number of the group of each test video of each split, from 0 without gaps: with the unit `video`, groups
+            are drawn as a whole, since videos of one recording are right or wrong together. Default: each video alone.
         resamples: draws.
         seed: random state.
     """
@@ -78,14 +88,25 @@ def pooled(
     if unit == "split":
         draws = values[rng.integers(len(values), size=(resamples, len(values)))].mean(axis=1)
     else:
+        members = [_members(of_videos) for of_videos in groups or whole]
         draws = np.array(
             [
-                np.mean([one(rng.integers(size, size=size)) for one, size in zip(splits, sizes, strict=True)])
+                np.mean([one(_drawn(of_split, rng)) for one, of_split in zip(splits, members, strict=True)])
                 for _ in range(resamples)
             ]
         )
     low, high = np.quantile(draws, [0.025, 0.975])
     return Estimate(float(values.mean()), Interval(float(low), float(high)), int(sum(sizes)))
+
+
+def _members(groups: Int[np.ndarray, "video"]) -> list[Int[np.ndarray, "member"]]:
+    """Videos of each group."""
+    return [np.flatnonzero(groups == group) for group in range(groups.max(initial=-1) + 1)]
+
+
+def _drawn(members: Sequence[Int[np.ndarray, "member"]], rng: np.random.Generator) -> Int[np.ndarray, "drawn"]:
+    """Videos of as many groups as there are, drawn with replacement."""
+    return np.concatenate([members[group] for group in rng.integers(len(members), size=len(members))])
 
 
 def difference(first: Statistic, second: Statistic) -> Statistic:

@@ -37,7 +37,8 @@ class StartAverage:
         own = {name: tensor.detach().clone() for name, tensor in self._floating()}
         with torch.no_grad():
             for name, tensor in self._floating():
-                tensor.copy_(torch.lerp(self._start[name], own[name], 1 - self.share))
+                start = self._start[name].to(tensor)  # the network may have been moved since
+                tensor.copy_(torch.lerp(start, own[name], 1 - self.share))
         try:
             yield
         finally:

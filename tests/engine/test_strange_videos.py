@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_USAGE, run
+from attn.engine.cli import EXIT_FAILED_VIDEOS
 from attn.engine.options import PrecomputeOptions
 from attn.engine.precompute import precompute
 from attn.storage.failures import read_failures
@@ -123,17 +123,3 @@ def test_times_are_the_sources(videos: Videos) -> None:
 def test_a_name_changes_no_value(videos: Videos) -> None:
     for name in ("体操", "two words", "-dash"):
         np.testing.assert_allclose(videos[name].maps, videos["good"].maps, atol=2e-3)
-
-
-def test_the_same_id_twice_is_refused_before_any_work(folder, options, tmp_path, capsys) -> None:
-    for side in ("a", "b"):
-        (tmp_path / side).mkdir()
-        (tmp_path / side / "clip.avi").write_bytes((folder / "good.avi").read_bytes())
-    out = tmp_path / "store"
-    again = PrecomputeOptions(videos=str(tmp_path), out=str(out), weights=options.weights)
-    assert run(precompute, again) == EXIT_USAGE
-    message = capsys.readouterr().err
-    assert "a/clip.avi" in message
-    assert "b/clip.avi" in message
-    assert message.count("\n") == 1
-    assert not out.exists()

@@ -19,7 +19,7 @@ def runs(seed: int, videos: int, seeds: int = 1, classes: int = 4) -> list[Run]:
 def test_an_accuracy_is_the_mean_over_splits_of_the_mean_over_seeds(figure, k):
     splits = [runs(0, 30, 2), runs(1, 90, 2)]
     estimate = pooled([statistic(split, figure) for split in splits], [30, 90])
-    by_hand = np.mean([np.mean([top_k_accuracy(*run, k=k) for run in split]) for split in splits])
+    by_hand = np.mean([np.mean([top_k_accuracy(run.scores, run.labels, k=k) for run in split]) for split in splits])
     assert estimate.value == pytest.approx(by_hand)
     assert estimate.videos == 120
 
@@ -27,7 +27,7 @@ def test_an_accuracy_is_the_mean_over_splits_of_the_mean_over_seeds(figure, k):
 def test_a_mean_average_precision_is_that_of_each_split():
     splits = [runs(2, 40), runs(3, 50)]
     estimate = pooled([statistic(split, "map_noninterpolated") for split in splits], [40, 50], resamples=10)
-    assert estimate.value == pytest.approx(np.mean([mean_average_precision(*split[0]).value for split in splits]))
+    assert estimate.value == pytest.approx(np.mean([mean_average_precision(*split[0][:2]).value for split in splits]))
 
 
 def test_videos_are_drawn_within_their_split():
@@ -45,6 +45,19 @@ def test_the_interval_of_splits_is_that_of_all_their_draws():
     means = [np.mean(draw) for draw in itertools.product(values, repeat=3)]
     exact = np.quantile(means, [0.025, 0.975], method="inverted_cdf")
     assert tuple(estimate.interval) == pytest.approx(tuple(exact))
+
+
+def test_groups_are_drawn_whole():
+    """Ten groups of five videos, each right or wrong as a whole, are as uncertain as ten videos."""
+    right = np.arange(10) % 2 == 0
+    scores = lambda good: np.stack([good, ~good], axis=1).astype(float)  # noqa: E731
+    videos = Run(scores(right), np.zeros(10, np.int64))
+    clips = Run(scores(np.repeat(right, 5)), np.zeros(50, np.int64))
+    groups = np.repeat(np.arange(10), 5)
+    alone = pooled([statistic([videos], "top_1")], [10])
+    assert pooled([statistic([clips], "top_1")], [50], groups=[groups]).interval == alone.interval
+    low, high = pooled([statistic([clips], "top_1")], [50]).interval
+    assert high - low < 0.6 * (alone.interval.high - alone.interval.low)
 
 
 def test_more_seeds_do_not_make_more_videos():

@@ -35,6 +35,16 @@ def test_within_the_weights_are_the_mean_and_afterwards_their_own(network):
     assert all(torch.equal(tensor, own[name]) for name, tensor in network.state_dict().items())
 
 
+def test_a_network_may_be_moved_after_the_start(network):
+    """Ray Train moves it to its device; here it is another precision."""
+    average = StartAverage(network, 0.5)
+    start = state(network)["0.weight"].double()
+    network.double()
+    changed(network)
+    with average.applied():
+        assert torch.allclose(network[0].weight, start + 0.5)
+
+
 def test_an_error_within_leaves_the_own_weights(network):
     average = StartAverage(network, 0.5)
     changed(network)

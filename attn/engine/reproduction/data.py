@@ -120,6 +120,7 @@ def _found(options: ReproduceOptions) -> Benchmark:
             _root(options),
             options.images,
             parts=options.parts,
+            fewest=2 if options.map_source == "same_cnn" else 3,
             class_names=names,
             present=paths_of(list_videos(_root(options))),
         )

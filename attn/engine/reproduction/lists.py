@@ -13,7 +13,7 @@ again.
 import hashlib
 
 from attn.datasets.benchmark import Benchmark, Split
-from attn.datasets.fractions import split_folds, take_fraction
+from attn.datasets.fractions import Fold, deal_groups, split_folds, take_fraction
 from attn.datasets.split import SplitList, write_split_list
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.storage.filesystem import join, open_filesystem, write_atomic
@@ -52,10 +52,16 @@ def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[st
                 url = list_of_train(options, split.name, percent(fraction), seed)
                 found.append((url, share))
                 if options.map_source == "out_of_fold" and fraction in (options.fractions or ()):
-                    folds = split_folds(share, options.folds, seed=own, group_of=benchmark.group_of)
+                    folds = _folds(share, options.folds, own, benchmark, url)
                     for number, fold in enumerate(folds, start=1):
                         found += zip(lists_of_fold(url, number, options.folds), fold, strict=True)
     return found
+
+
+def _folds(share: SplitList, count: int, seed: int, benchmark: Benchmark, where: str) -> list[Fold]:
+    if benchmark.across_classes and benchmark.group_of is not None:
+        return deal_groups(share, count, seed=seed, group_of=benchmark.group_of, where=where)
+    return split_folds(share, count, seed=seed, group_of=benchmark.group_of)
 
 
 def chosen_splits(benchmark: Benchmark, options: ReproduceOptions) -> tuple[Split, ...]:

@@ -58,7 +58,7 @@ def collect(
     unit: Unit = "split" if len({cell.split for cell in scored}) > MOST_LARGE_SPLITS else "video"
     figures = cast("tuple[Figure, ...]", tuple(dict.fromkeys((benchmark.figure, "top_1", "top_3"))))
     methods, pairs = [], []
-    by_cnn = _by_cnn(scored)
+    by_cnn = _by_cnn(scored, _groups(scored, benchmark))
     for (backbone, trained_on), runs in by_cnn.items():
         place = {"backbone": backbone, "trained_on": trained_on}
         for method, by_split in runs.items():
@@ -110,7 +110,17 @@ def _only(scores: Scores, video_ids: Container[str]) -> Scores:
     )
 
 
-def _by_cnn(scored: Mapping[Cell, Scores]) -> dict[tuple[str, str], dict[str, Runs]]:
+def _groups(scored: Mapping[Cell, Scores], benchmark: Benchmark) -> dict[str, np.ndarray | None]:
+    """Group of each test video of each split, if groups stay together."""
+    if not benchmark.across_classes or benchmark.group_of is None:
+        return dict.fromkeys((cell.split for cell in scored), None)
+    found = {cell.split: [str(benchmark.group_of(one)) for one in scores.video_ids] for cell, scores in scored.items()}
+    return {split: np.unique(groups, return_inverse=True)[1] for split, groups in found.items()}
+
+
+def _by_cnn(
+    scored: Mapping[Cell, Scores], groups: Mapping[str, np.ndarray | None]
+) -> dict[tuple[str, str], dict[str, Runs]]:
     """Scores by CNN (backbone, what it was trained on) and method."""
     found: dict[tuple[str, str], dict[str, Runs]] = {}
     for cell, scores in scored.items():
@@ -118,7 +128,7 @@ def _by_cnn(scored: Mapping[Cell, Scores]) -> dict[tuple[str, str], dict[str, Ru
             share = cell.trained_on.removeprefix(f"{ADAPTED}-")
             name = method if share == cell.trained_on else FEW_LABELS
             runs = found.setdefault((cell.backbone, share), {}).setdefault(name, {})
-            run = Run(scores.by_method[method], scores.labels.astype(np.int64))
+            run = Run(scores.by_method[method], scores.labels.astype(np.int64), groups[cell.split])
             runs.setdefault(cell.split, {})[cell.seed] = run
     return {key: {name: runs[name] for name in NAMES if name in runs} for key, runs in found.items()}
 
@@ -172,7 +182,7 @@ def _gains(
         if sides:
             gains = _differences(sides[:2], figure), _differences(sides[2:], figure)
             change = list(itertools.starmap(difference, zip(*gains, strict=True)))
-            estimate = pooled(change, _sizes(sides[0]), unit=unit)
+            estimate = _pooled(change, sides[0], unit)
             yield {"backbone": backbone, "from": few, "to": many, **_counts(sides[0]), **_record(estimate)}
 
 
@@ -203,11 +213,11 @@ def _in_common(*sides: Runs) -> list[Runs]:
 
 
 def _estimate(by_split: Runs, figure: Figure, unit: Unit) -> Estimate:
-    return pooled(_statistics(by_split, figure), _sizes(by_split), unit=unit)
+    return _pooled(_statistics(by_split, figure), by_split, unit)
 
 
 def _paired(both: Sequence[Runs], figure: Figure, unit: Unit) -> dict[str, Any]:
-    estimate = pooled(_differences(both, figure), _sizes(both[0]), unit=unit)
+    estimate = _pooled(_differences(both, figure), both[0], unit)
     return {**_counts(both[0]), **_record(estimate)}
 
 
@@ -222,8 +232,11 @@ def _statistics(by_split: Runs, figure: Figure) -> list[Statistic]:
     return [statistic(list(by_split[split].values()), figure) for split in sorted(by_split)]
 
 
-def _sizes(by_split: Runs) -> list[int]:
-    return [len(next(iter(by_split[split].values())).labels) for split in sorted(by_split)]
+def _pooled(statistics: Sequence[Statistic], by_split: Runs, unit: Unit) -> Estimate:
+    """Estimate from one statistic per split, whose videos and groups are those of the runs."""
+    runs = [next(iter(by_split[split].values())) for split in sorted(by_split)]
+    groups = [run.groups for run in runs if run.groups is not None]
+    return pooled(statistics, [len(run.labels) for run in runs], unit=unit, groups=groups or None)
 
 
 def _counts(by_split: Runs) -> dict[str, int]:

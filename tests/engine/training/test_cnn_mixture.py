@@ -27,6 +27,7 @@ from attn.engine.training.keeper import FolderKeeper
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
+from attn.stages.finetune_config import MIXED_LR
 from attn.stages.holdout import hold_out
 from attn.stages.recipe import paper_recipe
 
@@ -269,7 +270,7 @@ def test_what_is_mixed_in_decides_what_is_learnt_and_where_it_lies_does_not(opti
     plain = make_training(dataclasses.replace(options, mix_images=None)).run.decisive
     mixed = make_training(options).run.decisive
     assert mixed.keys() - plain.keys() == {"mixed_images"}
-    assert {name: mixed[name] for name in plain} == plain
+    assert {name: mixed[name] for name in plain} == plain | {"lr": MIXED_LR}
     moved = dataclasses.replace(options, mix_images=str(shutil.copytree(web, tmp_path / "moved")))
     assert make_training(moved).run.decisive == mixed
     (tmp_path / "moved" / "kick" / "0.png").unlink()

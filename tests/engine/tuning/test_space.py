@@ -29,7 +29,7 @@ BASE = EnergyConfig()
         ({"embedding_dim": Choice((True, 8))}, "True is no int"),
         ({"map_scale": Choice(("rms", "std"))}, "'std' is none of rms, none"),
         ({"normalise_embedding": Choice((0, 1))}, "0 is no bool"),
-        ({"seed": Choice((0, 1))}, "seed cannot be searched; what can is residual, mirror"),
+        ({"seed": Choice((0, 1))}, "seed cannot be searched; what can is residual, start_share, mirror"),
         ({"recipe": Choice(("steady", "paper"))}, "recipe cannot be searched"),
         ({"margin": Range(0, 1)}, "margin cannot be searched"),
         ({"num_hard": Choice((256, 512))}, "num_hard is 256 at least, but candidates_initial 128 at most"),
