@@ -74,10 +74,23 @@ def parse_file(fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
     kind = posixpath.splitext(path)[1].lower()
     if kind == ".parquet":
         return _parquet(fs, path, where)
-    text = read_text(fs, path)
+    return parse_text(read_text(fs, path), where, table=kind in TABLES)
+
+
+def parse_text(text: str, where: str, *, table: bool = False) -> Iterator[Entry]:
+    """Videos of a list.
+
+    Args:
+        text: of the file.
+        where: its name, for messages.
+        table: it is one whatever it begins with.
+
+    Raises:
+        UsageError: as `parse_file`.
+    """
     lines = list(numbered_lines(text, where))
     first = lines[0][1] if lines else ""
-    if kind in TABLES or _is_header(first.split(_delimiter(first))):
+    if table or _is_header(first.split(_delimiter(first))):
         return _table(text, where)
     return (_line(line, place) for place, line in lines[_is_header(first.split()) :])
 

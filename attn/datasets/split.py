@@ -1,18 +1,21 @@
 """A data set's own list of videos, whichever of the known formats it is in, as video id → class name."""
 
+import contextlib
+import csv
+import io
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attn.classes import class_ids
-from attn.datasets import hmdb51, ucf101
+from attn.datasets import hmdb51
 from attn.datasets.entries import Entry, SplitList, split_list
-from attn.datasets.own_list import parse_file
+from attn.datasets.own_list import parse_file, parse_text
 from attn.errors import UsageError
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
 from attn.storage.reasons import shown
 
-__all__ = ["SplitList", "read_split", "write_split_list"]
+__all__ = ["SplitList", "read_split", "split_text", "write_split_list"]
 
 
 def read_split(
@@ -47,23 +50,54 @@ def read_split(
 
 
 def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> None:
-    """Writes a list in UCF101's format that `read_split` reads back as it was; the file appears whole or not at all.
-
-        <Class>/<video_id>.avi <id>        ids from 1
-
-    The extension is part of the format; what the video is called need not end so.
+    """Writes a list that `read_split` reads back as it was; the file appears whole or not at all.
 
     Raises:
-        UsageError: no videos, a class that is not among the names, or names that a line cannot hold.
+        UsageError: as `split_text`.
     """
-    where, ids = shown(url), class_ids(class_names)
+    write_atomic(*open_filesystem(url), split_text(split, class_names, where=shown(url)).encode())
+
+
+def split_text(split: SplitList, class_names: Sequence[str], *, where: str) -> str:
+    """Text of such a list.
+
+        <Class>/<video_id>.avi <id>        UCF101's format, ids from 1, if ids have no folders
+        video_id,label                     a table otherwise
+
+    The extension is part of UCF101's format; what the video is called need not end so.
+
+    Args:
+        split: the videos.
+        class_names: their order gives the ids.
+        where: name of the file, for messages.
+
+    Raises:
+        UsageError: no videos, a class that is not among the names, or names that neither can hold.
+    """
     if not split:
         raise UsageError(f"{where}: there are no videos to list")
-    lines = [f"{name}/{video_id}.avi {ids.get(name, -1) + 1}\n" for video_id, name in split.items()]
-    text = "".join(lines)
-    if list(split_list(ucf101.parse_list(text, where), class_names).items()) != list(split.items()):
-        raise UsageError(f"{where}: a line cannot hold some of the names; rename videos or classes with odd characters")
-    write_atomic(*open_filesystem(url), text.encode())
+    official, table = _ucf101_text(split, class_names), _table_text(split)
+    with contextlib.suppress(UsageError):
+        if _reads_back(official, split, class_names, where):
+            return official
+    if _reads_back(table, split, class_names, where):
+        return table
+    raise UsageError(f"{where}: a line cannot hold some of the names; rename videos or classes with odd characters")
+
+
+def _reads_back(text: str, split: SplitList, class_names: Sequence[str], where: str) -> bool:
+    return list(split_list(parse_text(text, where), class_names).items()) == list(split.items())
+
+
+def _ucf101_text(split: SplitList, class_names: Sequence[str]) -> str:
+    ids = class_ids(class_names)
+    return "".join(f"{name}/{video_id}.avi {ids.get(name, -1) + 1}\n" for video_id, name in split.items())
+
+
+def _table_text(split: SplitList) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("video_id", "label"), *split.items()])
+    return text.getvalue()
 
 
 def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:

@@ -45,7 +45,7 @@ def choose(options: ChooseOptions) -> int:
     Raises:
         UsageError: before anything was done.
     """
-    plan = _comparison(options)
+    plan = comparison(options)
     if (code := reproduce(plan)) or options.dry_run:
         return code
     results = json.loads(read_text(*open_filesystem(join(plan.out, f"{TABLES}.json"))))
@@ -67,7 +67,7 @@ def choose(options: ChooseOptions) -> int:
     return 0
 
 
-def _comparison(options: ChooseOptions) -> ReproduceOptions:
+def comparison(options: ChooseOptions) -> ReproduceOptions:
     return ReproduceOptions(
         dataset="labelled",
         out=join(options.out, COMPARE),

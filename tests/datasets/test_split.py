@@ -94,10 +94,13 @@ def test_a_binary_file_is_refused(tmp_path):
 
 UT_INTERACTION = {"44_8_4": "punch", "43_8_4": "punch", "1_1_2": "kick"}
 UCF101 = {"v_HandStandPushups_g01_c01": "HandstandPushups", "v_Archery_g07_c02": "Archery"}
+FOLDERS = {"person0/a": "Wave", "x/y/clip": "Wave", "./clip": "Kick", "Wave/a": "Wave", "a\nb": "Kick"}
 ODD = {"a b 12": "Band Marching", "clip.1": "Wave 2", "clip.2": "2", "x.avi": "wave 2", "ä–7": "Größe"}
 
 
-@pytest.mark.parametrize("split", [tvhi.sets()[0], UT_INTERACTION, UCF101, ODD], ids=["tvhi", "ut", "ucf101", "odd"])
+@pytest.mark.parametrize(
+    "split", [tvhi.sets()[0], UT_INTERACTION, UCF101, ODD, FOLDERS], ids=["tvhi", "ut", "ucf101", "odd", "folders"]
+)
 def test_a_written_list_reads_back_as_it_was(folder, split: SplitList):
     names = sorted({*split.values(), "Another"})
     write_split_list(join(folder, "train.txt"), split, names)
@@ -117,9 +120,6 @@ def test_a_written_list_has_the_official_form(folder):
         ({}, r"train\.txt: there are no videos to list"),
         ({"a": "Jump"}, r"class 'Jump' is not among the 2 class names"),
         ({"a": "wave"}, r"train\.txt: a line cannot hold some of the names"),
-        ({"a\nb": "Wave"}, r"train\.txt, line 1: 'Wave/a' is no entry"),
-        ({"b/a": "Wave"}, r"train\.txt, line 1: class 'b' is not among"),
-        ({"Wave/a": "Wave"}, r"train\.txt: a line cannot hold some of the names"),
     ],
 )
 def test_a_list_that_would_read_otherwise_is_not_written(tmp_path, split, message):

@@ -7,12 +7,15 @@ import shutil
 import pytest
 import torch
 
-from attn.engine.choose import CHOICE, COMPARE, MODEL, choose
+from attn.engine.choose import CHOICE, COMPARE, MODEL, choose, comparison
 from attn.engine.choose_options import ChooseOptions
 from attn.engine.evaluate import evaluate
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.options import PrecomputeOptions
 from attn.engine.precompute import precompute
+from attn.engine.reproduction.data import open_data
+from attn.engine.reproduction.lists import write_lists
+from attn.engine.reproduction.reproduce import resolved
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, save_checkpoint
@@ -128,3 +131,19 @@ def test_the_best_method_becomes_one_file_that_scores_new_videos(ray_local, opti
         patch.setattr("attn.engine.reproduction.run_steps.job", None)
         assert choose(options) == 0
     assert (tmp_path / "choice" / COMPARE / "tables.md").exists()
+
+
+def test_other_labels_or_videos_in_the_same_folder_are_refused(options, videos, tmp_path):
+    plan = resolved(comparison(options))
+    write_lists(open_data(plan), plan)
+    labels = tmp_path / "labels.csv"
+    first = labels.read_text()
+    labels.write_text(first.replace("clip00,Wave,0", "clip12,Wave,0"))
+    with pytest.raises(UsageError, match=r"compare: begun with other videos or labels .* Choose another --out\."):
+        choose(options)
+    labels.write_text(first)
+    (tmp_path / "choice" / COMPARE / "plan.json").write_text(
+        json.dumps({"options": json.loads(json.dumps(dataclasses.asdict(plan))), "videos": "others"})
+    )
+    with pytest.raises(UsageError, match=r"other videos than those .* was adapted to and calibrated on"):
+        choose(options)

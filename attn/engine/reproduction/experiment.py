@@ -20,11 +20,11 @@ from attn.datasets.benchmark import Benchmark, Split
 from attn.engine.adapt_options import AdaptOptions
 from attn.engine.options import FramesOptions
 from attn.engine.reproduction.lists import (
+    check_lists,
     chosen_splits,
     list_of_test,
     list_of_train,
     lists_of_fold,
-    make_lists,
     percent,
 )
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
@@ -40,9 +40,10 @@ def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[St
     """All steps, each after those it needs, and the scores that come of them.
 
     Raises:
-        UsageError: the training videos cannot be parted into so many folds.
+        UsageError: the training videos cannot be parted into so many folds, no list can hold their names, or the folder
+            was begun with other ones.
     """
-    make_lists(benchmark, options)
+    check_lists(benchmark, options)
     steps, cells = [_frames(benchmark, options)], list[Cell]()
     for backbone in options.backbones or ():
         for seed in options.seeds:

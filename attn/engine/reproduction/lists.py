@@ -14,9 +14,10 @@ import hashlib
 
 from attn.datasets.benchmark import Benchmark, Split
 from attn.datasets.fractions import Fold, deal_groups, split_folds, take_fraction
-from attn.datasets.split import SplitList, write_split_list
+from attn.datasets.split import SplitList, split_text, write_split_list
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
 
 
 def percent(fraction: float) -> str:
@@ -33,6 +34,22 @@ def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
     for url, split in make_lists(benchmark, options):
         write_split_list(url, split, benchmark.class_names)
+
+
+def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
+    """Refuses videos or labels that are not those with which this folder was begun: finished steps used the others.
+
+    Raises:
+        UsageError: names a list that would change.
+    """
+    for url, split in make_lists(benchmark, options):
+        fs, path = open_filesystem(url)
+        with storage_errors(url):
+            before = read_text(fs, path) if fs.exists(path) else None
+        if before not in (None, split_text(split, benchmark.class_names, where=url)):
+            raise UsageError(
+                f"{options.out}: begun with other videos or labels ({url} would change). Choose another --out."
+            )
 
 
 def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[str, SplitList]]:

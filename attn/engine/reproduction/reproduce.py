@@ -4,6 +4,7 @@ Run again, it goes on where it stopped; with another seed or fraction it adds wh
 """
 
 import dataclasses
+import hashlib
 import json
 import logging
 from typing import Any
@@ -26,6 +27,7 @@ from attn.report.paper_tables import as_csv, as_markdown
 from attn.stages.recipe import PAPER, as_begun
 from attn.storage.filesystem import absolute, join, open_filesystem, read_text, storage_errors, write_atomic
 from attn.storage.writable import check_writable
+from attn.video.source import list_videos
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +76,12 @@ def reproduce(options: ReproduceOptions) -> int:
     benchmark = open_data(options)
     steps, cells = make_steps(benchmark, options)
     check_needs(options, benchmark, steps)
+    videos = _videos(options, benchmark)
+    if (plan := _plan_before(options)) and plan.get("videos", videos) != videos:
+        raise UsageError(
+            f"{options.root}: other videos than those {options.out} was adapted to and calibrated on. Choose another "
+            "--out."
+        )
     if options.dry_run:
         for step in steps:
             log.info("%s: %s", step.name, step.job)
@@ -82,7 +90,7 @@ def reproduce(options: ReproduceOptions) -> int:
     if is_to_be_rendered(options):
         render(options)
     write_lists(benchmark, options)
-    _write(options, PLAN, json.dumps(_plan(options, steps), indent=1, ensure_ascii=False))
+    _write(options, PLAN, json.dumps({**_plan(options, steps), "videos": videos}, indent=1, ensure_ascii=False))
     outcome = run_plan(steps, options)
     seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
     made = {"seconds": seconds, "trainings": trainings([step for step in steps if step.name not in outcome.failed])}
@@ -91,6 +99,14 @@ def reproduce(options: ReproduceOptions) -> int:
         log.error("%d of %d steps are not done; the same command tries them again", len(outcome.failed), len(steps))
         return EXIT_FAILED_STEPS
     return 0
+
+
+def _videos(options: ReproduceOptions, benchmark: Benchmark) -> str | None:
+    """Digest of all videos, if they decide what CNNs are adapted to."""
+    if options.adapt_to != "all":
+        return None
+    listing = "\n".join(sorted(f"{video.video_id}\t{video.size}" for video in list_videos(benchmark.videos)))
+    return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
 def run_plan(steps: list[Step], options: ReproduceOptions) -> Outcome:
