@@ -52,19 +52,25 @@ def split_list(
             videos share.
     """
     listed = list(entries)
-    find = ClassFinder(class_names)
-    first = _first_number(listed, len(class_names))
     split: SplitList = {}
-    for entry, video_id in zip(listed, _ids(listed, KnownIds(present)), strict=True):
-        class_id = find(entry.label)
-        if class_id is None and entry.number is not None and first is not None:
-            class_id = int(entry.number) - first
-        if class_id is None:
+    ids, names = _ids(listed, KnownIds(present)), names_meant(listed, class_names)
+    for entry, video_id, name in zip(listed, ids, names, strict=True):
+        if name is None:
             raise UsageError(f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names")
         if video_id in split:
             raise UsageError(f"{entry.place}: video {video_id!r} stands twice; remove one of the lines")
-        split[video_id] = class_names[class_id]
+        split[video_id] = name
     return split
+
+
+def names_meant(entries: Sequence[Entry], class_names: Sequence[str]) -> Iterator[str | None]:
+    """Class of each entry as the class list spells it, by its name or else by its number; None if neither tells it."""
+    find, first = ClassFinder(class_names), _first_number(entries, len(class_names))
+    for entry in entries:
+        class_id = find(entry.label)
+        if class_id is None and entry.number is not None and first is not None:
+            class_id = int(entry.number) - first
+        yield None if class_id is None else class_names[class_id]
 
 
 def _ids(entries: Sequence[Entry], known: KnownIds) -> Iterator[str]:

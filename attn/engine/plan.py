@@ -72,12 +72,12 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         new_classifier=False,
     )
     check_input_size(cnn)
-    labels = read_labels(options.labels) if options.labels else None
+    labels = read_labels(options.labels, cnn.class_names) if options.labels else {}
     ledger = Ledger.at(options.out)
     say(f"{options.videos}: looking for videos")
     listing = find_videos(options.videos)
     found = keep_names(listing.found, _held(ledger, options), options.out)
-    videos = label_videos(found, cnn.class_names, labels or {})
+    videos = label_videos(found, cnn.class_names, labels)
     if options.lists:
         videos = _listed(options, videos, cnn.class_names)
     _tell_unlabelled(videos)
