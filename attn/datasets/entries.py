@@ -53,14 +53,24 @@ def split_list(
     """
     listed = list(entries)
     split: SplitList = {}
+    lines: dict[str, Entry] = {}
     ids, names = _ids(listed, KnownIds(present)), names_meant(listed, class_names)
     for entry, video_id, name in zip(listed, ids, names, strict=True):
         if name is None:
             raise UsageError(f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names")
-        if video_id in split:
-            raise UsageError(f"{entry.place}: video {video_id!r} stands twice; remove one of the lines")
+        if (first := lines.setdefault(video_id, entry)) is not entry:
+            raise _twice(video_id, first.path, entry)
         split[video_id] = name
     return split
+
+
+def _twice(video_id: str, first: str, entry: Entry) -> UsageError:
+    if first == entry.path:
+        return UsageError(f"{entry.place}: video {video_id!r} stands twice; remove one of the lines")
+    return UsageError(
+        f"{entry.place}: the one video {video_id!r} may be {first!r} as well as {entry.path!r}. Remove the line of the "
+        "other, or add the video that is missing."
+    )
 
 
 def names_meant(entries: Sequence[Entry], class_names: Sequence[str]) -> Iterator[str | None]:

@@ -47,9 +47,9 @@ def _unneeded(options_type: type[Any], part: str = "") -> Iterator[tuple[str, st
     """Flag that a switch would have for its default, which is no flag, and its flag for the opposite."""
     for field in dataclasses.fields(options_type):
         name, of_part = field.name.replace("_", "-"), field.default_factory
-        pair = f"--{part}{name}", f"--{part}no-{name}"
+        on, off = f"--{part}{name}", f"--{part}no-{name}"
         if isinstance(field.default, bool):
-            yield pair if field.default else pair[::-1]
+            yield (on, off) if field.default else (off, on)
         elif isinstance(of_part, type) and dataclasses.is_dataclass(of_part):
             yield from _unneeded(of_part, f"{part}{name}.")
 

@@ -102,6 +102,19 @@ def test_a_bare_name_lies_in_the_listed_folder_or_is_refused(tmp_path):
         read_split(str(tmp_path / "l.txt"), CLASSES, present=("b/clip", "a/clip"))
 
 
+@pytest.mark.parametrize(
+    "lines", [("tennis/clip.mp4", "playing guitar/clip.mp4"), ("clip.mp4 tennis", "clip.avi tennis")]
+)
+def test_two_lines_that_may_mean_one_video_are_named(tmp_path, lines):
+    (tmp_path / "l.txt").write_text("\n".join(lines))
+    first, second = (line.removesuffix(" tennis") for line in lines)
+    said = f"line 2: the one video 'clip' may be '{first}' as well as '{second}'. Remove the line of the other"
+    with pytest.raises(UsageError, match=said):
+        read_split(str(tmp_path / "l.txt"), CLASSES, present=["clip"])
+    (tmp_path / "l.txt").write_text(lines[0])
+    assert read_split(str(tmp_path / "l.txt"), CLASSES, present=["clip"]) == {"clip": TENNIS}
+
+
 def test_csv_from_a_spreadsheet(tmp_path):
     path = tmp_path / "labels.csv"
     path.write_bytes('\ufefflabel, video_id ,note\r\nwave,"a, b",x\r\nkick,ü.1,\r\nkick,ü.1,\r\n'.encode())
