@@ -8,8 +8,8 @@ from attn.classes import class_ids
 from attn.datasets.fractions import take_fraction
 from attn.datasets.split import read_split
 from attn.engine.evaluate_options import EvaluateOptions
-from attn.engine.split_check import present_videos, some
-from attn.errors import UsageError
+from attn.engine.split_check import present_videos
+from attn.errors import UsageError, some
 from attn.eval.calibration import Calibration
 from attn.models.energynet_file import check_store, load_energynet
 from attn.models.model_file import Model, load_model

@@ -105,8 +105,8 @@ class TrainCnnOptions(FinetuneConfig):
     s3:// (default: the folder frames within the one beside --out)."""
     mix_images: str | None = None
     """Web images with one folder per class, of which every update learns as many as of frames, so that fine-tuning does
-    not forget them; local or s3://. Those that the training of --weights on Web images held out stay held out; without
-    a record of that, all are used."""
+    not forget them; local or s3://. Those that the training of --weights on Web images held out stay held out, but for
+    a few if it had --near-duplicates; without a record of that, all are used."""
     allow_missing: bool = False
     """Train on the listed videos that are there although others are not."""
     max_failed_fraction: float = 0.01

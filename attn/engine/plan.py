@@ -15,7 +15,7 @@ from attn.engine.cli import say
 from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
 from attn.engine.split_check import present_videos
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.stages.decode import DecodeVideos
@@ -24,7 +24,6 @@ from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
 from attn.video.found import keep_names, paths_of
-from attn.video.ids import some
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, find_videos, label_videos
 from attn.video.transform import PREPROCESSING

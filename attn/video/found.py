@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.storage.reasons import shown
-from attn.video.ids import some, tell_apart
+from attn.video.ids import tell_apart
 from attn.video.names import folder_of, video_id_of
 
 MOST_NAMES = 4

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attn.engine.split_check import some
 from attn.engine.training.board import Pen
 from attn.engine.training.cnn_plan import TrainJob
 from attn.engine.training.group import Group
 from attn.engine.training.storage import check_storage
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.stages.images import check_skipped
 from attn.stages.near_duplicates import near_duplicates
 from attn.stages.pictures import Pictures

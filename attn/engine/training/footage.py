@@ -18,9 +18,9 @@ from attn.engine.decode_frames import fill_frames, plan_frames
 from attn.engine.evaluate import split_record
 from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
-from attn.engine.split_check import present_videos, some
+from attn.engine.split_check import present_videos
 from attn.engine.training.run import FRAMES, SETTLED, TrainRun
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.stages.pictures import VideoFrames
 from attn.storage.failures import read_failures
 from attn.storage.filesystem import join, storage_errors

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from attn.datasets.split import SplitList
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.split_check import present_videos, some
-from attn.errors import UsageError
+from attn.engine.split_check import present_videos
+from attn.errors import UsageError, some
 from attn.schema import MAPS
 from attn.storage.filesystem import absolute, storage_errors
 from attn.storage.reasons import shown
