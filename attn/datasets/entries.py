@@ -1,4 +1,4 @@
-"""What every list comes down to: videos, their class, and the line that says so."""
+"""Entries, to which every list comes down: videos, their class, and the line that says so."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -74,7 +74,7 @@ def _twice(video_id: str, first: str, entry: Entry) -> UsageError:
 
 
 def names_meant(entries: Sequence[Entry], class_names: Sequence[str]) -> Iterator[str | None]:
-    """Class of each entry as the class list spells it, by its name or else by its number; None if neither tells it."""
+    """Class of each entry, by its name or else by its number; None if neither tells it."""
     find, first = ClassFinder(class_names), _first_number(entries, len(class_names))
     for entry in entries:
         class_id = find(entry.label)
@@ -91,7 +91,7 @@ def _ids(entries: Sequence[Entry], known: KnownIds) -> Iterator[str]:
 
 
 def _name(entry: Entry, known: KnownIds, level: int) -> str:
-    """Of a video that is not there, which must not take the id of another."""
+    """Name of a video that is not there, which must not take the id of another."""
     names = (entry.video_id, without_extension(entry.path), entry.path)
     return next((name for name in names[level:] if name not in known), entry.path)
 

@@ -1,4 +1,4 @@
-"""A command line that is wrong, in one line with a way out, where tyro draws a box of a screen."""
+"""A wrong command line, told in one line with a way out; tyro alone draws a box of a screen."""
 
 import contextlib
 import dataclasses
@@ -76,7 +76,7 @@ def _meant(flag: str, known: set[str], unneeded: Iterable[str]) -> str:
 
 @contextlib.contextmanager
 def in_one_line() -> Iterator[None]:
-    """What the parser of the flags prints before it ends the process, as a `UsageError`.
+    """Makes a `UsageError` of what the parser of the flags prints before it ends the process.
 
     Raises:
         UsageError: it has printed anything on stderr, in its first paragraph.
@@ -92,7 +92,7 @@ def in_one_line() -> Iterator[None]:
 
 
 def _first_paragraph(box: str) -> str:
-    """Between the first two rules of a box, the upper of which may hold its title; ASCII boxes have no sides."""
+    """Text between the first two rules of a box. The upper one may hold its title; ASCII boxes have no sides."""
     _, paragraph, *_ = [*re.split(r".*(?:─|-{4}).*", _STYLE.sub("", box)), ""]
     line = " ".join(paragraph.replace("│", " ").split())
     return f"{line[:_LONGEST].rstrip('.')}. {_SEE}."

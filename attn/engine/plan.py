@@ -43,7 +43,7 @@ class Plan(StorePlan):
 
     @property
     def compute_settings(self) -> dict[str, object]:
-        """Of `attn.stages.attention.ComputeMaps`, but for the device."""
+        """Settings of `attn.stages.attention.ComputeMaps`, but for the device."""
         return {
             "columns": self.manifest.columns,
             "precision": self.options.precision,

@@ -48,7 +48,7 @@ class Unwrapped:
 def unwrap(url: str, tensors: Mapping[str, Tensor], expected: Set[str]) -> Unwrapped:
     """Finds the network in a file: the tensors behind the prefix that makes the most names those of the network.
 
-    Of two networks that fit alike, an average of the weights is taken, as timm and torchvision do.
+    If two networks fit alike, an average of the weights is taken, as timm and torchvision do.
 
     Args:
         url: of the file, for messages.

@@ -76,7 +76,7 @@ class Found(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """What it may be called, the shortest first: `MOST_NAMES` at most."""
+        """Names that it may have, the shortest first: `MOST_NAMES` at most."""
         path = posixpath.normpath(self.path)
         folder, stem = posixpath.dirname(path) or ".", video_id_of(path)
         shards = [posixpath.join(self.shard, posixpath.normpath(f"{folder}/{stem}"))] if self.shard else []

@@ -151,7 +151,7 @@ def open_video(video: Video) -> Iterator[Path]:
 
 
 def check_readable(video: Video) -> None:
-    """Reads a local file once, to no other end; for one that seems damaged or cut off, while it is open.
+    """Reads a local file once, to no other end: one that seems damaged or cut off, while it is open.
 
     A decoder reads by itself, and cannot tell what the disk refused from what is not in the file. What lies elsewhere,
     or in a tar, was read here before it was decoded: nothing is to be done for it.

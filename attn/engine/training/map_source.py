@@ -41,12 +41,12 @@ class MapSource:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Of the stores, absolute."""
+        """URLs of the stores, absolute."""
         return tuple(absolute(store.url) for store in self.stores)
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a report says of it."""
+        """Entries of a report about it."""
         return {
             "map_source": self.name,
             "map_fingerprints": sorted({store.manifest.fingerprint for store in self.stores}),
