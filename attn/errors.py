@@ -3,6 +3,15 @@
 Everything else is a bug and keeps its traceback.
 """
 
+from collections.abc import Iterable
+
+
+def some(names: Iterable[str], most: int = 5) -> str:
+    """The first few of some names, for a message, and how many more there are."""
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + more
+
 
 class UsageError(Exception):
     """Something only the user can put right: a flag, a file, a class list.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Finds the best method for own videos of which a few have a label, and writes it as one model file.
+"""Finds the best method for own videos, a few of them labelled, and writes it as one model file.
 
 The CNN of Web images as it is, its attention, the CNN adapted to the videos, EnergyNets and fine-tuned CNNs are
 compared by cross-validation on the labelled videos. A method that needs labels is chosen only if it is clearly better

@@ -1,4 +1,4 @@
-"""What every list comes down to: videos, their class, and the line that says so."""
+"""Entries, to which every list comes down: videos, their class, and the line that says so."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -52,19 +52,35 @@ def split_list(
             videos share.
     """
     listed = list(entries)
-    find = ClassFinder(class_names)
-    first = _first_number(listed, len(class_names))
     split: SplitList = {}
-    for entry, video_id in zip(listed, _ids(listed, KnownIds(present)), strict=True):
+    lines: dict[str, Entry] = {}
+    ids, names = _ids(listed, KnownIds(present)), names_meant(listed, class_names)
+    for entry, video_id, name in zip(listed, ids, names, strict=True):
+        if name is None:
+            raise UsageError(f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names")
+        if (first := lines.setdefault(video_id, entry)) is not entry:
+            raise _twice(video_id, first.path, entry)
+        split[video_id] = name
+    return split
+
+
+def _twice(video_id: str, first: str, entry: Entry) -> UsageError:
+    if first == entry.path:
+        return UsageError(f"{entry.place}: video {video_id!r} stands twice; remove one of the lines")
+    return UsageError(
+        f"{entry.place}: the one video {video_id!r} may be {first!r} as well as {entry.path!r}. Remove the line of the "
+        "other, or add the video that is missing."
+    )
+
+
+def names_meant(entries: Sequence[Entry], class_names: Sequence[str]) -> Iterator[str | None]:
+    """Class of each entry, by its name or else by its number; None if neither tells it."""
+    find, first = ClassFinder(class_names), _first_number(entries, len(class_names))
+    for entry in entries:
         class_id = find(entry.label)
         if class_id is None and entry.number is not None and first is not None:
             class_id = int(entry.number) - first
-        if class_id is None:
-            raise UsageError(f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names")
-        if video_id in split:
-            raise UsageError(f"{entry.place}: video {video_id!r} stands twice; remove one of the lines")
-        split[video_id] = class_names[class_id]
-    return split
+        yield None if class_id is None else class_names[class_id]
 
 
 def _ids(entries: Sequence[Entry], known: KnownIds) -> Iterator[str]:
@@ -75,7 +91,7 @@ def _ids(entries: Sequence[Entry], known: KnownIds) -> Iterator[str]:
 
 
 def _name(entry: Entry, known: KnownIds, level: int) -> str:
-    """Of a video that is not there, which must not take the id of another."""
+    """Name of a video that is not there, which must not take the id of another."""
     names = (entry.video_id, without_extension(entry.path), entry.path)
     return next((name for name in names[level:] if name not in known), entry.path)
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from attn.datasets.entries import Entry, numbered_lines
+from attn.datasets.entries import Entry, names_meant, numbered_lines
 from attn.errors import UsageError
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
 from attn.storage.reasons import shown
@@ -45,20 +45,25 @@ _UCF101 = re.compile(rf"(?P<path>.+?(?:{_SUFFIX}))(?:\s+(?P<number>\d+))?", re.I
 _PAIR = re.compile(rf"(?P<path>.+?(?:{_SUFFIX}))[\"']?(?:\s*[,;\t]\s*|\s+)(?P<label>\S.*)", re.IGNORECASE)
 
 
-def read_labels(url: str) -> dict[str, str]:
-    """Video → class name, both as the list spells them.
+def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
+    """Video as the list spells it → class name.
 
     Args:
-        url: of any list that `parse_file` reads; local or remote.
+        url: URL of any list that `parse_file` reads; local or remote.
+        class_names: a class that is one of them, by name or by number, is spelt so; another stays as it is listed.
 
     Raises:
         UsageError: as `parse_file`; or a video has two labels.
     """
     fs, path = open_filesystem(url)
     labels: dict[str, str] = {}
-    for path_, label, place in ((entry.path, entry.label, entry.place) for entry in parse_file(fs, path)):
-        if labels.setdefault(path_, label) != label:
-            raise UsageError(f"{place}: video {path_!r} has two labels, {labels[path_]!r} and {label!r}")
+    entries = list(parse_file(fs, path))
+    for entry, meant in zip(entries, names_meant(entries, class_names), strict=True):
+        label = entry.label if meant is None else meant
+        if labels.setdefault(entry.path, label) != label:
+            raise UsageError(
+                f"{entry.place}: video {entry.path!r} has two labels, {labels[entry.path]!r} and {label!r}"
+            )
     if not labels:
         raise UsageError(f"{shown(url)}: there is no row in it")
     return labels

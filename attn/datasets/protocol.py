@@ -1,4 +1,4 @@
-"""What the tables of a paper need to know of a data set: its classes, where it lies, who is trained and tested on."""
+"""The facts of a data set that the tables of a paper need: its classes, where it lies, who is trained and tested on."""
 
 import dataclasses
 from collections.abc import Callable, Hashable

@@ -1,4 +1,4 @@
-"""What every script does around its one call: read the flags, log, turn errors into exit codes.
+"""The work of every script around its one call: read the flags, log, turn errors into exit codes.
 
 Exit codes: 0 done · 1 the CNN or a storage failed, steps or trials did, a store is not complete · 2 the user must
 change something: nothing was done, or a training cannot go on (its loss is not finite, its storage full, its states
@@ -117,7 +117,7 @@ def end(exit_code: int) -> NoReturn:
     """Ends the process of a script, past what C libraries do at its end.
 
     Threads of Arrow now and then abort a process that is on its way out although all was done (apache/arrow#34314).
-    What Python libraries do at the end is done.
+    Python libraries do their work at the end.
     """
     _exit_code.append(exit_code)
     sys.exit(exit_code)
@@ -148,7 +148,7 @@ class _OneLine(logging.Formatter):
 def end_on_sigterm() -> None:
     """SIGTERM, as `ray job stop` sends it, lets a job write what it has, as Ctrl-C does.
 
-    What Ctrl-C does is called, not sent: jobs that Ray starts may have that signal blocked, those of a shell script
+    The work of Ctrl-C is called, not sent: jobs that Ray starts may have that signal blocked, those of a shell script
     ignore it.
     """
 

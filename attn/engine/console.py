@@ -1,4 +1,4 @@
-"""Keeps a line off the console that Ray writes in every run with an actor pool, and that looks like an error."""
+"""Keeps off the console a line of Ray's about actor pools that looks like an error."""
 
 import functools
 import os
@@ -23,7 +23,7 @@ def silence_restart_notice() -> None:
     """Has Ray say once, unheard, that an actor that can be restarted has arguments in the object store.
 
     Ray says so once per process. It means that such an actor cannot be restarted once its arguments are lost; Ray Data
-    keeps those of its pool as long as the pool lives. What else is written meanwhile is written afterwards.
+    keeps those of its pool as long as the pool lives. All else that is written meanwhile is written afterwards.
 
     Source: ray-project/ray#53727; `CoreWorker::CreateActor`.
     """

@@ -13,8 +13,8 @@ from attn.engine.filling import StorePlan, fill_store
 from attn.engine.options import FramesOptions
 from attn.engine.placement import cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
-from attn.engine.split_check import present_videos, some
-from attn.errors import UsageError
+from attn.engine.split_check import present_videos
+from attn.errors import UsageError, some
 from attn.stages.decode import DecodeVideos
 from attn.storage.failures import read_failures
 from attn.storage.filesystem import storage_errors

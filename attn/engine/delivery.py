@@ -1,4 +1,4 @@
-"""Rows on their way from whoever made them to the writer of their video, and what the driver learns of it.
+"""Rows on their way to the writer of their video, and what the driver learns of it.
 
 Without torch: decode tasks load this.
 """

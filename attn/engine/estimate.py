@@ -1,4 +1,4 @@
-"""What a run would do, from the headers of a few of its videos: nothing is written.
+"""Estimates a run from the headers of a few of its videos: nothing is written.
 
 Few, because a remote video must be fetched whole to be opened. The first frames of each are decoded, and its header is
 looked at, by a confined process that may be killed: this one holds credentials, and what crashes or hangs FFmpeg is one

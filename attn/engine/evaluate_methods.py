@@ -1,5 +1,6 @@
 """Which scorers the flags of an evaluation ask for, made ready for one store."""
 
+import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -7,8 +8,8 @@ from attn.classes import class_ids
 from attn.datasets.fractions import take_fraction
 from attn.datasets.split import read_split
 from attn.engine.evaluate_options import EvaluateOptions
-from attn.engine.split_check import present_videos, some
-from attn.errors import UsageError
+from attn.engine.split_check import present_videos
+from attn.errors import UsageError, some
 from attn.eval.calibration import Calibration
 from attn.models.energynet_file import check_store, load_energynet
 from attn.models.model_file import Model, load_model
@@ -25,6 +26,9 @@ KINDS: Mapping[str, tuple[type[Any], ...]] = {
     "svm": (SvmVote,),
 }
 
+OF_METHODS = ("methods", "energynet", "train_split", "fraction", "svm_c", "seed", "window")
+"""Flags that decide how `--methods` score, or which."""
+
 
 def calibrated_columns(methods: Sequence[str]) -> set[str]:
     """Columns of a store that the calibrated ones of the scorers of `--methods` read; none where none is calibrated."""
@@ -39,6 +43,7 @@ def make_scorers(options: EvaluateOptions, store: AttentionStore) -> tuple[Score
         UsageError: a flag that a method needs is missing, or does not fit the store.
     """
     if options.model is not None:
+        _check_alone(options)
         model = load_model(options.model)
         _check_untrained(options, store, model.trained_on, f"--model {shown(options.model)}")
         return (scorer_of(model, options.model, store),)
@@ -46,6 +51,14 @@ def make_scorers(options: EvaluateOptions, store: AttentionStore) -> tuple[Score
         raise UsageError("--methods names none; choose of: cnn, unatt, energynet, svm")
     makers = {"cnn": _cnn, "unatt": _unatt, "energynet": _energynet, "svm": _svm}
     return tuple(scorer for method in dict.fromkeys(options.methods) for scorer in makers[method](options, store))
+
+
+def _check_alone(options: EvaluateOptions) -> None:
+    """Refuses flags of `--methods`, which would change nothing, beside `--model`."""
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    if given := [name for name in OF_METHODS if getattr(options, name) != defaults[name]]:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(f"{flags}: --model brings its own method. Leave out {flags}, or --model.")
 
 
 def scorer_of(model: Model, url: str, store: AttentionStore) -> Scorer:

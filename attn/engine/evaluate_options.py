@@ -18,7 +18,8 @@ class EvaluateOptions:
     """cnn: majority vote of the CNN's classes. unatt: window energy of the maps. energynet: learned energy of the maps.
     svm: linear SVMs on pooled features."""
     model: str | None = None
-    """Model file that choose wrote: its method alone, in place of --methods. --store must be precomputed with it."""
+    """Model file that choose wrote: its method alone, in place of --methods and its flags. --store must be precomputed
+    with it."""
     energynet: str | None = None
     """Folder that train_energynet wrote, for the method energynet."""
     train_split: str | None = None

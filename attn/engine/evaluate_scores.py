@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 import numpy as np
 from jaxtyping import Float
 
-from attn.engine.split_check import some
+from attn.errors import some
 from attn.stages.finite import check_finite
 from attn.stages.one_answer import OneAnswer
 from attn.stages.scoring import Scorer

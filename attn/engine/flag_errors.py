@@ -1,17 +1,17 @@
-"""A command line that is wrong, in one line with a way out, where tyro draws a box of a screen."""
+"""A wrong command line, told in one line with a way out; tyro alone draws a box of a screen."""
 
 import contextlib
 import dataclasses
 import difflib
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from attn.errors import UsageError
 
 _ALWAYS = ("--help", "-h")
-_FLAG = re.compile(r"(--?[A-Za-z][\w-]*)(?:=.*)?", re.DOTALL)
+_FLAG = re.compile(r"(--?[A-Za-z][\w.-]*)(?:=.*)?", re.DOTALL)
 _STYLE = re.compile(r"\x1b\[[0-9;]*m|\[/?bold\]")
 _SEE = "--help explains every flag"
 _LONGEST = 400  # characters of what tyro says
@@ -30,13 +30,28 @@ def check_flags(options_type: type[Any], given: Sequence[str]) -> None:
     fields = {f"--{field.name.replace('_', '-')}": field for field in dataclasses.fields(options_type)}
     known = {f"--no-{flag[2:]}" if field.default is True else flag for flag, field in fields.items()} | {*_ALWAYS}
     named = [match[1] for match in map(_FLAG.fullmatch, given) if match]
+    unneeded = dict(_unneeded(options_type))
+    default = f"the default{f' of --recipe {recipe}' if (recipe := getattr(options_type, 'recipe', None)) else ''}"
     for flag in named:
-        if _dashed(flag) not in known:
-            raise UsageError(f"{flag}: no such flag. {_meant(_dashed(flag), known)}")
+        if opposite := unneeded.get(_dashed(flag)):
+            raise UsageError(f"{flag}: it is {default}. Leave it out, or give {opposite} for the opposite.")
+        if "." not in flag and _dashed(flag) not in known:  # the parser knows the flags of a part
+            raise UsageError(f"{flag}: no such flag. {_meant(_dashed(flag), known, unneeded)}")
     if not {*named}.intersection(_ALWAYS):
         missing = [flag for flag, field in fields.items() if _required(field) and flag not in map(_dashed, named)]
         if missing:
             raise UsageError(f"{', '.join(missing)}: missing. Give {'it' if len(missing) == 1 else 'them'}: {_SEE}.")
+
+
+def _unneeded(options_type: type[Any], part: str = "") -> Iterator[tuple[str, str]]:
+    """Flag that a switch would have for its default, which is no flag, and its flag for the opposite."""
+    for field in dataclasses.fields(options_type):
+        name, of_part = field.name.replace("_", "-"), field.default_factory
+        on, off = f"--{part}{name}", f"--{part}no-{name}"
+        if isinstance(field.default, bool):
+            yield (on, off) if field.default else (off, on)
+        elif isinstance(of_part, type) and dataclasses.is_dataclass(of_part):
+            yield from _unneeded(of_part, f"{part}{name}.")
 
 
 def _dashed(flag: str) -> str:
@@ -47,19 +62,21 @@ def _required(field: dataclasses.Field[Any]) -> bool:
     return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
-def _meant(flag: str, known: set[str]) -> str:
-    """Flags that have all its words, else the one that is spelt most alike, else those that share a word with it."""
+def _meant(flag: str, known: set[str], unneeded: Iterable[str]) -> str:
+    """Flags that have all its words, else the one most alike, else those that share a word with it."""
     words = {*flag.strip("-").split("-")}
     of_known = {one: {*one.strip("-").split("-")} for one in sorted(known)}
     longer = [one for one, its in of_known.items() if words <= its]
-    close = difflib.get_close_matches(flag, sorted(known), n=1)
+    close = difflib.get_close_matches(flag, sorted({*known, *unneeded}), n=1)
+    if not longer and {*close} - known:
+        return f"Did you mean {close[0]}? It is the default: leave it out."
     found = longer or close or [one for one, its in of_known.items() if words & its]
     return f"Did you mean {' or '.join(found[:3])}?" if found else f"{_SEE}."
 
 
 @contextlib.contextmanager
 def in_one_line() -> Iterator[None]:
-    """What the parser of the flags prints before it ends the process, as a `UsageError`.
+    """Makes a `UsageError` of what the parser of the flags prints before it ends the process.
 
     Raises:
         UsageError: it has printed anything on stderr, in its first paragraph.
@@ -75,7 +92,7 @@ def in_one_line() -> Iterator[None]:
 
 
 def _first_paragraph(box: str) -> str:
-    """Between the first two rules of a box, the upper of which may hold its title; ASCII boxes have no sides."""
+    """Text between the first two rules of a box. The upper one may hold its title; ASCII boxes have no sides."""
     _, paragraph, *_ = [*re.split(r".*(?:─|-{4}).*", _STYLE.sub("", box)), ""]
     line = " ".join(paragraph.replace("│", " ").split())
     return f"{line[:_LONGEST].rstrip('.')}. {_SEE}."

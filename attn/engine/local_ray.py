@@ -111,7 +111,7 @@ def _half_started(error: Exception) -> Node | None:
 
 
 def _reason(error: Exception, node: Node | None) -> str:
-    """What the process that ended has logged, if one has, since Ray then only says that it has waited in vain."""
+    """Log of the process that ended, if one has: Ray then only says that it has waited in vain."""
     for kind, processes in node.all_processes.items() if node else ():
         code = processes[0].process.poll()
         if code:

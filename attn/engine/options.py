@@ -53,7 +53,7 @@ class PrecomputeOptions:
     fps: float | None = None
     """Keep this many frames a second, by time stamp, instead of a stride."""
     columns: tuple[Column, ...] = ("maps", "logits")
-    """What to store of every frame. features: pooled activations; grid: all activations."""
+    """Columns to store of every frame. features: pooled activations; grid: all activations."""
     actors: tuple[int, int] | None = None
     """Smallest and largest number of CNN actors, as machines join (default: 1 to all GPUs; without one, CPU cores)."""
     gpus_per_actor: float | None = None
@@ -97,7 +97,7 @@ class TrainCnnOptions(FinetuneConfig):
     fraction: float = 1.0
     """Share of the listed videos of each class that is used, two at least; a smaller share lies within a larger."""
     stride: int = 5
-    """Of the videos, keep the frames 0, S, 2S, …"""
+    """Keep the frames 0, S, 2S, … of the videos."""
     fps: float | None = None
     """Keep this many frames a second, by time stamp, instead of a stride."""
     frames: str | None = None
@@ -105,8 +105,8 @@ class TrainCnnOptions(FinetuneConfig):
     s3:// (default: the folder frames within the one beside --out)."""
     mix_images: str | None = None
     """Web images with one folder per class, of which every update learns as many as of frames, so that fine-tuning does
-    not forget them; local or s3://. Those that the training of --weights on Web images held out stay held out; without
-    a record of that, all are used."""
+    not forget them; local or s3://. Images that the training of --weights held out stay held out, but for a few if it
+    had --near-duplicates; without a record of that, all are used."""
     allow_missing: bool = False
     """Train on the listed videos that are there although others are not."""
     max_failed_fraction: float = 0.01

@@ -15,7 +15,7 @@ from attn.engine.cli import say
 from attn.engine.filling import StorePlan
 from attn.engine.options import PrecomputeOptions
 from attn.engine.split_check import present_videos
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.stages.decode import DecodeVideos
@@ -24,7 +24,6 @@ from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
 from attn.video.found import keep_names, paths_of
-from attn.video.ids import some
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, find_videos, label_videos
 from attn.video.transform import PREPROCESSING
@@ -44,7 +43,7 @@ class Plan(StorePlan):
 
     @property
     def compute_settings(self) -> dict[str, object]:
-        """Of `attn.stages.attention.ComputeMaps`, but for the device."""
+        """Settings of `attn.stages.attention.ComputeMaps`, but for the device."""
         return {
             "columns": self.manifest.columns,
             "precision": self.options.precision,
@@ -72,12 +71,12 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         new_classifier=False,
     )
     check_input_size(cnn)
-    labels = read_labels(options.labels) if options.labels else None
+    labels = read_labels(options.labels, cnn.class_names) if options.labels else {}
     ledger = Ledger.at(options.out)
     say(f"{options.videos}: looking for videos")
     listing = find_videos(options.videos)
     found = keep_names(listing.found, _held(ledger, options), options.out)
-    videos = label_videos(found, cnn.class_names, labels or {})
+    videos = label_videos(found, cnn.class_names, labels)
     if options.lists:
         videos = _listed(options, videos, cnn.class_names)
     _tell_unlabelled(videos)

@@ -1,4 +1,4 @@
-"""What a run says of itself: one log line every few seconds, `progress.json`, a bar on a terminal."""
+"""Everything that a run says of itself: one log line every few seconds, `progress.json`, a bar on a terminal."""
 
 import collections
 import json

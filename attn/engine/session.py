@@ -23,7 +23,7 @@ WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alon
 def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = None) -> None:
     """Connects to Ray; does nothing where that was done already.
 
-    What Ray's workers print stays in Ray's log files: a job says itself what its user should know.
+    Prints of Ray's workers stay in Ray's log files: a job says itself what its user should know.
 
     Args:
         num_cpus: CPUs that a local Ray offers (default: those of the machine). A cluster that is joined has its own.

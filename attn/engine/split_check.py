@@ -4,12 +4,10 @@ import logging
 from collections.abc import Iterable
 
 from attn.datasets.split import SplitList
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.storage.reasons import shown
 
 log = logging.getLogger(__name__)
-
-IDS_SHOWN = 5
 
 
 def present_videos(
@@ -45,9 +43,3 @@ def present_videos(
         raise UsageError(f"{lacks}; {way_out}, or say --allow-missing")
     log.warning("%s; they are left out", lacks)
     return {video_id: name for video_id, name in split.items() if video_id in there}
-
-
-def some(video_ids: list[str]) -> str:
-    """The first few of them, for a message."""
-    listed = ", ".join(video_ids[:IDS_SHOWN])
-    return listed if len(video_ids) <= IDS_SHOWN else f"{listed}, …"

@@ -1,4 +1,4 @@
-"""Says whether a store holds every frame of every video exactly once, and mends it where a run could go on."""
+"""Says whether a store holds every frame exactly once, and mends it if a run could resume."""
 
 import contextlib
 import dataclasses
@@ -27,7 +27,7 @@ EXIT_INCOMPLETE = 1
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """What `verify` found.
+    """Findings of `verify`.
 
     Attributes:
         url: of the store.
@@ -53,7 +53,7 @@ class Verdict:
 
     @property
     def faults(self) -> list[str]:
-        """What keeps the store from being complete, in a few words each."""
+        """Reasons why the store is not complete, in a few words each."""
         audit = self.audit
         found = [
             (len(audit.unreadable), "unreadable parts"),
@@ -107,7 +107,7 @@ class Verdict:
         )
 
     def _ways_out(self) -> Iterator[str]:
-        """What to do about the faults: a run helps unless all that is left are videos that cannot be read."""
+        """Ways out of the faults: a run helps unless all that is left are videos that cannot be read."""
         audit, job = self.audit, self.audit.manifest.job
         lost = {video for video, failure in self.failed.items() if failure.error == VideoError.__name__}
         lost = (lost if self._too_many_failed else set()) | self.hopeless.keys()
@@ -175,7 +175,7 @@ def _failed_in_last_run(audit: Audit) -> set[str] | None:
 
 
 def _kind(url: str) -> type[Manifest] | type[FrameManifest]:
-    """What kind of store stands there."""
+    """Kind of the store that stands there."""
     fs, path = open_filesystem(join(url, MANIFEST))
     try:
         text = read_text(fs, path)

@@ -31,7 +31,7 @@ class Localisation(NamedTuple):
 def map_box(
     box: Float[np.ndarray, "*batch 4"], *, source_shape: tuple[int, int], map_shape: tuple[int, int]
 ) -> Float[np.ndarray, "*batch 4"]:
-    """A box of the source in the cells of a map, where cell (i, j) spans rows i to i+1 and columns j to j+1.
+    """A box of the source in cells of a map. Cell (i, j) spans rows i to i+1 and columns j to j+1.
 
     A box outside the centred square keeps coordinates outside the map.
 

@@ -33,11 +33,11 @@ from attn.models.weights_file import (
 )
 
 MOST_INPUT_SIZE = 2048
-"""Of a side, in pixels; the largest of torchvision's networks take 600. A file may claim any size, and the first image
+"""A side, in pixels; the largest of torchvision's networks take 600. A file may claim any size, and the first image
 that passes takes memory by it: a VGG at this one some 4 GB."""
 
 MOST_CLASSES = 100_000
-"""Of a file; ImageNet's largest list has 22 thousand. A name of a few bytes costs kilobytes of the classifier."""
+"""In a file; ImageNet's largest list has 22 thousand. A name of a few bytes costs kilobytes of the classifier."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +99,7 @@ def save_checkpoint(
 
 
 def load_checkpoint(url: str) -> Cnn:
-    """What `save_checkpoint` wrote.
+    """Reads what `save_checkpoint` wrote.
 
     Raises:
         UsageError: anything else.

@@ -1,4 +1,4 @@
-"""A trained EnergyNet as one file that holds everything needed to score a store, and names the store it belongs to."""
+"""A trained EnergyNet as one file with everything needed to score the store that it names."""
 
 import dataclasses
 import json
@@ -57,7 +57,7 @@ def describe(trained: TrainedEnergyNet) -> dict[str, Any]:
 
 
 def load_energynet(folder: str) -> TrainedEnergyNet:
-    """What `save_energynet` wrote.
+    """Reads what `save_energynet` wrote.
 
     Raises:
         UsageError: nothing there, damaged, or no EnergyNet.

@@ -83,7 +83,7 @@ class Validation(Tally):
 
     @classmethod
     def together(cls, parts: Iterable["Validation"]) -> "Validation":
-        """Of all pictures, from those of each worker."""
+        """Figures of all pictures, from those of each worker."""
         parts = list(parts)
         return cls(
             sum(part.loss for part in parts),

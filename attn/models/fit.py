@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping, Set
 
 from torch import Tensor
 
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.models.backbone import Backbone
 from attn.models.tensors_file import check_finite
-from attn.models.unwrap import Unwrapped, some, unwrap
+from attn.models.unwrap import Unwrapped, unwrap
 from attn.models.weights_file import WeightsFile
 
 # torchvision's published DenseNets still call `norm1` what was once `norm.1`.
@@ -77,9 +77,9 @@ def _check(
     missing = [key for key in expected if key not in found and not key.endswith(_BATCHES_SEEN)]
     unknown = [key for key in found if key not in expected]
     if not unknown and missing and head >= set(missing):
-        raise UsageError(f"{url} has no {some(missing)}: without its classifier a network can only start a training")
+        raise UsageError(f"{url} has no {some(missing, 3)}: without its classifier a network can only start a training")
     if missing or unknown:
-        faults = [f"{word} {some(keys)}" for word, keys in (("no", missing), ("unknown", unknown)) if keys]
+        faults = [f"{word} {some(keys, 3)}" for word, keys in (("no", missing), ("unknown", unknown)) if keys]
         raise UsageError(f"{holds_none}: {'; '.join(faults)}; name the right --backbone")
     for key, tensor in found.items():
         if tensor.shape != expected[key].shape:

@@ -5,8 +5,11 @@ fingerprint of a store of the CNN alone. The method is in its metadata; an Energ
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, cnn_of, save_checkpoint
@@ -79,10 +82,40 @@ def load_model(url: str) -> Model:
         check_finite(url, file.method_tensors)
         net = None if said["energynet"] is None else assemble(url, file.method_tensors, dict(said["energynet"]))
         calibration = None if said["calibration"] is None else dict(said["calibration"])
-        name, maps, window = said["name"], dict(said["maps"]), int(said["window"])
-        if name not in METHODS or (name == "energynet") == (net is None):
-            raise ValueError(f"the method {name!r}")
         videos, chosen = tuple(map(str, said["trained_on"])), dict(said["chosen"])
-        return Model(cnn_of(file), name, maps, window, calibration, net, videos, chosen)
-    except (KeyError, TypeError, ValueError) as error:
+        maps, window = dict(said["maps"]), said["window"]
+        model = Model(cnn_of(file), said["name"], maps, window, calibration, net, videos, chosen)
+        _check(model)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UsageError(f"{url}: its method is not one of a model file ({error!r}). Write it again.") from error
+    return model
+
+
+def _check(model: Model) -> None:
+    """Refuses a method that cannot score the maps which it names, or not of all classes.
+
+    Raises:
+        KeyError, TypeError, ValueError, OverflowError: says what is wrong.
+    """
+    names, net, (rows, cols) = model.cnn.class_names, model.energynet, model.maps["map_shape"]
+    if model.method not in METHODS or (model.method == "energynet") == (net is None):
+        raise ValueError(f"the method {model.method!r}")
+    if tuple(model.maps.get("class_names", names)) != names:
+        raise ValueError("maps of other classes than the CNN's")
+    if net is not None and (net.class_names, net.map_shape) != (names, (rows, cols)):
+        raise ValueError("an EnergyNet of other classes or other maps")
+    most = min(rows, cols) if model.method == "unatt" else math.inf
+    if type(model.window) is not int or not 1 <= model.window <= most:
+        raise ValueError(f"a window of {model.window!r} on maps of {rows}×{cols}")
+    if model.calibration is not None:
+        _check_calibration(model.calibration, len(names))
+
+
+def _check_calibration(record: Mapping[str, Any], classes: int) -> None:
+    mean, std = (np.array(record[name], np.float64) for name in ("mean", "std"))
+    if not mean.shape == std.shape == (classes,):
+        raise ValueError(f"a calibration of {mean.shape} means and {std.shape} deviations for {classes} classes")
+    if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
+        raise ValueError("a calibration whose means are not finite or whose deviations are not above 0")
+    if type(record["videos"]) is not int or record["videos"] < 1:
+        raise ValueError(f"a calibration by {record['videos']!r} videos")

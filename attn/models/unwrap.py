@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 
 from torch import Tensor
 
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,14 @@ class Unwrapped:
     def tell(self, url: str) -> None:
         """Logs what was taken off and left out, if anything was."""
         if self.example is not None:
-            others = f"; {some(self.left_out)}: left out" if self.left_out else ""
+            others = f"; {some(self.left_out, 3)}: left out" if self.left_out else ""
             log.info("%s: %s is read as %s, and all others likewise%s", url, *self.example, others)
 
 
 def unwrap(url: str, tensors: Mapping[str, Tensor], expected: Set[str]) -> Unwrapped:
     """Finds the network in a file: the tensors behind the prefix that makes the most names those of the network.
 
-    Of two networks that fit alike, an average of the weights is taken, as timm and torchvision do.
+    If two networks fit alike, an average of the weights is taken, as timm and torchvision do.
 
     Args:
         url: of the file, for messages.
@@ -92,9 +92,3 @@ def _prefixes(name: str, expected: Set[str], longest: int) -> Iterator[str]:
         rest = name[start : start + longest + 1]
         if len(rest) <= longest and not _WRAPPERS.match(rest) and _WRAPPERS.sub("", rest) in expected:
             yield name[:start]
-
-
-def some(names: Iterable[str]) -> str:
-    """The first three names, and how many more there are."""
-    names = list(names)
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -173,7 +173,7 @@ def _state_dict(url: str, data: bytes) -> dict[str, Tensor]:
 def _named(weights: Any) -> Iterator[tuple[str, Tensor]]:
     """All tensors in nested dictionaries, under names joined with dots; each dictionary is looked into once.
 
-    What else a checkpoint holds, such as numbers of an optimiser, does not matter.
+    All else that a checkpoint holds, such as numbers of an optimiser, does not matter.
     """
     seen: set[int] = set()
     level: list[tuple[str, Any]] = [("", weights)]
@@ -215,7 +215,7 @@ def _check_archive(url: str, data: bytes) -> None:
 
 
 def _called(stream: io.BytesIO) -> Iterator[str]:
-    """What the next pickle of a stream names, as `module name`."""
+    """Object that the next pickle of a stream names, as `module name`."""
     return (str(argument) for code, argument, _ in pickletools.genops(stream) if code.name in _NAMING)
 
 

@@ -1,4 +1,4 @@
-"""Tables 1 to 5 of the paper and the data of its Figures 4 and 5, ours beside the paper's, as Markdown and CSV.
+"""Tables 1 to 5 and Figures 4 and 5 of the paper, ours beside its own, as Markdown and CSV.
 
 Every number of ours has its 95 % bootstrap interval and the number of test videos. In the Markdown all are per cent; in
 the CSV, as in the JSON, ours go from 0 to 1 and the paper's are per cent, as it prints them.
@@ -45,7 +45,7 @@ def as_csv(results: Record) -> str:
 
 
 def _lines(results: Record) -> Iterator[Record]:
-    """Records of one figure each, with the table they are of, and the paper's value where the paper can have one."""
+    """Records of one figure each, with their table and, if the paper can have one, its value."""
     for found in results["web_images"]:
         place = {"table": "web_images", "trained_on": WEB, "method": "CNN", "figure": published.WEB_ACCURACY}
         paper = paper_value(results["dataset"], found["backbone"], "CNN", WEB, published.WEB_ACCURACY)

@@ -26,7 +26,7 @@ FIGURES = ("trial", "status", "validation_accuracy", "update", "seconds")
 
 
 class SearchFigures(NamedTuple):
-    """What there is to show.
+    """Figures to show.
 
     Attributes:
         trials: best first; `FIGURES`, the settings, and `rows`, pairs of update and accuracy (0–1).

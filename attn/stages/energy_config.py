@@ -1,4 +1,4 @@
-"""What decides the training of an EnergyNet: every number that the paper gives, and every one that it leaves open.
+"""Settings of the training of an EnergyNet: every number that the paper gives, and every one that it leaves open.
 
 No torch: `attn.engine.options` makes flags of it.
 """

@@ -1,4 +1,4 @@
-"""What a CNN is trained on: Web images, or the frames of videos.
+"""Pictures that a CNN is trained on: Web images, or the frames of videos.
 
 Both are small descriptions that every worker gets; a row is a picture's place among all. `noun` is what messages call
 them, `validated` whether some are held out.
@@ -57,7 +57,7 @@ class WebImages:
         return hold_out(self.names(rows), self.labels[rows], fraction=self.validation_fraction, seed=self.seed)
 
     def names(self, rows: Int[np.ndarray, "image"]) -> list[str]:
-        """What the record says instead of these rows."""
+        """Names by which the record tells these rows."""
         return [self.image_names[int(row)] for row in rows]
 
 
@@ -83,7 +83,7 @@ class VideoFrames:
 
     @cached_property
     def num_frames(self) -> dict[str, int]:
-        """Of each video."""
+        """Frames of each video."""
         return {video_id: rows for part in self.parts for video_id, rows in part.rows.items()}
 
     @cached_property

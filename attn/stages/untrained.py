@@ -32,7 +32,7 @@ FEW = 8
 
 @dataclasses.dataclass(frozen=True)
 class Chance:
-    """What guessing would reach.
+    """Figures that guessing would reach.
 
     Attributes:
         loss: entropy in nats of the classes among the training pictures, ln C if all are as frequent.

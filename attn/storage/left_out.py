@@ -22,7 +22,7 @@ IMAGES = suffixes(
     "apng avif bmp gif ico j2c j2k jfi jfif jif jp2 jpc jpe jpeg jpf jpg jpx pbm pgm pjp pjpeg png pnm ppm tif "
     "tiff webp"
 )
-"""Of pictures that can be read."""
+"""Suffixes of pictures that can be read."""
 SOUND = suffixes("aac ac3 aif aiff amr flac m4a m4b mid midi mka mp2 mp3 oga opus wav wma")
 TEXTS = suffixes(
     "ass bib cfg cfm conf csv css diff doc docx eaf gpx htm html ini ipynb json jsonl js log m md md5 nfo ods odt pdf "
@@ -83,7 +83,7 @@ NOTHING = LeftOut({}, ())
 
 
 def left_out(paths: Iterable[str], other: frozenset[str]) -> LeftOut:
-    """Those of the files that are not plainly something else.
+    """Files that are not plainly something else.
 
     Args:
         paths: of all files that were not taken.

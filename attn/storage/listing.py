@@ -1,4 +1,4 @@
-"""What lies in a folder, found with as few requests as the storage allows.
+"""Files of a folder, found with as few requests as the storage allows.
 
 Hidden files are passed over everywhere: they are what killed writers, version control and other systems leave behind.
 So are objects that stand for a folder: consoles of S3 make an empty one named `folder/`, Hadoop `folder_$folder$`.

@@ -1,4 +1,4 @@
-"""What a store was made from. Rows of two runs may stand in one store only if their manifests agree."""
+"""Records what a store was made from. Rows of two runs may stand in one store only if their manifests agree."""
 
 import dataclasses
 import hashlib
@@ -19,7 +19,7 @@ NAME = "manifest.json"
 
 @dataclasses.dataclass(frozen=True)
 class StoreManifest:
-    """Everything that decides what a row of a store holds, and what made it; a kind of store adds its fields.
+    """Everything that decides what a row of a store holds, and what made it; kinds of stores add fields.
 
     The fingerprint is the hash of all fields but `informative`: a newer Pillow or another batch size must not lock
     the user out of a half-made store, so what made it is recorded and shown, never compared.
@@ -48,7 +48,7 @@ class StoreManifest:
         """Arrow schema of the parts; its metadata carries the fingerprint."""
 
     def difference(self, other: "StoreManifest", *, only: Collection[str] | None = None) -> str:
-        """What differs, in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together.
+        """The differences in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together.
 
         Args:
             other: of the same kind.
@@ -100,7 +100,7 @@ class StoreManifest:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest(StoreManifest):
-    """Of an attention store."""
+    """Manifest of an attention store."""
 
     kind = "attention store"
     job = "precompute"
@@ -147,7 +147,7 @@ their precision does."""
 
 @dataclasses.dataclass(frozen=True)
 class FrameManifest(StoreManifest):
-    """Of a frame store. It names no classes, and so its rows carry no labels: any list of videos may use it."""
+    """Manifest of frames. It names no classes, and so its rows carry no labels: any list of videos may use it."""
 
     kind = "frame store"
     job = "train_cnn"

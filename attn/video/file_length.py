@@ -40,7 +40,7 @@ def is_all_there(path: str, container: str) -> bool | None:
 
 
 def _matroska_bytes(head: bytes) -> int | None:
-    """Up to the end of the segment; its length is a number of 1 to 8 bytes, all ones if it is not known."""
+    """Bytes up to the end of the segment. Its length is a number of 1 to 8 bytes, all ones if it is not known."""
     start = head.find(MATROSKA_SEGMENT) + len(MATROSKA_SEGMENT)
     width = 9 - head[start].bit_length() if len(MATROSKA_SEGMENT) <= start < len(head) else 9
     unknown = (1 << 7 * width) - 1

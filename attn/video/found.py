@@ -11,9 +11,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.storage.reasons import shown
-from attn.video.ids import some, tell_apart
+from attn.video.ids import tell_apart
 from attn.video.names import folder_of, video_id_of
 
 MOST_NAMES = 4
@@ -76,7 +76,7 @@ class Found(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        """What it may be called, the shortest first: `MOST_NAMES` at most."""
+        """Names that it may have, the shortest first: `MOST_NAMES` at most."""
         path = posixpath.normpath(self.path)
         folder, stem = posixpath.dirname(path) or ".", video_id_of(path)
         shards = [posixpath.join(self.shard, posixpath.normpath(f"{folder}/{stem}"))] if self.shard else []

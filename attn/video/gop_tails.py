@@ -26,7 +26,7 @@ def needed_frames(
     decode: "Callable[[Packet[VideoStream]], VideoFrame | None]",
     keep_next: Callable[[int | None], bool],
 ) -> "Generator[VideoFrame, None, Packet[VideoStream] | None]":
-    """Kept frames, as long as every packet is certain to give a frame; returns the first that is not, if any.
+    """Kept frames, as long as every packet is certain to give one; returns the first that is not.
 
     Args:
         packets: MPEG-4 part 2 without B-frames.

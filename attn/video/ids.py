@@ -11,11 +11,10 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.video.names import is_video
 
 Item = TypeVar("Item")
-NAMED_IN_ERRORS = 5
 
 
 def tell_apart(items: Sequence[Item], name: Callable[[Item, int], str], levels: int) -> list[str]:
@@ -31,13 +30,6 @@ def tell_apart(items: Sequence[Item], name: Callable[[Item, int], str], levels: 
         counts = Counter(names)
         names = [one if counts[one] == 1 else name(item, level) for one, item in zip(names, items, strict=True)]
     return names
-
-
-def some(names: Iterable[str]) -> str:
-    """The first few of them, for a message, and how many more."""
-    shown = list(names)
-    more = f" and {len(shown) - NAMED_IN_ERRORS} more" if len(shown) > NAMED_IN_ERRORS else ""
-    return ", ".join(shown[:NAMED_IN_ERRORS]) + more
 
 
 class KnownIds:

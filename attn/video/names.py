@@ -1,4 +1,4 @@
-"""What the name of a file says: whether it is a video, which one, and of which class it may be."""
+"""Facts that the name of a file tells: whether it is a video, which one, and of which class it may be."""
 
 import posixpath
 

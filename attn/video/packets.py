@@ -111,7 +111,7 @@ class IntactPackets:
         self._end = max(self._end, pts + (duration or self._longest))
 
     def _declared_count(self) -> int:
-        """Packets that the header declares. Of MP4, FFmpeg's index: the samples that the edit lists ask for."""
+        """Packets that the header declares. For MP4 it is FFmpeg's index: the samples that the edit lists ask for."""
         mp4 = self._container.format.name.startswith("mov,")
         return len(self._stream.index_entries) if mp4 else self._stream.frames
 

@@ -26,7 +26,7 @@ from attn.video.sample import Keep
 
 
 def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
-    """Kept frames of the film, up to the first damage; of a stream that goes on after a loss, up to its end.
+    """Kept frames of the film, up to the first damage, or to the end of a stream that goes on after a loss.
 
     Raises:
         VideoError: nothing can be decoded.
@@ -57,7 +57,7 @@ class _Decoding:
 
     Attributes:
         index, time_s: of the frame at hand.
-        started: some frame was decoded. What cannot be decoded before that is passed over.
+        started: some frame was decoded. All that cannot be decoded before that is passed over.
         truncated: known after the last frame.
     """
 
@@ -145,7 +145,7 @@ class _Decoding:
         return None
 
     def _last_frames(self) -> list[VideoFrame]:
-        """What the decoder still holds; of a cut video, what is shown before anything that is missing.
+        """Frames that the decoder still holds; of a cut video, what is shown before anything that is missing.
 
         No missing packet is shown before the time at which the last one was to be decoded.
         """

@@ -1,4 +1,4 @@
-"""What decoding yields: frames or chunks of them one after the other, then a record of how it ended."""
+"""The yield of decoding: frames or chunks of them one after the other, then a record of how it ended."""
 
 import dataclasses
 from collections.abc import Generator
@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 MOST_PIXELS = 1 << 26
-"""Of a frame: twice 8K. A header may claim any size, and memory is taken by it."""
+"""Most pixels of a frame: twice 8K. A header may claim any size, and memory is taken by it."""
 
 MOST_DECLARED = 1 << 31
 """Frames that a header may declare: an index is an int32."""
@@ -35,7 +35,7 @@ class Frame:
 
 @dataclasses.dataclass(frozen=True)
 class VideoEnd:
-    """What only the end of decoding tells.
+    """Facts that only the end of decoding tells.
 
     Attributes:
         truncated: pictures are missing at the end: the file is cut off or damaged, and the frames are those before.
@@ -48,7 +48,7 @@ class VideoEnd:
 
 @dataclasses.dataclass(frozen=True)
 class VideoHeader:
-    """What the header of a video declares.
+    """Facts that the header of a video declares.
 
     Attributes:
         rate: frames a second; 25 where it says nothing.
@@ -60,7 +60,7 @@ class VideoHeader:
 
 
 class Reading(Generic[Item]):
-    """What a video yields, one after the other, and once that is over, its end record."""
+    """Items of a video, one after the other, and once that is over, its end record."""
 
     def __init__(self, steps: Generator[Item, None, VideoEnd]):
         self._steps = steps

@@ -36,7 +36,7 @@ SHARDS_AT_ONCE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """What became of one video: its size in bytes, or why it was left out."""
+    """Fate of one video: its size in bytes, or why it was left out."""
 
     video: Video
     size: int
@@ -52,7 +52,7 @@ def write_shards(
     class_names: Sequence[str] = (),
     report: Callable[[Packed], None] = lambda packed: None,
 ) -> list[Packed]:
-    """Writes the videos into shards, some shards at a time; what became of each comes back in the order of the ids.
+    """Writes the videos into shards, some at a time, and says what became of each, in the order of the ids.
 
     The same videos give the same bytes, whatever else runs. Memory holds a few MB for each shard under way, some 40
     MB where it is uploaded; then the temporary folder must have room for these shards too.

@@ -110,12 +110,15 @@ def label_videos(found: Iterable[Found], class_names: Sequence[str], labels: Map
 
 
 def _labels_by_id(labels: Mapping[str, str], paths: Mapping[str, str]) -> dict[str, str]:
-    by_id: dict[str, str] = {}
+    listed: dict[str, str] = {}
     ids = KnownIds(paths).find_all(list(labels), ["the labels"] * len(labels))
-    for video_id, label in zip(ids, labels.values(), strict=True):
-        if video_id is not None and by_id.setdefault(video_id, label) != label:
-            raise UsageError(f"video {video_id!r} has two labels, {by_id[video_id]!r} and {label!r}; remove one")
-    return by_id
+    for video_id, path in zip(ids, labels, strict=True):
+        if video_id is not None and labels[first := listed.setdefault(video_id, path)] != labels[path]:
+            raise UsageError(
+                f"video {video_id!r} has two labels, {labels[first]!r} as {first!r} and {labels[path]!r} as "
+                f"{path!r}. Remove the line of the other video, or add it."
+            )
+    return {video_id: labels[path] for video_id, path in listed.items()}
 
 
 @contextlib.contextmanager
@@ -148,7 +151,7 @@ def open_video(video: Video) -> Iterator[Path]:
 
 
 def check_readable(video: Video) -> None:
-    """Reads a local file once, to no other end; for one that seems damaged or cut off, while it is open.
+    """Reads a local file once, to no other end: one that seems damaged or cut off, while it is open.
 
     A decoder reads by itself, and cannot tell what the disk refused from what is not in the file. What lies elsewhere,
     or in a tar, was read here before it was decoded: nothing is to be done for it.

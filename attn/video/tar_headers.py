@@ -165,7 +165,7 @@ def _label_of(contents: list[tuple[tarfile.TarInfo, str | None]], videos: list[s
 
 
 def _key(name: str) -> str:
-    """What WebDataset calls a sample by: all before the first dot of the file's name."""
+    """Name by which WebDataset calls a sample: all before the first dot of the file's name."""
     folder, base = posixpath.split(posixpath.normpath(name))
     return posixpath.join(folder, base.partition(".")[0])
 

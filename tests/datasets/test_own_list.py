@@ -8,6 +8,7 @@ from attn.datasets.own_list import read_labels
 from attn.datasets.split import read_split
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.video.source import list_videos
 
 CLASSES = ("playing guitar", "tennis")
 GUITAR, TENNIS = CLASSES
@@ -37,6 +38,24 @@ def test_a_list_of_own_videos(tmp_path, name, text):
     expected = {"clip 1": TENNIS, "c.2": GUITAR}
     for present in ([], ["clip 1", "c.2", "other"]):
         assert read_split(str(tmp_path / name), CLASSES, present=present) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("video_id,label\na,1\nb,0\n", (1, 0)),
+        ("video_id,label\na,2\nb,1\n", (1, 0)),
+        ("of/a.mp4 1\nof/b.mp4 0\n", (1, 0)),
+        ("playing_guitar/a.mp4 1\ntennis/b.mp4 2\n", (0, 1)),
+    ],
+)
+def test_numbers_stand_for_classes_in_labels_too(tmp_path, text, labels):
+    url = tmp_path / "l.txt"
+    url.write_text(text)
+    for name in ("a.mp4", "b.mp4"):
+        (tmp_path / name).touch()
+    found = list_videos(str(tmp_path / "*.mp4"), CLASSES, read_labels(str(url), CLASSES))
+    assert tuple(video.label for video in found) == labels
 
 
 @pytest.mark.parametrize(
@@ -81,6 +100,19 @@ def test_a_bare_name_lies_in_the_listed_folder_or_is_refused(tmp_path):
     assert read_split(str(tmp_path / "l.txt"), CLASSES, present=("./clip", "a/clip")) == {"./clip": TENNIS}
     with pytest.raises(UsageError, match=r"line 1: 'clip\.mp4' may be any of a/clip, b/clip\. Write which"):
         read_split(str(tmp_path / "l.txt"), CLASSES, present=("b/clip", "a/clip"))
+
+
+@pytest.mark.parametrize(
+    "lines", [("tennis/clip.mp4", "playing guitar/clip.mp4"), ("clip.mp4 tennis", "clip.avi tennis")]
+)
+def test_two_lines_that_may_mean_one_video_are_named(tmp_path, lines):
+    (tmp_path / "l.txt").write_text("\n".join(lines))
+    first, second = (line.removesuffix(" tennis") for line in lines)
+    said = f"line 2: the one video 'clip' may be '{first}' as well as '{second}'. Remove the line of the other"
+    with pytest.raises(UsageError, match=said):
+        read_split(str(tmp_path / "l.txt"), CLASSES, present=["clip"])
+    (tmp_path / "l.txt").write_text(lines[0])
+    assert read_split(str(tmp_path / "l.txt"), CLASSES, present=["clip"]) == {"clip": TENNIS}
 
 
 def test_csv_from_a_spreadsheet(tmp_path):

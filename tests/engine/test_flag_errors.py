@@ -3,6 +3,7 @@ import re
 
 import pytest
 
+from attn.engine.choose_options import ChooseOptions
 from attn.engine.cli import EXIT_USAGE, parse
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.options import PrecomputeOptions, TrainEnergyNetOptions
@@ -31,13 +32,49 @@ def refused(capsys, *given, options=PrecomputeOptions):
         (["--Stride", "3"], "--Stride: no such flag. Did you mean --stride?"),
         (["-stride", "3"], "-stride: no such flag. Did you mean --stride?"),
         (["--fraction", "0.1"], "--fraction: no such flag. Did you mean --max-failed-fraction?"),
-        (["--no-overwrite"], "--no-overwrite: no such flag. Did you mean --overwrite?"),
+        (
+            ["--no-overwrite"],
+            "--no-overwrite: it is the default. Leave it out, or give --overwrite for the opposite.",
+        ),
+        (
+            ["--no-overwrit"],
+            "--no-overwrit: no such flag. Did you mean --no-overwrite? It is the default: leave it out.",
+        ),
         (["--xyzzy"], "--xyzzy: no such flag. --help explains every flag."),
     ],
 )
 def test_a_misspelt_flag_is_answered_by_the_right_one(capsys, given, meant):
     assert refused(capsys, *ENOUGH, *given) == meant
     assert refused(capsys, *given) == meant  # before what is missing
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "default", "opposite"),
+    [
+        (ChooseOptions, ["--adapt"], "the default", "--no-adapt"),
+        (ChooseOptions, ["--adapt", "True"], "the default", "--no-adapt"),
+        (ChooseOptions, ["--adapt=False"], "the default", "--no-adapt"),
+        (ChooseOptions, ["--no-dry_run"], "the default", "--dry-run"),
+        (ChooseOptions, ["--energynet.residual"], "the default", "--energynet.no-residual"),
+        (ChooseOptions, ["--energynet.no-normalise-embedding"], "the default", "--energynet.normalise-embedding"),
+        (TrainEnergyNetOptions, ["--residual"], "the default of --recipe steady", "--no-residual"),
+        (
+            TrainEnergyNetOptions,
+            ["--recipe", "paper", "--semi-hard"],
+            "the default of --recipe steady",
+            "--no-semi-hard",
+        ),
+    ],
+)
+def test_a_switch_for_the_default_is_answered_by_that(capsys, options, given, default, opposite):
+    flag = next(one for one in given if one.startswith("--") and one != "--recipe").partition("=")[0]
+    said = f"{flag}: it is {default}. Leave it out, or give {opposite} for the opposite."
+    assert refused(capsys, *given, options=options) == said
+
+
+def test_a_misspelt_switch_is_not_answered_by_its_opposite(capsys):
+    said = refused(capsys, "--adpat", options=ChooseOptions)
+    assert said == "--adpat: no such flag. Did you mean --adapt? It is the default: leave it out."
 
 
 def test_missing_flags_are_named(capsys):

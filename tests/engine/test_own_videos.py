@@ -62,6 +62,11 @@ def test_a_plan_tells_them_apart_and_says_what_it_lacks(plan, caplog) -> None:
     assert str(estimate(made, PLACEMENT)).endswith("; 1 files left out")
 
 
+def test_a_plan_takes_numbers_for_classes(plan, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("one/clip.avi 2\nmy/videos/two/clip.avi 0\n")
+    assert {video.video_id: video.label for video in plan().videos} == {"one/clip": 2, "two/clip": 0, "c": None}
+
+
 def test_a_finished_store_notes_what_was_left_out(plan, store: str) -> None:
     assert fill_store(plan(), PLACEMENT, lambda *told, **named: pytest.fail("nothing is left to do")) == 0
     noted = json.loads(Path(store, "_SUCCESS.json").read_text())

@@ -151,6 +151,22 @@ def test_a_model_is_not_tested_on_what_it_learnt_nor_on_maps_of_another_cnn(make
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ({"methods": ("unatt",)}, "--methods"),
+        ({"energynet": "e", "train_split": "t"}, "--energynet, --train-split"),
+        ({"fraction": 0.5, "svm_c": 2.0, "seed": 1, "window": 2}, "--fraction, --svm-c, --seed, --window"),
+    ],
+)
+def test_flags_that_a_model_would_ignore_are_refused(make_store, split, out, model_of, flags, named):
+    store = make_store()
+    options = EvaluateOptions(store, str(split), str(out), model=model_of(store), **flags)
+    with pytest.raises(UsageError, match=f"^{named}: --model brings its own method. Leave out {named}, or --model.$"):
+        evaluate(options)
+    assert not out.exists()
+
+
 def test_scores_are_those_of_each_video_alone(make_store: MakeStore, split: Path, out: Path) -> None:
     store = AttentionStore.open(make_store())
     assert evaluate(EvaluateOptions(store.url, str(split), str(out), window=2)) == 0

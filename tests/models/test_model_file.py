@@ -1,5 +1,6 @@
 """A CNN and its method in one file."""
 
+import dataclasses
 import json
 
 import pytest
@@ -67,7 +68,20 @@ def test_a_checkpoint_without_a_method_is_refused(tmp_path, cnn):
         load_model(str(tmp_path / "cnn.safetensors"))
 
 
-@pytest.mark.parametrize("damage", [{"maps": 3}, {"window": "x"}, {"trained_on": 3}, {"energynet": {}}, {"name": None}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *({"maps": 3}, {"window": "x"}, {"trained_on": 3}, {"energynet": {}}, {"name": None}, {"name": []}),
+        *({"window": 0}, {"window": -1}, {"window": True}, {"window": 2.5}),
+        *({"name": "unatt", "energynet": None, "window": 5}, {"name": "cnn", "energynet": None, "window": 0}),
+        *({"maps": {"map_shape": shape}} for shape in ([3, 4], [4], None, "44")),
+        {"maps": {"map_shape": [4, 4], "class_names": ["Wave", "Kick", "Hug"]}},
+        *({"calibration": {**CALIBRATION, "std": std}} for std in ([1, 0, 1], [1, 1, -1], [1], 1, [1, 1, "x"], None)),
+        *({"calibration": {**CALIBRATION, "mean": mean}} for mean in ([0.0], [0, 0, float("nan")], [10**400, 0, 0])),
+        *({"calibration": {**CALIBRATION, "videos": videos}} for videos in (0, None, float("inf"))),
+        {"calibration": {}},
+    ],
+)
 def test_a_method_of_another_maker_is_refused_in_one_line(tmp_path, model, damage):
     url = str(tmp_path / "model.safetensors")
     save_model(url, model)
@@ -75,5 +89,16 @@ def test_a_method_of_another_maker_is_refused_in_one_line(tmp_path, model, damag
         tensors, text = parse_tensors(url, file.read())
     said = json.loads(text or "")
     write_tensors(url, tensors, json.dumps({**said, "method": {**said["method"], **damage}}))
-    with pytest.raises(UsageError, match=r"model\.safetensors"):
+    with pytest.raises(UsageError, match=r"model\.safetensors.*(Write|train) it again") as error:
+        load_model(url)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "damage", [{"class_names": ("Wave", "Kick", "Hug")}, {"map_shape": (2, 8)}, {"class_names": NAMES[::-1]}]
+)
+def test_an_energynet_of_other_classes_or_maps_is_refused(tmp_path, model, damage):
+    url = str(tmp_path / "model.safetensors")
+    save_model(url, dataclasses.replace(model, energynet=dataclasses.replace(model.energynet, **damage)))
+    with pytest.raises(UsageError, match=r"model\.safetensors.*other classes or other maps"):
         load_model(url)

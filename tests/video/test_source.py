@@ -92,7 +92,9 @@ def test_labels(tmp_path):
     assert [video.label for video in list_videos(str(tmp_path), CLASSES, labels)] == [0, 1, 0]
     with pytest.raises(UsageError, match=r"name none of the 3 videos: they speak of 'd\.avi', the first video is 'a'"):
         list_videos(str(tmp_path), CLASSES, {"d.avi": "wave"})
-    with pytest.raises(UsageError, match="'a' has two labels, 'wave' and 'kick high'"):
+    with pytest.raises(
+        UsageError, match=r"'a' has two labels, 'wave' as 'a\.avi' and 'kick high' as 'x/a\.avi'\. Remove"
+    ):
         list_videos(str(tmp_path), CLASSES, {"a.avi": "wave", "x/a.avi": "kick high"})
     put(str(tmp_path / "tars" / "x.tar"), tar_of(("d.avi", b""), ("d.cls", b"2")))
     with pytest.raises(UsageError, match="label 2 stored with video 'd' is beyond the 2 names"):

@@ -1,6 +1,6 @@
 """Trains a CNN on Web images, or on frames of videos, with Ray Train: the driver's part.
 
-Whatever dies, the same command goes on: with the videos that are not decoded, then after the last finished epoch. A
+After any death the same command resumes: with the videos that are not decoded, then after the last finished epoch. A
 finished training is not done again, and one with other options is refused rather than mixed in. The price: the last two
 epochs are kept meanwhile, each with the weights of the best one beside it: six times the weights at most.
 """

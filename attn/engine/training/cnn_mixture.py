@@ -18,7 +18,7 @@ from attn.stages.pixels import ImageCache
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
-    """What is mixed in, and when: seed and epoch decide, not the number of workers.
+    """The images that are mixed in, and when: seed and epoch decide, not the number of workers.
 
     Attributes:
         pictures: the images; those that they hold out are not learnt from.
@@ -50,7 +50,7 @@ class Mixture:
         return {"images": len(self._learnt), "skipped": skipped_names(self.pictures, self.cache)}
 
     def sizes(self, order: Order) -> list[int]:
-        """Of the batches beside those of an order: as large, but for an odd image."""
+        """Sizes of the batches beside those of an order: as large, but for an odd image."""
         return [min(len(batch), self.most) for batch in order.batches]
 
     def beside(self, batches: Iterator[Batch], order: Order, epoch: int) -> Iterator[Batch]:

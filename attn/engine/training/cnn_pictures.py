@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attn.engine.split_check import some
 from attn.engine.training.board import Pen
 from attn.engine.training.cnn_plan import TrainJob
 from attn.engine.training.group import Group
 from attn.engine.training.storage import check_storage
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.stages.images import check_skipped
 from attn.stages.near_duplicates import near_duplicates
 from attn.stages.pictures import Pictures
@@ -20,7 +19,7 @@ from attn.stages.pixels import ImageCache
 
 
 def ready(job: TrainJob, folder: Path, group: Group, pen: Pen) -> tuple[list[ImageCache], str | None]:
-    """The pictures and, if there are any, the Web images that are mixed in, the same on all machines; or why not."""
+    """The pictures and the Web images that are mixed in, if any, the same on all machines; or why not."""
     caches = []
     for pictures in (job.pictures, job.mixed):
         if pictures is not None:
@@ -87,7 +86,7 @@ def skipped_names(pictures: Pictures, cache: ImageCache) -> dict[str, str]:
 
 
 def as_begun(pictures: Pictures, cache: ImageCache, before: Mapping[str, str], run_url: str) -> ImageCache:
-    """Without the images that were left out when the training began, also those that can be read now, and no others.
+    """Without the images that were left out when the training began, readable now or not, and no others.
 
     Others would be another order and other updates, and what was learnt from might be held out.
 

@@ -27,6 +27,7 @@ from attn.stages.images import cache_key
 from attn.stages.pictures import Pictures, VideoFrames, WebImages
 from attn.stages.recipe import as_begun, check_recipe, unnamed_before
 from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
+from attn.storage.reasons import shown
 from attn.video.transform import PREPROCESSING
 
 log = logging.getLogger(__name__)
@@ -203,12 +204,40 @@ def start_share(options: TrainCnnOptions, fresh: Fresh) -> float:
 
 
 def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:
-    """Classes of the split list; in the order of the start checkpoint if it has them, whose classifier is kept then."""
-    listed = tuple(sorted(set(read_split(str(options.split), part="train").values())))
-    weights = options.weights or ""
+    """Classes of the split list; those of the start checkpoint, in its order, if the list means them.
+
+    Its classifier is kept then. A list means them by all of their names, or by numbers that can only be theirs.
+    """
+    url, weights = str(options.split), options.weights or ""
+    labels = read_split(url, part="train")
+    listed = tuple(sorted(set(labels.values())))
     described = read_weights_file(weights).described if weights.endswith(SUFFIX) else None
     known = described.class_names if described else ()
-    return known if sorted(map(spelling, known)) == sorted(map(spelling, listed)) else listed
+    if sorted(map(spelling, known)) == sorted(map(spelling, listed)) or _numbers_mean(url, labels, known):
+        return known
+    if known and all(map(str.isdecimal, listed)):
+        log.warning(
+            "%s: its numbers do not stand for all %d classes of %s. They become class names with a new classifier; "
+            "--classes tells which they mean.",
+            shown(url),
+            len(known),
+            shown(weights),
+        )
+    return listed
+
+
+def _numbers_mean(url: str, labels: Mapping[str, str], known: tuple[str, ...]) -> bool:
+    """Whether a list names all known classes by their numbers alone: some folder, if it tells any, holds several.
+
+    A folder whose videos all have one number may be a class itself, by another name than the known one.
+    """
+    try:
+        meant = read_split(url, known, part="train")
+    except UsageError:  # they do not fit
+        return False
+    bare = all(map(str.isdecimal, labels.values()))
+    several = len({(labels[one], name) for one, name in meant.items()}) > len(set(labels.values()))
+    return (bare or several) and set(meant.values()) == set(known)
 
 
 def _check_several(where: str, class_names: tuple[str, ...]) -> None:

@@ -39,7 +39,7 @@ class News(Protocol):
     """Where a worker says how far it is."""
 
     def note(self, text: str) -> None:
-        """What is being done; called for every update."""
+        """Notes what is being done; called for every update."""
         ...
 
     def pin(self, **changes: Any) -> None:

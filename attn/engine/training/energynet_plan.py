@@ -56,7 +56,7 @@ class EnergyJob:
 
     @property
     def config(self) -> EnergyConfig:
-        """What decides the training."""
+        """Settings that decide the training."""
         return self.options
 
     @property

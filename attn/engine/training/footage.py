@@ -18,9 +18,9 @@ from attn.engine.decode_frames import fill_frames, plan_frames
 from attn.engine.evaluate import split_record
 from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
-from attn.engine.split_check import present_videos, some
+from attn.engine.split_check import present_videos
 from attn.engine.training.run import FRAMES, SETTLED, TrainRun
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.stages.pictures import VideoFrames
 from attn.storage.failures import read_failures
 from attn.storage.filesystem import join, storage_errors
@@ -34,7 +34,7 @@ from attn.video.source import Video, list_videos
 log = logging.getLogger(__name__)
 
 FootageRecord = tuple[dict[str, Any], dict[str, Any]]
-"""What was learnt from: a summary for the checkpoint, and lists of videos for the report."""
+"""Record of what was learnt from: a summary for the checkpoint, and lists of videos for the report."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Footage:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """What decides what is learnt: not where the videos lie, and not who listed them."""
+        """Facts that decide what is learnt: not where the videos lie, and not who listed them."""
         listing = "\n".join(f"{video.video_id}\t{video.size}\t{self.split[video.video_id]}" for video in self.videos)
         videos = hashlib.sha256(listing.encode()).hexdigest()[:16]
         return {"videos": videos, "fraction": self.options.fraction, "sampling": repr(self.sampling)}
@@ -126,7 +126,7 @@ def decode_footage(footage: Footage, plan: StorePlan, run: TrainRun) -> VideoFra
 
 
 def footage_record(footage: Footage, frames: VideoFrames, run: TrainRun) -> FootageRecord:
-    """What a training learns from."""
+    """Record of what a training learns from."""
     failed = (run.read(SETTLED) or {}).get("failed", {})
     trained, held = sorted(frames.num_frames.keys() - frames.held), sorted(frames.held)
     ids = json.dumps([trained, held], ensure_ascii=False).encode()

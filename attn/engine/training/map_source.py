@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 from attn.datasets.split import SplitList
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.split_check import present_videos, some
-from attn.errors import UsageError
+from attn.engine.split_check import present_videos
+from attn.errors import UsageError, some
 from attn.schema import MAPS
 from attn.storage.filesystem import absolute, storage_errors
 from attn.storage.reasons import shown
@@ -41,12 +41,12 @@ class MapSource:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """Of the stores, absolute."""
+        """URLs of the stores, absolute."""
         return tuple(absolute(store.url) for store in self.stores)
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a report says of it."""
+        """Entries of a report about it."""
         return {
             "map_source": self.name,
             "map_fingerprints": sorted({store.manifest.fingerprint for store in self.stores}),

@@ -1,4 +1,4 @@
-"""What a search ends with: the best configuration as a file, the trials as tables, and what mattered, in pictures."""
+"""The end of a search: the best configuration as a file, the trials as tables, and what mattered, in pictures."""
 
 import contextlib
 import dataclasses
@@ -31,7 +31,7 @@ PACKAGES = ("ray", "torch", "optuna")
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Finished ones before stopped ones before diverged ones, then by accuracy; of equal ones first those that keep the
+    """Finished trials before stopped before diverged ones, then by accuracy. Of equal ones first those that keep the
     margins best."""
     order = ("finished", "stopped", "diverged")
 

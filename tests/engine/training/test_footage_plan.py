@@ -83,6 +83,31 @@ def test_the_same_classes_keep_the_classifier_in_its_order_and_others_draw_one(
         assert (job.class_names, job.fresh) == (("Kick", "Wave"), "classifier")
 
 
+@pytest.mark.parametrize(
+    ("line", "numbers", "fresh"),
+    [
+        ("{0}.avi {1}", (0, 1), "nothing"),
+        ("{0}.avi,{1}", (1, 2), "nothing"),
+        ("of/{0}.avi {1}", (0, 1), "nothing"),
+        ("{0}.avi {1}", (0, 3), "classifier"),
+        ("class{1}/{0}.avi {1}", (0, 1), "classifier"),
+    ],
+)
+def test_numbers_of_all_classes_of_the_start_keep_its_classifier(
+    options: TrainCnnOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture, line: str, numbers: tuple, fresh: str
+) -> None:
+    names = [Path(one.split()[0]).stem for one in Path(str(options.split)).read_text().splitlines()]
+    (tmp_path / "l.txt").write_text("\n".join(line.format(one, numbers["Kick" in one]) for one in names))
+    (tmp_path / "classes.txt").write_text("Wave\nKick\n")
+    first = make_training(dataclasses.replace(options, classes=str(tmp_path / "classes.txt")))
+    save_checkpoint(str(tmp_path / "web.safetensors"), first.cnn)
+    flags = {"weights": str(tmp_path / "web.safetensors"), "split": str(tmp_path / "l.txt")}
+    job = make_training(dataclasses.replace(options, **flags)).job
+    assert job.fresh == fresh
+    assert (job.class_names == ("Wave", "Kick")) == (fresh == "nothing")
+    assert any("do not stand for all 2 classes" in one for one in caplog.messages) == (numbers == (0, 3))
+
+
 def test_the_fingerprint_follows_the_videos_and_the_seed_and_not_where_they_lie(
     options: TrainCnnOptions, footage: Path, tmp_path: Path
 ) -> None:
