@@ -66,7 +66,7 @@ def pooled(
     sizes: Sequence[int],
     *,
     unit: Unit = "video",
-    groups: Sequence[Int[np.ndarray, "video"]] | None = None,
+    groups: Sequence[Int[np.ndarray, "_"]] | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:

@@ -100,7 +100,8 @@ def as_markdown(results: Record) -> str:
 
 
 def _about(results: Record) -> str:
-    drawn = {"video": "test videos within each split", "split": "whole splits"}[results["unit"]]
+    within = {"video": "test videos within each split", "group": "groups of test videos within each split"}
+    drawn = {**within, "split": "whole splits"}[results["unit"]]
     seeds, options = len(results["seeds"]), results["options"]
     made = _map_source(options) + _adapted_to(options) + _trainings(results)
     return (

@@ -39,6 +39,8 @@ PAIRS = (
 CROSSINGS = (("010", "020"), ("050", "100"))
 # With more splits than this, each is small, and whole splits are drawn for the intervals.
 MOST_LARGE_SPLITS = 5
+FEWEST_GROUPS = 5
+"""Groups of each split from which on they are drawn as a whole."""
 
 Runs = dict[str, dict[int, Run]]  # split → seed → scores
 
@@ -58,7 +60,8 @@ def collect(
     unit: Unit = "split" if len({cell.split for cell in scored}) > MOST_LARGE_SPLITS else "video"
     figures = cast("tuple[Figure, ...]", tuple(dict.fromkeys((benchmark.figure, "top_1", "top_3"))))
     methods, pairs = [], []
-    by_cnn = _by_cnn(scored, _groups(scored, benchmark))
+    groups = _groups(scored, benchmark)
+    by_cnn = _by_cnn(scored, groups)
     for (backbone, trained_on), runs in by_cnn.items():
         place = {"backbone": backbone, "trained_on": trained_on}
         for method, by_split in runs.items():
@@ -75,7 +78,7 @@ def collect(
     return {
         "dataset": benchmark.name,
         "figure": benchmark.figure,
-        "unit": unit,
+        "unit": "group" if unit == "video" and any(one is not None for one in groups.values()) else unit,
         "seeds": list(options.seeds),
         "web_images": list(_web_validation(options, benchmark.name, cells)),
         "methods": methods,
@@ -111,11 +114,18 @@ def _only(scores: Scores, video_ids: Container[str]) -> Scores:
 
 
 def _groups(scored: Mapping[Cell, Scores], benchmark: Benchmark) -> dict[str, np.ndarray | None]:
-    """Group of each test video of each split, if groups stay together."""
-    if not benchmark.across_classes or benchmark.group_of is None:
-        return dict.fromkeys((cell.split for cell in scored), None)
-    found = {cell.split: [str(benchmark.group_of(one)) for one in scores.video_ids] for cell, scores in scored.items()}
-    return {split: np.unique(groups, return_inverse=True)[1] for split, groups in found.items()}
+    """Group of each test video of each split, if groups stay together.
+
+    A few groups drawn again and again are nearly always the same: videos are drawn then, as if there were none.
+    """
+    if benchmark.across_classes and benchmark.group_of is not None:
+        names = {
+            cell.split: [str(benchmark.group_of(one)) for one in found.video_ids] for cell, found in scored.items()
+        }
+        groups = {split: np.unique(of_split, return_inverse=True)[1] for split, of_split in names.items()}
+        if all(of_split.max(initial=-1) + 1 >= FEWEST_GROUPS for of_split in groups.values()):
+            return {**groups}
+    return dict.fromkeys((cell.split for cell in scored), None)
 
 
 def _by_cnn(

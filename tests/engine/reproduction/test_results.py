@@ -181,3 +181,16 @@ def test_the_papers_numbers_stand_beside_ours(tmp_path, benchmark, cells):
     assert paper["020", "finetune+CNN"] == {"top_1": "about 81.9 (gain of 3.1)"}
     assert paper["020", "finetune+SVM"] == {}
     assert not any(one["paper"] for one in collected(tmp_path, benchmark, list(of_paper))["methods"])
+
+
+@pytest.mark.parametrize(("size", "unit"), [(2, "group"), (4, "video")])
+def test_groups_are_drawn_whole_if_there_are_enough(tmp_path, benchmark, cells, size, unit):
+    """Groups of two videos are less sure than videos; a split of a few groups is drawn by videos."""
+    grouped = dataclasses.replace(
+        benchmark, group_of=lambda video_id: int(video_id.split("-")[1]) // size, across_classes=True
+    )
+    plain, found = collected(tmp_path, benchmark, cells), collected(tmp_path, grouped, cells)
+    assert found["unit"] == unit
+    same = [one["top_1"] for one in plain["methods"]] == [one["top_1"] for one in found["methods"]]
+    assert same == (unit == "video")
+    assert [one["top_1"]["value"] for one in plain["methods"]] == [one["top_1"]["value"] for one in found["methods"]]
