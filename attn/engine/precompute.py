@@ -1,6 +1,8 @@
 """Precompute: the attention maps of every class of every sampled frame, each exactly once."""
 
+import contextlib
 import functools
+import itertools
 import logging
 
 import ray
@@ -12,8 +14,15 @@ from attn.engine.options import PrecomputeOptions
 from attn.engine.placement import cluster_totals, living_nodes, place
 from attn.engine.plan import make_plan
 from attn.engine.session import start_ray, this_machine, works_alone
+from attn.errors import UsageError
+from attn.schema import LOGITS, MAPS
+from attn.stages.one_answer import OneAnswer
+from attn.storage.store import AttentionStore
 
 log = logging.getLogger(__name__)
+
+MOST_WATCHED = 100
+"""Videos that are read again to see whether the CNN tells anything apart."""
 
 
 def precompute(options: PrecomputeOptions) -> int:
@@ -45,7 +54,22 @@ def precompute(options: PrecomputeOptions) -> int:
             maps_done, cnn=ray.put(plan.cnn), settings=settings, schema=plan.manifest.schema, placement=placement
         )
         try:
-            return fill_store(plan, placement, chain)
+            code = fill_store(plan, placement, chain)
         except KeyboardInterrupt:
             log.warning("interrupted; %s", plan.go_on)
             return EXIT_INTERRUPTED
+    warn_of_one_answer(options.out)
+    return code
+
+
+def warn_of_one_answer(url: str) -> None:
+    """Warns of a CNN that has learnt nothing. With most stores the first video is enough for an all-clear."""
+    with contextlib.suppress(UsageError, OSError):  # a store that cannot be read just now is finished all the same
+        store, seen = AttentionStore.open(url, allow_partial=True), OneAnswer()
+        columns = [name for name in (LOGITS, MAPS) if name in store.manifest.columns]
+        for rows in itertools.islice(store.videos(columns), MOST_WATCHED if columns else 0):
+            seen.see(rows, rows.label)
+            if seen.refuted:
+                return
+        for warning in seen.warnings(store.manifest.class_names):
+            log.warning("%s", warning)

@@ -25,14 +25,19 @@ class OneAnswer:
         self._frame_classes: set[int] = set()
         self._dark: bool | None = None  # None: no maps seen
 
-    def see(self, rows: VideoRows, label: int) -> None:
-        """Takes in one more video, of a class that a list names."""
+    def see(self, rows: VideoRows, label: int | None) -> None:
+        """Takes in one more video, of a class that a list names; None if nothing names it."""
         self.videos += 1
-        self._labels.add(label)
+        self._labels |= set() if label is None else {label}
         if LOGITS in rows.tensors and len(self._frame_classes) < 2:
             self._frame_classes.update(_classes(rows.logits))
         if MAPS in rows.tensors and self._dark is not False:
             self._dark = not rows.maps.any()
+
+    @property
+    def refuted(self) -> bool:
+        """Whether no more videos are needed: nothing is suspicious any more."""
+        return len(self._frame_classes) > 1 and self._dark is False
 
     def warnings(self, class_names: Sequence[str]) -> list[str]:
         """One line for each suspicion that no video has spoken against."""

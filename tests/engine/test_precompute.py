@@ -19,7 +19,7 @@ import pytest
 from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_USAGE, run
 from attn.engine.options import PrecomputeOptions
 from attn.engine.plan import make_plan
-from attn.engine.precompute import precompute
+from attn.engine.precompute import precompute, warn_of_one_answer
 from attn.stages.attention import ComputeMaps
 from attn.storage.failures import read_failures
 from attn.storage.ledger import Ledger
@@ -258,3 +258,15 @@ def test_a_writer_that_dies_while_it_starts_is_started_again(
         thread.join()
     assert "a writer died; what it had not written is made again" in caplog.text
     check_store(options.out, alone)
+
+
+@pytest.mark.parametrize(("maps", "said"), [(0, "all maps of 4 videos are zero"), (1, "")])
+def test_a_cnn_without_any_attention_is_told_when_its_store_is_done(
+    tmp_path: Path, new_manifest, write_store, caplog: pytest.LogCaptureFixture, maps: float, said: str
+) -> None:
+    rows = {"logits": np.eye(3, dtype=np.float32)[[0, 1]], "maps": np.full((2, 3, 4, 4), maps, np.float16)}
+    store = write_store(str(tmp_path / "store"), new_manifest(), {f"v{number}": rows for number in range(4)})
+    with caplog.at_level("WARNING"):
+        warn_of_one_answer(store)
+    assert said in caplog.text
+    assert bool(caplog.text) == bool(said)
