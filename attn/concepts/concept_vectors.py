@@ -40,7 +40,7 @@ def make_concept_vectors(class_names: Sequence[str], config: ConceptConfig, *, s
     names and corpus are fitted to, never a video.
 
     A name is known by those of its words that the file knows. The record names the others, and the classes
-    that are left with the same vector: by the vector nobody can tell those apart.
+    that are left with the same vector: by the vector no one can tell those apart.
 
     Args:
         class_names: in the order of their ids.

@@ -1,4 +1,4 @@
-"""Word vectors from a file that somebody published: word2vec text or binary, or GloVe text, each also packed by gzip.
+"""Word vectors from a file that someone published: word2vec text or binary, or GloVe text, each also packed by gzip.
 
 gensim parses what the sieve lets pass. Nothing is unpickled, so files of gensim's own `save` are refused.
 """
@@ -23,7 +23,7 @@ from attn.storage.reasons import shown
 _GZIP = b"\x1f\x8b"
 _FOREIGN = {
     b"PK\x03\x04": "is a zip archive; unpack it and give the file inside",
-    b"\x80": "is a pickle, which is never opened; write it anew with gensim's save_word2vec_format",
+    b"\x80": "is a pickle, which is never opened; write it again with gensim's save_word2vec_format",
     b"\xba\x16\x4f\x2f": "is a model of fastText; give the .vec file that lies beside it",
 }
 

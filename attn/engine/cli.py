@@ -103,7 +103,7 @@ def run(job: Callable[[Options], int], options: Options) -> int:
         _tell(error)
         return EXIT_USAGE
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command goes on from here\n")
+        sys.stderr.write("interrupted; the same command resumes from here\n")
         return EXIT_INTERRUPTED
 
 
@@ -137,7 +137,7 @@ def printable(text: str) -> str:
 
 
 class _OneLine(logging.Formatter):
-    """Names of videos in our messages are whatever somebody called a file; others' messages may have lines."""
+    """Names of videos in our messages are whatever someone called a file; others' messages may have lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  its name
         if record.name.startswith("attn"):

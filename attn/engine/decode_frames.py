@@ -78,7 +78,7 @@ def plan_frames(
     ledger.check(manifest)
     with storage_errors(url):
         finished = ledger.finished
-    if not finished:  # one that is may be read where nobody may write
+    if not finished:  # one that is may be read where no one may write
         check_writable(url)
     stage = DecodeVideos(sampling, input_size, FRAMES_PER_BATCH)
     return StorePlan(videos, manifest, ledger, stage, PART_MB, max_failed_fraction)
@@ -88,7 +88,7 @@ def fill_frames(plan: StorePlan) -> int:
     """Decodes what the store lacks; the exit code.
 
     A finished store that lacks nothing is left alone: several trainings may read it at the same time. Of several that
-    find something to decode one does, and the others wait. What could not be decoded is tried again, unless nobody may
+    find something to decode one does, and the others wait. What could not be decoded is tried again, unless no one may
     write to the store.
     """
     if _lacks_nothing(plan):

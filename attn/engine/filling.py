@@ -58,7 +58,7 @@ class StorePlan:
     stage: DecodeVideos
     part_mb: int
     max_failed_fraction: float
-    go_on: str = dataclasses.field(default="the same command goes on from here", kw_only=True)
+    go_on: str = dataclasses.field(default="the same command resumes from here", kw_only=True)
     left_out: LeftOut = dataclasses.field(default=NOTHING, kw_only=True)
 
 

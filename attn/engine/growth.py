@@ -1,4 +1,4 @@
-"""What a cluster with an autoscaler may grow to. Ray itself does not know: nobody writes what its
+"""What a cluster with an autoscaler may grow to. Ray itself does not know: no one writes what its
 `get_max_resources_from_cluster_config` reads (ray-project/ray#63012, Ray 2.60).
 
 `ray up` leaves the description of the cluster on the head, where Ray's monitor is started with it; what works
@@ -84,7 +84,7 @@ def _most_of_workers(name: str, kinds: Sequence[tuple[Mapping[str, float], int]]
 
 def _of_launcher(gcs_address: str) -> dict[str, float]:
     for path in _descriptions(gcs_address):
-        # What cannot be read as one is somebody else's, or being replaced just now.
+        # What cannot be read as one is another program's, or being replaced just now.
         with contextlib.suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             return most_of(yaml.safe_load(Path(path).read_text()))
     return {}

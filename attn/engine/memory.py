@@ -23,6 +23,6 @@ def available_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
         return available
     if limit == "max":
         return available
-    # Pages of files that nobody uses count as used, but go when room is wanted.
+    # Pages of files that no one uses count as used, but go when room is wanted.
     droppable = dict(line.split() for line in stat.splitlines()).get("inactive_file", "0")
     return max(0, min(available, int(limit) - int(used) + int(droppable)))

@@ -55,7 +55,7 @@ def pack(options: PackOptions) -> int:
                 report=heartbeat.add,
             )
     except KeyboardInterrupt:
-        log.warning("interrupted; the shards in %s are whole but not all, pack anew with --overwrite", options.out)
+        log.warning("interrupted; the shards in %s are whole but not all, pack again with --overwrite", options.out)
         return EXIT_INTERRUPTED
     log.info("%s; the shards are in %s", heartbeat.line(), options.out)
     return EXIT_FAILED_VIDEOS if any(one.error for one in packed) else 0

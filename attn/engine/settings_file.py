@@ -23,7 +23,7 @@ def settings_flags(url: str) -> list[str]:
         url: of the file, local or on S3.
 
     Raises:
-        UsageError: no such file, or settings that nobody knows.
+        UsageError: no such file, or settings that no one knows.
     """
     known = {field.name for field in dataclasses.fields(EnergyConfig)}
     try:

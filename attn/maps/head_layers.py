@@ -1,6 +1,6 @@
 """Reading a head: which layers it is a chain of, and which of them only move the gradient about.
 
-The way to the maps of all classes is chosen from this, not from the network's name, so a network nobody has heard of
+The way to the maps of all classes is chosen from this, not from the network's name, so a network no one has heard of
 gets the fast way too if its head allows it.
 """
 

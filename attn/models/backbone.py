@@ -43,7 +43,7 @@ class Backbone(nn.Module):
 
     @property
     def classifier(self) -> nn.Linear | nn.Conv2d:
-        """The layer that is drawn anew for other classes: the last one with one output per class."""
+        """The layer that is drawn again for other classes: the last one with one output per class."""
         return [layer for layer in self.head.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
 
     @property

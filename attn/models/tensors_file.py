@@ -83,7 +83,7 @@ def parse_tensors(url: str, data: bytes) -> tuple[dict[str, Tensor], str | None]
 def _check_sum(url: str, data: bytes, start_bytes: int, said: str) -> None:
     blank = _with_sum(data[:start_bytes], said, NO_SUM)
     if _sum(blank, memoryview(data)[start_bytes:]) != said:
-        raise UsageError(f"{url} is damaged: it is not what was written; copy it anew, or train again")
+        raise UsageError(f"{url} is damaged: it is not what was written; copy it again, or train again")
 
 
 def check_finite(url: str, tensors: Mapping[str, Tensor]) -> None:

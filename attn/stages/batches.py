@@ -49,7 +49,7 @@ def epoch_order(
 def _balanced(labels: Int[np.ndarray, "image"], random: np.random.Generator) -> Int[np.ndarray, "image"]:
     """Positions 0…n-1 if all C classes are of one size; else n/C of each, some of small classes repeated.
 
-    If C does not divide n, classes drawn anew for each epoch get one more.
+    If C does not divide n, classes drawn again for each epoch get one more.
     """
     classes, sizes = np.unique(labels, return_counts=True)
     if sizes.min() == sizes.max():

@@ -42,7 +42,7 @@ def cache_images(
     """The cache of a list of images, made now unless it stands there already.
 
     An image that cannot be used is skipped. One that the storage does not give (gone, not permitted) is tried again
-    when the cache is used again: nothing else would tell that somebody mended it. Threads do: decoding and resizing
+    when the cache is used again: nothing else would tell that someone mended it. Threads do: decoding and resizing
     let go of the interpreter.
 
     Args:
@@ -117,7 +117,7 @@ def _fault(path: str, error: Exception) -> _Fault:
     if not isinstance(error, UsageError):
         return _Fault(f"{shown(path)}: {type(error).__name__}: {' '.join(str(error).split())}")
     cause = error.__cause__
-    # The clients' own errors, some of them an OSError too, tell that nobody answers or that nobody may log in.
+    # The clients' own errors, some of them an OSError too, tell that there is no answer or no permission.
     if type(cause).__module__ != "builtins" or isinstance(cause, TimeoutError | ConnectionError):
         raise error
     return _Fault(str(error), not_given=True)

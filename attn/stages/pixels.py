@@ -63,7 +63,7 @@ def cache_pixels(
         key: names the cache: another one as soon as anything in it could differ.
         folder: for caches, on a disk of this machine.
         fill: makes it.
-        stale: whether what stands there, complete, must be made anew.
+        stale: whether what stands there, complete, must be made again.
 
     Raises:
         UsageError: the folder cannot be written, or has no room; what `fill` raises.

@@ -1,4 +1,4 @@
-"""What a store consists of, by name: what belongs to a run and may be removed by one, and what is somebody else's."""
+"""What a store consists of, by name: what belongs to a run and may be removed by one, and what is another program's."""
 
 import contextlib
 from pathlib import Path
@@ -35,7 +35,7 @@ def remove_store(fs: AbstractFileSystem, root: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             fs.rm_file(f"{root}/{name}")
     for folder in FOLDERS if is_local(fs) else ():
-        with contextlib.suppress(OSError):  # not there, or somebody else's file lies in it
+        with contextlib.suppress(OSError):  # not there, or another program's file lies in it
             fs.rmdir(f"{root}/{folder}")
 
 

@@ -35,7 +35,7 @@ def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
     """Filesystem of a URL and the path on it; a local path comes back absolute. Nothing need exist there.
 
     Raises:
-        UsageError: no URL, a scheme nobody knows, an `s3://` without a bucket or with credentials.
+        UsageError: no URL, a scheme no one knows, an `s3://` without a bucket or with credentials.
     """
     if not url:
         raise UsageError("a path is empty; give a local path or a URL such as s3://bucket/folder")
@@ -148,7 +148,7 @@ def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
     A block that leaves no file leaves nothing. A process killed inside leaves the hidden file
     `.<name>.<8 hex digits>.tmp`, which no listing shows. For a remote path the file is built in the temporary folder,
     which must have room for it; what a killed process left there the next upload removes. Of a killed upload S3 keeps
-    bytes that nobody sees: see `attn.storage.uploads`.
+    bytes that no one sees: see `attn.storage.uploads`.
     """
     with storage_errors(url_of(fs, path)):
         if is_local(fs):

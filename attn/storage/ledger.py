@@ -128,7 +128,7 @@ class Ledger:
         if found is None:
             raise UsageError(f"{self.url} is gone: it has no {MANIFEST} any more")
         if found.fingerprint != manifest.fingerprint:
-            raise UsageError(f"{self.url}: another run has begun this store anew meanwhile; choose another folder")
+            raise UsageError(f"{self.url}: another run has begun this store again meanwhile; choose another folder")
 
     def repair(self, unreadable: Mapping[str, str]) -> None:
         """Takes out what keeps a store from being right, so that the next run completes it.

@@ -1,6 +1,6 @@
 """Files that a listing did not take: which are plainly something else, and how the others are told.
 
-A folder of videos may hold annotations, pictures and sound, which nobody misses; a video under a name that is not
+A folder of videos may hold annotations, pictures and sound, which no one misses; a video under a name that is not
 known for one would be missed without a word.
 """
 

@@ -92,7 +92,7 @@ def remove_tree(fs: AbstractFileSystem, path: str) -> None:
     Not `fs.rm`, which takes a path for a pattern and, where that matches nothing, removes nothing.
 
     Raises:
-        FileNotFoundError: there is none, or somebody else removed a part of it meanwhile.
+        FileNotFoundError: there is none, or another program removed a part of it meanwhile.
         OSError and what the storage's own client raises: wrap in `storage_errors`.
     """
     if not is_local(fs):

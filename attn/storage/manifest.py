@@ -66,7 +66,7 @@ class StoreManifest:
         return {name: value for name, value in self._decisive().items() if name in names}
 
     def to_json(self) -> str:
-        """The file's text; its fingerprint is that of its parts, and shows that nobody has edited it."""
+        """The file's text; its fingerprint is that of its parts, and shows that no one has edited it."""
         return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
 
     @classmethod

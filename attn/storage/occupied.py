@@ -19,7 +19,7 @@ def occupied(fs: AbstractFileSystem, root: str, url: str, *, wait: bool = False)
     """Keeps other runs out of a store, or out of a training's folder, while the block lasts.
 
     The folder itself is locked, so nothing is left behind: the system takes the lock away with the process, however
-    it ends. Where there are no such locks (S3, some network disks) nobody is kept out; two runs then compute the
+    it ends. Where there are no such locks (S3, some network disks) no one is kept out; two runs then compute the
     same videos, and each takes out at its end what is there twice.
 
     Args:

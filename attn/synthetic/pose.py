@@ -52,7 +52,7 @@ def blend(start: Pose, end: Pose, share: float) -> Pose:
 
 
 def jitter(pose: Pose, rng: np.random.Generator, degrees: float) -> Pose:
-    """The pose with every angle off by about so many degrees: nobody does it quite alike."""
+    """The pose with every angle off by about so many degrees: no one does it quite alike."""
     offsets = rng.normal(0.0, degrees, len(pose) - 1)
     return Pose(*(angle + float(offset) for angle, offset in zip(pose[:-1], offsets, strict=True)), lift=pose.lift)
 

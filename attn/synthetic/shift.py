@@ -27,7 +27,7 @@ class DomainShift:
     clutter: tuple[int, int] = (2, 6)
     """Things standing about in a video, fewest and most."""
     bystander: float = 0.3
-    """Share of videos in which somebody else stands about."""
+    """Share of videos in which another person stands about."""
     decided: Range = (0.55, 0.85)
     """Share of a video's frames in which the action happens; before and after, people stand or walk."""
     drift: float = 0.06

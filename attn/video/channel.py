@@ -33,7 +33,7 @@ class Channel:
 
         Raises:
             TimeoutError: the other end does not read. The channel is of no use any more.
-            ConnectionError: nobody is there.
+            ConnectionError: no one is there.
         """
         if len(message) > MOST_MESSAGE_BYTES:
             raise ValueError(f"a message of {len(message)} bytes is too long")

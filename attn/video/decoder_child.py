@@ -100,7 +100,7 @@ class DecoderChild:
             pass
 
     def give_back(self) -> None:
-        """Lets it fill again the slots that nobody uses any more."""
+        """Lets it fill again the slots that no one uses any more."""
         if slots := self.lender.returned():
             self.tell(Free(slots))
 
@@ -124,7 +124,7 @@ class DecoderChild:
             raise ChildProcessError(self._cause_of_death()) from None
 
     def kill(self) -> None:
-        """Ends it, whatever it does. Images in its slots stay as long as somebody holds them."""
+        """Ends it, whatever it does. Images in its slots stay as long as someone holds them."""
         self._end()
 
     def _cause_of_death(self) -> str:

@@ -1,4 +1,4 @@
-"""Not decoding what nobody needs: the frames between the last kept one and the next frame that stands alone.
+"""Not decoding what no one needs: the frames between the last kept one and the next frame that stands alone.
 
 UCF101's clips hold a key frame every 12 frames. At stride 5 one frame in six lies behind the last kept one of its
 group of pictures, and neither a kept frame nor a later group refers to it. To leave such frames out without losing

@@ -46,7 +46,7 @@ class SlotLender:
         return images
 
     def drop(self, slot: int) -> None:
-        """Gives back a slot whose images nobody wants.
+        """Gives back a slot whose images no one wants.
 
         Raises:
             MessageError: no slot that can have been filled.

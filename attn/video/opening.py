@@ -15,7 +15,7 @@ from attn.video.confinement import pass_on_shortage
 from attn.video.reading import MOST_PIXELS
 
 # Of real videos. Whatever a file is called, it is no other format of FFmpeg's: no playlist or list of files, by which a
-# video could show other files of this machine, and none of the exotic ones that nobody looks after.
+# video could show other files of this machine, and none of the exotic ones that no one looks after.
 CONTAINERS = (
     "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegvideo,mpegts,asf,flv,live_flv,ogg,dv,mxf,nut,ivf,"
     "h263,h264,hevc,m4v,mjpeg,jpeg_pipe,vc1,av1,obu"

@@ -1,4 +1,4 @@
-"""Memory that two processes share and that nobody can leave behind.
+"""Memory that two processes share and that no one can leave behind.
 
 An anonymous file has no name to forget: the system frees it with the last descriptor and the last mapping, however
 the processes end. It is not bound by the size of /dev/shm either. It can grow but not shrink: a process that cuts it
@@ -49,7 +49,7 @@ class Slot:
         return self.filled(shape)
 
     def filled(self, shape: Shape) -> UInt8[np.ndarray, "frame row col 3"]:
-        """The same of what somebody else has written; an error where that is less."""
+        """The same of what another program has written; an error where that is less."""
         needed = math.prod(shape)
         if self._memory is None or len(self._memory) < needed:
             self._memory = mmap.mmap(self.descriptor, needed)

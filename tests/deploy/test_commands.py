@@ -33,7 +33,7 @@ def _installs(config: Config) -> list[list[str]]:
 
 
 def _missing(config: Config, root: Path) -> list[str]:
-    """Files that a mount or a command names and that nobody has."""
+    """Files that a mount or a command names and that no one has."""
     local = [path for path in config["file_mounts"].values() if not path.startswith("~")]
     named = {path for command in _commands(config) for path in re.findall(r"~/attn/[\w.-]+", command)}
     made = {"~/attn/.venv"}

@@ -229,7 +229,7 @@ def test_a_store_that_cannot_be_written_any_more_is_one_line(
         _, log = process.communicate(timeout=200)
     assert process.returncode == 1, log
     assert "Traceback" not in log
-    assert "the same command goes on from here" in log.splitlines()[-1]
+    assert "the same command resumes from here" in log.splitlines()[-1]
     Path(many.out).unlink()
     (tmp_path / "aside").rename(many.out)
     assert AttentionStore.open(many.out, allow_partial=True)

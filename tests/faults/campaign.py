@@ -148,7 +148,7 @@ def _commit() -> str:
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """Rows that are whole: one of an earlier harness, which did not look for all harms, is made anew."""
+    """Rows that are whole: one of an earlier harness, which did not look for all harms, is made again."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

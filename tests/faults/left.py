@@ -23,7 +23,7 @@ class Left:
     Attributes:
         faults: how many there were.
         lost, doubled, wrong: rows of the store that are not there, there more than once, or have other values than
-            those of a run that nobody broke.
+            those of a run that no one broke.
         redone: videos that were begun again although they stood in a completed part, or after all was done.
         recovery_s: of each fault, seconds until a writer had the video it struck, or where none is known, the next;
             until all was done where none came.

@@ -52,9 +52,9 @@ video that the harness could name: there it is the time until the next video, wh
 says little. Where no writer gets it after the fault, as when it stands in a part already, it is the time until all
 was done, or until the command given once more had ended where the fault met that.
 
-The trainings are `jobs/train_energynet.py` on planted maps, beside one that nobody breaks: *lost* are looks at the
+The trainings are `jobs/train_energynet.py` on planted maps, beside one that no one breaks: *lost* are looks at the
 held-out videos that its metrics lack, *doubled* those that its log tells of again although the state that it went on
-from stood behind them, *wrong* tensors of the network that differ by more than 1e-6, *redone* looks made anew although
+from stood behind them, *wrong* tensors of the network that differ by more than 1e-6, *redone* looks made again although
 a good state was kept after them. *Recovery* is the time until one look more is told than before the fault.
 
 """
@@ -68,7 +68,7 @@ BY_DESIGN = """
   command mend it.
 * A video that is not finished in three tries of one run (its worker, its decoder or its storage failed each time)
   is a row of `failures/`, not of the store; the same command tries it again.
-* The end of the driver, of the head, or of a storage beyond its retries ends the run; the same command goes on.
+* The end of the driver, of the head, or of a storage beyond its retries ends the run; the same command resumes.
 * Two runs into one bucket at the same time compute videos twice, and take out at their end what is there twice; a
   reader of the store meets each once also before that, one who reads the files themselves does not. On a disk the
   second run is refused.

@@ -42,7 +42,7 @@ def two_runs_on_a_disk(material: Material, folder: Path, *, seed: int, times: in
 def two_runs_in_a_bucket(material: Material, folder: Path, *, seed: int, times: int) -> Left:
     """Two runs fill one store in a bucket; both finish, and what both have made stands there once.
 
-    Nobody is kept out there, so videos are computed twice by design; done again are those that one run does twice. One
+    No one is kept out there, so videos are computed twice by design; done again are those that one run does twice. One
     pair, whatever `times`.
     """
     with _bucket(folder) as (url, settings):

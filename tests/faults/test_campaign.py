@@ -105,7 +105,7 @@ def test_a_table_of_an_earlier_harness(broken, tmp_path: Path) -> None:
         (["update 100", "update 100"], 1),
         (["update 100", "resuming 0", "update 100", "update 100"], 1),
     ],
-    ids=["goes on", "made anew", "told late", "behind the state", "without a death", "twice after one"],
+    ids=["goes on", "made again", "told late", "behind the state", "without a death", "twice after one"],
 )
 def test_looks_told_again(log: list[str], again: int) -> None:
     words = {"update": "update {}/6000: loss 0.1", "resuming": "workers were lost; resuming after update {} of 6000"}

@@ -40,7 +40,7 @@ def pixel_format(random: Random) -> Clip:
 
 
 def rare_codec(random: Random) -> Clip:
-    """An encoder that nobody uses any more; more often than not some bits are wrong."""
+    """An encoder that no one uses any more; more often than not some bits are wrong."""
     clip = rare(*random.choice(CODECS))
     data = bytearray(clip.data)
     for _ in range(random.choice((0, 3, 100))):

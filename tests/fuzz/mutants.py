@@ -57,7 +57,7 @@ class Mutant:
 
     @property
     def digest(self) -> str:
-        """Tells whether somebody else has the same file."""
+        """Tells whether another program has the same file."""
         return hashlib.sha256(self.data).hexdigest()
 
     @property

@@ -119,7 +119,7 @@ def test_interrupted(tmp_path):
     done = subprocess.run(job, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
-    assert "pack anew with --overwrite" in done.stderr
+    assert "pack again with --overwrite" in done.stderr
     assert {path.suffix for path in out.iterdir()} == {".tar", ".json"}, "half a shard stayed"
     assert 0 < len(list_videos(str(out))) < 200
 

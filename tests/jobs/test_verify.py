@@ -19,7 +19,7 @@ NAMES = ("v_Kick_1", "v_Kick_2", "v_Wave_1", "v_Wave_2")
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    """Files of those names; nobody opens them."""
+    """Files of those names; no one opens them."""
     folder = tmp_path / "videos"
     folder.mkdir()
     for name in NAMES:

@@ -6,7 +6,7 @@ from attn.maps.vjp import Vjp
 
 
 class Gate(nn.Module):
-    """A head nobody foresaw: a gate over cells, computed from the activations themselves."""
+    """A head no one foresaw: a gate over cells, computed from the activations themselves."""
 
     def __init__(self) -> None:
         super().__init__()

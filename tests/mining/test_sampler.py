@@ -145,7 +145,7 @@ def equal(one: Quadruples, other: Quadruples) -> bool:
 def test_what_is_drawn_follows_from_seed_and_block_alone():
     one, again = sampler(seed=7), sampler(seed=7)
     first = [one.block(number) for number in range(4)]
-    torch.rand(5)  # somebody else draws
+    torch.rand(5)  # another program draws
     assert all(equal(again.block(number), first[number]) for number in (3, 0, 2, 1, 0))
 
 

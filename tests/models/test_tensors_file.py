@@ -101,7 +101,7 @@ def test_a_range_of_zeros_is_refused(tmp_path, tensors, start, count):
     write_tensors(str(tmp_path / "a"), tensors, TEXT)
     data = (tmp_path / "a").read_bytes()
     start += len(data)
-    with pytest.raises(UsageError, match=r"^a is damaged: it is not what was written; copy it anew, or train again$"):
+    with pytest.raises(UsageError, match=r"^a is damaged: it is not what was written; copy it again, or train again$"):
         parse_tensors("a", data[:start] + bytes(count) + data[start + count :])
 
 

@@ -159,7 +159,7 @@ def test_a_map_that_is_no_number_is_named(make_store, value, position):
     complaint = f"{store.url}: maps of b, frame {position * 5}, hold NaN or infinity; precompute the store again"
     with pytest.raises(UsageError, match=f"^{re.escape(complaint)}$"):
         read_bank([store], table_of(store, {"a": 0, "b": 1}), threads=2)
-    read_bank([store], table_of(store, {"a": 0, "c": 1}), threads=2)  # of the others nobody asks
+    read_bank([store], table_of(store, {"a": 0, "c": 1}), threads=2)  # of the others no one asks
 
 
 def test_a_zero_with_a_sign_is_a_zero(make_store):
@@ -216,7 +216,7 @@ def test_parts_without_wanted_videos_are_not_read(store):
     "change", [lambda frames: frames | {"h": 10}, lambda frames: frames | {"h": 8}, lambda frames: frames | {"zz": 3}]
 )
 def test_a_table_of_another_store_is_refused(store, change):
-    """Else a neighbour's rows, or numbers that nobody wrote, would pass for maps."""
+    """Else a neighbour's rows, or numbers that no one wrote, would pass for maps."""
     frames = change({v: n for part in store.parts for v, n in part.rows.items()})
     table = VideoTable.of({"h": 0, "a": 1} | {v: 1 for v in frames if v == "zz"}, frames)
     with pytest.raises(UsageError, match=rf"^{store.url}[^\n]+(h|zz)[^\n]+$"):

@@ -155,13 +155,13 @@ def test_no_credentials(s3, monkeypatch, forget_s3_clients):
 
 
 def test_access_denied(s3, act_as):
-    somebody = act_as(["s3:GetBucketLocation"])
+    someone = act_as(["s3:GetBucketLocation"])
     url = join(s3, "folder/a.txt")
     fs, path = open_filesystem(url)
     for work in (list_files, names_in, read_bytes):
         with pytest.raises(UsageError, match=r"a\.txt: access denied") as error, storage_errors(url):
             work(fs, path)
-        assert not any(secret in str(error.value) for secret in (somebody.key, somebody.secret))
+        assert not any(secret in str(error.value) for secret in (someone.key, someone.secret))
     with pytest.raises(UsageError, match=r"a\.txt: access denied"):
         write_atomic(fs, path, b"x")
 

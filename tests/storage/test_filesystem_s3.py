@@ -112,8 +112,8 @@ def test_an_upload_that_is_refused_on_its_way_leaves_nothing(
     """The permission to write is lost after the first part."""
     monkeypatch.setattr("attn.storage.filesystem.UPLOAD_PART_BYTES", 5 * MB)
     monkeypatch.setattr("attn.storage.filesystem.UPLOAD_PARTS_AT_ONCE", 1)
-    somebody = act_as(["s3:*"])
-    requests.emit = lambda record: "partNumber=1" in record.getMessage() and somebody.may(["s3:AbortMultipartUpload"])  # type: ignore[method-assign]
+    someone = act_as(["s3:*"])
+    requests.emit = lambda record: "partNumber=1" in record.getMessage() and someone.may(["s3:AbortMultipartUpload"])  # type: ignore[method-assign]
     fs, path = open_filesystem(join(s3, "large"))
     with pytest.raises(UsageError, match="large: access denied"), atomic_path(fs, path) as scratch:
         scratch.write_bytes(bytes(16 * MB))
@@ -196,7 +196,7 @@ def test_a_profile_of_the_configuration_file(
     fs, path = open_filesystem(join(s3, "a"))
     write_atomic(fs, path, b"x")
     assert read_bytes(fs, path) == b"x"
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_PROFILE", "no one")
     forget_s3_clients()
     with pytest.raises(UsageError, match="the AWS profile does not exist; check AWS_PROFILE"):
         write_atomic(*open_filesystem(join(s3, "a")), b"x")

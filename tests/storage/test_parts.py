@@ -1,4 +1,4 @@
-"""A part that cannot be written whole is not written at all, and nobody counts what was in it."""
+"""A part that cannot be written whole is not written at all, and no one counts what was in it."""
 
 import contextlib
 import re

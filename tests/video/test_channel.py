@@ -101,7 +101,7 @@ def test_nobody_makes_us_wait_for_gigabytes(raw):
 
 
 class Trap:
-    """Runs code where somebody unpickles it."""
+    """Runs code where someone unpickles it."""
 
     def __reduce__(self):
         return pytest.fail, ("a message was executed",)

@@ -195,7 +195,7 @@ def write_sound(path):
 
 SESSION = """v=0
 o=- 0 0 IN IP4 127.0.0.1
-s=a stream that nobody sends
+s=a stream that no one sends
 c=IN IP4 127.0.0.1
 t=0 0
 m=video 5004 RTP/AVP 96

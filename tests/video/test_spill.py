@@ -89,7 +89,7 @@ def test_the_copies_of_killed_processes_are_removed(memory):
     killed = subprocess.run([sys.executable, "-c", script, str(memory)], check=False)
     assert killed.returncode == -signal.SIGKILL
     (orphan,) = memory.iterdir()
-    foreign = memory / "somebody-elses.avi"
+    foreign = memory / "someone-elses.avi"
     foreign.touch()
     with spilled(iter([b"cd"]), 2, ".avi") as ours:
         assert set(memory.iterdir()) == {orphan, foreign, ours}

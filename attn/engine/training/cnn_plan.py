@@ -111,7 +111,7 @@ def _as_begun(options: TrainCnnOptions) -> TrainCnnOptions:
     """Options with which a training begun before there were recipes resumes: those it began with."""
     begun = TrainRun(options.out, {}).begun_before_recipes()
     if begun is not None:
-        log.info("%s was begun before there were recipes; it goes on with --recipe paper", options.out)
+        log.info("%s was begun before there were recipes; it resumes with --recipe paper", options.out)
     return as_begun(options, begun)
 
 

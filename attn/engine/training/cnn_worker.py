@@ -1,7 +1,7 @@
 """What each Ray Train worker does: prepare the images of its machine, then epochs of updates, look, checkpoint.
 
 All workers decide alike: the order of the images follows from seed and epoch, a refusal or a loss that is not finite
-is agreed upon before anybody stops, and so nobody waits for a worker that has left.
+is agreed upon before anybody stops, and so no one waits for a worker that has left.
 """
 
 import shutil
@@ -64,7 +64,7 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
         worker = _Worker(job, ray.get(config["cnn"]), cache, group, pen, keeper, *mixed)
         pen.pin(skipped=worker.all_skipped)
         refusal = worker.run()
-    group.gather(None)  # nobody reads the images any more
+    group.gather(None)  # no one reads the images any more
     if job.cache_folder is None and group.local_rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
     return refusal

@@ -24,7 +24,7 @@ def refusal_of_deaths(error: WorkerGroupError, times: int) -> UsageError | None:
         return None
     return UsageError(
         f"the workers died {times} time{'s' if times > 1 else ''}, last because: {_first_line(deaths[0])}; "
-        "see Ray's logs; the same command goes on from the last state"
+        "see Ray's logs; the same command resumes from the last state"
     )
 
 

@@ -1,6 +1,6 @@
 """Trains an EnergyNet on the maps of labelled videos with Ray Train: the driver's part.
 
-Whatever dies, the same command goes on after the last look; a finished training is not done again, and one with other
+Whatever dies, the same command resumes after the last look; a finished training is not done again, and one with other
 options is refused rather than mixed in.
 """
 

@@ -1,7 +1,7 @@
 """What each worker of an EnergyNet's training on Ray Train does: read maps with the others, then train.
 
 All workers decide alike: they draw the same samples, see the same sums of losses, and are told the same accuracy, so
-nobody waits for a worker that has left.
+no one waits for a worker that has left.
 """
 
 import dataclasses
@@ -57,7 +57,7 @@ Maps = tuple[TrainingMaps, MapBank]
 
 
 def _read(job: EnergyJob, group: Group) -> tuple[Maps | None, str | None]:
-    """The maps that this worker holds: all of them, or where they do not fit its share. Or why nobody goes on."""
+    """The maps that this worker holds: all of them, or where they do not fit its share. Or why no one goes on."""
     opened, refusal = _attempt(job, lambda: _open(job, group))
     fits = opened is not None and bank_bytes(opened[0][0], job.train.rows) <= opened[1]
     said = group.gather((refusal, fits))

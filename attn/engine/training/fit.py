@@ -120,7 +120,7 @@ def made_by(packages: Sequence[str]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C stops the workers and says how to go on; afterwards it means what it meant before."""
+    """Ctrl-C stops the workers and says how to resume; afterwards it means what it meant before."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -128,7 +128,7 @@ def _interruptible() -> Iterator[None]:
     try:
         yield
     except SystemExit as stop:  # Ray's answer to Ctrl-C, with the exit code of success
-        log.info("interrupted; the same command goes on from the last state")
+        log.info("interrupted; the same command resumes from the last state")
         raise SystemExit(EXIT_INTERRUPTED) from stop
     finally:
         signal.signal(signal.SIGINT, before)

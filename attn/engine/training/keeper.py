@@ -113,13 +113,13 @@ class FolderKeeper:
             except _UnfinishedError:
                 passed[name] = f"{join(self.url, name)} was not written to its end"
             else:
-                # With another of the same number nothing is lost; and after the last one nobody would remove it.
+                # With another of the same number nothing is lost; and after the last one no one would remove it.
                 self.damaged += [line for other, line in passed.items() if _numbered(other) > _numbered(name)]
                 return state
         self.damaged += passed.values()
         if begun:
             raise AllDamagedError(
-                f"{'; '.join(self.damaged)}; there is no other state to go on from: put them back from a copy, or "
+                f"{'; '.join(self.damaged)}; there is no other state to resume from: put them back from a copy, or "
                 f"remove {self.url} to train anew"
             )
         return None
@@ -240,11 +240,11 @@ class RayTrainKeeper:
         why = None
         if self._group.rank == 0:
             _, why = _attempt(lambda: self._states.keep(number, row, save))
-        self._agree(why)  # and nobody goes on before the state is kept
+        self._agree(why)  # and no one goes on before the state is kept
         ray.train.report(row)
 
     def _agree(self, why: str | None) -> None:
-        """An error of one is an error of all: nobody may wait for a worker that has left."""
+        """An error of one is an error of all: no one may wait for a worker that has left."""
         why = next((text for text in self._group.gather(why) if text), None)
         if why is not None:
             raise UsageError(why)

@@ -60,7 +60,7 @@ class TrainRun:
         """What came of this very training, if it is finished.
 
         Raises:
-            UsageError: --out belongs to another training, or to nobody knows what.
+            UsageError: --out belongs to another training, or to no one knows what.
         """
         if not self.out.endswith(SUFFIX):
             raise UsageError(f"{self.out}: a checkpoint is one {SUFFIX} file; name --out so")
@@ -104,7 +104,7 @@ class TrainRun:
         self.drop_states()
 
     def drop_states(self) -> None:
-        """Removes all states: the training begins anew."""
+        """Removes all states: the training begins again."""
         self._remove(join(self.url, self.name))
 
     def forget(self) -> None:
@@ -168,7 +168,7 @@ class TrainRun:
             for _ in range(REMOVALS):
                 if not fs.exists(path):
                     return
-                with contextlib.suppress(FileNotFoundError):  # somebody else removed a part of it meanwhile
+                with contextlib.suppress(FileNotFoundError):  # another program removed a part of it meanwhile
                     remove_tree(fs, path)
 
 

@@ -91,7 +91,7 @@ def _read(job: EnergyJob) -> tuple[np.ndarray | None, np.ndarray | None, tuple[S
 
 def _bank(maps: np.ndarray, table: VideoTable) -> MapBank:
     with warnings.catch_warnings():
-        # The object store's memory is read only, and nobody here writes.
+        # The object store's memory is read only, and no one here writes.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return MapBank(torch.from_numpy(maps), table)
 

@@ -71,7 +71,7 @@ class TrainWatch:
         if news.skipped is not None and not self._skipped_told:
             self._skipped_told = True
             self._tell_skipped(news.skipped)
-        if news.started_s not in (0, self._started_s):  # 0: the board itself was lost, and nobody has pinned yet
+        if news.started_s not in (0, self._started_s):  # 0: the board itself was lost, and no one has pinned yet
             self._tell_start(news)
         told = len(self._rows)
         if len(news.rows) > told:

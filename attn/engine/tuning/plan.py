@@ -139,7 +139,7 @@ def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Tr
 
 def _check_same(options: SearchOptions, decisive: dict[str, Any], fs: AbstractFileSystem, path: str) -> None:
     if not options.resume:
-        raise UsageError(f"{options.out} holds a search; go on with it with --resume, or choose another --out")
+        raise UsageError(f"{options.out} holds a search; resume it with --resume, or choose another --out")
     try:
         before = dict(json.loads(read_text(fs, path))["decisive"])
     except (ValueError, KeyError, TypeError) as error:

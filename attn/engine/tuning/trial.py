@@ -92,13 +92,13 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 
 def _drop_damaged(run: TrainRun) -> None:
-    """A trial without a good state is trained anew: nobody should have to mend one of many by hand."""
+    """A trial without a good state is trained again: no one should have to mend one of many by hand."""
     keeper = FolderKeeper(run.states)
     try:
         keeper.newest()
     except AllDamagedError:
         run.drop_states()
-        tune.report({OBJECTIVE: 0.0, DAMAGED: f"{'; '.join(keeper.damaged)}; it is trained anew"})
+        tune.report({OBJECTIVE: 0.0, DAMAGED: f"{'; '.join(keeper.damaged)}; it is trained again"})
 
 
 class _Teller:
@@ -110,7 +110,7 @@ class _Teller:
         self._damaged: dict[str, str] = {}
 
     def note(self, text: str) -> None:
-        """Nobody looks at a single trial."""
+        """No one looks at a single trial."""
 
     def pin(self, **changes: Any) -> None:
         """Metrics of all looks; those before a kill are told to Ray Tune again, which may have forgotten them."""

@@ -59,7 +59,7 @@ class Nodes:
     def add(self, **resources: Any) -> int:
         """Number of a node that is up now.
 
-        Each has a folder of its own, as machines do: an agent that starts anew empties the job's folder in it first.
+        Each has a folder of its own, as machines do: an agent that starts again empties the job's folder in it first.
         """
         folder = Path(self._folder, secrets.token_hex(2))
         answer = self._tell(add={"temp_dir": str(folder), **resources})

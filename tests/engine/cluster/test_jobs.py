@@ -22,7 +22,7 @@ def test_a_job_is_stopped_and_the_same_command_finishes_its_store(
     job.ask("stop")
     printed = job.wait()[1]  # Ray's exit code of a job that was stopped is 0
     assert "was stopped" in job.ask("status")
-    assert "interrupted; the same command goes on from here" in printed
+    assert "interrupted; the same command resumes from here" in printed
     assert "PC: @" not in printed
     assert HEARTBEAT.search(printed), printed
     early, parts = Ledger.at(str(store)).done(), {path: path.stat().st_mtime_ns for path in store.glob("part-*")}

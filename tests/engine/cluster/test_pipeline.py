@@ -131,7 +131,7 @@ def weights_alone(said: dict[str, str], places: SimpleNamespace, tmp_path_factor
 
 
 class Silent:
-    """Tells nobody."""
+    """Tells no one."""
 
     def note(self, text: str) -> None: ...
 

@@ -158,7 +158,7 @@ def test_a_training_begun_before_recipes_goes_on_as_it_began(plain, caplog):
     assert old | PAPER_RUN == old
     with caplog.at_level(logging.INFO):
         training = make_training(plain)
-    assert "was begun before there were recipes; it goes on with --recipe paper" in caplog.text
+    assert "was begun before there were recipes; it resumes with --recipe paper" in caplog.text
     assert training.run.decisive == old
     assert training.run.report() is None  # no difference is found
     options = training.job.options

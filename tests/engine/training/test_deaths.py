@@ -36,7 +36,7 @@ def test_deaths_are_one_line(failures, said):
     refused = str(refusal_of_deaths(WorkerGroupError("...", dict(enumerate(failures))), 4))
     assert refused.startswith("the workers died 4 times, last because: ")
     assert said in refused
-    assert refused.endswith("; the same command goes on from the last state")
+    assert refused.endswith("; the same command resumes from the last state")
     assert "\n" not in refused
 
 

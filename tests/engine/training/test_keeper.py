@@ -170,7 +170,7 @@ def test_the_first_state_of_all_half_written_is_no_reason_to_stop(url):
 
 @pytest.mark.parametrize("file", ["weights", SUMS])
 def test_what_is_left_beside_a_good_state_of_the_same_number_is_passed_over_in_silence(url, file):
-    """As by a kill before it was removed; after the last state of all nobody would remove it any more."""
+    """As by a kill before it was removed; after the last state of all no one would remove it any more."""
     keep(url, 5, 10)
     good = states(url)[-1]
     fs, path = open_filesystem(url)

@@ -92,7 +92,7 @@ def test_tensorboard_reads_every_trial(searched):
 
 def test_a_search_that_is_done_is_not_done_again(searched):
     before = {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")}
-    with pytest.raises(UsageError, match="holds a search; go on with it with --resume"):
+    with pytest.raises(UsageError, match="holds a search; resume it with --resume"):
         search(searched, {"all": SPACE})
     assert search(dataclasses.replace(searched, resume=True), {"all": SPACE}) == 0
     assert {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")} == before

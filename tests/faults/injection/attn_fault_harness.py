@@ -75,7 +75,7 @@ def segfault(fault: str, video_id: str) -> None:
 
 
 def leak(fault: str, video_id: str) -> None:
-    """Takes memory until somebody ends this process."""
+    """Takes memory until someone ends this process."""
     note(fault, video_id)
     kept = []
     while True:
