@@ -1,26 +1,35 @@
-"""adapt_cnn: a CNN whose BatchNorm statistics are those of frames of the target videos.
+"""adapt_cnn: a CNN whose BatchNorm statistics, or spread of channels, fit frames of the target videos.
 
 Decoding is spread over the machines; the forward passes run in this one process, over frames in an order that only
 their names and the seed decide. So any number of machines gives the same statistics.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import numpy as np
+import torch
+
+from attn.datasets.image_file import ImageError, read_image
 from attn.engine.adapt_options import AdaptOptions
 from attn.engine.adapt_plan import AdaptPlan, device, least_frames, make_plan
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.engine.frame_samples import sample_frames
-from attn.models.adapt import Moved, adapt
+from attn.errors import UsageError
+from attn.models.adapt import Moved, adapt, check_enough, check_spread
 from attn.models.checkpoint import save_checkpoint
 from attn.models.finetune import Normaliser
+from attn.stages.align import Aligned, reader, rescale, spread
 from attn.storage.failures import Failure
+from attn.video.transform import resize_and_crop
 
 log = logging.getLogger(__name__)
 
@@ -59,14 +68,18 @@ def _adapt(plan: AdaptPlan) -> int:
     cnn, where, options = plan.cnn, device(), plan.options
     normalise = Normaliser(cnn.mean, cnn.std, where)
     rows = bank.order(options.seed, options.frames)
-    moved = adapt(
-        cnn.backbone.to(where),
-        bank.pixels,
-        rows,
-        normalise,
-        batch_size=options.batch_size,
-        least_frames=least_frames(options),
-    )
+    cnn.backbone.to(where)
+    if plan.images:
+        moved = _align(plan, bank.pixels, rows, normalise, where)
+    else:
+        moved = adapt(
+            cnn.backbone,
+            bank.pixels,
+            rows,
+            normalise,
+            batch_size=options.batch_size,
+            least_frames=least_frames(options),
+        )
     record = _record(plan, bank.names(rows[: moved.frames]), moved, failed)
     trained = {**cnn.trained, "adapted": record}
     save_checkpoint(
@@ -76,6 +89,37 @@ def _adapt(plan: AdaptPlan) -> int:
     log.info("%s; decoded in %.0f s, adapted on %s in %.0f s", _told(record), seconds[0], where.type, seconds[1])
     log.info("%s: %s", moved, options.out)
     return 0
+
+
+def _align(
+    plan: AdaptPlan, pixels: np.ndarray, rows: np.ndarray, normalise: Normaliser, where: torch.device
+) -> Aligned:
+    """Gives the channels of the map layer their spread on Web images; see `attn.stages.align`."""
+    options, backbone = plan.options, plan.cnn.backbone
+    check_enough(len(rows), least_frames(options))
+    check_spread(pixels[rows[: options.batch_size]])
+    size, cuts = options.batch_size, range(0, len(rows), options.batch_size)
+    frames = (torch.from_numpy(pixels[rows[start : start + size]]) for start in cuts)
+    wanted, images = spread(backbone, (normalise(batch.to(where)) for batch in _web_images(plan)))
+    found, count = spread(backbone, (normalise(batch.to(where)) for batch in frames))
+    factor = rescale(reader(backbone, options.weights), wanted, found)
+    return Aligned(images, count, len(found), factor)
+
+
+def _web_images(plan: AdaptPlan) -> Iterator[torch.Tensor]:
+    """Batches of Web images; those that cannot be read are left out."""
+    size = plan.options.batch_size
+
+    def prepared(path: str) -> np.ndarray | None:
+        with contextlib.suppress(ImageError, UsageError):
+            return resize_and_crop(read_image(path), plan.cnn.input_size)
+        return None
+
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(plan.images), size):
+            batch = [image for image in pool.map(prepared, plan.images[start : start + size]) if image is not None]
+            if batch:
+                yield torch.from_numpy(np.stack(batch))
 
 
 def _too_many(failed: Mapping[str, Failure], plan: AdaptPlan) -> bool:
@@ -93,7 +137,7 @@ def _too_many(failed: Mapping[str, Failure], plan: AdaptPlan) -> bool:
 
 
 def _record(
-    plan: AdaptPlan, used: list[tuple[str, int]], moved: Moved, failed: Mapping[str, Failure]
+    plan: AdaptPlan, used: list[tuple[str, int]], moved: Moved | Aligned, failed: Mapping[str, Failure]
 ) -> dict[str, Any]:
     """Record of the adaptation in the checkpoint. An earlier one leaves no trace in the statistics, nor here."""
     counts = Counter(video_id for video_id, _ in used)
@@ -106,7 +150,7 @@ def _record(
         "lists": list(plan.options.lists),
         "seed": plan.options.seed,
         "failed": sorted(failed),
-        "shift": moved.shift,
+        **({"shift": moved.shift} if isinstance(moved, Moved) else {"images": moved.images}),
         "factor": moved.factor,
         "settings": plan.settings,
     }

@@ -9,12 +9,15 @@ from attn.engine.options import Rgb
 @dataclasses.dataclass(frozen=True)
 class AdaptOptions:
     weights: str
-    """CNN with BatchNorm: a .safetensors checkpoint, a state dict as .pth (give --backbone and --classes), or
-    `imagenet`."""
+    """CNN with BatchNorm, or any with --images: a .safetensors checkpoint, a state dict as .pth (give --backbone and
+    --classes), or `imagenet`."""
     videos: str
     """Target videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://."""
     out: str
     """Checkpoint to write, one .safetensors file; local or s3://."""
+    images: str | None = None
+    """For a CNN without BatchNorm: the Web images that it has learnt, one folder per class. The channels of its map
+    layer get the spread on frames that they have on them."""
     backbone: str | None = None
     """torchvision name of the CNN; read from a .safetensors checkpoint."""
     classes: str | None = None
@@ -36,8 +39,8 @@ class AdaptOptions:
     fps: float | None = None
     """Choose among so many frames a second, by time stamp, instead of a stride."""
     frames: int = 2000
-    """Frames in all, spread over the videos and over their whole length; at most so many videos are opened. They are
-    held in memory: 150 KB each at 224 pixels."""
+    """Frames in all, and Web images of --images. Frames are spread over the videos and over their whole length; at most
+    so many videos are opened. They are held in memory: 150 KB each at 224 pixels."""
     batch_size: int = 64
     """Frames in one forward pass, 32 or more; the statistics are the average over the passes."""
     seed: int = 0

@@ -3,11 +3,14 @@
 import dataclasses
 import hashlib
 import posixpath
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from attn.classes import parse_class_list
+from attn.datasets.image_folder import list_images
 from attn.datasets.split import read_split
 from attn.engine.adapt_options import AdaptOptions
 from attn.engine.frame_samples import choose_videos
@@ -18,6 +21,7 @@ from attn.models.adapt import LEAST_BATCH, LEAST_FRAMES, check_adaptable, check_
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.models.fit import fitting_tensors
 from attn.models.weights_file import read_weights_file
+from attn.stages.align import reader
 from attn.stages.decode import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.writable import check_writable
@@ -39,6 +43,7 @@ class AdaptPlan:
         per_video: frames of each, at most.
         settings: everything that decides the statistics, in JSON types.
         record: of the adaptation that made what is stored at --out already, if it was this one.
+        images: URLs of the Web images whose spread the channels get; none if BatchNorm is estimated again.
     """
 
     options: AdaptOptions
@@ -48,6 +53,7 @@ class AdaptPlan:
     per_video: int
     settings: dict[str, Any]
     record: dict[str, Any] | None
+    images: tuple[str, ...] = ()
 
     @property
     def frame_bytes(self) -> int:
@@ -63,17 +69,17 @@ def make_plan(options: AdaptOptions) -> AdaptPlan:
     """
     _check_flags(options)
     cnn = _load(options)
-    check_adaptable(cnn.backbone, options.weights)
+    images = _web_images(options, cnn)
     if "adapted" in cnn.trained and not options.allow_adapted:
         raise UsageError(f"{options.weights}: {_told(cnn.trained['adapted'])}. Give --allow-adapted to adapt it again.")
     check_input_size(cnn)
     found = list_videos(options.videos)
     videos = choose_videos(_listed(options, found) if options.lists else found, options.frames, options.seed)
-    settings = _settings(options, cnn, videos)
+    settings = _settings(options, cnn, videos, images)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     stage = DecodeVideos(sampling, cnn.input_size, DECODE_BATCH, options.decoder, options.decode_timeout_s)
     per_video = -(-options.frames // len(videos))
-    plan = AdaptPlan(options, cnn, videos, stage, per_video, settings, _record(options, settings))
+    plan = AdaptPlan(options, cnn, videos, stage, per_video, settings, _record(options, settings), images)
     if plan.frame_bytes > (free := available_bytes()):
         need = f"{plan.frame_bytes / 1e9:.1f} GB for the frames, {free / 1e9:.1f} GB are free"
         raise UsageError(f"--frames {options.frames}: too many for the memory of this machine ({need}). Give fewer.")
@@ -124,7 +130,28 @@ def _listed(options: AdaptOptions, videos: list[Video]) -> list[Video]:
     return [video for video in videos if video.video_id in named]
 
 
-def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video]) -> dict[str, Any]:
+def _web_images(options: AdaptOptions, cnn: Cnn) -> tuple[str, ...]:
+    """Some of --images, in an order that mixes them; none for a CNN whose statistics can be estimated again.
+
+    Raises:
+        UsageError: the CNN needs --images, or has no use for them.
+    """
+    if options.images is None:
+        check_adaptable(cnn.backbone, options.weights)
+        return ()
+    try:
+        check_adaptable(cnn.backbone, options.weights)
+    except UsageError:
+        reader(cnn.backbone, options.weights)
+        paths = list_images(options.images, None if cnn.new_classifier else cnn.class_names).paths
+        order = np.random.default_rng(options.seed).permutation(len(paths))[: options.frames]
+        return tuple(paths[row] for row in order)
+    raise UsageError(f"--images {options.images}: {options.weights} has BatchNorm, which needs none. Leave it out.")
+
+
+def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video], images: Sequence[str]) -> dict[str, Any]:
+    names = "".join(f"{posixpath.basename(path)}\n" for path in images)
+    with_images = {"images": hashlib.sha256(names.encode()).hexdigest()} if images else {}
     listing = "".join(f"{video.video_id} {video.size}\n" for video in videos)
     return {
         "from": cnn.weights_sha256,
@@ -139,6 +166,7 @@ def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video]) -> dict[str,
         "std": list(cnn.std),
         "preprocessing": PREPROCESSING,
         "features_only": options.features_only,
+        **with_images,
     }
 
 

@@ -81,12 +81,12 @@ def check_adaptable(backbone: Backbone, of: str) -> None:
     """
     layers = _batchnorms(backbone)
     if not layers:
-        raise UsageError(f"{of}: {backbone.name} has no BatchNorm, so it cannot be adapted. Use a CNN with BatchNorm.")
+        raise UsageError(f"{of}: {backbone.name} has no BatchNorm. Give --images, the Web images that it has learnt.")
     mean, variance = _statistics(layers)
     if mean.abs().max() <= FOLDED and (variance - 1).abs().max() <= FOLDED:
         raise UsageError(
             f"{of}: every BatchNorm mean is 0 and every variance 1, so they are folded into the weights or were never "
-            "estimated. Give weights with their own statistics."
+            "estimated. Give weights with their own statistics, or --images, the Web images that the CNN has learnt."
         )
 
 
@@ -145,7 +145,7 @@ def adapt(
     if batch_size < LEAST_BATCH:
         raise UsageError(f"--batch-size {batch_size}: too small for stable statistics. Give {LEAST_BATCH} or more.")
     check_enough(len(rows), least_frames)
-    _check_spread(pixels[rows[:LEAST_BATCH]])
+    check_spread(pixels[rows[:LEAST_BATCH]])
     device = backbone.classifier.weight.device
     batches = (torch.from_numpy(pixels[batch]) for batch in _equal_batches(rows, batch_size))
     return reestimate(backbone, (normalise(images.to(device)) for images in batches))
@@ -185,7 +185,7 @@ def check_enough(frames: int, least: int = LEAST_FRAMES) -> None:
         )
 
 
-def _check_spread(frames: UInt8[np.ndarray, "frame row col rgb"]) -> None:
+def check_spread(frames: UInt8[np.ndarray, "frame row col rgb"]) -> None:
     if frames.std(axis=0, dtype=np.float32).mean() < ALIKE:
         raise UsageError("the frames are all alike, so their variance is none. Give videos that differ.")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from attn.engine import frame_samples
 from attn.engine.adapt import adapt_cnn
@@ -20,6 +21,7 @@ from attn.models.adapt import adapt, reestimate
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, load_weights, save_checkpoint
 from attn.models.finetune import Normaliser
+from attn.stages.align import spread
 from attn.stages.decode import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.video.guard import FrameReader
@@ -252,6 +254,33 @@ def test_weights_without_a_classifier_stay_without(options: AdaptOptions, weight
             adapt_cnn(dataclasses.replace(options, **how, classes=str(classes), out=str(tmp_path / "o.safetensors")))
 
 
+def test_a_cnn_without_batchnorm_gets_the_spread_of_web_images(options: AdaptOptions, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    plain = str(tmp_path / "plain.safetensors")
+    save_checkpoint(plain, Cnn(build_backbone("squeezenet1_0", 3), "squeezenet1_0", NAMES, 64, MEAN, STD))
+    web, rng = tmp_path / "web", np.random.default_rng(0)
+    for name in NAMES:
+        (web / name).mkdir(parents=True)
+        for number in range(4):
+            Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(web / name / f"{number}.png")
+    (web / "Wave" / "broken.png").write_text("no image")
+    given = dataclasses.replace(options, weights=plain, images=str(web))
+    assert adapt_cnn(given) == 0
+    before, after = load_checkpoint(plain), load_checkpoint(given.out)
+    told = after.trained["adapted"]
+    assert (told["images"], told["frames"], told["videos"]) == (12, 130, 6)
+    weights = [cnn.backbone.head[1].weight for cnn in (before, after)]
+    ratio = (weights[1] / weights[0]).mean(dim=(0, 2, 3))
+    assert told["factor"] == pytest.approx(ratio.log().abs().mean().exp().item(), rel=1e-3)
+    normalise = Normaliser(MEAN, STD, torch.device("cpu"))
+    pixels = np.stack([np.asarray(Image.open(path)) for path in sorted(web.rglob("[0-9].png"))])
+    wanted, _ = spread(before.backbone, [normalise(torch.from_numpy(pixels))])
+    assert ratio[wanted == 0].eq(1).all()
+    assert adapt_cnn(given) == 0  # finished already
+    with pytest.raises(UsageError, match=r"has BatchNorm, which needs none\. Leave it out"):
+        adapt_cnn(dataclasses.replace(options, images=str(web), out=str(tmp_path / "other.safetensors")))
+
+
 def flat_clips(folder: Path, write_clip: Callable[..., Path]) -> str:
     clip = write_clip([np.full((64, 64, 3), 90, np.uint8)] * 200, name="flat.mkv")
     (folder / "flat.mkv").symlink_to(clip)
@@ -270,7 +299,10 @@ def test_bad_input_is_refused(
     torch.save(build_backbone("squeezenet1_0", 1000).export_weights(), plain)
     cases: list[tuple[dict, str]] = [
         ({"videos": str(none)}, f"{none}: nothing there"),
-        ({"weights": str(plain), "backbone": "squeezenet1_0"}, f"{plain}: squeezenet1_0 has no BatchNorm"),
+        (
+            {"weights": str(plain), "backbone": "squeezenet1_0"},
+            "squeezenet1_0 has no BatchNorm. Give --images",
+        ),
         ({"weights": str(small_weights)}, f"{small_weights}: every BatchNorm mean is 0 and every variance 1"),
         ({"frames": 127}, "127 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
         ({"frames": 31, "allow_few": True}, "31 frames: too few for stable BatchNorm statistics. Give 32"),

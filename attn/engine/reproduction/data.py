@@ -23,6 +23,7 @@ from attn.errors import UsageError
 from attn.models.adapt import check_adaptable
 from attn.models.checkpoint import load_weights
 from attn.models.weights_file import describe_checkpoint
+from attn.stages.align import reader
 from attn.storage.filesystem import is_local, join, open_filesystem
 from attn.synthetic.render import render_images, render_lists, render_videos
 from attn.video.found import paths_of
@@ -93,6 +94,9 @@ def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence
 def _check_adaptable(options: AdaptOptions, class_names: Sequence[str]) -> None:
     how = {"mean": options.mean, "std": options.std, "input_size": options.input_size}
     cnn = load_weights(options.weights, options.backbone, class_names, **how, new_classifier=True)
+    if options.images is not None:
+        reader(cnn.backbone, options.weights)
+        return
     try:
         check_adaptable(cnn.backbone, options.weights)
     except UsageError as error:

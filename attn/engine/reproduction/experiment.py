@@ -78,7 +78,9 @@ class _Builder(StepMaker):
         self.from_web = benchmark.images is not None or options.web_cnn is not None
         self.from_weights = self.from_web or options.weights is not None
         self.transductive = options.adapt_to == "all"
-        self.adapts = options.adapt and options.recipe != PAPER and self.from_weights and has_batchnorm(backbone)
+        self.aligned = not has_batchnorm(backbone)
+        possible = (self.from_weights and not self.aligned) or (self.from_web and benchmark.images is not None)
+        self.adapts = options.adapt and options.recipe != PAPER and possible
 
     def all(self) -> Iterator[tuple[Step, Cell | None]]:
         if self.from_web:
@@ -149,6 +151,7 @@ class _Builder(StepMaker):
             stride=options.stride or self.benchmark.stride,
             seed=self.seed,
             max_failed_fraction=options.max_failed_fraction,
+            images=self.benchmark.images if self.aligned else None,
             **({} if self.from_web else {**self._network(), "features_only": True}),
         )
         yield Step(f"{root}/cnn", "adapt_cnn", adapt, before.needs)

@@ -83,12 +83,23 @@ def test_what_starts_from_web_images_learns_them_beside_the_frames(two_splits, p
     assert any("/fold1of2/" in name for name in mixed.keys() - without)
 
 
-@pytest.mark.parametrize(("backbone", "adapt"), [("vgg16", True), ("small_cnn", False)])
-def test_a_cnn_without_batchnorm_and_one_that_shall_not_is_not_adapted(two_splits, plan, backbone, adapt):
-    steps, _ = make_steps(two_splits, dataclasses.replace(plan, backbones=(backbone,), adapt=adapt))
+def test_a_cnn_without_batchnorm_is_aligned_with_its_web_images(two_splits, plan):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, backbones=("small_cnn", "vgg16")))
+    adapted = [step for step in steps if step.job == "adapt_cnn"]
+    assert {(step.name.split("/")[0], step.options.images) for step in adapted} == {
+        ("small_cnn", None),
+        ("vgg16", "images"),
+    }
+
+
+@pytest.mark.parametrize(("backbone", "change"), [("vgg16", {"web_cnn": "web.safetensors"}), ("small_cnn", {})])
+def test_a_cnn_that_cannot_or_shall_not_is_not_adapted(two_splits, plan, backbone, change):
+    without = dataclasses.replace(two_splits, images=None) if change else two_splits
+    plan = dataclasses.replace(plan, backbones=(backbone,), adapt=bool(change), **change)
+    steps, _ = make_steps(without, plan)
     assert not [step for step in steps if step.job == "adapt_cnn"]
     cnn = next(step.options for step in steps if step.name == f"{backbone}/seed0/split1/020/cnn")
-    assert cnn.weights.endswith("/web/cnn.safetensors")
+    assert cnn.weights.endswith("web.safetensors" if change else "/web/cnn.safetensors")
 
 
 def test_near_duplicates_are_looked_for_among_web_images_alone(two_splits, plan):
