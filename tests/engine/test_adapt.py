@@ -21,7 +21,7 @@ from attn.models.adapt import adapt, reestimate
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, load_weights, save_checkpoint
 from attn.models.finetune import Normaliser
-from attn.stages.align import spread
+from attn.stages.align import reader, spread
 from attn.stages.decode import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.video.guard import FrameReader
@@ -269,7 +269,7 @@ def test_a_cnn_without_batchnorm_gets_the_spread_of_web_images(options: AdaptOpt
     before, after = load_checkpoint(plain), load_checkpoint(given.out)
     told = after.trained["adapted"]
     assert (told["images"], told["frames"], told["videos"]) == (12, 130, 6)
-    weights = [cnn.backbone.head[1].weight for cnn in (before, after)]
+    weights = [reader(cnn.backbone, plain).weight for cnn in (before, after)]
     ratio = (weights[1] / weights[0]).mean(dim=(0, 2, 3))
     assert told["factor"] == pytest.approx(ratio.log().abs().mean().exp().item(), rel=1e-3)
     normalise = Normaliser(MEAN, STD, torch.device("cpu"))
