@@ -107,6 +107,8 @@ class TrainCnnOptions(FinetuneConfig):
     """Web images with one folder per class, of which every update learns as many as of frames, so that fine-tuning does
     not forget them; local or s3://. Images that the training of --weights held out stay held out, but for a few if it
     had --near-duplicates; without a record of that, all are used."""
+    mix_cache: str | None = None
+    """Folder for the resized images of --mix-images, for all trainings that mix them (default: that of --cache)."""
     allow_missing: bool = False
     """Train on the listed videos that are there although others are not."""
     max_failed_fraction: float = 0.01

@@ -39,7 +39,7 @@ ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute"}
 STORES = ("precompute",)  # a training completes a store of frames itself
 LISTS = ("lists", "split", "train_split", "calibrate_lists")
 # What a step may take, not what it makes.
-RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction", "allow_untrained"}
+RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction", "allow_untrained", "mix_cache"}
 # Files from outside that decide what is made.
 INPUTS = ("weights", "word_vectors", "corpus")
 

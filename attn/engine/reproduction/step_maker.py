@@ -15,7 +15,7 @@ from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.step import FRAMES, Cell, Start, Step
 from attn.models.imagenet import IMAGENET_INPUT_SIZE
 from attn.stages.recipe import PAPER, paper_recipe
-from attn.storage.filesystem import join
+from attn.storage.filesystem import is_local, join, open_filesystem
 
 
 class StepMaker:
@@ -67,6 +67,7 @@ class StepMaker:
             split=train,
             frames=join(options.out, FRAMES),
             mix_images=start.mixed,
+            mix_cache=self._mix_cache if start.mixed else None,
             stride=options.stride or self.benchmark.stride,
             allow_missing=options.allow_missing,
             max_failed_fraction=options.max_failed_fraction,
@@ -134,6 +135,11 @@ class StepMaker:
 
     def _as_recipe(self, cnn: TrainCnnOptions) -> TrainCnnOptions:
         return paper_recipe(cnn) if self.options.recipe == PAPER else cnn
+
+    @property
+    def _mix_cache(self) -> str | None:
+        """Folder in which Web images are resized once for all fine-tunings; the parts of a bucket are on no disk."""
+        return join(self.options.out, "cache") if is_local(open_filesystem(self.options.out)[0]) else None
 
     def _cnn(self, root: str) -> str:
         return join(self.options.out, f"{root}/cnn.safetensors")

@@ -7,7 +7,10 @@ from attn.errors import UsageError
 from attn.stages.finetune_config import CLIP_NORM, DRAWN_LR, LR, MIXED_LR, SCRATCH_LR
 from attn.stages.recipe import check_recipe
 
-VIDEO_FLAGS = ("split", "fraction", "stride", "fps", "frames", "mix_images", "allow_missing", "max_failed_fraction")
+VIDEO_FLAGS = (
+    *("split", "fraction", "stride", "fps", "frames", "mix_images", "mix_cache"),
+    *("allow_missing", "max_failed_fraction"),
+)
 
 # Source: Li et al. 2017, section 4.2 (30 % of the images); the others are this project's.
 EPOCHS_OF_IMAGES, EPOCHS_OF_VIDEOS = 30, 10

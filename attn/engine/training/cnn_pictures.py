@@ -24,7 +24,8 @@ def ready(job: TrainJob, folder: Path, group: Group, pen: Pen) -> tuple[list[Ima
     for pictures in (job.pictures, job.mixed):
         if pictures is not None:
             one = dataclasses.replace(job, pictures=pictures)
-            cache, refusal = agreed(one, *prepared(one, folder, pen), group)
+            where = Path(job.mixed_folder) if pictures is job.mixed and job.mixed_folder else folder
+            cache, refusal = agreed(one, *prepared(one, where, pen), group)
             if cache is None:
                 return [], refusal
             caches.append(cache)

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 # Flags that say where and how fast, not what is learnt; and those that `Footage.decisive` speaks of.
 CIRCUMSTANCES = {
     *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
-    *("workers", "gpu", "cpus_per_worker", "cache", "allow_untrained"),
+    *("workers", "gpu", "cpus_per_worker", "cache", "mix_cache", "allow_untrained"),
 }
 LATER = ("lr_decay_after", "lr_decay")
 MIXED = "mixed_images"
@@ -59,6 +59,7 @@ class TrainJob:
         freeze_batchnorm: keep its statistics.
         run_url: folder beside the output.
         start_share: share of the start in the weights that are kept.
+        mixed_folder: on each machine, for the images of `mixed`; None for the folder of the other pictures.
     """
 
     options: TrainCnnOptions
@@ -71,6 +72,7 @@ class TrainJob:
     run_url: str
     mixed: WebImages | None = None
     start_share: float = 0.0
+    mixed_folder: str | None = None
 
     @property
     def own_key(self) -> str:
@@ -189,6 +191,7 @@ def _training(
         cache_folder=_cache_folder(options.cache),
         fresh=fresh,
         start_share=start_share(options, fresh),
+        mixed_folder=_cache_folder(options.mix_cache, flag="--mix-cache"),
         freeze_batchnorm=freeze,
         run_url=run.url,
         mixed=mixed,
@@ -249,12 +252,12 @@ def _class_names(url: str | None) -> tuple[str, ...] | None:
     return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url) if url else None
 
 
-def _cache_folder(given: str | None) -> str | None:
+def _cache_folder(given: str | None, *, flag: str = "--cache") -> str | None:
     if given is None:
         return None
     fs, path = open_filesystem(given)
     if not is_local(fs):
-        raise UsageError(f"--cache {given}: pixels are mapped into memory; give a folder on a disk of the machine")
+        raise UsageError(f"{flag} {given}: pixels are mapped into memory; give a folder on a disk of the machine")
     return path
 
 

@@ -276,3 +276,9 @@ def test_what_is_mixed_in_decides_what_is_learnt_and_where_it_lies_does_not(opti
     (tmp_path / "moved" / "kick" / "0.png").unlink()
     assert make_training(moved).run.decisive != mixed
     assert make_training(paper_recipe(dataclasses.replace(options, head_lr=None))).job.mixed is not None
+
+
+def test_resized_web_images_serve_other_trainings_too(alone, options, tmp_path):
+    folder = tmp_path / "resized"
+    worker = alone(dataclasses.replace(options, mix_cache=str(folder)))
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == [worker.job.mixed.cache_key]
