@@ -1,4 +1,8 @@
-"""The decode tasks. They run in processes of their own, which need no torch and should not load it."""
+"""The decode tasks. They run in processes of their own, which need no torch and should not load it.
+
+Not Ray Data's `read_videos`: it decodes every frame with decord, in a process that a video may crash, and knows no
+stride (docs/ray.md).
+"""
 
 import dataclasses
 import functools

@@ -4,6 +4,9 @@ A run is a few passes over the videos that are not done. What a pass does not fi
 decoder was ended; a storage did not answer) the next one does, each video alone, so that one which kills its worker
 takes no other with it. What is not finished three times is a failure. A pass that loses a writer ends early and says
 nothing about the videos: it does not count.
+
+Not Ray Data's checkpoint: it marks a video as done when any block with rows of it is committed, and a resumed run then
+lost rows or doubled them (docs/ray.md).
 """
 
 import contextlib

@@ -1,4 +1,8 @@
-"""The processes that write a store. They need no torch and should not load it."""
+"""The processes that write a store. They need no torch and should not load it.
+
+Not Ray Data's `write_parquet` or a `Datasink`: these write blocks, but the frames of one video come from several actors
+in any order, and a part must hold whole videos (docs/ray.md).
+"""
 
 from typing import Any
 

@@ -241,7 +241,7 @@ def test_a_store_that_became_another_runs_is_left_alone(
         Ledger.at(str(tmp_path)).begin(other)
     assert ledger.done(manifest) == {"a": 3}
     (tmp_path / "manifest.json").write_text(other.to_json())
-    with pytest.raises(UsageError, match="another run has begun this store anew"):
+    with pytest.raises(UsageError, match="another run has begun this store again"):
         ledger.done(manifest)
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(UsageError, match=r"is gone: it has no manifest\.json"):

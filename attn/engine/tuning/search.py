@@ -2,6 +2,9 @@
 
 Judged by held-out training videos; test videos are never opened. Whatever dies, `--resume` goes on: trials that are
 over stay as they are, trials that had begun go on from their last state.
+
+Not Ray Tune's `Tuner.restore`: it unpickles a searcher's state that may be older than the trials. Here plain records
+say what was tried (docs/ray.md).
 """
 
 import contextlib
