@@ -15,7 +15,7 @@ from attn.models.energynet_file import check_store, load_energynet
 from attn.models.model_file import Model, load_model
 from attn.stages.scoring import Calibrated, CnnAverage, CnnSoftmaxVote, CnnVote, EnergyNetScore, Scorer, SvmVote, UnAtt
 from attn.stages.svm import fit_svm_on_store
-from attn.storage.manifest import SCORE_FIELDS
+from attn.storage.manifest import SCORE_FIELDS, Manifest
 from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
@@ -72,12 +72,21 @@ def scorer_of(model: Model, url: str, store: AttentionStore) -> Scorer:
     Raises:
         UsageError: the store was made with another CNN or other settings.
     """
-    found = store.manifest.of(SCORE_FIELDS)
-    if other := [name for name, value in found.items() if model.maps.get(name) != value]:
+    if other := unlike(model, store.manifest):
         raise UsageError(
             f"--model {shown(url)}: {shown(store.url)} was made with another {', '.join(other)}. Precompute the videos "
             f"with --weights {shown(url)}."
         )
+    return own_scorer(model)
+
+
+def unlike(model: Model, manifest: Manifest) -> list[str]:
+    """Names of the settings in which the maps of a manifest differ from those that a model scores."""
+    return [name for name, value in manifest.of(SCORE_FIELDS).items() if model.maps.get(name) != value]
+
+
+def own_scorer(model: Model) -> Scorer:
+    """Scorer of a model file, for the maps that the model names."""
     if model.energynet is not None:
         scorer: Scorer = EnergyNetScore(model.energynet.net)
     else:

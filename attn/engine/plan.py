@@ -51,35 +51,31 @@ class Plan(StorePlan):
         }
 
 
-def make_plan(options: PrecomputeOptions) -> Plan:
+def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: bool = True) -> Plan:
     """Reads what the flags name and checks that it fits together.
+
+    Args:
+        options: the flags.
+        cnn: the CNN of `--weights`, if it was read before.
+        labelled: whether the videos get labels, from their folders, tars and lists.
 
     Raises:
         UsageError: the first thing that does not.
     """
     _check_numbers(options)
     check_writable(options.out)
-    names = _class_names(options.classes) if options.classes else None
-    say(f"{options.weights}: loading the CNN")
-    cnn = load_weights(
-        options.weights,
-        backbone=options.backbone,
-        classes=names,
-        mean=options.mean,
-        std=options.std,
-        input_size=options.input_size,
-        new_classifier=False,
-    )
+    cnn = cnn or _load(options)
     check_input_size(cnn)
     labels = read_labels(options.labels, cnn.class_names) if options.labels else {}
     ledger = Ledger.at(options.out)
     say(f"{options.videos}: looking for videos")
     listing = find_videos(options.videos)
     found = keep_names(listing.found, _held(ledger, options), options.out)
-    videos = label_videos(found, cnn.class_names, labels)
+    videos = label_videos(found, cnn.class_names if labelled else (), labels)
     if options.lists:
         videos = _listed(options, videos, cnn.class_names)
-    _tell_unlabelled(videos)
+    if labelled:
+        _tell_unlabelled(videos)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     manifest = _manifest(options, cnn, sampling)
     ledger.check(manifest, anew=options.overwrite)
@@ -97,6 +93,20 @@ def make_plan(options: PrecomputeOptions) -> Plan:
         left_out=listing.left_out,
         options=options,
         cnn=cnn,
+    )
+
+
+def _load(options: PrecomputeOptions) -> Cnn:
+    names = _class_names(options.classes) if options.classes else None
+    say(f"{options.weights}: loading the CNN")
+    return load_weights(
+        options.weights,
+        backbone=options.backbone,
+        classes=names,
+        mean=options.mean,
+        std=options.std,
+        input_size=options.input_size,
+        new_classifier=False,
     )
 
 

@@ -11,8 +11,8 @@ from attn.engine.cli import EXIT_INTERRUPTED
 from attn.engine.estimate import estimate
 from attn.engine.filling import fill_store
 from attn.engine.options import PrecomputeOptions
-from attn.engine.placement import cluster_totals, living_nodes, place
-from attn.engine.plan import make_plan
+from attn.engine.placement import Placement, cluster_totals, living_nodes, place
+from attn.engine.plan import Plan, make_plan
 from attn.engine.session import start_ray, this_machine, works_alone
 from attn.errors import UsageError
 from attn.schema import LOGITS, MAPS
@@ -43,6 +43,12 @@ def precompute(options: PrecomputeOptions) -> int:
     if options.dry_run:
         log.info("%s", estimate(plan, placement))
         return 0
+    return fill(plan, placement)
+
+
+def fill(plan: Plan, placement: Placement) -> int:
+    """Fills the store of a plan on the Ray that was started; the exit code."""
+    options = plan.options
     from attn.engine.dataflow import maps_done  # here, since Ray Data takes seconds to load
 
     with plan.ledger.occupied():

@@ -43,7 +43,7 @@ def sample_videos(
         if isinstance(item, Failure):
             yield item
             continue
-        for rows in _by_video(item):
+        for rows in by_video(item):
             if rows[VIDEO_ID][0] != spread.video_id:  # the one before failed, or is complete
                 spread = _Spread(rows[VIDEO_ID][0], per_video)
             spread.add(rows)
@@ -77,7 +77,7 @@ class _Spread:
         return FrameSample(self.video_id, np.array(indices, np.int32), np.stack(images))
 
 
-def _by_video(batch: Columns) -> Iterator[Columns]:
+def by_video(batch: Columns) -> Iterator[Columns]:
     """The rows of each video of a batch."""
     ids = batch[VIDEO_ID]
     bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]

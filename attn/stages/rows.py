@@ -27,7 +27,7 @@ def record_batch(
     for field in schema:
         if field.name in tensors:
             values = tensors[field.name]
-            _check_finite(values, field.name, frames)
+            check_finite(values, field.name, frames)
             arrays.append(tensor_array(values, field))
         else:
             values = frames[field.name]
@@ -36,7 +36,17 @@ def record_batch(
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
 
 
-def _check_finite(values: np.ndarray, name: str, frames: Mapping[str, np.ndarray]) -> None:
+def check_finite(values: np.ndarray, name: str, frames: Mapping[str, np.ndarray]) -> None:
+    """Refuses NaN and infinity in what was computed of frames.
+
+    Args:
+        values: [frame, …].
+        name: name of the column.
+        frames: columns of `attn.stages.decode`.
+
+    Raises:
+        FloatingPointError: names column, video and frame.
+    """
     if values.dtype.kind != "f":
         return
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
