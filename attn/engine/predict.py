@@ -8,6 +8,7 @@ import dataclasses
 import functools
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterable, Iterator
 
@@ -24,7 +25,7 @@ from attn.engine.predictions import Prediction, csv_table, json_line, parquet_ta
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, cnn_of
 from attn.models.model_file import Model, load_model
-from attn.models.weights_file import description_of, read_weights_file
+from attn.models.weights_file import read_weights_file
 from attn.schema import FRAME, IMAGE, TIME_S, TRUNCATED, VIDEO_ID
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode import Columns
@@ -104,7 +105,12 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
 def _load(options: PredictOptions) -> tuple[Model | None, Cnn]:
     """The model, None for a checkpoint, and its CNN."""
     file = read_weights_file(options.model)
-    if description_of(file).method is None:
+    if file.described is None:
+        raise UsageError(
+            f"{shown(options.model)}: does not say what network and classes it has. Name a checkpoint of train_cnn or "
+            "adapt_cnn, which take --backbone and --classes."
+        )
+    if file.described.method is None:
         return None, cnn_of(file)
     model = load_model(options.model)
     return model, model.cnn
@@ -231,13 +237,20 @@ def _finish(options: PredictOptions, plan: Plan, scorer: Scorer, found: Iterable
             one = Prediction(item.video_id, url, error=item.message)
         else:
             one = Prediction(item.video_id, url, len(item.frame), np.asarray(scorer(item), np.float64))
-        sys.stdout.write(f"{tell(one, names)}\n")
-        sys.stdout.flush()
+        _print(tell(one, names))
         predictions.append(one)
     predictions.sort(key=lambda one: one.video_id)
     _write(options, plan, scorer, predictions)
     log.info("%s and %s. Scores: %s; no probabilities.", join(options.out, CSV), PARQUET, scorer.definition)
     return _verdict(options, predictions)
+
+
+def _print(line: str) -> None:
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; the tables are still to be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _write(options: PredictOptions, plan: Plan, scorer: Scorer, predictions: list[Prediction]) -> None:

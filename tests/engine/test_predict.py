@@ -3,11 +3,13 @@
 import csv
 import dataclasses
 import json
+import os
 import shutil
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from attn.engine import predict as job
 from attn.engine.cli import EXIT_FAILED_VIDEOS
@@ -200,6 +202,15 @@ def test_json_lines_have_every_score(options, capsys):
         assert told[name] == {key: row[key] for key in told[name]}
 
 
+def test_a_reader_that_leaves_does_not_cost_the_tables(options, monkeypatch):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as left:
+        monkeypatch.setattr("sys.stdout", left)
+        assert predict(options) == 0
+    assert len(table(options)) == 7
+
+
 def test_folders_need_not_be_classes(options, videos):
     (videos / "2024").mkdir()
     shutil.move(videos / "v_Kick_g03_c01.avi", videos / "2024")
@@ -255,6 +266,13 @@ def test_a_window_that_does_not_fit_the_maps_is_refused(options, tmp_path):
     save_checkpoint(url, Cnn(build_backbone("small_cnn", 3).eval(), "small_cnn", CLASSES, 16))
     with pytest.raises(UsageError, match=r"does not fit the .* maps of"):
         predict(dataclasses.replace(options, model=url, method="unatt"))
+
+
+def test_bare_weights_are_refused(options, small_weights, tmp_path):
+    url = str(tmp_path / "bare.pth")
+    torch.save(load_checkpoint(str(small_weights)).backbone.export_weights(), url)
+    with pytest.raises(UsageError, match=r"does not say what network and classes it has\. Name a checkpoint of"):
+        predict(dataclasses.replace(options, model=url))
 
 
 def test_a_model_file_keeps_its_method_and_its_maps(with_model, small_weights, tmp_path):
