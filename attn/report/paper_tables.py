@@ -113,7 +113,7 @@ def _about(results: Record) -> str:
 
 
 def _map_source(options: Record) -> str:
-    if options.get("map_source") != "out_of_fold":
+    if options.get("map_source") != "out_of_fold" or not options.get("fractions", True):
         return ""
     return f" The EnergyNets learnt from maps of CNNs that had not seen the videos, in {options['folds']} folds."
 
@@ -125,8 +125,8 @@ def _adapted_to(options: Record) -> str:
 
 
 def _trainings(results: Record) -> str:
-    """Results of before there was such a count have none."""
-    if "trainings" not in results:
+    """How many there were; older results have no such count."""
+    if not results.get("trainings", {}).get("count"):
         return ""
     count, untrained = results["trainings"]["count"], len(results["trainings"]["untrained"])
     return f" Of {count} trainings {untrained or 'none'} ended without having learnt anything."

@@ -67,3 +67,10 @@ def test_no_fault_lost_or_doubled_anything():
     page = (RESULTS / "faults.md").read_text()
     assert f"{sum(int(row['times']) for row in rows)} faults: 0 rows lost, 0 doubled" in page
     assert all(f"| {row['fault']} | {row['times']} | 0 | 0 | 0 | 0 | 0 |" in page for row in rows)
+
+
+@pytest.mark.parametrize("method", ["CNN", "UnAtt"])
+def test_adaptation_gains_more_than_chance_on_clips_of_photographed_sports(method):
+    low, value, _ = difference("sports.csv", f"adapted+{method}", method, "adapted")
+    assert value > 0.1
+    assert low > 0
