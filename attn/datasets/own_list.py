@@ -65,7 +65,7 @@ def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
                 f"{entry.place}: video {entry.path!r} has two labels, {labels[entry.path]!r} and {label!r}"
             )
     if not labels:
-        raise UsageError(f"{shown(url)}: there is no row in it")
+        raise UsageError(f"{shown(url)}: it has no rows. Write a video and its class on each line.")
     return labels
 
 
@@ -107,7 +107,7 @@ def _line(line: str, place: str) -> Entry:
     found = _PAIR.fullmatch(line)
     if found is None:
         raise UsageError(
-            f"{place}: {line[:60]!r} is no entry of a list of videos. Write `<video>.mp4 <class>`, "
+            f"{place}: {line[:60]!r} does not name a video and its class. Write `<video>.mp4 <class>`, "
             "`<class>/<video>.mp4`, or a csv with the columns video_id and label."
         )
     return _entry(found["path"], found["label"], place)

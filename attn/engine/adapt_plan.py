@@ -24,6 +24,7 @@ from attn.models.weights_file import read_weights_file
 from attn.stages.align import reader
 from attn.stages.decode import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
+from attn.storage.reasons import shown
 from attn.storage.writable import check_writable
 from attn.video.found import paths_of
 from attn.video.sample import Fps, Stride
@@ -143,7 +144,12 @@ def _web_images(options: AdaptOptions, cnn: Cnn) -> tuple[str, ...]:
         check_adaptable(cnn.backbone, options.weights)
     except UsageError:
         reader(cnn.backbone, options.weights)
-        paths = list_images(options.images, None if cnn.new_classifier else cnn.class_names).paths
+        if cnn.new_classifier or options.features_only:
+            raise UsageError(
+                f"--images {options.images}: factors of channels go into the classifier, and {shown(options.out)} "
+                "would have none. Give weights with a classifier, without --features-only."
+            ) from None
+        paths = list_images(options.images, cnn.class_names).paths
         order = np.random.default_rng(options.seed).permutation(len(paths))[: options.frames]
         return tuple(paths[row] for row in order)
     raise UsageError(f"--images {options.images}: {options.weights} has BatchNorm, which needs none. Leave it out.")

@@ -44,7 +44,7 @@ def check_flags(options_type: type[Any], given: Sequence[str]) -> None:
 
 
 def _unneeded(options_type: type[Any], part: str = "") -> Iterator[tuple[str, str]]:
-    """Flag that a switch would have for its default, which is no flag, and its flag for the opposite."""
+    """Spelling that a switch would have for its default, and the flag for the opposite; only the second is one."""
     for field in dataclasses.fields(options_type):
         name, of_part = field.name.replace("_", "-"), field.default_factory
         on, off = f"--{part}{name}", f"--{part}no-{name}"

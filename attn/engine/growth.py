@@ -1,4 +1,4 @@
-"""What a cluster with an autoscaler may grow to. Ray itself does not know: no one writes what its
+"""Size to which a cluster with an autoscaler may grow. Ray itself does not know it: nothing writes the table that its
 `get_max_resources_from_cluster_config` reads (ray-project/ray#63012, Ray 2.60).
 
 `ray up` leaves the description of the cluster on the head, where Ray's monitor is started with it; what works

@@ -1,4 +1,4 @@
-"""What predict says of each video: a line for people, a line for programs, and the rows of two tables."""
+"""Predictions of videos in every form: a line for people, a line for programs, and the rows of two tables."""
 
 import csv
 import dataclasses
@@ -96,7 +96,7 @@ def csv_table(predictions: Sequence[Prediction], class_names: Sequence[str]) -> 
 
 
 def parquet_table(predictions: Sequence[Prediction], class_names: Sequence[str], metadata: Mapping[str, str]) -> bytes:
-    """The same columns with types.
+    """Parquet file with the columns of `csv_table`, typed.
 
     Args:
         metadata: of the schema.

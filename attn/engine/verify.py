@@ -36,7 +36,7 @@ class Verdict:
         missing: videos that should be there and neither are nor failed; None if it was not said what should be there.
         hopeless: missing videos of which it was found that they cannot be read, and why.
         left_out: one line on the files beside the videos that may be videos too; empty if there are none.
-        others: videos that are there although no one asked for them, which is no fault.
+        others: videos in the store that were not asked for; they are not a fault.
         max_failed_fraction: a larger share of failures is one.
         repaired: what was wrong was taken out.
     """

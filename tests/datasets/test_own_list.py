@@ -64,7 +64,7 @@ def test_numbers_stand_for_classes_in_labels_too(tmp_path, text, labels):
         ("a.mp4 jump\n", "line 1: class 'jump' is not among the 2 class names"),
         ("a.mp4 1\nb.mp4 1\n", "line 1: class '1' is not among"),
         ("a.mp4 0\nb.mp4 2\n", "line 1: class '0' is not among"),
-        ("a.mp4 tennis\nb.mp4\n", "line 2: 'b.mp4' is no entry of a list of videos. Write"),
+        ("a.mp4 tennis\nb.mp4\n", "line 2: 'b.mp4' does not name a video and its class. Write"),
         ("a.mp4 tennis\na.mp4 tennis\n", "line 2: video 'a.mp4' stands twice"),
     ],
 )
@@ -142,7 +142,7 @@ def test_labels_on_s3(s3):
         ("l.txt", b"", "no row"),
         ("l.csv", b"", "column label and video_id is missing"),
         ("l.csv", b"clips,label\na,b\n", "column video_id is missing; there are: clips, label"),
-        ("l.txt", b"a.avi wave\nb.avi\n", "line 2: 'b.avi' is no entry of a list of videos. Write"),
+        ("l.txt", b"a.avi wave\nb.avi\n", "line 2: 'b.avi' does not name a video and its class. Write"),
         ("l.csv", b"video_id,label\n", "no row"),
         ("l.csv", b"video_id,label\na,b\nc\n", "row 2 lacks"),
         ("l.csv", b"video_id,label\na,b\na,c\n", "'a' has two labels, 'b' and 'c'"),

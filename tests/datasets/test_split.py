@@ -58,7 +58,7 @@ def test_class_names_agree_without_regard_to_case_but_exactly_first(tmp_path):
     ("text", "message"),
     [
         ("Wave/a.avi 2\nJump/b.avi 3\n", r"list\.txt, line 2: class 'Jump' is not among the 2 class names"),
-        ("Wave/a.avi 2\nsomething else\n", r"list\.txt, line 2: 'something else' is no entry of a list of videos"),
+        ("Wave/a.avi 2\nsomething else\n", r"list\.txt, line 2: 'something else' does not name a video and its class"),
         ("Wave/a.avi\n\nWave/a.avi\n", r"list\.txt, line 3: video 'Wave/a.avi' stands twice"),
         ("\n\n", r"list\.txt lists no test videos"),
         ("", r"list\.txt lists no test videos"),

@@ -277,6 +277,8 @@ def test_a_cnn_without_batchnorm_gets_the_spread_of_web_images(options: AdaptOpt
     wanted, _ = spread(before.backbone, [normalise(torch.from_numpy(pixels))])
     assert ratio[wanted == 0].eq(1).all()
     assert adapt_cnn(given) == 0  # finished already
+    with pytest.raises(UsageError, match=r"go into the classifier, and \S+ would have none"):
+        adapt_cnn(dataclasses.replace(given, features_only=True, out=str(tmp_path / "features.safetensors")))
     with pytest.raises(UsageError, match=r"has BatchNorm, which needs none\. Leave it out"):
         adapt_cnn(dataclasses.replace(options, images=str(web), out=str(tmp_path / "other.safetensors")))
 

@@ -10,7 +10,7 @@
     <out>/<backbone>/seed<k>/<split>/noimage/            the same CNN without Web images
 
 A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs. Fine-tuning
-goes on with the Web images beside the frames. Nothing is adapted, and nothing mixed, with the recipe `paper`.
+learns the Web images beside the frames. Nothing is adapted, and nothing mixed, with the recipe `paper`.
 """
 
 from collections.abc import Iterator

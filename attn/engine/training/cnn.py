@@ -17,7 +17,8 @@ from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.session import start_ray
 from attn.engine.training.board import start_board
 from attn.engine.training.checkpoint import load_kept
-from attn.engine.training.cnn_plan import MIXED, Training, TrainJob, make_training
+from attn.engine.training.cnn_job import Training, TrainJob
+from attn.engine.training.cnn_plan import MIXED, make_training
 from attn.engine.training.cnn_rows import ACCURACY, epoch_line
 from attn.engine.training.cnn_worker import train_worker
 from attn.engine.training.fit import fit, last_state, made_by

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from attn.engine.training.cnn_flags import own_batch_size
+from attn.engine.training.cnn_job import TrainJob
 from attn.engine.training.cnn_pictures import as_begun, skipped_names
-from attn.engine.training.cnn_plan import TrainJob
 from attn.engine.training.group import Group
 from attn.models.finetune import Batch
 from attn.stages.batches import Order, Photographs, joined, mixed_order

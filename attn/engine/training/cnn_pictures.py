@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from attn.engine.training.board import Pen
-from attn.engine.training.cnn_plan import TrainJob
+from attn.engine.training.cnn_job import TrainJob
 from attn.engine.training.group import Group
 from attn.engine.training.storage import check_storage
 from attn.errors import UsageError, some

@@ -5,17 +5,17 @@ import hashlib
 import logging
 import os
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import torch
 
 from attn.classes import parse_class_list, spelling
 from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
-from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn_flags import VIDEO_FLAGS, filled
-from attn.engine.training.footage import Footage, find_footage
+from attn.engine.training.cnn_job import Fresh, Training, TrainJob
+from attn.engine.training.footage import find_footage
 from attn.engine.training.run import SUFFIX, TrainRun, chosen
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
@@ -40,62 +40,6 @@ CIRCUMSTANCES = {
 LATER = ("lr_decay_after", "lr_decay")
 MIXED = "mixed_images"
 """Name of the Web images that are learnt beside frames, in what decides a training and in the records of one."""
-
-Fresh = Literal["all", "classifier", "nothing"]
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainJob:
-    """One training as plain data: what a worker must know, wherever it runs.
-
-    Attributes:
-        options: flags; those that were left to the program are resolved in the fields below.
-        class_names: of the outputs.
-        pictures: what is learnt from.
-        mixed: Web images that are learnt beside frames; None for frames alone.
-        epochs: passes over it.
-        cache_folder: on each machine; None for a temporary one.
-        fresh: the part of the network that was just drawn.
-        freeze_batchnorm: keep its statistics.
-        run_url: folder beside the output.
-        start_share: share of the start in the weights that are kept.
-        mixed_folder: on each machine, for the images of `mixed`; None for the folder of the other pictures.
-    """
-
-    options: TrainCnnOptions
-    class_names: tuple[str, ...]
-    pictures: Pictures
-    epochs: int
-    cache_folder: str | None
-    fresh: Fresh
-    freeze_batchnorm: bool
-    run_url: str
-    mixed: WebImages | None = None
-    start_share: float = 0.0
-    mixed_folder: str | None = None
-
-    @property
-    def own_key(self) -> str:
-        """Names what is this training's alone on a machine: others may learn from the same pictures beside it."""
-        return hashlib.sha256(f"{self.pictures.cache_key}\n{self.run_url}".encode()).hexdigest()[:16]
-
-
-class Training(NamedTuple):
-    """A training that is possible.
-
-    Attributes:
-        run: its folder.
-        job: what its workers must know; of videos the pictures are still to come.
-        cnn: they start from it.
-        footage: the videos, None for Web images.
-        frames: how theirs come to stand in a store.
-    """
-
-    run: TrainRun
-    job: TrainJob
-    cnn: Cnn
-    footage: Footage | None = None
-    frames: StorePlan | None = None
 
 
 def make_training(options: TrainCnnOptions) -> Training:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from attn.engine.clock import clock
 from attn.engine.training.board import Row
+from attn.models.finetune import Validation
 
 ACCURACY, MIXED_LOSS = "validation_accuracy", "mixed_loss"
 
@@ -29,3 +30,8 @@ def epoch_line(rows: Sequence[Row], epochs: int) -> str:
         f"loss {row['train_loss']:.3f}, train {row['train_accuracy']:.1%}, {held_out}"
         f"{row['images_per_s']:.0f} images/s, ETA {clock(left_s)}"
     )
+
+
+def signs_of_life(validated: Validation) -> dict[str, float]:
+    """Columns of a row that show whether the network still tells pictures apart."""
+    return {"dead_channels": validated.dead_channels, "largest_class_share": validated.largest_class_share}

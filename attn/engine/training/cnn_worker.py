@@ -20,11 +20,11 @@ from torch import Tensor
 from attn.engine.training.board import Pen
 from attn.engine.training.checkpoint import load_state, plain_weights, save_state
 from attn.engine.training.cnn_flags import own_batch_size
+from attn.engine.training.cnn_job import TrainJob
 from attn.engine.training.cnn_mixture import Mixture
 from attn.engine.training.cnn_pictures import as_begun, ready, skipped_names, without_copies
-from attn.engine.training.cnn_plan import TrainJob
-from attn.engine.training.cnn_rows import ACCURACY, MIXED_LOSS, best_row
-from attn.engine.training.diverged import DivergedError, check_weights
+from attn.engine.training.cnn_rows import ACCURACY, MIXED_LOSS, best_row, signs_of_life
+from attn.engine.training.diverged import DivergedError, check_losses, check_weights
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper, Keeper, RayTrainKeeper
 from attn.errors import UsageError
@@ -221,7 +221,7 @@ class _Worker:
             **({MIXED_LOSS: None} if self.mixture else {}),
             "validation_loss": validated.mean_loss,
             ACCURACY: validated.accuracy,
-            **_life(validated),
+            **signs_of_life(validated),
             "seconds": time.monotonic() - started_s,
         }
 
@@ -238,7 +238,7 @@ class _Worker:
             **({MIXED_LOSS: mixed.mean_loss} if self.mixture else {}),
             "validation_loss": validated.mean_loss if held else None,
             ACCURACY: validated.accuracy if held else None,
-            **_life(validated),
+            **signs_of_life(validated),
             "lr": self.optimizer.param_groups[-1]["lr"],
             "images_per_s": (trained.images + mixed.images) / train_s,
             "seconds": time.monotonic() - started_s,
@@ -271,7 +271,7 @@ class _Worker:
             self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
             if number % LOOK_EVERY == 0 or number == self.updates:
                 sums = self.group.sum(torch.stack(unread))
-                _check_finite(sums[:, 0] + sums[:, 2], epoch, number - len(unread) + 1)
+                check_losses(sums[:, 0] + sums[:, 2], epoch, number - len(unread) + 1)
                 more_loss, more_correct, more_mixed_loss = sums.sum(dim=0).tolist()
                 loss, correct, mixed_loss = loss + more_loss, correct + more_correct, mixed_loss + more_mixed_loss
                 unread = []
@@ -295,17 +295,5 @@ class _Worker:
         with self.average.applied():
             mine = validate(self.backbone, self.normalise, share)
         found = Validation.together(group.gather(mine))
-        _check_finite(torch.tensor([found.loss]), epoch, self.updates)
+        check_losses(torch.tensor([found.loss]), epoch, self.updates)
         return found
-
-
-def _life(validated: Validation) -> dict[str, float]:
-    return {"dead_channels": validated.dead_channels, "largest_class_share": validated.largest_class_share}
-
-
-def _check_finite(losses: torch.Tensor, epoch: int, first_update: int) -> None:
-    """Losses of consecutive updates, the same on all workers."""
-    finite = torch.isfinite(losses)
-    if not finite.all():
-        update = first_update + int(torch.argmin(finite.int()))
-        raise DivergedError(f"the loss is not finite at epoch {epoch + 1}, update {update}")

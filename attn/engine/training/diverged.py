@@ -39,3 +39,20 @@ def check_weights(weights: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], 
     for name, tensor in dict(weights).items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
             raise DivergedError(f"the weights are not finite {when} ({name})")
+
+
+def check_losses(losses: torch.Tensor, epoch: int, first_update: int) -> None:
+    """Refuses losses that are not finite.
+
+    Args:
+        losses: of consecutive updates, the same on all workers.
+        epoch: counted from 0.
+        first_update: number of the first of them.
+
+    Raises:
+        DivergedError: names the first update whose loss is not finite.
+    """
+    finite = torch.isfinite(losses)
+    if not finite.all():
+        update = first_update + int(torch.argmin(finite.int()))
+        raise DivergedError(f"the loss is not finite at epoch {epoch + 1}, update {update}")

@@ -55,7 +55,7 @@ class Group:
         return values
 
     def gather(self, value: Value) -> list[Value]:
-        """What each worker has, in order of rank; no one goes on before all have given theirs."""
+        """Gathers a value of each worker, in order of rank; every worker waits until all have given theirs."""
         if self.size == 1:
             return [value]
         values: list[Value | None] = [None] * self.size

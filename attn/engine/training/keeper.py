@@ -119,7 +119,7 @@ class FolderKeeper:
         self.damaged += passed.values()
         if begun:
             raise AllDamagedError(
-                f"{'; '.join(self.damaged)}; there is no other state to resume from: put them back from a copy, or "
+                f"{'; '.join(self.damaged)}; no other state is left to resume from. Put them back from a copy, or "
                 f"remove {self.url} to train anew"
             )
         return None
@@ -240,7 +240,7 @@ class RayTrainKeeper:
         why = None
         if self._group.rank == 0:
             _, why = _attempt(lambda: self._states.keep(number, row, save))
-        self._agree(why)  # and no one goes on before the state is kept
+        self._agree(why)  # all wait until the state is kept
         ray.train.report(row)
 
     def _agree(self, why: str | None) -> None:

@@ -19,7 +19,8 @@ import pytest
 from attn.engine.cli import EXIT_FAILED_VIDEOS
 from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn import train_cnn
-from attn.engine.training.cnn_plan import Training, make_training
+from attn.engine.training.cnn_job import Training
+from attn.engine.training.cnn_plan import make_training
 from attn.engine.training.footage import decode_footage
 from attn.models.checkpoint import load_checkpoint
 from attn.stages.decode import IMAGE, DecodeVideos

@@ -123,7 +123,7 @@ def test_all_damaged_is_one_line_and_nothing_is_deleted(url):
         change(join(url, name), "weights", flipped)
     fs, path = open_filesystem(url)
     before = {name: fs.cat_file(name) for name in fs.find(path)}
-    with pytest.raises(UsageError, match=r"is damaged .*is damaged .*there is no other state") as refused:
+    with pytest.raises(UsageError, match=r"is damaged .*is damaged .*no other state is left") as refused:
         FolderKeeper(url).restored()
     assert "\n" not in str(refused.value)
     assert all(name in str(refused.value) for name in states(url))

@@ -136,7 +136,7 @@ def test_all_states_damaged_is_one_line_and_nothing_is_deleted(stopped, capsys):
     assert run(train_cnn, stopped) == EXIT_USAGE
     line = error_of(capsys)
     assert all(str(state) in line for state in states_of(stopped))
-    assert "put them back from a copy" in line
+    assert "Put them back from a copy" in line
     assert all(path.exists() for path in files)
 
 
