@@ -4,6 +4,10 @@ BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest --dist loadfile --durations=15
 ON_RAY := tests/faults tests/fuzz tests/jobs tests/engine
 
+# Many processes start here. Without cached byte code, which some images turn off, each compiles torch and Ray again.
+unexport PYTHONDONTWRITEBYTECODE
+LOADED = attn.engine.precompute, attn.engine.training.cnn_worker, attn.engine.tuning.search, attn.report.search_page
+
 .PHONY: install demo test test-all lint bench fuzz faults clean
 
 install: .venv/.installed
@@ -15,6 +19,7 @@ install: .venv/.installed
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -c "import $(LOADED)"  # fills the cache of byte code
 	@touch $@
 
 demo: install

@@ -66,6 +66,7 @@ def _parsed(options_type: type[Options], description: str | None, given: list[st
     with in_one_line():
         found = tyro.cli(known, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
     options = options_type(**{field.name: getattr(found, field.name) for field in dataclasses.fields(known)})
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: idle threads must not spin
     say("loading libraries")
     return options
 

@@ -15,6 +15,7 @@ from attn.engine.cli import end_on_sigterm, say
 from attn.engine.local_ray import start_local
 from attn.errors import UsageError
 
+_in_place: list[bool] = []
 CONNECT_TIMEOUT_S = 5.0
 MOST_SHOWN = 400  # characters of a message of Ray's
 WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alone"
@@ -39,7 +40,9 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
     if address == "local":
         say("starting Ray on this machine")
         start_local(num_cpus, object_store_bytes)
+        _in_place[:] = [True]
     else:
+        _in_place.clear()
         _join(address)
     end_on_sigterm()  # again: Ray's own handler prints stack traces and ends the process where it stands
 
@@ -47,6 +50,16 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
 def works_alone() -> bool:
     """Whether `start_ray` would start Ray on this machine."""
     return not ray.is_initialized() and (os.environ.get("RAY_ADDRESS") or "local") == "local"
+
+
+def trains_in_place() -> bool:
+    """Whether a training of one worker runs in this process: no cluster is joined, or this is a step of a plan."""
+    return bool(_in_place) if ray.is_initialized() else works_alone()
+
+
+def train_in_place() -> None:
+    """Let trainings of one worker run in this process, a task of Ray that was given their resources."""
+    _in_place[:] = [True]
 
 
 def this_machine() -> dict[str, float]:

@@ -24,7 +24,9 @@ from ray.exceptions import RayError, RayTaskError
 
 from attn.engine.cli import EXIT_UNTRAINED
 from attn.engine.clock import clock
+from attn.engine.placement import cluster_totals
 from attn.engine.reproduction.step import FRAMES, Step
+from attn.engine.session import train_in_place
 from attn.errors import UsageError
 from attn.storage.contents import SUCCESS
 from attn.storage.filesystem import is_local, join, open_filesystem, read_text, write_atomic
@@ -36,6 +38,7 @@ MOST_ATTEMPTS = 2
 MESSAGE_CHARS = 240
 # Each takes all CPUs of a cluster without GPUs: two at a time could leave none for the decoding of either.
 ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute"}
+TRAININGS = ("train_cnn", "train_energynet")
 STORES = ("precompute",)  # a training completes a store of frames itself
 LISTS = ("lists", "split", "train_split", "calibrate_lists")
 # What a step may take, not what it makes.
@@ -136,7 +139,7 @@ class _Runner:
         log.info("%s: started", step.name)
         log_url = join(self.out, "logs", f"{step.name.replace('/', '.')}.log")
         # Not Ray's own retries: a process that is killed for its memory would be started again without end.
-        task: Any = ray.remote(num_cpus=0, max_retries=0)(run_step)
+        task: Any = ray.remote(num_cpus=0, num_gpus=_gpus(step), max_retries=0)(run_step)
         self.attempts[step.name] += 1
         started = task.remote(step, log_url, self.jobs.get(step.job))
         self.running[started] = (step, time.monotonic())
@@ -169,6 +172,12 @@ class _Runner:
         return join(self.out, "done", f"{step.name.replace('/', '.')}.json")
 
 
+def _gpus(step: Step) -> int:
+    """GPUs of a step: one for a training of one worker, which runs in the process of the step."""
+    trains = step.job in TRAININGS and step.options.workers == 1 and step.options.gpu is not False
+    return int(trains and cluster_totals()["GPU"] > 0)
+
+
 def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = None) -> str | None:
     """Calls a job in this process; why it failed, None for a good end.
 
@@ -177,6 +186,7 @@ def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = N
         log_url: gets what the job logs, line by line where it is local, else at the end.
         function: the job, where it is not one of this program.
     """
+    train_in_place()
     with _logged(log_url):
         try:
             code = (function or job(step.job))(step.options)

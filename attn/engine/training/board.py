@@ -38,36 +38,43 @@ class News:
 
 
 class Board:
-    """Holds the news."""
+    """Latest state of a training whose worker is the driver itself."""
 
     def __init__(self) -> None:
         self._news = News()
 
     def pin(self, **changes: Any) -> None:
+        """Replace fields of the state."""
         self._news = dataclasses.replace(self._news, **changes)
 
     def read(self) -> News:
+        """Return the state."""
         return self._news
 
 
-def start_board() -> Any:
-    """A board that lives as long as the driver. It asks for no CPU, so that the training gets all of them."""
-    return ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+class RemoteBoard:
+    """Latest state of a training whose workers run elsewhere, in an actor that needs no CPU."""
 
+    def __init__(self) -> None:
+        self.actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
 
-def read_board(board: Any) -> News:
-    """The news; none where the board's node was lost, which is no reason to end a training."""
-    try:
-        news: News = ray.get(board.read.remote(), timeout=READ_TIMEOUT_S)
-    except RayError:
-        return News()
-    return news
+    def pin(self, **changes: Any) -> None:
+        """Replace fields of the state, without waiting."""
+        self.actor.pin.remote(**changes)
+
+    def read(self) -> News:
+        """Return the state; an empty one if the actor was lost with its node, which must not end a training."""
+        try:
+            news: News = ray.get(self.actor.read.remote(), timeout=READ_TIMEOUT_S)
+        except RayError:
+            return News()
+        return news
 
 
 class Pen:
     """A worker's way to the board; only the first of all workers writes, and waits for nothing."""
 
-    def __init__(self, board: Any, *, rank: int):
+    def __init__(self, board: Board | RemoteBoard | None, *, rank: int):
         self._board = board if rank == 0 else None
         self._noted_s = 0.0
 
@@ -80,4 +87,4 @@ class Pen:
     def pin(self, **changes: Any) -> None:
         """Fields of `News`."""
         if self._board is not None:
-            self._board.pin.remote(**changes)
+            self._board.pin(**changes)

@@ -10,12 +10,7 @@ import logging
 import time
 from typing import Any
 
-import ray
-
 from attn.engine.options import TrainCnnOptions
-from attn.engine.placement import cluster_totals, living_nodes
-from attn.engine.session import start_ray
-from attn.engine.training.board import start_board
 from attn.engine.training.checkpoint import load_kept
 from attn.engine.training.cnn_job import Training, TrainJob
 from attn.engine.training.cnn_plan import MIXED, make_training
@@ -23,10 +18,9 @@ from attn.engine.training.cnn_rows import ACCURACY, epoch_line
 from attn.engine.training.cnn_worker import train_worker
 from attn.engine.training.fit import fit, last_state, made_by
 from attn.engine.training.footage import FootageRecord, decode_footage, footage_record
-from attn.engine.training.placement import WorkerPlacement, place_workers
+from attn.engine.training.placement import WorkerPlacement, place_training
 from attn.engine.training.run import TrainRun
 from attn.engine.training.verdict import exit_code
-from attn.engine.training.watch import TrainWatch
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.stages.pictures import VideoFrames
@@ -60,11 +54,8 @@ def train_cnn(options: TrainCnnOptions) -> int:
 
 def _train(training: Training) -> int:
     started_s, run, job, cnn = time.monotonic(), training.run, training.job, training.cnn
-    start_ray()
     options = job.options
-    placement = place_workers(
-        options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=options.cpus_per_worker
-    )
+    placement = place_training(options.workers, options.gpu, most_cpus=options.cpus_per_worker)
     footage = None
     if training.footage is not None and training.frames is not None:
         frames = decode_footage(training.footage, training.frames, run)
@@ -85,16 +76,13 @@ def _train(training: Training) -> int:
 
 def _fit(run: TrainRun, job: TrainJob, cnn: Cnn, placement: WorkerPlacement) -> None:
     """All epochs that are left."""
-    board = start_board()
-    watch = TrainWatch(
-        board,
-        run,
+    fit(
+        *(train_worker, {"job": job}, run, placement),
         unit="epoch",
         total=job.epochs,
         line=lambda rows: epoch_line(rows, job.epochs),
-        need=str(placement),
+        large={"cnn": cnn},
     )
-    fit(train_worker, {"job": job, "cnn": ray.put(cnn), "board": board}, run, placement, watch)
 
 
 def _finish(run: TrainRun, job: TrainJob, cnn: Cnn, footage: FootageRecord | None, seconds: float) -> dict[str, Any]:

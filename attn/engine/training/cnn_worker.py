@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray
 import ray.train.torch
 import torch
 from torch import Tensor
@@ -46,8 +45,7 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
     """The training loop of one worker, for `TorchTrainer`.
 
     Args:
-        config: `job`, a `TrainJob`; `cnn`, a reference to a `Cnn` in the object store; `board`; `states`, the URL where
-            they are kept.
+        config: `job`, a `TrainJob`; `cnn`, a `Cnn`; `board`; `states`, URL of the checkpoints.
 
     Returns:
         Why the user must change something, or None when all epochs are done. Not raised, since Ray would try again.
@@ -61,7 +59,7 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
         cache, *mixed = caches
         cache = without_copies(job, cache, group, pen)
         keeper = RayTrainKeeper(FolderKeeper(config["states"], every_s=0), group)
-        worker = _Worker(job, ray.get(config["cnn"]), cache, group, pen, keeper, *mixed)
+        worker = _Worker(job, config["cnn"], cache, group, pen, keeper, *mixed)
         pen.pin(skipped=worker.all_skipped)
         refusal = worker.run()
     group.gather(None)  # no one reads the images any more

@@ -14,18 +14,15 @@ import torch
 
 from attn.engine.clock import clock
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.placement import cluster_totals, living_nodes
-from attn.engine.session import start_ray
-from attn.engine.training.board import Row, start_board
+from attn.engine.training.board import Row
 from attn.engine.training.energynet_loop import new_net
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
 from attn.engine.training.energynet_state import ACCURACY, SHORTFALL, SPREAD, Progress, load_kept
 from attn.engine.training.energynet_worker import train_energynet_worker
 from attn.engine.training.fit import fit, last_state, made_by
-from attn.engine.training.placement import place_workers
+from attn.engine.training.placement import place_training
 from attn.engine.training.run import TrainRun
 from attn.engine.training.verdict import exit_code
-from attn.engine.training.watch import TrainWatch
 from attn.errors import UsageError
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
@@ -63,20 +60,20 @@ def train_energynet(options: TrainEnergyNetOptions) -> int:
 
 def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> dict[str, Any]:
     started_s, options = time.monotonic(), job.options
-    start_ray()
     # The network is so small that a second thread costs more than it brings.
-    placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
+    placement = place_training(options.workers, options.gpu, most_cpus=1)
     log.info(
         "%s: %d videos (%d frames, maps of %s) to learn from, %d held out, %d classes with %s vectors; %s",
         *(options.store, len(job.train.video_ids), job.train.rows, job.map_source["map_source"]),
         len(job.held_out.video_ids),
         *(len(job.concepts.vectors), job.concepts.record["aggregation"], placement),
     )
-    board, updates = start_board(), options.updates
-    watch = TrainWatch(
-        board, run, unit="update", total=updates, line=lambda rows: look_line(rows, updates), need=str(placement)
+    fit(
+        *(train_energynet_worker, {"job": job}, run, placement),
+        unit="update",
+        total=options.updates,
+        line=lambda rows: look_line(rows, options.updates),
     )
-    fit(train_energynet_worker, {"job": job, "board": board}, run, placement, watch)
     weights, progress = load_kept(last_state(run))
     report = finish(run, job, store.manifest, weights, progress, time.monotonic() - started_s)
     log.info("%s, %.0f s: %s", _verdict(report), report["seconds"], options.out)

@@ -1,20 +1,24 @@
-"""Running a training loop on Ray Train, whichever it is: its workers, its storage, what happens when they die."""
+"""Running a training loop on Ray Train: workers, storage, progress and worker failures."""
 
 import contextlib
+import copy
 import importlib.metadata
 import logging
 import os
 import platform
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import ray
+import torch
 from ray.train import FailureConfig, LoggingConfig, Result, RunConfig, UserCallback, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from attn.engine.cli import EXIT_INTERRUPTED
 from attn.engine.placement import living_nodes, may_grow
+from attn.engine.training.board import Board, RemoteBoard, Row
 from attn.engine.training.deaths import refusal_of_deaths
 from attn.engine.training.keeper import Files, FolderKeeper
 from attn.engine.training.placement import WorkerPlacement
@@ -28,8 +32,8 @@ log = logging.getLogger(__name__)
 MOST_FAILURES = 3
 # The first collective waits until the slowest machine has read its data.
 GROUP_TIMEOUT_S = 4 * 3600
-# Threads of torch that spin while they wait take the core from whatever else runs there: with other work on the
-# machine, updates took five times as long.
+# Idle threads of torch that spin take the core from other processes: on a busy machine, updates took five times as
+# long. `attn.engine.cli` does the same for this process.
 THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
@@ -38,36 +42,68 @@ def fit(
     config: dict[str, Any],
     run: TrainRun,
     placement: WorkerPlacement,
-    watch: TrainWatch,
+    *,
+    unit: str,
+    total: int,
+    line: Callable[[Sequence[Row]], str],
+    large: Mapping[str, Any] | None = None,
     callbacks: Sequence[UserCallback] = (),
 ) -> Result:
-    """Runs the loop to its end; where workers die, anew from the state that they kept last.
+    """Run a training loop to its end; restart lost workers from the newest checkpoint.
 
     Args:
-        worker: the loop; what it returns is why the user must change something, None for a good end.
-        config: what the loop gets, beside `states`.
-        run: names the training and says where its states lie.
-        placement: workers and what each gets.
-        watch: tells the user meanwhile.
-        callbacks: of Ray Train, told with every report.
+        worker: training loop; returns None, or the reason why the user must change something.
+        config: argument of the loop, which also gets `states`, `board` and the entries of `large`.
+        run: name of the training and URL of its checkpoints.
+        placement: workers and their resources.
+        unit, total, line: progress in the log, see `TrainWatch`.
+        large: further entries of `config` that travel through Ray's object store.
+        callbacks: callbacks of Ray Train; local mode calls none.
 
     Raises:
-        UsageError: what the loop returned; or workers died again and again.
-        TrainingFailedError: the loop, or Ray, failed again and again.
+        UsageError: the loop returned it, or workers were lost too often.
+        TrainingFailedError: the loop or Ray failed too often.
     """
-    # Else Ray looks for news every two seconds, and short epochs wait for it.
-    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
-    if len(living_nodes()) == 1 and not may_grow():
-        # A process that looks out for machines that are going to be taken away; here the driver would go with them.
-        os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    board = Board() if placement.in_place else RemoteBoard()
+    # The URL of the checkpoints is resolved here: workers run in a folder of their own.
+    config = {**config, "states": run.states, "board": board}
+    trainer = _trainer(_loop(worker, config, large or {}, placement), run, placement, callbacks)
+    watch = TrainWatch(board, run, unit=unit, total=total, line=line, need=str(placement))
+    with _interruptible(), watch:
+        result = _in_place(trainer, placement) if placement.in_place else _fitted(trainer)
+    if result.return_value is not None:
+        raise result.return_value
+    return result
+
+
+def _loop(
+    worker: Callable[[dict[str, Any]], UsageError | None],
+    config: dict[str, Any],
+    large: Mapping[str, Any],
+    placement: WorkerPlacement,
+) -> Callable[[], UsageError | None]:
+    """Bind the arguments of a loop; as `train_loop_config`, Ray's controller would unpack them and import torch."""
+    if placement.in_place:
+        copies = copy.deepcopy(dict(large))  # a loop changes its network; so does it with workers
+        return lambda: worker({**config, **copies})
+    stored = {name: ray.put(value) for name, value in large.items()}
+    return lambda: worker({**config, **{name: ray.get(value) for name, value in stored.items()}})
+
+
+def _trainer(
+    loop: Callable[[], UsageError | None],
+    run: TrainRun,
+    placement: WorkerPlacement,
+    callbacks: Sequence[UserCallback],
+) -> TorchTrainer:
+    if not placement.in_place:
+        # By default Ray polls workers every two seconds, and short epochs wait for it.
+        os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
+        if len(living_nodes()) == 1 and not may_grow():
+            # A process that watches for nodes about to be preempted; the only node takes the driver with it.
+            os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     storage, path = ray_storage(run.url)
-    config = {**config, "states": run.states}  # here, since workers run in a folder of their own
-
-    # Not as `train_loop_config`: Ray's controller would unpack that too, and load for it all that a worker needs.
-    def loop() -> UsageError | None:
-        return worker(config)
-
-    trainer = TorchTrainer(
+    return TorchTrainer(
         loop,
         scaling_config=placement.scaling,
         torch_config=TorchConfig(timeout_s=GROUP_TIMEOUT_S),
@@ -81,11 +117,16 @@ def fit(
             worker_runtime_env={"env_vars": THREADS_SLEEP},
         ),
     )
-    with _interruptible(), watch:
-        result = _fitted(trainer)
-    if result.return_value is not None:
-        raise result.return_value
-    return result
+
+
+def _in_place(trainer: TorchTrainer, placement: WorkerPlacement) -> Result:
+    """Train in this process, with as many threads as a worker would have."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(placement.cpus)
+    try:
+        return trainer.fit()
+    finally:
+        torch.set_num_threads(before)
 
 
 def _fitted(trainer: TorchTrainer) -> Result:

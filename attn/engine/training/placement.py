@@ -1,20 +1,31 @@
-"""Which CPUs and GPUs the workers of a training get."""
+"""CPUs and GPUs of the workers of a training."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
+import torch
 from ray.train import ScalingConfig
 
+from attn.engine.placement import cluster_totals, living_nodes
+from attn.engine.session import start_ray, this_machine, trains_in_place
 from attn.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
 class WorkerPlacement:
-    """What a training asks of the cluster: so many workers, each with so many CPUs and perhaps a GPU."""
+    """Resources of a training.
+
+    Attributes:
+        workers: number of workers.
+        cpus: CPUs of each worker.
+        gpu: whether each worker has a GPU.
+        in_place: the only worker is the current process (local mode of Ray Train).
+    """
 
     workers: int
     cpus: int
     gpu: bool
+    in_place: bool = False
 
     def __str__(self) -> str:
         plural = "s" if self.workers > 1 else ""
@@ -22,9 +33,34 @@ class WorkerPlacement:
 
     @property
     def scaling(self) -> ScalingConfig:
-        """The same for Ray Train."""
+        """Resources in the terms of Ray Train; no workers stand for its local mode."""
+        if self.in_place:
+            return ScalingConfig(num_workers=0, use_gpu=self.gpu)
         each: dict[str, float] = {"CPU": self.cpus, **({"GPU": 1} if self.gpu else {})}
         return ScalingConfig(num_workers=self.workers, use_gpu=self.gpu, resources_per_worker=each)
+
+
+def place_training(workers: int, gpu: bool | None, *, most_cpus: int | None = None) -> WorkerPlacement:
+    """Place the workers of a training; start or join Ray unless one worker can run in this process.
+
+    Ray Train starts five processes for a single worker, which takes longer than many a training on a small data set.
+    In place, a worker that dies takes the job with it: the same command resumes.
+
+    Args:
+        workers: number of workers.
+        gpu: one GPU for each worker; None to use GPUs if there are any.
+        most_cpus: upper bound of the CPUs per worker; None for no bound.
+
+    Raises:
+        UsageError: the resources do not exist, or Ray does not start.
+    """
+    if workers == 1 and trains_in_place():
+        totals = this_machine()
+        placement = place_workers(1, gpu, totals, [totals], most_cpus=most_cpus)
+        if placement.gpu == torch.cuda.is_available():  # local mode uses a GPU whenever torch sees one
+            return dataclasses.replace(placement, in_place=True)
+    start_ray()
+    return place_workers(workers, gpu, cluster_totals(), living_nodes(), most_cpus=most_cpus)
 
 
 def place_workers(

@@ -5,11 +5,11 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Self
 
 import ray
 
-from attn.engine.training.board import News, Row, read_board
+from attn.engine.training.board import Board, News, RemoteBoard, Row
 from attn.engine.training.events import EventFile
 from attn.engine.training.run import TrainRun
 from attn.stages.untrained import signs_to_tell
@@ -34,7 +34,14 @@ class TrainWatch:
     """
 
     def __init__(
-        self, board: Any, run: TrainRun, *, unit: str, total: int, line: Callable[[Sequence[Row]], str], need: str
+        self,
+        board: Board | RemoteBoard,
+        run: TrainRun,
+        *,
+        unit: str,
+        total: int,
+        line: Callable[[Sequence[Row]], str],
+        need: str,
     ):
         self._board, self._run, self._need = board, run, need
         self._unit, self._total, self._line = unit, total, line
@@ -55,14 +62,14 @@ class TrainWatch:
         self._stop.set()
         self._thread.join()
         with contextlib.suppress(Exception):
-            self.tell(read_board(self._board))
+            self.tell(self._board.read())
         with contextlib.suppress(Exception):
             self._events.close()
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_EVERY_S):
             try:
-                self.tell(read_board(self._board))
+                self.tell(self._board.read())
             except Exception as error:  # what is shown must never end a training
                 log.warning("cannot write the metrics: %s", error)
 
@@ -109,7 +116,7 @@ class TrainWatch:
         self._events.add({name: value for name, value in row.items() if name != self._unit}, step=row[self._unit])
 
     def _waiting(self, news: News) -> str:
-        if news.skipped is not None or news.rows or news.note:
+        if news.skipped is not None or news.rows or news.note or isinstance(self._board, Board):
             return "waiting for the workers"
         free = ray.available_resources()
         return f"starting {self._need} ({free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free now)"

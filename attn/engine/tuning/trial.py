@@ -15,7 +15,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from attn.engine.placement import cluster_totals, living_nodes
-from attn.engine.training.board import Row, start_board
+from attn.engine.training.board import Row
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.energynet import finish, look_line
 from attn.engine.training.energynet_loop import EnergyLoop
@@ -30,7 +30,6 @@ from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
 from attn.engine.training.shared_maps import SharedMaps
 from attn.engine.training.storage import check_storage
-from attn.engine.training.watch import TrainWatch
 from attn.engine.tuning.records import trial_url
 from attn.engine.tuning.searcher import AGAIN, DAMAGED, DIVERGED, ENDED, OBJECTIVE, REFUSED
 from attn.errors import UsageError
@@ -166,16 +165,13 @@ def _on_ray_train(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
     """The same with several workers."""
     started_s, options = time.monotonic(), job.options
     placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
-    board = start_board()
-    watch = TrainWatch(
-        *(board, run),
+    fit(
+        *(train_energynet_worker, {"job": job, "maps": setup.maps}, run, placement),
         unit="update",
         total=options.updates,
         line=lambda rows: look_line(rows, options.updates),
-        need=str(placement),
+        callbacks=[TuneReportCallback()],
     )
-    config = {"job": job, "board": board, "maps": setup.maps}
-    fit(train_energynet_worker, config, run, placement, watch, callbacks=[TuneReportCallback()])
     weights, progress = load_kept(last_state(run))
     run.write_metrics(progress.rows)
     finish(run, job, setup.manifest, weights, progress, time.monotonic() - started_s)

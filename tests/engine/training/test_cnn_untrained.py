@@ -57,9 +57,7 @@ def options(training, weights, tmp_path, monkeypatch):
         TrainWatch(None, run, unit="epoch", total=job.epochs, line=line, need="").tell(News(rows=worker.rows))
 
     monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)
-    for name in ("start_ray", "cluster_totals", "living_nodes"):
-        monkeypatch.setattr(driver, name, lambda: None)
-    monkeypatch.setattr(driver, "place_workers", lambda *_, **__: "this process")
+    monkeypatch.setattr(driver, "place_training", lambda *_, **__: "this process")
     monkeypatch.setattr(driver, "_fit", fit)
     return dataclasses.replace(
         training,

@@ -10,10 +10,8 @@ import pytest
 import ray.train
 
 from attn.engine.training import fit as fitting
-from attn.engine.training.board import start_board
 from attn.engine.training.placement import WorkerPlacement
 from attn.engine.training.run import TrainRun
-from attn.engine.training.watch import TrainWatch
 from attn.errors import UsageError
 
 SLOW = {"sklearn", "scipy", "torchvision", "torch._dynamo", "tensorboard", "optuna"}
@@ -35,8 +33,8 @@ def fit(ray_local, tmp_path, monkeypatch):
     monkeypatch.setattr(fitting, "MOST_FAILURES", 0)
     run = TrainRun(str(tmp_path / "net.safetensors"), {})
     run.begin({})
-    watch = TrainWatch(start_board(), run, unit="epoch", total=1, line=lambda rows: "", need="")
-    return lambda loop: fitting.fit(loop, {}, run, WorkerPlacement(1, 1, gpu=False), watch)
+    placement = WorkerPlacement(1, 1, gpu=False)
+    return lambda loop: fitting.fit(loop, {}, run, placement, unit="epoch", total=1, line=lambda rows: "")
 
 
 def test_workers_that_die_are_one_line_and_ray_has_written_nothing_that_may_be_torn(fit, tmp_path):

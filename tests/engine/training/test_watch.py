@@ -4,7 +4,7 @@ import logging
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from attn.engine.training.board import News, read_board, start_board
+from attn.engine.training.board import Board, News, RemoteBoard
 from attn.engine.training.cnn_rows import epoch_line
 from attn.engine.training.run import TrainRun
 from attn.engine.training.watch import TrainWatch
@@ -38,7 +38,7 @@ def run(tmp_path):
 @pytest.fixture
 def watch(run, caplog):
     caplog.set_level(logging.INFO)
-    return TrainWatch(None, run, **SETTINGS)
+    return TrainWatch(Board(), run, **SETTINGS)
 
 
 def test_an_epoch_is_one_line_and_one_row(watch, run, caplog):
@@ -124,10 +124,12 @@ def test_skipped_images_are_counted_and_the_first_named(watch, caplog):
     assert caplog.text.rstrip().endswith("a/4.jpg: is no image and 2 more")
 
 
-def test_what_is_pinned_is_shown_while_it_runs(ray_local, run, caplog):
+@pytest.mark.parametrize("kind", [Board, RemoteBoard])
+def test_what_is_pinned_is_shown_while_it_runs(kind, ray_local, run, caplog):
     caplog.set_level(logging.INFO)
-    board = start_board()
+    board = kind()
     with TrainWatch(board, run, **SETTINGS):
-        ray_local.get(board.pin.remote(rows=ROWS, note="late"))
+        board.pin(rows=ROWS, note="late")
+        board.read()  # a new actor needs seconds to start
     assert [line.split(":")[0] for line in caplog.messages] == ["epoch 1/3", "epoch 2/3", "epoch 3/3"]
-    assert read_board(board).note == "late"
+    assert board.read().note == "late"
