@@ -82,8 +82,8 @@ def _kept(reader, times_s: list[float], keep: Keep) -> Generator[Frame, None, Vi
 def frame_times(path: str) -> list[float]:
     """Return the times of all frames in seconds if decord is correct on the video, otherwise an empty list.
 
-    decord is correct if the container, codec and pixel format were tested, without B-frames (the display order is
-    the decoding order) or rotation, with square pixels, a constant frame rate, and as many packets as the header declares.
+    decord is correct if the container, codec and pixel format were tested, without B-frames (the display order is the
+    decoding order) or rotation, with square pixels, a constant frame rate, and as many packets as the header declares.
     This is certain only after a pass over all packets of the file.
     """
     try:

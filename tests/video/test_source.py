@@ -97,7 +97,7 @@ def test_labels(tmp_path):
     ):
         list_videos(str(tmp_path), CLASSES, {"a.avi": "wave", "x/a.avi": "kick high"})
     put(str(tmp_path / "tars" / "x.tar"), tar_of(("d.avi", b""), ("d.cls", b"2")))
-    with pytest.raises(UsageError, match="label 2 stored with video 'd' is beyond the 2 names"):
+    with pytest.raises(UsageError, match="label 2 stored with video 'd' is out of range: the class list has 2 names"):
         list_videos(str(tmp_path / "tars"), CLASSES)
 
 
@@ -150,7 +150,7 @@ def test_names_that_are_no_text(tmp_path, name):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "wb"):
         pass
-    with pytest.raises(UsageError, match=r"1 paths are not UTF-8: '.*/caf\\udce9.*\.avi'; rename them"):
+    with pytest.raises(UsageError, match=r"1 paths are not UTF-8: '.*/caf\\udce9.*\.avi'\. Rename them"):
         list_videos(str(tmp_path))
 
 
