@@ -25,7 +25,7 @@ from attn.video.wire import Alive, Decode, Failed, Filled, FromDecoder, Look, Re
 
 LIVE_SIGNS_PER_TIMEOUT = 4
 MOST_TIMEOUTS = 1440
-"""Limit of the total wait for one video, in timeouts: a day, at a timeout of a minute. Without this limit, a compromised
+"""Limit of the total wait for one video, in timeouts: a day, at a timeout of a minute. Without it, a compromised
 decoder could block its owner forever with occasional signs of life."""
 
 

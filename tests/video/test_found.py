@@ -45,9 +45,7 @@ def test_a_video_both_in_a_tar_and_beside_it_is_refused(root):
     for name in ["wave/a.avi", "wave/b.avi"]:
         put(join(root, name), b"the same")
     put(join(root, "x.tar"), tar_of(("a.avi", b"the same"), ("b.avi", b"another")))
-    with pytest.raises(
-        UsageError, match=r"^1 videos in tars are duplicates: .*a\.avi and .*x\.tar: a\.avi\. Choose"
-    ):
+    with pytest.raises(UsageError, match=r"^1 videos in tars are duplicates: .*a\.avi and .*x\.tar: a\.avi\. Choose"):
         list_videos(root)
 
 
