@@ -58,7 +58,7 @@ def open_video_stream(path: str) -> Iterator[tuple[InputContainer, VideoStream]]
 def _main_stream(container: InputContainer) -> VideoStream | None:
     """Return the stream that a player shows: the default one, or FFmpeg's best if several or none are default.
 
-    Cover art is never the main stream, and a single picture only if there is no other stream. FFmpeg's best stream
+    Cover art is never the main stream, and a single picture only if it is the only stream. FFmpeg's best stream
     (`av_find_best_stream`) is the one with several pictures at the start of the file, then the one with the highest bit
     rate.
     """
