@@ -49,5 +49,5 @@ def video_name(item: int) -> str:
 
 
 def is_test(item: int, split: int) -> bool:
-    """Return whether a video is in the test part of a split, a third of the groups, different in each split."""
+    """Return whether a video is in the test part of a split: a third of the groups, different in each."""
     return group_of(item) % len(SPLITS) == split % len(SPLITS)

@@ -107,7 +107,7 @@ def name_videos(found: Iterable[Found]) -> list[Found]:
 def keep_names(found: Sequence[Found], held: Collection[str], where: str) -> list[Found]:
     """Give videos that a store already contains their IDs from the store; the others keep their IDs.
 
-    A path in the store remains an ID even if the file name is unique by now because other videos were removed.
+    A path in the store remains an ID even if the file name is now unique because other videos were removed.
 
     Args:
         found: videos as returned by `name_videos`.

@@ -46,7 +46,7 @@ class SlotLender:
         return images
 
     def drop(self, slot: int) -> None:
-        """Return a slot whose images are not needed.
+        """Give back a slot whose images are not needed.
 
         Raises:
             MessageError: the slot cannot have been filled.
@@ -59,7 +59,7 @@ class SlotLender:
         return tuple(self._returned.popleft() for _ in range(len(self._returned)))
 
     def _check(self, slot: int) -> None:
-        """Check that a slot is neither lent nor free and unreported, so that the other process may have filled it."""
+        """Raise MessageError unless the other process may have filled the slot: neither lent nor just returned."""
         if slot not in range(len(self._slots)) or slot in self._out or slot in self._returned:
             raise MessageError("a slot that was not free")
 

@@ -58,8 +58,8 @@ class Listing(NamedTuple):
 def list_videos(url: str, class_names: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[Video]:
     """Return the videos at a URL, sorted by ID.
 
-    A label is that of the parent folder if its name is a class name, otherwise that in the tar, otherwise that in
-    `labels`, otherwise None.
+    The label is the name of the parent folder if that is a class name, otherwise the label stored in the tar, otherwise
+    the one in `labels`, otherwise None.
 
     Args:
         url: URL of a folder tree with videos, tar shards or both, of a single video or shard, or a glob, which selects
@@ -74,7 +74,7 @@ def list_videos(url: str, class_names: Sequence[str] = (), labels: Mapping[str, 
 
 
 def find_videos(url: str) -> Listing:
-    """Return the videos at a URL as `list_videos` does, but without labels, and warn of files that were left out."""
+    """Return the videos at a URL as `list_videos` does, but without labels. A warning counts files left out."""
     fs, path = open_filesystem(url)
     with storage_errors(url):
         files = glob_files(fs, path)

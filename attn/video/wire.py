@@ -144,7 +144,7 @@ def _filled(slot: object, shape: object, index: object, time_s: object) -> Fille
 
 
 def _failed(message: object) -> Failed:
-    """Parse a failure. Its text goes to logs and tables, so terminal commands and lone surrogates are replaced."""
+    """Parse a failure. Its text goes to logs and tables, so control characters and lone surrogates are replaced."""
     _demand(isinstance(message, str))
     text = cast("str", message)[:LONGEST_TEXT]
     return Failed("".join(each if each.isprintable() else " " for each in text))
