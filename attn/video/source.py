@@ -1,6 +1,6 @@
 """Videos of a folder tree, tar shards, a single file or a glob, on any storage, as one sorted list.
 
-A `Video` is the location of its bytes. Nothing is copied before `open_video`, and local files are never copied.
+A `Video` is the location of its bytes. Nothing is copied before `open_video`, and a whole local file is never copied.
 """
 
 import contextlib
