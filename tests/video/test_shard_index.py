@@ -117,5 +117,5 @@ def test_missing_and_damaged_shards(shard):
     with pytest.raises(UsageError, match=r"w-000000\.tar: does not exist"):
         list_shard(fs, path.replace("v-", "w-"))
     write_atomic(fs, path, tar_bytes()[:600])
-    with pytest.raises(UsageError, match=r"v-000000\.tar is damaged"):
+    with pytest.raises(UsageError, match=r"v-000000\.tar: damaged"):
         list_shard(fs, path)

@@ -141,7 +141,7 @@ def test_missing_places(tmp_path, s3):
 def test_a_damaged_shard_is_named(root):
     put(join(root, "a.tar"), tar_of(("a.avi", b"")))
     put(join(root, "b.tar"), tar_of(("b.avi", b"x" * 5000))[:3000])
-    with pytest.raises(UsageError, match=r"b\.tar is damaged"):
+    with pytest.raises(UsageError, match=r"b\.tar: damaged"):
         list_videos(root)
 
 
