@@ -1,7 +1,7 @@
-"""The embedded data set: people of thick limbs do eight actions, in Web images and, less clearly, in videos.
+"""Embedded synthetic data set: drawn figures do eight actions, in Web images and, less clearly, in videos.
 
-It needs no download, any number of items can be made from a seed, and the true place of every action is known. The
-price: a network that reads these pictures knows nothing of real ones.
+It needs no download, any number of items can be rendered from a seed, and the true position of every action is known.
+The price: a network trained on these pictures cannot recognise actions in real ones.
 """
 
 from attn.synthetic.actions import ACTIONS

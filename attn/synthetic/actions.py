@@ -1,7 +1,7 @@
-"""The eight actions: who stands where, what the decisive moment looks like, and what it swings back to.
+"""Eight actions: positions of the figures, and their poses at both ends of the movement.
 
-Half are done alone, half by two. Each reads the same in a mirror, and each is told from another by a small region
-(where the hands meet, what the foot does), as actions in photographs are.
+Four actions have one figure, four have two. Each action can be mirrored, and a small region (where the hands meet, what
+the foot does) distinguishes it from another one, as with actions in photographs.
 """
 
 import math
@@ -9,24 +9,24 @@ from dataclasses import dataclass
 
 from attn.synthetic.pose import Pose, blend
 
-SIDE_VIEW, FRONT_VIEW = 0.07, 0.19  # distance of the shoulders as seen, in body heights
+SIDE_VIEW, FRONT_VIEW = 0.07, 0.19  # visible distance between the shoulders, in body heights
 
 
 @dataclass(frozen=True)
 class Role:
-    """What one figure does."""
+    """Part of one figure in an action."""
 
     peak: Pose
-    """The decisive moment."""
+    """Pose at the decisive moment."""
     back: Pose
-    """Other end of the swing."""
+    """Pose at the other end of the swing."""
     x: float = 0.0
-    """Place of the feet from the middle of the action, in body heights."""
+    """Position of the feet relative to the middle of the action, in body heights."""
     facing: int = 1
     breadth: float = SIDE_VIEW
 
     def pose(self, phase: float) -> Pose:
-        """The pose at a phase of the swing: the peak at 0, the other end at π."""
+        """Return the pose at a phase of the swing: `peak` at 0, `back` at π."""
         return blend(self.peak, self.back, 0.5 - 0.5 * math.cos(phase))
 
 
@@ -99,4 +99,4 @@ BY_NAME: dict[str, Action] = {
 }
 
 ACTIONS: tuple[str, ...] = tuple(BY_NAME)
-"""Class names, sorted: the class's id is its place."""
+"""Class names, sorted; the index of a name is its class ID."""

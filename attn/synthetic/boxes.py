@@ -1,10 +1,10 @@
-"""Where the action of a video is: one JSON file per video, `<root>/boxes/<video_id>.json`.
+"""Position of the action in a video: one JSON file per video, `<root>/boxes/<video_id>.json`.
 
-    {"video_id": …, "width": 160, "height": 120,   # of a frame, in pixels
+    {"video_id": …, "width": 160, "height": 120,   # size of a frame in pixels
      "acting": [first, stop],                      # the action happens in the frames first … stop - 1
-     "boxes": [[left, top, right, bottom], …]}     # one per source frame, in its pixels; right and bottom excluded
+     "boxes": [[left, top, right, bottom], …]}     # one per source frame, in pixels; right and bottom are exclusive
 
-A box is the smallest around the people of the action (not bystanders), cut at the border of the frame.
+A box is the smallest around the people who act (not bystanders), clipped to the frame.
 """
 
 import json
@@ -16,7 +16,7 @@ from attn.synthetic.figure import Box
 
 @dataclass(frozen=True)
 class BoxTrack:
-    """The boxes of one video."""
+    """Boxes of one video."""
 
     video_id: str
     width: int
@@ -26,13 +26,13 @@ class BoxTrack:
 
 
 def write_boxes(path: Path, track: BoxTrack) -> None:
-    """Writes the file, coordinates to a tenth of a pixel."""
+    """Write the file, with coordinates rounded to a tenth of a pixel."""
     rounded = [[round(side, 1) for side in box] for box in track.boxes]
     path.write_text(json.dumps({**asdict(track), "boxes": rounded}) + "\n")
 
 
 def read_boxes(path: Path) -> BoxTrack:
-    """The track of one file."""
+    """Read the track of one file."""
     fields = json.loads(path.read_text())
     fields["acting"] = tuple(fields["acting"])
     fields["boxes"] = tuple(Box(*box) for box in fields["boxes"])

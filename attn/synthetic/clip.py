@@ -1,4 +1,4 @@
-"""One video: people stand or walk, act, and go on; small, off centre, before clutter, through a poor camera."""
+"""One video: people stand or walk, act, and continue; small, off centre, amid clutter, seen by a poor camera."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,20 +20,20 @@ from attn.synthetic.staging import SUPERSAMPLING, Actor, Stage, draw_actors, out
 WIDTH, HEIGHT, FPS = 160, 120, 25
 DRAWN_WIDTH, DRAWN_HEIGHT = WIDTH * SUPERSAMPLING, HEIGHT * SUPERSAMPLING
 FEWEST_FRAMES, MOST_FRAMES = 40, 60
-RAMP_FRAMES = 5  # from standing to acting
+RAMP_FRAMES = 5  # transition from standing to acting
 STRIDE_FRAMES = 22
-PACE = 0.018  # body heights per frame, walking
-APART = 0.22  # step back of people who only stand, in body heights: they do not touch
-TALLEST = 1.08  # with long limbs, of the usual body height
-GROUND = 0.55  # where the ground begins, share of the height
+PACE = 0.018  # walking speed in body heights per frame
+APART = 0.22  # step back, in body heights, of people who only stand, so that they do not touch
+TALLEST = 1.08  # largest height of a figure with long limbs, relative to the average
+GROUND = 0.55  # row at which the ground begins, as a share of the height
 
 
 @dataclass(frozen=True)
 class Group:
-    """What the clips of one group share: the place and the people (UCF101's groups are cut from one recording)."""
+    """Place and people that the clips of a group share (a group of UCF101 is cut from one recording)."""
 
     world: Image.Image
-    """Background in drawn pixels, with a margin for the camera to move in."""
+    """Background in drawn pixels, with a margin for the motion of the camera."""
     margin: int
     looks: tuple[Look, Look, Look]
 
@@ -54,14 +54,14 @@ class Clip:
     camera: Camera
 
     def frames(self, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.uint8], Box]]:
-        """Every frame `[row, col, channel]` with the box around its actors, in the frame's pixels."""
+        """Yield every frame `[row, col, channel]` with the box around its actors, in pixels of the frame."""
         for frame in range(self.n_frames):
             picture, box = self._draw(frame)
             inside = np.clip(np.divide(box, SUPERSAMPLING), 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
             yield self.camera.record(picture.reduce(SUPERSAMPLING), rng), Box(*inside.tolist())
 
     def acting(self, frame: int) -> float:
-        """How much of the action is done at a frame: 0 before and after it, 1 in its midst."""
+        """Return the share of the action in a frame's pose: 0 before and after the action, 1 during it."""
         return min(1.0, max(0.0, min(frame - self.start, self.stop - frame) / RAMP_FRAMES))
 
     def _draw(self, frame: int) -> tuple[Image.Image, Box]:
@@ -85,7 +85,7 @@ class Clip:
 
 
 def make_group(rng: np.random.Generator, shift: DomainShift) -> Group:
-    """A place, its clutter, and three people."""
+    """Draw a place, its clutter and three people at random."""
     margin = ceil(shift.drift * DRAWN_HEIGHT)
     size = DRAWN_WIDTH + 2 * margin, DRAWN_HEIGHT + 2 * margin
     ground_row = round(GROUND * size[1])
@@ -95,7 +95,7 @@ def make_group(rng: np.random.Generator, shift: DomainShift) -> Group:
 
 
 def make_clip(class_id: int, group: Group, rng: np.random.Generator, shift: DomainShift) -> Clip:
-    """A video of the action, 40 to 60 frames."""
+    """Draw a video of the action with 40 to 60 frames at random."""
     action = BY_NAME[ACTIONS[class_id]]
     n_frames = int(rng.integers(FEWEST_FRAMES, MOST_FRAMES + 1))
     acting = round(n_frames * rng.uniform(*shift.decided))
@@ -121,7 +121,7 @@ def _varied(role: Role, rng: np.random.Generator) -> Role:
 
 
 def _stage(name: str, rng: np.random.Generator, shift: DomainShift) -> Stage:
-    """Anywhere about the middle where the whole action is on the picture."""
+    """Draw the position of the action near the middle, so that all of it is in the picture."""
     facing, room = int(rng.choice((-1, 1))), outline(name)
     height = DRAWN_HEIGHT * rng.uniform(*shift.video_figure)
     tall = TALLEST * height
@@ -132,7 +132,7 @@ def _stage(name: str, rng: np.random.Generator, shift: DomainShift) -> Stage:
 
 
 def _beside(stage: Stage, rng: np.random.Generator) -> Stage:
-    """Off to the side with more room, a little farther back."""
+    """Draw the position of a bystander on the side with more room, a little farther back."""
     side = -1 if stage.x > DRAWN_WIDTH / 2 else 1
     apart = side * stage.height * rng.uniform(0.65, 1.0)
     return Stage(stage.x + apart, stage.ground - 0.06 * stage.height, stage.height * 0.92, -side)

@@ -1,4 +1,4 @@
-"""Writes frames as the AVI files of UCF101's kind: MPEG-4 part 2, no sound."""
+"""Encoding of frames to AVI files like UCF101's: MPEG-4 part 2 without audio."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 
 def write_avi(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int, quantiser: int) -> None:
-    """One video of RGB frames `[row, col, channel]`, all of one even size.
+    """Write a video of RGB frames `[row, col, channel]`, all of the same size, with even width and height.
 
     Args:
-        quantiser: constant quantiser of the codec; 1 is best, 31 is worst.
+        path: path of the file.
+        frames: RGB frames.
+        fps: frames per second.
+        quantiser: constant quantiser of the codec, from 1 (best) to 31 (worst).
     """
     options = {"qmin": str(quantiser), "qmax": str(quantiser)}
     with av.open(str(path), "w", format="avi") as container:

@@ -1,4 +1,4 @@
-"""Draws one figure: thick limbs, trunk, head, in the colours of its look, and says which pixels it took."""
+"""Drawing of one figure: thick limbs, trunk and head in the colours of its look, and the box around it."""
 
 from collections.abc import Sequence
 from colorsys import hsv_to_rgb
@@ -15,11 +15,11 @@ Colour = tuple[int, int, int]
 _SKIN = ((241, 205, 176), (224, 178, 140), (186, 132, 94), (141, 92, 62), (98, 64, 46))
 _HAIR = ((36, 28, 24), (84, 54, 32), (142, 102, 56), (206, 176, 110), (120, 120, 122))
 _HEAD, _ARM, _LEG, _TRUNK, _HAND = 0.078, 0.066, 0.088, 0.135, 0.042  # radius, widths, radius, in body heights
-_FAR_SHADE = 0.72  # the far limbs are darker, so that they part from the trunk
+_FAR_SHADE = 0.72  # the far limbs are darker, so that they stand out from the trunk
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels, from (left, top) to just before (right, bottom)."""
+    """Rectangle in pixels from (left, top) to (right, bottom), exclusive."""
 
     left: float
     top: float
@@ -37,14 +37,14 @@ class Look:
     trousers: Colour
     long_sleeves: bool
     girth: float
-    """Thickness of limbs and trunk, 1 for the usual."""
+    """Thickness of limbs and trunk; 1 is average."""
     height: float
-    """Body height, 1 for the usual."""
+    """Body height; 1 is average."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a figure stands on the picture: its ground point and body height in pixels, and which way it faces."""
+    """Position of a figure in the picture: ground point, body height in pixels, and direction."""
 
     x: float
     y: float
@@ -52,12 +52,12 @@ class Spot:
     facing: int
 
     def at(self, point: Point) -> Point:
-        """A point of the body in pixels."""
+        """Return a point of the body in pixels."""
         return self.x + self.facing * self.height * point[0], self.y + self.height * point[1]
 
 
 def random_look(rng: np.random.Generator) -> Look:
-    """Anybody."""
+    """Draw the look of a person at random."""
     return Look(
         skin=_SKIN[rng.integers(len(_SKIN))],
         hair=_HAIR[rng.integers(len(_HAIR))],
@@ -70,7 +70,7 @@ def random_look(rng: np.random.Generator) -> Look:
 
 
 def draw_figure(draw: ImageDraw.ImageDraw, body: Skeleton, breadth: float, look: Look, spot: Spot) -> Box:
-    """Paints the figure, far limbs first, and returns the box around it (limbs' thickness included)."""
+    """Draw the figure, far limbs first, and return the box around it, including the thickness of the limbs."""
     unit = spot.height * look.girth
     trunk_width = unit * (_TRUNK + 0.45 * breadth)
     sleeve = look.shirt if look.long_sleeves else look.skin
@@ -86,7 +86,7 @@ def draw_figure(draw: ImageDraw.ImageDraw, body: Skeleton, breadth: float, look:
 
 
 def extent(body: Skeleton, spot: Spot, girth: float = 1.0) -> Box:
-    """The box around a figure, drawn or not."""
+    """Return the box around a figure without drawing it."""
     joints = [spot.at(point) for limb in (body.near_arm, body.far_arm, body.near_leg, body.far_leg) for point in limb]
     head_x, head_y = spot.at(body.head)
     head, margin = spot.height * _HEAD, spot.height * girth * _LEG / 2
@@ -99,26 +99,26 @@ def extent(body: Skeleton, spot: Spot, girth: float = 1.0) -> Box:
 
 
 def enclosing(boxes: Sequence[Box]) -> Box:
-    """The smallest box around them all."""
+    """Return the smallest box around all boxes."""
     lefts, tops, rights, bottoms = zip(*boxes, strict=True)
     return Box(min(lefts), min(tops), max(rights), max(bottoms))
 
 
 def draw_shadow(draw: ImageDraw.ImageDraw, spot: Spot) -> None:
-    """A flat shadow on the ground; it stays there when the figure jumps."""
+    """Draw a flat shadow on the ground; it stays there when the figure jumps."""
     half = 0.2 * spot.height
     box = (spot.x - half, spot.y - 0.03 * spot.height, spot.x + half, spot.y + 0.03 * spot.height)
     draw.ellipse(box, fill=(0, 0, 0, 70))
 
 
 def shaded(colour: Colour, share: float = _FAR_SHADE) -> Colour:
-    """The colour, darker."""
+    """Return a darker shade of the colour."""
     red, green, blue = (int(value * share) for value in colour)
     return red, green, blue
 
 
 def _cloth(rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]) -> Colour:
-    """Any hue."""
+    """Draw a colour of any hue at random."""
     shares = hsv_to_rgb(rng.random(), rng.uniform(*saturation), rng.uniform(*value))
     red, green, blue = (round(255 * share) for share in shares)
     return red, green, blue

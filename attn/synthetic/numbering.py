@@ -1,7 +1,7 @@
-"""Item number → class, name, group, split and random state, so that n items are the first n of any more.
+"""Class, name, group, split and random state of an item, derived from its number only.
 
-Items go round the classes, and the videos of a class round 25 groups. Nothing depends on how many are rendered, in
-which order, or by how many processes.
+Items cycle through the classes, and the videos of a class through 25 groups. The result does not depend on how many
+items are rendered, in which order, or by how many processes: n items are the first n of any larger number.
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ GROUPS, SPLITS = 25, (1, 2, 3)
 
 
 class Stream(IntEnum):
-    """What a random state is for."""
+    """Purpose of a random state."""
 
     IMAGE = 0
     VIDEO = 1
@@ -22,32 +22,32 @@ class Stream(IntEnum):
 
 
 def random_state(seed: int, stream: Stream, *item: int) -> np.random.Generator:
-    """The generator of one item, independent of every other's."""
+    """Return the random generator of one item, independent of all others."""
     return np.random.default_rng((seed, stream, *item))
 
 
 def class_of(item: int) -> int:
-    """Class id of an item."""
+    """Return the class ID of an item."""
     return item % len(ACTIONS)
 
 
 def group_of(item: int) -> int:
-    """Group of a video within its class, 1 to 25."""
+    """Return the group of a video within its class, 1 to 25."""
     return item // len(ACTIONS) % GROUPS + 1
 
 
 def image_name(item: int) -> str:
-    """`<Class>/<Class>_<number>.jpg`, below the image folder."""
+    """Return the path of an image below the image folder: `<Class>/<Class>_<number>.jpg`."""
     action = ACTIONS[class_of(item)]
     return f"{action}/{action}_{item // len(ACTIONS):05d}.jpg"
 
 
 def video_name(item: int) -> str:
-    """`<Class>/v_<Class>_gGG_cCC.avi`, UCF101's way."""
+    """Return the path of a video as in UCF101: `<Class>/v_<Class>_gGG_cCC.avi`."""
     action, clip = ACTIONS[class_of(item)], item // len(ACTIONS) // GROUPS + 1
     return f"{action}/v_{action}_g{group_of(item):02d}_c{clip:02d}.avi"
 
 
 def is_test(item: int, split: int) -> bool:
-    """Whether a video is tested on in a split: a third of the groups, others in every split."""
+    """Return whether a video is in the test part of a split: a third of the groups, different in each."""
     return group_of(item) % len(SPLITS) == split % len(SPLITS)

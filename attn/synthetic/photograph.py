@@ -1,4 +1,4 @@
-"""One Web image: the decisive moment, large, in the middle, sharp, on an uncluttered background."""
+"""One Web image: the decisive moment, large, central and sharp, in front of little clutter."""
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -11,11 +11,11 @@ from attn.synthetic.shift import DomainShift
 from attn.synthetic.staging import SUPERSAMPLING, Actor, Stage, draw_actors, outline
 
 POSE_SPREAD = 5.0
-"""Standard deviation of every joint's angle among people, in degrees."""
+"""Standard deviation of joint angles between people, in degrees."""
 
 
 def photograph(class_id: int, rng: np.random.Generator, shift: DomainShift) -> Image.Image:
-    """An image of the action, 144 to 192 pixels wide and 136 to 168 high."""
+    """Render an image of the action, 144 to 192 pixels wide and 136 to 168 high."""
     name = ACTIONS[class_id]
     size = int(rng.integers(144, 193)), int(rng.integers(136, 169))
     image = _background(class_id, size, rng, shift)
@@ -27,7 +27,7 @@ def photograph(class_id: int, rng: np.random.Generator, shift: DomainShift) -> I
 
 
 def _background(class_id: int, size: tuple[int, int], rng: np.random.Generator, shift: DomainShift) -> Image.Image:
-    """Painted small and enlarged: softer than the people in front of it."""
+    """Paint the background at low resolution and enlarge it, so that it is softer than the people."""
     own = rng.random() < shift.own_scene
     scene = WEB_SCENES[class_id if own else rng.integers(len(WEB_SCENES))]
     ground_row = int(size[1] * rng.uniform(0.55, 0.8))
@@ -37,7 +37,7 @@ def _background(class_id: int, size: tuple[int, int], rng: np.random.Generator, 
 
 
 def _stage(name: str, size: tuple[int, int], rng: np.random.Generator, shift: DomainShift) -> Stage:
-    """Scaled so that the whole action fits the middle square, as a photographer frames it."""
+    """Scale the action so that all of it fits into the central square, as a photographer would frame it."""
     room, square = outline(name), min(size)
     wide, tall = room.right - room.left, room.bottom - room.top
     height = min(rng.uniform(*shift.image_figure) * square, 0.96 * square / max(wide, tall))

@@ -1,8 +1,8 @@
-"""A body as ten numbers, and where its joints then lie.
+"""Pose of a body as ten numbers, and the positions of its joints.
 
-Lengths are in body heights, x forward, y downward, origin on the ground between the feet. Angles are in degrees from
-hanging straight down, forward positive, each limb for itself: a forearm at 90 points forward whatever the upper arm
-does, so poses blend by blending numbers.
+Lengths are in body heights, x forward, y downward, with the origin on the ground between the feet. Angles are in
+degrees from hanging straight down, forward positive. Each limb's angle is absolute: a forearm at 90 points forward at
+any angle of the upper arm, so poses are interpolated by interpolating the numbers.
 """
 
 import math
@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 TRUNK, UPPER_ARM, FOREARM, THIGH, SHIN = 0.31, 0.165, 0.165, 0.24, 0.24
-NECK, FOOT_RADIUS = 0.115, 0.03  # shoulder line to the middle of the head; sole to ankle
+NECK, FOOT_RADIUS = 0.115, 0.03  # shoulder line to the centre of the head; sole to ankle
 
 Point = tuple[float, float]
 Limb = tuple[Point, Point, Point]
 
 
 class Pose(NamedTuple):
-    """Angles of one figure. The defaults stand at ease."""
+    """Angles of one figure. The defaults are those of a figure at ease."""
 
     lean: float = 0.0
     """Tilt of the trunk."""
@@ -47,18 +47,24 @@ class Skeleton(NamedTuple):
 
 
 def blend(start: Pose, end: Pose, share: float) -> Pose:
-    """`start` at share 0, `end` at share 1."""
+    """Interpolate two poses: `start` at share 0, `end` at share 1."""
     return Pose(*(a + (b - a) * share for a, b in zip(start, end, strict=True)))
 
 
 def jitter(pose: Pose, rng: np.random.Generator, degrees: float) -> Pose:
-    """The pose with every angle off by about so many degrees: no one does it quite alike."""
+    """Return the pose with random changes to every angle, because people differ.
+
+    Args:
+        pose: pose to change.
+        rng: random generator.
+        degrees: standard deviation of the changes.
+    """
     offsets = rng.normal(0.0, degrees, len(pose) - 1)
     return Pose(*(angle + float(offset) for angle, offset in zip(pose[:-1], offsets, strict=True)), lift=pose.lift)
 
 
 def walking(phase: float) -> Pose:
-    """One stride per 2π of phase."""
+    """Return the pose of a walking figure, with one stride per 2π of phase."""
     swing, back = math.sin(phase), math.cos(phase)
     return Pose(
         lean=3.0,
@@ -74,10 +80,11 @@ def walking(phase: float) -> Pose:
 
 
 def skeleton(pose: Pose, breadth: float) -> Skeleton:
-    """Joints of the pose, its lower foot `lift` above the ground.
+    """Return the joints of a pose, with the lower foot `lift` above the ground.
 
     Args:
-        breadth: distance of the shoulders as seen, in body heights: 0 from the side, about 0.2 from the front.
+        pose: pose of the figure.
+        breadth: visible distance between the shoulders, in body heights: 0 from the side, about 0.2 from the front.
     """
     near_leg = _limb((0.3 * breadth, 0.0), pose.near_thigh, pose.near_shin, THIGH, SHIN)
     far_leg = _limb((-0.3 * breadth, 0.0), pose.far_thigh, pose.far_shin, THIGH, SHIN)

@@ -1,4 +1,4 @@
-"""Writes the embedded data set: Web images, videos, official-format lists, and the true place of every action.
+"""Rendering of the embedded data set: Web images, videos, lists in UCF101's format, and the box of every action.
 
     <root>/images/<Class>/<Class>_00000.jpg
     <root>/UCF-101/<Class>/v_<Class>_gGG_cCC.avi
@@ -30,17 +30,20 @@ _DEFAULT_SHIFT = DomainShift()
 def render_images(
     root: Path, count: int, seed: int = 0, *, shift: DomainShift = _DEFAULT_SHIFT, workers: int | None = None
 ) -> Path:
-    """Renders Web images and returns their folder, one folder per class in it.
+    """Render Web images into one folder per class and return the folder of these.
 
-    The same seed and shift give the same pixels, and the first n of any larger count are the n images of count n.
+    Equal seeds and shifts give equal pixels, and the images of a count are the first ones of any larger count.
 
     Args:
-        count: images of all classes together; the classes take turns.
-        workers: processes; 1 stays in this one. Default: one per CPU core. More than one needs a script that guards
-            its start with `if __name__ == "__main__"`.
+        root: folder of the data set.
+        count: number of images of all classes together; images cycle through the classes.
+        seed: seed of the random states.
+        shift: constants of the domain shift.
+        workers: number of processes; 1 renders in this process. Default: one per CPU core. With more than one, the
+            calling script must guard its entry point with `if __name__ == "__main__"`.
 
     Raises:
-        UsageError: the folder holds images that would not be overwritten.
+        UsageError: the folder contains files that would not be overwritten.
     """
     folder = root / "images"
     _prepare(folder, [image_name(item) for item in range(count)])
@@ -51,13 +54,13 @@ def render_images(
 def render_videos(
     root: Path, count: int, seed: int = 0, *, shift: DomainShift = _DEFAULT_SHIFT, workers: int | None = None
 ) -> Path:
-    """Renders videos, their boxes (`attn.synthetic.boxes`) and last their lists; returns the folder of the videos.
+    """Render videos, their boxes (`attn.synthetic.boxes`) and their lists, and return the folder of the videos.
 
-    Determinism and arguments as in `render_images`. The clips of a group share place and people, and no group is on
-    both sides of a split; with fewer than three videos per class, sides of some splits are empty.
+    Arguments and determinism are those of `render_images`. The clips of a group share place and people, and a group is
+    never on both sides of a split. With fewer than three videos per class, sides of some splits are empty.
 
     Raises:
-        UsageError: the folders hold files that would not be overwritten.
+        UsageError: the folders contain files that would not be overwritten.
     """
     folder = root / "UCF-101"
     names = [video_name(item) for item in range(count)]
@@ -85,8 +88,10 @@ def _render_video(root: Path, seed: int, shift: DomainShift, item: int) -> None:
 
 
 def render_lists(root: Path, count: int) -> Path:
-    """Writes the lists of so many videos, in UCF101's way, and returns their folder: ids count from 1, and only the
-    training lists carry them."""
+    """Write the lists of `count` videos in UCF101's format and return their folder.
+
+    Class IDs in the lists start at 1, and only training lists contain them.
+    """
     folder = root / "ucfTrainTestlist"
     folder.mkdir(parents=True, exist_ok=True)
     _write_lines(folder / "classInd.txt", [f"{i} {name}" for i, name in enumerate(ACTIONS, start=1)])
@@ -103,11 +108,11 @@ def _write_lines(path: Path, lines: list[str]) -> None:
 
 
 def _prepare(folder: Path, names: list[str]) -> None:
-    """Makes the folders the files go to, once it is sure that none of another rendering lies about there."""
+    """Create the folders of the files, after checking that they contain no other files."""
     expected = {folder / name for name in names}
-    strangers = sorted(path for path in folder.rglob("*") if path.is_file() and path not in expected)
-    if strangers:
-        raise UsageError(f"{folder} holds {strangers[0].name} of something else; choose another folder or empty it")
+    others = sorted(path for path in folder.rglob("*") if path.is_file() and path not in expected)
+    if others:
+        raise UsageError(f"{folder}: contains another file, {others[0].name}. Choose another folder or empty it.")
     for parent in {path.parent for path in expected} | {folder}:
         parent.mkdir(parents=True, exist_ok=True)
 
@@ -117,7 +122,7 @@ def _each(render: Callable[[int], None], count: int, workers: int | None, chunk:
         for item in range(count):
             render(item)
         return
-    # Forked children of a process with threads (torch, av) may hang; spawned ones cost half a second.
+    # Forked children of a process with threads (torch, av) may hang; spawning them costs half a second.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         for _ in pool.map(render, range(count), chunksize=chunk):
             pass

@@ -1,4 +1,4 @@
-"""Backgrounds: eight places photographs are taken at, five others for videos, and clutter to stand about in them."""
+"""Backgrounds: eight places for photographs, five others for videos, and clutter to place in them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Motif = Callable[[ImageDraw.ImageDraw, int, int, np.random.Generator], None]
 
 @dataclass(frozen=True)
 class Scene:
-    """A place: colours from the top to the horizon, the ground's colour, and what stands on the horizon."""
+    """Place: colours from the top to the horizon, colour of the ground, and motif on the horizon."""
 
     top: Colour
     low: Colour
@@ -22,11 +22,13 @@ class Scene:
 
 
 def paint_scene(scene: Scene, size: tuple[int, int], ground_row: int, rng: np.random.Generator) -> Image.Image:
-    """The place without people, its colours a little different every time.
+    """Paint a place without people, with small random changes of colour.
 
     Args:
+        scene: place to paint.
         size: width and height in pixels.
-        ground_row: where the ground begins.
+        ground_row: row at which the ground begins.
+        rng: random generator.
     """
     width, height = size
     light, tint = rng.uniform(0.75, 1.1), rng.normal(0.0, 12.0, 3)
@@ -41,7 +43,7 @@ def paint_scene(scene: Scene, size: tuple[int, int], ground_row: int, rng: np.ra
 
 
 def scatter(image: Image.Image, count: int, ground_row: int, rng: np.random.Generator) -> None:
-    """Clutter of any colour on the ground: posts, crates, bushes."""
+    """Draw clutter of random colours on the ground: posts, crates, bushes."""
     draw = ImageDraw.Draw(image)
     for kind, x, depth in zip(rng.integers(3, size=count), rng.random(count), rng.random(count), strict=True):
         colour = _any_colour(rng)
@@ -58,13 +60,13 @@ def scatter(image: Image.Image, count: int, ground_row: int, rng: np.random.Gene
 
 
 def _any_colour(rng: np.random.Generator) -> Colour:
-    """Dull, so that people stand out."""
+    """Draw a colour at random, dull so that people stand out."""
     red, green, blue = (int(value) for value in rng.integers(-28, 29, 3) + rng.integers(60, 200))
     return red, green, blue
 
 
 def _plain(draw: ImageDraw.ImageDraw, width: int, ground_row: int, rng: np.random.Generator) -> None:
-    """Nothing: a studio."""
+    """Draw nothing: a studio has a plain background."""
 
 
 def _trees(draw: ImageDraw.ImageDraw, width: int, ground_row: int, rng: np.random.Generator) -> None:
@@ -141,7 +143,7 @@ WEB_SCENES: tuple[Scene, ...] = (
     Scene((208, 214, 196), (222, 224, 206), (180, 132, 84), _bars),  # gymnasium
     Scene((188, 204, 226), (226, 234, 244), (238, 242, 248), _hills),  # snow
 )
-"""Places of photographs. The action with the same id is photographed there more often than elsewhere."""
+"""Places of photographs. The action whose class ID is the index is photographed there more often than elsewhere."""
 
 VIDEO_SCENES: tuple[Scene, ...] = (
     Scene((120, 70, 54), (120, 70, 54), (104, 98, 92), _bricks),  # yard
@@ -150,4 +152,4 @@ VIDEO_SCENES: tuple[Scene, ...] = (
     Scene((28, 34, 58), (64, 66, 92), (46, 48, 58), _houses),  # street at night
     Scene((150, 148, 140), (170, 166, 154), (140, 126, 104), _bars),  # playground
 )
-"""Places of videos, none of them a photograph's."""
+"""Places of videos, different from those of photographs."""

@@ -1,4 +1,4 @@
-"""Puts the figures of an action on a picture, in photographs and in videos alike."""
+"""Placement of an action's figures in a picture, for both photographs and videos."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from attn.synthetic.figure import Box, Look, Spot, draw_figure, draw_shadow, enc
 from attn.synthetic.pose import Pose, skeleton
 
 SUPERSAMPLING = 2
-"""Pictures are drawn this many times as wide and as high, then averaged down."""
+"""Factor by which pictures are drawn wider and higher before they are averaged down."""
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Actor:
     look: Look
     pose: Pose
     step: float = 0.0
-    """How far off its place, against the way it faces, in body heights."""
+    """Distance from the figure's position in its role, backwards, in body heights."""
     turned: bool = False
-    """Whether it has turned its back on the action."""
+    """Whether the figure has its back to the action."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where an action stands on the picture, in drawn pixels: its middle, its ground, its scale, its direction."""
+    """Position of an action in the picture, in drawn pixels: middle, ground, scale and direction."""
 
     x: float
     ground: float
@@ -37,11 +37,11 @@ class Stage:
     facing: int
 
     def moved(self, dx: float, dy: float) -> "Stage":
-        """The same stage from a camera that moved."""
+        """Return the stage as seen by a camera that moved."""
         return Stage(self.x + dx, self.ground + dy, self.height, self.facing)
 
     def spot(self, actor: Actor) -> Spot:
-        """Where an actor stands."""
+        """Return the position of an actor."""
         x = actor.role.x - actor.role.facing * actor.step
         facing = -actor.role.facing if actor.turned else actor.role.facing
         return Spot(
@@ -50,7 +50,7 @@ class Stage:
 
 
 def draw_actors(draw: ImageDraw.ImageDraw, stage: Stage, actors: Sequence[Actor]) -> Box:
-    """Paints the actors, the last one in front, and returns the box around them all in drawn pixels."""
+    """Draw the actors, the last one in front, and return the box around all of them in drawn pixels."""
     spots = [stage.spot(actor) for actor in actors]
     for spot in spots:
         draw_shadow(draw, spot)
@@ -64,7 +64,7 @@ def draw_actors(draw: ImageDraw.ImageDraw, stage: Stage, actors: Sequence[Actor]
 
 @cache
 def outline(name: str) -> Box:
-    """Room an action takes at its decisive moment, in body heights from its middle on the ground."""
+    """Return the box around an action at its decisive moment, in body heights from its middle on the ground."""
     return enclosing(
         [extent(skeleton(role.peak, role.breadth), Spot(role.x, 0.0, 1.0, role.facing)) for role in BY_NAME[name].roles]
     )

@@ -1,1 +1,1 @@
-"""Videos in: where they lie, what they are called, and how their frames come out."""
+"""Video input: listing, IDs and labels of videos, and decoding of their frames."""

@@ -1,4 +1,4 @@
-"""Square pixels: DV, DVD and broadcast store pictures whose pixels are wider or narrower than high, and say so."""
+"""Pixel aspect ratio of frames: DV, DVD and broadcast video declare pixels that are not square."""
 
 import dataclasses
 from fractions import Fraction
@@ -11,19 +11,19 @@ from attn.video.reading import MOST_PIXELS
 
 SQUARE = Fraction(1)
 ROUNDED = 0.01
-"""So far containers round: UCF101 has clips of 4096:4083. The ratio in use that is closest to 1 is 16:15."""
+"""Tolerance for rounding in containers: UCF101 has clips of 4096:4083. The ratio in use closest to 1 is 16:15."""
 MOST_ASPECT = 16
-"""The ratios in use lie between 1:3 and 3:1; a header may claim any, and frames would be one pixel high."""
+"""Largest ratio that is applied. Ratios in use are between 1:3 and 3:1, but a header may declare any other."""
 
 
 def is_square(aspect: Fraction | None) -> bool:
-    """Are pixels of this ratio square, but for rounding? None is no word on it."""
+    """Return whether pixels of this ratio are square up to rounding; None means that no ratio is declared."""
     return aspect is None or abs(aspect - SQUARE) <= ROUNDED
 
 
 @dataclasses.dataclass
 class _Coded:
-    """The codec's ratio of one packet's picture; it goes with the packet to its frame, once the ratio has changed."""
+    """Codec's ratio for the picture in one packet. Once the ratio has changed, FFmpeg passes it on to the frame."""
 
     aspect: Fraction
     pts: int | None
@@ -32,13 +32,14 @@ class _Coded:
 class PixelAspect:
     """Width over height of the pixels of each frame of a stream.
 
-    As in FFmpeg, the container's word goes over the codec's. If they agree at the start, the frames have the last word:
-    a broadcast changes between 4:3 and 16:9. (Not those of AVI, which says it once, but for DV.) PyAV tells the codec's
-    ratio of the picture decoded last, which with B-frames is not the one that comes out next. Hence packets are marked
-    from the first change on, which is looked for at key frames alone: small frames would feel more.
+    As in FFmpeg, the container's ratio overrides the codec's. If both agree at the start, the ratio may change from
+    frame to frame: a broadcast switches between 4:3 and 16:9. (AVI declares one ratio for the whole file, except for
+    DV.) PyAV reports the codec's ratio for the picture decoded last, which with B-frames is not the next one shown.
+    Packets are therefore marked with their ratio from the first change on. Only key frames are checked for a change,
+    because more checks would slow down small frames noticeably.
 
     Args:
-        stream: not decoded yet.
+        stream: stream of which no packet has been decoded.
     """
 
     def __init__(self, stream: VideoStream):
@@ -52,7 +53,7 @@ class PixelAspect:
         self._change: _Coded | None = None
 
     def decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
-        """As the codec context does."""
+        """Decode a packet as the codec context does."""
         if packet is None or not (self._follows_frames and (packet.is_keyframe or self._change)):
             return self._context.decode(packet)
         here = _Coded(self._first, packet.pts)
@@ -66,7 +67,7 @@ class PixelAspect:
                 self._change = here
 
     def shown_width(self, frame: VideoFrame) -> int:
-        """Columns of a frame whose pixels are made square; its rows stay. A ratio that makes no sense counts as 1."""
+        """Return the width of a frame scaled to square pixels; its height stays. An implausible ratio counts as 1."""
         if self._square and not self._change:
             return frame.width
         aspect = self._aspect_of(frame)

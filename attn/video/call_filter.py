@@ -1,7 +1,7 @@
-"""What the process that decodes may ask of Linux: a filter of system calls, in effect for ever.
+"""System call filter (seccomp) of the decoder process, permanent once installed.
 
-The filter (seccomp) refuses by the number of a call and by its plain arguments; it sees no names of files. What may be
-read, and whose memory may be seen, is therefore Landlock's part (`confinement`); all else is refused here as well.
+The filter refuses calls by their number and their plain arguments; it cannot see file names. Access to files and to the
+memory of other processes is therefore left to Landlock (`confinement`); everything else is refused here as well.
 """
 
 import ctypes
@@ -15,11 +15,12 @@ _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 
 
 class _Machine(NamedTuple):
-    """Its number as an architecture, and numbers of its system calls.
+    """Architecture number and system call numbers of a type of machine.
 
     Attributes:
-        opens: calls that open by name, and where the flags stand among the arguments.
+        opens: calls that open a file by name, with the position of the flags among their arguments.
         signals: kill, tkill, tgkill, rt_sigqueueinfo, rt_tgsigqueueinfo, whose first argument is the receiver.
+        refused: calls that are refused with any arguments.
     """
 
     architecture: int
@@ -33,17 +34,19 @@ class _Machine(NamedTuple):
     refused: tuple[int, ...]
 
 
-# Refused, a line each:
-# - socket, socketpair (datagrams of such a socket go to any path), bind, ptrace, process_vm_readv and _writev, execve,
-#   execveat, bpf, memfd_create, add_key, request_key, keyctl, unshare, setns, perf_event_open; fork and vfork where
-#   they are calls of their own;
-# - what Landlock lets pass on any file of the user's: chmod, fchmod, fchmodat, chown, fchown, lchown, fchownat, utime,
-#   utimes, futimesat, utimensat, flock, and truncate, of which old ones know nothing;
-# - what Landlock refuses too, where the kernel has it: mkdir, rmdir, creat, unlink, rename, link, symlink, mknod and
-#   their kin, and open_by_handle_at;
-# - setxattr, removexattr and their kin;
-# - shared memory, semaphores and queues of System V and POSIX: memory that no limit counts, or that of others;
-# - what may slow others: setpriority, ioprio_set, sched_setparam, _setscheduler, _setaffinity, _setattr.
+# Refused calls, one line of numbers per group:
+# - socket, socketpair (datagrams of such a socket can be sent to any path), bind, ptrace, process_vm_readv and _writev,
+#   execve, execveat, bpf, memfd_create, add_key, request_key, keyctl, unshare, setns, perf_event_open; fork and vfork
+#   on machines that have them;
+# - calls that Landlock allows on any file of the user: chmod, fchmod, fchmodat, chown, fchown, lchown, fchownat, utime,
+#   utimes, futimesat, utimensat, flock, and truncate, which old versions of Landlock do not cover;
+# - calls that Landlock, if available, refuses too: mkdir, rmdir, creat, unlink, rename, link, symlink, mknod, their
+#   variants, and open_by_handle_at;
+# - setxattr, removexattr and their variants;
+# - System V and POSIX shared memory, semaphores and message queues: their memory is not limited, or is another
+#   process's;
+# - calls that may slow down other processes: setpriority, ioprio_set, sched_setparam, _setscheduler, _setaffinity,
+#   _setattr.
 _MACHINES = {
     "x86_64": _Machine(
         *(0xC000003E, 56, 9, 16, 72, 302),
@@ -72,20 +75,21 @@ _MACHINES = {
         ),
     ),
 }
-# The same on every machine: pidfd_send_signal, io_uring_setup, which would get round the filter, pidfd_getfd,
-# memfd_secret, fchmodat2, setxattrat, removexattrat, file_setattr.
+# Numbers that are equal on every machine: pidfd_send_signal, io_uring_setup (which would bypass the filter),
+# pidfd_getfd, memfd_secret, fchmodat2, setxattrat, removexattrat, file_setattr.
 _REFUSED_ANYWHERE = (424, 425, 438, 447, 452, 463, 466, 469)
-# clone3 and openat2 hide behind a pointer what they are asked for; a system that seems to lack them is asked otherwise.
+# clone3 and openat2 hide their arguments behind a pointer. They fail as if the kernel lacked them, so that callers fall
+# back to clone and openat.
 _UNKNOWN_ANYWHERE = (435, 437)
 _CLONE_THREAD = 0x10000
 _PROT_WRITE, _MAP_SHARED, _MAP_ANONYMOUS, _MAP_GROWSDOWN = 0x2, 0x1, 0x20, 0x100
-_NOT_ONLY_READING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC  # Linux cuts what it opens to be read, too
-# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: what Python asks of descriptors. Others change the flags of
-# files that are open for reading, or make and remove whole trees of some file systems.
+_NOT_ONLY_READING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC  # O_TRUNC works on files opened for reading, too
+# TCGETS, TIOCGWINSZ, FIONREAD, FIONBIO, FIONCLEX, FIOCLEX: the requests that Python makes. Other requests change the
+# flags of files that are open for reading, or create and remove whole trees on some file systems.
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)
-# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC. Others have the system signal any process (F_SETOWN,
-# F_SETOWN_EX, F_SETSIG) or hold up those who write to a file (F_SETLK, F_SETLEASE); what F_SETFL could undo is the
-# signal by which this process ends with its owner.
+# F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC. Other commands make the system signal any process (F_SETOWN,
+# F_SETOWN_EX, F_SETSIG) or block processes that write to a file (F_SETLK, F_SETLEASE); F_SETFL could disable the signal
+# by which this process ends with its owner.
 _FCNTLS = (0, 1, 2, 3, 1030)
 _X32_CALLS = 0x40000000
 _LOAD, _IF_EQUAL, _IF_AT_LEAST, _IF_BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -96,11 +100,11 @@ _Step = tuple[int, int, int, int]
 
 
 def filter_calls(system: ctypes.CDLL, threads: bool) -> bool:
-    """Refuses from now on whatever decoding does not need; tells whether this system can.
+    """Refuse all system calls that decoding does not need, permanently; return whether the system supports this.
 
     Args:
-        system: the C library.
-        threads: may new ones be started?
+        system: C library.
+        threads: whether new threads may be started.
     """
     if platform.machine() not in _MACHINES or struct.calcsize("P") != 8:
         return False
@@ -111,25 +115,25 @@ def filter_calls(system: ctypes.CDLL, threads: bool) -> bool:
 
 
 def _call_filter(machine: _Machine, pid: int, threads: bool) -> bytes:
-    """Steps of 8 bytes: what to do, how many steps to skip if true and if not, and a value."""
+    """Return the filter program in steps of 8 bytes: operation, steps to skip if true and if false, value."""
     steps = [
-        (_LOAD, 0, 0, 4),  # the machine for which the call is meant
+        (_LOAD, 0, 0, 4),  # architecture for which the call is meant
         (_IF_EQUAL, 1, 0, machine.architecture),
         _KILL,
-        (_LOAD, 0, 0, 0),  # the number of the call
+        (_LOAD, 0, 0, 0),  # number of the call
         (_IF_AT_LEAST, 0, 1, _X32_CALLS),
         _REFUSE,
         *(step for call in (*machine.refused, *_REFUSED_ANYWHERE) for step in _of_call(call, [_REFUSE])),
         *(step for call in _UNKNOWN_ANYWHERE for step in _of_call(call, [_UNKNOWN])),
-        # New processes would outlive the kill of this one; new threads would be without number.
+        # New processes would survive when this one is killed; the number of new threads would be unlimited.
         *_of_call(
             machine.clone, [_load(0), (_IF_BITS, 1, 0, _CLONE_THREAD), _REFUSE, _ALLOW] if threads else [_REFUSE]
         ),
         *_of_call(machine.mmap, _COUNTED_MEMORY_ONLY),
         *_of_call(machine.ioctl, _one_of(1, _IOCTLS)),
         *_of_call(machine.fcntl, _one_of(1, _FCNTLS)),
-        *_of_call(machine.prlimit, _one_of(0, (0,))),  # its own limits
-        # To itself: so it ends when it aborts. Of threads it is the first that may be named alone (tkill).
+        *_of_call(machine.prlimit, _one_of(0, (0,))),  # only on this process's own limits
+        # Signals to this process itself, so that abort() works. With tkill, only its first thread can be the receiver.
         *(step for call in machine.signals for step in _of_call(call, _one_of(0, (pid,)))),
         *(step for call, flags in machine.opens.items() for step in _of_call(call, _reading_only(flags))),
         _ALLOW,
@@ -138,12 +142,12 @@ def _call_filter(machine: _Machine, pid: int, threads: bool) -> bytes:
 
 
 def _of_call(call: int, steps: list[_Step]) -> list[_Step]:
-    """Steps for one call; the last of them ends the filter."""
+    """Return the steps for one call; the last of them ends the filter."""
     return [(_IF_EQUAL, 0, len(steps), call), *steps]
 
 
 def _load(argument: int) -> _Step:
-    """The lower half of an argument, counted from 0; both machines have it first."""
+    """Load the lower half of an argument, counted from 0; both machines are little-endian."""
     return (_LOAD, 0, 0, 16 + 8 * argument)
 
 
@@ -160,14 +164,15 @@ def _reading_only(argument: int) -> list[_Step]:
     return [_load(argument), (_IF_BITS, 0, 1, _NOT_ONLY_READING), _REFUSE, _ALLOW]
 
 
-# What is shared is not counted as data, nor is what grows downwards. The frames' files are shared to be written, which
-# nothing else is that can still be opened: /dev/zero, say, is memory even where it is only read.
+# RLIMIT_DATA counts neither shared mappings nor those that grow downwards, so they are refused. The exception is shared
+# writable mappings, which only the files of the frames allow: all other files can be opened only for reading. Shared
+# read-only mappings are refused because one of /dev/zero, for instance, is memory, too.
 _COUNTED_MEMORY_ONLY: list[_Step] = [
-    _load(3),  # its flags
+    _load(3),  # flags of the mapping
     (_IF_BITS, 5, 0, _MAP_GROWSDOWN),
     (_IF_BITS, 0, 3, _MAP_SHARED),
     (_IF_BITS, 3, 0, _MAP_ANONYMOUS),
-    _load(2),  # what the memory is for
+    _load(2),  # protection of the mapping
     (_IF_BITS, 0, 1, _PROT_WRITE),
     _ALLOW,
     _REFUSE,

@@ -1,7 +1,7 @@
-"""Framed bytes over a socket between two processes, one of which may be in an attacker's hands.
+"""Length-prefixed messages over a socket between two processes, one of which may be compromised.
 
-A message is its length, then so many bytes; what they mean, and that they mean anything, `wire` decides. Nothing here
-or there can make the receiver execute something, as unpickling would.
+A message is its length followed by that many bytes; `wire` parses and validates them. Unlike unpickling, neither module
+can make the receiver execute code.
 """
 
 import socket
@@ -14,14 +14,14 @@ _LENGTH = struct.Struct("=I")
 
 
 class MessageError(Exception):
-    """The other end sends what is no message: it is broken or in wrong hands, and must be heard no further."""
+    """Invalid message: the sender is broken or compromised, and nothing more must be received from it."""
 
 
 class Channel:
-    """One end; to be used by one thread at a time.
+    """One end of a connection. Use it from one thread at a time.
 
     Args:
-        end: a connected socket; the channel closes it.
+        end: connected socket; the channel closes it.
     """
 
     def __init__(self, end: socket.socket):
@@ -29,11 +29,11 @@ class Channel:
         self._received = bytearray()
 
     def send(self, message: bytes, timeout_s: float | None = None) -> None:
-        """Sends a message of at most 64 KiB.
+        """Send a message of at most 64 KiB.
 
         Raises:
-            TimeoutError: the other end does not read. The channel is of no use any more.
-            ConnectionError: no one is there.
+            TimeoutError: the other end does not read. The channel cannot be used any more.
+            ConnectionError: the other end is closed.
         """
         if len(message) > MOST_MESSAGE_BYTES:
             raise ValueError(f"a message of {len(message)} bytes is too long")
@@ -41,15 +41,15 @@ class Channel:
         self._socket.sendall(_LENGTH.pack(len(message)) + message)
 
     def receive(self, timeout_s: float | None = None) -> bytes:
-        """The next message.
+        """Return the next message.
 
         Args:
-            timeout_s: for the whole message; None waits for ever.
+            timeout_s: timeout for the whole message; None waits indefinitely.
 
         Raises:
-            TimeoutError: it was not there in time. The channel is of no use any more.
+            TimeoutError: the message did not arrive in time. The channel cannot be used any more.
             ConnectionError: the other end is closed.
-            MessageError: it would be too long.
+            MessageError: the message is longer than 64 KiB.
         """
         deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
         (length,) = _LENGTH.unpack(self._take(_LENGTH.size, deadline_s))
@@ -58,7 +58,7 @@ class Channel:
         return self._take(length, deadline_s)
 
     def close(self) -> None:
-        """Closes this end."""
+        """Close this end."""
         self._socket.close()
 
     def _take(self, count: int, deadline_s: float | None) -> bytes:

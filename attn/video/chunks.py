@@ -1,4 +1,4 @@
-"""Frames gathered into chunks: what travels from the decoder's process to ours."""
+"""Chunks of frames, the units that the decoder process passes to its owner."""
 
 import dataclasses
 from collections.abc import Callable, Generator
@@ -18,12 +18,12 @@ Allocate = Callable[[Shape], UInt8[np.ndarray, "frame row col 3"]]
 
 @dataclasses.dataclass(frozen=True)
 class FrameChunk:
-    """Some kept frames of one video, in order.
+    """Consecutive sampled frames of one video.
 
     Attributes:
-        index: place in the source, see `Frame`.
+        index: positions of the frames in the video, see `Frame`.
         time_s: time stamps in seconds.
-        images: RGB.
+        images: RGB images.
     """
 
     index: Int32[np.ndarray, " frame"]
@@ -32,13 +32,13 @@ class FrameChunk:
 
 
 def gather(frames: Reading[Frame], size: int | None, allocate: Allocate) -> Generator[FrameChunk, None, VideoEnd]:
-    """Chunks of at most 32 frames and 16 MiB, or of one frame that is larger.
+    """Gather frames into chunks of at most 32 frames and 16 MiB. A larger frame is a chunk of its own.
 
     Args:
-        frames: of one video.
-        size: side of the square they are brought to, in pixels (`resize_and_crop`); None leaves them as they are, and
-            a new chunk begins where their size changes.
-        allocate: gives the array for the images of the next chunk.
+        frames: frames of one video.
+        size: side of the square to which frames are resized, in pixels (`resize_and_crop`). None leaves them as they
+            are, and a new chunk begins when their size changes.
+        allocate: returns the array for the images of the next chunk.
     """
     chunk: _OpenChunk | None = None
     for frame in frames:
@@ -59,7 +59,7 @@ def _capacity(image: np.ndarray) -> int:
 
 
 class _OpenChunk:
-    """A chunk that still takes frames."""
+    """Chunk to which frames can still be added."""
 
     def __init__(self, images: UInt8[np.ndarray, "frame row col 3"]):
         self._images = images

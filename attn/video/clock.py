@@ -1,17 +1,18 @@
-"""When a frame is shown: its time stamp where that can be believed."""
+"""Presentation times of frames, from their time stamps if these are reliable."""
 
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
-DEFAULT_RATE = 25.0  # what FFmpeg assumes of streams that say nothing
+DEFAULT_RATE = 25.0  # FFmpeg's default for streams that declare no rate
 
 
 class FrameClock:
-    """Seconds of successive frames, strictly increasing.
+    """Presentation times of successive frames in seconds, strictly increasing.
 
-    AVI has no presentation times: with B-frames FFmpeg guesses them, and guesses wrongly when they are packed (times
-    go back and forth in UCF101, HMDB51 and UT-Interaction). There, and where stamps are missing, the frame of index i
-    is shown at i / frame rate. A stamp that is not later than the one before is replaced by that one plus 1 / rate.
+    AVI has no presentation times. With B-frames, FFmpeg guesses them, incorrectly if the B-frames are packed (times go
+    back and forth in UCF101, HMDB51 and UT-Interaction). In such streams, and for frames without a stamp, the time of
+    frame i is i / frame rate. This also replaces a stamp that is not later than the previous time; if it is not later
+    either, the time is the previous time plus 1 / frame rate.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream):
@@ -22,11 +23,11 @@ class FrameClock:
         self._last_s: float | None = None
 
     def time_s(self, index: int, pts: int | None) -> float:
-        """Time of the next frame.
+        """Return the time of the next frame.
 
         Args:
-            index: its ordinal; every frame must be asked for.
-            pts: its presentation time stamp, in ticks of the stream.
+            index: ordinal of the frame; every frame must be passed, in order.
+            pts: presentation time stamp of the frame, in ticks of the stream.
         """
         stamp = pts * self._tick_s if pts is not None and self._believed else None
         self._last_s = self._after_last(index) if stamp is None or self._is_late(stamp) else stamp

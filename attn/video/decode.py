@@ -1,9 +1,9 @@
-"""A video file in, its kept frames out, each with its exact place in the source.
+"""Decoding of a video file to its sampled frames, each with its exact position in the video.
 
-Two decoders stand behind one function. PyAV is right on every file we know and the faster one: it gave 2 to 3 times
-decord's kept frames per CPU second on UCF101, HMDB51 and UT-Interaction clips and 1.2 times on 720p H.264 ones, at
-stride 5 (bench/decode.py). Hence `auto` is PyAV. Who asks for decord gets it where it is right
-(`decord_decoder.frame_times`) and PyAV elsewhere; the end record tells which it was.
+There are two decoders. PyAV is correct on every file that was tested, and faster: at stride 5, it yields 2 to 3 times
+decord's sampled frames per CPU second on UCF101, HMDB51 and UT-Interaction clips, and 1.2 times on 720p H.264 clips
+(bench/decode.py). `auto` is therefore PyAV. `decord` decodes the videos on which decord is correct
+(`decord_decoder.frame_times`) with decord, and the others with PyAV; the end record names the decoder.
 """
 
 from collections.abc import Callable, Generator
@@ -19,27 +19,27 @@ FRAMES_PER_SIGN = 16
 def read_frames(
     path: str, sampling: Sampling, decoder: DecoderName = "auto", alive: Callable[[], object] = lambda: None
 ) -> Reading[Frame]:
-    """Kept frames of a video, decoded in this process: a file that crashes FFmpeg ends it (see `guard`).
+    """Return the sampled frames of a video, decoded in this process. A file that crashes FFmpeg ends it (see `guard`).
 
     Args:
-        path: of a file on this machine.
-        sampling: which frames to keep; only these are converted to RGB.
+        path: local path of the video.
+        sampling: rule that selects the frames; only these are converted to RGB.
         decoder: auto, pyav or decord.
-        alive: called with every 16th frame, kept or not.
+        alive: called at every 16th frame, sampled or not.
 
     Raises:
-        VideoError: while reading, when nothing at all can be decoded.
+        VideoError: no frame can be decoded; raised while reading.
     """
 
     def start() -> Keep:
         keep = sampling.start()
 
-        def keep_and_tell(index: int, time_s: float) -> bool:
+        def keep_and_signal(index: int, time_s: float) -> bool:
             if index % FRAMES_PER_SIGN == 0:
                 alive()
             return keep(index, time_s)
 
-        return keep_and_tell
+        return keep_and_signal
 
     return Reading(_frames(path, start, decoder))
 

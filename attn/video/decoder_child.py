@@ -1,4 +1,4 @@
-"""Owning the process that decodes: starting it, hearing it, noticing that it hangs or died, ending it."""
+"""Owner's side of the decoder process: start it, exchange messages, detect crashes and hangs, end it."""
 
 import contextlib
 import functools
@@ -22,41 +22,42 @@ from attn.video.wire import Free, FromDecoder, FromOwner, Ready, dump, parse_fro
 log = logging.getLogger(__name__)
 
 WITHOUT: dict[Layer, str] = {
-    "landlock": "Landlock (Linux 5.13 or later, unless its configuration or the container's forbids it): a video that "
-    "takes over its decoder could read the environment and memory of your other processes, keys and tokens included",
-    "seccomp": "seccomp (Linux on x86-64 or ARM64, unless the container forbids it): a video that takes over its "
-    "decoder could start processes, use the network and signal your other processes",
+    "landlock": "Landlock (needs Linux 5.13 or later, and a kernel and container that allow it); without it, a video "
+    "that takes over its decoder could read the environment and memory of your other processes, including keys and "
+    "tokens",
+    "seccomp": "seccomp (needs Linux on x86-64 or ARM64, and a container that allows it); without it, a video that "
+    "takes over its decoder could start processes, use the network and signal your other processes",
 }
-"""What a layer of the confinement is called, and what holds only with it."""
+"""Name and requirements of each layer of the sandbox, and the risk without it."""
 
-# Two for the owner's hands, one that is ready, one that is being filled.
+# Two that the owner may hold, one that is ready, one that is being filled.
 SLOTS = 4
 LENDABLE = SLOTS - 2
 START_TIMEOUT_S = 120.0
-LISTENING_TIMEOUT_S = 10.0  # it listens between chunks, and what it is told fits in the system's buffer anyway
+LISTENING_TIMEOUT_S = 10.0  # the decoder reads between chunks, and messages fit in the socket's buffer in any case
 
 ENVIRONMENT = {
-    "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread per core, for nothing
-    # glibc gave the memory of every frame back to the system and fetched it anew: a tenth of the time on 720p
+    "OPENBLAS_NUM_THREADS": "1",  # numpy would start a thread per core without need
+    # With the defaults, glibc returned the memory of every frame and requested it again: 10 % of the time on 720p
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20),
 }
 
 
 class DecoderChild:
-    """A running decoder process and the slots through which it hands over images.
+    """Running decoder process and the slots through which it passes images.
 
-    It is killed when this object goes, and when this process does, however it does (`decoder_process`).
+    The process is killed when this object is deleted, and when its owner ends for any reason (`decoder_process`).
 
     Args:
-        threads: may it start some, as decord must?
+        threads: whether the process may start threads, which decord needs.
 
     Attributes:
-        lender: of the slots that it fills.
-        threads: as told.
+        lender: lender of the slots that the process fills.
+        threads: whether the process may start threads.
 
     Raises:
-        FleetingError: it does not start, which is no video's fault.
+        FleetingError: the process does not start; this is not the fault of a video.
     """
 
     def __init__(self, threads: bool = False) -> None:
@@ -72,26 +73,25 @@ class DecoderChild:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """ID of the process."""
         return self._process.pid
 
     def runs(self) -> bool:
-        """Is it alive?"""
+        """Return whether the process is alive."""
         return self._end.alive and self._process.poll() is None
 
     def is_bloated(self) -> bool:
-        """Does it hold so much memory that the next video may lack some? A few videos that leak would fail another."""
+        """Return whether the process holds more than half of its memory limit, so that the next video may fail."""
         try:
-            with open(
-                f"/proc/{self.pid}/statm", "rb", buffering=0
-            ) as statm:  # asked once a video: no decoding, no Path
+            # Called for every video, so without Path and text decoding.
+            with open(f"/proc/{self.pid}/statm", "rb", buffering=0) as statm:
                 pages = int(statm.read(200).split()[5])
         except OSError:
             return False
         return pages * resource.getpagesize() > MOST_MEMORY_BYTES // 2
 
     def tell(self, message: FromOwner) -> None:
-        """Sends a message. That the child died meanwhile, or was killed here as it did not listen, shows later."""
+        """Send a message. If the process died, or is killed here because it does not read, `hear` fails later."""
         try:
             self._channel.send(dump(message), LISTENING_TIMEOUT_S)
         except TimeoutError:
@@ -100,17 +100,17 @@ class DecoderChild:
             pass
 
     def give_back(self) -> None:
-        """Lets it fill again the slots that no one uses any more."""
+        """Return unused slots to the process, so that it can fill them again."""
         if slots := self.lender.returned():
             self.tell(Free(slots))
 
     def hear(self, timeout_s: float) -> FromDecoder:
-        """Its next message.
+        """Return the next message of the process.
 
         Raises:
-            TimeoutError: none came in time; it is killed.
-            ChildProcessError: it died; the message says of what.
-            MessageError: it is out of its mind; it is killed.
+            TimeoutError: no message arrived in time; the process is killed.
+            ChildProcessError: the process died; the error names the cause.
+            MessageError: the message is invalid; the process is killed.
         """
         try:
             return parse_from_decoder(self._channel.receive(timeout_s))
@@ -124,49 +124,49 @@ class DecoderChild:
             raise ChildProcessError(self._cause_of_death()) from None
 
     def kill(self) -> None:
-        """Ends it, whatever it does. Images in its slots stay as long as someone holds them."""
+        """Kill the process. Images in its slots stay valid as long as they are referenced."""
         self._end()
 
     def _cause_of_death(self) -> str:
-        """Waits for the end of a child that closed its channel."""
+        """Wait for a process that closed its channel to end, and return the cause."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(timeout=5)
         self.kill()
         code = self._process.returncode
         if code == OUT_OF_MEMORY:
-            return f"it asked for more than its {MOST_MEMORY_BYTES >> 30} GiB of memory"
+            return f"it reached its memory limit of {MOST_MEMORY_BYTES >> 30} GiB"
         if code == OUT_OF_THREADS:
-            return "it could start no thread"
+            return "it could not start a thread"
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
     def _wait_until_ready(self) -> None:
-        complaint = self._process.stderr
-        assert complaint is not None  # noqa: S101  for the type checker
-        with complaint:
+        stderr = self._process.stderr
+        assert stderr is not None  # noqa: S101  for the type checker
+        with stderr:
             try:
                 ready = self.hear(START_TIMEOUT_S)
                 if not isinstance(ready, Ready):
                     self.kill()
-                    raise MessageError("what is no greeting")
+                    raise MessageError("an unexpected first message")
             except (TimeoutError, ChildProcessError, MessageError) as error:
-                lines = complaint.read().decode(errors="replace").split("\n")
+                lines = stderr.read().decode(errors="replace").split("\n")
                 reason = next((line for line in reversed(lines) if line.strip()), str(error))
                 raise FleetingError(f"the decoder process does not start: {reason}") from error
-        # Believed: it has seen no video yet.
+        # The list of layers can be trusted, because the process has not opened a video yet.
         _warn_once(tuple(layer for layer in LAYERS if layer not in ready.layers))
 
 
 @functools.cache
 def _warn_once(missing: tuple[Layer, ...]) -> None:
-    """Says what does not hold here; once, since it will be the same of every child."""
+    """Warn about missing layers of the sandbox; only once, because they are the same for every decoder process."""
     if missing:
-        could = "; ".join(WITHOUT[layer] for layer in missing)
-        worse = "; with neither it could also change and remove your files" if len(missing) == len(LAYERS) else ""
-        log.warning("decoders are not wholly confined on this machine, which lacks %s%s", could, worse)
+        layers = ". Missing: ".join(WITHOUT[layer] for layer in missing)
+        neither = ". Without both, it could also change and remove your files" if len(missing) == len(LAYERS) else ""
+        log.warning("Decoders are not fully confined on this machine. Missing: %s%s.", layers, neither)
 
 
 def _start(descriptors: list[int], threads: bool) -> "subprocess.Popen[bytes]":
-    """The process, with these descriptors and no others of ours, in a session of its own: Ctrl-C is the owner's."""
+    """Start the process with only these descriptors, in a session of its own, so that Ctrl-C reaches only the owner."""
     root = str(Path(attn.__file__).parents[1])
     environment = {
         **bare_environment(os.environ),
@@ -175,9 +175,9 @@ def _start(descriptors: list[int], threads: bool) -> "subprocess.Popen[bytes]":
     }
     return subprocess.Popen(  # noqa: S603  our own module
         [sys.executable, "-P", "-m", "attn.video.decoder_process", *map(str, descriptors), *["threads"] * threads],
-        stdin=subprocess.PIPE,  # never written: its closing tells the child that we are gone
+        stdin=subprocess.PIPE,  # never written to: the process ends when its owner closes it
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,  # what libraries print there later finds no reader; nothing reaches our log
+        stderr=subprocess.PIPE,  # read only while the process starts, so later output of libraries is lost
         pass_fds=descriptors,
         start_new_session=True,
         env=environment,

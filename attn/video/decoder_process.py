@@ -1,13 +1,14 @@
-"""The process that decodes, apart from the one that owns it: a damaged video may crash it or hang it.
+"""Decoder process, separate from its owner because a damaged video may crash it or make it hang.
 
     python -m attn.video.decoder_process CHANNEL SLOT SLOT … [threads]
 
-CHANNEL and SLOT are numbers of inherited file descriptors; with `threads` it may start some, as decord must.
+CHANNEL and SLOT are numbers of inherited file descriptors; with `threads`, the process may start threads, which decord
+needs.
 
-It is confined (`confinement`) before it opens the first video: one that takes it over has gained little. It imports
-neither torch nor ray, and ends when its owner does: at once where the system signals the closing of the owner's end of
-standard input (Linux), which needs nothing of a process that spins in C with the interpreter locked; elsewhere when it
-next writes or waits.
+The process confines itself (`confinement`) before it opens the first video, so a video that takes it over gains little.
+It imports neither torch nor ray, and ends when its owner does. On Linux, the system kills it as soon as the owner's end
+of standard input closes, even if the process spins in C and holds the interpreter lock. On other systems, it ends when
+it next writes to its owner or waits for a message.
 """
 
 import fcntl
@@ -60,7 +61,7 @@ def main(words: Sequence[str]) -> None:
 
 
 def end_with_owner() -> None:
-    """Has the system kill this process when the other end of its standard input closes."""
+    """Make the system kill this process when the other end of its standard input closes."""
     if hasattr(fcntl, "F_SETSIG"):
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETSIG, signal.SIGKILL)
@@ -68,7 +69,7 @@ def end_with_owner() -> None:
 
 
 class _Owner:
-    """The channel to the owner; without an owner there is nothing left to do."""
+    """Channel to the owner; the process exits when the owner is gone."""
 
     def __init__(self, channel: Channel):
         self._channel = channel
@@ -86,12 +87,12 @@ class _Owner:
             sys.exit()
 
 
-class _Stopped(Exception):  # noqa: N818  no error
-    """The owner wants no more of this video."""
+class _Stopped(Exception):  # noqa: N818  not an error
+    """The owner cancelled the video."""
 
 
 class _Server:
-    """Decodes one video after the other."""
+    """Loop that decodes one video after another."""
 
     def __init__(self, owner: _Owner, slots: list[Slot]):
         self._owner, self._slots = owner, slots
@@ -115,10 +116,10 @@ class _Server:
         except VideoError as error:
             return Failed(str(error)[:LONGEST_TEXT])
         except MemoryError:
-            os._exit(OUT_OF_MEMORY)  # memory that leaked would be missed by the next video
+            os._exit(OUT_OF_MEMORY)  # leaked memory would be missing for the next video
         except NoThreadError:
-            os._exit(OUT_OF_THREADS)  # no failure of the video
-        except Exception as error:  # whatever a strange file provokes is that file's failure
+            os._exit(OUT_OF_THREADS)  # not a failure of the video
+        except Exception as error:  # any error that a malformed file provokes is a failure of that file
             return Failed(f"{request.path}: cannot be decoded: {type(error).__name__}: {error}"[:LONGEST_TEXT])
 
     def _decode(self, request: Decode) -> VideoEnd:
@@ -132,7 +133,7 @@ class _Server:
         return chunks.end
 
     def _allocate(self, shape: Shape) -> UInt8[np.ndarray, "frame row col 3"]:
-        """The next free slot; with no slot free, waits until the owner has used one, or wants no more."""
+        """Return the array of a free slot. If none is free, wait until the owner returns one or cancels the video."""
         while not self._free:
             message = self._owner.hear()
             if isinstance(message, Stop):
@@ -144,7 +145,7 @@ class _Server:
 
 
 class _Pulse:
-    """Tells the owner now and then that frames come although none is kept."""
+    """Periodic sign of life to the owner while frames are decoded but none is sampled."""
 
     def __init__(self, owner: _Owner, every_s: float):
         self._owner, self._every_s = owner, every_s

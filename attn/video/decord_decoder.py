@@ -1,9 +1,9 @@
-"""Decoding with decord, where it is right; it is only used when it is asked for.
+"""Decoding with decord, for videos on which it is correct; used only on request.
 
-decord counts wrongly after a seek in AVI with B-frames, repeats the last frame until the declared count is reached,
-and knows neither rotation nor pixels that are not square nor variable frame rates. Its pixels are PyAV's, but for the
-inverse cosine transform of its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. Pictures
-that are damaged inside it guesses and does not mark, where PyAV stops.
+decord miscounts frames after a seek in AVI with B-frames, repeats the last frame until the declared count is reached,
+and ignores rotation, pixels that are not square, and variable frame rates. Its pixels equal PyAV's except for the
+inverse cosine transform of its old FFmpeg: 157 of 55 million values of a UCF101 clip differ, by at most 2. It guesses
+the damaged parts of pictures without marking them; PyAV stops there.
 """
 
 import errno
@@ -25,25 +25,25 @@ from attn.video.orientation import Orientation, orientation_of
 from attn.video.reading import Frame, VideoEnd
 from attn.video.sample import Keep
 
-# What decord was compared with PyAV on; anything else is PyAV's.
+# Formats on which decord was compared with PyAV; all others are decoded with PyAV.
 TRIED_CONTAINERS = frozenset({"avi", "mov,mp4,m4a,3gp,3g2,mj2"})
 TRIED_CODECS = frozenset({"mpeg4", "h264"})
 TRIED_FORMATS = frozenset({"yuv420p"})
 
 
-# What decord says then, to whoever is over a limit or confined: the system's words and nothing else.
+# Messages of decord's error if a limit (EAGAIN) or the system call filter (EPERM) prevents it from starting a thread.
 NO_THREAD = {os.strerror(errno.EAGAIN), os.strerror(errno.EPERM)}
 
 
 class NoThreadError(Exception):
-    """decord could start no thread. It starts one for every gap between kept frames: the video is as good as before."""
+    """decord could not start a thread; it needs one for every gap between sampled frames. The video is not at fault."""
 
 
 def decord_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
-    """Kept frames; none at all where decord is not right or cannot read the video, which is then PyAV's.
+    """Yield the sampled frames of a video. There are none if decord is not correct on it or cannot read it.
 
     Raises:
-        NoThreadError: after the first frames; this process can do no more.
+        NoThreadError: decord cannot start another thread after the first frames; this process cannot continue.
     """
     import decord
 
@@ -80,11 +80,11 @@ def _kept(reader, times_s: list[float], keep: Keep) -> Generator[Frame, None, Vi
 
 
 def frame_times(path: str) -> list[float]:
-    """Times of all frames in seconds where decord is right, else nothing.
+    """Return the times of all frames in seconds if decord is correct on the video, otherwise an empty list.
 
-    Right is: a container, codec and pixel format that was tried, no B-frames (frames are shown when they are
-    decoded), no rotation, square pixels, a constant frame rate, and as many packets in the file as its header
-    declares. That is certain only once all packets were seen, which costs one pass over the file.
+    decord is correct if the container, codec and pixel format were tested, without B-frames (the display order is the
+    decoding order) or rotation, with square pixels, a constant frame rate, and as many packets as the header declares.
+    This is certain only after a pass over all packets of the file.
     """
     try:
         with open_video_stream(path) as (container, stream):
@@ -107,7 +107,7 @@ def _is_tried(container: InputContainer, stream: VideoStream) -> bool:
 
 def _constant_rate_times(container: InputContainer, stream: VideoStream) -> list[float]:
     stamps: list[int] = []
-    upright: bool | None = None  # the first frame tells
+    upright: bool | None = None  # known after the first frame
     for packet in container.demux(stream):
         if not packet.size:
             continue
@@ -124,7 +124,10 @@ def _constant_rate_times(container: InputContainer, stream: VideoStream) -> list
 
 
 def _is_wrong(packet: "Packet[VideoStream]") -> bool:
-    """Or may it be? Of B-frames after FFmpeg's look at the beginning, AVI says nothing; MPEG-4 pictures tell."""
+    """Return whether decord may be wrong because of this packet.
+
+    AVI does not declare B-frames, and FFmpeg finds only those near the beginning; MPEG-4 pictures state their type.
+    """
     if packet.is_corrupt or packet.is_discard or packet.pts is None or packet.pts != packet.dts:
         return True
     return packet.stream.codec_context.name == "mpeg4" and picture_type(packet) not in (INTRA, PREDICTED)

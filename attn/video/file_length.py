@@ -1,6 +1,6 @@
-"""How many bytes a file says that it has. A duration that is not reached proves little; bytes that are missing do.
+"""Declared length of a file in bytes. A duration that is not reached proves little; missing bytes prove a loss.
 
-A declared duration is often that of the sound, and the time for which the last picture is shown is often not stored.
+A declared duration is often that of the audio, and the display time of the last picture is often not stored.
 """
 
 import math
@@ -11,22 +11,22 @@ HEAD_BYTES = 1 << 14
 TAIL_BYTES = 64
 
 ASF_FILE_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
-ASF_BYTES, ASF_FLAGS, ASF_BROADCAST = 40, 88, 1  # places in that object; of a broadcast no length is known
+ASF_BYTES, ASF_FLAGS, ASF_BROADCAST = 40, 88, 1  # offsets in that object; a broadcast has no known length
 FLV_BYTES = b"\x00\x08filesize\x00"
 MATROSKA_SEGMENT = bytes.fromhex("18538067")
 
 
 def is_all_there(path: str, container: str) -> bool | None:
-    """Is a file as long as its header says? None if it does not say.
+    """Return whether a file is as long as its header declares, None if the header declares no length.
 
-    A file whose last bytes are zeros is not: downloads often take the place of a file before they fill it.
+    A file whose last bytes are zeros is incomplete: downloads often reserve the space of a file before they fill it.
 
     Args:
-        path: of a file on this machine.
-        container: FFmpeg's name of its format; only Matroska, FLV and ASF state a length.
+        path: local path of the file.
+        container: FFmpeg's name of its format; only Matroska, FLV and ASF declare a length.
 
     Raises:
-        OSError: it cannot be read any more.
+        OSError: the file cannot be read any more.
     """
     declared = {"matroska,webm": _matroska_bytes, "flv": _flv_bytes, "asf": _asf_bytes}.get(container)
     if declared is None:
@@ -40,7 +40,7 @@ def is_all_there(path: str, container: str) -> bool | None:
 
 
 def _matroska_bytes(head: bytes) -> int | None:
-    """Bytes up to the end of the segment. Its length is a number of 1 to 8 bytes, all ones if it is not known."""
+    """Return the offset of the end of the segment. Its length is a number of 1 to 8 bytes, all ones if unknown."""
     start = head.find(MATROSKA_SEGMENT) + len(MATROSKA_SEGMENT)
     width = 9 - head[start].bit_length() if len(MATROSKA_SEGMENT) <= start < len(head) else 9
     unknown = (1 << 7 * width) - 1

@@ -1,7 +1,7 @@
-"""Videos as a listing finds them, and what each of them is called.
+"""Listed videos and their IDs.
 
-An id is the file's name without its extension. Cameras number their files, so several may have one name: each of these
-is then called by its path below the listed folder, `tennis/clip` and `boxing/clip`; `./clip` lies in the folder itself.
+An ID is the file name without its extension. Cameras number their files, so several videos may share a name. Their IDs
+are then their paths below the listed folder, `tennis/clip` and `boxing/clip`; `./clip` is in the listed folder itself.
 """
 
 import dataclasses
@@ -24,12 +24,12 @@ class Video:
     """One video: a whole file, or a member of a tar.
 
     Attributes:
-        video_id: name of the file without its extension, or its path where that is not unique; unique in a run.
-        url: of the file, or of the tar.
-        label: class id, None where unknown.
-        offset: first byte inside the tar; None for a whole file.
-        size: bytes; of a whole file only as it was when it was listed, None where the listing did not tell.
-        member: name inside the tar; None for a whole file.
+        video_id: file name without its extension, or path if the name is not unique; unique in a run.
+        url: URL of the file or tar.
+        label: class ID, None if unknown.
+        offset: offset of the first byte in the tar; None for a whole file.
+        size: size in bytes; for a whole file, the size when it was listed, None if the listing did not report it.
+        member: name in the tar; None for a whole file.
     """
 
     video_id: str
@@ -46,22 +46,23 @@ class Video:
 
     @property
     def where(self) -> str:
-        """How messages call it."""
+        """Location of the video for messages."""
         return shown(self.url) if self.member is None else f"{shown(self.url)}: {self.member}"
 
 
 def paths_of(videos: Iterable[Video]) -> dict[str, str]:
-    """Where the videos lie, by their ids: what `attn.video.ids` tells names in lists by."""
+    """Return the path or URL of each video by its ID, as `attn.video.ids.KnownIds` takes them."""
     return {video.video_id: video.member or video.url for video in videos}
 
 
 class Found(NamedTuple):
-    """A video that was found, where, and what came with it.
+    """Listed video with its path and its stored label.
 
     Attributes:
-        path: below the listed folder; of a member, its name in the tar.
-        shard: path of its tar below the listed folder, without extension; empty for a whole file.
-        stored: label that came with it in the tar.
+        video: the video.
+        path: path below the listed folder; for a member, its name in the tar.
+        shard: path of the tar below the listed folder, without its extension; empty for a whole file.
+        stored: label stored with the video in the tar.
     """
 
     video: Video
@@ -71,12 +72,12 @@ class Found(NamedTuple):
 
     @property
     def folder(self) -> str:
-        """Name of the folder it lies in, which may be that of its class; empty where the path names none."""
+        """Name of the parent folder, which may be a class name; empty if the path has no folder."""
         return folder_of(self.path if self.video.member is not None else self.video.url)
 
     @property
     def names(self) -> list[str]:
-        """Names that it may have, the shortest first: `MOST_NAMES` at most."""
+        """Candidates for the video's ID, shortest first, at most `MOST_NAMES`."""
         path = posixpath.normpath(self.path)
         folder, stem = posixpath.dirname(path) or ".", video_id_of(path)
         shards = [posixpath.join(self.shard, posixpath.normpath(f"{folder}/{stem}"))] if self.shard else []
@@ -84,17 +85,17 @@ class Found(NamedTuple):
 
 
 def name_videos(found: Iterable[Found]) -> list[Found]:
-    """The videos with ids, sorted by them: each has the shortest of its names that no other video shares.
+    """Return the videos sorted by ID. Each ID is the shortest candidate that no other video shares.
 
-    Of several that share a name none keeps it: whose it is would depend on the others.
+    If several videos share a name, none of them gets it: otherwise its video would depend on the rest of the list.
 
     Raises:
-        UsageError: an id twice in spite of that, a video both in a tar and beside it, or a name that is no text.
+        UsageError: IDs are still duplicates, a video is both in a tar and beside it, or a path is not UTF-8.
     """
     videos = list(found)
     if broken := [one.video for one in videos if re.search("[\ud800-\udfff]", one.video.where)]:
         raise UsageError(
-            f"{len(broken)} paths are not UTF-8: {some(ascii(video.where) for video in broken)}; rename them"
+            f"{len(broken)} paths are not UTF-8: {some(ascii(video.where) for video in broken)}. Rename them."
         )
     _check_copies(videos)
     ids = tell_apart(videos, _name, MOST_NAMES)
@@ -104,17 +105,17 @@ def name_videos(found: Iterable[Found]) -> list[Found]:
 
 
 def keep_names(found: Sequence[Found], held: Collection[str], where: str) -> list[Found]:
-    """The videos under the ids by which a store holds them already; the others keep theirs.
+    """Give videos that a store already contains their IDs from the store; the others keep their IDs.
 
-    A name that has become unique, because the other videos went, stays as it is in the store.
+    A path in the store remains an ID even if the file name is now unique because other videos were removed.
 
     Args:
-        found: as `name_videos` gives them.
-        held: ids in the store.
+        found: videos as returned by `name_videos`.
+        held: IDs in the store.
         where: URL of the store, for messages.
 
     Raises:
-        UsageError: several videos share by now a name that the store holds, and it does not say whose that was.
+        UsageError: several videos now share a name that is an ID in the store, so it is unclear which one is stored.
     """
     kept: list[Found] = []
     unclear: defaultdict[str, list[str]] = defaultdict(list)
@@ -132,8 +133,8 @@ def keep_names(found: Sequence[Found], held: Collection[str], where: str) -> lis
             kept.append(one)
     for name, places in unclear.items():
         raise UsageError(
-            f"{shown(where)}: holds a video {name!r}, and by now several are called so: {some(places)}. Rename what "
-            "was added, or choose another folder."
+            f"{shown(where)}: contains a video {name!r}, but several videos now have this name: {some(places)}. Rename "
+            "the added videos, or use another store."
         )
     return sorted(kept, key=lambda one: one.video.video_id)
 
@@ -149,7 +150,7 @@ def _called(one: Found, video_id: str) -> Found:
 
 
 def _check_copies(videos: Iterable[Found]) -> None:
-    """Refuses a folder in which shards lie beside the videos they were made of: each would count twice."""
+    """Refuse a folder with shards beside the videos they were made from, because each video would count twice."""
     alike: defaultdict[tuple[str, int | None], list[Found]] = defaultdict(list)
     for one in videos:
         alike[one.video.name, one.video.size].append(one)
@@ -163,7 +164,7 @@ def _check_copies(videos: Iterable[Found]) -> None:
     }
     if copies:
         pairs = (f"{other} and {one}" for one, other in copies.items())
-        raise UsageError(f"{len(copies)} videos stand there twice, in tars: {some(pairs)}; choose one with a glob")
+        raise UsageError(f"{len(copies)} videos in tars are duplicates: {some(pairs)}. Choose one copy with a glob.")
 
 
 def _check_unique(videos: Sequence[Video]) -> None:
@@ -171,6 +172,6 @@ def _check_unique(videos: Sequence[Video]) -> None:
     if repeated := [video_id for video_id, count in counts.items() if count > 1]:
         places = some(video.where for video in videos if video.video_id == repeated[0])
         raise UsageError(
-            f"{len(repeated)} video ids stand more than once: {some(repeated)} ({repeated[0]}: {places}); "
-            "rename, or choose fewer files with a glob"
+            f"{len(repeated)} duplicate video IDs: {some(repeated)} ({repeated[0]}: {places}). "
+            "Rename files, or choose fewer with a glob."
         )

@@ -1,10 +1,9 @@
-"""Not decoding what no one needs: the frames between the last kept one and the next frame that stands alone.
+"""Skipping of frames that need no decoding: those between the last sampled frame and the next key frame.
 
-UCF101's clips hold a key frame every 12 frames. At stride 5 one frame in six lies behind the last kept one of its
-group of pictures, and neither a kept frame nor a later group refers to it. To leave such frames out without losing
-count, it must be certain before decoding that a packet gives one frame, its own. In MPEG-4 part 2 without B-frames
-that is certain of every coded I- or P-picture that no edit list hides; at the first packet that is anything else we
-stop leaving out.
+UCF101's clips have a key frame every 12 frames. At stride 5, one frame in six follows the last sampled frame of its
+group of pictures, and neither a sampled frame nor a later group refers to it. To skip such frames without losing count,
+it must be certain before decoding that a packet yields exactly one frame, its own. In MPEG-4 part 2 without B-frames,
+this is certain for every coded I- or P-picture that no edit list hides. Skipping ends at the first other packet.
 """
 
 from collections.abc import Callable, Generator, Iterator
@@ -15,7 +14,7 @@ from av.video.stream import VideoStream
 
 VOP_START = b"\x00\x00\x01\xb6"
 INTRA, PREDICTED, BIDIRECTIONAL = 0, 1, 2
-# A picture that says only "as before" gives no frame and is shorter than this after its start code.
+# A picture that only repeats the one before yields no frame and is shorter than this after its start code.
 LEAST_CODED_BYTES = 16
 MOST_HEADER_BYTES = 1024
 MOST_HELD = 512
@@ -26,12 +25,12 @@ def needed_frames(
     decode: "Callable[[Packet[VideoStream]], VideoFrame | None]",
     keep_next: Callable[[int | None], bool],
 ) -> "Generator[VideoFrame, None, Packet[VideoStream] | None]":
-    """Kept frames, as long as every packet is certain to give one; returns the first that is not.
+    """Yield sampled frames while every packet is certain to yield one frame; return the first packet that is not.
 
     Args:
-        packets: MPEG-4 part 2 without B-frames.
-        decode: the frame of a packet; None is the end of everything.
-        keep_next: is the next frame kept? Asked once for each, with its time stamp.
+        packets: packets of MPEG-4 part 2 without B-frames.
+        decode: returns the frame of a packet; None ends decoding.
+        keep_next: returns whether the next frame is sampled; called once per frame, with its time stamp.
     """
     tail: list[Packet[VideoStream]] = []
     for packet in packets:
@@ -55,7 +54,7 @@ def needed_frames(
 def _decode_all(
     tail: "list[Packet[VideoStream]]", decode: "Callable[[Packet[VideoStream]], VideoFrame | None]"
 ) -> VideoFrame | None:
-    """The last frame."""
+    """Decode the packets and return the last frame; None if a packet yields no frame."""
     frame = None
     for packet in tail:
         frame = decode(packet)
@@ -65,9 +64,10 @@ def _decode_all(
 
 
 def picture_type(packet: "Packet[VideoStream]") -> int | None:
-    """Type of the first MPEG-4 picture in a packet: 0 I, 1 P, 2 B, 3 S; None where no coded one is found.
+    """Return the type of the first MPEG-4 picture in a packet, None if no coded picture is found.
 
-    A second picture in the packet (packed B-frames) is betrayed by the placeholder that is the next packet.
+    The types are 0 I, 1 P, 2 B and 3 S. A second picture in the packet (packed B-frames) is recognised later, because
+    the next packet is a placeholder.
     """
     header = bytes(memoryview(packet)[: MOST_HEADER_BYTES + 1])
     start = header.find(VOP_START, 0, MOST_HEADER_BYTES)

@@ -1,8 +1,9 @@
-"""Reading videos through a process that may be killed, so that no video can hurt the one that asks.
+"""Reading of videos in a separate process that may be killed, so that no video can harm the caller.
 
-FFmpeg and decord can crash, or spin for ever with the interpreter locked, on files from the wild. The price of the
-guard is one message and no copy per chunk of frames: some 1 % of decoding at a CNN's size, up to 5 % of short clips at
-full size (bench/decode.py), and under half a second for the first video and after every crash, to start a process.
+On files from the wild, FFmpeg and decord can crash, or loop forever while they hold the interpreter lock. The price of
+the guard is one message and no copy per chunk of frames: about 1 % of decoding at a CNN's input size, up to 5 % for
+short clips at full size (bench/decode.py). Starting a process, for the first video and after every crash, takes less
+than half a second.
 """
 
 import importlib.util
@@ -24,14 +25,14 @@ from attn.video.wire import Alive, Decode, Failed, Filled, FromDecoder, Look, Re
 
 LIVE_SIGNS_PER_TIMEOUT = 4
 MOST_TIMEOUTS = 1440
-"""For which one video is waited, in all: a day, at a timeout of a minute. A decoder in wrong hands could otherwise hold
-its owner for ever, with a sign of life now and then."""
+"""Limit of the total wait for one video, in timeouts: a day, at a timeout of a minute. Without it, a compromised
+decoder could block its owner forever with occasional signs of life."""
 
 
 class FrameReader:
-    """Reads one video after the other in a child process that is kept for the next, and replaced when it dies.
+    """Reader of videos in a decoder process, which is reused for the next video and replaced when it dies.
 
-    Use it from one thread at a time; any thread will do.
+    Use a reader from one thread at a time, not necessarily the same one.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class FrameReader:
 
     @property
     def child_pid(self) -> int | None:
-        """Of the child, if there is one now."""
+        """ID of the decoder process, None if there is none."""
         return self._child.pid if self._child is not None else None
 
     def read(
@@ -51,39 +52,40 @@ class FrameReader:
         decoder: DecoderName = "auto",
         timeout_s: float = 60.0,
     ) -> Reading[FrameChunk]:
-        """Chunks of the kept frames of a video; after the last one, `.end` tells how it ended.
+        """Return the sampled frames of a video in chunks; after the last one, `.end` is the end record.
 
-        The images of the first two chunks that the caller holds at a time lie in memory shared with the child, and
-        stay there as long as they are held; those of further chunks are copied. A reading may be left before its
-        end; the next one ends it.
+        The images of the first two chunks that the caller holds at a time are in memory shared with the decoder
+        process, and stay valid as long as they are referenced; those of further chunks are copied. A reading may be
+        abandoned before its end; the next one ends it.
 
         Args:
-            path: of a file on this machine.
-            sampling: which frames are kept.
-            size: side of the square images, in pixels (`resize_and_crop`); None for the frames as they are.
+            path: local path of the video.
+            sampling: rule that selects the frames.
+            size: side of the square images, in pixels (`resize_and_crop`); None leaves the frames as they are.
             decoder: auto, pyav or decord.
-            timeout_s: the child is killed when no frame was decoded (kept or not) for so long, and when the video
-                was waited for 1440 times as long.
+            timeout_s: time without a decoded frame (sampled or not) after which the decoder process is killed. The
+                total wait for the video is limited to 1440 times as long.
 
         Raises:
-            VideoError: while reading: the video cannot be decoded, takes too long, or took over the decoder.
-            FleetingError: while reading: the decoder crashed, hung or was ended, by this video or by something else.
-            UsageError: at once: the decoder does not exist on this machine.
+            VideoError: the video cannot be decoded, takes too long, or took over the decoder; raised while reading.
+            FleetingError: the decoder crashed, hung or was killed, because of this video or something else; raised
+                while reading.
+            UsageError: the decoder is not installed on this machine; raised at once.
         """
         if decoder == "decord" and importlib.util.find_spec("decord") is None:
-            raise UsageError("--decoder decord: decord is not installed on this machine; use --decoder auto")
+            raise UsageError("--decoder decord: decord is not installed on this machine. Use --decoder auto.")
         request = Decode(_absolute(path), sampling, size, decoder, timeout_s / LIVE_SIGNS_PER_TIMEOUT)
         return Reading(self._chunks(request, timeout_s))
 
     def header(self, path: str | os.PathLike[str], timeout_s: float = 60.0) -> VideoHeader:
-        """What the header of a video declares of its length; a reading that was left before its end is over.
+        """Return the length that the header of a video declares. This ends an abandoned reading.
 
         Args:
-            path: of a file on this machine.
-            timeout_s: the child is killed when it takes longer.
+            path: local path of the video.
+            timeout_s: time after which the decoder process is killed.
 
         Raises:
-            VideoError, FleetingError: as while reading.
+            VideoError, FleetingError: see `read`.
         """
         request = Look(_absolute(path))
         child = self._idle_child(timeout_s, threads=False)
@@ -96,7 +98,7 @@ class FrameReader:
         return cast("VideoHeader", message)
 
     def close(self) -> None:
-        """Ends the child; the next reading would start another."""
+        """End the decoder process; another reading starts a new one."""
         self._reading = None
         if self._child is not None:
             self._child.kill()
@@ -130,41 +132,41 @@ class FrameReader:
                 raise VideoError(message.message)
 
     def _chunk(self, child: DecoderChild, request: Decode, filled: Filled, last: int) -> FrameChunk:
-        """What was announced, where it can be true after the frame of index `last`."""
+        """Return the chunk in a filled slot, after checking that it can follow the frame of index `last`."""
         try:
             if filled.index[0] <= last or (request.size and filled.shape[1:3] != (request.size, request.size)):
-                raise MessageError("frames that were not asked for")
+                raise MessageError("frames that were not requested")
             images = child.lender.images(filled.slot, filled.shape)
-        except MessageError as nonsense:
+        except MessageError as error:
             self.close()
-            raise VideoError(_insane(request, nonsense)) from None
+            raise VideoError(_invalid(request, error)) from None
         return FrameChunk(np.array(filled.index, np.int32), np.array(filled.time_s, np.float32), images)
 
     def _hear(self, watch: "_Watch", request: Decode | Look, timeout_s: float) -> FromDecoder:
         if self._reading is not request:
-            raise RuntimeError(f"{request.path}: its reading was ended by the next one, or by close()")
+            raise RuntimeError(f"{request.path}: this reading was ended by the next one or by close()")
         try:
             return watch.hear()
         except _TooLongError:
             self.close()
             raise VideoError(
-                f"{request.path}: its decoder was ended after {MOST_TIMEOUTS * timeout_s / 3600:.1f} h; "
-                "cut the video, or raise --decode-timeout-s"
+                f"{request.path}: the decoder was ended after {MOST_TIMEOUTS * timeout_s / 3600:.1f} h. "
+                "Cut the video, or raise --decode-timeout-s."
             ) from None
         except TimeoutError:
             self.close()
             raise FleetingError(
                 f"{request.path}: the decoder made no progress for {timeout_s:g} s and was ended"
             ) from None
-        except ChildProcessError as death:
+        except ChildProcessError as error:
             self.close()
-            raise FleetingError(f"{request.path}: the decoder crashed ({death})") from None
-        except MessageError as nonsense:
+            raise FleetingError(f"{request.path}: the decoder crashed ({error})") from None
+        except MessageError as error:
             self.close()
-            raise VideoError(_insane(request, nonsense)) from None
+            raise VideoError(_invalid(request, error)) from None
 
     def _idle_child(self, timeout_s: float, threads: bool) -> DecoderChild:
-        """The child, done with the reading before; another where it died, does not come to an end or lacks threads."""
+        """Return an idle decoder process: a new one if the old one died, hangs, leaks memory or lacks threads."""
         if self._child is not None and self._reading is not None:
             self._stop(self._child, timeout_s)
         if self._child is not None and self._child.is_bloated():
@@ -176,13 +178,13 @@ class FrameReader:
         return self._child
 
     def _stop(self, child: DecoderChild, timeout_s: float) -> None:
-        """Without free slots it soon has to listen."""
+        """End the current reading. Without free slots, the decoder process soon has to read the message."""
         child.tell(Stop())
         deadline_s = time.monotonic() + timeout_s
         try:
             while not isinstance(message := child.hear(_left_s(deadline_s)), VideoEnd | VideoHeader | Failed | Stopped):
                 if isinstance(message, Ready):
-                    raise MessageError("what does not belong here")
+                    raise MessageError("an unexpected message")
                 if isinstance(message, Filled):
                     child.lender.drop(message.slot)
         except (TimeoutError, ChildProcessError, MessageError):
@@ -190,16 +192,18 @@ class FrameReader:
 
 
 class _TooLongError(Exception):
-    """A video takes longer than any that should be waited for."""
+    """The total wait for a video exceeded its limit."""
 
 
 class _Watch:
-    """Hears a decoder about one video, and not for ever.
+    """Receiver of a decoder's messages about one video, with a limit on the total wait.
 
-    Signs of life may have piled up while the owner was busy, but never more than time has passed for.
+    Signs of life may have queued up while the owner was busy, but never more than the elapsed time allows.
 
     Args:
-        welcome: kinds of messages; others are nonsense.
+        child: decoder process.
+        timeout_s: timeout for each message.
+        welcome: types of expected messages; others are errors.
         sign_every_s: time between two signs of life.
     """
 
@@ -211,17 +215,17 @@ class _Watch:
         self._signs = 0
 
     def hear(self) -> FromDecoder:
-        """The decoder's next message; errors as `DecoderChild.hear`, or `_TooLongError`."""
+        """Return the next message; raise as `DecoderChild.hear` does, or `_TooLongError`."""
         before_s = time.monotonic()
         message = self._child.hear(self._timeout_s)
         now_s = time.monotonic()
         self._waited_s += now_s - before_s
         if not isinstance(message, self._welcome):
-            raise MessageError("what does not belong into a video")
+            raise MessageError("an unexpected message")
         if isinstance(message, Alive):
             self._signs += 1
             if self._signs * self._sign_every_s > 2 * (now_s - self._began_s):
-                raise MessageError("more signs of life than were asked for")
+                raise MessageError("more signs of life than requested")
         if self._waited_s > MOST_TIMEOUTS * self._timeout_s:
             raise _TooLongError
         return message
@@ -237,5 +241,5 @@ def _absolute(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(os.fspath(path))
 
 
-def _insane(request: Decode | Look, nonsense: MessageError) -> str:
-    return f"{request.path}: the decoder was ended, since it sent {nonsense}"
+def _invalid(request: Decode | Look, error: MessageError) -> str:
+    return f"{request.path}: the decoder was ended because it sent {error}"

@@ -1,7 +1,7 @@
-"""What the header of a video declares about its length. It may be wrong; only decoding tells how many frames there are.
+"""Length that the header of a video declares. It may be wrong; only decoding counts the frames.
 
-Even this is a look by FFmpeg, which decodes some frames where the header says little: a matter for the process that
-may be killed (`guard.FrameReader.header`).
+If the header declares little, FFmpeg decodes some frames even for this. Call it in the decoder process, which may be
+killed (`guard.FrameReader.header`).
 """
 
 from attn.video.opening import open_video_stream
@@ -11,10 +11,10 @@ USUAL_RATE = 25
 
 
 def read_header(path: str) -> VideoHeader:
-    """The header of a video, opened in this process.
+    """Read the header of a video in this process.
 
     Raises:
-        VideoError: no such file, no video, or no decoder for it.
+        VideoError: the file does not exist, is not a video, or has no decoder.
     """
     with open_video_stream(path) as (container, stream):
         rates = (stream.average_rate, stream.guessed_rate, USUAL_RATE)

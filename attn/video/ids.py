@@ -1,7 +1,7 @@
-"""Which video a list means by a path: one ends with the other.
+"""Lookup of videos by the names in a list. A name matches an ID if one ends with the other.
 
-Lists name videos by their id, their file or a path from any folder; ids are names of files, or paths where these are
-not unique (see `attn.video.found`).
+Lists name videos by ID, by file name or by a path from any folder. IDs are file names, or paths if these are not unique
+(see `attn.video.found`).
 """
 
 import itertools
@@ -18,12 +18,12 @@ Item = TypeVar("Item")
 
 
 def tell_apart(items: Sequence[Item], name: Callable[[Item, int], str], levels: int) -> list[str]:
-    """A name for each item, the shortest that no other shares; of several that share one none keeps it.
+    """Return for each item the shortest name that no other item shares. A shared name is given to none of them.
 
     Args:
-        items: what is to be named.
-        name: gives an item's name of a level; level 0 is the shortest.
-        levels: how many there are. After the last one names may still stand twice.
+        items: items to name.
+        name: returns the name of an item at a level; level 0 is the shortest.
+        levels: number of levels. Names of the last level may still be duplicates.
     """
     names = [name(item, 0) for item in items]
     for level in range(1, levels):
@@ -33,10 +33,10 @@ def tell_apart(items: Sequence[Item], name: Callable[[Item, int], str], levels: 
 
 
 class KnownIds:
-    """The ids of some videos, to be looked up by what a list calls them.
+    """IDs of videos, looked up by the names in a list.
 
     Args:
-        ids: of the videos; a mapping tells where each lies too.
+        ids: IDs of the videos, or a mapping from IDs to paths.
     """
 
     def __init__(self, ids: Iterable[str] | Mapping[str, str]):
@@ -51,10 +51,14 @@ class KnownIds:
         return video_id in self._ids
 
     def find_all(self, paths: Sequence[str], places: Sequence[str]) -> list[str | None]:
-        """Ids of the videos that a list names, None for those that are not there.
+        """Return the ID of the video for each entry of a list, None if the video is unknown.
 
-        Several entries may end alike, `one/clip` and `two/clip`, and the video `clip` be one of them: it is the entry
-        that shares most folders with its path. If all share as many, all get its id.
+        Several entries, such as `one/clip` and `two/clip`, may match the video `clip`. The ID is then given to the
+        entry that shares the most folders with the video's path, or to all of them if they share equally many.
+
+        Args:
+            paths: path or ID in each entry.
+            places: location of each entry, for messages.
 
         Raises:
             UsageError: see `find`.
@@ -70,48 +74,51 @@ class KnownIds:
         return [one if share == most[one] else None for one, share in zip(found, shared, strict=True)]
 
     def find(self, path: str, place: str) -> str | None:
-        """Id of the video; None if none is called so.
+        """Return the ID of a video, None if no video has this name.
 
         Args:
-            path: of its file, or its id.
-            place: of the path in its list, for the message.
+            path: path of the video's file, or its ID.
+            place: location of the entry in its list, for the message.
 
         Raises:
-            UsageError: several are.
+            UsageError: several videos have this name.
         """
         for name in _ends(path):
             if name in self._ids:
                 return name
         for name in _spellings(posixpath.normpath(path)):
             longer = [one for one in self._in_folders[posixpath.basename(name)] if one.endswith(f"/{name}")]
-            if f"./{name}" in longer:  # a bare name lies in the listed folder itself
+            if f"./{name}" in longer:  # a name without a folder means the listed folder itself
                 return f"./{name}"
             if len(longer) == 1:
                 return longer[0]
             if longer:
-                raise UsageError(f"{place}: {path!r} may be any of {some(longer)}. Write which.")
+                raise UsageError(f"{place}: {path!r} matches {some(longer)}. Use one of these IDs.")
         return None
 
 
 def _shared(path: str, other: str) -> float:
-    """Folders before the file's name in which two paths agree, and a half if they agree in its extension."""
+    """Count the folders before the file name that two paths share, plus 0.5 if the file names are equal."""
     folders = [posixpath.dirname(one).split("/")[::-1] for one in (path, other)]
     pairs = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(*folders, strict=False))
     return sum(1 for _ in pairs) + (posixpath.basename(path) == posixpath.basename(other)) / 2
 
 
 def without_extension(path: str) -> str:
-    """The path without the extension of a video; as it is if it has none."""
+    """Return the path without the extension of a video; without such an extension, it is unchanged."""
     return posixpath.splitext(path)[0] if is_video(path) else path
 
 
 def _ends(path: str) -> Iterator[str]:
-    """The path and what remains of it without its first folders."""
+    """Yield the path, then the path without its first folder, its first two folders, and so on."""
     parts = path.split("/")
     for start in range(len(parts)):
         yield from _spellings("/".join(parts[start:]))
 
 
 def _spellings(path: str) -> tuple[str, str]:
-    """With and without extension. A bare name may be an id, which holds dots of its own; a path names a file."""
+    """Return the path with and without its extension, the likelier form first.
+
+    A name without a folder is likely an ID, which may contain dots; a path is likely that of a file.
+    """
     return (without_extension(path), path) if "/" in path else (path, without_extension(path))

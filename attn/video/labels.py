@@ -1,4 +1,4 @@
-"""Which of the things that may tell a video's class decides."""
+"""Choice of a video's label among its folder's name, the label stored in a tar, and a list of labels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,19 +9,19 @@ from attn.errors import UsageError
 def choose_label(
     video_id: str, hints: Sequence[str | None], classes: ClassFinder, labels: Mapping[str, str]
 ) -> int | None:
-    """Class id of a video: of the first hint that is a class name, else of its entry in `labels`, else None.
+    """Return the class ID of a video, from the first hint that is a class name, otherwise from `labels`.
 
-    Tars of other makers often label with a bare number, which can only be a position in the class list: the last
-    hint is taken so where nothing else decides.
+    Tars made by other tools often store a number as the label, which can only be an index into the class list. The last
+    hint is interpreted this way if nothing else gives a class; otherwise the result is None.
 
     Args:
-        video_id: key in `labels`.
-        hints: names that may be class names: the folder's, then the one stored in a tar.
-        classes: the class list.
-        labels: video id → class name.
+        video_id: ID of the video, as in `labels`.
+        hints: possible class names: name of the folder, then label stored in the tar.
+        classes: class list.
+        labels: class names by video ID.
 
     Raises:
-        UsageError: the label or the number is outside the class list.
+        UsageError: the label or the number is not in the class list.
     """
     for hint in hints:
         if hint and (found := classes(hint)) is not None:
@@ -30,7 +30,7 @@ def choose_label(
     if name is None:
         return _numbered(video_id, hints[-1], len(classes))
     if (found := classes(name)) is None:
-        raise UsageError(f"label {name!r} of video {video_id!r} is not in the class list; mend one of the two")
+        raise UsageError(f"label {name!r} of video {video_id!r} is not in the class list. Correct one of them.")
     return found
 
 
@@ -39,6 +39,7 @@ def _numbered(video_id: str, hint: str | None, num_classes: int) -> int | None:
         return None
     if int(hint) >= num_classes:
         raise UsageError(
-            f"label {hint} stored with video {video_id!r} is beyond the {num_classes} names of the class list"
+            f"label {hint} stored with video {video_id!r} is out of range: the class list has {num_classes} names. "
+            "Use the class list with which the tar was made."
         )
     return int(hint)

@@ -1,4 +1,4 @@
-"""Opening a file as a video and as nothing else: FFmpeg would follow, and believe, whatever a file says."""
+"""Opening of files as videos only: FFmpeg by default also opens playlists and other files that refer to more files."""
 
 import contextlib
 import os
@@ -14,13 +14,13 @@ from attn.errors import VideoError
 from attn.video.confinement import pass_on_shortage
 from attn.video.reading import MOST_PIXELS
 
-# Of real videos. Whatever a file is called, it is no other format of FFmpeg's: no playlist or list of files, by which a
-# video could show other files of this machine, and none of the exotic ones that no one looks after.
+# Formats of real videos. FFmpeg's other formats are excluded regardless of the file name: playlists and lists of files,
+# through which a video could show other files of this machine, and exotic, poorly maintained formats.
 CONTAINERS = (
     "avi,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,mpeg,mpegvideo,mpegts,asf,flv,live_flv,ogg,dv,mxf,nut,ivf,"
     "h263,h264,hevc,m4v,mjpeg,jpeg_pipe,vc1,av1,obu"
 )
-# A header may claim any size, and decoders take the memory for it at once.
+# A header may declare any size, and decoders allocate the memory for it at once.
 SIZE_LIMIT = {"max_pixels": str(MOST_PIXELS)}
 OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file", **SIZE_LIMIT}
 
@@ -29,40 +29,41 @@ STILLS = Disposition.attached_pic | Disposition.timed_thumbnails
 
 @contextlib.contextmanager
 def open_video_stream(path: str) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """A file and its film, one of its video streams (`_film`), to be decoded on one core.
+    """Open a file and its main video stream (`_main_stream`), to be decoded on one core.
 
-    FFmpeg follows no link from the file to another one or to the network.
+    FFmpeg follows no reference from the file to another file or to the network.
 
     Raises:
-        VideoError: no such file, no video, or no decoder for it.
-        MemoryError: as anywhere.
+        VideoError: the file does not exist, is not a video, or has no decoder.
+        MemoryError: memory is short.
     """
     try:
         container = av.open(os.path.abspath(path), metadata_errors="ignore", options=OPTIONS)
     except ArgumentError as error:
-        raise VideoError(f"{path}: cannot be opened as a video: its format is none of {CONTAINERS}") from error
+        raise VideoError(f"{path}: cannot be opened as a video: its format is not one of {CONTAINERS}") from error
     except (FFmpegError, OSError) as error:
         pass_on_shortage(error)
         raise VideoError(f"{path}: cannot be opened as a video: {error.strerror}") from error
     with container:
-        stream = _film(container)
+        stream = _main_stream(container)
         if stream is None:
-            raise VideoError(f"{path}: holds no video stream")
+            raise VideoError(f"{path}: contains no video stream")
         if stream.codec_context is None:
-            raise VideoError(f"{path}: no decoder for its codec")
+            raise VideoError(f"{path}: its codec has no decoder")
         stream.codec_context.options = SIZE_LIMIT
         stream.codec_context.thread_count = 1
         yield container, stream
 
 
-def _film(container: InputContainer) -> VideoStream | None:
-    """The stream that a player shows: the default one; of several or none, the best in FFmpeg's view.
+def _main_stream(container: InputContainer) -> VideoStream | None:
+    """Return the stream that a player shows: the default one, or FFmpeg's best if several or none are default.
 
-    Neither cover art is a film nor, next to another stream, a single picture. FFmpeg's view (`av_find_best_stream`) is:
-    the stream with several pictures at the start of the file, then the one with the most bits a second.
+    Cover art is never the main stream, and a single picture only if it is the only stream. FFmpeg's best stream
+    (`av_find_best_stream`) is the one with several pictures at the start of the file, then the one with the highest bit
+    rate.
     """
     moving = [stream for stream in container.streams.video if not stream.disposition & STILLS]
-    films = [stream for stream in moving if stream.frames != 1] or moving
-    likely = [stream for stream in films if stream.disposition & Disposition.default] or films
+    several = [stream for stream in moving if stream.frames != 1] or moving
+    likely = [stream for stream in several if stream.disposition & Disposition.default] or several
     best = container.streams.best("video")
     return next((stream for stream in likely if stream is best), likely[0] if likely else None)

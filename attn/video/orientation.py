@@ -1,4 +1,4 @@
-"""Turning frames upright: cameras store the picture as the sensor lay and note how to turn it."""
+"""Rotation of frames to upright: cameras store the picture as the sensor was held, with its orientation."""
 
 import dataclasses
 import struct
@@ -10,12 +10,12 @@ from jaxtyping import UInt8
 
 @dataclasses.dataclass(frozen=True)
 class Orientation:
-    """One of the eight ways to put a picture on a grid: rows and columns exchanged first, then reversed.
+    """One of the eight orientations of a picture: rows and columns are swapped first, then reversed.
 
     Attributes:
-        transposed: rows become columns.
-        rows_reversed: upside down, after that.
-        cols_reversed: mirrored, after that.
+        transposed: whether rows and columns are swapped.
+        rows_reversed: whether the order of rows is then reversed.
+        cols_reversed: whether the order of columns is then reversed.
     """
 
     transposed: bool = False
@@ -23,15 +23,15 @@ class Orientation:
     cols_reversed: bool = False
 
     def apply(self, rgb: UInt8[np.ndarray, "row col 3"]) -> UInt8[np.ndarray, "row2 col2 3"]:
-        """The picture upright, as a view."""
+        """Return the upright picture as a view."""
         turned = rgb.swapaxes(0, 1) if self.transposed else rgb
         return turned[:: -1 if self.rows_reversed else 1, :: -1 if self.cols_reversed else 1]
 
 
 def orientation_of(frame: VideoFrame) -> Orientation:
-    """How to turn a frame, from its display matrix; angles between the right ones go to the nearest.
+    """Return the orientation of a frame from its display matrix, rounded to the nearest right angle.
 
-    The matrix takes the point (x, y) to (a·x + c·y, b·x + d·y) and a shift:
+    The matrix maps the point (x, y) to (a·x + c·y, b·x + d·y) plus a shift:
 
         a  b  u
         c  d  v

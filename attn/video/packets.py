@@ -1,4 +1,4 @@
-"""The packets of a video stream, and whether some that were promised are missing."""
+"""Packets of a video stream, with a check for missing ones."""
 
 import math
 from collections.abc import Iterator
@@ -13,34 +13,38 @@ from av.video.stream import VideoStream
 from attn.video.confinement import pass_on_shortage
 from attn.video.file_length import is_all_there
 
-# Of a duration without a frame count; recorders round it or let the sound run on.
+# Tolerance for a duration without a frame count; recorders round it or let the audio continue.
 DURATION_TOLERANCE_S = 0.5
 
-# Containers whose header tells the duration; of others FFmpeg estimates it from what is there, which proves nothing.
+# Containers whose header declares the duration. For others, FFmpeg estimates it from the content, which proves nothing.
 TELL_DURATION = frozenset({"matroska,webm", "flv", "asf"})
 
 
-# What follows the last packet: an index, tags, padding.
+# Limits for the data after the last packet: an index, tags, padding.
 MOST_BEHIND_BYTES, MOST_BEHIND_SHARE = 1 << 13, 0.05
 
-# Containers made for lossy transmission. A packet that they mark may be whole: two files that were joined leave a mark
-# at the joint. The decoder tells.
+# Containers made for lossy transmission. A packet that they mark as corrupt may be intact: two concatenated files leave
+# a mark at the joint. The decoder decides.
 GO_ON = frozenset({"mpegts"})
 
 
 class IntactPackets:
-    """Packets up to the end of the stream or the first that is not all there.
+    """Packets up to the end of the stream or the first incomplete packet.
 
-    After the last one, `truncated` tells whether something is missing. A packet was cut off; or fewer packets came
-    than the header declares, and they do not span the declared duration either (frames that an encoder dropped or
-    an edit list cuts away are declared but not missing); or, without a declared count, bytes of the file are
-    missing and the packets end before the declared duration. If the file states no length, or could not be read to
-    its end, they end more than 0.5 s before the declared duration. Packets are compared, not frames: the placeholders
-    of packed B-frames are declared, are there, and give no frame.
+    After the last packet, `truncated` is whether something is missing. This is the case if
+
+    * a packet was cut off;
+    * there are fewer packets than the header declares, and they do not span the declared duration either (frames that
+      an encoder dropped or an edit list removes are declared but not missing);
+    * without a declared count: bytes of the file are missing, and the packets end before the declared duration;
+    * without a declared count, if the file declares no length or could not be read to its end: the packets end more
+      than 0.5 s before the declared duration.
+
+    Packets are compared, not frames: the placeholders of packed B-frames are declared and present, but yield no frame.
 
     Attributes:
-        go_on: the stream goes on after a loss, as a transport stream does, and so do the packets.
-        truncated: known after the last packet.
+        go_on: whether the stream, and thus the packets, continue after a loss, as in a transport stream.
+        truncated: whether something is missing; known after the last packet.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream):
@@ -79,7 +83,7 @@ class IntactPackets:
 
     @property
     def last_dts(self) -> int | None:
-        """Decoding time of the last packet, in ticks; no packet that is missing after it is shown before."""
+        """Decoding time of the last packet, in ticks. Packets that are missing after it are shown later."""
         return self._last.dts if self._last is not None else None
 
     def _falls_short(self) -> bool:
@@ -97,38 +101,41 @@ class IntactPackets:
         return self._end * self._tick_s() < declared_s - tolerance_s
 
     def _among_all(self) -> Iterator["Packet[VideoStream]"]:
-        """Those of the stream. How far the file was read shows in those of all."""
+        """Yield the packets of this stream; those of all streams show how far the file was read."""
         for packet in self._container.demux():
             self._reached = max(self._reached, (packet.pos or 0) + packet.size)
             if packet.stream_index == self._stream.index:
                 yield cast("Packet[VideoStream]", packet)
 
     def _note_end(self, pts: int, duration: int | None) -> None:
-        """When the packets end that came so far; one without a duration lasts as long as the longest before it."""
+        """Update the end of the packets so far. A packet without a duration lasts as long as the longest before it."""
         if self._latest is not None:
             self._longest = max(self._longest, pts - self._latest)
         self._latest = pts if self._latest is None else max(self._latest, pts)
         self._end = max(self._end, pts + (duration or self._longest))
 
     def _declared_count(self) -> int:
-        """Packets that the header declares. For MP4 it is FFmpeg's index: the samples that the edit lists ask for."""
+        """Return the declared number of packets; for MP4, from FFmpeg's index: the samples that edit lists select."""
         mp4 = self._container.format.name.startswith("mov,")
         return len(self._stream.index_entries) if mp4 else self._stream.frames
 
     def _span(self) -> float:
-        """Ticks that the packets last."""
+        """Return the duration of the packets in ticks."""
         if self._first is None or self._last is None or self._first.dts is None or self._last.dts is None:
             return 0
         return self._last.dts - self._first.dts + (self._last.duration or 0)
 
     def _declared_span(self) -> float:
-        """Ticks that all declared frames last. In AVI a tick is a frame, and FFmpeg replaces the declared duration."""
+        """Return the declared duration in ticks.
+
+        In AVI, FFmpeg replaces the declared duration, but a tick is a frame.
+        """
         if self._container.format.name == "avi":
             return self._stream.frames
         return self._stream.duration or math.inf
 
     def _duration_s(self) -> float | None:
-        """That the header declares."""
+        """Return the declared duration in seconds, None if there is none."""
         if self._stream.duration:
             return self._stream.duration * self._tick_s()
         if "DURATION" in self._stream.metadata:
@@ -141,7 +148,7 @@ class IntactPackets:
 
 
 def clock_time_s(text: str) -> float | None:
-    """Seconds of a Matroska duration such as `00:01:02.500000000`; None of anything else."""
+    """Return the seconds of a Matroska duration such as `00:01:02.500000000`, None for other text."""
     try:
         hours, minutes, seconds = text.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

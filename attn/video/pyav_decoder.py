@@ -1,4 +1,4 @@
-"""Decoding with PyAV, from the first frame to the last: never a seek, which is where decoders lose count."""
+"""Decoding with PyAV from the first frame to the last, without seeking: after a seek, decoders lose count."""
 
 import itertools
 import math
@@ -26,10 +26,12 @@ from attn.video.sample import Keep
 
 
 def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
-    """Kept frames of the film, up to the first damage, or to the end of a stream that goes on after a loss.
+    """Yield the sampled frames of the main video stream, up to the first damage.
+
+    A transport stream is decoded to its end, because it continues after a loss.
 
     Raises:
-        VideoError: nothing can be decoded.
+        VideoError: no frame can be decoded.
     """
     with open_video_stream(path) as (container, stream):
         aspect = PixelAspect(stream)
@@ -39,26 +41,26 @@ def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:
             yield Frame(decoding.index, decoding.time_s, to_rgb(frame))
     if decoding.index < 0:
         raise VideoError(
-            f"{path}: no frame can be decoded; the file is empty, damaged or cut off, or its frames have more than "
-            f"{MOST_PIXELS} pixels"
+            f"{path}: no frame can be decoded. The file is empty, damaged or cut off, or its frames have more than "
+            f"{MOST_PIXELS} pixels."
         )
     return VideoEnd(decoding.truncated, "pyav")
 
 
-# Guessed frames that are held until it is known that intact ones follow; a frame is large.
+# Limit for guessed frames that are held until intact ones follow; a frame is large.
 MOST_GUESSED = 16
 
 
 class _Decoding:
-    """The frames of a stream in the order shown, up to the first damage; of those, the kept ones.
+    """Sampled frames of a stream in display order, up to the first damage.
 
-    A transport stream goes on after a loss: what cannot be decoded is passed over, and frames that the decoder guessed
-    in part are taken where intact ones follow, so that an index means the same as in any other decoder.
+    A transport stream continues after a loss: packets that cannot be decoded are skipped, and frames that the decoder
+    guessed in part count if intact ones follow, so that indices equal those of other decoders.
 
     Attributes:
-        index, time_s: of the frame at hand.
-        started: some frame was decoded. All that cannot be decoded before that is passed over.
-        truncated: known after the last frame.
+        index, time_s: index and time of the current frame.
+        started: whether a frame was decoded. Packets that cannot be decoded before that are skipped.
+        truncated: whether frames are missing; known after the last frame.
     """
 
     def __init__(self, container: InputContainer, stream: VideoStream, aspect: PixelAspect, keep: Keep):
@@ -67,10 +69,10 @@ class _Decoding:
         self._aspect = aspect
         self._clock = FrameClock(container, stream)
         self._keep = keep
-        self._damaged = False  # something could not be decoded
-        self._stopped = False  # … after the first frame
-        self._goes_on = False  # whatever cannot be decoded now, more follows
-        self._guessed: list[VideoFrame] = []  # … and waiting for an intact frame
+        self._damaged = False  # a packet could not be decoded
+        self._stopped = False  # a packet after the first frame could not be decoded
+        self._goes_on = False  # more packets follow, even if the current one cannot be decoded
+        self._guessed: list[VideoFrame] = []  # guessed frames that wait for an intact one
         self.index, self.time_s, self.started = -1, 0.0, False
 
     @property
@@ -100,7 +102,7 @@ class _Decoding:
         return self._keep(self.index, self.time_s)
 
     def _decode(self, packet: "Packet[VideoStream] | None") -> list[VideoFrame]:
-        """Intact frames that come out when a packet goes in; None asks for those that are left."""
+        """Decode a packet and return the intact frames that come out; None flushes the decoder."""
         try:
             frames = self._aspect.decode(packet)
         except FFmpegError as error:
@@ -109,14 +111,14 @@ class _Decoding:
                 self._damaged, self._stopped = True, self.started
             return []
         for frame in frames:
-            if frame.is_corrupt or self._guessed:  # the decoder guessed a part of it, or of one before
+            if frame.is_corrupt or self._guessed:  # the decoder guessed a part of this frame or of an earlier one
                 frames = self._with_guesses(frames)
                 break
         self.started = self.started or bool(frames)
         return frames
 
     def _with_guesses(self, frames: list[VideoFrame]) -> list[VideoFrame]:
-        """The intact frames and, where the stream goes on, those guessed before an intact one."""
+        """Return the intact frames and, if the stream continues, those guessed before an intact one."""
         taken: list[VideoFrame] = []
         for frame in frames:
             if frame.is_corrupt and not self._goes_on:
@@ -129,7 +131,7 @@ class _Decoding:
         return taken
 
     def _looking_ahead(self, packets: "Iterator[Packet[VideoStream]]") -> "Iterator[Packet[VideoStream]]":
-        """The same packets; while one is decoded it is known whether another follows."""
+        """Yield the packets, reading one ahead to know whether another follows."""
         packet = next(packets, None)
         while packet is not None:
             following = next(packets, None)
@@ -145,9 +147,9 @@ class _Decoding:
         return None
 
     def _last_frames(self) -> list[VideoFrame]:
-        """Frames that the decoder still holds; of a cut video, what is shown before anything that is missing.
+        """Return the frames that the decoder still holds; for a cut video, only those shown before any missing one.
 
-        No missing packet is shown before the time at which the last one was to be decoded.
+        Missing packets are shown no earlier than the decoding time of the last packet.
         """
         frames, last_dts = self._decode(None), self._packets.last_dts
         if not (self._stopped or self._packets.truncated):
@@ -157,7 +159,7 @@ class _Decoding:
 
 
 class _ToRgb:
-    """Converts frames to upright RGB of square pixels; FFmpeg's converter is set up once for all frames of one kind."""
+    """Converter of frames to upright RGB with square pixels. FFmpeg's converter is set up once per type of frame."""
 
     def __init__(self, aspect: PixelAspect) -> None:
         self._aspect = aspect
@@ -165,7 +167,7 @@ class _ToRgb:
         self._orientation: Orientation | None = None
 
     def __call__(self, frame: VideoFrame) -> UInt8[np.ndarray, "row col 3"]:
-        if self._orientation is None:  # the first frame speaks for all: it is a property of the stream
+        if self._orientation is None:  # a property of the stream, so that of the first frame holds for all
             self._orientation = orientation_of(frame)
         width = self._aspect.shown_width(frame)
         rgb = self._reformatter.reformat(frame, width=width, format="rgb24", threads=1)

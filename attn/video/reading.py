@@ -1,4 +1,4 @@
-"""The yield of decoding: frames or chunks of them one after the other, then a record of how it ended."""
+"""Results of decoding: frames or chunks of frames one after another, then a record of how it ended."""
 
 import dataclasses
 from collections.abc import Generator
@@ -8,10 +8,10 @@ import numpy as np
 from jaxtyping import UInt8
 
 MOST_PIXELS = 1 << 26
-"""Most pixels of a frame: twice 8K. A header may claim any size, and memory is taken by it."""
+"""Most pixels of a frame: twice 8K. A header may declare any size, and memory is allocated for it."""
 
 MOST_DECLARED = 1 << 31
-"""Frames that a header may declare: an index is an int32."""
+"""Most frames that a header may declare, because an index is an int32."""
 
 DecoderName = Literal["auto", "pyav", "decord"]
 
@@ -20,12 +20,12 @@ Item = TypeVar("Item")
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
-    """A kept frame.
+    """Sampled frame.
 
     Attributes:
-        index: its ordinal, from 0, among all frames of the video in the order in which they are shown.
-        time_s: its time stamp, in seconds; index / frame rate where the stream has none.
-        rgb: upright, its pixels square: of a stream whose pixels are not, the frame as it is shown, scaled in width.
+        index: position, from 0, among all frames of the video in display order.
+        time_s: time stamp in seconds; index / frame rate if the stream has none.
+        rgb: upright image with square pixels; if those of the stream are not square, its width is scaled.
     """
 
     index: int
@@ -35,11 +35,11 @@ class Frame:
 
 @dataclasses.dataclass(frozen=True)
 class VideoEnd:
-    """Facts that only the end of decoding tells.
+    """Facts known at the end of decoding.
 
     Attributes:
-        truncated: pictures are missing at the end: the file is cut off or damaged, and the frames are those before.
-        decoder: which one it was, pyav or decord.
+        truncated: whether pictures are missing at the end because the file is cut off or damaged.
+        decoder: decoder that was used, pyav or decord.
     """
 
     truncated: bool
@@ -51,8 +51,8 @@ class VideoHeader:
     """Facts that the header of a video declares.
 
     Attributes:
-        rate: frames a second; 25 where it says nothing.
-        frames: in all; where it counts none, the declared duration times the rate; 0 where it says nothing.
+        rate: frames per second; 25 if not declared.
+        frames: number of frames; if not declared, the declared duration times the rate, or 0 without a duration.
     """
 
     rate: float
@@ -60,7 +60,7 @@ class VideoHeader:
 
 
 class Reading(Generic[Item]):
-    """Items of a video, one after the other, and once that is over, its end record."""
+    """Iterator over the items of a video, with an end record after the last one."""
 
     def __init__(self, steps: Generator[Item, None, VideoEnd]):
         self._steps = steps
@@ -68,7 +68,7 @@ class Reading(Generic[Item]):
 
     @property
     def end(self) -> VideoEnd:
-        """The end record; an error before everything was read."""
+        """End record. Before everything is read, access raises RuntimeError."""
         if self._end is None:
             raise RuntimeError("the video has not been read to its end")
         return self._end
@@ -84,5 +84,5 @@ class Reading(Generic[Item]):
             raise
 
     def close(self) -> None:
-        """Reads no further."""
+        """Stop reading."""
         self._steps.close()

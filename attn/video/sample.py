@@ -1,6 +1,6 @@
-"""Which frames of a video are kept: every S-th, or so many a second.
+"""Sampling of frames: every S-th frame, or a number of frames per second.
 
-Each rule looks at one frame at a time and never back, so a video of any length is sampled while it is decoded.
+Each rule decides on one frame at a time and never looks back, so a video of any length is sampled while it is decoded.
 """
 
 import dataclasses
@@ -10,15 +10,16 @@ from collections.abc import Callable
 from attn.errors import UsageError
 
 Keep = Callable[[int, float], bool]
-"""Is this frame kept? Asked once for every frame, in order, with its index and its time in seconds."""
+"""Function that returns whether a frame is sampled. It is called once for every frame, in order, with its index and its
+time in seconds."""
 
-# The coarsest stamps in use (Matroska) are rounded to the millisecond: a frame half a one from an instant stands at it.
+# The coarsest stamps in use (Matroska) are rounded to milliseconds: a frame half a millisecond early is on time.
 STAMP_TOLERANCE_S = 0.00051
 
 
 @dataclasses.dataclass(frozen=True)
 class Stride:
-    """The frames 0, S, 2S, …, whatever their times.
+    """Frames 0, S, 2S, …, regardless of their times.
 
     Args:
         step: S, in frames.
@@ -33,29 +34,30 @@ class Stride:
             raise UsageError(f"--stride {self.step}: give 1 or more (1 keeps every frame)")
 
     def start(self) -> Keep:
-        """The rule at the start of a video."""
+        """Return the rule for a new video."""
         return lambda index, time_s: index % self.step == 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Fps:
-    """The first frame at or after each of the instants 0, 1/r, 2/r, … s.
+    """First frame at or after each of the instants 0, 1/r, 2/r, … s.
 
-    By time stamp, so that videos of different or variable frame rates are sampled alike. No frame is kept twice: a
-    rate above the source's keeps every frame, and a still longer than 1/r counts once.
+    The rule uses time stamps, so that videos with different or variable frame rates are sampled alike. A frame is
+    sampled at most once: a rate above that of the video selects every frame, and a picture shown for longer than 1/r
+    counts once.
 
     Args:
-        rate: r, in frames a second.
+        rate: r, in frames per second.
     """
 
     rate: float
 
     def __post_init__(self) -> None:
         if not (self.rate > 0 and math.isfinite(self.rate)):
-            raise UsageError(f"--fps {self.rate:g}: give a positive number of frames a second")
+            raise UsageError(f"--fps {self.rate:g}: give a positive number of frames per second")
 
     def start(self) -> Keep:
-        """The rule at the start of a video."""
+        """Return the rule for a new video."""
         due = 0
 
         def keep(index: int, time_s: float) -> bool:

@@ -1,7 +1,8 @@
-"""What is in a tar shard: from the small index beside it if that belongs to it, else from the tar's own headers.
+"""Videos of a tar shard, from the index file beside it if that matches, otherwise from the tar's own headers.
 
-`<name>-000000.index.json` makes listing a folder of shards one small read each. It is believed only if it tells the
-tar's exact size and is no longer than that tar could need; whoever writes a shard removes the old index first.
+With `<name>-000000.index.json`, listing a folder of shards takes one small read per shard. The index is used only if it
+states the tar's exact size and is not longer than such a tar could need. An old index is removed before its shard is
+written again.
 """
 
 import errno
@@ -20,30 +21,30 @@ log = logging.getLogger(__name__)
 
 INDEX_SUFFIX = ".index.json"
 TAR_BYTES_PER_INDEX_BYTE, MOST_INDEX_BYTES = 8, 64 << 20
-"""Of an index beyond its first MiB: a labelled video takes 2 KiB of a tar at least, with its header and its label's
-file, and some 150 bytes of the index. A longer one could fill the memory of whoever lists the shard."""
+"""Limits of an index beyond its first MiB. A labelled video takes at least 2 KiB of a tar, with its header and label
+file, and about 150 bytes of the index. A longer index could exhaust the memory of the process that lists the shard."""
 
 
 def index_path(path: str) -> str:
-    """Path of the index of a shard."""
+    """Return the path of a shard's index."""
     return path.removesuffix(SHARD_SUFFIX) + INDEX_SUFFIX
 
 
 def dump_index(tar_bytes: int, members: Sequence[Member]) -> bytes:
-    """Content of an index file."""
+    """Return the content of an index file."""
     videos = [member._asdict() for member in members]
     return json.dumps({"tar_bytes": tar_bytes, "videos": videos}, ensure_ascii=False, indent=0).encode()
 
 
 def list_shard(fs: AbstractFileSystem, path: str, size: int | None = None) -> list[Member]:
-    """The videos of a shard, in its order.
+    """Return the videos of a shard in the order of the tar.
 
     Args:
-        fs, path: the tar, of any origin.
-        size: its bytes, if a listing has told them already.
+        fs, path: file system and path of the tar, which may be made by any tool.
+        size: size of the tar in bytes, if known from a listing.
 
     Raises:
-        UsageError: it is missing, unreadable or damaged.
+        UsageError: the tar is missing, unreadable or damaged.
     """
     with storage_errors(url_of(fs, path)):
         tar_bytes = size if size is not None else fs.size(path) or 0
@@ -61,18 +62,18 @@ def _read_index(fs: AbstractFileSystem, path: str, tar_bytes: int) -> list[Membe
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         fits, members = False, None
     if not fits:
-        log.warning("%s does not belong to its shard; the shard's own headers are read", index_path(path))
+        log.warning("%s: the index does not match its shard. Reading the headers of the shard.", index_path(path))
         return None
     return members
 
 
 def _read_limited(fs: AbstractFileSystem, path: str, tar_bytes: int) -> bytes:
-    """Raises ValueError for an index that is longer than any of such a tar, without having read all of it."""
+    """Read an index; raise ValueError, without reading all of it, if it is longer than such a tar could need."""
     most = LARGEST_READ_BYTES + min(tar_bytes // TAR_BYTES_PER_INDEX_BYTE, MOST_INDEX_BYTES)
     try:
         data = read_bytes(fs, path, 0, most + 1)
     except OSError as error:
-        if error.errno == errno.EINVAL:  # S3 has no range of an object without bytes
+        if error.errno == errno.EINVAL:  # S3 refuses a byte range of an empty object
             return b""
         raise
     if len(data) > most:
@@ -82,7 +83,7 @@ def _read_limited(fs: AbstractFileSystem, path: str, tar_bytes: int) -> bytes:
 
 def _is_sound(member: Member, tar_bytes: int) -> bool:
     return (
-        type(member.offset) is type(member.size) is int  # true and 10.5 compare like numbers, and are none to Arrow
+        type(member.offset) is type(member.size) is int  # true and 10.5 compare like integers, but Arrow refuses them
         and is_video(member.name)
         and not leaves_archive(member.name)
         and isinstance(member.label, str | None)

@@ -1,12 +1,13 @@
-"""Tar shards in WebDataset's naming: thousands of small video files become a few large ones that a bucket serves well.
+"""Tar shards in WebDataset's naming: a few large files, which buckets serve well, for thousands of small videos.
 
-    <name>-000000.tar          <video_id>.<ext>, <video_id>.json, <video_id>.<ext>, …  in the order of the ids
-    <name>-000000.index.json   where each video lies in it, so that listing takes one small read per shard
+    <name>-000000.tar          <video_id>.<ext>, <video_id>.json, <video_id>.<ext>, …  in the order of the IDs
+    <name>-000000.index.json   position of each video in the tar, so that listing takes one small read per shard
 
-The price is a second copy of the videos. Each shard is built on a local disk and appears whole, then its index.
+The price is a second copy of the videos. Each shard is built on a local disk and published as a whole, followed by its
+index.
 
-Differs: WebDataset takes all that follows the *first* dot of a member's name for its extension; a video id here is
-all that stands before the *last* dot. Ids without dots mean the same to both.
+Differs: WebDataset takes everything after the *first* dot of a member's name as its extension; a video ID here is
+everything before the *last* dot. The two agree on IDs without dots.
 """
 
 import dataclasses
@@ -36,7 +37,7 @@ SHARDS_AT_ONCE = 4
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """Fate of one video: its size in bytes, or why it was left out."""
+    """Result for one video: its size in bytes, or the error for which it was left out."""
 
     video: Video
     size: int
@@ -52,24 +53,25 @@ def write_shards(
     class_names: Sequence[str] = (),
     report: Callable[[Packed], None] = lambda packed: None,
 ) -> list[Packed]:
-    """Writes the videos into shards, some at a time, and says what became of each, in the order of the ids.
+    """Write videos into shards, several at a time, and return the result for each video in the order of IDs.
 
-    The same videos give the same bytes, whatever else runs. Memory holds a few MB for each shard under way, some 40
-    MB where it is uploaded; then the temporary folder must have room for these shards too.
+    Equal videos give equal bytes. Each shard in progress takes a few MB of memory, or about 40 MB and its size in the
+    temporary folder if it is uploaded.
 
-    A video that cannot be read is left out, after some tries where that may pass. A shard that so loses all its videos
-    is not written: its number stays free.
+    A video that cannot be read is left out, after some retries if the error may pass. A shard that loses all its videos
+    this way is not written, and its number is not used.
 
     Args:
-        videos: what to pack.
-        out_url: folder of the shards; shards of this name that stand there are replaced (see `clear_shards`).
-        shard_bytes: bytes of videos at which a shard is closed. A video is never split: a larger one stands alone.
+        videos: videos to pack.
+        out_url: URL of the folder for the shards; existing shards of this name are replaced (see `clear_shards`).
+        shard_bytes: total size of videos at which a shard is closed. Videos are not split: a larger one gets a shard of
+            its own.
         name: first part of the shards' names.
-        class_names: the label stored with a video is the name of its class id; without names none is stored.
+        class_names: class names by ID, stored as labels; without them, no labels are stored.
         report: called after every video, from several threads.
 
     Raises:
-        UsageError: the folder cannot be written to.
+        UsageError: the folder is not writable.
     """
     fs, folder = open_filesystem(out_url)
     stopping = threading.Event()
@@ -95,7 +97,7 @@ def write_shards(
             shards = [pool.submit(write, *shard) for shard in enumerate(plan_shards(videos, shard_bytes))]
             wait(shards, return_when=FIRST_EXCEPTION)
             if failures:
-                raise failures[0]  # the others only stopped because of it
+                raise failures[0]  # the other shards stopped because of this error
             return [packed for shard in shards for packed in shard.result()]
         finally:
             stopping.set()
@@ -103,7 +105,7 @@ def write_shards(
 
 
 def plan_shards(videos: Iterable[Video], shard_bytes: int) -> Iterator[list[Video]]:
-    """The videos of each shard, by video id: a shard is closed before the video that would make it too large."""
+    """Yield the videos of each shard, sorted by ID. A shard is closed before a video that would make it too large."""
     shard: list[Video] = []
     filled = 0
     for video in sorted(videos, key=lambda one: one.video_id):
@@ -118,19 +120,19 @@ def plan_shards(videos: Iterable[Video], shard_bytes: int) -> Iterator[list[Vide
 
 
 def shard_name(name: str, number: int) -> str:
-    """File name of a shard."""
+    """Return the file name of a shard."""
     return f"{name}-{number:06d}{SHARD_SUFFIX}"
 
 
 def find_shards(out_url: str, name: str) -> list[str]:
-    """Names of the shards of this name in a folder, sorted."""
+    """Return the file names of the shards of this name in a folder, sorted."""
     return [found for found in _written(out_url, name) if is_shard(found)]
 
 
 def clear_shards(out_url: str, name: str) -> None:
-    """Removes the shards of this name from a folder, with their indices and what killed runs left of them.
+    """Remove the shards of this name from a folder, with their indices and temporary files of killed runs.
 
-    An index goes before its shard, so that none is ever believed of another shard.
+    An index is removed before its shard, so that it is never used for another shard.
     """
     fs, folder = open_filesystem(out_url)
     with storage_errors(out_url):
@@ -166,7 +168,7 @@ def _write_shard(
 
 
 def _member_name(video: Video) -> str:
-    """The file's name, in its folder where it needs that to be told from others of the same name."""
+    """Return the name of the video's file, with its folder if the ID contains it."""
     return posixpath.join(posixpath.dirname(video.video_id), video.name)
 
 
@@ -177,7 +179,7 @@ def _label(video: Video, class_names: Sequence[str]) -> str | None:
 def _add(
     tar: TarWriter, video: Video, label: str | None, pause: Callable[[float], object]
 ) -> tuple[Member | None, Packed]:
-    """Adds a video, or tells why not. The price of a storage that stays silent: some seconds for each of its videos."""
+    """Add a video, or return the error. A storage that does not answer costs some seconds for each of its videos."""
     pauses_s = list(PAUSES_S)
     while True:
         try:
@@ -188,5 +190,5 @@ def _add(
         except VideoError as error:
             if not pauses_s or not isinstance(error, FleetingError):
                 return None, Packed(video, size=0, error=str(error))
-            log.warning("%s; trying again in %.0f s", error, pauses_s[0])
+            log.warning("Retrying in %.0f s: %s", pauses_s[0], error)
         pause(pauses_s.pop(0))

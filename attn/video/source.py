@@ -1,6 +1,6 @@
-"""Where videos come from: a folder tree, tar shards, one file or a glob, on any storage, all seen as one sorted list.
+"""Videos of a folder tree, tar shards, a single file or a glob, on any storage, as one sorted list.
 
-A `Video` says where the bytes lie; nothing is copied before `open_video`, and a local file not even then.
+A `Video` is the location of its bytes. Nothing is copied before `open_video`, and a whole local file is never copied.
 """
 
 import contextlib
@@ -49,31 +49,32 @@ SHARDS_AT_ONCE = 16
 
 
 class Listing(NamedTuple):
-    """The videos at a URL, and the files there that were not taken although they may be videos."""
+    """Videos at a URL, and files there that were left out although they may be videos."""
 
     found: list[Found]
     left_out: LeftOut
 
 
 def list_videos(url: str, class_names: Sequence[str] = (), labels: Mapping[str, str] | None = None) -> list[Video]:
-    """The videos at a URL, sorted by video id.
+    """Return the videos at a URL, sorted by ID.
 
-    A label is the parent folder where that is a class name, else what the tar says, else what `labels` says, else None.
+    The label is the name of the parent folder if that is a class name, otherwise the label stored in the tar, otherwise
+    the one in `labels`, otherwise None.
 
     Args:
-        url: folder tree of videos, tar shards or both; one of either; or a glob, which takes the files it matches and
-            everything below the folders it matches. Hidden files and other files are passed over.
-        class_names: a label is the position in these.
-        labels: id, file or path of a video → class name.
+        url: URL of a folder tree with videos, tar shards or both, of a single video or shard, or a glob, which selects
+            the files it matches and everything below the folders it matches. Hidden files and other files are ignored.
+        class_names: class names; a label is an index into them.
+        labels: class names by ID, file name or path of a video.
 
     Raises:
-        UsageError: nothing there, no video among it, a video id twice, a label outside the class list.
+        UsageError: the URL has no files or no videos, IDs are duplicates, or a label is not in the class list.
     """
     return label_videos(find_videos(url).found, class_names, labels or {})
 
 
 def find_videos(url: str) -> Listing:
-    """The videos at a URL as `list_videos` gives them, but not labelled yet; a warning counts what was left out."""
+    """Return the videos at a URL as `list_videos` does, but without labels. A warning counts files left out."""
     fs, path = open_filesystem(url)
     with storage_errors(url):
         files = glob_files(fs, path)
@@ -87,14 +88,14 @@ def find_videos(url: str) -> Listing:
     others += [file.path.removeprefix(root) for file in files if not (is_video(file.path) or is_shard(file.path))]
     untaken = left_out(others, NO_VIDEO_SUFFIXES)
     if untaken.files:
-        log.warning("%s: %s. Rename, convert or unpack what is one.", shown(url), untaken.told("videos"))
+        log.warning("%s: %s. Rename, convert or unpack those that are videos.", shown(url), untaken.told("videos"))
     if not found:
         raise UsageError(_nothing_found(url, len(files), len(shards)))
     return Listing(name_videos(found), untaken)
 
 
 def label_videos(found: Iterable[Found], class_names: Sequence[str], labels: Mapping[str, str]) -> list[Video]:
-    """The videos with their labels; see `list_videos`."""
+    """Return the videos with their labels; see `list_videos`."""
     classes, named = ClassFinder(class_names), list(found)
     by_id = _labels_by_id(labels, paths_of(one.video for one in named))
     videos = [
@@ -103,8 +104,8 @@ def label_videos(found: Iterable[Found], class_names: Sequence[str], labels: Map
     ]
     if labels and not by_id and any(video.label is None for video in videos):
         raise UsageError(
-            f"the labels name none of the {len(videos)} videos: they speak of {min(labels)!r}, the first video is "
-            f"{videos[0].video_id!r}"
+            f"the labels match none of the {len(videos)} videos: the first label is that of {min(labels)!r}, the first "
+            f"video is {videos[0].video_id!r}. Use the IDs or paths of the videos in the labels."
         )
     return videos
 
@@ -116,21 +117,21 @@ def _labels_by_id(labels: Mapping[str, str], paths: Mapping[str, str]) -> dict[s
         if video_id is not None and labels[first := listed.setdefault(video_id, path)] != labels[path]:
             raise UsageError(
                 f"video {video_id!r} has two labels, {labels[first]!r} as {first!r} and {labels[path]!r} as "
-                f"{path!r}. Remove the line of the other video, or add it."
+                f"{path!r}. Remove one of the two lines, or add the other video."
             )
     return {video_id: labels[path] for video_id, path in listed.items()}
 
 
 @contextlib.contextmanager
 def open_video(video: Video) -> Iterator[Path]:
-    """A local path with the video's bytes and its extension, as long as the block lasts.
+    """Provide a local path with the bytes and the extension of a video while the block runs.
 
-    A local file gives its own path. Anything else is copied piece by piece to a temporary file, in memory if there
+    The path of a local file is its own. Other videos are copied piece by piece to a temporary file, in memory if there
     is ample room.
 
     Raises:
-        VideoError: it vanished, may not be read or ends too early; or, when the block ends, be it
-            with a `VideoError`, it was changed meanwhile; or, when it ends with one, its disk refuses a part of it.
+        VideoError: the video is missing, not readable or cut off; it was changed while the block ran, even if the block
+            raised a `VideoError`; or the block raised a `VideoError` and the disk cannot read a part of the file.
     """
     fs, path = open_filesystem(video.url)
     size, chunks = read_video(video)
@@ -142,7 +143,7 @@ def open_video(video: Video) -> Iterator[Path]:
         before = version_of(fs, path)
     try:
         yield Path(path)
-    except VideoError as error:  # what is changed meanwhile seems damaged
+    except VideoError as error:  # a file that changes while it is read seems damaged
         _check_unchanged(fs, path, before, video.where)
         if not isinstance(error, FleetingError):
             check_readable(video)
@@ -151,10 +152,10 @@ def open_video(video: Video) -> Iterator[Path]:
 
 
 def check_readable(video: Video) -> None:
-    """Reads a local file once, to no other end: one that seems damaged or cut off, while it is open.
+    """Check that a local file that seems damaged or cut off can be read from its disk.
 
-    A decoder reads by itself, and cannot tell what the disk refused from what is not in the file. What lies elsewhere,
-    or in a tar, was read here before it was decoded: nothing is to be done for it.
+    A decoder opens the file itself, and cannot distinguish a read error of the disk from damage. A video in a tar or on
+    other storage needs no check, because it was read here before it was decoded.
 
     Raises:
         FleetingError: a part cannot be read now.
@@ -166,13 +167,13 @@ def check_readable(video: Video) -> None:
 
 
 def read_video(video: Video) -> tuple[int, Iterator[bytes]]:
-    """Size of a video in bytes and its content, in pieces of a few MB.
+    """Return the size of a video in bytes and its content, in pieces of a few MB.
 
-    What was replaced meanwhile is not read: a member of a tar is believed where its header stands before it, which
-    costs no request; pieces are of one version of a file.
+    Files that were replaced are detected: a member of a tar must be preceded by its header, which costs no extra
+    request, and all pieces must be of one version of the file.
 
     Raises:
-        VideoError: as for `open_video`, at once or while the pieces are read.
+        VideoError: see `open_video`; raised at once or while the pieces are read.
     """
     fs, path = open_filesystem(video.url)
     if video.offset is not None and video.size is not None:
@@ -200,20 +201,20 @@ def _member_pieces(fs: AbstractFileSystem, path: str, video: Video, offset: int,
     first = next(pieces)
     header = first[:HEADER_BYTES]
     if not is_header_of(header, video.member or "", size):
-        raise VideoError(f"{video.where}: the shard changed since it was listed; run again")
+        raise VideoError(f"{video.where}: the shard changed since it was listed. Run again.")
     yield first[HEADER_BYTES:]
     last = None
     for last in pieces:
         yield last
     if last is not None and read_header() != header:
-        raise FleetingError(f"{video.where}: changed while it was read; run again")
+        raise FleetingError(f"{video.where}: changed while it was read. Run again.")
 
 
 def _pieces(fs: AbstractFileSystem, path: str, start: int, size: int, where: str, lead: int = 0) -> Iterator[bytes]:
-    """The bytes from `start` on; the first piece holds, moreover, the `lead` bytes before.
+    """Yield the bytes from `start` on; the first piece also contains the `lead` bytes before `start`.
 
-    What ends too early is a shard that is cut off; or a file that is no longer as it was a moment ago, or an answer
-    that was cut off, and both may be whole at the next try.
+    A member that ends too early belongs to a shard that is cut off. A whole file that ends too early was changed a
+    moment ago, or the storage's response was cut off; a retry may succeed.
     """
     chunk_bytes = LOCAL_CHUNK_BYTES if is_local(fs) else REMOTE_CHUNK_BYTES
     begin = start - lead
@@ -231,7 +232,7 @@ def _pieces(fs: AbstractFileSystem, path: str, start: int, size: int, where: str
 
 @contextlib.contextmanager
 def _storage_of(where: str) -> Iterator[None]:
-    """Errors of a storage as errors of the video: fleeting, unless the next try would meet the same."""
+    """Raise errors of a storage as errors of the video: `FleetingError`, unless a retry would fail in the same way."""
     try:
         yield
     except Exception as error:
@@ -243,11 +244,11 @@ def _check_unchanged(fs: AbstractFileSystem, path: str, before: Version, where: 
     with _storage_of(where):
         after = version_of(fs, path)
     if after != before:
-        raise FleetingError(f"{where}: changed while it was read; run again")
+        raise FleetingError(f"{where}: changed while it was read. Run again.")
 
 
 def _root(path: str, files: Sequence[File]) -> str:
-    """The folder that was listed: of one file its folder, of a glob that before the first wildcard."""
+    """Return the listed folder: that of a single file, or that before the first wildcard of a glob."""
     folder = path.rstrip("/") + "/"
     if files and all(file.path.startswith(folder) for file in files):
         return folder
@@ -269,6 +270,6 @@ def _members(fs: AbstractFileSystem, shard: File, root: str) -> list[Found]:
 
 def _nothing_found(url: str, num_files: int, num_shards: int) -> str:
     kinds = " ".join(sorted(suffix[1:] for suffix in VIDEO_SUFFIXES))
-    others = f"{num_shards} tars without a video" if num_shards else f"{num_files} other files"
-    seen = f"no video there, only {others}" if num_files else "nothing there"
-    return f"{shown(url)}: {seen}; looked for {kinds}, and for tars of these"
+    others = f"{num_shards} tars without videos" if num_shards else f"{num_files} other files"
+    seen = f"no videos found, only {others}" if num_files else "no files found"
+    return f"{shown(url)}: {seen}. Supported formats: {kinds}, and tars of these."

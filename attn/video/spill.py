@@ -1,8 +1,8 @@
-"""A local copy of bytes that lie elsewhere, in memory if that has ample room, gone when it is no longer needed.
+"""Temporary local copies of remote bytes, in memory if there is ample room.
 
-Decoders want a path: from a path they survive damaged files that end the process when they come from a buffer. A
-file in /dev/shm is as fast as a buffer. The price is that a process killed while it holds a copy leaves it behind;
-every copy is locked by its owner, so the next process to spill knows the orphans and removes them.
+Decoders are given a path, because some damaged files crash them when read from a buffer but not when read from a path.
+A file in /dev/shm is as fast as a buffer. The price is that a process that is killed leaves its copy behind. Every copy
+is locked by its owner, so the next process that makes one recognises orphans and removes them.
 """
 
 import contextlib
@@ -21,17 +21,17 @@ from attn.storage.orphans import remove_orphans
 MEMORY = Path("/dev/shm")  # noqa: S108  the names in it are random and opened exclusively
 MEMORY_SHARE = 0.25
 PREFIX = "attn-video-"
-ORPHAN_AGE_S = 60.0  # memory is scarce; a copy is locked as soon as it is there
+ORPHAN_AGE_S = 60.0  # memory is scarce; a copy is locked as soon as it exists
 
 
 @contextlib.contextmanager
 def spilled(chunks: Iterable[bytes], size: int, suffix: str) -> Iterator[Path]:
-    """A temporary file with these bytes.
+    """Provide a temporary file with these bytes while the block runs.
 
     Args:
-        chunks: the content; an error in reading it passes through.
-        size: of the content, in bytes. In memory at most a quarter of what is free is taken.
-        suffix: of the file name, such as `.avi`, which decoders may ask for.
+        chunks: content; errors while reading it are raised.
+        size: size of the content in bytes. A file in memory takes at most a quarter of the free memory.
+        suffix: suffix of the file name, such as `.avi`, which decoders may need.
 
     Raises:
         FleetingError: neither memory nor the temporary folder has room.
@@ -47,7 +47,7 @@ def spilled(chunks: Iterable[bytes], size: int, suffix: str) -> Iterator[Path]:
 
 
 def _create(size: int, suffix: str) -> tuple[int, Path]:
-    """A new, locked file: in memory with its room reserved, else in the temporary folder."""
+    """Create a locked file: in memory with its space reserved, otherwise in the temporary folder."""
     with contextlib.suppress(OSError):
         if size <= shutil.disk_usage(MEMORY).free * MEMORY_SHARE:
             return _locked(MEMORY, suffix, reserve=size)
@@ -76,5 +76,5 @@ def _write(descriptor: int, chunk: bytes, path: Path) -> None:
             view = view[os.write(descriptor, view) :]
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise FleetingError(f"no room for a copy of the video in {path.parent}; point TMPDIR elsewhere") from error
+            raise FleetingError(f"{path.parent}: no room for a copy of the video. Point TMPDIR elsewhere.") from error
         raise

@@ -1,7 +1,7 @@
-"""The table of contents of a tar, by hopping from header to header: the payloads are never read.
+"""Table of contents of a tar, read from header to header without reading the content of members.
 
-A tar has no index, so this takes one small read per member; over S3 one ranged request per video, because the window
-that holds a header usually holds the small label file behind it and the next header too.
+A tar has no index, so this takes one small read per member. On S3, it takes one ranged request per video, because the
+window that contains a header usually contains the small label file after it and the next header too.
 """
 
 import functools
@@ -26,16 +26,16 @@ log = logging.getLogger(__name__)
 
 LOCAL_WINDOW_BYTES = 4 << 10
 REMOTE_WINDOW_BYTES = 32 << 10
-# Far above any honest extended header or label; a forged one must not fill the memory.
+# Far above any genuine extended header or label; a forged one must not exhaust the memory.
 LARGEST_READ_BYTES = 1 << 20
 JSON_SUFFIXES, TEXT_SUFFIXES = (".json", ".jsn"), (".cls", ".class", ".label", ".txt", ".text")
 LABEL_KEYS = ("label", "class", "class_name", "cls")
 FREE_TEXTS = (".txt", ".text")
-LONGEST_TEXT_LABEL = 200  # bytes; of a .txt, which may hold a caption
+LONGEST_TEXT_LABEL = 200  # bytes of a .txt file, which may contain a caption instead of a label
 
 
 class Member(NamedTuple):
-    """A video inside a tar: its name there, where its bytes lie, and the label that came with it, if any."""
+    """Video in a tar: name, offset and size in bytes, and the label stored with it, if any."""
 
     name: str
     offset: int
@@ -44,7 +44,7 @@ class Member(NamedTuple):
 
 
 class WindowReader(io.RawIOBase):
-    """A file read through a small window that is fetched anew when a read leaves it."""
+    """File that is read through a small window; a read outside the window fetches the next one."""
 
     def __init__(self, fetch: Callable[[int, int], bytes], size: int, window_bytes: int):
         self._fetch, self._size, self._window_bytes = fetch, size, window_bytes
@@ -62,7 +62,7 @@ class WindowReader(io.RawIOBase):
     def read(self, size: int = -1, /) -> bytes:
         stop = min(self._position + size, self._size) if size >= 0 else self._size
         if self._position < 0 or stop - self._position > LARGEST_READ_BYTES:
-            raise tarfile.ReadError("a header asks for an absurd number of bytes")
+            raise tarfile.ReadError("a header declares an absurd number of bytes")
         if stop <= self._position:
             return b""
         if self._position < self._start or stop > self._start + len(self._window):
@@ -75,16 +75,16 @@ class WindowReader(io.RawIOBase):
 
 
 def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
-    """Videos of a tar of any origin, in its order, and what may be one by its name; with labels.
+    """Return the videos and possible videos of a tar in its order, with labels. The tar may be made by any tool.
 
-    Labels come from `<stem>.json` (key `label`) or `<stem>.cls`, else from a `<stem>.txt` of a few words. The stem is
-    all before the last dot, as in ids; else all before the first, as in WebDataset: `000006.cls` tells the class of
-    `000006.video.mp4`.
+    Labels come from `<stem>.json` (key `label`) or `<stem>.cls`, otherwise from a `<stem>.txt` of a few words. The stem
+    is everything before the last dot, as in IDs, or else everything before the first dot, as in WebDataset:
+    `000006.cls` is the label of `000006.video.mp4`.
 
-    Members whose path leaves the archive, links, devices and sparse files are no videos: a warning names them.
+    Members whose path leaves the archive, links, devices and sparse files are left out; a warning names them.
 
     Raises:
-        UsageError: no tar, or a damaged one.
+        UsageError: the file is damaged or not a tar.
     """
     window_bytes = LOCAL_WINDOW_BYTES if is_local(fs) else REMOTE_WINDOW_BYTES
     file = WindowReader(functools.partial(read_bytes, fs, path), size, window_bytes)
@@ -92,7 +92,7 @@ def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
     try:
         contents = list(_contents(file))
     except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:
-        raise UsageError(f"{where} is damaged or no tar ({error}); make or fetch it again") from error
+        raise UsageError(f"{where}: damaged or not a tar ({error}). Create or download it again.") from error
     _warn_of_refused([info for info, _ in contents], where)
     label_of = _label_of(contents, [info.name for info, _ in contents if is_video(info.name)])
     return [
@@ -103,32 +103,32 @@ def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
 
 
 def leaves_archive(name: str) -> bool:
-    """Whether a member's path points outside the folder a tar would be unpacked in."""
+    """Return whether a member's path points outside the folder into which the tar would be unpacked."""
     return name.startswith("/") or ".." in name.split("/")
 
 
 def _refusal(info: tarfile.TarInfo) -> str | None:
-    """Why a member is no video to us; None if nothing speaks against it."""
+    """Return why a member is not accepted as a video, None if it is."""
     if leaves_archive(info.name):
         return "its path leaves the archive"
     if info.issym() or info.islnk():
         return "a link"
     if info.issparse():
         return "a sparse file"
-    return None if info.isreg() or info.isdir() else "no plain file"
+    return None if info.isreg() or info.isdir() else "not a regular file"
 
 
 def _contents(file: WindowReader) -> Iterator[tuple[tarfile.TarInfo, str | None]]:
-    """Members and, for label files, the label. The label is read at once, while the window is there."""
+    """Yield members and, for label files, the label, which is read at once while the window contains it."""
     with tarfile.open(fileobj=file, mode="r:") as tar:
         while (info := tar.next()) is not None:
             if tar.offset <= info.offset:
                 raise tarfile.ReadError(f"the size of {info.name} is impossible")
             yield info, _label(file, info)
-        # tarfile takes an unreadable header for the end; the true end is a block of zeros.
+        # tarfile treats an unreadable header as the end; the real end is a block of zeros.
         file.seek(tar.offset)
         if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-            raise tarfile.ReadError(f"no valid header and no end at byte {tar.offset}")
+            raise tarfile.ReadError(f"neither a valid header nor the end at byte {tar.offset}")
 
 
 def _label(file: WindowReader, info: tarfile.TarInfo) -> str | None:
@@ -139,7 +139,7 @@ def _label(file: WindowReader, info: tarfile.TarInfo) -> str | None:
     file.seek(info.offset_data)
     text = file.read(info.size).decode("utf-8", errors="replace").strip()
     if name.endswith(TEXT_SUFFIXES):
-        return None if name.endswith(FREE_TEXTS) and text.isdigit() else text or None  # any number may stand in a text
+        return None if name.endswith(FREE_TEXTS) and text.isdigit() else text or None  # a number may mean anything
     try:
         found = json.loads(text)
         label = next(found[key] for key in LABEL_KEYS if key in found)
@@ -149,23 +149,23 @@ def _label(file: WindowReader, info: tarfile.TarInfo) -> str | None:
 
 
 def _label_of(contents: list[tuple[tarfile.TarInfo, str | None]], videos: list[str]) -> Callable[[str], str | None]:
-    """Label of a video of a tar by its name; a free text counts only if nothing else tells one."""
-    told = [(info.name, label) for info, label in contents if label is not None]
-    told.sort(key=lambda one: not one[0].lower().endswith(FREE_TEXTS))
-    by_stem = {_stem(name): label for name, label in told}
-    by_key = {_key(name): label for name, label in told}
+    """Return a function from the name of a video to its label. Free text counts only if there is nothing else."""
+    stored = [(info.name, label) for info, label in contents if label is not None]
+    stored.sort(key=lambda one: not one[0].lower().endswith(FREE_TEXTS))
+    by_stem = {_stem(name): label for name, label in stored}
+    by_key = {_key(name): label for name, label in stored}
     sharing = Counter(map(_key, videos))
 
     def label_of(name: str) -> str | None:
         key = _key(name)
-        # The label of clip.1 is not that of clip.2.
+        # If clip.1 and clip.2 share a key, it is unclear whose label this is.
         return by_stem.get(_stem(name), by_stem.get(key, by_key.get(key) if sharing[key] == 1 else None))
 
     return label_of
 
 
 def _key(name: str) -> str:
-    """Name by which WebDataset calls a sample: all before the first dot of the file's name."""
+    """Return the key of a sample in WebDataset: everything before the first dot of the file name."""
     folder, base = posixpath.split(posixpath.normpath(name))
     return posixpath.join(folder, base.partition(".")[0])
 

@@ -1,7 +1,7 @@
-"""Writes one tar whose bytes depend on nothing but the names and contents put in: no time, owner or machine.
+"""Writer of a tar whose bytes depend only on the names and contents of its members.
 
-USTAR headers, with a PAX header before a name that is not ASCII or too long. Unlike `tarfile`, a member whose source
-fails half way is taken back, so that one bad video does not spoil its shard.
+No time, owner or machine is stored. Headers are USTAR, with a PAX header before a name that is not ASCII or too long.
+Unlike with `tarfile`, a member whose source fails is removed again, so that one bad video does not spoil its shard.
 """
 
 import json
@@ -15,16 +15,16 @@ from attn.video.tar_headers import Member
 
 
 class TarWriter:
-    """A tar that grows in a seekable file opened for writing."""
+    """Tar in a seekable file that is open for writing."""
 
     def __init__(self, file: BinaryIO):
         self._file = file
 
     def add_video(self, name: str, size: int, chunks: Iterable[bytes], *, source: str, label: str | None) -> Member:
-        """Appends a video and, behind it, `<stem>.json` with `label`, `source` and the video's `sha256`.
+        """Append a video, followed by `<stem>.json` with `label`, `source` and the video's `sha256`.
 
         Raises:
-            VideoError: the chunks end too early or fail; the tar is as it was before.
+            VideoError: the chunks end too early or fail; the tar is unchanged.
         """
         start = self._file.tell()
         try:
@@ -35,7 +35,7 @@ class TarWriter:
             raise
 
     def close(self) -> int:
-        """Writes the end and gives the size of the tar in bytes; the file itself stays open."""
+        """Write the end of the tar and return its size in bytes; the file stays open."""
         self._file.write(tarfile.NUL * 2 * tarfile.BLOCKSIZE)
         self._pad(tarfile.RECORDSIZE)
         return self._file.tell()
@@ -48,7 +48,7 @@ class TarWriter:
             digest.update(chunk)
             self._file.write(chunk)
         if self._file.tell() - offset != size:
-            raise VideoError(f"{name}: {self._file.tell() - offset} bytes came instead of {size}")
+            raise VideoError(f"{name}: {self._file.tell() - offset} bytes received instead of {size}")
         self._pad(tarfile.BLOCKSIZE)
         notes = {"label": label, "sha256": digest.hexdigest(), "source": source}
         self._add_small(name.rpartition(".")[0] + ".json", json.dumps(notes, ensure_ascii=False).encode())

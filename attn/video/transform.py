@@ -1,7 +1,6 @@
-"""The one image preprocessing of the project, the same for photographs and for frames.
+"""Image preprocessing, identical for photographs and for frames.
 
-A CNN that learned from photographs prepared in one way and meets frames prepared in another sees a difference of
-domain that is none.
+If a CNN is trained on photographs and applied to frames, different preprocessing would add to the domain shift.
 """
 
 import numpy as np
@@ -9,21 +8,22 @@ from jaxtyping import UInt8
 from PIL import Image
 
 PREPROCESSING = "centred square, antialiased bilinear (Pillow), uint8 RGB"
-"""Work of `resize_and_crop`, for manifests. That decoders give square pixels is not in it: stores and trainings begun
-before they did go on, and only videos whose pixels are not square differ."""
+"""Description of `resize_and_crop` for manifests. It does not mention that decoders yield square pixels, so that stores
+and trainings begun before they did can resume; only videos whose pixels are not square differ."""
 
 
 def resize_and_crop(
     image: Image.Image | UInt8[np.ndarray, "row col chan"], size: int
 ) -> UInt8[np.ndarray, "size size chan"]:
-    """Shorter side scaled to `size` keeping the aspect, then the square in the middle.
+    """Scale the shorter side to `size`, keeping the aspect ratio, and crop the central square.
 
-    Both at once: the largest centred square of the source is resampled, which gives the pixels of the two steps, to
-    the half pixel by which those would round the scaled length and the cut, and never holds more than the result,
-    however long and thin the image is.
+    Both happen in one step: the largest central square of the source is resampled. The result equals that of two steps
+    up to the half pixel by which those round the scaled length and the crop, and nothing larger than the result is
+    allocated, however long and thin the image is.
 
     Args:
-        image: upright, with square pixels and in RGB, as `read_image` and the decoders give it. Its EXIF is not read.
+        image: upright RGB image with square pixels, as returned by `read_image` and the decoders. Its EXIF data are
+            ignored.
         size: side of the result, in pixels.
     """
     picture = Image.fromarray(image) if isinstance(image, np.ndarray) else image

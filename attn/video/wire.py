@@ -1,8 +1,8 @@
-"""What the decoder's process and its owner say to each other. Images stay in the slots, only words travel.
+"""Messages between the decoder process and its owner. Images are not sent: they stay in the slots.
 
-The words are JSON, `["Filled", 2, [32, 224, 224, 3], …]`: a name and the fields. The owner believes none of them: a
-hostile video may have taken the decoder over, and the owner holds credentials. A message of any other form or with a
-value out of its range is refused whole.
+Messages are JSON, such as `["Filled", 2, [32, 224, 224, 3], …]`: a type name and its fields. The owner trusts none of
+them, because a hostile video may have taken over the decoder, and the owner holds credentials. A message of another
+form, or with a value out of range, is refused.
 """
 
 import dataclasses
@@ -20,13 +20,13 @@ from attn.video.sample import Fps, Sampling, Stride
 DECODERS = ("pyav", "decord")
 LONGEST_TEXT = 2000
 MOST_INDEX = 2**31 - 1
-LATEST_S = 2.0**100  # far beyond any time stamp, and a float32
-HIGHEST_RATE = 2.0**31  # a rate is the ratio of two int32; the lowest is the inverse
+LATEST_S = 2.0**100  # far beyond any time stamp, and representable as a float32
+HIGHEST_RATE = 2.0**31  # a rate is the ratio of two int32; the lowest rate is the inverse
 
 
 @dataclasses.dataclass(frozen=True)
 class Decode:
-    """Owner: decode this. Chunks follow, then one of `VideoEnd`, `Failed` and `Stopped`."""
+    """Request to decode a video. Chunks follow, then one of `VideoEnd`, `Failed` and `Stopped`."""
 
     path: str
     sampling: Sampling
@@ -37,38 +37,38 @@ class Decode:
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """Owner: what does the header of this video declare? `VideoHeader` or `Failed` follows."""
+    """Request to read the header of a video. `VideoHeader` or `Failed` follows."""
 
     path: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Free:
-    """Owner: these slots may be written again."""
+    """Notice that slots may be written again."""
 
     slots: tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class Stop:
-    """Owner: no more of this video."""
+    """Request to stop decoding the current video."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Ready:
-    """Decoder: started, and confined by these layers."""
+    """First message of the decoder, with the layers of the sandbox in effect."""
 
     layers: list[Layer]
 
 
 @dataclasses.dataclass(frozen=True)
 class Alive:
-    """Decoder: frames come, though none to keep."""
+    """Sign of life of the decoder while it decodes frames but samples none."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Filled:
-    """Decoder: a chunk lies in a slot."""
+    """Notice that a slot contains a chunk."""
 
     slot: int
     shape: Shape
@@ -78,14 +78,14 @@ class Filled:
 
 @dataclasses.dataclass(frozen=True)
 class Failed:
-    """Decoder: nothing more can be had of this video."""
+    """Notice that the video cannot be decoded, or not any further."""
 
     message: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Stopped:
-    """Decoder: stopped, as told."""
+    """Confirmation of `Stop`."""
 
 
 FromDecoder = Ready | Alive | Filled | Failed | Stopped | VideoEnd | VideoHeader
@@ -93,12 +93,12 @@ FromOwner = Decode | Look | Free | Stop
 
 
 def dump(message: FromDecoder | FromOwner) -> bytes:
-    """A message as it travels."""
+    """Return a message as JSON."""
     return json.dumps(message, default=_name_and_fields, separators=(",", ":")).encode()
 
 
 def parse_from_owner(data: bytes) -> FromOwner:
-    """What the decoder hears; the owner is trusted."""
+    """Parse a message from the owner, which is trusted."""
     name, *fields = json.loads(data)
     if name == "Decode":
         path, (rule, step), *others = fields
@@ -109,16 +109,16 @@ def parse_from_owner(data: bytes) -> FromOwner:
 
 
 def parse_from_decoder(data: bytes) -> FromDecoder:
-    """What the owner hears.
+    """Parse and validate a message from the decoder.
 
     Raises:
-        MessageError: it is none of the messages, or holds a value that cannot be.
+        MessageError: the type of the message is unknown, or a value is out of range.
     """
     try:
         name, *fields = json.loads(data)
         return _FROM_DECODER[name](*fields)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise MessageError("a message that makes no sense") from error
+        raise MessageError("an invalid message") from error
 
 
 def _name_and_fields(message: Any) -> list[object]:
@@ -144,7 +144,7 @@ def _filled(slot: object, shape: object, index: object, time_s: object) -> Fille
 
 
 def _failed(message: object) -> Failed:
-    """Its text ends in logs and tables: neither commands for a terminal nor half characters get there."""
+    """Parse a failure. Its text goes to logs and tables, so control characters and lone surrogates are replaced."""
     _demand(isinstance(message, str))
     text = cast("str", message)[:LONGEST_TEXT]
     return Failed("".join(each if each.isprintable() else " " for each in text))
@@ -157,7 +157,7 @@ def _video_end(truncated: object, decoder: object) -> VideoEnd:
 
 def _video_header(rate: object, frames: object) -> VideoHeader:
     numbers = _list_of(float, [rate, frames])
-    _demand(1 / HIGHEST_RATE <= numbers[0] <= HIGHEST_RATE)  # not NaN, and to be divided by
+    _demand(1 / HIGHEST_RATE <= numbers[0] <= HIGHEST_RATE)  # not NaN, and not 0, because the owner divides by it
     _demand(0 <= numbers[1] <= MOST_DECLARED)
     return VideoHeader(*numbers)
 

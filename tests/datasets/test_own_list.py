@@ -98,7 +98,7 @@ def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path, present, ex
 def test_a_bare_name_lies_in_the_listed_folder_or_is_refused(tmp_path):
     (tmp_path / "l.txt").write_text("clip.mp4 tennis\n")
     assert read_split(str(tmp_path / "l.txt"), CLASSES, present=("./clip", "a/clip")) == {"./clip": TENNIS}
-    with pytest.raises(UsageError, match=r"line 1: 'clip\.mp4' may be any of a/clip, b/clip\. Write which"):
+    with pytest.raises(UsageError, match=r"line 1: 'clip\.mp4' matches a/clip, b/clip\. Use one of these"):
         read_split(str(tmp_path / "l.txt"), CLASSES, present=("b/clip", "a/clip"))
 
 

@@ -300,7 +300,7 @@ def test_bad_input_is_refused(
     plain = tmp_path / "plain.pth"
     torch.save(build_backbone("squeezenet1_0", 1000).export_weights(), plain)
     cases: list[tuple[dict, str]] = [
-        ({"videos": str(none)}, f"{none}: nothing there"),
+        ({"videos": str(none)}, f"{none}: no files found"),
         (
             {"weights": str(plain), "backbone": "squeezenet1_0"},
             "squeezenet1_0 has no BatchNorm. Give --images",

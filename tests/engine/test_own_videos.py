@@ -82,7 +82,7 @@ def test_a_store_begun_before_the_name_was_shared_is_not_filled_with_others(
     manifest = plan().manifest
     maps = np.ones((1, 3, *manifest.map_shape), np.float16)
     write_store(str(tmp_path / "store"), manifest, {"clip": {"logits": np.ones((1, 3), np.float32), "maps": maps}})
-    with pytest.raises(UsageError, match=r"store: holds a video 'clip', and by now several are called so"):
+    with pytest.raises(UsageError, match=r"store: contains a video 'clip', but several videos now have this name"):
         plan()
     (videos / "two" / "clip.avi").rename(videos / "two" / "other.avi")
     assert {video.video_id: video.label for video in plan().videos} == {"clip": 0, "other": None, "c": None}

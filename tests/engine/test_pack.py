@@ -27,7 +27,7 @@ def folder(tmp_path, monkeypatch):
     ("flags", "complaint"),
     [
         ({"videos": "nowhere"}, "nowhere: does not exist"),
-        ({"videos": "empty"}, "empty: nothing there"),
+        ({"videos": "empty"}, "empty: no files found"),
         ({"shard_mb": 0}, "--shard-mb must be above 0"),
         ({"name": "a/b"}, "--name 'a/b' is no file name"),
         ({"name": "a b"}, "--name 'a b' is no file name"),

@@ -238,7 +238,7 @@ def test_names_cannot_spoil_a_line_or_a_table(videos, tmp_path, capsys):
     ("change", "said"),
     [
         ({"videos": "nothing"}, "nothing: does not exist"),
-        ({"videos": "empty"}, "nothing there"),
+        ({"videos": "empty"}, "no files found"),
         ({"model": "nothing.safetensors"}, "nothing.safetensors: does not exist"),
         ({"model": "cnn.onnx"}, "give weights as .safetensors"),
         ({"stride": 0}, "--stride 0"),

@@ -103,6 +103,6 @@ def test_a_store_keeps_its_ids_when_videos_of_the_same_name_come_or_go(look, vid
     assert look(["tennis/good", "./good"], videos).missing == []
     (videos / "good.avi").touch()
     with pytest.raises(
-        UsageError, match=r"store2: holds a video 'good', and by now several are called so: .*\. Rename"
+        UsageError, match=r"store2: contains a video 'good', but several videos now have this name: .*\. Rename"
     ):
         look(["good"], videos)

@@ -82,9 +82,9 @@ def test_a_rendering_can_be_repeated_but_not_mixed_with_another(tmp_path):
     render_images(tmp_path, 4, workers=1)
     render_images(tmp_path, 4, workers=1)
     render_images(tmp_path, 6, workers=1)
-    with pytest.raises(UsageError, match=r"Point_00000\.jpg of something else"):
+    with pytest.raises(UsageError, match=r"contains another file, Point_00000\.jpg"):
         render_images(tmp_path, 4, workers=1)
     render_videos(tmp_path, 1, workers=1)
     (tmp_path / "boxes" / "mine.json").write_text("{}")
-    with pytest.raises(UsageError, match=r"mine\.json of something else"):
+    with pytest.raises(UsageError, match=r"contains another file, mine\.json"):
         render_videos(tmp_path, 1, workers=1)

@@ -121,9 +121,9 @@ KEYS, NETWORK, FILES = "could read the environment and memory of", "use the netw
 @pytest.mark.parametrize(
     ("code", "told", "not_told"),
     [
-        (NO_LANDLOCK, ["lacks Landlock", KEYS], ["seccomp", NETWORK, FILES]),
+        (NO_LANDLOCK, ["Missing: Landlock", KEYS], ["seccomp", NETWORK, FILES]),
         (NO_FILTER, ["seccomp", NETWORK], ["Landlock", KEYS, FILES]),
-        (f"{NO_LANDLOCK}\n{NO_FILTER}", ["lacks Landlock", "seccomp", KEYS, NETWORK, FILES], []),
+        (f"{NO_LANDLOCK}\n{NO_FILTER}", ["Missing: Landlock", "seccomp", KEYS, NETWORK, FILES], []),
     ],
 )
 @pytest.mark.skipif(landlock_version() < 1, reason="this kernel has no Landlock")
@@ -149,7 +149,7 @@ def test_nothing_is_said_where_it_is_wholly_confined(weakened, caplog):
 
 def test_a_greeting_of_another_kind_is_none(weakened):
     weakened("decoder_process.Ready = lambda layers: decoder_process.Stopped()")
-    with pytest.raises(FleetingError, match="the decoder process does not start: what is no greeting"):
+    with pytest.raises(FleetingError, match="the decoder process does not start: an unexpected first message"):
         DecoderChild()
 
 

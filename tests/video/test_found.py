@@ -45,15 +45,13 @@ def test_a_video_both_in_a_tar_and_beside_it_is_refused(root):
     for name in ["wave/a.avi", "wave/b.avi"]:
         put(join(root, name), b"the same")
     put(join(root, "x.tar"), tar_of(("a.avi", b"the same"), ("b.avi", b"another")))
-    with pytest.raises(
-        UsageError, match=r"^1 videos stand there twice, in tars: .*a\.avi and .*x\.tar: a\.avi; choose"
-    ):
+    with pytest.raises(UsageError, match=r"^1 videos in tars are duplicates: .*a\.avi and .*x\.tar: a\.avi\. Choose"):
         list_videos(root)
 
 
 def test_an_id_twice_in_spite_of_its_path_is_refused(root):
     put(join(root, "x.tar"), tar_of(("c.avi", b"older"), ("c.avi", b"newest")))
-    with pytest.raises(UsageError, match=r"^1 video ids stand more than once: x/c \(") as error:
+    with pytest.raises(UsageError, match=r"^1 duplicate video IDs: x/c \(") as error:
         list_videos(root)
     assert "\n" not in str(error.value)
 
@@ -98,9 +96,9 @@ def test_a_store_keeps_the_names_it_has(tmp_path):
     both = {"tennis/clip.mp4": "tennis/clip", "boxing/clip.webm": "boxing/clip", "b.avi": "b"}
     assert called(str(tmp_path), {"b", "tennis/clip"}) == both
     with pytest.raises(
-        UsageError, match=r"^store: holds a video 'clip', and by now several are called so: .*webm, .*mp4\."
+        UsageError, match=r"^store: contains a video 'clip', but several videos now have this name: .*webm, .*mp4\."
     ):
         called(str(tmp_path), {"clip"})
     put(str(tmp_path / "boxing/clip.avi"))
-    with pytest.raises(UsageError, match=r"^store: holds a video 'boxing/clip', and by now several"):
+    with pytest.raises(UsageError, match=r"^store: contains a video 'boxing/clip', but several"):
         called(str(tmp_path), {"boxing/clip", "tennis/clip"})

@@ -36,5 +36,5 @@ def test_without_classes_there_is_no_label():
 def test_labels_outside_the_class_list():
     with pytest.raises(UsageError, match=r"'jump' of video 'v' is not in the class list"):
         choose_label("v", ("clips", None), CLASSES, {"v": "jump"})
-    with pytest.raises(UsageError, match=r"label 3 stored with video 'v' is beyond the 3 names"):
+    with pytest.raises(UsageError, match=r"label 3 stored with video 'v' is out of range: the class list has 3 names"):
         choose_label("v", ("clips", "3"), CLASSES, {})

@@ -248,7 +248,7 @@ def test_cover_art_is_no_video(read, numbered, tmp_path):
         container.mux(packet)
         for each in packets:
             container.mux(each)
-    with pytest.raises(VideoError, match="holds no video stream"):
+    with pytest.raises(VideoError, match="contains no video stream"):
         read(path)
 
 

@@ -54,7 +54,7 @@ def test_a_shard_that_is_replaced_while_a_member_is_read_is_not_spliced(root, mo
     _, pieces = read_video(video)
     next(pieces)
     put(url, tar_of(("c.avi", b"y" * 3000)))
-    with pytest.raises(VideoError, match=r"x\.tar: b\.avi: changed while it was read; run again"):
+    with pytest.raises(VideoError, match=r"x\.tar: b\.avi: changed while it was read\. Run again\."):
         list(pieces)
 
 
@@ -66,7 +66,7 @@ def test_a_file_that_is_replaced_while_it_is_read_is_not_spliced(root, monkeypat
     _, pieces = read_video(video)
     next(pieces)
     put(video.url, data)
-    with pytest.raises(VideoError, match=r"b\.avi: changed while it was read; run again"):
+    with pytest.raises(VideoError, match=r"b\.avi: changed while it was read\. Run again\."):
         list(pieces)
 
 
@@ -132,7 +132,7 @@ def test_a_video_that_changes_while_it_is_decoded_is_never_complete(tmp_path, wr
         grown(path)
         for item in items:
             (failures if isinstance(item, Failure) else batches).append(item)
-    assert [failure.message for failure in failures] == [f"{path}: changed while it was read; run again"]
+    assert [failure.message for failure in failures] == [f"{path}: changed while it was read. Run again."]
     assert not any(batch[LAST].any() for batch in batches)
 
 

@@ -65,11 +65,11 @@ REFUSED = {
     "up in the middle": ("a/../../up.avi", {}, "its path leaves the archive"),
     "symbolic link": ("v.avi", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"}, "a link"),
     "hard link": ("v.avi", {"type": tarfile.LNKTYPE, "linkname": "good.avi"}, "a link"),
-    "character device": ("v.avi", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 5}, "no plain file"),
-    "block device": ("v.avi", {"type": tarfile.BLKTYPE, "devmajor": 8}, "no plain file"),
-    "pipe": ("v.avi", {"type": tarfile.FIFOTYPE}, "no plain file"),
+    "character device": ("v.avi", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 5}, "not a regular file"),
+    "block device": ("v.avi", {"type": tarfile.BLKTYPE, "devmajor": 8}, "not a regular file"),
+    "pipe": ("v.avi", {"type": tarfile.FIFOTYPE}, "not a regular file"),
     "folder": ("v.avi", {"type": tarfile.DIRTYPE}, None),
-    "unknown": ("v.avi", {"type": b"Z"}, "no plain file"),
+    "unknown": ("v.avi", {"type": b"Z"}, "not a regular file"),
 }
 
 
@@ -138,7 +138,7 @@ def test_a_tar_that_was_cut_off(tmp_path, length):
     path = tmp_path / "a.tar"
     content = write_tar(path)
     path.write_bytes(content[:length])
-    with pytest.raises(UsageError, match=r"a\.tar is damaged or no tar"):
+    with pytest.raises(UsageError, match=r"a\.tar: damaged or not a tar"):
         members_of(path)
 
 
@@ -148,7 +148,7 @@ def test_a_damaged_header(tmp_path, position):
     content = bytearray(write_tar(path))
     content[position] ^= 0xFF
     path.write_bytes(content)
-    with pytest.raises(UsageError, match=r"a\.tar is damaged or no tar"):
+    with pytest.raises(UsageError, match=r"a\.tar: damaged or not a tar"):
         members_of(path)
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_tar_at_all(tmp_path):
     path = tmp_path / "a.tar"
     for content in (b"x" * 5000, b"\x1f\x8b" + os.urandom(5000), b"<html>" * 2000):
         path.write_bytes(content)
-        with pytest.raises(UsageError, match=r"a\.tar is damaged or no tar"):
+        with pytest.raises(UsageError, match=r"a\.tar: damaged or not a tar"):
             members_of(path)
 
 
@@ -177,7 +177,7 @@ def test_forged_sizes(tmp_path, type_):
     huge = b"\x80" + b"\0" * 3 + struct.pack(">q", 1 << 50)
     for size in (negative, huge, b"77777777777\0"):
         path.write_bytes(forged("v.avi", size, type_) + tarfile.NUL * 10240)
-        with pytest.raises(UsageError, match=r"a\.tar is damaged or no tar"):
+        with pytest.raises(UsageError, match=r"a\.tar: damaged or not a tar"):
             members_of(path)
 
 

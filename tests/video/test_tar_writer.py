@@ -68,7 +68,7 @@ def test_a_video_of_the_wrong_length_is_taken_back(broken):
         tar = TarWriter(file)
         add(tar, "a.avi", b"video")
         if file is mended:
-            with pytest.raises(VideoError, match=f"{len(broken)} bytes came instead of 30000"):
+            with pytest.raises(VideoError, match=f"{len(broken)} bytes received instead of 30000"):
                 tar.add_video("Größe.avi", 30_000, iter([broken]), source="", label=None)
         tar.close()
     assert mended.getvalue() == clean.getvalue()

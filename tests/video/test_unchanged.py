@@ -75,5 +75,5 @@ def test_a_version_is_another_after_any_change(tmp_path, s3):
 
 
 def test_a_folder_has_none(tmp_path):
-    with pytest.raises(VideoError, match="no plain file"):
+    with pytest.raises(VideoError, match="not a regular file"):
         version_of(*open_filesystem(str(tmp_path)))
