@@ -109,7 +109,7 @@ def test_a_run_killed_while_it_wrote_the_manifest_can_be_run_again(tmp_path: Pat
 
 def test_somebody_elses_hidden_file_is_no_leftover(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / ".thesis.tex.0a1b2c3d.tmp").write_text("years of work")
-    with pytest.raises(UsageError, match="not empty and no attention store"):
+    with pytest.raises(UsageError, match="holds files but no attention store"):
         Ledger.at(str(tmp_path)).check(manifest)
 
 

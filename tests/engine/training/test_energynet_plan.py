@@ -180,7 +180,7 @@ def test_another_setting_of_them_is_another_training(options):
         ({"fraction": 0.0}, "0"),
         ({"aggregation": "fisher"}, "needs word vectors"),
         ({"split": "/nowhere/list.txt"}, "/nowhere/list.txt"),
-        ({"store": "/nowhere/store"}, "/nowhere/store is no attention store"),
+        ({"store": "/nowhere/store"}, "/nowhere/store: no attention store here"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(options, change, said):
