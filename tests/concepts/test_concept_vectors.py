@@ -249,7 +249,7 @@ def test_a_single_word_is_refused_for_fisher_only(tvhi_file):
     assert made_of(["kiss"], word_vectors=tvhi_file, aggregation="average").vectors.shape == (1, 20)
 
 
-@pytest.mark.parametrize(("names", "complaint"), [((), "class list is empty"), (("hug", "hug"), "stand twice: hug")])
+@pytest.mark.parametrize(("names", "complaint"), [((), "class list is empty"), (("hug", "hug"), "appear twice: hug")])
 def test_class_list_is_checked(names, complaint):
     with pytest.raises(UsageError, match=complaint):
         made_of(names)

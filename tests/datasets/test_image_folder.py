@@ -101,7 +101,7 @@ def test_listed_paths_can_be_read(folder, tmp_path):
         (["a/1.jpg", "b/notes.txt"], None, "no images of b"),
         (["a/1.jpg"], ("a", "Jump"), "no images of Jump"),
         (["1.jpg", "2.jpg"], None, "no class folders"),
-        (["a/1.jpg"], ("a", "a"), "stand twice"),
+        (["a/1.jpg"], ("a", "a"), "appear twice"),
     ],
 )
 def test_what_is_missing_is_named(folder, names, class_names, message):

@@ -75,7 +75,7 @@ def test_a_sound_store(ledger: Ledger, manifest: Manifest) -> None:
 
 
 def test_no_store(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no manifest\.json"):
+    with pytest.raises(UsageError, match=r"manifest\.json is missing"):
         audit_store(Ledger.at(str(tmp_path)))
 
 

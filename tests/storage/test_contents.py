@@ -47,7 +47,7 @@ def test_clear_removes_all_of_a_store_and_nothing_else(full_store: Ledger) -> No
     full_store.clear()
     assert files_in(full_store) == sorted(FOREIGN)
     full_store.fs.rm_file(f"{full_store.root}/failures/notes.txt")
-    with pytest.raises(UsageError, match="will not remove"):
+    with pytest.raises(UsageError, match="--overwrite removes only"):
         full_store.clear()
 
 
