@@ -1,1 +1,1 @@
-"""From class names to the vectors that tell the EnergyNet which class a map is of."""
+"""Concept vectors: vectors made from class names, which tell the EnergyNet the class of a map."""

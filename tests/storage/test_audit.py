@@ -205,7 +205,9 @@ def test_an_edited_manifest_is_refused_before_anything_is_set_aside(ledger: Ledg
     fields: dict[str, Any] = json.loads(read_bytes(ledger.fs, path))
     write_atomic(ledger.fs, path, json.dumps({**fields, "backbone": "resnet9000"}).encode())
     for look in (audit_store, Ledger.done):
-        with pytest.raises(UsageError, match=r"manifest\.json: the file was edited \(its fingerprint is \w+, that of its content \w+"):
+        with pytest.raises(
+            UsageError, match=r"manifest\.json: the file was edited \(its fingerprint is \w+, that of its content \w+"
+        ):
             look(ledger)
     assert len(list_parts(ledger.fs, ledger.root)) == 4
 

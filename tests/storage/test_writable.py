@@ -59,7 +59,9 @@ def test_wrong_credentials_are_not_repeated(s3: str, act_as: ActAs, wrong: dict[
 
 
 def test_a_bucket_that_is_not_there(s3: str) -> None:
-    with pytest.raises(UsageError, match="no-such-bucket/x: the bucket does not exist; create it first, or correct the"):
+    with pytest.raises(
+        UsageError, match="no-such-bucket/x: the bucket does not exist; create it first, or correct the"
+    ):
         check_writable("s3://attn-no-such-bucket/x")
 
 

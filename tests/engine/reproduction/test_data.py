@@ -27,9 +27,9 @@ def test_the_vectors_of_the_classes_are_tried_with_the_aggregation_of_the_traini
     check(plan, two_splits, word_vectors=words, aggregation="average")
     with pytest.raises(UsageError, match="whose vectors do not differ"):
         check(plan, two_splits, word_vectors=words)
-    with pytest.raises(UsageError, match="--aggregation fisher needs word vectors"):
+    with pytest.raises(UsageError, match="--aggregation fisher: needs word vectors"):
         check(plan, two_splits, aggregation="fisher")
-    with pytest.raises(UsageError, match="one-hot vectors have no use for"):
+    with pytest.raises(UsageError, match="--aggregation onehot does not use them"):
         check(plan, two_splits, word_vectors=words, aggregation="onehot")
 
 

@@ -178,7 +178,7 @@ def test_another_setting_of_them_is_another_training(options):
         ({"workers": 0}, "--workers 0: give 1 or more"),
         ({"map_memory_gb": 0.0}, "--map-memory-gb 0: give a number above 0"),
         ({"fraction": 0.0}, "0"),
-        ({"aggregation": "fisher"}, "needs word vectors"),
+        ({"aggregation": "fisher"}, "--aggregation fisher: needs word vectors"),
         ({"split": "/nowhere/list.txt"}, "/nowhere/list.txt"),
         ({"store": "/nowhere/store"}, "/nowhere/store: no attention store here"),
     ],
