@@ -65,7 +65,7 @@ def _principal(
     words: Float[np.ndarray, "word word_dim"], most: int
 ) -> tuple[Float[np.ndarray, "word_dim"], Float[np.ndarray, "dim word_dim"]]:
     if np.ptp(words, axis=0).max() < LEAST_SPREAD:
-        raise ValueError(f"the vectors of all {len(words)} words are equal")
+        raise ValueError(f"no two different vectors among {len(words)} words")
     from sklearn.decomposition import PCA  # imported here, because it takes seconds and few trainings need it
 
     pca: Any = PCA(n_components=min(most, *words.shape), svd_solver="full").fit(words)

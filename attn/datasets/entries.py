@@ -59,7 +59,8 @@ def split_list(
     for entry, video_id, name in zip(listed, ids, names, strict=True):
         if name is None:
             raise UsageError(
-                f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names. Correct the label."
+                f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names. "
+                "Correct the label."
             )
         if (first := lines.setdefault(video_id, entry)) is not entry:
             raise _twice(video_id, first.path, entry)

@@ -64,7 +64,9 @@ def _check_groups(split: Split) -> None:
     groups = {(name, group_of(video_id)): video_id for video_id, name in split.train.items()}
     for video_id, name in split.test.items():
         if twin := groups.get((name, group_of(video_id))):
-            raise UsageError(f"{split.name}: test video {video_id} shares a group with {twin}. Correct the lists.")
+            raise UsageError(
+                f"{split.name}: test video {video_id} and training video {twin} share a group. Correct the lists."
+            )
 
 
 def read_list(url: str, class_names: Sequence[str]) -> SplitList:

@@ -29,8 +29,7 @@ def benchmark(root: str, images: str | None) -> Benchmark:
         images: folder of Web images of these classes.
 
     Raises:
-        UsageError: there are no clips, a clip has another name, or fewer than two sequences exist; `images` is not a
-            folder.
+        UsageError: fewer than two sequences are found, a clip has another name, or `images` is not a folder.
     """
     check_images(images)
     fs, path = open_filesystem(root)

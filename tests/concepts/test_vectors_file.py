@@ -133,7 +133,7 @@ class Trap:
 @pytest.mark.parametrize("protocol", range(6))
 def test_nothing_in_a_file_is_executed(tmp_path, protocol):
     (tmp_path / "words.kv").write_bytes(pickle.dumps(Trap(tmp_path / "executed"), protocol))
-    with pytest.raises(UsageError, match=r"words\.kv is "):
+    with pytest.raises(UsageError, match=r"words\.kv: "):
         read_word_vectors(str(tmp_path / "words.kv"), ["hug"])
     assert not (tmp_path / "executed").exists()
 

@@ -139,11 +139,11 @@ def test_labels_on_s3(s3):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("l.txt", b"", "no row"),
-        ("l.csv", b"", "column label and video_id is missing"),
+        ("l.txt", b"", "the list is empty"),
+        ("l.csv", b"", "no column for label and video_id"),
         ("l.csv", b"clips,label\na,b\n", "no column for video_id. The columns are: clips, label"),
         ("l.txt", b"a.avi wave\nb.avi\n", "line 2: 'b.avi' does not name a video and its class. Write"),
-        ("l.csv", b"video_id,label\n", "no row"),
+        ("l.csv", b"video_id,label\n", "the list is empty"),
         ("l.csv", b"video_id,label\na,b\nc\n", "row 2 lacks"),
         ("l.csv", b"video_id,label\na,b\na,c\n", "'a' has two labels, 'b' and 'c'"),
         ("l.csv", b"video_id,label\ncaf\xe9,b\n", "not UTF-8"),

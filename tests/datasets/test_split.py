@@ -43,7 +43,7 @@ def test_hmdb51_lists_as_folder_and_as_glob(folder):
 
 def test_several_hmdb51_splits_want_a_choice(folder):
     write(folder, wave_test_split1="a.avi 2", wave_test_split2="a.avi 1\nb.avi 2")
-    with pytest.raises(UsageError, match=r"splits \[1, 2\]; choose one"):
+    with pytest.raises(UsageError, match=r"splits \[1, 2\]\. Choose one"):
         read_split(folder, CLASSES)
     assert read_split(join(folder, "*_test_split2.txt"), CLASSES) == {"b": "Wave"}
 

@@ -61,7 +61,7 @@ def test_the_official_layout(root):
 def test_a_group_on_both_sides_is_named(root):
     write(root, testlist02="Archery/v_Archery_g02_c01.avi\nArchery/v_Archery_g01_c02.avi\n")
     with pytest.raises(
-        UsageError, match="split2: v_Archery_g01_c02 is tested and v_Archery_g01_c01 of its group train"
+        UsageError, match="split2: test video v_Archery_g01_c02 and training video v_Archery_g01_c01 share"
     ):
         benchmark(root, None)
 
