@@ -154,7 +154,7 @@ def test_what_concept_vectors_are_made_of_decides_and_where_it_lies_does_not(wit
 
 
 def test_concept_vectors_that_cannot_be_are_refused(options, with_words):
-    with pytest.raises(UsageError, match=r"^--corpus is about --aggregation fisher"):
+    with pytest.raises(UsageError, match=r"^--corpus: only --aggregation fisher uses it"):
         decisive(options, corpus=with_words.corpus)
     with pytest.raises(UsageError, match=r"^--gaussians 0: give 1 or more$"):
         decisive(with_words, gaussians=0)
