@@ -1,1 +1,1 @@
-"""Concept vectors: vectors made from class names, which tell the EnergyNet the class of a map."""
+"""Concept vectors: made from class names, they identify the class of a map to the EnergyNet."""

@@ -123,7 +123,7 @@ def split_folds(
 def deal_groups(
     split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable], where: str
 ) -> list[Fold]:
-    """Folds like those of `split_folds`, for groups whose videos belong to several classes, such as one person's.
+    """Folds like those of `split_folds`, for groups that span several classes, such as all videos of one person.
 
     Larger groups are assigned first. Each goes to the fold with the fewest videos of its classes; among equal folds, to
     the one with the fewest videos.

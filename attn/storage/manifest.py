@@ -153,7 +153,7 @@ SCORE_FIELDS = (
 )
 """Fields that decide the magnitude of a video score.
 
-The choice of frames and their precision do not, because a score is a mean over frames.
+The choice of frames and their precision do not change it, because a score is a mean over frames.
 """
 
 
