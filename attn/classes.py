@@ -1,6 +1,7 @@
-"""Class names and their ids: an id is the position of the name in the class list.
+"""Class names and their IDs: an ID is the position of the name in the class list.
 
-Every file that speaks of classes (checkpoint, store, scores) carries the names, so an id never travels alone.
+Every file that refers to classes (checkpoint, store, scores) also holds their names, so an ID never depends on another
+file.
 """
 
 import re
@@ -11,49 +12,52 @@ from attn.errors import UsageError
 
 
 def parse_class_list(lines: Iterable[str], *, where: str) -> tuple[str, ...]:
-    """Class names from the lines of a class list: one name a line, or UCF101's `<id> <Name>` with ids from 1.
+    """Class names from the lines of a class list: one name per line, or UCF101's `<id> <Name>` with IDs from 1.
 
-    Blank lines are skipped (the official lists hold some).
+    Blank lines are skipped (the official lists contain some).
 
     Args:
-        lines: the file's lines.
-        where: what to call the file in an error.
+        lines: lines of the file.
+        where: name of the file, for messages.
 
     Raises:
-        UsageError: no names, a name twice, or ids that are not 1…n in order.
+        UsageError: the list is empty, a name appears twice, or the IDs are not 1…n in order.
     """
     rows = [line.strip() for line in lines if line.strip()]
     if rows and all(row.split(maxsplit=1)[0].isdigit() and " " in row for row in rows):
         numbered = [row.split(maxsplit=1) for row in rows]
         ids = [int(number) for number, _ in numbered]
         if ids != list(range(1, len(ids) + 1)):
-            raise UsageError(f"{where}: the ids must be 1 to {len(ids)} in order")
+            raise UsageError(f"{where}: the IDs are not 1 to {len(ids)} in order. Correct them.")
         rows = [name.strip() for _, name in numbered]
     return check_class_names(rows, where=where)
 
 
 def check_class_names(names: Sequence[str], *, where: str) -> tuple[str, ...]:
-    """The names as a tuple, once it is sure that there are some and that none stands twice."""
+    """The names as a tuple, after a check that there are some and that none appears twice."""
     if not names:
-        raise UsageError(f"{where}: the class list is empty; write one class name a line")
+        raise UsageError(f"{where}: the class list is empty. Write one class name per line.")
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
-        raise UsageError(f"{where}: class names stand twice: {', '.join(repeated)}")
+        raise UsageError(f"{where}: class names appear twice: {', '.join(repeated)}. Remove the duplicates.")
     return tuple(names)
 
 
 def class_ids(names: Sequence[str]) -> dict[str, int]:
-    """Name → id."""
+    """Name → ID."""
     return {name: i for i, name in enumerate(names)}
 
 
 def spelling(name: str) -> str:
-    """The name without its case, underscores, hyphens and white space: folders write `kick_high` for `kick high`."""
+    """Name without case, underscores, hyphens and white space: folders write `kick_high` for `kick high`."""
     return re.sub(r"[\s_-]", "", name).casefold()
 
 
 class ClassFinder:
-    """Class id of a name: of the class that is called so, else of the only one that is spelt alike, else None."""
+    """Lookup of a class ID by name.
+
+    Finds the class of exactly this name, otherwise the only class with the same `spelling`, otherwise None.
+    """
 
     def __init__(self, names: Sequence[str]):
         self._ids = class_ids(names)

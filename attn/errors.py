@@ -1,30 +1,33 @@
-"""The two ways things go wrong: the user must change something, or one video is no good.
+"""Two kinds of errors: the user must change something, or one video cannot be used.
 
-Everything else is a bug and keeps its traceback.
+All other errors are bugs and keep their traceback.
 """
 
 from collections.abc import Iterable
 
 
 def some(names: Iterable[str], most: int = 5) -> str:
-    """The first few of some names, for a message, and how many more there are."""
+    """First few names, for a message, and the number of further ones."""
     listed = list(names)
     more = f" and {len(listed) - most} more" if len(listed) > most else ""
     return ", ".join(listed[:most]) + more
 
 
 class UsageError(Exception):
-    """Something only the user can put right: a flag, a file, a class list.
+    """Error that only the user can correct: a flag, a file, a class list.
 
-    The message is one line that names the culprit and says what to do. Jobs print it and exit with 2, before any
-    work was done.
+    The message is one line that names the culprit and says what to do. Jobs print it and exit with 2, before any work
+    is done.
     """
 
 
 class VideoError(Exception):
-    """One video cannot be read. It becomes a row of `failures/` and never stops a run."""
+    """Error of one video that cannot be read. It becomes a row of `failures/` and never stops a run."""
 
 
 class FleetingError(VideoError):
-    """One video could not be read now, perhaps through no fault of its own: its storage did not answer, its decoder was
-    ended or stood still. A run tries it again before it becomes a row of `failures/`."""
+    """Temporary error of one video, perhaps without a fault in the video.
+
+    Its storage did not answer, or its decoder was killed or hung. A run retries the video before the error becomes a
+    row of `failures/`.
+    """

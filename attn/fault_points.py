@@ -1,7 +1,7 @@
-"""Named places in a run at which a harness may break it on purpose, to prove that nothing is lost or doubled.
+"""Named points of a run at which a test harness injects faults, to prove that no rows are lost or duplicated.
 
-In ordinary use reaching one does nothing. A harness is a module with a function of the same name and arguments,
-found through PYTHONPATH by the name that ATTN_FAULT_HARNESS holds; tests/faults has one.
+In normal use, reaching a point does nothing. A harness is a module with a function `reach` of the same arguments. Its
+name is set in the environment variable ATTN_FAULT_HARNESS, and it is found through PYTHONPATH; tests/faults has one.
 """
 
 import importlib
@@ -11,16 +11,20 @@ from typing import Literal
 _HARNESS = os.environ.get("ATTN_FAULT_HARNESS")
 
 FaultPoint = Literal["decode", "maps", "write", "commit", "committed", "dropped"]
-"""decode: a task begins a video. maps: an actor begins a batch. write: a writer has all rows of a video. commit: a part
-is written and about to appear under its name. committed: it has. dropped: it never will; its videos come again."""
+"""Points in the order in which a run reaches them.
+
+decode: a task starts a video. maps: an actor starts a batch. write: a writer has all rows of a video. commit: a part is
+written and about to appear under its name. committed: the part has appeared. dropped: the part is discarded, and its
+videos are computed again.
+"""
 
 
 def reach(point: FaultPoint, video_id: str) -> None:
-    """Says that this process has come to a point.
+    """Report that this process has reached a point.
 
     Args:
-        point: which.
-        video_id: at hand; of several the first.
+        point: name of the point.
+        video_id: ID of the current video, or of the first of several.
     """
     if _HARNESS:
         importlib.import_module(_HARNESS).reach(point, video_id)

@@ -1,9 +1,9 @@
-"""The contract between jobs: column names, Arrow schemas, axes and units of a store.
+"""Data contract between jobs: column names, Arrow schemas, axes and units of a store.
 
-One row per kept frame, with its attention maps (attention store) or its pixels (frame store); the rows of a video
-are contiguous and in order. Tensors are flat fixed-size lists whose field metadata carries `shape` and `axes`: pandas,
-polars, duckdb, Hugging Face datasets and pyarrow all read them, which nested lists and Arrow's tensor extension do not
-manage.
+A store has one row per kept frame, with its attention maps (attention store) or its pixels (frame store); the rows of a
+video are contiguous and in order. Tensors are flat fixed-size lists whose field metadata holds `shape` and `axes`:
+pandas, polars, duckdb, Hugging Face datasets and pyarrow can all read them, unlike nested lists and Arrow's tensor
+extension.
 """
 
 import json
@@ -47,12 +47,12 @@ FAILURE_SCHEMA = pa.schema(
 
 
 def tensor_field(name: str, dtype: pa.DataType, axes: Mapping[str, int]) -> pa.Field:
-    """A fixed-size list column that remembers the shape of its tensors.
+    """Fixed-size list column with the shape of its tensors in the metadata.
 
     Args:
-        name: column name.
-        dtype: type of one number.
-        axes: name → length of every axis, outermost first.
+        name: name of the column.
+        dtype: type of one element.
+        axes: axis name → length, outermost axis first.
     """
     size = 1
     for length in axes.values():
@@ -64,13 +64,13 @@ def tensor_field(name: str, dtype: pa.DataType, axes: Mapping[str, int]) -> pa.F
 def attention_schema(
     columns: Sequence[str], *, num_classes: int, num_channels: int, map_shape: tuple[int, int]
 ) -> pa.Schema:
-    """Schema of the parts of a store.
+    """Schema of the parts of an attention store.
 
     Args:
-        columns: which of maps, logits, features, grid are stored.
-        num_classes: n.
-        num_channels: K, feature maps of the trunk.
-        map_shape: H, W of the trunk's activations.
+        columns: tensor columns to store, from maps, logits, features and grid.
+        num_classes: number of classes, n.
+        num_channels: number of feature maps of the trunk, K.
+        map_shape: height and width of the trunk's activations, H and W.
     """
     height, width = map_shape
     tensors = {
@@ -83,7 +83,7 @@ def attention_schema(
 
 
 def frames_schema(size: int) -> pa.Schema:
-    """Schema of the parts of a frame store: square images of `size` pixels a side, uint8, rows from the top."""
+    """Schema of the parts of a frame store: square uint8 images, `size` pixels a side, rows from the top."""
     return pa.schema([*FRAME_FIELDS, tensor_field(IMAGE, pa.uint8(), {"row": size, "col": size, "rgb": 3})])
 
 

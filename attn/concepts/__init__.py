@@ -1,1 +1,1 @@
-"""From class names to the vectors that tell the EnergyNet which class a map is of."""
+"""Concept vectors: made from class names, they identify the class of a map to the EnergyNet."""

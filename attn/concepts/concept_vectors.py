@@ -1,4 +1,4 @@
-"""The vector of every class that the EnergyNet is given beside a map, made from the class's name."""
+"""Concept vectors of the classes, made from their names; the EnergyNet receives one with each map."""
 
 import dataclasses
 import hashlib
@@ -19,14 +19,14 @@ from attn.concepts.words import words_of
 from attn.errors import UsageError
 from attn.storage.reasons import shown
 
-LEAST_LENGTH = 1e-6  # below it a vector is what rounding left of zero
+LEAST_LENGTH = 1e-6  # a shorter vector is zero up to rounding
 
 Words = Mapping[str, Sequence[str]]
 
 
 @dataclasses.dataclass(frozen=True)
 class ConceptVectors:
-    """V_c of all classes, and how they came about, in JSON types."""
+    """Concept vectors V_c of all classes, and a record of how they were made, in JSON types."""
 
     vectors: Float[np.ndarray, "cls dim"]
     record: Mapping[str, Any]
@@ -35,24 +35,24 @@ class ConceptVectors:
 def make_concept_vectors(class_names: Sequence[str], config: ConceptConfig, *, seed: int = 0) -> ConceptVectors:
     """Concept vectors from the words of the class names, in float32.
 
-    `fisher` (the default with word vectors) tells names of several words apart best, `average` needs no vocabulary to
-    fit, `onehot` (the default without word vectors) says nothing of what a class means, which costs accuracy. Only
-    names and corpus are fitted to, never a video.
+    `fisher` (the default with word vectors) distinguishes names of several words best, `average` needs no vocabulary
+    for fitting, `onehot` (the default without word vectors) carries no meaning, which costs accuracy. Only names and
+    corpus are used for fitting, never a video.
 
-    A name is known by those of its words that the file knows. The record names the others, and the classes
-    that are left with the same vector: by the vector no one can tell those apart.
+    Words that the file does not contain are ignored. The record lists them, and the classes that end up with the same
+    vector and cannot be told apart by it.
 
     Args:
-        class_names: in the order of their ids.
-        config: its word vectors are the URL of word2vec text or binary or GloVe text, plain or .gz.
-        seed: of the mixture.
+        class_names: names of the classes, in the order of their IDs.
+        config: settings; `word_vectors` is the URL of word2vec text or binary or GloVe text, plain or .gz.
+        seed: seed of the mixture.
 
     Raises:
-        UsageError: an aggregation that does not fit to what is given, a name without a known word, names whose words
-            cancel out, more Gaussians than words, or a file that cannot be read.
+        UsageError: the aggregation does not go with other settings; a name has no known word, or its words cancel out;
+            there are more Gaussians than words; a file cannot be read.
 
-    Source: Li et al. 2017, section 3.4; Jain et al. 2015. Differs: the length of the paper's Fisher
-    vectors is not known.
+    Source: Li et al. 2017, section 3.4; Jain et al. 2015.
+    Differs: the length of the paper's Fisher vectors is not known.
     """
     names = check_class_names(class_names, where="the class list")
     config.check_concepts()
@@ -70,12 +70,12 @@ def make_concept_vectors(class_names: Sequence[str], config: ConceptConfig, *, s
 
 
 def _known_words(words: Words, file: WordVectors) -> Words:
-    """The words of each class that the file knows."""
+    """Words of each class that the file contains."""
     known = {name: [word for word in found if word in file.vectors] for name, found in words.items()}
     nameless = [f"{name} ({', '.join(words[name]) or 'no words'})" for name, found in known.items() if not found]
     if nameless:
         raise UsageError(
-            f"{file.url} knows no word of {', '.join(nameless)}; rename these classes or give other word vectors"
+            f"{file.url}: no word vectors for {', '.join(nameless)}. Rename these classes, or give other word vectors."
         )
     return known
 
@@ -83,7 +83,7 @@ def _known_words(words: Words, file: WordVectors) -> Words:
 def _aggregated(
     known: Words, file: WordVectors, config: ConceptConfig, seed: int
 ) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
-    """One row per class, and what was fitted for them."""
+    """One row per class, and a record of what was fitted."""
     groups = [np.stack([file.vectors[word] for word in sorted(found)]) for found in known.values()]
     if config.kind == "average":
         rows, fitted = np.stack([average_word_vector(unit_rows(group)) for group in groups]), {}
@@ -91,7 +91,7 @@ def _aggregated(
         rows, fitted = _fisher_rows(groups, file, config, seed)
     lost = [name for name, length in zip(known, np.linalg.norm(rows, axis=1), strict=True) if length < LEAST_LENGTH]
     if lost:
-        raise UsageError(f"the words of {', '.join(lost)} cancel out by --aggregation {config.kind}; take another")
+        raise UsageError(f"--aggregation {config.kind}: the words of {', '.join(lost)} cancel out. Use another.")
     if config.kind == "fisher":
         rows = signed_root(rows)
     return (unit_rows(rows) if config.concept_norm == "l2" else rows).astype(np.float32), fitted
@@ -100,13 +100,13 @@ def _aggregated(
 def _fisher_rows(
     groups: Sequence[Float[np.ndarray, "_ word_dim"]], file: WordVectors, config: ConceptConfig, seed: int
 ) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
-    """Fisher vectors without root and length, so that a zero can still be seen."""
+    """Fisher vectors without signed root and normalisation, so that zero vectors can be detected."""
     vocabulary = np.stack(list(file.vectors.values()))
     try:
         space = fit_word_space(vocabulary, seed=seed, dimensions=config.word_dimensions, gaussians=config.gaussians)
     except ValueError as error:
-        fewer = "give fewer --gaussians, or " if config.gaussians > len(vocabulary) > config.word_dimensions else ""
-        raise UsageError(f"{file.url}: {error}; {fewer}take --aggregation average") from error
+        fewer = "fewer --gaussians, or " if config.gaussians > len(vocabulary) > config.word_dimensions else ""
+        raise UsageError(f"{file.url}: {error}. Give {fewer}--aggregation average.") from error
     gaussians, rank = space.gmm.means.shape
     fitted = {"seed": seed, "fitted_words": len(vocabulary), "pca_rank": rank, "mixture_size": gaussians}
     return np.stack([fisher_vector(space.project(group), space.gmm, improved=False) for group in groups]), fitted
@@ -129,12 +129,12 @@ def _file_record(words: Words, file: WordVectors) -> dict[str, Any]:
 
 
 def _corpus_record(url: str | None, corpus: Sequence[str], file: WordVectors) -> dict[str, Any]:
-    """Nothing where there is no corpus."""
+    """Record of the corpus; empty without a corpus."""
     if url is None:
         return {}
     unknown = sum(word not in file.vectors for word in corpus)
     if unknown == len(corpus):
-        raise UsageError(f"{file.url} knows none of the words of --corpus {shown(url)}; give another or leave it away")
+        raise UsageError(f"--corpus {shown(url)}: {file.url} contains none of its words. Give another or leave it out.")
     sha256 = hashlib.sha256("\n".join(corpus).encode()).hexdigest()
     return {"corpus": shown(url), "corpus_sha256": sha256, "corpus_words": len(corpus), "corpus_unknown": unknown}
 

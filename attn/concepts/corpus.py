@@ -1,4 +1,4 @@
-"""Words beside those of the class names, from a text file."""
+"""Words in addition to those of the class names, from a text file."""
 
 import unicodedata
 
@@ -8,20 +8,20 @@ from attn.storage.reasons import shown
 
 
 def read_corpus(url: str) -> tuple[str, ...]:
-    """The words of a text file with one per line, in small letters, each once, sorted. Empty lines say nothing.
+    """Words of a text file with one word per line, in lower case, sorted and without duplicates.
 
-    More words make a space in which those of the names lie truer; the price is that what lies where depends on the
-    choice of the words.
+    Empty lines are skipped. With more words, the fitted space represents the names better; the price is that it depends
+    on the choice of the words.
 
     Raises:
-        UsageError: it cannot be read, holds no word, or a line holds several.
+        UsageError: the file cannot be read, holds no words, or has several words in a line.
     """
     words = set[str]()
     for number, line in enumerate(read_text(*open_filesystem(url)).splitlines(), 1):
         found = unicodedata.normalize("NFC", line).lower().split()
         if len(found) > 1:
-            raise UsageError(f"--corpus {shown(url)}: line {number} holds {len(found)} words; write one per line")
+            raise UsageError(f"--corpus {shown(url)}: line {number} has {len(found)} words. Write one word per line.")
         words.update(found)
     if not words:
-        raise UsageError(f"--corpus {shown(url)} holds no word; write one per line, or leave it away")
+        raise UsageError(f"--corpus {shown(url)}: no words found. Write one word per line, or leave it out.")
     return tuple(sorted(words))

@@ -1,4 +1,4 @@
-"""One vector for several words: how a Gaussian mixture would have to change to fit them better."""
+"""Fisher vector of several words: how a Gaussian mixture would have to change to fit them better."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from attn.concepts.average import unit_rows
 
 @dataclasses.dataclass(frozen=True)
 class Gmm:
-    """A mixture of Gaussians with diagonal covariances; `variances` are σ², above 0, and `weights` sum to 1."""
+    """Gaussian mixture with diagonal covariances; `variances` are σ², above 0, and `weights` sum to 1."""
 
     weights: Float[np.ndarray, "gaussian"]
     means: Float[np.ndarray, "gaussian dim"]
@@ -18,9 +18,9 @@ class Gmm:
 
 
 def posteriors(words: Float[np.ndarray, "word dim"], gmm: Gmm) -> Float[np.ndarray, "word gaussian"]:
-    """How far each Gaussian answers for each word: γ_t(k), which sum to 1 over k.
+    """Posterior probability γ_t(k) of each Gaussian for each word; the values of a word sum to 1.
 
-    Computed from logarithms, so that a word far from all Gaussians still has posteriors.
+    They are computed from logarithms, so that a word far from all Gaussians has valid posteriors too.
     """
     distances = ((words[:, None] - gmm.means) ** 2 / gmm.variances).sum(axis=-1)
     logs = np.log(gmm.weights) - 0.5 * (distances + np.log(gmm.variances).sum(axis=-1))
@@ -31,25 +31,26 @@ def posteriors(words: Float[np.ndarray, "word dim"], gmm: Gmm) -> Float[np.ndarr
 def fisher_vector(
     words: Float[np.ndarray, "word dim"], gmm: Gmm, *, improved: bool = True
 ) -> Float[np.ndarray, "fisher_dim"]:
-    """Fisher vector of the words of a name (FWV): 2·K·D numbers, all means before all deviations, Gaussian by Gaussian.
+    """Fisher vector of the words of a name (FWV): 2·K·D numbers, all means before all deviations.
 
-    Says of the words not only where they lie but also how they scatter. Neither their order nor a repetition of all
-    of them matters. The price is a mixture that has to be fitted to some vocabulary. With one Gaussian the first half
-    is an affine map of the average word vector.
+    Within each half, the numbers are ordered by Gaussian. The vector describes not only the position of the words but
+    also their spread. Neither the order of the words nor a repetition of all of them matters. The price is a mixture
+    that must be fitted to some vocabulary. With one Gaussian, the first half is an affine map of the average word
+    vector.
 
         G_μ,k = 1/(T √w_k)    Σ_t γ_t(k) (x_t − μ_k)/σ_k
         G_σ,k = 1/(T √(2w_k)) Σ_t γ_t(k) [(x_t − μ_k)²/σ_k² − 1]
         z     = [G_μ; G_σ];   z ← sign(z) √|z|;   z ← z/‖z‖₂       (the last two if `improved`)
 
-    Before them it is the gradient of the mean log-likelihood, ∂/∂μ · σ/√w and ∂/∂σ · σ/√(2w).
+    Before the last two steps, z is the gradient of the mean log-likelihood, ∂/∂μ · σ/√w and ∂/∂σ · σ/√(2w).
 
     Raises:
-        ValueError: no words, or (if `improved`) words that fit the mixture so well that nothing would change.
+        ValueError: `words` is empty, or (if `improved`) fits the mixture so well that the gradient is zero.
 
     Source: Jain et al. 2015, "Fisher word vector"; root and length: Perronnin, Sánchez, Mensink 2010.
     """
     if len(words) == 0:
-        raise ValueError("no words have no Fisher vector")
+        raise ValueError("the Fisher vector of no words is undefined")
     shares = posteriors(words, gmm)[..., None]
     scaled = (words[:, None] - gmm.means) / np.sqrt(gmm.variances)
     weights = gmm.weights[:, None]
@@ -60,5 +61,5 @@ def fisher_vector(
 
 
 def signed_root(values: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """sign(z) √|z|: keeps the few large numbers of a Fisher vector from outweighing all others."""
+    """Signed square root, sign(z) √|z|: keeps a few large numbers of a Fisher vector from outweighing all others."""
     return np.sign(values) * np.sqrt(np.abs(values))

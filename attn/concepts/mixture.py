@@ -1,4 +1,4 @@
-"""The space in which words become Fisher vectors: a few dimensions, and a Gaussian mixture in them."""
+"""Space of the Fisher vectors: a few principal dimensions of the words, and a Gaussian mixture in them."""
 
 import dataclasses
 import warnings
@@ -12,43 +12,45 @@ from attn.concepts.fisher import Gmm
 
 RESTARTS = 10
 MOST_STEPS = 100
-LEAST_SPREAD = 1e-5  # of a dimension, against the widest; word vectors are float32
-# Keeps a Gaussian from closing in on one word, which would make it infinitely likely.
+LEAST_SPREAD = 1e-5  # standard deviation of a dimension, relative to the widest; word vectors are float32
+# Keeps a Gaussian from collapsing onto one word, which would make the likelihood infinite.
 LEAST_VARIANCE = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class WordSpace:
-    """Unit words → principal dimensions (`centre`, `axes`), and the mixture that was fitted there."""
+    """Projection of unit words to principal dimensions (`centre`, `axes`), and the mixture fitted there."""
 
     centre: Float[np.ndarray, "word_dim"]
     axes: Float[np.ndarray, "dim word_dim"]
     gmm: Gmm
 
     def project(self, words: Float[np.ndarray, "word word_dim"]) -> Float[np.ndarray, "word dim"]:
-        """Words of any length but zero, as the mixture knows them."""
+        """Project words of any nonzero length into the space of the mixture."""
         return (unit_rows(words) - self.centre) @ self.axes.T
 
 
 def fit_word_space(
     vocabulary: Float[np.ndarray, "word word_dim"], *, seed: int, dimensions: int = 50, gaussians: int = 2
 ) -> WordSpace:
-    """PCA and a mixture of diagonal Gaussians, fitted to words brought to length 1.
+    """Fit PCA and a mixture of diagonal Gaussians to words normalised to length 1.
 
-    With no more words than dimensions, half as many dimensions as words and one Gaussian: in one dimension less than
-    words, scaling by σ would put every word as far from every other as one-hot vectors are. Nor are there more
-    dimensions than the words truly span. The same words in the same order and the same seed give the same space.
+    A vocabulary of at most `dimensions` words gets half as many dimensions as words, and one Gaussian: with only one
+    dimension fewer than words, scaling by σ would make all words equally distant, like one-hot vectors. The number of
+    dimensions never exceeds the rank of the words. The result is deterministic: it depends only on the words, their
+    order and the seed.
 
     Args:
-        vocabulary: each word once; it decides which dimensions count.
-        seed: where the Gaussians start.
-        dimensions: at most, 1 or more.
-        gaussians: at most, 1 or more.
+        vocabulary: vectors of the words, each word once; they decide which dimensions count.
+        seed: seed of the initial Gaussians.
+        dimensions: maximum number of dimensions, 1 or more.
+        gaussians: maximum number of Gaussians, 1 or more.
 
     Raises:
-        ValueError: the words do not differ, or are fewer than the Gaussians.
+        ValueError: the words do not differ, or there are fewer words than Gaussians.
 
-    Source: Jain et al. 2015. Differs: how many dimensions and Gaussians they used is not known.
+    Source: Jain et al. 2015.
+    Differs: how many dimensions and Gaussians they used is not known.
     """
     words = unit_rows(vocabulary)
     many = len(words) > dimensions
@@ -63,8 +65,8 @@ def _principal(
     words: Float[np.ndarray, "word word_dim"], most: int
 ) -> tuple[Float[np.ndarray, "word_dim"], Float[np.ndarray, "dim word_dim"]]:
     if np.ptp(words, axis=0).max() < LEAST_SPREAD:
-        raise ValueError(f"{len(words)} words whose vectors do not differ span no space")
-    from sklearn.decomposition import PCA  # here, since it takes seconds to load and few trainings need it
+        raise ValueError(f"no two different vectors among {len(words)} words")
+    from sklearn.decomposition import PCA  # imported here, because it takes seconds and few trainings need it
 
     pca: Any = PCA(n_components=min(most, *words.shape), svd_solver="full").fit(words)
     spread = np.sqrt(pca.explained_variance_)
@@ -72,9 +74,10 @@ def _principal(
 
 
 def _mixture(words: Float[np.ndarray, "word dim"], gaussians: int, seed: int) -> Gmm:
-    """k-means++ alone starts it: whole k-means sums in threads, whose order would show in the last digits.
+    """Fit a Gaussian mixture, initialised by k-means++ only.
 
-    A fit that is stopped before it has settled is a mixture too.
+    Full k-means adds numbers in several threads, and their order would change the last digits. A fit that stops before
+    it converges is still a valid mixture.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.mixture import GaussianMixture
@@ -86,7 +89,7 @@ def _mixture(words: Float[np.ndarray, "word dim"], gaussians: int, seed: int) ->
         n_init=RESTARTS if gaussians > 1 else 1,
         max_iter=MOST_STEPS,
         reg_covar=LEAST_VARIANCE * words.var(axis=0).mean() if gaussians > 1 else 0,
-        random_state=seed % 2**32,  # as far as scikit-learn counts
+        random_state=seed % 2**32,  # the range that scikit-learn accepts
     )
     with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):
         mixture.fit(words)

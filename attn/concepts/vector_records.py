@@ -1,12 +1,12 @@
-"""The three formats in which word vectors are handed round, told apart by their first lines, and a sieve for them.
+"""Three common formats of word vectors, recognised by their first lines, and a filter for wanted words.
 
     word2vec text      `<words> <dim>`, then a line `<word> <number> …` for each word
     word2vec binary    `<words> <dim>`, then for each word `<word> `, dim float32 little-endian, often a newline
     GloVe text         as word2vec text, without its first line
 
-The published files hold millions of words, of which a class list needs a hundred. What the sieve lets pass is all
-that is ever held or parsed, so that a file of any size needs the memory of the words wanted. Nor do words that no
-class needs do harm: some published files hold words with spaces in them or bytes that are not UTF-8.
+Published files hold millions of words, of which a class list needs about a hundred. Only the records of wanted words
+are stored and parsed, so that memory depends on these words and not on the size of the file. Other words cannot do harm
+either: some published files hold words with spaces or bytes that are not UTF-8.
 """
 
 import codecs
@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 
 CHUNK_BYTES = 1 << 18
 FLOAT_BYTES = 4
-MOST_DIMENSIONS = 100_000  # no word vectors are as long; a larger number was never meant as one
+MOST_DIMENSIONS = 100_000  # word vectors are shorter; a larger number is not a dimension
 _TEXT_BYTES = frozenset(b"\t\n\r" + bytes(range(32, 127)))
 
 Form = Literal["word2vec text", "word2vec binary", "GloVe text"]
@@ -26,7 +26,7 @@ Form = Literal["word2vec text", "word2vec binary", "GloVe text"]
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """How a file is laid out; `count` is the number of words it claims to hold, None where it claims none."""
+    """Layout of a file; `count` is the number of words that it claims, or None without a claim."""
 
     form: Form
     dim: int
@@ -34,19 +34,23 @@ class Layout:
 
 
 class Sieved(NamedTuple):
-    """What a file says of the words wanted: the bytes that follow the word, numbers parted by one space in text."""
+    """Layout of a file, and the bytes that follow each wanted word.
+
+    In text formats, the numbers are separated by single spaces.
+    """
 
     layout: Layout
     records: dict[bytes, bytes]
 
 
 def sieve(stream: io.BufferedIOBase, wanted: Collection[bytes]) -> Sieved:
-    """Reads on until the last vector and keeps the records of the words wanted, the first where a word stands twice.
+    """Read up to the last vector and return the records of the wanted words.
 
-    A file that ends too early is noticed, but for GloVe text that was cut between two lines or in the last number.
+    If a word appears twice, the first record is used. A truncated file is detected, except a GloVe text that was cut
+    between two lines or in the last number.
 
     Raises:
-        ValueError, EOFError: it is no such file, or not all of one; the message says what shows it.
+        ValueError, EOFError: the file has another format, or is truncated; the message gives the evidence.
     """
     first, second = stream.readline(CHUNK_BYTES).removeprefix(codecs.BOM_UTF8), stream.readline(CHUNK_BYTES)
     layout = find_layout(first, second)
@@ -57,10 +61,10 @@ def sieve(stream: io.BufferedIOBase, wanted: Collection[bytes]) -> Sieved:
 
 
 def find_layout(first: bytes, second: bytes) -> Layout:
-    """The layout of a file with these first two lines.
+    """Layout of a file with these first two lines.
 
     Raises:
-        ValueError: no file of word vectors begins so.
+        ValueError: files of word vectors do not begin like this.
     """
     fields = first.split()
     if len(fields) == 2 and all(field.isdigit() for field in fields):
@@ -69,7 +73,7 @@ def find_layout(first: bytes, second: bytes) -> Layout:
             raise ValueError(f"its first line claims {count} vectors of {dim} numbers")
         return Layout("word2vec text" if _is_record(second, dim) else "word2vec binary", dim, count)
     dim = len(fields) - 1
-    if dim < 2 or not _is_record(first, dim):  # a word and one number is some other list
+    if dim < 2 or not _is_record(first, dim):  # a word and one number: some other list
         raise ValueError("its first line is neither `<words> <dimension>` nor a word and its numbers")
     return Layout("GloVe text", dim)
 
@@ -93,7 +97,7 @@ def _text_records(lines: Iterable[bytes], layout: Layout, wanted: Collection[byt
             numbers = line.split()[1:]
             if len(numbers) < layout.dim:
                 raise ValueError(f"{word[0].decode()!r} has {len(numbers)} numbers, not {layout.dim}")
-            if len(numbers) == layout.dim:  # else a word with spaces in it, which no class needs
+            if len(numbers) == layout.dim:  # otherwise a word with spaces, which no class needs
                 found[word[0]] = b" ".join(numbers)
     if read < (layout.count or 0):
         raise EOFError(f"it ends after {read} of {layout.count} vectors")
@@ -116,7 +120,9 @@ def _binary_records(
         if space < 0 or end > len(pending):
             raise EOFError(f"it ends after {i} of {layout.count} vectors")
         if i == 0 and _TEXT_BYTES.issuperset(pending[space + 1 : end]):
-            raise ValueError(f"its second line is text, but not a word and the {layout.dim} numbers claimed above it")
+            raise ValueError(
+                f"its second line is text, but not a word and the {layout.dim} numbers claimed in the first"
+            )
         word = pending[start:space].lstrip(b"\n")
         if word in wanted:
             found.setdefault(word, pending[space + 1 : end])

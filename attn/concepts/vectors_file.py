@@ -1,6 +1,6 @@
-"""Word vectors from a file that someone published: word2vec text or binary, or GloVe text, each also packed by gzip.
+"""Word vectors from a published file: word2vec text or binary, or GloVe text, each possibly compressed by gzip.
 
-gensim parses what the sieve lets pass. Nothing is unpickled, so files of gensim's own `save` are refused.
+gensim parses only the records of wanted words. Nothing is unpickled, so files of gensim's own `save` are refused.
 """
 
 import dataclasses
@@ -22,22 +22,23 @@ from attn.storage.reasons import shown
 
 _GZIP = b"\x1f\x8b"
 _FOREIGN = {
-    b"PK\x03\x04": "is a zip archive; unpack it and give the file inside",
-    b"\x80": "is a pickle, which is never opened; write it again with gensim's save_word2vec_format",
-    b"\xba\x16\x4f\x2f": "is a model of fastText; give the .vec file that lies beside it",
+    b"PK\x03\x04": "a zip archive. Unpack it and give the file inside.",
+    b"\x80": "a pickle, which is never opened. Write it again with gensim's save_word2vec_format.",
+    b"\xba\x16\x4f\x2f": "a fastText model. Give the .vec file that is published with it.",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class WordVectors:
-    """What a file knows of the words asked for.
+    """Vectors of the requested words in a file.
 
     Attributes:
-        url: of the file, as it may stand in a log.
-        vectors: by word as asked for; a word that the file does not know is missing. All finite, none zero.
-        spellings: under which the file has them.
-        dim: numbers in a vector.
-        sha256: of the file as it lies there, packed or not.
+        url: URL of the file without credentials, for logs.
+        vectors: requested word → vector, finite and not zero; words that the file does not contain are missing.
+        spellings: requested word → its spelling in the file.
+        form: format of the file.
+        dim: length of a vector.
+        sha256: hash of the file as stored, compressed or not.
     """
 
     url: str
@@ -51,20 +52,20 @@ class WordVectors:
 def read_word_vectors(url: str, words: Collection[str]) -> WordVectors:
     """Vectors of words, in float64.
 
-    A word is looked up as it is written, then in small letters, in capitals, and with a capital in front: some files
-    keep the capitals of their text. A vector of zeros, with which some files say that they do not know, is none.
+    A word is looked up as given, then in lower case, in upper case and capitalised, because some files preserve the
+    case of their text. A zero vector, which some files use for unknown words, counts as missing.
 
-    The file is read once from start to end, wherever it lies, and needs the memory of the words asked for.
+    The file, local or remote, is read once from start to end, and only the requested words are stored in memory.
 
     Raises:
-        UsageError: it cannot be read, is damaged or of another format, or the vector of a word holds NaN or infinity.
-            gensim is not installed.
+        UsageError: the file cannot be read, is damaged or has another format; the vector of a word holds NaN or
+            infinity; gensim is not installed.
     """
     wanted = frozenset(spelling for word in words for spelling in _spellings(word))
     known, layout, sha256 = _read(url, wanted)
     for spelling, vector in known.items():
         if not np.isfinite(vector).all():
-            raise UsageError(f"{shown(url)}: the vector of {spelling!r} holds NaN or infinity; the file is damaged")
+            raise UsageError(f"{shown(url)}: the vector of {spelling!r} holds NaN or infinity. Fetch the file again.")
     found = {word: [name for name in _spellings(word) if name in known and known[name].any()] for word in words}
     spellings = {word: names[0] for word, names in found.items() if names}
     vectors = {word: known[name] for word, name in spellings.items()}
@@ -76,7 +77,7 @@ def _spellings(word: str) -> tuple[str, ...]:
 
 
 def _read(url: str, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], Layout, str]:
-    """Vectors by spelling, and the layout and sha256 of the file."""
+    """Vectors by spelling, and the layout and SHA-256 of the file."""
     gensim = _gensim_reader()
     fs, path = open_filesystem(url)
     with storage_errors(url), fs.open(path, "rb") as file:
@@ -85,16 +86,16 @@ def _read(url: str, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], Lay
             sieved = _sieve_whole(io.BufferedReader(hashed, CHUNK_BYTES), url, wanted)
             return _parsed(sieved, gensim), sieved.layout, hashed.sha256.hexdigest()
         except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-            formats = "give word2vec text or binary or GloVe text, plain or .gz"
-            raise UsageError(f"{shown(url)} is damaged or holds no word vectors ({error}); {formats}") from error
+            formats = "Give word2vec text or binary or GloVe text, plain or .gz."
+            raise UsageError(f"{shown(url)}: damaged, or not a file of word vectors ({error}). {formats}") from error
 
 
 def _sieve_whole(packed: io.BufferedReader, url: str, wanted: Collection[str]) -> Sieved:
-    """Reads to the end of the file, of which the hash and gzip's checksum are."""
+    """Read the file to its end, because the hash and gzip's checksum cover the whole file."""
     start = packed.peek(len(_GZIP))
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
-            raise UsageError(f"{shown(url)} {what}")
+            raise UsageError(f"{shown(url)}: {what}")
     stream = gzip.GzipFile(fileobj=packed) if start.startswith(_GZIP) else packed
     sieved = sieve(stream, frozenset(word.encode() for word in wanted))
     while stream.read(CHUNK_BYTES):
@@ -103,7 +104,7 @@ def _sieve_whole(packed: io.BufferedReader, url: str, wanted: Collection[str]) -
 
 
 def _parsed(sieved: Sieved, gensim: Any) -> dict[str, np.ndarray]:
-    """Through a file of its own, as gensim takes nothing else."""
+    """Vectors parsed by gensim, from a temporary file because gensim accepts nothing else."""
     layout, records = sieved
     binary = layout.form == "word2vec binary"
     with tempfile.NamedTemporaryFile(prefix="attn-words-") as file:
@@ -115,16 +116,16 @@ def _parsed(sieved: Sieved, gensim: Any) -> dict[str, np.ndarray]:
 
 
 def _gensim_reader() -> Any:
-    """gensim's class of word vectors; it takes seconds to import and is an extra."""
+    """gensim's class of word vectors, imported here because it takes seconds and is an optional dependency."""
     try:
         from gensim.models import KeyedVectors
     except ImportError as error:
-        raise UsageError(f"word vectors are read by gensim ({error}); pip install 'attn[text]'") from error
+        raise UsageError(f"--word-vectors: gensim is missing ({error}). Run pip install 'attn[text]'.") from error
     return KeyedVectors
 
 
 class _HashedReader(io.RawIOBase):
-    """A file that is hashed as it is read, for the second reading of a remote one would cost as much as the first."""
+    """File that is hashed while it is read, because reading a remote file twice would double the cost."""
 
     def __init__(self, file: Any) -> None:
         self._file, self.sha256 = file, hashlib.sha256()

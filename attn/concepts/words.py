@@ -1,12 +1,12 @@
-"""From a class name to the words that say what it shows."""
+"""Words of a class name, which describe what the class shows."""
 
 import re
 import unicodedata
 
 _LETTERS_OR_DIGITS = re.compile(r"[^\W\d_]+|\d+")
 
-# Names of UCF101 whose parts no vocabulary knows, or knows in another sense. Keys have neither capitals nor gaps, for
-# these names reach us in several ways: the class list has HandstandPushups where the files have HandStandPushups.
+# Names of UCF101 whose parts are missing from vocabularies, or have another sense there. Keys have neither capitals nor
+# separators, because the names come in several forms: HandstandPushups in the class list, HandStandPushups in files.
 _EXCEPTIONS = {
     "handstandpushups": ("handstand", "pushups"),
     "pushups": ("pushups",),
@@ -19,16 +19,16 @@ _EXCEPTIONS = {
 
 
 def words_of(class_name: str) -> tuple[str, ...]:
-    """The words of a class name, lower-case, in order; none where it has neither letters nor digits.
+    """Words of a class name, in lower case and in order; empty if it has neither letters nor digits.
 
-    A word ends where a capital follows a small letter, where letters meet digits, and at whatever is neither; of a
-    run of capitals the last begins the next word if a small letter follows it. Stop-words are kept.
+    A word ends before a capital that follows a lower-case letter, between letters and digits, and at any other
+    character. The last capital of a run starts the next word if a lower-case letter follows. Stop words are included.
 
         WalkingWithDog → walking, with, dog;  shoot_ball → shoot, ball;  TVShow → tv, show;  Run100m → run, 100, m
 
-    A few names of UCF101 have words of their own, however they are capitalised or divided.
+    A few names of UCF101 have fixed words, however they are capitalised or divided.
 
-    Source: Li et al. 2017 keeps stop-words ("walking with dog"); the exceptions are those of
+    Source: Li et al. 2017 includes stop words ("walking with dog"); the exceptions are those of
     bbrattoli/ZeroShotVideoClassification.
     """
     name = unicodedata.normalize("NFC", class_name)

@@ -1,1 +1,1 @@
-"""Public data sets: what lies where, which videos are trained and tested on, and folders of Web images."""
+"""Public data sets: their files, their training and test splits, and folders of Web images."""

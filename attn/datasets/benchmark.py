@@ -1,4 +1,4 @@
-"""The data sets that tables are made of, by name."""
+"""Data sets of the result tables, by name."""
 
 from collections.abc import Callable
 from typing import Literal, get_args
@@ -20,16 +20,16 @@ _BY_NAME: dict[str, Callable[[str, str | None], Benchmark]] = {
 
 
 def open_benchmark(name: BenchmarkName, root: str, images: str | None = None) -> Benchmark:
-    """Classes, places, splits and protocol of a data set. Lists are read and checked; no video is opened.
+    """Classes, URLs, splits and protocol of a data set. Lists are read and checked; no video is opened.
 
     Args:
-        name: of the data set.
-        root: local or remote folder in the data set's official layout; each data set's module shows it.
-        images: folder of Web images. None: those of the synthetic data set are found, the others go without.
+        name: name of the data set.
+        root: local or remote folder in the data set's official layout, which is shown in the data set's module.
+        images: folder of Web images. Default: the synthetic data set's own images, none for the others.
 
     Raises:
-        UsageError: an unknown name, or what is missing or wrong there.
+        UsageError: the name is unknown, or files of the data set are missing or wrong.
     """
     if name not in _BY_NAME:
-        raise UsageError(f"data set {name!r} is unknown; choose of {', '.join(get_args(BenchmarkName))}")
+        raise UsageError(f"data set {name!r}: unknown. Choose from {', '.join(get_args(BenchmarkName))}.")
     return _BY_NAME[name](root, images)

@@ -1,4 +1,4 @@
-"""Entries, to which every list comes down: videos, their class, and the line that says so."""
+"""Entries of video lists, the common form of all list formats: a video, its class and its line."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from attn.errors import UsageError
 from attn.video.ids import KnownIds, tell_apart, without_extension
 
 SplitList = dict[str, str]
-"""Video id → class name, in the order of the list."""
+"""Video ID → class name, in the order of the list."""
 
 
 class Entry(NamedTuple):
@@ -16,19 +16,19 @@ class Entry(NamedTuple):
 
     video_id: str
     label: str
-    """Class name as the list spells it."""
+    """Class name as spelt in the list."""
     place: str
     """File and line, for messages."""
     path: str
-    """The video as the list names it: its file, with folders as far as they are told, or its id."""
+    """Video as named in the list: its file, with as many folders as are given, or its ID."""
     number: str | None = None
-    """Number of the class, if the list tells one."""
+    """Number of the class, if the list gives one."""
     group: str | None = None
-    """Group of videos that belong together, if the list tells one."""
+    """Group of videos that belong together, if the list gives one."""
 
 
 def numbered_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
-    """Place and content of every line that is not blank; the official lists hold blank ones."""
+    """Location and content of each line that is not blank; the official lists contain blank lines."""
     lines: Iterable[str] = text.splitlines()
     for number, line in enumerate(lines, start=1):
         if line.strip():
@@ -38,18 +38,19 @@ def numbered_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
 def split_list(
     entries: Iterable[Entry], class_names: Sequence[str], present: Iterable[str] | Mapping[str, str] = ()
 ) -> SplitList:
-    """The videos with their classes as the class list spells them: matched exactly, else by the only one spelt alike.
+    """Videos of a list, with their classes spelt as in `class_names`.
 
-    A video has the id by which it is known; else the name of its file, or its path if the list has several of its name.
+    A class is matched exactly, otherwise with the only class of the same spelling. A video gets its ID from `present`;
+    a missing video gets the name of its file, or its path if several videos of the list share the name.
 
     Args:
-        entries: of the list.
-        class_names: every label must be one of them.
-        present: ids of the videos that there are; a mapping tells where they lie too.
+        entries: entries of the list.
+        class_names: names of the classes; every label must be one of them.
+        present: IDs of the existing videos; a mapping also gives their locations.
 
     Raises:
-        UsageError: the place of a class that is not among them, of a video that stands twice, or of a name that several
-            videos share.
+        UsageError: a class is unknown, a video appears twice, or several videos share a name; the message names the
+            line.
     """
     listed = list(entries)
     split: SplitList = {}
@@ -57,7 +58,10 @@ def split_list(
     ids, names = _ids(listed, KnownIds(present)), names_meant(listed, class_names)
     for entry, video_id, name in zip(listed, ids, names, strict=True):
         if name is None:
-            raise UsageError(f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names")
+            raise UsageError(
+                f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names. "
+                "Correct the label."
+            )
         if (first := lines.setdefault(video_id, entry)) is not entry:
             raise _twice(video_id, first.path, entry)
         split[video_id] = name
@@ -66,15 +70,15 @@ def split_list(
 
 def _twice(video_id: str, first: str, entry: Entry) -> UsageError:
     if first == entry.path:
-        return UsageError(f"{entry.place}: video {video_id!r} stands twice; remove one of the lines")
+        return UsageError(f"{entry.place}: video {video_id!r} appears twice. Remove one of the lines.")
     return UsageError(
-        f"{entry.place}: the one video {video_id!r} may be {first!r} as well as {entry.path!r}. Remove the line of the "
-        "other, or add the video that is missing."
+        f"{entry.place}: the only video {video_id!r} may be {first!r} or {entry.path!r}. Remove the line of the other "
+        "one, or add the missing video."
     )
 
 
 def names_meant(entries: Sequence[Entry], class_names: Sequence[str]) -> Iterator[str | None]:
-    """Class of each entry, by its name or else by its number; None if neither tells it."""
+    """Class of each entry, by its name or otherwise by its number; None if neither is known."""
     find, first = ClassFinder(class_names), _first_number(entries, len(class_names))
     for entry in entries:
         class_id = find(entry.label)
@@ -91,15 +95,16 @@ def _ids(entries: Sequence[Entry], known: KnownIds) -> Iterator[str]:
 
 
 def _name(entry: Entry, known: KnownIds, level: int) -> str:
-    """Name of a video that is not there, which must not take the id of another."""
+    """Name of a missing video, which must not be the ID of another video."""
     names = (entry.video_id, without_extension(entry.path), entry.path)
     return next((name for name in names[level:] if name not in known), entry.path)
 
 
 def _first_number(entries: Collection[Entry], num_classes: int) -> int | None:
-    """Whether classes are numbered from 0 or from 1; None if the numbers do not say so.
+    """Number of the first class, 0 or 1; None if the numbers do not show which.
 
-    Numbers beside a folder are believed only if they begin with 0: UCF101's, whose folder is the class, begin with 1.
+    Numbers next to a folder are used only if they start with 0: those of UCF101, where the folder is the class, start
+    with 1.
     """
     numbers = {int(entry.number) for entry in entries if entry.number is not None}
     if 0 in numbers:

@@ -1,4 +1,7 @@
-"""Which training videos are labelled, held out, or left out of a fold: the same on every machine and in every run."""
+"""Choice of the training videos that are labelled, held out, or left out of a fold.
+
+The choice is the same on every machine and in every run.
+"""
 
 import hashlib
 import math
@@ -10,30 +13,31 @@ from attn.datasets.entries import SplitList
 from attn.errors import UsageError
 
 FEWEST_VIDEOS = 2
-"""Of a class to train on: an anchor and its positive come from two videos."""
+"""Minimum number of training videos of a class: an anchor and its positive come from two videos."""
 
 
 def take_fraction(split: SplitList, fraction: float, *, seed: int) -> SplitList:
-    """A random share of the videos of each class, as if the others had no label; in the order of the list.
+    """Random fraction of the videos of each class, in the order of the list; the others are treated as unlabelled.
 
-    Videos are ranked by a hash of seed and id, so the order of the list does not matter, and of one seed a smaller
-    share lies within every larger one: figures at 5 %, 10 %, 20 % differ by the videos that were added, not by luck.
+    Videos are ranked by a hash of seed and ID, so the order of the list does not matter. With the same seed, every
+    smaller fraction is contained in every larger one: results at 5 %, 10 % and 20 % differ because of the added videos,
+    not by chance.
 
-        videos of class c = max(2, ceil(fraction · n_c)), all where there are fewer
+        videos of class c = max(2, ceil(fraction · n_c)), all if there are fewer
 
     Args:
-        split: the training videos; give each split of a data set a seed of its own.
-        fraction: above 0, up to 1.
-        seed: another seed, another choice.
+        split: training videos; use another seed for each split of a data set.
+        fraction: fraction to take, above 0 and up to 1.
+        seed: seed of the choice.
 
     Raises:
-        UsageError: no such share.
+        UsageError: `fraction` is out of range.
 
-    Source: Li et al. 2017, section 4.5 (the shares; random).
-    Differs: two videos at least and nesting are ours; the paper is silent.
+    Source: Li et al. 2017, section 4.5 (the fractions; random).
+    Differs: the minimum of two videos and the nesting are ours; the paper does not mention them.
     """
     if not 0 < fraction <= 1:
-        raise UsageError(f"fraction {fraction:g} of the training videos: give a share above 0 and up to 1")
+        raise UsageError(f"fraction {fraction:g} of the training videos: give a number above 0 and up to 1")
     taken = {
         video_id
         for ranked in _ranked_by_class(split, f"fraction/{seed}")
@@ -43,23 +47,23 @@ def take_fraction(split: SplitList, fraction: float, *, seed: int) -> SplitList:
 
 
 def hold_out_videos(split: SplitList, fraction: float = 0.1, *, seed: int) -> frozenset[str]:
-    """Ids of the training videos that are not trained on but looked at to stop early.
+    """IDs of the training videos that are held out for validation, for early stopping.
 
-    Chosen independently of `take_fraction`. The price of choosing videos and not groups: clips of one recording may
-    lie on both sides, so accuracy on them flatters.
+    The choice is independent of `take_fraction`. The price of choosing videos instead of groups: clips of one recording
+    may be on both sides, so the validation accuracy is too high.
 
-        videos of class c = min(max(1, round(fraction · n_c)), n_c − 2), none where n_c ≤ 2
+        videos of class c = min(max(1, round(fraction · n_c)), n_c − 2), none if n_c ≤ 2
 
     Args:
-        split: what may be trained on; take its fraction first.
-        fraction: of each class, below 1; 0 holds nothing out.
-        seed: another seed, another choice.
+        split: videos that may be trained on, after `take_fraction`.
+        fraction: fraction of each class, below 1; 0 holds out none.
+        seed: seed of the choice.
 
     Raises:
-        UsageError: no such share.
+        UsageError: `fraction` is out of range.
     """
     if not 0 <= fraction < 1:
-        raise UsageError(f"fraction {fraction:g} of the videos to hold out: give a share from 0 to below 1")
+        raise UsageError(f"fraction {fraction:g} of the videos to hold out: give a number from 0 to below 1")
     if fraction == 0:
         return frozenset()
     return frozenset(
@@ -70,32 +74,33 @@ def hold_out_videos(split: SplitList, fraction: float = 0.1, *, seed: int) -> fr
 
 
 class Fold(NamedTuple):
-    """The training videos in two parts."""
+    """Training videos in two parts."""
 
     train: SplitList
-    """To learn from."""
+    """Videos to train on."""
     left: SplitList
-    """The fold itself: what such a learner has not seen."""
+    """Videos of the fold itself, which a training on `train` has not seen."""
 
 
 def split_folds(
     split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable] | None = None
 ) -> list[Fold]:
-    """The training videos dealt out to folds, and for each fold the others; all in the order of the list.
+    """Partition of the training videos into folds, each with the remaining videos; all in the order of the list.
 
-    Clips of one recording stay together, else a learner would have seen the places and people of what it is shown; they
-    are parted only where a class has one recording alone. Groups are dealt class by class in an order that a hash of
-    seed and id decides, so each fold gets as many of a class as any other, or one more, and every class is in the
-    `train` of every fold.
+    Clips of one recording stay together; otherwise, a model would be applied to places and people that it was trained
+    on. They are separated only if a class has a single recording. Groups are dealt class by class in an order given by
+    a hash of seed and ID, so each fold gets as many groups of a class as any other, or one more, and every class is in
+    the `train` of every fold.
 
     Args:
-        split: the training videos; take their fraction first.
-        folds: 2 or more.
-        seed: another seed, other folds.
-        group_of: recording of a video id, counted within its class. Default: each video is one of its own.
+        split: training videos, after `take_fraction`.
+        folds: number of folds, 2 or more.
+        seed: seed of the partition.
+        group_of: function from a video ID to its recording, counted within its class. Default: every video is its own
+            recording.
 
     Raises:
-        UsageError: no such number of folds; a class of one video; fewer groups than folds.
+        UsageError: the number of folds is below 2; a class has one video; there are fewer groups than folds.
     """
     if folds < 2:
         raise UsageError(f"{folds} folds of the training videos: give 2 or more")
@@ -104,40 +109,40 @@ def split_folds(
     for ranked in sorted(_ranked_by_class(split, f"folds/{seed}"), key=lambda videos: split[videos[0]]):
         if len(ranked) < FEWEST_VIDEOS:
             raise UsageError(
-                f"class {split[ranked[0]]!r} has one training video, {ranked[0]}, and folds need two: one to be left "
-                "out, one to learn from. List more of its videos, or give --map-source same_cnn."
+                f"class {split[ranked[0]]!r}: has one training video, {ranked[0]}, but folds need two: one to leave "
+                "out, one to train on. List more of its videos, or give --map-source same_cnn."
             )
         for group in _groups(ranked, group_of):
             fold_of |= dict.fromkeys(group, dealt % folds)
             dealt += 1
     if dealt < folds:
-        raise UsageError(f"{folds} folds of {dealt} videos, or recordings, leave some empty; give {dealt} or fewer")
+        raise UsageError(f"{folds} folds of {dealt} videos or recordings: some are empty. Give {dealt} or fewer.")
     return _parted(split, fold_of, folds)
 
 
 def deal_groups(
     split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable], where: str
 ) -> list[Fold]:
-    """Like `split_folds`, for groups that have videos of several classes, such as one person who does everything.
+    """Folds like those of `split_folds`, for groups that span several classes, such as all videos of one person.
 
-    Large groups come first; each goes to the fold that has the fewest videos of its classes, of equal ones to the one
-    with the fewest videos.
+    Larger groups are assigned first. Each goes to the fold with the fewest videos of its classes; among equal folds, to
+    the one with the fewest videos.
 
     Args:
-        split: the videos.
-        folds: 2 or more; with as many as groups, each fold is one group.
-        seed: decides between groups of one size.
-        group_of: group of a video id.
+        split: videos to assign.
+        folds: number of folds, 2 or more; if equal to the number of groups, each fold is one group.
+        seed: seed of the order among groups of equal size.
+        group_of: function from a video ID to its group.
         where: name of the list, for messages.
 
     Raises:
-        UsageError: too few groups; a fold would leave no video of some class to learn from.
+        UsageError: there are too few groups; a fold would have no training video of some class.
     """
     groups: defaultdict[Hashable, list[str]] = defaultdict(list)
     for video_id in split:
         groups[group_of(video_id)].append(video_id)
     if not 2 <= folds <= len(groups):
-        raise UsageError(f"{where}: {folds} parts of {len(groups)} groups of videos. Give 2 to {len(groups)} parts.")
+        raise UsageError(f"{where}: {folds} parts cannot be formed from {len(groups)} groups. Give 2 to {len(groups)}.")
     counts = [Counter[str]() for _ in range(folds)]
     fold_of: dict[str, int] = {}
     order = sorted(groups, key=lambda group: (-len(groups[group]), _hashed(f"{seed}/{group}")))
@@ -151,8 +156,8 @@ def deal_groups(
     for fold in parted:
         if missing := set(split.values()) - set(fold.train.values()):
             raise UsageError(
-                f"{where}: {folds} parts leave no video of {min(missing)!r} to learn from, as groups stay whole. "
-                "Label its videos in more groups, or give other --parts."
+                f"{where}: {folds} parts leave no video of {min(missing)!r} to train on, because groups stay whole. "
+                "Label its videos in more groups, or change --parts."
             )
     return parted
 
@@ -168,7 +173,7 @@ def _parted(split: SplitList, fold_of: Mapping[str, int], folds: int) -> list[Fo
 
 
 def _groups(ranked: Sequence[str], group_of: Callable[[str], Hashable] | None) -> list[list[str]]:
-    """What is dealt as one, of the videos of a class."""
+    """Videos of a class that are dealt together."""
     groups: defaultdict[Hashable, list[str]] = defaultdict(list)
     for video_id in ranked:
         groups[group_of(video_id) if group_of else video_id].append(video_id)
@@ -176,7 +181,7 @@ def _groups(ranked: Sequence[str], group_of: Callable[[str], Hashable] | None) -
 
 
 def _ranked_by_class(split: SplitList, salt: str) -> list[list[str]]:
-    """The videos of each class in an order that only their ids and the salt decide."""
+    """Videos of each class, in an order that depends only on their IDs and the salt."""
     classes: defaultdict[str, list[str]] = defaultdict(list)
     for video_id, label in split.items():
         classes[label].append(video_id)
@@ -188,5 +193,5 @@ def _hashed(text: str) -> bytes:
 
 
 def _ceil(share: float) -> int:
-    """Rounded up, but not for the last bits: 0.1 · 30 is 3.0000000000000004."""
+    """Value rounded up, but not because of a rounding error: 0.1 · 30 is 3.0000000000000004."""
     return math.ceil(round(share, 9))

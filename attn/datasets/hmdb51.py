@@ -1,4 +1,4 @@
-"""HMDB51: 6,766 clips of 51 actions; three splits, each spread over one list per class.
+"""HMDB51: 6,766 clips of 51 actions; three splits, each with one list per class.
 
     <class>/<video>.avi
     <class>_test_splitK.txt    `<video>.avi <flag>`: 1 train (70 per class), 2 test (30 per class), 0 unused
@@ -21,7 +21,7 @@ _FLAGS: dict[str, Part | None] = {"0": None, "1": "train", "2": "test"}
 
 
 def split_number(file_name: str) -> int | None:
-    """Split that a file is a list of; None for a file that is no list of HMDB51."""
+    """Number of the split that a file lists; None if the file is not a list of HMDB51."""
     match = _FILE.fullmatch(file_name)
     return int(match["split"]) if match else None
 
@@ -30,20 +30,20 @@ def parse_list(text: str, file_name: str, where: str, part: Part) -> Iterator[En
     """Videos of one part in the list of one class.
 
     Args:
-        text: of the file.
-        file_name: names the class.
-        where: what to call the file in an error.
-        part: the list holds both.
+        text: text of the file.
+        file_name: name of the file, which contains the class.
+        where: URL of the file, for messages.
+        part: part to return; the list contains both.
 
     Raises:
-        UsageError: the file's name names no class, or the first line of another form.
+        UsageError: the file's name contains no class, or a line has another form.
     """
     name = _FILE.fullmatch(file_name)
     if name is None:
-        raise UsageError(f"{where}: HMDB51 names a list <class>_test_split<number>.txt")
+        raise UsageError(f"{where}: not a list of HMDB51. Name it <class>_test_split<number>.txt.")
     for place, line in numbered_lines(text, where):
         video, _, flag = line.rpartition(" ")
         if flag not in _FLAGS or not is_video(video.strip()):
-            raise UsageError(f"{place}: {line[:60]!r} is no entry of an HMDB51 list, `<video>.avi <0, 1 or 2>`")
+            raise UsageError(f"{place}: {line[:60]!r} is not an HMDB51 entry. Write `<video>.avi <0, 1 or 2>`.")
         if _FLAGS[flag] == part:
             yield Entry(video_id_of(video.strip()), name["label"], place, f"{name['label']}/{video.strip()}")

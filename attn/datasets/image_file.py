@@ -1,7 +1,7 @@
-"""One image file from the Web, whatever it really is, as upright RGB.
+"""Decoding of one image file from the Web, whatever its extension, as upright RGB.
 
-The extension is not believed. Pillow does the decoding; here is what it leaves to its users: transparency, 16 bits,
-turned cameras, files cut off, and pictures too large to be meant well.
+Pillow decodes the file. This module handles what Pillow leaves to its users: transparency, 16 bits, rotated cameras,
+truncated files and oversized images.
 """
 
 import io
@@ -12,27 +12,27 @@ from PIL import Image, ImageOps
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 from attn.storage.reasons import shown
 
-# What the Web shows. Of Pillow's other formats some are programs: EPS is handed to Ghostscript, which executes it.
+# Formats that browsers show. Some of Pillow's other formats are programs: Ghostscript would execute EPS.
 FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 _WHITE = (255, 255, 255, 255)
 
 
 class ImageError(Exception):
-    """One image cannot be used. The message names the file and says why."""
+    """Error of one image that cannot be used. The message names the file and gives the reason."""
 
 
 def read_image(path: str) -> Image.Image:
-    """The image in RGB as a viewer shows it: turned as its EXIF says, transparency over white, first picture of many.
+    """Image in RGB as a viewer shows it: rotated as in its EXIF, on white if transparent, first frame only.
 
-    16-bit grey is scaled to 8 bits. Pictures of more pixels than Pillow warns of (`Image.MAX_IMAGE_PIXELS`) are
-    refused before they are unpacked.
+    16-bit grey is scaled to 8 bits. Images with more pixels than Pillow's limit (`Image.MAX_IMAGE_PIXELS`) are refused
+    before they are decompressed.
 
     Args:
-        path: local or URL.
+        path: local path or URL.
 
     Raises:
-        ImageError: no image, cut off, too large, or of a kind that cannot be shown in RGB.
-        UsageError: the storage does not give the file.
+        ImageError: the file is not an image, is truncated or too large, or cannot be converted to RGB.
+        UsageError: the storage cannot deliver the file.
     """
     with storage_errors(path):
         data = read_bytes(*open_filesystem(path))
@@ -47,16 +47,16 @@ def read_image(path: str) -> Image.Image:
 
 
 def _check_size(image: Image.Image) -> None:
-    """Refuses at once what Pillow only warns of up to twice its limit."""
+    """Refuse images above Pillow's limit; up to twice the limit, Pillow itself only warns."""
     limit = Image.MAX_IMAGE_PIXELS
     if limit is not None and image.width * image.height > limit:
-        raise ValueError(f"{image.width}×{image.height} pixels are more than {limit}")
+        raise ValueError(f"{image.width}×{image.height} pixels exceed the limit of {limit}")
 
 
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
-    except Exception:  # broken EXIF says nothing about the picture
+    except Exception:  # the image may be good although its EXIF is broken
         return image
 
 
@@ -73,5 +73,5 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, Image.UnidentifiedImageError):
-        return "is no image"
+        return "not an image"
     return " ".join(str(error).split()) or type(error).__name__

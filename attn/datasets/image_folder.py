@@ -1,4 +1,4 @@
-"""Web images: a folder with one folder per class, as an image search left them."""
+"""Web images: a folder with one folder per class, as written by an image search."""
 
 import dataclasses
 import logging
@@ -24,19 +24,19 @@ __all__ = ["ImageError", "ImageFolder", "list_images", "read_image"]
 
 log = logging.getLogger(__name__)
 
-# Downloads keep what stood behind the name: photo.jpg?w=640, photo.jpg:large, photo.jpg.1
+# Downloads keep what follows the name in a URL: photo.jpg?w=640, photo.jpg:large, photo.jpg.1
 _IMAGE_WITHIN = re.compile(rf"({'|'.join(map(re.escape, sorted(IMAGES)))})\b")
 
 
 @dataclasses.dataclass(frozen=True)
 class ImageFolder:
-    """The images of a folder, by class and then by name.
+    """Images of a folder, sorted by class and then by name.
 
     Attributes:
-        class_names: a class's id is its place.
-        names: of the images, relative to the folder: `<Class>/<file>`.
-        paths: what `read_image` takes.
-        labels: class ids.
+        class_names: names of the classes; the position is the class ID.
+        names: names of the images relative to the folder, `<Class>/<file>`.
+        paths: paths or URLs of the images, for `read_image`.
+        labels: class IDs of the images.
     """
 
     class_names: tuple[str, ...]
@@ -46,22 +46,22 @@ class ImageFolder:
 
 
 def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others: bool = False) -> ImageFolder:
-    """Images below the class folders, as their names tell; `read_image` looks at their content.
+    """Images below the class folders, judged by their names; `read_image` checks their content.
 
-    Folders within a class folder belong to the class. Hidden files and files beside the class folders are passed over.
-    A file without extension is taken; a warning counts what else may be an image. Nothing is opened. A folder of
-    another name than any class may be spelt otherwise: collections of Web images write `apply_eye_makeup` for the
+    Folders inside a class folder belong to the class. Hidden files and files next to the class folders are skipped. A
+    file without an extension is included; a warning counts other files that may be images. No file is opened. Class
+    folders may be spelt differently from the classes: collections of Web images write `apply_eye_makeup` for the
     `ApplyEyeMakeup` of the videos.
 
     Args:
-        url: local or remote.
-        class_names: read these folders alone, with ids in this order; a class without a folder of its name has the
-            one that differs in case, underscores, hyphens and spaces only. Default: all folders, sorted.
-        no_others: refuse folders of other classes instead of passing them over.
+        url: local path or URL of the folder.
+        class_names: classes to read, in the order of their IDs. If a class has no folder of its exact name, the folder
+            that differs only in case, underscores, hyphens and spaces is used. Default: all folders, sorted.
+        no_others: refuse folders of other classes instead of skipping them.
 
     Raises:
-        UsageError: the folder is missing, has no class folders, no image of some class, or two folders of one; folders
-            of other classes.
+        UsageError: the folder is missing or has no class folders; a class has no images or two folders; there are
+            folders of other classes although `no_others` is set.
     """
     fs, root = open_filesystem(url)
     with storage_errors(url):
@@ -69,7 +69,7 @@ def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others
         found = [name for name in files if _is_image(name)]
         folders = {name.split("/")[0] for name in found if "/" in name} | _folders(fs, root)
     if not folders:
-        raise UsageError(f"{shown(url)} has no class folders; lay the images out as <folder>/<class>/<image>")
+        raise UsageError(f"{shown(url)}: no class folders found. Arrange the images as <folder>/<class>/<image>.")
     classes = check_class_names(sorted(folders) if class_names is None else class_names, where=url)
     ids = _folder_ids(url, folders, classes)
     if no_others and (others := sorted(folders - ids.keys())):
@@ -81,7 +81,7 @@ def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others
     labels, names = np.array([label for label, _ in items], np.int64), tuple(name for _, name in items)
     others = left_out((name for name in files if name.split("/")[0] in ids and not _is_image(name)), VIDEO_SUFFIXES)
     if others.files:
-        log.warning("%s: %s. Convert or rename what is one.", shown(url), others.told("images"))
+        log.warning("%s: %s. Convert or rename those that are.", shown(url), others.told("images"))
     _check_complete(url, classes, labels)
     return ImageFolder(classes, names, tuple(url_of(fs, posixpath.join(root, name)) for name in names), labels)
 
@@ -94,13 +94,13 @@ def _is_image(path: str) -> bool:
 
 
 def _folders(fs: AbstractFileSystem, root: str) -> set[str]:
-    """Folders directly in the root: an empty one is a class whose images are missing."""
+    """Folders directly in the root. An empty one is a class whose images are missing."""
     names = [name for name in names_in(fs, root) if not name.startswith(".")]
     return {name for name in names if fs.isdir(posixpath.join(root, name))}
 
 
 def _folder_ids(url: str, folders: Collection[str], classes: Sequence[str]) -> dict[str, int]:
-    """Folder → class id, for the folders that belong to a class."""
+    """Folder → class ID, for the folders that belong to a class."""
     exact = class_ids(classes)
     alike = {spelling(name): label for name, label in exact.items() if name not in folders}
     labels = {folder: exact.get(folder, alike.get(spelling(folder), -1)) for folder in sorted(folders)}
@@ -108,7 +108,7 @@ def _folder_ids(url: str, folders: Collection[str], classes: Sequence[str]) -> d
     for label, count in Counter(ids.values()).items():
         if count > 1:
             several = ", ".join(folder for folder in ids if ids[folder] == label)
-            raise UsageError(f"{shown(url)} has {count} folders of class {classes[label]}: {several}; merge them")
+            raise UsageError(f"{shown(url)}: {count} folders of class {classes[label]}: {several}. Merge them.")
     return ids
 
 
@@ -117,7 +117,7 @@ def _check_complete(url: str, classes: Sequence[str], labels: Iterable[int]) -> 
     missing = [name for name in classes if name not in present]
     if missing:
         kinds = ", ".join(sorted(IMAGES))
-        raise UsageError(f"{shown(url)} has no images of {_first(missing)}; looked for {kinds} in {missing[0]}/")
+        raise UsageError(f"{shown(url)}: no images of {_first(missing)}. Add images ({kinds}) to {missing[0]}/.")
 
 
 def _first(names: Sequence[str]) -> str:

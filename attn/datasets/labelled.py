@@ -1,9 +1,9 @@
-"""Own videos with labels in a table, cross-validated: each part of them is the test of one split.
+"""Own videos with labels in a table, cross-validated: each part is the test set of one split.
 
     video_id,label[,group]        csv or parquet, or any list that `own_list` reads; one row per labelled video
 
-Videos of one group (a recording, a place, a person) are all trained on or all tested on: otherwise a method is rated on
-people and places that it has seen.
+Videos of one group (a recording, a place, a person) are all used for training or all for testing. Otherwise, a method
+would be rated on people and places that it has seen.
 """
 
 from collections import Counter
@@ -37,18 +37,21 @@ def benchmark(
         videos: URL of the videos; those without a label are in no split.
         images: URL of Web images of the classes.
         parts: number of splits, 2 or more.
-        fewest: labelled videos of each class that the trainings need.
-        class_names: of a CNN, which labels must name (default: the labels, sorted).
-        present: ids of the videos that there are, as for `read_split`.
+        fewest: number of labelled videos of each class that the trainings need.
+        class_names: class names of a CNN, which the labels must use (default: the labels, sorted).
+        present: IDs of the existing videos, as for `read_split`.
 
     Raises:
-        UsageError: the table is wrong; a label is unknown; a class has too few videos; the groups cannot be parted so.
+        UsageError: the table is wrong; a label is unknown; a class has too few videos; the groups do not allow these
+            parts.
     """
     check_images(images)
     entries, where = list(parse_file(*open_filesystem(labels))), shown(labels)
     names = tuple(class_names or sorted({entry.label for entry in entries}))
     if len(names) < 2:
-        raise UsageError(f"{where}: all videos are {''.join(names)!r}. Label videos of two classes at least.")
+        raise UsageError(
+            f"{where}: all videos have the class {''.join(names)!r}. Label videos of at least two classes."
+        )
     split = split_list(entries, names, present)
     _check_classes(split, names, where, fewest)
     groups = {video_id: entry.group or video_id for video_id, entry in zip(split, entries, strict=True)}

@@ -1,10 +1,10 @@
-"""Lists of videos as people write them: a video and its class on each line, or a table with a column for each.
+"""Video lists as users write them: one video and its class per line, or a table.
 
     clip1.mp4 tennis                 video_id,label                path,class,note
     boxing/clip.webm boxing          clip1,tennis                  boxing/clip.webm,boxing,late
 
-White space, a comma, a semicolon or a tab may stand between the two; a table without a header begins with a video's
-file. Lines of UCF101's form count too, in which the folder is the class. A number is the position in a class list.
+White space, a comma, a semicolon or a tab may separate the two; a table without a header begins with a video's file.
+Lines in UCF101's format, in which the folder is the class, are also read. A number is the position in a class list.
 """
 
 import csv
@@ -37,7 +37,7 @@ VIDEO_COLUMNS = (
 )
 LABEL_COLUMNS = ("label", "class", "class_name", "action", "category", "class_id", "label_id")
 GROUP = "group"
-"""Column, if there is one, of videos that belong together: one recording, one place, one person."""
+"""Optional column with the group of each video: one recording, one place, one person."""
 TABLES = (".csv", ".tsv")
 
 _SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES))
@@ -46,11 +46,12 @@ _PAIR = re.compile(rf"(?P<path>.+?(?:{_SUFFIX}))[\"']?(?:\s*[,;\t]\s*|\s+)(?P<la
 
 
 def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
-    """Video as the list spells it → class name.
+    """Video, as spelt in the list → class name.
 
     Args:
         url: URL of any list that `parse_file` reads; local or remote.
-        class_names: a class that is one of them, by name or by number, is spelt so; another stays as it is listed.
+        class_names: known classes; a label that is one of them, by name or by number, gets its spelling, and others
+            stay as listed.
 
     Raises:
         UsageError: as `parse_file`; or a video has two labels.
@@ -62,18 +63,18 @@ def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
         label = entry.label if meant is None else meant
         if labels.setdefault(entry.path, label) != label:
             raise UsageError(
-                f"{entry.place}: video {entry.path!r} has two labels, {labels[entry.path]!r} and {label!r}"
+                f"{entry.place}: video {entry.path!r} has two labels, {labels[entry.path]!r} and {label!r}. Remove one."
             )
     if not labels:
-        raise UsageError(f"{shown(url)}: it has no rows. Write a video and its class on each line.")
+        raise UsageError(f"{shown(url)}: the list is empty. Write a video and its class on each line.")
     return labels
 
 
 def parse_file(fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
-    """Videos of one file: a .parquet, a .csv or .tsv, or lines of text.
+    """Entries of one file: a .parquet, a .csv or .tsv, or lines of text.
 
     Raises:
-        UsageError: it is missing, is of another form, or lacks a column or a value.
+        UsageError: the file is missing, has another form, or lacks a column or a value.
     """
     where = shown(url_of(fs, path))
     kind = posixpath.splitext(path)[1].lower()
@@ -83,12 +84,12 @@ def parse_file(fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
 
 
 def parse_text(text: str, where: str, *, table: bool = False) -> Iterator[Entry]:
-    """Videos of a list.
+    """Entries of a list.
 
     Args:
-        text: of the file.
-        where: its name, for messages.
-        table: it is one whatever it begins with.
+        text: text of the list.
+        where: name of the list, for messages.
+        table: whether the text is a table, whatever its first line.
 
     Raises:
         UsageError: as `parse_file`.
@@ -120,7 +121,7 @@ def _entry(path: str, label: str, place: str, group: str | None = None) -> Entry
 
 
 def _path(path: str) -> str:
-    """With slashes, without quotes."""
+    """Path with slashes and without quotes."""
     plain = path.strip().strip("\"'")
     return plain if "/" in plain else plain.replace("\\", "/")
 
@@ -130,7 +131,7 @@ def _table(text: str, where: str) -> Iterator[Entry]:
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), skipinitialspace=True)
         rows = [row for row in reader if any(map(str.strip, row))]
     except csv.Error as error:
-        raise UsageError(f"{where}: {error}") from error
+        raise UsageError(f"{where}: not a table ({error}). Correct the file.") from error
     if rows and len(rows[0]) > 1 and is_video(_path(rows[0][0])):
         columns = [0, 1]
     else:
@@ -156,12 +157,15 @@ def _parquet(fs: AbstractFileSystem, path: str, where: str) -> Iterator[Entry]:
             chosen = [names[column] for column in _columns(names, where)]
             columns = [table.read(columns=[name])[name].cast(pa.string()).to_pylist() for name in chosen]
     except pa.ArrowException as error:
-        raise UsageError(f"{where} cannot be read as parquet ({error})") from error
+        raise UsageError(f"{where}: not a readable Parquet file ({error}). Write it again.") from error
     yield from _entries(zip(*columns, strict=True), where)
 
 
 def _columns(names: Sequence[str], where: str) -> list[int]:
-    """Places of the columns of videos, labels and, if there is one, groups: those first in our lists of names."""
+    """Positions of the video and label columns and, if it exists, the group column.
+
+    If several columns are candidates, the first in our lists of names is used.
+    """
     known = [name.strip().lower() for name in names]
     places = [
         next((known.index(one) for one in kinds if one in known), None) for kinds in (VIDEO_COLUMNS, LABEL_COLUMNS)
@@ -171,7 +175,7 @@ def _columns(names: Sequence[str], where: str) -> list[int]:
         missing = " and ".join(
             name for name, place in zip(("label", "video_id"), (label, video), strict=True) if place is None
         )
-        raise UsageError(f"{where}: column {missing} is missing; there are: {', '.join(names)}")
+        raise UsageError(f"{where}: no column for {missing}. The columns are: {', '.join(names)}.")
     return [video, label, *([known.index(GROUP)] if GROUP in known else [])]
 
 
@@ -183,7 +187,7 @@ def _entries(rows: Iterable[Sequence[str | None]], where: str) -> Iterator[Entry
     for number, row in enumerate(rows, 1):
         video, label, *group = ((cell or "").strip() for cell in row)
         if not (video and label):
-            raise UsageError(f"{where}: row {number} lacks a video_id or a label")
+            raise UsageError(f"{where}: row {number} lacks a video_id or a label. Fill it in.")
         if group and not group[0]:
-            raise UsageError(f"{where}: row {number} lacks a group")
+            raise UsageError(f"{where}: row {number} lacks a group. Fill it in.")
         yield _entry(video, label, f"{where}, row {number}", *group)

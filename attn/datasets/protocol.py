@@ -1,4 +1,4 @@
-"""The facts of a data set that the tables of a paper need: its classes, where it lies, who is trained and tested on."""
+"""Protocol of a data set: classes, URLs, and the training and test videos of its splits."""
 
 import dataclasses
 from collections.abc import Callable, Hashable
@@ -13,12 +13,12 @@ from attn.storage.reasons import shown
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """Videos to train and to test on; none on both sides.
+    """Training and test videos of one split, without overlap.
 
     Attributes:
-        name: fit for a folder's name.
-        train: video id → class name.
-        test: the same.
+        name: name of the split, valid as a folder name.
+        train: training videos, video ID → class name.
+        test: test videos, video ID → class name.
     """
 
     name: str
@@ -28,26 +28,26 @@ class Split:
     def __post_init__(self) -> None:
         if shared := sorted(self.train.keys() & self.test.keys()):
             raise UsageError(
-                f"{self.name}: {len(shared)} videos are trained and tested on, such as {shared[0]!r}; "
-                "take the lists of one split"
+                f"{self.name}: {len(shared)} videos are in both the training and the test list, such as {shared[0]!r}. "
+                "Use the lists of one split."
             )
 
 
 @dataclasses.dataclass(frozen=True)
 class Benchmark:
-    """One data set as its paper's tables use it.
+    """Data set as used in its paper's tables.
 
     Attributes:
-        name: of the data set.
-        class_names: a class's id is its place.
-        videos: what `list_videos` takes.
-        images: folder of Web images with one folder per class; None where there are none.
-        stride: of the frames read, 1 for all.
-        figure: key of the figure that is reported, as `attn.eval.summary` names it; the mean over the splits.
-        splits: in the order of their numbers.
-        group_of: recording that a video was cut from, counted within its class, by video id; None where that is not
-            known, or each video is one of its own.
-        across_classes: groups may have videos of several classes, which then stay together.
+        name: name of the data set.
+        class_names: names of the classes; the position is the class ID.
+        videos: URL of the videos, for `list_videos`.
+        images: folder of Web images with one folder per class; None if there are none.
+        stride: stride of the frames read, 1 for all frames.
+        figure: key of the reported metric, as in `attn.eval.summary`, averaged over the splits.
+        splits: splits in the order of their numbers.
+        group_of: function from a video ID to the recording that the video was cut from, counted within its class. None
+            if recordings are unknown, or every video is its own recording.
+        across_classes: whether groups may contain videos of several classes, which then stay together.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Benchmark:
 
     @property
     def labels(self) -> SplitList:
-        """Class names of all videos that occur in a split: a flat folder does not say them."""
+        """Class names of all videos in any split; a flat folder does not give them."""
         return {
             video_id: name
             for split in self.splits
@@ -72,21 +72,21 @@ class Benchmark:
 
 
 def check_folder(url: str, way_out: str) -> None:
-    """Refuses a place that is no folder.
+    """Refuse a URL that is not a folder.
 
     Args:
-        url: local or remote.
-        way_out: what to tell the user.
+        url: local path or URL.
+        way_out: instruction to the user, without a full stop.
     """
     fs, path = open_filesystem(url)
     with storage_errors(url):
         if not fs.isdir(path):
             if not is_local(fs):
-                names_in(fs, path)  # which knows a missing bucket
-            raise UsageError(f"{shown(url)} is no folder; {way_out}")
+                names_in(fs, path)  # raises if the bucket is missing
+            raise UsageError(f"{shown(url)}: not a folder. {way_out}.")
 
 
 def check_images(url: str | None) -> None:
-    """Refuses a place of Web images that is no folder."""
+    """Refuse a URL of Web images that is not a folder."""
     if url is not None:
-        check_folder(url, "lay the Web images out as <folder>/<class>/<image>")
+        check_folder(url, "Arrange the Web images as <folder>/<class>/<image>")

@@ -1,4 +1,4 @@
-"""A data set's own list of videos, whichever of the known formats it is in, as video id → class name."""
+"""Split lists of data sets, in any known format, as video ID → class name."""
 
 import contextlib
 import csv
@@ -27,30 +27,30 @@ def read_split(
 ) -> SplitList:
     """Videos of a split list and their classes.
 
-    A list of UCF101's format, or one of your own (see `attn.datasets.own_list`), is one file; HMDB51's lists of one
-    split are a folder or a glob such as `lists/*_test_split1.txt`. Class names are matched exactly, else without regard
-    to case, underscores, hyphens and white space.
+    A list in UCF101's format, or one of your own (see `attn.datasets.own_list`), is one file; HMDB51's lists of one
+    split are a folder or a glob such as `lists/*_test_split1.txt`. Class names are matched exactly, otherwise without
+    regard to case, underscores, hyphens and white space.
 
     Args:
-        url: local or remote.
-        class_names: every label must be one of them. Default: those of the list.
-        part: which videos of lists that hold both; another list holds one part, and that is it.
-        present: ids of the videos that there are. Those of the list are called so if they are among them.
-            A mapping tells where they lie too, which tells apart those of one name.
+        url: local path or URL.
+        class_names: names of the classes; every label must be one of them. Default: the labels of the list.
+        part: part to read from lists that contain both; other lists contain only one part.
+        present: IDs of the existing videos. Listed videos that are among them get these IDs. A mapping also gives their
+            locations, which distinguish videos of the same name.
 
     Raises:
-        UsageError: file and line of what is wrong: another format, a class that is not in the list of classes, a
-            video that stands twice, a name that several videos share; or nothing is listed at all.
+        UsageError: the format or a class is unknown; a video appears twice; several videos share a name; the list is
+            empty. The message names the file and line.
     """
     entries = list(_entries(url, part))
     if not entries:
-        raise UsageError(f"{shown(url)} lists no {part} videos; is it the right list?")
+        raise UsageError(f"{shown(url)}: no {part} videos listed. Check that it is the right list.")
     names = sorted({entry.label for entry in entries}) if class_names is None else class_names
     return split_list(entries, names, present)
 
 
 def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> None:
-    """Writes a list that `read_split` reads back as it was; the file appears whole or not at all.
+    """Write a list that `read_split` reads back unchanged; the file appears complete or not at all.
 
     Raises:
         UsageError: as `split_text`.
@@ -59,30 +59,30 @@ def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> 
 
 
 def split_text(split: SplitList, class_names: Sequence[str], *, where: str) -> str:
-    """Text of such a list.
+    """Text of a split list, as written by `write_split_list`.
 
         <Class>/<video_id>.avi <id>        UCF101's format, ids from 1, if ids have no folders
         video_id,label                     a table otherwise
 
-    The extension is part of UCF101's format; what the video is called need not end so.
+    The extension is part of UCF101's format; the files of the videos may have another one.
 
     Args:
-        split: the videos.
-        class_names: their order gives the ids.
+        split: videos of the list.
+        class_names: names of the classes; their order gives the numbers.
         where: name of the file, for messages.
 
     Raises:
-        UsageError: no videos, a class that is not among the names, or names that neither can hold.
+        UsageError: the list would be empty, a class is not among the names, or neither format can represent the names.
     """
     if not split:
-        raise UsageError(f"{where}: there are no videos to list")
+        raise UsageError(f"{where}: the list would be empty. Give at least one video.")
     official, table = _ucf101_text(split, class_names), _table_text(split)
     with contextlib.suppress(UsageError):
         if _reads_back(official, split, class_names, where):
             return official
     if _reads_back(table, split, class_names, where):
         return table
-    raise UsageError(f"{where}: a line cannot hold some of the names; rename videos or classes with odd characters")
+    raise UsageError(f"{where}: some names do not fit in a line. Rename videos or classes with unusual characters.")
 
 
 def _reads_back(text: str, split: SplitList, class_names: Sequence[str], where: str) -> bool:
@@ -114,12 +114,14 @@ def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:
     elif len(files) == 1:
         yield from parse_file(fs, files[0])
     else:
-        found = f"holds {len(files)} files" if files else "matches no file"
-        raise UsageError(f"{shown(url)} {found}; name one list, or a folder of HMDB51's <class>_test_split<K>.txt")
+        found = f"{len(files)} files found" if files else "no file found"
+        raise UsageError(f"{shown(url)}: {found}. Name one list, or a folder of HMDB51's <class>_test_split<K>.txt.")
 
 
 def _check_one_split(url: str, splits: Iterable[int | None]) -> None:
     numbers = sorted(number for number in splits if number is not None)
     if len(numbers) > 1:
         choice = f"*_test_split{numbers[0]}.txt"
-        raise UsageError(f"{shown(url)} holds the splits {numbers}; choose one with a glob: {choice!r} in the folder")
+        raise UsageError(
+            f"{shown(url)}: lists of the splits {numbers}. Choose one with a glob: {choice!r} in the folder."
+        )

@@ -1,4 +1,4 @@
-"""The embedded data set, as `attn.synthetic.render` writes it: UCF101's layout, with its Web images in `images`."""
+"""Embedded data set, as written by `attn.synthetic.render`: UCF101's layout, with Web images in `images`."""
 
 import dataclasses
 
@@ -8,14 +8,14 @@ from attn.storage.filesystem import join
 
 
 def benchmark(root: str, images: str | None) -> Benchmark:
-    """The embedded data set: every fourth frame of its short clips, top-1 accuracy, mean of three splits.
+    """Embedded data set: every fourth frame of its short clips, top-1 accuracy, mean of three splits.
 
     Args:
-        root: local or remote folder that was rendered to.
-        images: other Web images than its own.
+        root: local or remote folder with the rendered data set.
+        images: Web images to use instead of its own.
 
     Raises:
-        UsageError: as for UCF101; fewer than three videos per class leave lists empty.
+        UsageError: as for UCF101; with fewer than three videos per class, some lists are empty.
     """
     found = ucf101.benchmark(root, images or join(root, "images"))
     return dataclasses.replace(found, name="synthetic", stride=4)

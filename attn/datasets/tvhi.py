@@ -1,4 +1,4 @@
-"""TV Human Interactions: 200 clips of four interactions from television, and 100 of none, which are not used.
+"""TV Human Interactions: 200 television clips of four interactions, and 100 clips without any, which are not used.
 
     <class>_%04d.avi        handShake, highFive, hug, kiss 1 to 50; negative 1 to 100; all in one folder
 
@@ -22,24 +22,24 @@ SET_1 = {
     "kiss": (1, 7, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 22, 23, 24, 26, 29, 31, 35, 36, 38, 39, 40, 41, 42),
 }
 # fmt: on
-"""Numbers of the first set's clips; the second is all others."""
+"""Clip numbers of the first set; the second set has all others."""
 CLASSES = tuple(SET_1)
 CLIPS_PER_CLASS = 50
 POSITIVES = "[hk]*_[0-9][0-9][0-9][0-9].avi"
-"""Pattern of the names of the four interactions, and not of `negative`."""
+"""Pattern that matches the clips of the four interactions, but not `negative`."""
 
 
 def benchmark(root: str, images: str | None) -> Benchmark:
-    """TVHI as Li et al. use it: the 200 positives, all frames, mean average precision over four classes.
+    """TVHI as used by Li et al.: the 200 positive clips, all frames, mean average precision over four classes.
 
     Fold 1 trains on set 1 and tests on set 2, fold 2 the other way round: the README gives no order.
 
     Args:
-        root: local or remote folder of the clips; clips that are missing are missed later by name.
-        images: of HII, or other Web images of these classes.
+        root: local or remote folder of the clips; missing clips are reported later by name.
+        images: folder of HII, or of other Web images of these classes.
 
     Raises:
-        UsageError: none of the clips is there, or no folder of images.
+        UsageError: none of the clips exists, or `images` is not a folder.
 
     Source: Li et al. 2017, sections 4.1.1 and 4.4.
     """
@@ -49,13 +49,13 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     with storage_errors(root):
         present = set(names_in(fs, path))
     if not present & {f"{video_id}.avi" for video_id in one | other}:
-        raise UsageError(f"{shown(root)} has no clip of TVHI; name the folder of handShake_0001.avi and its like")
+        raise UsageError(f"{shown(root)}: no clips of TVHI found. Name the folder of handShake_0001.avi and others.")
     folds = (Split("fold1", one, other), Split("fold2", other, one))
     return Benchmark("tvhi", CLASSES, join(glob.escape(root), POSITIVES), images, 1, "map_noninterpolated", folds)
 
 
 def sets() -> tuple[SplitList, SplitList]:
-    """The two sets of 100 videos each: video id → class name."""
+    """The two sets of 100 videos each, video ID → class name."""
     numbers = [(name, number) for name in CLASSES for number in range(1, CLIPS_PER_CLASS + 1)]
     one = {f"{name}_{number:04}": name for name, number in numbers if number in SET_1[name]}
     other = {f"{name}_{number:04}": name for name, number in numbers if number not in SET_1[name]}

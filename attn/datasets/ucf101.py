@@ -5,7 +5,7 @@
     ucfTrainTestlist/trainlistKK.txt    `<Class>/<video>.avi <id>`
     ucfTrainTestlist/testlistKK.txt     `<Class>/<video>.avi`
 
-A class is named by the folder, never by the file: class list and folder say `HandstandPushups` where the files say
+The class is given by the folder, never by the file: class list and folder have `HandstandPushups`, the files have
 `v_HandStandPushups_g01_c01.avi`.
 
 Source: Soomro, Zamir, Shah 2012.
@@ -30,13 +30,13 @@ SPLITS = (1, 2, 3)
 
 
 def benchmark(root: str, images: str | None) -> Benchmark:
-    """UCF101 as Li et al. use it: one frame of every five, top-1 accuracy, mean of the three splits.
+    """UCF101 as used by Li et al.: every fifth frame, top-1 accuracy, mean of the three splits.
 
-    Whether all listed videos are there is not looked at; tar shards in the folder of the videos will do.
+    Whether all listed videos exist is not checked; tar shards in the folder of the videos are accepted too.
 
     Args:
-        root: local or remote folder that holds `UCF-101` and `ucfTrainTestlist`.
-        images: of BU101, or other Web images of these classes.
+        root: local or remote folder that contains `UCF-101` and `ucfTrainTestlist`.
+        images: folder of BU101, or of other Web images of these classes.
 
     Raises:
         UsageError: a folder or list is missing, a list is wrong, or a group is on both sides of a split.
@@ -44,7 +44,7 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     Source: Li et al. 2017, section 4.5.
     """
     for name in (VIDEOS, LISTS):
-        check_folder(join(root, name), f"UCF101's layout is {VIDEOS}/<Class>/v_<Class>_gGG_cCC.avi and {LISTS}/*.txt")
+        check_folder(join(root, name), f"Arrange UCF101 as {VIDEOS}/<Class>/v_<Class>_gGG_cCC.avi and {LISTS}/*.txt")
     check_images(images)
     lists = join(root, LISTS)
     names = read_class_index(join(lists, "classInd.txt"))
@@ -60,61 +60,63 @@ def _read_split(lists: str, number: int, class_names: Sequence[str]) -> Split:
 
 
 def _check_groups(split: Split) -> None:
-    """Refuses clips of one recording on both sides: the test would ask for what was learned by heart."""
+    """Refuse clips of one recording on both sides of a split, which would test memorised people and places."""
     groups = {(name, group_of(video_id)): video_id for video_id, name in split.train.items()}
     for video_id, name in split.test.items():
         if twin := groups.get((name, group_of(video_id))):
-            raise UsageError(f"{split.name}: {video_id} is tested and {twin} of its group trained on; mend the lists")
+            raise UsageError(
+                f"{split.name}: test video {video_id} and training video {twin} share a group. Correct the lists."
+            )
 
 
 def read_list(url: str, class_names: Sequence[str]) -> SplitList:
-    """Videos of a train or test list with their classes.
+    """Videos of a training or test list and their classes.
 
     Raises:
-        UsageError: it is missing, has no videos, or a line is wrong.
+        UsageError: the list is missing, is empty, or has a wrong line.
     """
     split = split_list(parse_list(read_text(*open_filesystem(url)), shown(url)), class_names)
     if not split:
-        raise UsageError(f"{shown(url)} lists no videos")
+        raise UsageError(f"{shown(url)}: no videos listed. Check that it is the right list.")
     return split
 
 
 def read_class_index(url: str) -> tuple[str, ...]:
-    """Class names of a `classInd.txt`, in the order of their ids.
+    """Class names of a `classInd.txt`, in the order of their IDs.
 
     Raises:
-        UsageError: it is missing, or no class list.
+        UsageError: the file is missing, or is not a class list.
     """
     return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url)
 
 
 def group_of(video_id: str) -> int:
-    """Number of the recording a clip was cut from, counted within its class: 7 for `v_Archery_g07_c02`.
+    """Number of the recording that a clip was cut from, counted within its class: 7 for `v_Archery_g07_c02`.
 
-    Clips of one group share people and place, so they belong on one side of any split.
+    Clips of one group share people and places, so they belong on one side of any split.
 
     Raises:
-        UsageError: no UCF101 name.
+        UsageError: the ID is not a UCF101 name.
     """
     match = _VIDEO_ID.fullmatch(video_id)
     if match is None:
-        raise UsageError(f"{video_id}: no group in the name; UCF101 names a clip v_<Class>_g<group>_c<clip>")
+        raise UsageError(f"{video_id}: no group in the name. Name it v_<Class>_g<group>_c<clip>.")
     return int(match["group"])
 
 
 def parse_list(text: str, where: str) -> Iterator[Entry]:
-    """Videos of a train or test list.
+    """Videos of a training or test list.
 
     Args:
-        text: of the file.
-        where: what to call the file in an error.
+        text: text of the file.
+        where: URL of the file, for messages.
 
     Raises:
-        UsageError: the first line of another form.
+        UsageError: a line has another form.
     """
     for place, line in numbered_lines(text, where):
         match = _LINE.fullmatch(line)
         path = match["path"] if match else ""
         if not (is_video(path) and folder_of(path)):
-            raise UsageError(f"{place}: {line[:60]!r} is no entry of a UCF101 list, `<Class>/<video>.avi [<id>]`")
+            raise UsageError(f"{place}: {line[:60]!r} is not a UCF101 entry. Write `<Class>/<video>.avi [<id>]`.")
         yield Entry(video_id_of(path), folder_of(path), place, path)

@@ -2,7 +2,7 @@
 
     <index>_<sequence>_<class>.avi        in one folder; classes 0 to 5
 
-Of set 1, sequence 6 has no punch and sequence 8 has two; that is how it is published and it stays so.
+In set 1, sequence 6 has no punch and sequence 8 has two, as in the published data set.
 
 Source: Ryoo, Aggarwal 2010.
 """
@@ -22,14 +22,14 @@ _VIDEO_ID = re.compile(rf"(?P<index>\d+)_(?P<sequence>\d+)_(?P<class_id>[0-{len(
 
 
 def benchmark(root: str, images: str | None) -> Benchmark:
-    """UT-Interaction by its usual protocol: leave one sequence out, as many splits as sequences; top-1 accuracy.
+    """UT-Interaction with its usual protocol: leave one sequence out, one split per sequence, top-1 accuracy.
 
     Args:
         root: local or remote folder of the clips of one set.
-        images: Web images of these classes.
+        images: folder of Web images of these classes.
 
     Raises:
-        UsageError: no clips, one of another name, or fewer than two sequences; no folder of images.
+        UsageError: fewer than two sequences are found, a clip has another name, or `images` is not a folder.
     """
     check_images(images)
     fs, path = open_filesystem(root)
@@ -38,8 +38,8 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     sequences = sorted({sequence for _, sequence, _, _ in clips})
     if len(sequences) < 2:
         raise UsageError(
-            f"{shown(root)} has clips of {len(sequences)} sequences, and one is left out; "
-            "name the folder of <index>_<sequence>_<class>.avi"
+            f"{shown(root)}: clips of {len(sequences)} sequences found, but leaving one out needs two. "
+            "Name the folder of <index>_<sequence>_<class>.avi."
         )
     splits = tuple(
         Split(
@@ -53,8 +53,10 @@ def benchmark(root: str, images: str | None) -> Benchmark:
 
 
 def _clip(video_id: str, root: str) -> tuple[int, int, str, str]:
-    """Index, sequence, class name and id of a clip: sorted by index."""
+    """Index, sequence, class name and ID of a clip, which sort by index."""
     match = _VIDEO_ID.fullmatch(video_id)
     if match is None:
-        raise UsageError(f"{shown(root)}: {video_id} is no <index>_<sequence>_<class 0 to 5>; move it elsewhere")
+        raise UsageError(
+            f"{shown(root)}: {video_id} is not named <index>_<sequence>_<class 0 to 5>. Move it elsewhere."
+        )
     return int(match["index"]), int(match["sequence"]), CLASSES[int(match["class_id"])], video_id

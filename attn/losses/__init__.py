@@ -1,1 +1,1 @@
-"""What the EnergyNet learns from: one loss per file, one value per sample."""
+"""Losses of the EnergyNet: one loss per file, one value per sample."""

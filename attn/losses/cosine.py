@@ -1,4 +1,4 @@
-"""Cosine distance of embeddings: their direction counts, their length does not."""
+"""Cosine distance of embeddings, which depends on their directions but not on their lengths."""
 
 import torch
 from jaxtyping import Float
@@ -7,7 +7,7 @@ from torch.nn.functional import cosine_similarity
 
 
 def cosine_distance(a: Float[Tensor, "*batch dim"], b: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch"]:
-    """From 0 (same direction) over 1 (perpendicular) to 2 (opposite).
+    """Cosine distance: 0 for the same direction, 1 for perpendicular, 2 for opposite embeddings.
 
         D(a, b) = 1 - a·b / (|a| |b|)
 

@@ -1,4 +1,4 @@
-"""The energy ranking loss: in every frame the true class's map must beat that of a false class by a margin."""
+"""Energy ranking loss: the map of the true class must exceed that of a false class by a margin."""
 
 import torch
 from jaxtyping import Float
@@ -8,16 +8,16 @@ from torch import Tensor
 def energy_ranking_loss(
     false_energy: Float[Tensor, "*batch"], true_energy: Float[Tensor, "*batch"], *, margin: float = 1.0
 ) -> Float[Tensor, "*batch"]:
-    """Hinge on the difference of two energies of the same frame; one value per sample.
+    """Hinge loss on the difference of two energies of the same frame; one value per sample.
 
         ELoss = max{0, E_net(F, c_fa) - E_net(F, c_gt) + m}
 
-    Only differences count, so adding the same to all energies changes nothing: that is why the energy head has no
-    bias. Where the margin is kept, loss and gradient are zero; elsewhere the gradients are +1 and -1.
+    Only differences count, so adding a constant to all energies changes nothing; therefore the energy head has no bias.
+    If the margin is met, loss and gradient are zero; otherwise the gradients are +1 and -1.
 
     Args:
-        false_energy: of a class that is not the frame's.
-        true_energy: of the frame's class.
+        false_energy: energy of a class that is not the frame's.
+        true_energy: energy of the frame's class.
         margin: m, in units of energy, above 0.
 
     Source: Li et al. 2017, section 3.4.1, Eq. 6.

@@ -1,4 +1,4 @@
-"""The triplet loss: true maps of one class lie closer together than true maps of two classes."""
+"""Triplet loss: true maps of one class must be closer to each other than to those of other classes."""
 
 import torch
 from jaxtyping import Bool, Float
@@ -15,19 +15,18 @@ def triplet_loss(
     margin: float = 0.5,
     valid: Bool[Tensor, "*batch"] | None = None,
 ) -> Float[Tensor, "*batch"]:
-    """Hinge on the difference of two cosine distances; one value per sample.
+    """Hinge loss on the difference of two cosine distances; one value per sample.
 
         TLoss = max{0, D(f(F,c), f(F+,c)) - D(f(F,c), f(F-,c-)) + β}
 
-    The class's vector is an input of f, so the loss can fall to zero through it alone: that it saturates early is no
-    fault.
+    The class's vector is an input of f, which is enough for the loss to fall to zero; early saturation is expected.
 
     Args:
         anchor: embeddings of true maps.
-        positive: of true maps of other videos of the same classes.
-        negative: of true maps of videos of other classes.
+        positive: embeddings of true maps from other videos of the same classes.
+        negative: embeddings of true maps from videos of other classes.
         margin: β, in units of cosine distance, from 0 to 2.
-        valid: False for an anchor that has no positive, whose class has one video alone: its loss is zero.
+        valid: False for an anchor without a positive, because its class has only one video; its loss is zero.
 
     Source: Li et al. 2017, section 3.4.2, Eq. 10.
     """

@@ -1,1 +1,1 @@
-"""Which samples are learnt from: samplers and miners return indices, losses consume them."""
+"""Choice of training samples: samplers and miners return indices, losses consume them."""

@@ -1,4 +1,4 @@
-"""How many candidates are drawn: few at first, so that the hardest of them are only semi-hard, then more."""
+"""Schedule of the number of candidates: few at first, so that the hardest are only semi-hard, then more."""
 
 import dataclasses
 from typing import Any
@@ -6,22 +6,23 @@ from typing import Any
 
 @dataclasses.dataclass
 class CandidateSchedule:
-    """M0 candidates, until the loss of random samples has fallen below a threshold; then M1, for good.
+    """M0 candidates until the loss of random samples falls below a threshold, then M1 for the rest of the training.
 
         monitor ← s · monitor + (1 − s) · loss, from the first loss on
 
-    Random samples are watched, not the mined ones, whose loss is high because they were chosen for it.
+    The monitor follows random samples rather than mined ones, because mined samples are chosen for their high loss.
 
     Attributes:
-        initial: M0.
-        final: M1.
-        threshold: of the monitor, in units of the ranking loss.
-        smoothing: s, 0 to below 1.
-        monitor: smoothed loss; None before the first.
-        switched_at: number of updates seen when M1 was reached; None before.
-        updates: seen so far.
+        initial: initial number of candidates, M0.
+        final: final number of candidates, M1.
+        threshold: threshold of the monitor, in units of the ranking loss.
+        smoothing: smoothing factor s, from 0 to below 1.
+        monitor: smoothed loss; None before the first update.
+        switched_at: number of updates at the switch to M1; None before the switch.
+        updates: number of updates so far.
 
-    Source: Li et al. 2017, section 3.4.2. Differs: the paper says neither how the loss is smoothed nor the threshold.
+    Source: Li et al. 2017, section 3.4.2.
+    Differs: the paper says neither how the loss is smoothed nor the threshold.
     """
 
     initial: int
@@ -34,16 +35,16 @@ class CandidateSchedule:
 
     @property
     def candidates(self) -> int:
-        """M of the coming update."""
+        """Number of candidates of the next update, M."""
         return self.initial if self.switched_at is None else self.final
 
     def observe(self, loss: float) -> None:
-        """Takes in the mean ranking loss of an update's random samples."""
+        """Update the monitor with the mean ranking loss of an update's random samples."""
         self.updates += 1
         self.monitor = loss if self.monitor is None else self.smoothing * self.monitor + (1 - self.smoothing) * loss
         if self.switched_at is None and self.monitor < self.threshold:
             self.switched_at = self.updates
 
     def state(self) -> dict[str, Any]:
-        """What a resumed training needs, in JSON types."""
+        """State for resuming a training, in JSON types."""
         return dataclasses.asdict(self)

@@ -1,1 +1,1 @@
-"""Stores of rows per frame, on disk or on S3: filesystems, parts, manifest, what is done."""
+"""Stores with one row per frame, on disk or on S3: filesystems, parts, manifests and completed videos."""

@@ -1,9 +1,9 @@
-"""Puts the rows of videos together again after a pool of actors computed them in any order.
+"""Reassembly of videos from rows that a pool of actors computes in any order.
 
-Batches are of frames, not of videos: one forward pass holds the end of one video and the beginning of the next, and
-several actors finish in any order. A part holds whole videos only. The assembler stands between: rows come in with
-their position in the video, videos go out complete. It is also what makes delivery exactly-once: a batch that a
-retried task sends again is recognised by its positions and dropped.
+Batches hold frames, not videos: one forward pass may hold the end of one video and the beginning of the next, and
+actors finish in any order. Parts, however, hold only whole videos. The assembler receives rows with their positions in
+the video and delivers complete videos. It also makes delivery exactly-once: a batch that a retried task sends again is
+recognised by its positions and dropped.
 """
 
 import contextlib
@@ -24,11 +24,11 @@ class Rows:
     """Consecutive rows of one video.
 
     Attributes:
-        video_id: whose.
-        position: of the first row among the video's kept frames.
-        batch: the rows; columns as stored, but for those only known at the end (`n_frames`, `truncated`).
-        last: these rows end the video.
-        truncated: the source ended before it said it would; known with the last rows.
+        video_id: ID of the video.
+        position: index of the first row among the video's kept frames.
+        batch: rows with the stored columns, except those known only at the end of the video (`n_frames`, `truncated`).
+        last: whether the video ends with these rows.
+        truncated: whether the source ended before its declared length; set only with the last rows.
     """
 
     video_id: str
@@ -39,7 +39,7 @@ class Rows:
 
 
 class _Place(NamedTuple):
-    """Where in the spool's file a batch lies, and how many rows it has."""
+    """Byte range of a batch in the spool's file, and its number of rows."""
 
     start: int
     stop: int
@@ -47,14 +47,14 @@ class _Place(NamedTuple):
 
 
 class Spool:
-    """Rows of a video that is still growing, as they come: in memory while small, beyond `SPOOL_BYTES` in a file.
+    """Rows of an incomplete video: in memory up to `SPOOL_BYTES`, in a temporary file beyond that.
 
-    Rows before their turn go the same way, and only their places are remembered. So neither an hour-long video nor one
-    whose first rows are late costs more memory than a short one.
+    Rows that arrive before their turn are written to the same file, and only their byte ranges stay in memory. An
+    hour-long video, or one whose first rows arrive late, therefore needs no more memory than a short one.
 
     Attributes:
-        rows: from the first one on without a gap.
-        bytes: of all rows there.
+        rows: number of rows from the first one on without a gap.
+        bytes: size of all rows in the spool.
     """
 
     def __init__(self, schema: pa.Schema):
@@ -64,24 +64,24 @@ class Spool:
         self.rows = self.bytes = 0
 
     def add(self, position: int, batch: pa.RecordBatch) -> None:
-        """Takes the rows from a position on, unless they are there already.
+        """Add rows from a position on, unless the spool already has them.
 
         Raises:
-            UsageError: no room in the temporary folder; the spool is lost.
+            UsageError: the temporary folder is full; the spool is lost.
         """
         if position < self.rows or position in self._places:
             return
         message = batch.serialize()
         with storage_errors(tempfile.gettempdir()):
             self._file.write(memoryview(message))
-            self._file.flush()  # that the disk is full shows here, not when the rows are read
+            self._file.flush()  # a full disk raises here, not when the rows are read
         self._places[position] = _Place(self.bytes, self.bytes + message.size, batch.num_rows)
         self.bytes += message.size
         while place := self._places.get(self.rows):
             self.rows += place.rows
 
     def drain(self) -> Iterator[pa.RecordBatch]:
-        """The rows without a gap, in order."""
+        """Yield the rows in order, up to the first gap."""
         position = 0
         while place := self._places.get(position):
             self._file.seek(place.start)
@@ -90,14 +90,14 @@ class Spool:
             position += place.rows
 
     def close(self) -> None:
-        """The rows are gone."""
-        with contextlib.suppress(OSError):  # what the disk had no room for is written once more
+        """Discard the rows."""
+        with contextlib.suppress(OSError):  # closing writes again what did not fit on the disk
             self._file.close()
 
 
 @dataclasses.dataclass
 class _Growing:
-    """A video of which some rows are there; `n_frames` and `truncated` are known when its last ones came."""
+    """Incomplete video; `n_frames` and `truncated` are set when its last rows arrive."""
 
     spool: Spool
     n_frames: int | None = None
@@ -114,11 +114,11 @@ class _Growing:
 
 
 class Assembler:
-    """Collects `Rows` and hands every video on, once, when its last missing row has come.
+    """Collect `Rows` and deliver each video exactly once, when its last missing row arrives.
 
     Args:
-        schema: of the rows.
-        deliver: is called with (video id, spool, truncated) for every complete video; the spool is gone afterwards.
+        schema: schema of the rows.
+        deliver: called with (video ID, spool, truncated) for each complete video; the spool is closed afterwards.
     """
 
     def __init__(self, schema: pa.Schema, deliver: Callable[[str, Spool, bool], None]):
@@ -127,7 +127,7 @@ class Assembler:
         self._closed: set[str] = set()
 
     def add(self, rows: Rows) -> None:
-        """Takes rows in any order; those of a video already delivered or given up are dropped."""
+        """Add rows in any order; rows of a video that was already delivered or given up are dropped."""
         if rows.video_id in self._closed:
             return
         video = self._growing.get(rows.video_id)
@@ -147,7 +147,7 @@ class Assembler:
                 video.spool.close()
 
     def give_up(self, video_id: str) -> bool:
-        """Drops what came of a video that failed; False if it was delivered or given up before."""
+        """Drop the rows of a failed video; return False if it was already delivered or given up."""
         if video_id in self._closed:
             return False
         self._closed.add(video_id)
@@ -155,17 +155,17 @@ class Assembler:
         return True
 
     def reopen(self, video_ids: Iterable[str]) -> None:
-        """Takes the rows of these videos again: they were delivered, and what became of them was lost."""
+        """Accept rows of these delivered videos again, because the part that held them was lost."""
         self._closed.difference_update(video_ids)
 
     def forget_unfinished(self) -> None:
-        """Drops every unfinished video so that it can be tried again."""
+        """Drop all unfinished videos so that they can be retried."""
         for video_id in self.unfinished:
             self._forget(video_id)
 
     @property
     def unfinished(self) -> list[str]:
-        """Videos of which some rows, not all, have come."""
+        """IDs of the videos with some but not all rows."""
         return list(self._growing)
 
     def _forget(self, video_id: str) -> None:

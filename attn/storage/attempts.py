@@ -1,7 +1,8 @@
-"""What a distant storage refuses now it may take in a few seconds: it is asked again before a run ends over it.
+"""Retries of storage operations after errors that may pass within seconds.
 
-The clients try again by themselves, but only what they know to be passing. What takes several requests (an upload in
-pieces whose record the storage has dropped, a file that another run replaces while it is read) they do not begin anew.
+Storage clients retry on their own, but only errors that they know to be temporary. They do not restart an operation of
+several requests, such as a multipart upload whose record the storage has lost, or a read of a file that another run
+replaces.
 """
 
 import logging
@@ -19,14 +20,14 @@ PAUSES_S = (1.0, 3.0, 9.0)
 
 
 def try_again(attempt: Callable[[], Found], url: str) -> Found:
-    """Calls `attempt` until it raises nothing, at most once more than there are pauses; what it gives.
+    """Call `attempt` until it succeeds, with a retry after each pause of `PAUSES_S`, and return its result.
 
-    The price of an outage that lasts: its error comes some seconds later. What is lasting, and what is no error of a
-    storage, is raised at once.
+    The price: the error of a lasting outage is raised some seconds later. Lasting errors (see `is_lasting`), and errors
+    that do not come from a storage, are raised at once.
 
     Args:
-        attempt: may be called again after it was broken off anywhere.
-        url: of what is read or written, for the log.
+        attempt: function that can be called again wherever the previous call failed.
+        url: URL that is read or written, for the log.
     """
     for pause_s in PAUSES_S:
         try:
@@ -35,6 +36,6 @@ def try_again(attempt: Callable[[], Found], url: str) -> Found:
             why = reason(error)
             if why is None or is_lasting(error):
                 raise
-            log.warning("%s: %s; trying again in %.0f s", shown(url), why, pause_s)
+            log.warning("%s: %s. Retrying in %.0f s.", shown(url), why, pause_s)
         time.sleep(pause_s)
     return attempt()

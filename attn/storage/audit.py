@@ -1,6 +1,6 @@
-"""Whether a store is what it says it is: every frame of every video once, in parts that can be read.
+"""Check of a store: every frame of every video exactly once, in readable parts.
 
-Looks only. `Ledger.repair` takes out what must go.
+The check changes nothing; `Ledger.repair` removes what is wrong.
 """
 
 import collections
@@ -20,22 +20,22 @@ from attn.storage.ledger import Ledger
 from attn.storage.manifest import StoreManifest
 from attn.storage.parts import PartVideos, check_pages, read_parts
 
-DEEP_AT_ONCE = 4  # each holds a row group, of a frame store some 60 MB
+DEEP_AT_ONCE = 4  # each thread holds a row group, about 60 MB in a frame store
 
 
 @dataclasses.dataclass(frozen=True)
 class Audit:
-    """What was found in a store.
+    """Result of checking a store.
 
     Attributes:
-        videos: complete ones, with their numbers of rows.
-        num_parts: that can be read.
-        unreadable: part → why.
-        partial: video → part in which rows of it are missing, out of order or there twice.
-        doubled: complete video → the parts that hold it, more than one.
-        failures: of the videos that are not complete.
-        summary: content of `_SUCCESS.json`; None where the store is not finished.
-        disagreements: between that and what was found, each in a few words.
+        videos: complete videos, with their numbers of rows.
+        num_parts: number of readable parts.
+        unreadable: part → error.
+        partial: video → part in which its rows are incomplete, out of order or duplicated.
+        doubled: complete video → the parts that hold it, if there are several.
+        failures: failures of the videos that are not complete.
+        summary: content of `_SUCCESS.json`; None if the store is not finished.
+        disagreements: differences between `summary` and the store, each in a few words.
     """
 
     manifest: StoreManifest
@@ -50,25 +50,25 @@ class Audit:
 
     @property
     def rows(self) -> int:
-        """Of the complete videos, each counted once."""
+        """Number of rows of the complete videos, each video counted once."""
         return sum(self.videos.values())
 
     @property
     def repairable(self) -> bool:
-        """Whether something stands there that must go before the next run can finish the store."""
+        """Whether something must be removed before the next run can finish the store."""
         return bool(self.unreadable or self.partial or self.doubled)
 
 
 def audit_store(ledger: Ledger, *, deep: bool = False) -> Audit:
-    """Reads the small columns of every part, or with `deep` all of them, and checks the checksums of what it reads.
+    """Check the small columns of every part, or all columns if `deep`, including their checksums.
 
     Raises:
-        UsageError: no store there, or the storage does not answer.
+        UsageError: no store exists at the URL, or the storage does not answer.
     """
     with storage_errors(ledger.url):
         manifest = ledger.manifest()
         if manifest is None:
-            raise UsageError(f"{ledger.url} is no {ledger.kind.kind}: it has no manifest.json")
+            raise UsageError(f"{ledger.url}: no {ledger.kind.kind} here (manifest.json is missing). Check the URL.")
         found = dict(read_parts(ledger.fs, ledger.root, manifest.schema))
         parts = {path: part for path, part in found.items() if isinstance(part, PartVideos)}
         unreadable = {path: _why(part, ledger) for path, part in found.items() if not isinstance(part, PartVideos)}
@@ -96,14 +96,14 @@ def audit_store(ledger: Ledger, *, deep: bool = False) -> Audit:
 
 
 def _why(error: OSError | pa.ArrowException, ledger: Ledger) -> str:
-    """Raises what is the storage's fault and not the part's."""
+    """Error text of a damaged part; errors of the storage itself are raised."""
     if not is_damage(error, ledger.fs):
         raise error
     return " ".join(str(error).split()) or type(error).__name__
 
 
 def _damaged_pages(ledger: Ledger, parts: dict[str, PartVideos]) -> dict[str, str]:
-    def look(path: str) -> str | None:
+    def check(path: str) -> str | None:
         try:
             check_pages(ledger.fs, path)
         except (OSError, pa.ArrowException) as error:
@@ -111,7 +111,7 @@ def _damaged_pages(ledger: Ledger, parts: dict[str, PartVideos]) -> dict[str, st
         return None
 
     with ThreadPoolExecutor(DEEP_AT_ONCE) as pool:
-        found = zip(parts, pool.map(look, parts), strict=True)
+        found = zip(parts, pool.map(check, parts), strict=True)
         return {path: why for path, why in found if why is not None}
 
 
@@ -130,16 +130,16 @@ def _disagreements(audit: Audit, parts: set[str]) -> list[str]:
         return []
     counts = {"videos": len(audit.videos), "rows": audit.rows, "fingerprint": audit.manifest.fingerprint}
     wrong = [
-        f"{name}: {found} found, {audit.summary.get(name)} noted"
+        f"{name}: {found} found, {audit.summary.get(name)} recorded"
         for name, found in counts.items()
         if audit.summary.get(name) != found
     ]
     failed = audit.summary.get("failed")
     if isinstance(failed, int) and failed > len(audit.failures):
-        wrong.append(f"failed: {len(audit.failures)} found, {failed} noted")
-    noted = audit.summary.get("parts")
-    listed = set(map(str, noted)) if isinstance(noted, list) else set[str]()
-    return wrong + [f"{name} is gone" for name in sorted(listed - parts)]
+        wrong.append(f"failed: {len(audit.failures)} found, {failed} recorded")
+    recorded = audit.summary.get("parts")
+    listed = set(map(str, recorded)) if isinstance(recorded, list) else set[str]()
+    return wrong + [f"{name} is missing" for name in sorted(listed - parts)]
 
 
 def _name(path: str) -> str:

@@ -1,4 +1,4 @@
-"""What a store consists of, by name: what belongs to a run and may be removed by one, and what is another program's."""
+"""Files of a store, by name: those that a run may remove, and those of other programs."""
 
 import contextlib
 from pathlib import Path
@@ -19,15 +19,15 @@ FOLDERS = (failures.FOLDER, DAMAGED)
 
 
 def holds_something(fs: AbstractFileSystem, root: str) -> bool:
-    """Whether anything lies in a folder but what a run that was killed while it began a store has left."""
+    """Whether a folder holds anything except leftovers of a run that was killed while it created the store."""
     return any(not _is_leftover(name) for name in names_in(fs, root))
 
 
 def remove_store(fs: AbstractFileSystem, root: str) -> None:
-    """Removes the files of a store; what else lies in its folder stays, and so does the folder.
+    """Remove the files of a store, but neither other files in its folder nor the folder itself.
 
-    The mark of completion goes first and the manifest last, so that what a killed run leaves is still a store, and no
-    complete one.
+    `_SUCCESS.json` is removed first and the manifest last. If the run is killed in between, the folder still holds a
+    store, but not a finished one.
     """
     inside = [f"{folder}/{name}" for folder in FOLDERS for name in names_in(fs, f"{root}/{folder}") if _in_folder(name)]
     beside = [name for name in names_in(fs, root) if is_part(name) or name == PROGRESS or _is_leftover(name)]
@@ -35,14 +35,14 @@ def remove_store(fs: AbstractFileSystem, root: str) -> None:
         with contextlib.suppress(FileNotFoundError):
             fs.rm_file(f"{root}/{name}")
     for folder in FOLDERS if is_local(fs) else ():
-        with contextlib.suppress(OSError):  # not there, or another program's file lies in it
+        with contextlib.suppress(OSError):  # missing, or holds a file of another program
             fs.rmdir(f"{root}/{folder}")
 
 
 def remove_leftovers(fs: AbstractFileSystem, root: str) -> None:
-    """Removes what killed runs left half-written in a store's folder; what living writers write stays.
+    """Remove files in a store's folder that killed runs left half-written, but none that is still being written.
 
-    On S3 these are parts half-way up, which no listing shows.
+    On S3, these are unfinished multipart uploads of parts, which no listing shows.
     """
     if is_local(fs):
         remove_orphans(Path(root, name) for name in names_in(fs, root) if _is_leftover(name))
@@ -50,11 +50,11 @@ def remove_leftovers(fs: AbstractFileSystem, root: str) -> None:
 
 
 def _is_leftover(name: str) -> bool:
-    """Whether a killed run left a file of this name in a store's folder."""
+    """Whether a file of this name in a store's folder was left by a killed run."""
     whole = left_by(name)
     return whole is not None and (is_part(whole) or whole in (SUCCESS, PROGRESS, manifest.NAME))
 
 
 def _in_folder(name: str) -> bool:
-    """Whether a file of this name in one of `FOLDERS` is the store's."""
+    """Whether a file of this name in one of `FOLDERS` belongs to the store."""
     return (left_by(name) or name).endswith(".parquet")

@@ -1,4 +1,4 @@
-"""`failures/`: the videos that could not be turned into rows, and why."""
+"""Records of failed videos and their errors, in `failures/`."""
 
 import dataclasses
 import functools
@@ -24,7 +24,7 @@ FILES_AT_ONCE = 16
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """One video that failed: at which stage, with what error, at which attempt (from 1)."""
+    """Failure of one video: the stage, the error and the number of the attempt, from 1."""
 
     video_id: str
     url: str
@@ -35,7 +35,7 @@ class Failure:
 
 
 class FailureLog:
-    """Writes failures in files of many rows, each atomically, at most every `FLUSH_S` seconds."""
+    """Write failures to files of many rows, each atomically, at most every `FLUSH_S` seconds."""
 
     def __init__(self, fs: AbstractFileSystem, root: str):
         self._fs, self._folder = fs, f"{root}/{FOLDER}"
@@ -59,12 +59,14 @@ class FailureLog:
 
 
 def read_failures(fs: AbstractFileSystem, root: str) -> dict[str, Failure]:
-    """The latest failure of every video that ever failed, by video id. Files that are damaged are passed over: their
-    videos are missing then, and tried again by the next run."""
+    """Latest failure of each video that ever failed, by video ID.
+
+    Damaged files are skipped: their videos are then missing from the result, and the next run retries them.
+    """
     latest: dict[str, Failure] = {}
     folder = f"{root}/{FOLDER}"
     paths = [f"{folder}/{name}" for name in sorted(names_in(fs, folder)) if name.endswith(".parquet")]
-    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:  # they are small, and a distant storage makes each wait
+    with ThreadPoolExecutor(FILES_AT_ONCE) as pool:  # the files are small, and a remote storage delays each read
         for path, data in zip(paths, pool.map(functools.partial(read_bytes, fs), paths), strict=True):
             for failure in _failures_in(data, path):
                 if failure.video_id not in latest or failure.attempt >= latest[failure.video_id].attempt:
@@ -77,5 +79,5 @@ def _failures_in(data: bytes, path: str) -> list[Failure]:
         table = pq.read_table(pa.BufferReader(data), use_threads=False, pre_buffer=False)
         return [Failure(**row) for row in table.to_pylist()]
     except (OSError, pa.ArrowException, TypeError) as error:
-        log.warning("%s is unreadable (%s)", path, " ".join(str(error).split()))
+        log.warning("%s: unreadable file skipped (%s). Its videos are retried.", path, " ".join(str(error).split()))
         return []

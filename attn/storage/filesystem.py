@@ -1,8 +1,8 @@
-"""One way to every storage: a URL becomes an fsspec filesystem and a path on it, an error becomes one line.
+"""Access to all storages: fsspec filesystems and paths from URLs, and one-line messages from errors.
 
 Local paths and `file://` are plain files; `s3://` goes through s3fs, which honours AWS_ENDPOINT_URL and
-AWS_ENDPOINT_URL_S3; whatever else fsspec knows works too. Listings are never cached: another process may be writing,
-and a second listing costs less than a wrong one.
+AWS_ENDPOINT_URL_S3; other schemes of fsspec work too. Listings are never cached: another process may be writing, and a
+second listing costs less than a stale one.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from attn.storage.attempts import try_again
 from attn.storage.orphans import locked_folder, remove_orphans
 from attn.storage.reasons import holds_credentials, reason, shown
 
-# Parts under way bound the memory of one upload, a few copies of each included. S3 allows 10,000 parts.
+# The parts in flight, and a few copies of each, bound the memory of one upload. S3 allows 10,000 parts.
 UPLOAD_PART_BYTES = 8 << 20
 UPLOAD_PARTS_AT_ONCE = 2
 MOST_UPLOAD_PARTS = 10_000
@@ -32,36 +32,37 @@ UPLOAD_PREFIX = "attn-upload-"
 
 
 def open_filesystem(url: str) -> tuple[AbstractFileSystem, str]:
-    """Filesystem of a URL and the path on it; a local path comes back absolute. Nothing need exist there.
+    """Return the filesystem of a URL and the path on it. A local path becomes absolute; it need not exist.
 
     Raises:
-        UsageError: no URL, a scheme no one knows, an `s3://` without a bucket or with credentials.
+        UsageError: the URL is empty, has an unknown scheme or contains credentials, or is an `s3://` URL without a
+            bucket.
     """
     if not url:
-        raise UsageError("a path is empty; give a local path or a URL such as s3://bucket/folder")
+        raise UsageError("a path is empty. Give a local path or a URL such as s3://bucket/folder.")
     if holds_credentials(url):
         raise UsageError(
-            f"{shown(url)}: no credentials in a URL, it is written to logs and records; write s3://bucket/folder, and "
-            "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+            f"{shown(url)}: a URL must not contain credentials, because it is written to logs and records. Write "
+            "s3://bucket/folder, and set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE."
         )
     if "://" not in url or url.startswith("file://"):
         return LocalFileSystem(), os.path.abspath(os.path.expanduser(url.removeprefix("file://")))
     try:
         fs, path = url_to_fs(url, use_listings_cache=False)
     except (ValueError, ImportError) as error:
-        raise UsageError(f"{shown(url)}: {error}; give a local path or a URL such as s3://bucket/folder") from error
+        raise UsageError(f"{shown(url)}: {error}. Give a local path or a URL such as s3://bucket/folder.") from error
     if url.startswith(("s3://", "s3a://")) and not path.strip("/"):
-        raise UsageError(f"{url} names no bucket; write s3://bucket/folder")
+        raise UsageError(f"{url}: the bucket is missing. Write s3://bucket/folder.")
     return fs, path
 
 
 @contextlib.contextmanager
 def storage_errors(url: str, raised: type[Exception] = UsageError) -> Iterator[None]:
-    """What goes wrong with a storage inside becomes one line that says what and where, without credentials.
+    """Turn storage errors inside the block into one line with the URL and the reason, without credentials.
 
     Args:
-        url: what is read or written, for the message.
-        raised: error to raise, if it is not the user's to mend.
+        url: URL that is read or written, for the message.
+        raised: type of the error to raise, if the user cannot fix the cause.
     """
     try:
         yield
@@ -73,7 +74,7 @@ def storage_errors(url: str, raised: type[Exception] = UsageError) -> Iterator[N
 
 
 def _culprit(error: Exception, url: str) -> str:
-    """The local file or folder that the error is about, where the URL does not say so."""
+    """Local file or folder that the error is about, if it is not the URL itself."""
     path = getattr(error, "filename", None)
     return f" ({path})" if isinstance(path, str) and os.path.isabs(path) and path != url else ""
 
@@ -84,25 +85,25 @@ def is_local(fs: AbstractFileSystem) -> bool:
 
 
 def url_of(fs: AbstractFileSystem, path: str) -> str:
-    """URL of a path: what `open_filesystem` takes. A local path is its own."""
+    """URL of a path, as `open_filesystem` takes it; a local path is its own URL."""
     return path if is_local(fs) else fs.unstrip_protocol(path)
 
 
 def absolute(url: str) -> str:
-    """The same place, whatever folder a process runs in: workers of Ray Train run in one of their own."""
+    """Absolute form of a URL, valid in any working directory: Ray Train workers have their own."""
     return url_of(*open_filesystem(url))
 
 
 def join(url: str, *parts: str) -> str:
-    """URL of something inside a folder."""
+    """URL of a file or folder inside a folder."""
     return posixpath.join(url, *parts)
 
 
 def read_bytes(fs: AbstractFileSystem, path: str, start: int = 0, stop: int | None = None) -> bytes:
-    """Bytes `start` to `stop` of a file, or to its end; fewer where it ends before.
+    """Bytes `start` to `stop` of a file, or to its end; fewer if the file ends earlier.
 
     Raises:
-        OSError and what the storage's own client raises: wrap in `storage_errors`.
+        OSError: the read failed. Storage clients raise other errors too, so wrap the call in `storage_errors`.
     """
     if is_local(fs):
         with open(path, "rb", buffering=0) as file:
@@ -116,7 +117,7 @@ def read_text(fs: AbstractFileSystem, path: str) -> str:
     """Text of a small UTF-8 file, without a byte order mark.
 
     Raises:
-        UsageError: it is missing, unreadable or not UTF-8.
+        UsageError: the file is missing, unreadable or not UTF-8.
     """
     url = url_of(fs, path)
     with storage_errors(url):
@@ -124,14 +125,14 @@ def read_text(fs: AbstractFileSystem, path: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{shown(url)} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        raise UsageError(f"{shown(url)}: not UTF-8 text (byte {error.start}). Save the file as UTF-8.") from error
 
 
 def write_atomic(fs: AbstractFileSystem, path: str, data: bytes) -> None:
-    """Writes a file that appears whole or not at all; folders above it are made.
+    """Write a file so that it appears complete or not at all; missing parent folders are created.
 
-    Local: a hidden name in the same folder, then a rename, both made durable. S3: one completed upload, begun
-    anew a few times where the storage does not take it.
+    Local: written under a hidden name in the same folder, then renamed, both fsynced. S3: one complete upload,
+    restarted a few times if the storage refuses it.
     """
     if is_local(fs):
         with atomic_path(fs, path) as hidden:
@@ -143,12 +144,12 @@ def write_atomic(fs: AbstractFileSystem, path: str, data: bytes) -> None:
 
 @contextlib.contextmanager
 def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
-    """A local file to write; when the block ends well it stands, complete, under `path`, and else nothing does.
+    """Yield a local file to write; its content appears under `path` only if the block succeeds.
 
-    A block that leaves no file leaves nothing. A process killed inside leaves the hidden file
-    `.<name>.<8 hex digits>.tmp`, which no listing shows. For a remote path the file is built in the temporary folder,
-    which must have room for it; what a killed process left there the next upload removes. Of a killed upload S3 keeps
-    bytes that no one sees: see `attn.storage.uploads`.
+    If the block creates no file, none appears. A process killed inside leaves the hidden file `.<name>.<8 hex
+    digits>.tmp`, which listings skip. For a remote path, the file is built in the temporary folder, which must have
+    space for it; the next upload removes files that killed processes left there. On S3, a killed upload leaves bytes
+    that no listing shows: see `attn.storage.uploads`.
     """
     with storage_errors(url_of(fs, path)):
         if is_local(fs):
@@ -164,7 +165,7 @@ def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
 
 
 def left_by(name: str) -> str | None:
-    """The file that was being written when a process was killed and left `name` behind; None for any other name."""
+    """Name of the file that a killed process was writing when it left `name` behind; None for other names."""
     match = re.fullmatch(r"\.(.+)\.[0-9a-f]{8}\.tmp", name)
     return match and match[1]
 

@@ -1,6 +1,6 @@
-"""The life of a store as a run sees it: begun with a manifest, filled video by video, ended with `_SUCCESS.json`.
+"""Life cycle of a store during a run: started with a manifest, filled video by video, finished with `_SUCCESS.json`.
 
-The parts themselves say what is done. There is no other record that could disagree with them.
+Completed videos are recorded only in the parts, so no other record can disagree with them.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Ledger:
-    """A store opened for writing; `kind` says what store it must be."""
+    """A store opened for writing; `kind` is the kind of store that it must be."""
 
     fs: AbstractFileSystem
     root: str
@@ -38,85 +38,91 @@ class Ledger:
 
     @classmethod
     def at(cls, url: str, kind: type[StoreManifest] = Manifest) -> "Ledger":
-        """The store at a URL, which need not exist; its own URL is absolute, for the processes that share it."""
+        """Ledger of the store at a URL, which need not exist.
+
+        Its own `url` is absolute, because several processes share it.
+        """
         fs, root = open_filesystem(url)
         return cls(fs, root.rstrip("/"), absolute(url), kind)
 
     @property
     def begun(self) -> bool:
-        """Whether a store stands there, of whatever kind."""
+        """Whether the folder holds a store, of any kind."""
         return self.fs.exists(f"{self.root}/{MANIFEST}")
 
     @property
     def finished(self) -> bool:
-        """Whether the mark of completion stands there."""
+        """Whether `_SUCCESS.json` exists."""
         return self.fs.exists(f"{self.root}/{SUCCESS}")
 
     def check(self, manifest: StoreManifest, *, anew: bool = False) -> None:
-        """Refuses to add rows to a store that was made otherwise; with `anew`, only what is no store at all.
+        """Refuse a folder of other files and, unless `anew`, a store with a different manifest.
 
         Raises:
-            UsageError: the manifest there differs; the folder holds something that is no store; it cannot be read, for
-                one because there is no such bucket.
+            UsageError: the manifests differ; the folder holds files but no store; the store cannot be read, for example
+                because the bucket does not exist.
         """
         with storage_errors(self.url):
             found = self.manifest()
             strange = found is None and holds_something(self.fs, self.root)
         if found is None:
             if strange:
-                raise UsageError(f"{self.url} is not empty and no {self.kind.kind}; choose another {self.kind.flag}")
+                raise UsageError(f"{self.url}: holds files but no {self.kind.kind}. Choose another {self.kind.flag}.")
         elif not anew and (difference := manifest.difference(found)):
-            way_out = f"choose another {self.kind.flag}, or {self.kind.anew}"
-            raise UsageError(f"{self.url} holds another run's rows ({difference}); {way_out}")
+            way_out = f"Choose another {self.kind.flag}, or {self.kind.anew}"
+            raise UsageError(f"{self.url}: made with other settings ({difference}). {way_out}.")
 
     def manifest(self) -> StoreManifest | None:
-        """The manifest, if the store has begun."""
+        """Manifest of the store; None if no store was started."""
         return read_manifest(self.fs, self.root, self.url, self.kind)
 
     def occupied(self, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
-        """Keeps other runs out while its block lasts, see `attn.storage.occupied`."""
+        """Lock the store against other runs while the block lasts, see `attn.storage.occupied`."""
         return occupied(self.fs, self.root, self.url, wait=wait)
 
     def begin(self, manifest: StoreManifest) -> None:
-        """Writes the manifest and takes away the mark of completion and what killed runs left half-written.
+        """Write the manifest, and remove `_SUCCESS.json` and the half-written files of killed runs.
 
         Raises:
-            UsageError: it cannot be written there, or nothing be removed.
+            UsageError: the folder is not writable, or a file cannot be removed.
         """
         with storage_errors(self.url):
             remove_leftovers(self.fs, self.root)
             if self.manifest() is None:
                 self.write(MANIFEST, manifest.to_json())
-        self.check(manifest)  # again: since then another run may have begun
+        self.check(manifest)  # again, because another run may have started in the meantime
         with storage_errors(self.url):
             if self.finished:
                 self.fs.rm_file(f"{self.root}/{SUCCESS}")
 
     def clear(self) -> None:
-        """Removes the store, and nothing else: a folder without a manifest is left alone, and so are others' files.
+        """Remove the files of the store, but neither a folder without a manifest nor files of other programs.
 
-        The folder itself stays: it may be the current one, a link, or where a disk is mounted.
+        The folder itself stays too: it may be the working directory, a link or a mount point.
 
         Raises:
-            UsageError: the folder is no store; something in it cannot be removed.
+            UsageError: the folder holds files but no store; a file cannot be removed.
         """
         if self.manifest() is not None:
             with storage_errors(self.url):
                 remove_store(self.fs, self.root)
         elif holds_something(self.fs, self.root):
-            raise UsageError(f"{self.url} is no {self.kind.kind}, so --overwrite will not remove it")
+            raise UsageError(
+                f"{self.url}: --overwrite removes only a {self.kind.kind}. Choose another {self.kind.flag}."
+            )
 
     def done(self, manifest: StoreManifest | None = None) -> dict[str, int]:
-        """Complete videos and their numbers of rows, from the parts themselves.
+        """Complete videos and their numbers of rows, read from the parts.
 
-        An unreadable part is moved to `_damaged/`, so that its videos are made again. Videos that stand in two parts
-        (two runs at the same time) are taken out of one of them, so that every reader meets them once.
+        Unreadable parts are moved to `_damaged/`, so that their videos are computed again. A video that is in two parts
+        (written by two runs at the same time) is removed from one of them, so that every reader meets it once.
 
         Args:
-            manifest: of the run that asks; its parts would be set aside from another run's store.
+            manifest: manifest of the calling run, compared first: if the store now belongs to another run, nothing is
+                moved.
 
         Raises:
-            UsageError: the storage does not give or take what it should; the store is another run's by now.
+            UsageError: the storage fails, or the store now belongs to another run.
         """
         with storage_errors(self.url):
             if manifest is not None:
@@ -126,18 +132,21 @@ class Ledger:
     def _check_still(self, manifest: StoreManifest) -> None:
         found = self.manifest()
         if found is None:
-            raise UsageError(f"{self.url} is gone: it has no {MANIFEST} any more")
+            raise UsageError(
+                f"{self.url}: the store was removed during the run ({MANIFEST} is missing). Start the run again."
+            )
         if found.fingerprint != manifest.fingerprint:
-            raise UsageError(f"{self.url}: another run has begun this store again meanwhile; choose another folder")
+            raise UsageError(f"{self.url}: another run has replaced this store. Choose another {self.kind.flag}.")
 
     def repair(self, unreadable: Mapping[str, str]) -> None:
-        """Takes out what keeps a store from being right, so that the next run completes it.
+        """Remove what makes a store incomplete or wrong, so that the next run completes it.
 
         Args:
-            unreadable: names of parts, and why; moved to `_damaged/`, as are those that `done` finds.
+            unreadable: part name → why it is unreadable. These parts are moved to `_damaged/`, and so are those that
+                `done` finds.
 
         Raises:
-            UsageError: the storage does not give or take what it should.
+            UsageError: the storage fails.
         """
         with storage_errors(self.url):
             if self.finished:
@@ -147,19 +156,19 @@ class Ledger:
         self.done()
 
     def completed(self) -> dict[str, int]:
-        """The same, but looks only: nothing is moved or mended."""
+        """Complete videos and their numbers of rows, like `done`, but without moving or repairing anything."""
         with storage_errors(self.url):
             parts = [part for _, part in self._read_parts() if isinstance(part, PartVideos)]
         return {video: rows for part in parts for video, rows in part.rows.items()}
 
     def finish(self, summary: dict[str, Any]) -> None:
-        """Writes `_SUCCESS.json`, last of all: counts, seconds, the list of parts."""
+        """Write `_SUCCESS.json`, the last file of a store: counts, seconds and the list of parts."""
         remove_leftovers(self.fs, self.root)
         parts = [path.rsplit("/", 1)[-1] for path in list_parts(self.fs, self.root)]
         self.write(SUCCESS, json.dumps({**summary, "parts": parts}, indent=1))
 
     def write(self, name: str, text: str) -> None:
-        """A small file of the store, atomically."""
+        """Write a small file of the store atomically."""
         write_atomic(self.fs, f"{self.root}/{name}", text.encode())
 
     def _done(self) -> dict[str, int]:
@@ -181,23 +190,26 @@ class Ledger:
                 readable.append(part)
             elif is_damage(part, self.fs):
                 self._set_aside(path, part)
-            elif not isinstance(part, FileNotFoundError):  # another run took it away
+            elif not isinstance(part, FileNotFoundError):  # removed by another run
                 raise part
         return readable
 
     def _set_aside(self, path: str, why: object) -> None:
         aside = f"{self.root}/{DAMAGED}/{path.rsplit('/', 1)[-1]}"
-        log.warning("%s is unreadable (%s); moved to %s, its videos are made again", path, why, aside)
+        log.warning("%s: the part is unreadable (%s). Moved to %s; its videos are computed again.", path, why, aside)
         self.fs.makedirs(f"{self.root}/{DAMAGED}", exist_ok=True)
-        with contextlib.suppress(FileNotFoundError):  # another run did it
+        with contextlib.suppress(FileNotFoundError):  # moved by another run
             _move(self.fs, path, aside)
 
     def _taken_out(self, part: PartVideos, videos: set[str]) -> bool:
-        """Whether the part holds its other videos afterwards: one that is damaged elsewhere is set aside."""
-        log.warning("%s repeats or cuts %d videos; they are taken out of it", part.path, len(videos))
+        """Remove videos from a part; return whether the part still holds its other videos.
+
+        If the part proves to be damaged elsewhere, it is moved to `_damaged/`.
+        """
+        log.warning("%s: %d videos are duplicate or incomplete. Removing them from this part.", part.path, len(videos))
         try:
             rewrite_without(self.fs, part.path, videos)
-        except FileNotFoundError:  # another run took the part away, whether for these videos or for damage
+        except FileNotFoundError:  # another run removed the part, because of these videos or of damage
             return False
         except (OSError, pa.ArrowException) as error:
             if not is_damage(error, self.fs):
@@ -208,7 +220,7 @@ class Ledger:
 
 
 def _move(fs: AbstractFileSystem, path: str, to: str) -> None:
-    """Not `fs.mv`, which takes a path for a pattern where it cannot rename."""
+    """Move a file without `fs.mv`, which treats the path as a pattern on storages that cannot rename."""
     if is_local(fs):
         fs.mv(path, to)
     else:

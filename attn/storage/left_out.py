@@ -1,7 +1,7 @@
-"""Files that a listing did not take: which are plainly something else, and how the others are told.
+"""Files that a listing left out, and which of them to report.
 
-A folder of videos may hold annotations, pictures and sound, which no one misses; a video under a name that is not
-known for one would be missed without a word.
+A folder of videos may hold annotations, pictures and sound files, which are left out silently. A file that may be a
+video under an unknown extension is reported, so that its absence does not go unnoticed.
 """
 
 import posixpath
@@ -22,7 +22,7 @@ IMAGES = suffixes(
     "apng avif bmp gif ico j2c j2k jfi jfif jif jp2 jpc jpe jpeg jpf jpg jpx pbm pgm pjp pjpeg png pnm ppm tif "
     "tiff webp"
 )
-"""Suffixes of pictures that can be read."""
+"""Suffixes of image files that can be read."""
 SOUND = suffixes("aac ac3 aif aiff amr flac m4a m4b mid midi mka mp2 mp3 oga opus wav wma")
 TEXTS = suffixes(
     "ass bib cfg cfm conf csv css diff doc docx eaf gpx htm html ini ipynb json jsonl js log m md md5 nfo ods odt pdf "
@@ -41,11 +41,11 @@ _COMPRESSED = suffixes("bz2 gz lz4 xz zst")
 
 
 class LeftOut(NamedTuple):
-    """Files that were not taken although they may be what was looked for.
+    """Files that were left out although they may be of the wanted kind.
 
     Attributes:
         kinds: extension → number of files, the most frequent first.
-        first: names of some.
+        first: names of the first few files.
     """
 
     kinds: dict[str, int]
@@ -53,7 +53,7 @@ class LeftOut(NamedTuple):
 
     @property
     def files(self) -> int:
-        """How many."""
+        """Number of files."""
         return sum(self.kinds.values())
 
     def told(self, what: str) -> str:
@@ -66,7 +66,7 @@ class LeftOut(NamedTuple):
 
     @classmethod
     def of_record(cls, record: dict[str, Any]) -> "LeftOut":
-        """What `record` gave, read from a file that anybody may have written."""
+        """Inverse of `record`; malformed values are ignored, because any program may have written the file."""
         kinds, first = record.get("kinds"), record.get("first")
         counts = (
             {str(kind): count for kind, count in kinds.items() if type(count) is int} if isinstance(kinds, dict) else {}
@@ -75,7 +75,7 @@ class LeftOut(NamedTuple):
 
     @property
     def record(self) -> dict[str, Any]:
-        """The same in JSON types."""
+        """Counts and names, in JSON types."""
         return {"files": self.files, "kinds": self.kinds, "first": list(self.first)}
 
 
@@ -83,11 +83,11 @@ NOTHING = LeftOut({}, ())
 
 
 def left_out(paths: Iterable[str], other: frozenset[str]) -> LeftOut:
-    """Files that are not plainly something else.
+    """Files that may be of the wanted kind, judged by their names.
 
     Args:
-        paths: of all files that were not taken.
-        other: see `is_plainly_other`.
+        paths: paths of all files that were left out.
+        other: extensions of other kinds of files, see `is_plainly_other`.
     """
     maybe = sorted(path for path in paths if not is_plainly_other(path, other))
     kinds = Counter(_kind(posixpath.basename(path).lower()) for path in maybe)
@@ -95,11 +95,11 @@ def left_out(paths: Iterable[str], other: frozenset[str]) -> LeftOut:
 
 
 def is_plainly_other(path: str, other: frozenset[str]) -> bool:
-    """Whether the name of a file says that it is something else, or hidden.
+    """Whether a file is hidden, or clearly of another kind by its name.
 
     Args:
-        path: of the file.
-        other: extensions that say so, besides those of texts, data and sound.
+        path: path of the file.
+        other: extensions of other kinds, in addition to text, data and sound.
     """
     name = posixpath.basename(path).lower()
     stem, suffix = posixpath.splitext(name)

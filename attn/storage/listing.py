@@ -1,7 +1,7 @@
-"""Files of a folder, found with as few requests as the storage allows.
+"""Listings of folders, with as few requests as the storage allows.
 
-Hidden files are passed over everywhere: they are what killed writers, version control and other systems leave behind.
-So are objects that stand for a folder: consoles of S3 make an empty one named `folder/`, Hadoop `folder_$folder$`.
+Hidden files are skipped everywhere, because killed writers, version control and other systems leave them behind.
+Objects that represent a folder are skipped too: S3 consoles create an empty object `folder/`, Hadoop `folder_$folder$`.
 """
 
 import glob
@@ -24,21 +24,21 @@ HADOOP_FOLDER = "_$folder$"
 
 
 class File(NamedTuple):
-    """A file found in a listing. `size` in bytes; None for a link that leads nowhere."""
+    """A file found in a listing. `size` is in bytes, or None for a broken link."""
 
     path: str
     size: int | None
 
 
 def list_files(fs: AbstractFileSystem, path: str) -> list[File]:
-    """All files below a folder, or the one file that `path` is; unsorted, hidden ones left out.
+    """All files below a folder, or the one file at `path`; unsorted and without hidden files.
 
-    Locally one scan per folder, through links to folders too; elsewhere one recursive listing (S3: a request for
-    every 1000 files, however many folders). Pipes, sockets and devices are left out; a link that leads nowhere is
-    listed, so that it is missed later by name.
+    Locally, each folder is scanned once, including folders behind links; elsewhere, there is one recursive listing (S3:
+    one request per 1000 files, however many folders). Pipes, sockets and devices are skipped. A broken link is listed,
+    so that a later error can name it.
 
     Raises:
-        OSError and what the storage's own client raises: wrap in `storage_errors`.
+        OSError: the listing failed. Storage clients raise other errors too, so wrap the call in `storage_errors`.
     """
     if not is_local(fs):
         return _find(fs, path)
@@ -46,17 +46,17 @@ def list_files(fs: AbstractFileSystem, path: str) -> list[File]:
 
 
 def glob_files(fs: AbstractFileSystem, pattern: str) -> list[File]:
-    """The files that a pattern matches and all files below the folders it matches; `**` stands for any folders.
+    """Files that match a pattern and all files below matching folders; `**` matches any folders.
 
-    A path without wildcards, or one that exists as it is written, is listed as `list_files` does. On S3 all that
-    shares the part before the first wildcard is listed.
+    A path without wildcards, or one that exists as written, is listed as by `list_files`. On S3, everything that shares
+    the prefix before the first wildcard is listed.
 
     Raises:
-        UsageError: on S3, a wildcard in the bucket's name.
+        UsageError: the bucket's name contains a wildcard (S3).
     """
     plain = re.split(r"[*?[]", pattern, maxsplit=1)[0]
     if not is_local(fs) and has_magic(pattern) and "/" not in plain:
-        raise UsageError(f"{pattern} starts with a wildcard; name the bucket and begin a glob behind it")
+        raise UsageError(f"{pattern}: wildcards are not allowed in the bucket's name. Write the name in full.")
     if not has_magic(pattern) or fs.exists(pattern):
         return list_files(fs, pattern)
     if is_local(fs):
@@ -69,7 +69,11 @@ def glob_files(fs: AbstractFileSystem, pattern: str) -> list[File]:
 
 
 def names_in(fs: AbstractFileSystem, folder: str) -> list[str]:
-    """Names directly in a folder, hidden ones too; none where there is no folder. A missing bucket is an error."""
+    """Names directly in a folder, including hidden ones; empty if the folder does not exist.
+
+    Raises:
+        FileNotFoundError: the bucket does not exist.
+    """
     try:
         paths = os.listdir(folder) if is_local(fs) else _inside(fs, folder)
     except FileNotFoundError as error:
@@ -81,19 +85,19 @@ def names_in(fs: AbstractFileSystem, folder: str) -> list[str]:
 
 
 def _inside(fs: AbstractFileSystem, folder: str) -> list[str]:
-    """Paths directly in a folder, which is itself listed too if an object stands for it."""
+    """Paths directly in a folder, without the empty object that may represent the folder itself."""
     listed = fs.ls(folder, detail=True)
     return [one["name"] for one in listed if one["name"].strip("/") != folder.strip("/") or one.get("size")]
 
 
 def remove_tree(fs: AbstractFileSystem, path: str) -> None:
-    """Removes a folder with all that lies in it, or a file.
+    """Remove a file, or a folder with everything in it.
 
-    Not `fs.rm`, which takes a path for a pattern and, where that matches nothing, removes nothing.
+    Not `fs.rm`, which treats the path as a pattern and removes nothing if the pattern does not match.
 
     Raises:
-        FileNotFoundError: there is none, or another program removed a part of it meanwhile.
-        OSError and what the storage's own client raises: wrap in `storage_errors`.
+        FileNotFoundError: the path does not exist, or another program removed part of it in the meantime.
+        OSError: the removal failed. Storage clients raise other errors too, so wrap the call in `storage_errors`.
     """
     if not is_local(fs):
         for file in fs.find(path):
@@ -131,7 +135,12 @@ def _matched(path: str) -> Iterator[File]:
 
 
 def _scan(folder: str, above: frozenset[tuple[int, int]]) -> Iterator[File]:
-    """Files below a local folder. `above`: the folders it lies in, so that a link to one of them ends there."""
+    """Files below a local folder.
+
+    Args:
+        folder: path of the folder.
+        above: IDs of the folders that contain it, so that links to one of them are not followed.
+    """
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:

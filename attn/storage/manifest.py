@@ -1,4 +1,7 @@
-"""Records what a store was made from. Rows of two runs may stand in one store only if their manifests agree."""
+"""Manifest of a store: the record of what the store was made from.
+
+Rows of two runs may share a store only if their manifests agree.
+"""
 
 import dataclasses
 import hashlib
@@ -19,40 +22,39 @@ NAME = "manifest.json"
 
 @dataclasses.dataclass(frozen=True)
 class StoreManifest:
-    """Everything that decides what a row of a store holds, and what made it; kinds of stores add fields.
+    """Inputs and settings that decide the rows of a store, and the software that made it.
 
-    The fingerprint is the hash of all fields but `informative`: a newer Pillow or another batch size must not lock
-    the user out of a half-made store, so what made it is recorded and shown, never compared.
-
-    Attributes:
-        kind: what messages call the store.
-        job: makes it.
-        flag: names it.
-        anew: what to do to be rid of what it holds.
+    The fingerprint is the hash of all fields except `informative`: a newer Pillow or another batch size must not make a
+    half-finished store unusable, so the software is recorded and shown but never compared. Subclasses for each kind of
+    store add fields.
     """
 
     kind: ClassVar[str]
+    """Name of this kind of store in messages."""
     job: ClassVar[str]
+    """Name of the job that makes the store."""
     flag: ClassVar[str]
+    """Flag that names the store."""
     anew: ClassVar[str]
+    """End of a message, about how to discard the rows of an existing store."""
 
     @property
     def fingerprint(self) -> str:
-        """Hash of what decides the rows, 16 hexadecimal digits."""
+        """Hash of the fields that decide the rows, 16 hexadecimal digits."""
         text = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     @abstractmethod
     def schema(self) -> pa.Schema:
-        """Arrow schema of the parts; its metadata carries the fingerprint."""
+        """Arrow schema of the parts; its metadata contains the fingerprint."""
 
     def difference(self, other: "StoreManifest", *, only: Collection[str] | None = None) -> str:
-        """The differences in one line: `stride: 5 here, 10 there`. Empty when the rows may stand together.
+        """Differences in one line, such as `stride: 5 here, 10 there`; empty if the rows may share a store.
 
         Args:
-            other: of the same kind.
-            only: the fields that count. Default: all that decide the rows.
+            other: manifest of the same kind.
+            only: names of the fields to compare. Default: all that decide the rows.
         """
         mine, theirs = self._decisive(), other._decisive()
         return "; ".join(
@@ -66,29 +68,37 @@ class StoreManifest:
         return {name: value for name, value in self._decisive().items() if name in names}
 
     def to_json(self) -> str:
-        """The file's text; its fingerprint is that of its parts, and shows that no one has edited it."""
+        """Text of the manifest file. Its fingerprint equals that of the parts and reveals later edits."""
         return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str) -> Self:
-        """The manifest of a store.
+        """Parse the text of a manifest file.
+
+        Args:
+            text: text of the file.
+            where: URL of the file, for messages.
 
         Raises:
-            UsageError: not a manifest, or one of another kind or schema version, or one that was changed.
+            UsageError: the text is not a manifest, is one of another kind or schema version, or was edited.
         """
         try:
             fields = json.loads(text)
             written = fields.pop("fingerprint", None)
             version = fields.get("schema_version")
             if version != SCHEMA_VERSION:
-                raise UsageError(f"{where}: written with schema version {version}; this program reads {SCHEMA_VERSION}")
+                raise UsageError(
+                    f"{where}: written with schema version {version}, but this program reads {SCHEMA_VERSION}. "
+                    "Make the store again, or use the program that made it."
+                )
             known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
             manifest = cls(**known)
         except (ValueError, TypeError, AttributeError) as error:
-            raise UsageError(f"{where}: no manifest of {cls.kind}s ({error})") from error
+            raise UsageError(f"{where}: not a manifest of {cls.kind}s ({error}). Check the URL.") from error
         if written not in (None, manifest.fingerprint):
             raise UsageError(
-                f"{where} was changed: its fingerprint is {written}, its content's {manifest.fingerprint}; restore it"
+                f"{where}: the file was edited (its fingerprint is {written}, that of its content "
+                f"{manifest.fingerprint}). Restore the original."
             )
         return manifest
 
@@ -105,7 +115,7 @@ class Manifest(StoreManifest):
     kind = "attention store"
     job = "precompute"
     flag = "--out"
-    anew = "--overwrite"
+    anew = "add --overwrite"
 
     class_names: tuple[str, ...]
     backbone: str
@@ -126,7 +136,7 @@ class Manifest(StoreManifest):
 
     @property
     def schema(self) -> pa.Schema:
-        """Arrow schema of the parts; its metadata carries the fingerprint and the class names."""
+        """Arrow schema of the parts; its metadata contains the fingerprint and the class names."""
         schema = attention_schema(
             self.columns,
             num_classes=len(self.class_names),
@@ -141,18 +151,20 @@ SCORE_FIELDS = (
     *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce"),
     *("preprocessing", "input_size", "mean", "std"),
 )
-"""Fields that decide the size of a video score. A score is a mean over frames, so neither the choice of frames nor
-their precision does."""
+"""Fields that decide the magnitude of a video score.
+
+The choice of frames and their precision do not change it, because a score is a mean over frames.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
 class FrameManifest(StoreManifest):
-    """Manifest of frames. It names no classes, and so its rows carry no labels: any list of videos may use it."""
+    """Manifest of a frame store. It names no classes and its rows carry no labels, so any list of videos may use it."""
 
     kind = "frame store"
     job = "train_cnn"
     flag = "--frames"
-    anew = "remove that one"
+    anew = "remove this one"
 
     input_size: int
     preprocessing: str
@@ -167,7 +179,7 @@ class FrameManifest(StoreManifest):
 
 
 def kind_of(text: str) -> type[Manifest] | type[FrameManifest]:
-    """Which kind of manifest a text is or was meant to be: only one of an attention store names classes."""
+    """Kind of manifest that a text is or was meant to be; only attention stores name classes."""
     return Manifest if '"class_names"' in text else FrameManifest
 
 
@@ -175,11 +187,11 @@ AnyManifest = TypeVar("AnyManifest", bound=StoreManifest)
 
 
 def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyManifest]) -> AnyManifest | None:
-    """The manifest of the store in a folder; None where no store has begun.
+    """Manifest of the store in a folder; None if no store was started.
 
     Raises:
         UsageError: the store is of another kind.
-        FileNotFoundError: no such bucket; as all errors of the storage: wrap in `storage_errors`.
+        FileNotFoundError: the bucket does not exist. Wrap the call in `storage_errors`, as for all storage errors.
     """
     try:
         text = fs.cat_file(f"{root}/{NAME}")

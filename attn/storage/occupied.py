@@ -1,4 +1,4 @@
-"""One run at a time in a folder on a disk: a second one would compute everything twice."""
+"""Lock on a folder on a disk, so that two runs do not compute the same rows."""
 
 import contextlib
 import fcntl
@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 
 @contextlib.contextmanager
 def occupied(fs: AbstractFileSystem, root: str, url: str, *, wait: bool = False) -> Iterator[None]:
-    """Keeps other runs out of a store, or out of a training's folder, while the block lasts.
+    """Lock a store, or the folder of a training, against other runs while the block lasts.
 
-    The folder itself is locked, so nothing is left behind: the system takes the lock away with the process, however
-    it ends. Where there are no such locks (S3, some network disks) no one is kept out; two runs then compute the
-    same videos, and each takes out at its end what is there twice.
+    The folder itself is locked, so nothing is left behind: the operating system releases the lock when the process
+    ends, however it ends. On storages without locks (S3, some network disks), other runs are not kept out; two runs
+    then compute the same videos, and each removes the duplicates at its end.
 
     Args:
-        fs, root: the folder; on a disk it is made if it is not there.
-        url: names it in the message.
-        wait: for the end of another run, in place of the error.
+        fs, root: filesystem and path of the folder; on a disk, it is created if it does not exist.
+        url: URL of the folder, for the message.
+        wait: whether to wait for the end of another run instead of raising.
 
     Raises:
-        UsageError: another run holds it.
+        UsageError: another run holds the lock.
     """
     if not is_local(fs):
         yield
@@ -48,9 +48,9 @@ def _lock(descriptor: int, url: str, *, wait: bool) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         if wait:
-            log.info("%s: another run is at work here; waiting for its end", url)
+            log.info("%s: another run is using this folder. Waiting for it to end.", url)
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             return
-        raise UsageError(f"{url}: another run is at work here; wait for its end, or end it") from None
-    except OSError:  # no locks here
+        raise UsageError(f"{url}: another run is using this folder. Wait for it to end, or stop it.") from None
+    except OSError:  # locks are not supported
         return

@@ -1,8 +1,8 @@
-"""Temporary files whose writer was killed: told from those of a living one, and removed.
+"""Removal of temporary files whose writer was killed.
 
-A writer holds a lock on what it writes, which the system takes away with the process, so a free lock means that
-no one writes there. Only what is old is looked at: a file may be about to be locked or renamed, and on some network
-filesystems a lock is known to its own machine alone. Where locks are not supported nothing is ever removed.
+A writer holds a lock on the file that it writes, and the operating system releases the lock with the process, so a free
+lock means that the writer has ended. Only old files are considered: a file may be about to be locked or renamed, and on
+some network filesystems only its own machine sees a lock. Nothing is removed if locks are not supported.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ ORPHAN_AGE_S = 3600.0
 
 
 def lock(descriptor: int) -> None:
-    """Marks an open file or folder as being written, until it is closed."""
-    with contextlib.suppress(OSError):  # no locks here: then no one takes it for an orphan either
+    """Lock an open file or folder, which marks it as being written until it is closed."""
+    with contextlib.suppress(OSError):  # locks are not supported: `remove_orphans` then removes nothing
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @contextlib.contextmanager
 def locked_folder(folder: Path) -> Iterator[None]:
-    """Marks a folder as being written in."""
+    """Lock a folder while the block lasts, which marks it as being written."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         lock(descriptor)
@@ -34,7 +34,7 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 
 def remove_orphans(paths: Iterable[Path], *, older_than_s: float = ORPHAN_AGE_S) -> None:
-    """Removes those of these temporary files and folders that no one writes any more; never fails."""
+    """Remove temporary files and folders without a living writer; never fails."""
     for path in paths:
         with contextlib.suppress(OSError):
             if time.time() - path.stat().st_mtime < older_than_s or not _lock_is_free(path):
@@ -46,7 +46,7 @@ def remove_orphans(paths: Iterable[Path], *, older_than_s: float = ORPHAN_AGE_S)
 
 
 def _lock_is_free(path: Path) -> bool:
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # NFS locks only what can be written
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # NFS locks only files opened for writing
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

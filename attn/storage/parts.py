@@ -1,7 +1,7 @@
-"""Part files: whole videos only, visible under their final name only when complete.
+"""Part files: they hold only whole videos and get their final name only when complete.
 
-A part grows under a hidden name and is renamed (S3: in the temporary folder, then one upload), so a reader never meets
-half a part, whatever kills the writer.
+A part grows under a hidden name and is then renamed (S3: it grows in the temporary folder and is then uploaded), so a
+reader never meets half a part, even if the writer is killed.
 """
 
 import contextlib
@@ -27,23 +27,26 @@ from attn.storage.orphans import lock
 from attn.storage.video_runs import find_runs
 
 ROW_GROUP_ROWS = 256
-PIXEL_GROUP_ROWS = 32  # while Parquet packs or unpacks pixels, each takes it some 15 bytes
+PIXEL_GROUP_ROWS = 32  # Parquet needs about 15 bytes per pixel while it encodes or decodes
 PREFIX = "part-"
 PARTS_AT_ONCE = 16
 FINGERPRINT = b"fingerprint"
 
 _SMALL = (VIDEO_ID, N_FRAMES, FRAME)
-# What no writer makes, and what a reader would take memory or time for: constant rows cost a file next to nothing. The
-# number of rows of a whole part has no bound, a video may be of any length; it is read in batches.
-_MOST_GROUP_ROWS = 256 * ROW_GROUP_ROWS  # for parts that another program wrote anew
-_MOST_SMALL_BYTES = 4 << 20  # of a small column in a row group: 256 video ids of 16 KB, four times the longest path
+# Limits far above what a writer produces. Without them, a small file could exhaust a reader's memory or time, because
+# constant rows compress to almost nothing. The number of rows of a whole part is unlimited, because a video may have
+# any length; rows are read in batches.
+_MOST_GROUP_ROWS = 256 * ROW_GROUP_ROWS  # allows for parts that another program has rewritten
+_MOST_SMALL_BYTES = 4 << 20  # small column, per row group: 256 video IDs of 16 KB, four times the longest path
 _BATCH_ROWS = 1 << 14
 
 
 @dataclasses.dataclass(frozen=True)
 class PartVideos:
-    """What a part holds: complete videos with their numbers of rows, in order; and videos that lack rows or have them
-    in another order."""
+    """Content of a part: complete videos with their numbers of rows, in order, and partial videos.
+
+    Partial videos lack rows or have them in the wrong order.
+    """
 
     path: str
     rows: dict[str, int]
@@ -51,11 +54,11 @@ class PartVideos:
 
 
 class PartWriter:
-    """Writes videos one after the other into parts of about `part_bytes`.
+    """Write videos one after the other into parts of about `part_bytes`.
 
-    Nothing is held back but the rows of one row group: a part streams to its file while it grows. The price: rows
-    cannot be taken back out of it, so whatever goes wrong while a video is added or the part completed, such as a full
-    disk, costs the whole open part. Its file is removed and the next video begins another.
+    Only the rows of one row group are buffered; the part is streamed to its file. The price: rows cannot be removed
+    from it again, so any error while a video is added or the part is completed, such as a full disk, costs the whole
+    open part. Its file is removed, and the next video starts another part.
     """
 
     def __init__(self, fs: AbstractFileSystem, root: str, schema: pa.Schema, *, part_bytes: int):
@@ -64,11 +67,11 @@ class PartWriter:
 
     @property
     def is_open(self) -> bool:
-        """Whether videos were added that stand in no completed part."""
+        """Whether videos were added that are not in a completed part yet."""
         return self._open is not None
 
     def add(self, video: Iterable[pa.RecordBatch]) -> None:
-        """Appends one whole video; closes the part if it is large enough then."""
+        """Append one whole video, and complete the part if it has reached `part_bytes`."""
         part, self._open = self._open or _OpenPart(self.fs, self.root, self.schema), None
         with part.dropped_on_error():
             for batch in video:
@@ -79,7 +82,7 @@ class PartWriter:
         self._open = part  # only now: half a video must never be committed
 
     def flush(self) -> None:
-        """Completes the open part, if there is one."""
+        """Complete the open part, if there is one."""
         part, self._open = self._open, None
         if part:
             with part.dropped_on_error():
@@ -87,7 +90,7 @@ class PartWriter:
 
 
 class _OpenPart:
-    """A part on its way: a Parquet writer over a file that is not visible yet."""
+    """Part that is being written: a Parquet writer over a file that is not visible yet."""
 
     def __init__(self, fs: AbstractFileSystem, root: str, schema: pa.Schema):
         self.bytes = 0
@@ -96,7 +99,7 @@ class _OpenPart:
         self._group_rows = _group_rows(schema)
         self._file = contextlib.ExitStack()
         hidden = self._file.enter_context(atomic_path(fs, f"{root}/{PREFIX}{uuid.uuid4().hex[:16]}.parquet"))
-        # A sink of its own, since pyarrow leaves a file open that it opened itself and then cannot complete.
+        # An explicit sink, because pyarrow does not close a file that it opened itself and then cannot complete.
         self._sink = self._file.enter_context(pa.OSFile(str(hidden), "wb"))
         lock(self._sink.fileno())
         self._writer = pq.ParquetWriter(self._sink, schema, **_how_written(schema))
@@ -110,7 +113,7 @@ class _OpenPart:
             self._write(rows // self._group_rows * self._group_rows)
 
     def commit(self) -> None:
-        """Writes what waits; the part stands under its name when this returns."""
+        """Write the buffered rows; the part exists under its final name when this returns."""
         if self._waiting:
             self._write(sum(waiting.num_rows for waiting in self._waiting))
         self._writer.close()
@@ -120,18 +123,18 @@ class _OpenPart:
 
     @contextlib.contextmanager
     def dropped_on_error(self) -> Iterator[None]:
-        """If the block fails, nothing of the part is left."""
+        """Remove the part's file if the block fails."""
         try:
             yield
         except BaseException:
             reach("dropped", self._first)
-            with contextlib.suppress(Exception):  # its footer has no room either
+            with contextlib.suppress(Exception):  # there may be no space for the footer either
                 self._writer.close()
             self._file.__exit__(*sys.exc_info())
             raise
 
     def _write(self, rows: int) -> None:
-        """Writes that many of the waiting rows, in row groups."""
+        """Write this number of the buffered rows, in row groups."""
         table = pa.Table.from_batches(self._waiting, self._writer.schema)
         self._writer.write_table(table.slice(0, rows), row_group_size=self._group_rows)
         self._waiting = table.slice(rows).to_batches() if rows < len(table) else []
@@ -150,9 +153,10 @@ def _group_rows(schema: pa.Schema) -> int:
 
 
 def _bytes_in(schema: pa.Schema) -> list[str]:
-    """Tensor columns of uint8, as Parquet calls them. It has no such type and would write four bytes each.
+    """Parquet names of the uint8 tensor columns, which Parquet would store in four bytes per value.
 
-    Indices into a dictionary of 256 take one byte. Measured on real clips at 224 pixels: 84 KB a frame instead of 127.
+    Indices into a dictionary of 256 values take one byte. Measured on real clips at 224 pixels: 84 KB per frame instead
+    of 127.
     """
     tensors = [field for field in schema if pa.types.is_fixed_size_list(field.type)]
     return [f"{field.name}.list.element" for field in tensors if field.type.value_type == pa.uint8()]
@@ -169,16 +173,17 @@ def list_parts(fs: AbstractFileSystem, root: str) -> list[str]:
 
 
 def read_part_videos(fs: AbstractFileSystem, path: str, schema: pa.Schema | None) -> PartVideos:
-    """The videos of a part: those of which each of `n_frames` rows is there, in order, and the others.
+    """Videos of a part: complete ones, with all of their `n_frames` rows in order, and partial ones.
 
-    Reads three small columns only, some rows at a time: whatever a part claims, memory is taken by its videos alone.
+    Only three small columns are read, some rows at a time, so that memory depends only on the number of videos,
+    whatever sizes the part claims.
 
     Args:
-        fs, path: the part.
-        schema: of the store's parts, with its fingerprint; None asks for nothing.
+        fs, path: filesystem and path of the part.
+        schema: schema of the store's parts, with its fingerprint; None accepts any.
 
     Raises:
-        OSError, pyarrow.ArrowException: the part is unreadable, or was written by another run than its store's.
+        OSError, pyarrow.ArrowException: the part is unreadable, or does not belong to the store.
     """
     rows: dict[str, int] = {}
     partial: set[str] = set()
@@ -186,7 +191,7 @@ def read_part_videos(fs: AbstractFileSystem, path: str, schema: pa.Schema | None
         if schema is not None:
             _check_belongs(part.schema.to_arrow_schema(), schema)
         _check_bounded(part.metadata)
-        # Threads of Arrow's own, begun from several of ours, now and then abort a process that ends soon.
+        # Arrow's own threads, if started from several of ours, occasionally abort a process that ends soon after.
         for run in find_runs(part.iter_batches(_BATCH_ROWS, columns=list(_SMALL), use_threads=False)):
             if run.whole and run.video_id not in rows and run.video_id not in partial:
                 rows[run.video_id] = run.rows
@@ -199,10 +204,10 @@ def read_part_videos(fs: AbstractFileSystem, path: str, schema: pa.Schema | None
 def read_parts(
     fs: AbstractFileSystem, root: str, schema: pa.Schema | None
 ) -> Iterator[tuple[str, PartVideos | OSError | pa.ArrowException]]:
-    """Path of every part in a store, sorted, with its videos or what `read_part_videos` raised.
+    """Path of each part of a store, sorted, with its videos or the error that `read_part_videos` raised.
 
-    Some at the same time: a distant storage makes each wait. What a disk does not give is asked for again: on one of
-    the network it may be a matter of seconds.
+    Several parts are read at the same time, because each one waits for a remote storage. Read errors of a disk are
+    retried, because a network disk may recover within seconds.
     """
 
     def read(path: str) -> PartVideos | OSError | pa.ArrowException:
@@ -244,16 +249,16 @@ def _check_bounded(part: pq.FileMetaData) -> None:
 def _check_belongs(found: pa.Schema, schema: pa.Schema) -> None:
     mine, theirs = (((each.metadata or {}).get(FINGERPRINT) or b"none").decode() for each in (schema, found))
     if mine != theirs:
-        raise pa.ArrowInvalid(f"written by a run with fingerprint {theirs}, the store's is {mine}")
+        raise pa.ArrowInvalid(f"written with fingerprint {theirs}, but the store's is {mine}")
     if not found.equals(schema):
-        raise pa.ArrowInvalid("its columns are not those of the store")
+        raise pa.ArrowInvalid("its columns differ from those of the store")
 
 
 def rewrite_without(fs: AbstractFileSystem, path: str, videos: Container[str]) -> None:
-    """Takes videos out of a part; one of which nothing is left is removed.
+    """Remove videos from a part, or the whole part if nothing else is left.
 
     Raises:
-        OSError, pyarrow.ArrowException: the part is damaged somewhere, and stays as it is.
+        OSError, pyarrow.ArrowException: the part is damaged, and is left unchanged.
     """
     sink, left = pa.BufferOutputStream(), 0
     with fs.open(path, "rb") as file, _opened(file) as part:
@@ -273,10 +278,10 @@ def rewrite_without(fs: AbstractFileSystem, path: str, videos: Container[str]) -
 
 
 def check_pages(fs: AbstractFileSystem, path: str) -> None:
-    """Reads a part from its first byte to its last.
+    """Read all pages of a part, which verifies their checksums.
 
     Raises:
-        OSError, pyarrow.ArrowException: it is damaged somewhere.
+        OSError, pyarrow.ArrowException: the part is damaged.
     """
     with fs.open(path, "rb") as file, _opened(file) as part:
         for _ in part.iter_batches(_group_rows(part.schema_arrow), use_threads=False):
@@ -284,7 +289,7 @@ def check_pages(fs: AbstractFileSystem, path: str) -> None:
 
 
 def read_columns(fs: AbstractFileSystem, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Record batches of some columns of a part, a row group at a time, or less of one that no writer made."""
+    """Yield some columns of a part, one row group at a time, or less for unusually large row groups."""
     with fs.open(path, "rb") as file, _opened(file) as part:
         groups = part.metadata.num_row_groups
         rows = part.metadata.row_group(0).num_rows if groups else ROW_GROUP_ROWS

@@ -1,6 +1,6 @@
-"""Why a storage refused, in a few words and without its credentials.
+"""Explanations of storage errors in a few words, without credentials.
 
-The clients' own messages are not passed on where a better one is known: they may quote signed URLs or key ids.
+A client's own message is not shown if a better one is known, because it may quote signed URLs or key IDs.
 """
 
 import errno
@@ -9,11 +9,11 @@ import re
 import textwrap
 
 LONGEST_MESSAGE = 200
-# The clients are told by name, so that none of them is imported for a local path.
+# Clients are recognised by name, so that none of them is imported for a local path.
 _CLIENTS = {"botocore", "aiobotocore", "boto3", "aiohttp", "gcsfs", "azure", "requests", "urllib3"}
 _CREDENTIALS = (
-    "no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "
-    "(FSSPEC_S3_ANON=true reads a public bucket without)"
+    "no credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE "
+    "(for a public bucket, FSSPEC_S3_ANON=true)"
 )
 _BY_NAME = {
     "NoCredentialsError": _CREDENTIALS,
@@ -26,25 +26,25 @@ _BY_NAME = {
 }
 _NOT_WITHOUT_THE_USER = {"NoCredentialsError", "PartialCredentialsError", "ProfileNotFound"}
 _BY_CODE = {
-    "NoSuchBucket": "the bucket does not exist; make it first, or correct the name",
-    "InvalidAccessKeyId": "the access key is unknown there; check AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_ENDPOINT_URL",
+    "NoSuchBucket": "the bucket does not exist; create it first, or correct the name",
+    "InvalidAccessKeyId": "the access key is unknown; check AWS_ACCESS_KEY_ID, AWS_PROFILE and AWS_ENDPOINT_URL",
     "SignatureDoesNotMatch": "the secret key is wrong; check AWS_SECRET_ACCESS_KEY or AWS_PROFILE",
     "ExpiredToken": "the credentials have expired; renew them",
     "NoSuchUpload": "the storage has lost the upload",
-    "QuotaExceeded": "no room left (quota)",
-    "XMinioStorageFull": "no room left",
-    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
+    "QuotaExceeded": "no space left (quota)",
+    "XMinioStorageFull": "no space left",
+    "RequestTimeTooSkewed": "this machine's clock is wrong; correct it",
 }
 _BY_ERRNO = {
-    errno.ENOSPC: "no room left",
-    errno.EDQUOT: "no room left (quota)",
+    errno.ENOSPC: "no space left",
+    errno.EDQUOT: "no space left (quota)",
     errno.EROFS: "the file system is read-only",
     errno.ENAMETOOLONG: "the name is too long",
 }
 
 
 def reason(error: Exception) -> str | None:
-    """What a storage's error means, in one line; None for an error that is no storage's."""
+    """One-line explanation of a storage error; None for other errors."""
     name, package = type(error).__name__, type(error).__module__.partition(".")[0]
     if name in _BY_NAME:
         return _BY_NAME[name]
@@ -54,9 +54,10 @@ def reason(error: Exception) -> str | None:
 
 
 def shown(url: str) -> str:
-    """A URL as it may stand in a log: without a password in it and without the query of a signed one.
+    """URL as it may be logged: without a password, and without the query of a signed URL.
 
-    AWS's secrets may hold slashes, so in an `s3://` URL all up to the last @ goes where its first part holds a colon.
+    AWS secrets may contain slashes, so in an `s3://` URL everything up to the last @ is removed if its first part
+    contains a colon.
     """
     without_keys = re.sub(r"(s3a?://)(?!arn:)[^/\s:@]*:(?=\S)(?:\S*@|[^/\s]+)", r"\1", url)
     without_user = re.sub(r"(?<=://)[^/@\s]+@", "", without_keys)
@@ -64,27 +65,27 @@ def shown(url: str) -> str:
 
 
 def holds_credentials(url: str) -> bool:
-    """Whether a URL names a user, or what stands for the bucket in an `s3://` URL is no name."""
+    """Whether a URL contains a user name, or an `s3://` URL has an invalid bucket name."""
     found = re.search(r"s3a?://(?!arn:)([^/]*)", url)
     return bool(re.match(r"\w+://[^/]*@", url)) or (found is not None and bool(re.search("[:@]", found[1])))
 
 
 def bucket_is_missing(error: FileNotFoundError) -> bool:
-    """Whether not only the object but its bucket is not there."""
+    """Whether the bucket is missing, not only the object."""
     return _code(error) == "NoSuchBucket"
 
 
 def may_not(error: Exception) -> bool:
-    """Whether a storage knows who asks, as far as it says, and does not allow it."""
+    """Whether a storage accepts the credentials but denies the operation, as far as its answer shows."""
     return isinstance(error, PermissionError) and _code(error) not in _BY_CODE
 
 
 def is_lasting(error: Exception) -> bool:
-    """Whether the storage would say the same again: the file is not there, or not for us."""
+    """Whether a retry would fail in the same way: the file is missing, or access is denied."""
     if type(error).__name__ in _NOT_WITHOUT_THE_USER:
         return True
     lasting = isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError | IsADirectoryError)
-    return lasting and _code(error) != "NoSuchUpload"  # another one may come through
+    return lasting and _code(error) != "NoSuchUpload"  # a new upload may succeed
 
 
 def _os_reason(error: OSError) -> str:
@@ -95,9 +96,9 @@ def _os_reason(error: OSError) -> str:
     if isinstance(error, PermissionError):
         if isinstance(error.errno, int):
             return "permission denied"
-        return "access denied; check the credentials and what they may do in this bucket"
+        return "access denied; check the credentials and their permissions for this bucket"
     if isinstance(error, NotADirectoryError | FileExistsError):
-        return "a file stands where a folder is needed"
+        return "a file exists where a folder is needed"
     if isinstance(error, IsADirectoryError):
         return "is a folder, not a file"
     if isinstance(error, TimeoutError | ConnectionError):
@@ -108,7 +109,7 @@ def _os_reason(error: OSError) -> str:
 
 
 def _code(error: OSError) -> str:
-    """S3's code for the error, e.g. NoSuchBucket, kept by s3fs in the cause."""
+    """S3's code for the error, such as NoSuchBucket, which s3fs keeps in the cause."""
     response = getattr(error.__cause__, "response", None) or {}
     return response.get("Error", {}).get("Code", "")
 

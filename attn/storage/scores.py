@@ -1,4 +1,4 @@
-"""`scores.parquet`: what every method thinks of every video. All later evaluation starts here."""
+"""`scores.parquet`: scores of all videos by each method, the input of all later evaluation."""
 
 import dataclasses
 import json
@@ -21,9 +21,9 @@ class Scores:
     """Scores of the same videos by one or more methods.
 
     Attributes:
-        video_ids: sorted.
-        labels: int16 [video], class ids.
-        by_method: method → float64 [video, cls].
+        video_ids: IDs of the videos, sorted.
+        labels: class IDs, int16 [video].
+        by_method: method → scores, float64 [video, cls].
     """
 
     video_ids: list[str]
@@ -32,7 +32,10 @@ class Scores:
 
 
 def scores_parquet(scores: Scores, manifest: Manifest) -> bytes:
-    """The file's bytes: a row per method and video; the schema carries class names and the store's fingerprint."""
+    """Content of the file, with one row per method and video.
+
+    The metadata of its schema contains the class names and the store's fingerprint.
+    """
     field = scores_field(len(manifest.class_names))
     schema = pa.schema(
         [
@@ -57,10 +60,10 @@ def scores_parquet(scores: Scores, manifest: Manifest) -> bytes:
 
 
 def read_scores(url: str) -> Scores:
-    """What `scores_parquet` made, from a file.
+    """Read a file with the content of `scores_parquet`.
 
     Raises:
-        UsageError: it is not there, or no such file.
+        UsageError: the file is missing, or is not a file of scores.
     """
     with storage_errors(url):
         data = read_bytes(*open_filesystem(url))
@@ -75,4 +78,4 @@ def read_scores(url: str) -> Scores:
             first[VIDEO_ID].to_pylist(), first[LABEL].to_numpy(), {name: values[rows[name]] for name in names}
         )
     except (pa.ArrowException, KeyError, IndexError) as error:
-        raise UsageError(f"{url} holds no scores of an evaluation ({error}); evaluate again") from error
+        raise UsageError(f"{url}: not a file of evaluation scores ({error}). Evaluate again.") from error

@@ -1,4 +1,4 @@
-"""Reading a store: one video at a time, each frame exactly once, in order."""
+"""Readers of stores: one video at a time, each frame exactly once, in order."""
 
 import dataclasses
 import functools
@@ -25,12 +25,12 @@ class VideoRows:
     """All rows of one video.
 
     Attributes:
-        video_id: whose.
-        label: class id, None where unknown.
-        truncated: the source ended before it said it would.
-        frame: int32 [frame], index in the source.
-        time_s: float32 [frame].
-        tensors: column name → [frame, …].
+        video_id: ID of the video.
+        label: class ID; None if unknown.
+        truncated: whether the source ended before its declared length.
+        frame: index in the source, int32 [frame].
+        time_s: time in the source, float32 [frame].
+        tensors: column name → values, [frame, …].
     """
 
     video_id: str
@@ -42,12 +42,12 @@ class VideoRows:
 
     @property
     def logits(self) -> np.ndarray:
-        """float32 [frame, cls]."""
+        """Logits of the classes, float32 [frame, cls]."""
         return self.tensors["logits"]
 
     @property
     def maps(self) -> np.ndarray:
-        """float16 [frame, cls, row, col], raw."""
+        """Raw attention maps, float16 [frame, cls, row, col]."""
         return self.tensors["maps"]
 
 
@@ -62,7 +62,7 @@ class Store(Generic[AnyManifest]):
 
     @functools.cached_property
     def parts(self) -> list[PartVideos]:
-        """The parts with the videos that are read from each: every complete video once.
+        """Parts with the videos to read from each, such that every complete video is read once.
 
         Raises:
             UsageError: a part is damaged.
@@ -79,15 +79,15 @@ class Store(Generic[AnyManifest]):
 
     @property
     def video_ids(self) -> list[str]:
-        """Ids of all complete videos, in the order in which `videos` yields them."""
+        """IDs of all complete videos, in the order in which `videos` yields them."""
         return [video for part in self.parts for video in part.rows]
 
     def runs(self, part: PartVideos, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Rows of the videos of a part, in order; a batch holds rows of one video, and a long video comes in several.
+        """Rows of a part's videos, in order. Each batch holds rows of one video; a long video has several batches.
 
         Args:
-            part: of `parts`, or one of those with fewer videos.
-            columns: of the schema, `video_id` among them.
+            part: one of `parts`, possibly with fewer videos.
+            columns: columns of the schema, including `video_id`.
 
         Raises:
             UsageError: the part is damaged.
@@ -98,47 +98,48 @@ class Store(Generic[AnyManifest]):
 
 
 class AttentionStore(Store[Manifest]):
-    """Attention maps, opened for reading."""
+    """A store of attention maps, opened for reading."""
 
     @classmethod
     def open(cls, url: str, *, allow_partial: bool = False) -> Self:
-        """The store at a URL.
+        """Open the store at a URL.
 
         Args:
-            url: local or s3://.
-            allow_partial: read what is there although precompute has not finished.
+            url: local path or s3:// URL of the store.
+            allow_partial: accept a store whose precompute has not finished.
 
         Raises:
-            UsageError: no store there; one that is not finished.
+            UsageError: no store exists at the URL, or it is not finished.
         """
         fs, root, manifest = _opened(url, Manifest)
         if not allow_partial and not fs.exists(f"{root}/{SUCCESS}"):
             raise UsageError(
-                f"{url} is not finished: it has no {SUCCESS}; run the same precompute again, or say --allow-partial"
+                f"{url}: the store is not finished ({SUCCESS} is missing). Run the same precompute again, or add "
+                "--allow-partial."
             )
         return cls(fs, root, url, manifest)
 
     def check_columns(self, columns: Collection[str]) -> None:
-        """Refuses a store that lacks tensor columns.
+        """Refuse a store that lacks tensor columns.
 
         Raises:
-            UsageError: names them, and how to have them.
+            UsageError: columns are missing; the message names them and the flag that adds them.
         """
         missing = [name for name in columns if name not in self.manifest.columns]
         if missing:
             raise UsageError(
-                f"{self.url} holds no {', '.join(missing)}; precompute again with --columns "
-                f"{' '.join(dict.fromkeys([*self.manifest.columns, *missing]))}"
+                f"{self.url}: the store lacks {', '.join(missing)}. Run precompute again with --columns "
+                f"{' '.join(dict.fromkeys([*self.manifest.columns, *missing]))}."
             )
 
     def videos(self, columns: Sequence[str]) -> Iterator[VideoRows]:
         """All complete videos, one at a time.
 
         Args:
-            columns: tensor columns to read, of maps, logits, features, grid.
+            columns: tensor columns to read, from maps, logits, features and grid.
 
         Raises:
-            UsageError: the store lacks one of the columns; a part is damaged.
+            UsageError: the store lacks one of the columns, or a part is damaged.
         """
         self.check_columns(columns)
         for part in self.parts:
@@ -167,23 +168,23 @@ class AttentionStore(Store[Manifest]):
 
 
 class FrameStore(Store[FrameManifest]):
-    """Frames as pixels, opened for reading."""
+    """A store of frames as pixels, opened for reading."""
 
     @classmethod
     def open(cls, url: str) -> Self:
-        """The store at a URL, finished or not: who reads it knows which videos it needs.
+        """Open the store at a URL, finished or not, because its readers know which videos they need.
 
         Raises:
-            UsageError: no store there.
+            UsageError: no store exists at the URL.
         """
         fs, root, manifest = _opened(url, FrameManifest)
         return cls(fs, root, url, manifest)
 
     def parts_with(self, videos: Set[str]) -> list[PartVideos]:
-        """The parts that hold some of these videos, with these alone.
+        """Parts that hold some of these videos, limited to these videos.
 
         Raises:
-            UsageError: some are not there, and a part is damaged.
+            UsageError: some of the videos are missing, and a part is damaged.
         """
         left, parts, damaged = set(videos), [], None
         for path, found in read_parts(self.fs, self.root, self.manifest.schema):
@@ -205,12 +206,12 @@ def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str,
     with storage_errors(url):
         manifest = read_manifest(fs, root, url, kind)
     if manifest is None:
-        raise UsageError(f"{url} is no {kind.kind}: it has no manifest.json")
+        raise UsageError(f"{url}: no {kind.kind} here (manifest.json is missing). Check the URL.")
     return fs, root, manifest
 
 
 def _runs(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    """The batch cut where the video changes."""
+    """Slices of a batch with one video each."""
     ids = batch[VIDEO_ID].dictionary_encode().indices.to_numpy()
     cuts = [0, *(np.flatnonzero(np.diff(ids)) + 1).tolist(), len(ids)]
     for start, stop in itertools.pairwise(cuts):

@@ -1,4 +1,4 @@
-"""Uploads to S3 that a killed process left half-way: no listing shows them, but their bytes are paid for."""
+"""Multipart uploads to S3 that a killed process left unfinished: unlisted, but billed."""
 
 import contextlib
 import datetime
@@ -15,18 +15,18 @@ ABANDONED_AFTER_S = 24 * 3600.0
 def give_up_uploads(
     fs: AbstractFileSystem, folder: str, ours: Callable[[str], bool], *, older_than_s: float = ABANDONED_AFTER_S
 ) -> None:
-    """Gives up the begun uploads of some files directly in a folder on S3.
+    """Abort unfinished uploads of some files directly in a folder on S3.
 
-    Younger ones may be of a living writer, on whatever machine. How old they are the storage's own clock tells: ours
-    may be wrong by a day. The first thousand are looked at: the next run does the rest. A storage that does not list
-    them, or credentials that may not, keep them; then only a lifecycle rule of the bucket removes them, as it must
-    those of other files.
+    Recent uploads are kept, because they may belong to a running writer on another machine. Their age is measured by
+    the storage's clock, because the local clock may be wrong by a day. Each call considers the first thousand uploads;
+    the next run aborts the rest. If the storage does not list uploads, or the credentials do not permit it, nothing is
+    aborted; the uploads are then removed only by a lifecycle rule of the bucket, like those of other files.
 
     Args:
-        fs: of any kind; nothing is done where it is not S3.
-        folder: of the files.
-        ours: told by a file's name.
-        older_than_s: since they were begun.
+        fs: filesystem of any kind; nothing is done unless it is S3.
+        folder: folder of the files.
+        ours: function of a file's name that returns whether its uploads may be aborted.
+        older_than_s: minimum age of an upload in seconds.
     """
     if "s3" not in fs.protocol:
         return
@@ -43,10 +43,10 @@ def give_up_uploads(
 
 
 def _time_of(answer: dict[str, Any]) -> datetime.datetime:
-    """When a storage gave an answer; where it does not say, long ago, so that nothing seems old."""
-    told = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    """Time of a storage's response; if the response lacks it, a date so early that no upload appears old."""
+    date = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
     try:
-        time = email.utils.parsedate_to_datetime(told)
+        time = email.utils.parsedate_to_datetime(date)
     except ValueError:
         return datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
     return time if time.tzinfo else time.replace(tzinfo=datetime.UTC)

@@ -1,4 +1,4 @@
-"""Where the rows of videos stand in a part, and whether they are what they say, found a batch at a time."""
+"""Runs of consecutive rows of a video in a part, found and checked batch by batch."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,15 @@ from attn.schema import FRAME, N_FRAMES, VIDEO_ID
 
 
 class Run(NamedTuple):
-    """Rows of one video that stand together.
+    """Consecutive rows of one video.
 
     Attributes:
-        n_frames: what each of them says; None where they disagree.
-        first: frame of the first row.
-        last: frame of the last row.
-        in_order: the frames between grow.
+        video_id: ID of the video.
+        rows: number of rows.
+        n_frames: value of that column in all of the rows; None if they disagree.
+        first: frame index of the first row.
+        last: frame index of the last row.
+        in_order: whether the frame index increases from row to row.
     """
 
     video_id: str
@@ -29,11 +31,11 @@ class Run(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Are they as many as they say, in order?"""
+        """Whether the run holds `n_frames` rows, in order."""
         return self.in_order and self.rows == self.n_frames
 
     def joined(self, later: "Run") -> "Run":
-        """The rows of both, of which the later ones follow at once."""
+        """Run of these rows and the later ones that follow directly."""
         return Run(
             self.video_id,
             self.rows + later.rows,
@@ -45,10 +47,10 @@ class Run(NamedTuple):
 
 
 def find_runs(batches: Iterable[pa.RecordBatch]) -> Iterator[Run]:
-    """The runs of a part, a batch of `video_id`, `n_frames` and `frame` at a time; one may go on in the next batch.
+    """Runs of a part, from batches of `video_id`, `n_frames` and `frame`; a run may span several batches.
 
     Raises:
-        pyarrow.ArrowException: a row is of no video.
+        pyarrow.ArrowException: a row has no video ID.
     """
     run = None
     for later in itertools.chain.from_iterable(map(_of_batch, batches)):

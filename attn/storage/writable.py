@@ -1,4 +1,4 @@
-"""Whether an output can be written, found out before hours of work and not after them."""
+"""Check that an output can be written, before hours of work rather than after them."""
 
 import contextlib
 import errno
@@ -15,17 +15,17 @@ PROBE = ".attn-may-write"
 
 
 def check_writable(url: str) -> None:
-    """Refuses a folder in which nothing can be written; it need not exist, and nothing is left in it.
+    """Refuse a folder that cannot be written to; it need not exist, and nothing is left in it.
 
-    Local: the nearest folder above that exists is asked. S3: an upload is begun and given up, which needs the
-    permission, the bucket and the keys that every later one needs, and of which no object, no version and no byte
-    stays. The price: two requests. Other storages are not asked.
+    Local: the permissions of the nearest existing folder above are checked. S3: an upload is started and aborted, which
+    needs the same permission, bucket and keys as later uploads and leaves neither an object nor a version nor bytes.
+    The price: two requests. Other storages are not checked.
 
     Args:
-        url: of the folder; local or s3://.
+        url: URL of the folder; local or s3://.
 
     Raises:
-        UsageError: why not, and what to do.
+        UsageError: the folder cannot be written to; the message gives the reason and what to do.
     """
     fs, path = open_filesystem(url)
     with storage_errors(url):
@@ -53,7 +53,7 @@ def _check_s3(fs: AbstractFileSystem, path: str, url: str) -> None:
         if not may_not(error):
             raise
         raise UsageError(
-            f"{shown(url)}: these credentials may not write there; allow them s3:PutObject, or choose another folder"
+            f"{shown(url)}: the credentials do not permit writing. Grant them s3:PutObject, or choose another folder."
         ) from error
-    with contextlib.suppress(OSError):  # may write but not take back: an upload without parts costs nothing
+    with contextlib.suppress(OSError):  # aborting may be denied: an upload without parts costs nothing
         client.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])

@@ -1,4 +1,7 @@
-"""The one place that writes rows into a store; any number of writers may share a store."""
+"""Writer of rows and failures into a store; any number of writers may share a store.
+
+All rows of a store are written here.
+"""
 
 import contextlib
 import dataclasses
@@ -19,9 +22,10 @@ LAST = "last"
 
 @dataclasses.dataclass
 class Written:
-    """What writers have done so far. `videos` and `frames` count complete videos, `failed` those given up.
+    """Counts of the videos and frames written so far.
 
-    Videos of the open part count too, until it cannot be completed.
+    `videos` and `frames` count complete videos, `failed` counts videos given up. Videos of the open part are included
+    unless completing it fails.
     """
 
     videos: int = 0
@@ -35,12 +39,12 @@ class Written:
 
 
 class StoreWriter:
-    """Takes rows in any order, writes whole videos into parts and failures into `failures/`.
+    """Accept rows in any order, and write whole videos into parts and failures into `failures/`.
 
     Args:
-        url: the store.
-        schema: of its parts.
-        part_bytes: size before compression at which a part is closed.
+        url: URL of the store.
+        schema: schema of the parts.
+        part_bytes: uncompressed size at which a part is completed.
     """
 
     def __init__(self, url: str, schema: pa.Schema, *, part_bytes: int):
@@ -54,30 +58,30 @@ class StoreWriter:
         self._assembler = Assembler(self._growing, self._deliver)
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Takes rows of any videos (schema: `travelling_schema`); what completes a video is written."""
+        """Add rows of any videos (schema: `travelling_schema`), and write the videos that are complete."""
         for rows in split_videos(batch, self._growing):
             self._assembler.add(rows)
 
     def fail(self, failure: Failure) -> None:
-        """Gives a video up: its rows are dropped, the failure is recorded."""
+        """Give a video up: drop its rows and record the failure."""
         if self._assembler.give_up(failure.video_id):
             self._failures.add(failure)
             self._written.failed += 1
             self._failed.add(failure.video_id)
 
     def flush(self) -> None:
-        """Closes the open part; forgets videos that are not complete, so that they can be tried again."""
+        """Complete the open part, and drop unfinished videos so that they can be retried."""
         self._assembler.forget_unfinished()
         self._failures.flush()
         with self._part_or_nothing():
             self._parts.flush()
 
     def counts(self) -> Written:
-        """What has been done so far."""
+        """Counts so far, including the open part."""
         return sum(self._in_open_part.values(), self._written)
 
     def failed(self) -> set[str]:
-        """Videos given up."""
+        """IDs of the videos given up."""
         return self._failed
 
     def _deliver(self, video_id: str, spool: Spool, truncated: bool) -> None:
@@ -89,7 +93,7 @@ class StoreWriter:
 
     @contextlib.contextmanager
     def _part_or_nothing(self) -> Iterator[None]:
-        """Keeps count of the open part: completed, its videos are written; dropped on an error, they never came."""
+        """Update the counts of the open part: its videos are written if it was completed, and lost on an error."""
         try:
             yield
         except BaseException:
@@ -109,18 +113,18 @@ class StoreWriter:
 
 
 def growing_schema(schema: pa.Schema) -> pa.Schema:
-    """Schema of the rows of a video that is not complete: without what only its end tells."""
+    """Schema of the rows of an incomplete video, without the columns that are known only at its end."""
     return pa.schema([field for field in schema if field.name not in (N_FRAMES, TRUNCATED)])
 
 
 def travelling_schema(schema: pa.Schema) -> pa.Schema:
-    """Schema of rows on their way to a writer: with their place in the video, and its end marked on the last."""
+    """Schema of rows sent to a writer, with their position in the video and a mark on its last row."""
     marks = [pa.field(POSITION, pa.int32()), pa.field(LAST, pa.bool_()), pa.field(TRUNCATED, pa.bool_())]
     return pa.schema([*growing_schema(schema), *marks])
 
 
 def split_videos(batch: pa.RecordBatch, growing: pa.Schema) -> Iterator[Rows]:
-    """The rows of each video in a batch, which stand together and in order."""
+    """Rows of each video in a batch, in which they must be consecutive and in order."""
     ids = batch[VIDEO_ID].to_pylist()
     start = 0
     for stop in range(1, len(ids) + 1):

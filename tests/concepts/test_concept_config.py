@@ -32,13 +32,16 @@ AVERAGE = {"word_vectors": "words", "aggregation": "average"}
 @pytest.mark.parametrize(
     ("choices", "complaint"),
     [
-        ({"word_vectors": "words", "aggregation": "onehot"}, "one-hot vectors have no use for words; leave out it or"),
-        ({"aggregation": "fisher"}, "--aggregation fisher needs word vectors; give --word-vectors FILE, or take"),
-        ({"concept_norm": "none"}, "--concept-norm none: one-hot vectors have length 1; leave it away"),
-        ({"corpus": "c.txt"}, "--corpus is about --aggregation fisher; leave it away with onehot"),
-        (AVERAGE | {"corpus": "c.txt"}, "--corpus is about --aggregation fisher; leave it away with average"),
-        (AVERAGE | {"gaussians": 3}, "--gaussians is about --aggregation fisher; leave it away with average"),
-        (AVERAGE | {"word_dimensions": 3}, "--word-dimensions is about --aggregation fisher; leave it away with"),
+        (
+            {"word_vectors": "words", "aggregation": "onehot"},
+            "--word-vectors words: --aggregation onehot does not use them. Leave out",
+        ),
+        ({"aggregation": "fisher"}, "--aggregation fisher: needs word vectors. Give --word-vectors FILE, or use"),
+        ({"concept_norm": "none"}, "--concept-norm none: one-hot vectors have length 1. Leave it out"),
+        ({"corpus": "c.txt"}, "--corpus: only --aggregation fisher uses it. Leave it out with onehot"),
+        (AVERAGE | {"corpus": "c.txt"}, "--corpus: only --aggregation fisher uses it. Leave it out with average"),
+        (AVERAGE | {"gaussians": 3}, "--gaussians: only --aggregation fisher uses it. Leave it out with average"),
+        (AVERAGE | {"word_dimensions": 3}, "--word-dimensions: only --aggregation fisher uses it. Leave it out with"),
         ({"word_vectors": "words", "word_dimensions": 0}, "--word-dimensions 0: give 1 or more"),
         ({"word_vectors": "words", "gaussians": -1}, "--gaussians -1: give 1 or more"),
     ],

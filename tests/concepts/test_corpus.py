@@ -23,8 +23,8 @@ def test_words_come_once_in_small_letters_and_sorted(corpus):
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("walk\nride bike\n", r"^--corpus .*corpus\.txt: line 2 holds 2 words; write one per line$"),
-        ("\n \n", r"^--corpus .*corpus\.txt holds no word; write one per line, or leave it away$"),
+        ("walk\nride bike\n", r"^--corpus .*corpus\.txt: line 2 has 2 words\. Write one word per line\.$"),
+        ("\n \n", r"^--corpus .*corpus\.txt: no words found\. Write one word per line, or leave it out\.$"),
     ],
 )
 def test_what_is_no_list_of_words_is_refused(corpus, text, complaint):

@@ -99,7 +99,9 @@ def test_damaged_vector_is_named(word_vectors, write_vectors, form, value):
 def test_truncated_file_is_named(word_vectors, write_vectors, form, lost, name):
     path = Path(write_vectors(word_vectors(TVHI), form, name))
     path.write_bytes(path.read_bytes()[:-lost])
-    with pytest.raises(UsageError, match=rf"{name} is damaged or holds no word vectors \(.+\); give word2vec") as error:
+    with pytest.raises(
+        UsageError, match=rf"{name}: damaged, or not a file of word vectors \(.+\)\. Give word2vec"
+    ) as error:
         read_word_vectors(str(path), ["hand", "kiss"])
     assert "\n" not in str(error.value)
 
@@ -110,13 +112,13 @@ def test_damaged_gzip_is_named(word_vectors, write_vectors, place):
     data = bytearray(path.read_bytes())
     data[int(place * len(data)) if place > 0 else int(place)] ^= 0xFF
     path.write_bytes(data)
-    with pytest.raises(UsageError, match=r"words\.gz is damaged"):
+    with pytest.raises(UsageError, match=r"words\.gz: damaged"):
         read_word_vectors(str(path), ["hand"])
 
 
 def test_a_number_that_is_none_is_named(tmp_path):
     (tmp_path / "words").write_text("hand 1 2\nhug 1 2,5\n")
-    with pytest.raises(UsageError, match=r"words is damaged or holds no word vectors \(.*2,5"):
+    with pytest.raises(UsageError, match=r"words: damaged, or not a file of word vectors \(.*2,5"):
         read_word_vectors(str(tmp_path / "words"), ["hug"])
 
 
@@ -131,7 +133,7 @@ class Trap:
 @pytest.mark.parametrize("protocol", range(6))
 def test_nothing_in_a_file_is_executed(tmp_path, protocol):
     (tmp_path / "words.kv").write_bytes(pickle.dumps(Trap(tmp_path / "executed"), protocol))
-    with pytest.raises(UsageError, match=r"words\.kv is "):
+    with pytest.raises(UsageError, match=r"words\.kv: "):
         read_word_vectors(str(tmp_path / "words.kv"), ["hug"])
     assert not (tmp_path / "executed").exists()
 
@@ -140,9 +142,9 @@ def test_nothing_in_a_file_is_executed(tmp_path, protocol):
     ("data", "complaint"),
     [
         (b"", r"its first line is neither"),
-        (b"PK\x03\x04rest", r"is a zip archive; unpack it"),
-        (b"\xba\x16\x4f\x2f\x0c\x00", r"is a model of fastText; give the \.vec"),
-        (b"\x80\x05rest", r"is a pickle, which is never opened"),
+        (b"PK\x03\x04rest", r": a zip archive\. Unpack it"),
+        (b"\xba\x16\x4f\x2f\x0c\x00", r": a fastText model\. Give the \.vec"),
+        (b"\x80\x05rest", r": a pickle, which is never opened"),
         (gzip.compress(b"", mtime=0), r"its first line is neither"),
         (b"1 ApplyEyeMakeup\n2 ApplyLipstick\n", r"its first line is neither"),
         (b"ApplyEyeMakeup/v_ApplyEyeMakeup_g08_c01.avi 1\n", r"its first line is neither"),

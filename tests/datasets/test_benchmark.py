@@ -43,6 +43,6 @@ def test_images_are_passed_on(roots, tmp_path):
 
 def test_an_unknown_name(tmp_path):
     with pytest.raises(
-        UsageError, match="data set 'kinetics' is unknown; choose of ucf101, tvhi, ut_interaction, synth"
+        UsageError, match=r"data set 'kinetics': unknown\. Choose from ucf101, tvhi, ut_interaction, synth"
     ):
         open_benchmark(cast("BenchmarkName", "kinetics"), str(tmp_path))

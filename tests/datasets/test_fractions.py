@@ -154,11 +154,11 @@ def test_folds_do_not_depend_on_the_order_of_the_list_and_do_on_the_seed():
     ("split", "folds", "said"),
     [
         (SEVERAL, 1, "1 folds of the training videos: give 2 or more"),
-        (SPLIT, 3, "class 'Z' has one training video, v_Z_g01_c01, and folds need two"),
+        (SPLIT, 3, "class 'Z': has one training video, v_Z_g01_c01, but folds need two"),
         (
             {"a": "Wave", "b": "Wave", "c": "Kick", "d": "Kick"},
             5,
-            "5 folds of 4 videos, or recordings, leave some empty",
+            "5 folds of 4 videos or recordings: some are empty",
         ),
     ],
 )

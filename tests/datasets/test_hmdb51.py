@@ -20,7 +20,7 @@ def test_the_flag_chooses_the_part(part, video_ids):
 
 @pytest.mark.parametrize("line", ["a.avi 3", "a.avi", "a 1", "1", "a.avi -1", "wave/a.avi one"])
 def test_a_line_of_another_form_is_named(line):
-    with pytest.raises(UsageError, match=r"here, line 2: .* is no entry of an HMDB51 list"):
+    with pytest.raises(UsageError, match=r"here, line 2: .* is not an HMDB51 entry"):
         list(parse_list(f"a.avi 1\n{line}\n", "wave_test_split1.txt", "here", "test"))
 
 

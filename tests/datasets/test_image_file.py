@@ -146,7 +146,7 @@ def test_a_picture_that_is_a_program_is_not_executed(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     monkeypatch.setattr("PIL.EpsImagePlugin.gs_binary", None)  # forgets that there was none
     path = saved(tmp_path / "really.jpg", picture(), format="EPS")
-    with pytest.raises(ImageError, match=r"really\.jpg: is no image"):
+    with pytest.raises(ImageError, match=r"really\.jpg: not an image"):
         read_image(path)
     assert not (tmp_path / "executed").exists()
 

@@ -61,10 +61,10 @@ def test_classes_of_a_cnn_keep_their_order(table, tmp_path):
     ("rows", "said"),
     [
         (["x,run,1", "y,run,2", "z,jump,3"], "class 'jump' has 1 labelled video. Label 2 or more"),
-        (["x,run,1", "y,run,2", "z,jump,3", "u,jump,3"], "2 parts leave no video of 'jump' to learn from"),
-        (["x,run,1", "y,run,2"], "all videos are 'run'. Label videos of two classes"),
-        (["x,run,1", "y,run,1", "z,jump,1", "u,jump,1"], "2 parts of 1 groups of videos"),
-        (["x,run,1", "x,jump,1"], "labels.csv, row 2: video 'x' stands twice"),
+        (["x,run,1", "y,run,2", "z,jump,3", "u,jump,3"], "2 parts leave no video of 'jump' to train on"),
+        (["x,run,1", "y,run,2"], "all videos have the class 'run'. Label videos of at least two classes"),
+        (["x,run,1", "y,run,1", "z,jump,1", "u,jump,1"], "2 parts cannot be formed from 1 groups"),
+        (["x,run,1", "x,jump,1"], "labels.csv, row 2: video 'x' appears twice"),
         (["x,run,1", "y,run,", "z,jump,1", "u,jump,2"], "row 2 lacks a group"),
     ],
 )
@@ -75,5 +75,5 @@ def test_a_table_that_cannot_be_parted_is_refused(table, tmp_path, rows, said):
 
 @pytest.mark.parametrize("parts", [1, 10])
 def test_the_number_of_parts_follows_from_the_groups(table, tmp_path, parts):
-    with pytest.raises(UsageError, match=f"{parts} parts of 9 groups of videos. Give 2 to 9 parts."):
+    with pytest.raises(UsageError, match=f"{parts} parts cannot be formed from 9 groups. Give 2 to 9."):
         parted(table(), tmp_path, parts)

@@ -65,7 +65,7 @@ def test_numbers_stand_for_classes_in_labels_too(tmp_path, text, labels):
         ("a.mp4 1\nb.mp4 1\n", "line 1: class '1' is not among"),
         ("a.mp4 0\nb.mp4 2\n", "line 1: class '0' is not among"),
         ("a.mp4 tennis\nb.mp4\n", "line 2: 'b.mp4' does not name a video and its class. Write"),
-        ("a.mp4 tennis\na.mp4 tennis\n", "line 2: video 'a.mp4' stands twice"),
+        ("a.mp4 tennis\na.mp4 tennis\n", "line 2: video 'a.mp4' appears twice"),
     ],
 )
 def test_what_a_list_lacks_is_named(tmp_path, text, complaint):
@@ -108,7 +108,7 @@ def test_a_bare_name_lies_in_the_listed_folder_or_is_refused(tmp_path):
 def test_two_lines_that_may_mean_one_video_are_named(tmp_path, lines):
     (tmp_path / "l.txt").write_text("\n".join(lines))
     first, second = (line.removesuffix(" tennis") for line in lines)
-    said = f"line 2: the one video 'clip' may be '{first}' as well as '{second}'. Remove the line of the other"
+    said = f"line 2: the only video 'clip' may be '{first}' or '{second}'. Remove the line of the other"
     with pytest.raises(UsageError, match=said):
         read_split(str(tmp_path / "l.txt"), CLASSES, present=["clip"])
     (tmp_path / "l.txt").write_text(lines[0])
@@ -139,17 +139,17 @@ def test_labels_on_s3(s3):
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("l.txt", b"", "no row"),
-        ("l.csv", b"", "column label and video_id is missing"),
-        ("l.csv", b"clips,label\na,b\n", "column video_id is missing; there are: clips, label"),
+        ("l.txt", b"", "the list is empty"),
+        ("l.csv", b"", "no column for label and video_id"),
+        ("l.csv", b"clips,label\na,b\n", "no column for video_id. The columns are: clips, label"),
         ("l.txt", b"a.avi wave\nb.avi\n", "line 2: 'b.avi' does not name a video and its class. Write"),
-        ("l.csv", b"video_id,label\n", "no row"),
+        ("l.csv", b"video_id,label\n", "the list is empty"),
         ("l.csv", b"video_id,label\na,b\nc\n", "row 2 lacks"),
         ("l.csv", b"video_id,label\na,b\na,c\n", "'a' has two labels, 'b' and 'c'"),
         ("l.csv", b"video_id,label\ncaf\xe9,b\n", "not UTF-8"),
         ("l.csv", b'video_id,label\n"' + b"a" * 200_000 + b'",b\n', "field larger"),
-        ("l.parquet", b"no parquet", "cannot be read as parquet"),
-        ("l.parquet", b"", "cannot be read as parquet"),
+        ("l.parquet", b"no parquet", "not a readable Parquet file"),
+        ("l.parquet", b"", "not a readable Parquet file"),
     ],
 )
 def test_labels_that_are_none(tmp_path, name, content, complaint):
@@ -167,8 +167,8 @@ def test_missing_labels(tmp_path):
 def test_parquet_with_the_wrong_columns(tmp_path):
     path = tmp_path / "l.parquet"
     pq.write_table(pa.table({"video_id": ["a"], "kind": ["b"]}), path)
-    with pytest.raises(UsageError, match="column label is missing; there are: video_id, kind"):
+    with pytest.raises(UsageError, match=r"no column for label\. The columns are: video_id, kind"):
         read_labels(str(path))
     pq.write_table(pa.table({"video_id": ["a"], "label": [["b"]]}), path)
-    with pytest.raises(UsageError, match="cannot be read as parquet"):
+    with pytest.raises(UsageError, match="not a readable Parquet file"):
         read_labels(str(path))

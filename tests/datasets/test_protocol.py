@@ -8,7 +8,7 @@ from attn.storage.filesystem import join, open_filesystem, write_atomic
 
 
 def test_a_video_on_both_sides_is_named():
-    with pytest.raises(UsageError, match="split2: 1 videos are trained and tested on, such as 'b'"):
+    with pytest.raises(UsageError, match="split2: 1 videos are in both the training and the test list, such as 'b'"):
         Split("split2", {"a": "Wave", "b": "Kick"}, {"b": "Kick", "c": "Wave"})
 
 
@@ -23,14 +23,14 @@ def test_folders(tmp_path):
     check_folder(str(tmp_path), "")
     check_images(None)
     for name in ("file", "nowhere"):
-        with pytest.raises(UsageError, match=rf"{name} is no folder; do this"):
+        with pytest.raises(UsageError, match=rf"{name}: not a folder\. do this\."):
             check_folder(str(tmp_path / name), "do this")
-        with pytest.raises(UsageError, match=rf"{name} is no folder; lay the Web images out"):
+        with pytest.raises(UsageError, match=rf"{name}: not a folder\. Arrange the Web images as"):
             check_images(str(tmp_path / name))
 
 
 def test_folders_on_s3(s3):
     write_atomic(*open_filesystem(join(s3, "web/a/1.jpg")), b"")
     check_folder(join(s3, "web"), "")
-    with pytest.raises(UsageError, match="nowhere is no folder; do this"):
+    with pytest.raises(UsageError, match=r"nowhere: not a folder\. do this\."):
         check_folder(join(s3, "nowhere"), "do this")

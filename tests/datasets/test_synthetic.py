@@ -39,5 +39,5 @@ def test_other_images_can_be_given(root, tmp_path):
 def test_videos_without_images_are_refused(root, tmp_path):
     for name in ("UCF-101", "ucfTrainTestlist"):
         (tmp_path / name).symlink_to(root / name)
-    with pytest.raises(UsageError, match="images is no folder"):
+    with pytest.raises(UsageError, match="images: not a folder"):
         benchmark(str(tmp_path), None)

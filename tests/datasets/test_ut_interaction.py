@@ -65,7 +65,7 @@ def test_its_videos_are_found_and_labelled(folder):
 def test_a_video_of_another_name_is_refused(tmp_path, name):
     fill(str(tmp_path))
     (tmp_path / name).touch()
-    with pytest.raises(UsageError, match=rf"{name[:-4]} is no <index>_<sequence>_<class 0 to 5>; move it"):
+    with pytest.raises(UsageError, match=rf"{name[:-4]} is not named <index>_<sequence>_<class 0 to 5>\. Move it"):
         benchmark(str(tmp_path), None)
 
 
@@ -75,7 +75,7 @@ def test_too_few_sequences_and_missing_images_are_refused(tmp_path):
     (tmp_path / "0_1_4.avi").touch()
     with pytest.raises(UsageError, match="clips of 1 sequences"):
         benchmark(str(tmp_path), None)
-    with pytest.raises(UsageError, match="web is no folder"):
+    with pytest.raises(UsageError, match="web: not a folder"):
         benchmark(str(tmp_path), str(tmp_path / "web"))
 
 

@@ -33,7 +33,7 @@ def folder(tmp_path, monkeypatch):
         ({"name": "a b"}, "--name 'a b' is no file name"),
         ({"name": ".a"}, r"--name '\.a' is no file name"),
         ({"name": ""}, "--name '' is no file name"),
-        ({"out": "occupied/x"}, "a file stands where a folder is needed"),
+        ({"out": "occupied/x"}, "a file exists where a folder is needed"),
         ({"out": "foo://x"}, "foo://x: Protocol not known: foo"),
         ({"classes": "nowhere.txt"}, r"nowhere\.txt: does not exist"),
         ({"classes": "occupied"}, "occupied: the class list is empty"),

@@ -288,5 +288,5 @@ def test_a_model_file_keeps_its_method_and_its_maps(with_model, small_weights, t
 
 def test_an_out_that_is_a_file_is_refused(options, tmp_path):
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(UsageError, match="a file stands where a folder is needed"):
+    with pytest.raises(UsageError, match="a file exists where a folder is needed"):
         predict(options)

@@ -147,10 +147,10 @@ def test_sound_calls_begin_to_work(call: Callable[..., int], tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ("may only read", "may not write there; allow them s3:PutObject"),
+        ("may only read", "do not permit writing. Grant them s3:PutObject"),
         ("wrong secret", "; check "),
         ("unknown key", "; check "),
-        ("no bucket", "the bucket does not exist; make it first"),
+        ("no bucket", "the bucket does not exist; create it first"),
         ("keys in the URL", "set AWS_ACCESS_KEY_ID and"),
     ],
 )
@@ -180,7 +180,7 @@ def test_an_output_that_cannot_be_written(
     ("fault", "says"),
     [
         ("wrong secret", "; check "),
-        ("no bucket", "the bucket does not exist; make it first"),
+        ("no bucket", "the bucket does not exist; create it first"),
         ("keys in the URL", ""),
     ],
 )
@@ -228,7 +228,7 @@ def test_finished_frames_may_lie_where_nobody_may_write(
     with pytest.raises(BegunError):
         call("decode_frames", store)
     assert call("decode_frames", f"{store}2") == 2
-    assert "may not write there" in capsys.readouterr().err
+    assert "do not permit writing" in capsys.readouterr().err
 
 
 def test_finished_frames_without_what_could_not_be_decoded_may_lie_there_too(
@@ -247,7 +247,7 @@ def test_finished_frames_without_what_could_not_be_decoded_may_lie_there_too(
     failures.add(Failure("w", clip.url, "decode", "VideoError", "no video", 1))
     failures.flush()
     act_as(["s3:Get*", "s3:List*"])
-    with pytest.raises(UsageError, match="may not write there"):
+    with pytest.raises(UsageError, match="do not permit writing"):
         fill_frames(plan(1.0))
     act_as(["s3:*"])
     failures = FailureLog(plan(1.0).ledger.fs, ledger.root)
@@ -256,7 +256,7 @@ def test_finished_frames_without_what_could_not_be_decoded_may_lie_there_too(
     act_as(["s3:Get*", "s3:List*"])
     assert fill_frames(plan(1.0)) == 0
     assert "lacks what could not be decoded (v), and may not be written" in caplog.text
-    with pytest.raises(UsageError, match="may not write there"):
+    with pytest.raises(UsageError, match="do not permit writing"):
         fill_frames(plan(0.5))
 
 

@@ -33,7 +33,7 @@ def full_disk(material: Material, folder: Path, *, seed: int, times: int) -> Lef
                     break
             run.note("full disk")
             last = run.log().splitlines()[-1]
-            assert "no room left" in last, run.log()
+            assert "no space left" in last, run.log()
             assert "Traceback" not in run.log()
             _resize(disk, whole // 4 + number * whole // (4 * times))
         _resize(disk, AMPLE_KB)

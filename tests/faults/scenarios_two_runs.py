@@ -14,7 +14,7 @@ from .s3_trouble import Trouble, bucket_in_trouble
 from .store_run import ROOT, StoreRun, end_tree
 
 TIMEOUT_S = 900
-REFUSED = "another run is at work here"
+REFUSED = "another run is using this folder"
 
 
 def two_runs_on_a_disk(material: Material, folder: Path, *, seed: int, times: int) -> Left:

@@ -124,7 +124,7 @@ def test_an_unfinished_store(run: StoreRun) -> None:
     copy.unlink()
     whole = second.read_bytes()
     second.unlink()
-    assert "videos: 1 found, 2 noted" in run.left().unfinished
+    assert "videos: 1 found, 2 recorded" in run.left().unfinished
     second.write_bytes(whole)
     Path(run.out, "_SUCCESS.json").unlink()
     assert run.left().unfinished == ("_SUCCESS.json is missing",)

@@ -293,7 +293,7 @@ def test_an_unfinished_store_is_refused_or_allowed(make_store: MakeStore, split:
 
 def test_cnn_alone_needs_no_maps_but_unatt_does(make_store: MakeStore, split: Path, out: Path) -> None:
     store = make_store(columns=(LOGITS,))
-    with pytest.raises(UsageError, match="holds no maps"):
+    with pytest.raises(UsageError, match="the store lacks maps"):
         evaluate(EvaluateOptions(store, str(split), str(out)))
     assert not out.exists()
     assert evaluate(EvaluateOptions(store, str(split), str(out), methods=("cnn",))) == 0

@@ -6,7 +6,7 @@ def test_a_store_that_is_none_is_one_line_and_exit_code_2(run_job, tmp_path):
         "train_energynet.py", "--store", str(tmp_path), "--split", "list.txt", "--out", str(tmp_path / "o")
     )
     assert result.returncode == 2
-    assert result.stderr == f"error: {tmp_path} is no attention store: it has no manifest.json\n"
+    assert result.stderr == f"error: {tmp_path}: no attention store here (manifest.json is missing). Check the URL.\n"
     assert not (tmp_path / "o").exists()
 
 

@@ -123,7 +123,7 @@ def test_a_frame_store(run_job: RunJob, tmp_path: Path, write_store: Callable[..
     assert "frame store" in done.stdout
     path = tmp_path / "frames" / "manifest.json"
     path.write_text(path.read_text().replace('"stride": 5', '"stride": 4'))
-    assert "was changed" in run_job("verify.py", "--store", url).stderr
+    assert "the file was edited" in run_job("verify.py", "--store", url).stderr
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_bad_input_is_one_line(arguments: list[str], said: str, run_job: RunJob,
 def test_a_store_that_is_being_filled_is_not_repaired(run_job: RunJob, store: Path) -> None:
     ledger = Ledger.at(str(store))
     with ledger.occupied():
-        assert "another run is at work" in run_job("verify.py", "--store", store, "--repair").stderr
+        assert "another run is using this folder" in run_job("verify.py", "--store", store, "--repair").stderr
         assert run_job("verify.py", "--store", store, "--max-failed-fraction", 1).returncode == 0
 
 
@@ -154,5 +154,5 @@ def test_an_edited_manifest(run_job: RunJob, store: Path) -> None:
     path.write_text(path.read_text().replace('"stride": 5', '"stride": 4'))
     done = run_job("verify.py", "--store", store, "--repair")
     assert done.returncode == 2
-    assert "was changed" in done.stderr
+    assert "the file was edited" in done.stderr
     assert len(list(store.glob("part-*"))) == 3

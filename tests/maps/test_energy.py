@@ -99,7 +99,7 @@ def test_damaged_map_is_not_hidden():
 
 @pytest.mark.parametrize("window", [0, -1, 4])
 def test_window_that_does_not_fit_is_refused(window):
-    with pytest.raises(UsageError, match=rf"{window} cells does not fit 3×5 maps"):
+    with pytest.raises(UsageError, match=rf"--window {window}: does not fit in maps of 3×5 cells"):
         window_energy(torch.zeros(2, 3, 5), window=window)
 
 

@@ -141,7 +141,7 @@ def test_imagenet_without_network_is_a_usage_error(tmp_path, monkeypatch):
 
 
 def test_class_names_must_differ(state_dict):
-    with pytest.raises(UsageError, match="class names stand twice: hug"):
+    with pytest.raises(UsageError, match="class names appear twice: hug"):
         load_weights(state_dict, "small_cnn", ("hug", "hug", "kiss"))
 
 

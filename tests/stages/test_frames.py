@@ -101,7 +101,7 @@ def test_a_damaged_part_is_named_with_the_way_out(store: str, tmp_path: Path) ->
     content[len(content) // 2] ^= 0xFF
     Path(parts[0].path).write_bytes(content)
     with pytest.raises(
-        UsageError, match=r"is damaged.*--deep --repair sets it aside, and the same train_cnn, run again"
+        UsageError, match=r"is damaged.*--deep --repair to move it to _damaged/, then the same train_cnn"
     ):
         cache_frames(store, parts, KEY, tmp_path / "cache", threads=1)
     assert not (tmp_path / "cache" / KEY).exists()
@@ -110,5 +110,5 @@ def test_a_damaged_part_is_named_with_the_way_out(store: str, tmp_path: Path) ->
 def test_a_store_that_is_not_there_or_of_another_kind_is_named(tmp_path: Path, store: str) -> None:
     with pytest.raises(UsageError, match="no frame store"):
         cache_frames(str(tmp_path / "nowhere"), (), KEY, tmp_path / "cache", threads=1)
-    with pytest.raises(UsageError, match="no manifest of attention stores"):
+    with pytest.raises(UsageError, match="not a manifest of attention stores"):
         Ledger.at(store, Manifest).manifest()

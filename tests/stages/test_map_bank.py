@@ -187,7 +187,8 @@ def test_a_damaged_part_is_named_with_the_way_out(store):
     content[column.data_page_offset + column.total_compressed_size // 2] ^= 0xFF
     part.write_bytes(content)
     complaint = (
-        rf"^{part} is damaged [^\n]+; jobs/verify\.py --deep --repair sets it aside, and the same precompute, [^\n]+$"
+        rf"^{part}: the part is damaged [^\n]+\. "
+        r"Run jobs/verify\.py --deep --repair [^\n]+, then the same precompute [^\n]+$"
     )
     with pytest.raises(UsageError, match=complaint):
         read_bank([store], table_of(store, dict.fromkeys(VIDEOS, 0)), threads=2)

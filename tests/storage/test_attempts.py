@@ -92,5 +92,5 @@ def test_a_file_that_the_storage_refuses_twice_is_there(
     write(f"{s3}/a", b"content")
     assert read_bytes(*open_filesystem(f"{s3}/a")) == b"content"
     refusals[0] = 9
-    with pytest.raises(UsageError, match=r"/b: no room left \(quota\)"):
+    with pytest.raises(UsageError, match=r"/b: no space left \(quota\)"):
         write(f"{s3}/b", b"content")

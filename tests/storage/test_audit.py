@@ -75,7 +75,7 @@ def test_a_sound_store(ledger: Ledger, manifest: Manifest) -> None:
 
 
 def test_no_store(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no manifest\.json"):
+    with pytest.raises(UsageError, match=r"manifest\.json is missing"):
         audit_store(Ledger.at(str(tmp_path)))
 
 
@@ -89,7 +89,7 @@ def test_an_unreadable_part_and_the_repair_of_it(damage: str, ledger: Ledger) ->
     assert audit.unreadable.keys() == {name}
     assert audit.unreadable[name]
     assert audit.videos.keys() == {"a", "c", "d"}
-    assert audit.disagreements == ["videos: 3 found, 4 noted", "rows: 44 found, 344 noted"]
+    assert audit.disagreements == ["videos: 3 found, 4 recorded", "rows: 44 found, 344 recorded"]
     ledger.repair(audit.unreadable)
     after = audit_store(ledger)
     assert not after.repairable
@@ -175,7 +175,7 @@ def test_a_part_of_another_run(ledger: Ledger, manifest: Manifest, rows: dict[st
     writer.flush()
     audit = audit_store(ledger)
     assert list(audit.unreadable.values()) == [
-        f"written by a run with fingerprint {other.fingerprint}, the store's is {manifest.fingerprint}"
+        f"written with fingerprint {other.fingerprint}, but the store's is {manifest.fingerprint}"
     ]
     assert audit.videos == LENGTHS
     assert ledger.done() == LENGTHS
@@ -185,19 +185,19 @@ def test_a_part_of_another_run(ledger: Ledger, manifest: Manifest, rows: dict[st
 def test_a_part_that_is_gone(ledger: Ledger) -> None:
     path = part_of(ledger, "a")
     ledger.fs.rm_file(path)
-    gone = f"{path.rsplit('/', 1)[-1]} is gone"
-    assert audit_store(ledger).disagreements == ["videos: 3 found, 4 noted", "rows: 341 found, 344 noted", gone]
+    gone = f"{path.rsplit('/', 1)[-1]} is missing"
+    assert audit_store(ledger).disagreements == ["videos: 3 found, 4 recorded", "rows: 341 found, 344 recorded", gone]
 
 
 def test_failures_that_were_noted_and_are_not_there(ledger: Ledger) -> None:
     ledger.fs.rm(f"{ledger.root}/failures", recursive=True)
-    assert audit_store(ledger).disagreements == ["failed: 0 found, 1 noted"]
+    assert audit_store(ledger).disagreements == ["failed: 0 found, 1 recorded"]
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"parts": 3}', b"\xff"])
 def test_a_damaged_mark_of_completion_is_a_disagreement(text: bytes, ledger: Ledger) -> None:
     write_atomic(ledger.fs, f"{ledger.root}/{SUCCESS}", text)
-    assert "videos: 4 found, None noted" in audit_store(ledger).disagreements
+    assert "videos: 4 found, None recorded" in audit_store(ledger).disagreements
 
 
 def test_an_edited_manifest_is_refused_before_anything_is_set_aside(ledger: Ledger) -> None:
@@ -205,7 +205,9 @@ def test_an_edited_manifest_is_refused_before_anything_is_set_aside(ledger: Ledg
     fields: dict[str, Any] = json.loads(read_bytes(ledger.fs, path))
     write_atomic(ledger.fs, path, json.dumps({**fields, "backbone": "resnet9000"}).encode())
     for look in (audit_store, Ledger.done):
-        with pytest.raises(UsageError, match=r"manifest\.json was changed: its fingerprint is \w+, its content's \w+"):
+        with pytest.raises(
+            UsageError, match=r"manifest\.json: the file was edited \(its fingerprint is \w+, that of its content \w+"
+        ):
             look(ledger)
     assert len(list_parts(ledger.fs, ledger.root)) == 4
 

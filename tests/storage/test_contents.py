@@ -47,7 +47,7 @@ def test_clear_removes_all_of_a_store_and_nothing_else(full_store: Ledger) -> No
     full_store.clear()
     assert files_in(full_store) == sorted(FOREIGN)
     full_store.fs.rm_file(f"{full_store.root}/failures/notes.txt")
-    with pytest.raises(UsageError, match="will not remove"):
+    with pytest.raises(UsageError, match="--overwrite removes only"):
         full_store.clear()
 
 
@@ -109,7 +109,7 @@ def test_a_run_killed_while_it_wrote_the_manifest_can_be_run_again(tmp_path: Pat
 
 def test_somebody_elses_hidden_file_is_no_leftover(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / ".thesis.tex.0a1b2c3d.tmp").write_text("years of work")
-    with pytest.raises(UsageError, match="not empty and no attention store"):
+    with pytest.raises(UsageError, match="holds files but no attention store"):
         Ledger.at(str(tmp_path)).check(manifest)
 
 

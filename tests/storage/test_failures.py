@@ -64,4 +64,4 @@ def test_a_damaged_file_of_failures_is_passed_over(tmp_path: Path, caplog: pytes
     damaged.write_bytes(b"")
     (left,) = read_failures(fs, str(tmp_path))
     assert pq.read_table(whole)["video_id"].to_pylist() == [left]
-    assert f"{damaged} is unreadable" in caplog.text
+    assert f"{damaged}: unreadable file" in caplog.text

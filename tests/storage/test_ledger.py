@@ -62,9 +62,9 @@ def test_another_run_is_refused_with_the_difference(tmp_path: Path, manifest: Ma
 def test_a_folder_of_other_things_is_left_alone(tmp_path: Path, manifest: Manifest) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     ledger = Ledger.at(str(tmp_path))
-    with pytest.raises(UsageError, match="not empty and no attention store"):
+    with pytest.raises(UsageError, match="holds files but no attention store"):
         ledger.check(manifest)
-    with pytest.raises(UsageError, match="will not remove"):
+    with pytest.raises(UsageError, match="--overwrite removes only"):
         ledger.clear()
     assert (tmp_path / "thesis.tex").exists()
 
@@ -85,14 +85,16 @@ def test_success_is_written_last_and_taken_away_by_the_next_run(
 
 
 def test_no_store(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"no manifest\.json"):
+    with pytest.raises(UsageError, match=r"manifest\.json is missing"):
         AttentionStore.open(str(tmp_path / "nothing"))
 
 
 def test_missing_column_names_the_way_out(tmp_path: Path, manifest: Manifest) -> None:
     Ledger.at(str(tmp_path)).begin(manifest)
     store = AttentionStore.open(str(tmp_path), allow_partial=True)
-    with pytest.raises(UsageError, match="holds no grid; precompute again with --columns features logits maps grid"):
+    with pytest.raises(
+        UsageError, match=r"the store lacks grid\. Run precompute again with --columns features logits maps grid\."
+    ):
         next(store.videos(["grid"]))
 
 
@@ -237,14 +239,14 @@ def test_a_store_that_became_another_runs_is_left_alone(
     ledger = Ledger.at(str(tmp_path))
     ledger.begin(manifest)
     part = write(tmp_path, manifest, rows_of("a", 3))
-    with pytest.raises(UsageError, match="holds another run's rows"):
+    with pytest.raises(UsageError, match="made with other settings"):
         Ledger.at(str(tmp_path)).begin(other)
     assert ledger.done(manifest) == {"a": 3}
     (tmp_path / "manifest.json").write_text(other.to_json())
-    with pytest.raises(UsageError, match="another run has begun this store again"):
+    with pytest.raises(UsageError, match="another run has replaced this store"):
         ledger.done(manifest)
     (tmp_path / "manifest.json").unlink()
-    with pytest.raises(UsageError, match=r"is gone: it has no manifest\.json"):
+    with pytest.raises(UsageError, match=r"the store was removed during the run \(manifest\.json is missing"):
         ledger.done(manifest)
     assert part.exists()
 

@@ -48,7 +48,7 @@ def test_a_difference_may_be_asked_for_in_some_fields_only() -> None:
 
 
 def test_one_kind_is_not_taken_for_another(manifest: Manifest) -> None:
-    with pytest.raises(UsageError, match=r"^m: no manifest of frame stores \("):
+    with pytest.raises(UsageError, match=r"^m: not a manifest of frame stores \("):
         FrameManifest.from_json(manifest.to_json(), where="m")
-    with pytest.raises(UsageError, match=r"^m: no manifest of attention stores \("):
+    with pytest.raises(UsageError, match=r"^m: not a manifest of attention stores \("):
         Manifest.from_json(FRAMES.to_json(), where="m")

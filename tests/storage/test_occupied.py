@@ -25,7 +25,7 @@ with occupied(*open_filesystem(sys.argv[1]), "s"):
 def test_a_second_run_is_refused_until_the_first_ends(tmp_path: Path) -> None:
     where = (*open_filesystem(str(tmp_path / "new" / "store")), "the store")
     with occupied(*where):
-        with pytest.raises(UsageError, match=r"^the store: another run is at work here; "), occupied(*where):
+        with pytest.raises(UsageError, match=r"^the store: another run is using this folder\. "), occupied(*where):
             pass
         with pytest.raises(UsageError), occupied(*where):  # the refused one has not taken the lock away
             pass
@@ -56,7 +56,7 @@ def test_who_can_wait_has_it_after_the_other(tmp_path: Path, caplog: pytest.LogC
         threading.Timer(1, holder.kill).start()
         with occupied(*open_filesystem(str(tmp_path)), "s", wait=True):
             assert holder.wait(0.5) == -signal.SIGKILL
-    assert caplog.messages == ["s: another run is at work here; waiting for its end"]
+    assert caplog.messages == ["s: another run is using this folder. Waiting for it to end."]
 
 
 def test_nobody_is_kept_out_of_a_bucket(s3: str) -> None:

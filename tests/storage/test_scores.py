@@ -68,5 +68,5 @@ def test_what_was_written_is_read_back(tmp_path: Path, manifest: Manifest) -> No
 def test_what_is_no_score_file_is_named(tmp_path: Path, damage: bytes) -> None:
     path = tmp_path / "scores.parquet"
     path.write_bytes(damage)
-    with pytest.raises(UsageError, match="holds no scores of an evaluation"):
+    with pytest.raises(UsageError, match="not a file of evaluation scores"):
         read_scores(str(path))

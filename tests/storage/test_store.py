@@ -32,7 +32,9 @@ def test_an_unreadable_part_is_named(damage: str, part: Path) -> None:
     content = bytearray(part.read_bytes())
     flipped = bytes([*content[:8], content[8] ^ 0xFF, *content[9:]])
     part.write_bytes({"cut": content[:-20], "flip": flipped, "empty": b"", "text": b"none\n" * 99}[damage])
-    with pytest.raises(UsageError, match=rf"^{part} is damaged [^\n]+; run the same precompute again, which [^\n]+$"):
+    with pytest.raises(
+        UsageError, match=rf"^{part}: the part is damaged [^\n]+\. Run the same precompute again: [^\n]+$"
+    ):
         _ = AttentionStore.open(str(part.parent)).video_ids
     assert Ledger.at(str(part.parent)).done() == {}
     assert AttentionStore.open(str(part.parent)).video_ids == []
@@ -47,7 +49,9 @@ def test_damage_in_a_column_that_precompute_does_not_read_has_another_way_out(pa
     part.write_bytes(content)
     store = AttentionStore.open(str(part.parent))
     assert len(list(store.videos(["logits"]))) == 1
-    with pytest.raises(UsageError, match=rf"^{part} is damaged [^\n]+; jobs/verify\.py --deep --repair [^\n]*$"):
+    with pytest.raises(
+        UsageError, match=rf"^{part}: the part is damaged [^\n]+\. Run jobs/verify\.py --deep --repair [^\n]*$"
+    ):
         list(store.videos(["maps"]))
 
 
@@ -69,5 +73,7 @@ def test_frames_are_read_past_a_damaged_part_that_holds_none_of_them(
     Path(damaged.path).write_bytes(b"PAR1")
     store = FrameStore.open(store.url)
     assert sorted(video for part in store.parts_with({"a", "c"}) for video in part.rows) == ["a", "c"]
-    with pytest.raises(UsageError, match=rf"^{damaged.path} is damaged [^\n]+; jobs/verify\.py --deep --repair "):
+    with pytest.raises(
+        UsageError, match=rf"^{damaged.path}: the part is damaged [^\n]+\. Run jobs/verify\.py --deep --repair "
+    ):
         store.parts_with({"a", "b"})

@@ -38,7 +38,7 @@ def test_what_cannot_be_taken_back_is_no_object(s3: str, act_as: ActAs) -> None:
 @pytest.mark.parametrize("allowed", [READ, [*READ, "s3:DeleteObject", "s3:AbortMultipartUpload"]])
 def test_a_bucket_that_may_only_be_read(s3: str, act_as: ActAs, allowed: list[str]) -> None:
     act_as(allowed)
-    with pytest.raises(UsageError, match=rf"^{s3}/folder: these credentials may not write there; allow them s3:Put"):
+    with pytest.raises(UsageError, match=rf"^{s3}/folder: the credentials do not permit writing\. Grant them s3:Put"):
         check_writable(join(s3, "folder"))
     assert in_bucket(s3) == ([], [])
 
@@ -47,7 +47,7 @@ def test_a_bucket_that_may_only_be_read(s3: str, act_as: ActAs, allowed: list[st
     ("wrong", "complaint"),
     [
         ({"secret": "wrong-secret"}, "the secret key is wrong; check AWS_SECRET_ACCESS_KEY"),
-        ({"key": "AKIAUNHEARD"}, "the access key is unknown there; check AWS_ACCESS_KEY_ID"),
+        ({"key": "AKIAUNHEARD"}, "the access key is unknown; check AWS_ACCESS_KEY_ID"),
     ],
 )
 def test_wrong_credentials_are_not_repeated(s3: str, act_as: ActAs, wrong: dict[str, str], complaint: str) -> None:
@@ -59,7 +59,9 @@ def test_wrong_credentials_are_not_repeated(s3: str, act_as: ActAs, wrong: dict[
 
 
 def test_a_bucket_that_is_not_there(s3: str) -> None:
-    with pytest.raises(UsageError, match="no-such-bucket/x: the bucket does not exist; make it first, or correct the"):
+    with pytest.raises(
+        UsageError, match="no-such-bucket/x: the bucket does not exist; create it first, or correct the"
+    ):
         check_writable("s3://attn-no-such-bucket/x")
 
 
@@ -72,7 +74,7 @@ def test_a_local_folder_is_not_made(tmp_path: Path) -> None:
 def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for name in ("file", "file/folder"):
-        with pytest.raises(UsageError, match="a file stands where a folder is needed"):
+        with pytest.raises(UsageError, match="a file exists where a folder is needed"):
             check_writable(str(tmp_path / name))
 
 

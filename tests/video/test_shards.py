@@ -164,7 +164,7 @@ def test_clear_removes_ours_and_nothing_else(videos, out):
 def test_places_that_cannot_be_written(videos, tmp_path, s3):
     (tmp_path / "file").touch()
     for out, complaint in [
-        (str(tmp_path / "file"), "a file stands"),
+        (str(tmp_path / "file"), "a file exists"),
         ("s3://attn-no-such-bucket/x", "bucket does not"),
     ]:
         with pytest.raises(UsageError, match=complaint):

@@ -25,11 +25,11 @@ def words(tmp_path) -> str:
 def test_the_vectors_of_the_classes_are_tried_with_the_aggregation_of_the_trainings(two_splits, plan, words):
     check(plan, two_splits)
     check(plan, two_splits, word_vectors=words, aggregation="average")
-    with pytest.raises(UsageError, match="whose vectors do not differ"):
+    with pytest.raises(UsageError, match="no two different vectors among"):
         check(plan, two_splits, word_vectors=words)
-    with pytest.raises(UsageError, match="--aggregation fisher needs word vectors"):
+    with pytest.raises(UsageError, match="--aggregation fisher: needs word vectors"):
         check(plan, two_splits, aggregation="fisher")
-    with pytest.raises(UsageError, match="one-hot vectors have no use for"):
+    with pytest.raises(UsageError, match="--aggregation onehot does not use them"):
         check(plan, two_splits, word_vectors=words, aggregation="onehot")
 
 

@@ -177,7 +177,7 @@ def test_out_of_fold_the_rest_stays_as_it_is(two_splits, plan):
 
 
 def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planned(two_splits, plan):
-    with pytest.raises(UsageError, match="5 folds of 4 videos, or recordings, leave some empty"):
+    with pytest.raises(UsageError, match="5 folds of 4 videos or recordings: some are empty"):
         make_steps(two_splits, out_of_fold(plan, folds=5))
     make_steps(two_splits, dataclasses.replace(plan, folds=5))  # of the same CNN nothing is parted
 

@@ -117,7 +117,7 @@ def test_what_a_later_step_would_refuse_is_refused_before_anything_is_rendered(f
     for change, said in (
         ({"backbones": ("no_net",)}, "unknown backbone 'no_net'"),
         ({"weights": str(tmp_path / "none.pth")}, "none.pth"),
-        ({"word_vectors": str(words)}, "words.txt knows no word of"),
+        ({"word_vectors": str(words)}, "words.txt: no word vectors for"),
         ({"splits": (4,)}, "--splits 4: synthetic has the splits 1 to 3"),
     ):
         with pytest.raises(UsageError, match=re.escape(said)):

@@ -161,7 +161,7 @@ def test_scores_that_cannot_be_read_are_named(tmp_path, benchmark, cells):
     (tmp_path / "1-split2-100" / "scores.parquet").write_bytes(b"no parquet")
     results = collected(tmp_path, benchmark, list(cells))
     assert list(results["failed"]) == ["1-split2-100"]
-    assert "holds no scores" in results["failed"]["1-split2-100"]
+    assert "not a file of evaluation scores" in results["failed"]["1-split2-100"]
 
 
 def test_methods_are_compared_on_the_videos_that_all_have(tmp_path, benchmark, cells, new_manifest):

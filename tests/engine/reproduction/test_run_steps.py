@@ -133,10 +133,10 @@ def test_what_fails_takes_down_only_what_needs_it_and_is_tried_again(ray_local, 
         evaluation(planted, tmp_path, "good"),
     ]
     outcome = run_steps(steps, str(tmp_path), side_by_side=1)
-    assert outcome.failed["bad"] == f"{late} is no attention store: it has no manifest.json"
+    assert outcome.failed["bad"] == f"{late}: no attention store here (manifest.json is missing). Check the URL."
     assert outcome.failed["after"] == "needs bad"
     assert outcome.seconds.keys() == {"good"}
-    assert "is no attention store" in (tmp_path / "logs" / "bad.log").read_text()
+    assert "no attention store here" in (tmp_path / "logs" / "bad.log").read_text()
     late.symlink_to(planted / "store")
     assert run_steps(steps, str(tmp_path), side_by_side=1).failed == {}
 

@@ -84,7 +84,7 @@ def test_workers_read_their_maps_or_refuse_together(
     refused = rf"maps of {video_id}, frame 5, hold NaN or infinity; precompute"
     cases: Mapping[str, tuple[EnergyJob, EnergyJob, str | None]] = {
         "the run": (good, dataclasses.replace(good, run_url=str(tmp_path / "no")), "not seen by all machines .*--out"),
-        "the store": (good, gone, r"gone is no attention store: it has no manifest"),
+        "the store": (good, gone, r"gone: no attention store here"),
         "a part": (good, torn, rf"^{re.escape(str(part))}: does not exist$"),
         "its copy of the maps": (good, nan, refused),
         "its share of the maps": (shared, shared, refused),

@@ -154,7 +154,7 @@ def test_what_concept_vectors_are_made_of_decides_and_where_it_lies_does_not(wit
 
 
 def test_concept_vectors_that_cannot_be_are_refused(options, with_words):
-    with pytest.raises(UsageError, match=r"^--corpus is about --aggregation fisher"):
+    with pytest.raises(UsageError, match=r"^--corpus: only --aggregation fisher uses it"):
         decisive(options, corpus=with_words.corpus)
     with pytest.raises(UsageError, match=r"^--gaussians 0: give 1 or more$"):
         decisive(with_words, gaussians=0)
@@ -178,9 +178,9 @@ def test_another_setting_of_them_is_another_training(options):
         ({"workers": 0}, "--workers 0: give 1 or more"),
         ({"map_memory_gb": 0.0}, "--map-memory-gb 0: give a number above 0"),
         ({"fraction": 0.0}, "0"),
-        ({"aggregation": "fisher"}, "needs word vectors"),
+        ({"aggregation": "fisher"}, "--aggregation fisher: needs word vectors"),
         ({"split": "/nowhere/list.txt"}, "/nowhere/list.txt"),
-        ({"store": "/nowhere/store"}, "/nowhere/store is no attention store"),
+        ({"store": "/nowhere/store"}, "/nowhere/store: no attention store here"),
     ],
 )
 def test_what_cannot_be_trained_is_refused_at_once(options, change, said):

@@ -93,12 +93,12 @@ def test_a_video_without_maps_out_of_fold_is_refused_unless_allowed(options, by_
 
 
 def test_a_store_out_of_fold_that_is_none_or_not_finished_is_refused(options, by_fold, tmp_path):
-    with pytest.raises(UsageError, match=r"^/nowhere/fold is no attention store"):
+    with pytest.raises(UsageError, match=r"^/nowhere/fold: no attention store here"):
         make_energy_training(dataclasses.replace(options, out_of_fold=(*by_fold.folds, "/nowhere/fold")))
     shutil.copytree(by_fold.folds[2], tmp_path / "fold2")
     (tmp_path / "fold2" / "_SUCCESS.json").unlink()
     partial = dataclasses.replace(options, out_of_fold=(*by_fold.folds[:2], str(tmp_path / "fold2")))
-    with pytest.raises(UsageError, match=r"fold2 is not finished.*--allow-partial"):
+    with pytest.raises(UsageError, match=r"fold2: the store is not finished.*--allow-partial"):
         make_energy_training(partial)
     make_energy_training(dataclasses.replace(partial, allow_partial=True))
 

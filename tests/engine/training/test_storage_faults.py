@@ -79,7 +79,7 @@ def test_a_disk_that_is_full_ends_it_with_a_line_and_with_room_it_goes_on(whole,
     assert run(train_cnn, options) == EXIT_USAGE
     filling.join()
     line = error_of(capsys)
-    assert "no room left" in line
+    assert "no space left" in line
     assert str(small_disk) in line
     assert len(states_of(options)) == 2
     (small_disk / "ballast").unlink()
