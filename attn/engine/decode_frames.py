@@ -46,7 +46,6 @@ def decode_frames(options: FramesOptions) -> int:
         wanted |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     videos = [found[video_id] for video_id in sorted(wanted)]
     plan = plan_frames(options.out, videos, Stride(options.stride), options.input_size, options.max_failed_fraction)
-    start_ray()
     return fill_frames(plan)
 
 
@@ -100,6 +99,7 @@ def fill_frames(plan: StorePlan) -> int:
             raise
         log.warning("%s lacks what could not be decoded (%s), and may not be written", plan.ledger.url, some(lacking))
         return 0
+    start_ray()
     placement = place_decoding(cluster_totals(), living_nodes())
     chain = functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
     with plan.ledger.occupied(wait=True):

@@ -121,6 +121,7 @@ def _trainer(
 
 def _in_place(trainer: TorchTrainer, placement: WorkerPlacement) -> Result:
     """Train in this process, with as many threads as a worker would have."""
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # in local mode it logs every report
     before = torch.get_num_threads()
     torch.set_num_threads(placement.cpus)
     try:
