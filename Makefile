@@ -6,7 +6,7 @@ ON_RAY := tests/faults tests/fuzz tests/jobs tests/engine
 
 # Many processes start here. Without cached byte code, which some images turn off, each compiles torch and Ray again.
 unexport PYTHONDONTWRITEBYTECODE
-LOADED = attn.engine.precompute, attn.engine.training.cnn_worker, attn.engine.tuning.search, attn.report.search_page
+LOADED = attn.engine.precompute, attn.engine.training.cnn_learner, attn.engine.tuning.search, attn.report.search_page
 
 .PHONY: install demo test test-all lint bench fuzz faults clean
 

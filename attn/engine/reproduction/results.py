@@ -10,7 +10,7 @@ import numpy as np
 from attn.datasets.benchmark import Benchmark
 from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.reproduction.step import ADAPTED, NO_IMAGE, WEB, Cell
-from attn.engine.training.cnn_worker import ACCURACY
+from attn.engine.training.cnn_rows import ACCURACY
 from attn.errors import UsageError
 from attn.eval.pooled import Estimate, Figure, Run, Unit, difference, pooled, statistic
 from attn.eval.significance import Statistic, bootstrap_interval

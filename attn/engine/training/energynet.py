@@ -1,13 +1,8 @@
-"""Trains an EnergyNet on the maps of labelled videos with Ray Train: the driver's part.
-
-Whatever dies, the same command resumes after the last look; a finished training is not done again, and one with other
-options is refused rather than mixed in.
-"""
+"""Training of an EnergyNet on the maps of labelled videos: job of the driver."""
 
 import dataclasses
 import logging
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,21 +10,19 @@ import torch
 from attn.engine.clock import clock
 from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.training.board import Row
-from attn.engine.training.energynet_loop import new_net
+from attn.engine.training.driver import Report, train
+from attn.engine.training.energynet_learner import new_net
+from attn.engine.training.energynet_maps import energy_learner
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
-from attn.engine.training.energynet_state import ACCURACY, SHORTFALL, SPREAD, Progress, load_kept
-from attn.engine.training.energynet_worker import train_energynet_worker
-from attn.engine.training.fit import fit, last_state, made_by
-from attn.engine.training.placement import place_training
+from attn.engine.training.energynet_rows import ACCURACY, SHORTFALL, SPREAD, Progress
+from attn.engine.training.fit import made_by
 from attn.engine.training.run import TrainRun
-from attn.engine.training.verdict import exit_code
-from attn.errors import UsageError
+from attn.engine.training.state import State
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.stages.energy_untrained import Training, why_untrained
 from attn.stages.untrained import UNTRAINED
 from attn.storage.manifest import Manifest
-from attn.storage.store import AttentionStore
 
 log = logging.getLogger(__name__)
 
@@ -37,101 +30,100 @@ PACKAGES = ("torch", "ray", "numpy", "pyarrow")
 
 
 def train_energynet(options: TrainEnergyNetOptions) -> int:
-    """Writes the EnergyNet into `--out`; the exit code.
-
-    Raises:
-        UsageError: before anything was written, or because the maps or the learning rate are no good.
-    """
+    """Write the EnergyNet into `--out`; return the exit code, see `attn.engine.training.driver.train`."""
     run, job, store = make_energy_training(options)
-    if (report := run.report()) is not None:
-        run.drop_states()  # a kill may have come before
-        log.info("%s is finished already: %s", options.out, _verdict(report))
-        return exit_code(report, allow_untrained=options.allow_untrained)
-    with run.occupied():
-        new = run.begin({"options": dataclasses.asdict(options), **made_by(PACKAGES)})
-        try:
-            report = _train(run, job, store)
-        except UsageError:
-            if new:
-                run.forget()
-            raise
-    return exit_code(report, allow_untrained=options.allow_untrained)
+    return train(EnergyTraining(run, job, store.manifest))
 
 
-def _train(run: TrainRun, job: EnergyJob, store: AttentionStore) -> dict[str, Any]:
-    started_s, options = time.monotonic(), job.options
-    # The network is so small that a second thread costs more than it brings.
-    placement = place_training(options.workers, options.gpu, most_cpus=1)
-    log.info(
-        "%s: %d videos (%d frames, maps of %s) to learn from, %d held out, %d classes with %s vectors; %s",
-        *(options.store, len(job.train.video_ids), job.train.rows, job.map_source["map_source"]),
-        len(job.held_out.video_ids),
-        *(len(job.concepts.vectors), job.concepts.record["aggregation"], placement),
-    )
-    fit(
-        *(train_energynet_worker, {"job": job}, run, placement),
-        unit="update",
-        total=options.updates,
-        line=lambda rows: look_line(rows, options.updates),
-    )
-    weights, progress = load_kept(last_state(run))
-    report = finish(run, job, store.manifest, weights, progress, time.monotonic() - started_s)
-    log.info("%s, %.0f s: %s", _verdict(report), report["seconds"], options.out)
-    return report
+@dataclasses.dataclass
+class EnergyTraining:
+    """Training of an EnergyNet, see `attn.engine.training.driver.Training`.
 
-
-def finish(
-    run: TrainRun,
-    job: EnergyJob,
-    manifest: Manifest,
-    weights: dict[str, torch.Tensor],
-    progress: Progress,
-    seconds: float,
-) -> dict[str, Any]:
-    """The state that was kept becomes the EnergyNet in `--out`; the report that is written beside it.
-
-    Args:
-        run: the training.
-        job: what was trained.
-        manifest: of the store whose maps will be scored.
-        weights: that are kept; the last where no video is held out.
-        progress: of the training.
-        seconds: that it took.
+    Attributes:
+        run: run folder.
+        job: everything a worker needs to know.
+        manifest: manifest of the store whose maps will be scored.
+        large: shared maps, if they are in the object store (`maps`).
     """
-    kept = progress.kept_row
-    trained = {
-        "videos": len(job.train.video_ids),
-        "frames": job.train.rows,
-        "held_out": len(job.held_out.video_ids),
-        "kept_update": kept["update"],
-        "updates": progress.rows[-1]["update"],
-        **job.map_source,
-        "switched_at": (progress.schedule or {}).get("switched_at"),
-        ACCURACY: kept[ACCURACY],
-        SHORTFALL: kept[SHORTFALL],
-        "concepts": job.concepts.record,
-        "train_videos": list(job.train.video_ids),
-        "held_out_videos": list(job.held_out.video_ids),
-        "options": dataclasses.asdict(job.options),
-        **made_by(PACKAGES),
-    }
-    net = _net(job, weights)
-    sha256 = save_energynet(
-        job.options.out,
-        TrainedEnergyNet(net, manifest.class_names, manifest.map_shape, manifest.fingerprint, trained),
-    )
-    report = {
-        **trained,
-        "map_scale": float(net.map_scale),
-        "residual_scale": None if net.residual_scale is None else float(net.residual_scale),
-        "start_accuracy": progress.start and progress.start[ACCURACY],
-        SPREAD: kept.get(SPREAD),
-        UNTRAINED: _why_untrained(job, progress),
-        "seconds": round(seconds, 1),
-        "sha256": sha256,
-    }
-    run.finish(report)
-    return report
+
+    run: TrainRun
+    job: EnergyJob
+    manifest: Manifest
+    large: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    learner, unit = staticmethod(energy_learner), "update"
+    most_cpus = 1  # the network is so small that a second thread costs more than it brings
+
+    @property
+    def options(self) -> TrainEnergyNetOptions:
+        return self.job.options
+
+    @property
+    def total(self) -> int:
+        return self.options.updates
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        return {"options": dataclasses.asdict(self.options), **made_by(PACKAGES)}
+
+    def prepare(self) -> int:
+        return 0
+
+    def summary(self) -> str:
+        job = self.job
+        return (
+            f"{job.options.store}: {len(job.train.video_ids)} training videos ({job.train.rows} frames, maps of "
+            f"{job.map_source['map_source']}), {len(job.held_out.video_ids)} held out, {len(job.concepts.vectors)} "
+            f"classes with {job.concepts.record['aggregation']} vectors"
+        )
+
+    def line(self, rows: Sequence[Row]) -> str:
+        return look_line(rows, self.total)
+
+    def finish(self, state: State, seconds: float) -> Report:
+        """Write the weights of the best validation as the EnergyNet."""
+        job, record = self.job, state.record
+        progress = Progress(record["rows"], record["schedule"], record["kept"])
+        kept = progress.kept_row
+        trained = {
+            "videos": len(job.train.video_ids),
+            "frames": job.train.rows,
+            "held_out": len(job.held_out.video_ids),
+            "kept_update": kept["update"],
+            "updates": progress.rows[-1]["update"],
+            **job.map_source,
+            "switched_at": (progress.schedule or {}).get("switched_at"),
+            ACCURACY: kept[ACCURACY],
+            SHORTFALL: kept[SHORTFALL],
+            "concepts": job.concepts.record,
+            "train_videos": list(job.train.video_ids),
+            "held_out_videos": list(job.held_out.video_ids),
+            **self.made_by,
+        }
+        net, manifest = _net(job, state.best), self.manifest
+        sha256 = save_energynet(
+            job.options.out,
+            TrainedEnergyNet(net, manifest.class_names, manifest.map_shape, manifest.fingerprint, trained),
+        )
+        return {
+            **trained,
+            "map_scale": float(net.map_scale),
+            "residual_scale": None if net.residual_scale is None else float(net.residual_scale),
+            "start_accuracy": progress.start and progress.start[ACCURACY],
+            SPREAD: kept.get(SPREAD),
+            UNTRAINED: _why_untrained(job, progress),
+            "sha256": sha256,
+        }
+
+    def verdict(self, report: Report) -> str:
+        if report[ACCURACY] is None:
+            return f"no video held out; state after update {report['kept_update']} kept"
+        if report["kept_update"] == 0:
+            return (
+                f"validation accuracy {report[ACCURACY]:.3f} before the first update: none of {report['updates']} "
+                "updates was better, so the start is kept"
+            )
+        return f"validation accuracy {report[ACCURACY]:.3f} (update {report['kept_update']} of {report['updates']})"
 
 
 def _net(job: EnergyJob, weights: dict[str, torch.Tensor]) -> EnergyNet:
@@ -153,10 +145,10 @@ def _why_untrained(job: EnergyJob, progress: Progress) -> list[str]:
 
 
 def look_line(rows: Sequence[Row], updates: int) -> str:
-    """What the log says of the last of some looks."""
+    """Log line of the last validation."""
     row = rows[-1]
     held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%} (short by {row[SHORTFALL]:.3f}), "
-    spread = f"spread {row[SPREAD]:.2f}, " if SPREAD in row else ""  # none in rows of before it was told
+    spread = f"spread {row[SPREAD]:.2f}, " if SPREAD in row else ""  # older rows lack it
     pace = ""
     if row["updates_per_s"] is not None:
         left_s = (updates - row["update"]) / row["updates_per_s"]
@@ -165,14 +157,3 @@ def look_line(rows: Sequence[Row], updates: int) -> str:
         f"loss {row['loss']:.3f}, random {row['random_ranking']:.3f} + {row['random_triplet']:.3f}, {held_out}{spread}"
         f"{row['candidates']} candidates{pace}"
     )
-
-
-def _verdict(report: dict[str, Any]) -> str:
-    if report[ACCURACY] is None:
-        return f"no video held out; state after update {report['kept_update']} kept"
-    if report["kept_update"] == 0:
-        return (
-            f"validation accuracy {report[ACCURACY]:.3f} before the first update: none of {report['updates']} updates "
-            "was better, so the start is kept"
-        )
-    return f"validation accuracy {report[ACCURACY]:.3f} (update {report['kept_update']} of {report['updates']})"

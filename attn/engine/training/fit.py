@@ -53,11 +53,11 @@ def fit(
 
     Args:
         worker: training loop; returns None, or the reason why the user must change something.
-        config: argument of the loop, which also gets `states`, `board` and the entries of `large`.
+        config: argument of the loop, which also gets `states`, `board` and `large`.
         run: name of the training and URL of its checkpoints.
         placement: workers and their resources.
         unit, total, line: progress in the log, see `TrainWatch`.
-        large: further entries of `config` that travel through Ray's object store.
+        large: values that travel through Ray's object store.
         callbacks: callbacks of Ray Train; local mode calls none.
 
     Raises:
@@ -85,9 +85,9 @@ def _loop(
     """Bind the arguments of a loop; as `train_loop_config`, Ray's controller would unpack them and import torch."""
     if placement.in_place:
         copies = copy.deepcopy(dict(large))  # a loop changes its network; so does it with workers
-        return lambda: worker({**config, **copies})
+        return lambda: worker({**config, "large": copies})
     stored = {name: ray.put(value) for name, value in large.items()}
-    return lambda: worker({**config, **{name: ray.get(value) for name, value in stored.items()}})
+    return lambda: worker({**config, "large": {name: ray.get(value) for name, value in stored.items()}})
 
 
 def _trainer(

@@ -1,27 +1,26 @@
-"""The workers of one training as a group: sums over all of them, and agreement before anybody goes on."""
+"""Workers of one training as a group: sums over all of them, and agreement before any of them continues."""
 
 import dataclasses
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import ray.train
-import ray.train.torch
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 Value = TypeVar("Value")
 
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """This worker's place among all.
+    """Place of one worker among all.
 
     Attributes:
         rank: number among all workers.
-        local_rank: number among those of this machine.
-        local_size: workers of this machine.
-        size: of the group.
-        device: where this worker computes.
+        local_rank: number among the workers of this machine.
+        local_size: number of workers on this machine.
+        size: number of workers.
+        device: device of this worker.
     """
 
     rank: int
@@ -31,24 +30,26 @@ class Group:
     device: torch.device
 
     @classmethod
-    def of_this_worker(cls) -> "Group":
-        context = ray.train.get_context()
-        device = ray.train.torch.get_device()
-        if device.type == "cuda":
-            torch.cuda.set_device(device)
-        return cls(
-            *(context.get_world_rank(), context.get_local_rank()),
-            *(context.get_local_world_size(), context.get_world_size()),
-            device,
-        )
-
-    @classmethod
     def alone(cls, device: torch.device) -> "Group":
-        """A group of one, without Ray Train."""
+        """A group of one worker."""
         return cls(0, 0, 1, 1, device)
 
+    def wrapped(self, model: nn.Module, **settings: Any) -> nn.Module:
+        """Move a model to the device; with several workers, average its gradients over them.
+
+        Args:
+            model: moved in place.
+            settings: further arguments of `DistributedDataParallel`.
+        """
+        model = model.to(self.device)
+        if self.size == 1:
+            return model
+        if self.device.type == "cuda":
+            settings = {"device_ids": [self.device], "output_device": self.device, **settings}
+        return DistributedDataParallel(model, **settings)
+
     def sum(self, values: Tensor) -> Tensor:
-        """Element by element over all workers."""
+        """Sum over all workers, element by element."""
         values = values.to(self.device)
         if self.size > 1:
             dist.all_reduce(values)

@@ -13,8 +13,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-import ray.train
-
 from attn.engine.training.group import Group
 from attn.errors import UsageError
 from attn.storage.damage import disk_fails
@@ -213,16 +211,17 @@ def _checked(fs: Any, path: str, digest: str) -> bytes:
     return data
 
 
-class RayTrainKeeper:
-    """A folder's states for the workers of a training on Ray Train: the first writes them, all read the same one.
+class GroupKeeper:
+    """Checkpoints of a group: the first worker writes them, all read the same one.
 
     Args:
-        states: the folder.
-        group: this worker's place among all.
+        states: folder of the checkpoints.
+        group: place of this worker among all.
+        report: gets the metrics once all workers know that the checkpoint is written.
     """
 
-    def __init__(self, states: FolderKeeper, group: Group):
-        self._states, self._group = states, group
+    def __init__(self, states: FolderKeeper, group: Group, report: Callable[[dict[str, Any]], None]):
+        self._states, self._group, self._report = states, group, report
         self.damaged: list[str] = []
 
     def restored(self) -> Files | None:
@@ -241,7 +240,7 @@ class RayTrainKeeper:
         if self._group.rank == 0:
             _, why = _attempt(lambda: self._states.keep(number, row, save))
         self._agree(why)  # all wait until the state is kept
-        ray.train.report(row)
+        self._report(row)
 
     def _agree(self, why: str | None) -> None:
         """An error of one is an error of all: no one may wait for a worker that has left."""

@@ -12,7 +12,7 @@ import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from ray.tune.search import Searcher
 
-from attn.engine.training.energynet_state import KEPT_ACCURACY, KEPT_SHORTFALL
+from attn.engine.training.energynet_rows import KEPT_ACCURACY, KEPT_SHORTFALL
 from attn.engine.tuning.records import OVER, Trial, write_trial
 from attn.engine.tuning.space import Choice, Range, Space, grid, settle, usual_point
 from attn.errors import UsageError

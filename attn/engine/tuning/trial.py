@@ -17,15 +17,16 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.training.board import Row
 from attn.engine.training.diverged import DivergedError
-from attn.engine.training.energynet import finish, look_line
-from attn.engine.training.energynet_loop import EnergyLoop
+from attn.engine.training.driver import finished, fit_and_finish
+from attn.engine.training.energynet import EnergyTraining
+from attn.engine.training.energynet_learner import EnergyLearner
+from attn.engine.training.energynet_maps import DEVICE_SHARE, on_device
 from attn.engine.training.energynet_plan import EnergyJob, with_config
-from attn.engine.training.energynet_state import ACCURACY, KEPT_SHORTFALL, SHORTFALL, load_kept, plain
-from attn.engine.training.energynet_worker import DEVICE_SHARE, on_device, train_energynet_worker
+from attn.engine.training.energynet_rows import ACCURACY, KEPT_SHORTFALL, SHORTFALL
 from attn.engine.training.events import EventFile
-from attn.engine.training.fit import fit, last_state
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import AllDamagedError, FolderKeeper
+from attn.engine.training.loop import TrainingLoop
 from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
 from attn.engine.training.shared_maps import SharedMaps
@@ -140,16 +141,15 @@ def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
     bank, validation = setup.maps.banks(job)
     placed, shared = _placed(bank, device, setup.gpus), setup.maps
     maps = TrainingMaps(placed, device, known_squares=shared.squares, known_windows=shared.windows)
-    keeper = FolderKeeper(run.states)
     with contextlib.closing(EventFile(run.url)) as events:
-        loop = EnergyLoop(job, maps, validation, Group.alone(device), _Teller(run, events), keeper)
+        teller = _Teller(run, events)
+        learner = EnergyLearner(job, maps, validation, Group.alone(device), teller.note)
+        loop = TrainingLoop(learner, teller, FolderKeeper(run.states), run_url=job.run_url)
         why = loop.run()
     if why is not None:
         raise why
-    run.write_metrics(loop.progress.rows)
-    weights = loop.kept or plain(loop.net.state_dict())
-    finish(run, job, setup.manifest, weights, loop.progress, time.monotonic() - started_s)
-    return loop.progress.rows[-1]
+    finished(EnergyTraining(run, job, setup.manifest), learner.state(loop.rows), time.monotonic() - started_s)
+    return loop.rows[-1]
 
 
 def _placed(bank: MapBank, device: torch.device, gpus: float) -> MapBank:
@@ -165,14 +165,6 @@ def _on_ray_train(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
     """The same with several workers."""
     started_s, options = time.monotonic(), job.options
     placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
-    fit(
-        *(train_energynet_worker, {"job": job, "maps": setup.maps}, run, placement),
-        unit="update",
-        total=options.updates,
-        line=lambda rows: look_line(rows, options.updates),
-        callbacks=[TuneReportCallback()],
-    )
-    weights, progress = load_kept(last_state(run))
-    run.write_metrics(progress.rows)
-    finish(run, job, setup.manifest, weights, progress, time.monotonic() - started_s)
-    return progress.rows[-1]
+    training = EnergyTraining(run, job, setup.manifest, {"maps": setup.maps})
+    fit_and_finish(training, placement, started_s, [TuneReportCallback()])
+    return run.metrics()[-1]

@@ -16,14 +16,16 @@ import torch.nn.functional as F
 from PIL import Image
 from torch.optim import SGD
 
-from attn.engine.training import cnn_worker
+from attn.engine.training import cnn_learner
 from attn.engine.training.board import Pen
-from attn.engine.training.cnn import _finish
+from attn.engine.training.cnn import CnnTraining
+from attn.engine.training.cnn_learner import CnnLearner
 from attn.engine.training.cnn_pictures import ready
 from attn.engine.training.cnn_plan import held_out_of, make_training
-from attn.engine.training.cnn_worker import _Worker
+from attn.engine.training.driver import finished
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.loop import TrainingLoop
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
@@ -53,9 +55,8 @@ def options(video_training, web, tmp_path):
 
 
 @pytest.fixture
-def alone(training, tmp_path, monkeypatch):
+def alone(training, tmp_path):
     """alone(options): the only worker of a training, its frames replaced."""
-    monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)
 
     def make(options):
         run, job, cnn, *_ = make_training(options)
@@ -66,7 +67,8 @@ def alone(training, tmp_path, monkeypatch):
         caches, refusal = ready(job, tmp_path / "cache", group, pen)
         assert refusal is None
         cache, *mixed = caches
-        return _Worker(job, cnn, cache, group, pen, FolderKeeper(run.states, every_s=0), *mixed)
+        learner = CnnLearner(job, cnn, cache, group, pen.note, *mixed)
+        return TrainingLoop(learner, pen, FolderKeeper(run.states, every_s=0), run_url=job.run_url)
 
     return make
 
@@ -74,19 +76,19 @@ def alone(training, tmp_path, monkeypatch):
 @pytest.fixture
 def batches(monkeypatch):
     """What the updates get."""
-    seen, plain = [], cnn_worker.update
+    seen, plain = [], cnn_learner.update
 
     def update(model, optimizer, normalise, batch, **settings):
         seen.append(batch)
         return plain(model, optimizer, normalise, batch, **settings)
 
-    monkeypatch.setattr(cnn_worker, "update", update)
+    monkeypatch.setattr(cnn_learner, "update", update)
     return seen
 
 
-def learnt_images(worker):
+def learnt_images(learner):
     """label → the Web images that may be learnt, and their mirror images."""
-    mixture, found = worker.mixture, {0: [], 1: []}
+    mixture, found = learner.mixture, {0: [], 1: []}
     for row in mixture._learnt:
         pixels = mixture.cache.pixels[row]
         found[int(mixture.pictures.labels[row])] += [pixels.tobytes(), pixels[:, ::-1].tobytes()]
@@ -98,7 +100,7 @@ def test_every_update_is_half_frames_and_half_web_images(alone, options, batches
     worker = alone(dataclasses.replace(options, batch_size=batch_size, epochs=2))
     assert worker.run() is None
     assert len(batches) == 2 * 16 / own
-    known = learnt_images(worker)
+    known = learnt_images(worker.learner)
     assert sum(map(len, known.values())) == 2 * 11
     for batch in batches:
         assert (len(batch.images), len(batch.labels), batch.total, batch.mixed) == (*[own + mixed] * 3, mixed)
@@ -111,13 +113,13 @@ def test_an_update_follows_the_sum_of_both_losses_and_they_are_told_apart(alone,
     worker = alone(
         dataclasses.replace(options, epochs=1, warmup=0, clip_norm=0.0, lr_decay_after=1.0, momentum=0.0, seed=3)
     )
-    loop = copy.deepcopy(worker.backbone)
-    row = worker._epoch(0)
+    loop = copy.deepcopy(worker.learner.backbone)
+    row = worker.learner._epoch(0)
     optimizer = SGD(loop.parameters(), lr=0.05, weight_decay=5e-4)
     totals = np.zeros(2)
     for batch in batches:
         own = len(batch.labels) - batch.mixed
-        logits = loop(worker.normalise(batch.images))
+        logits = loop(worker.learner.normalise(batch.images))
         frames = F.cross_entropy(logits[:own], batch.labels[:own], reduction="sum")
         web = F.cross_entropy(logits[own:], batch.labels[own:], reduction="sum")
         optimizer.zero_grad()
@@ -125,7 +127,7 @@ def test_an_update_follows_the_sum_of_both_losses_and_they_are_told_apart(alone,
         optimizer.step()
         totals += frames.item(), web.item()
     for name, weight in loop.export_weights().items():
-        torch.testing.assert_close(worker.backbone.export_weights()[name], weight, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(worker.learner.backbone.export_weights()[name], weight, rtol=1e-4, atol=1e-6)
     counts = 16, sum(batch.mixed for batch in batches)
     assert [row["train_loss"], row["mixed_loss"]] == pytest.approx(totals / counts, rel=1e-5)
 
@@ -146,39 +148,39 @@ def test_a_resumed_training_ends_as_an_unbroken_one_although_an_image_was_mended
     shutil.rmtree(whole.keeper.url)
 
     broken = alone(options)
-    trained = broken._epoch
+    trained = broken.learner._epoch
 
     def ending(epoch):
         if epoch == 1:
             raise UsageError("stopped")
         return trained(epoch)
 
-    monkeypatch.setattr(broken, "_epoch", ending)
+    monkeypatch.setattr(broken.learner, "_epoch", ending)
     assert str(broken.run()) == "stopped"
     again = alone(options)
-    mended = dataclasses.replace(again.mixture.cache, skipped={})
-    again.mixture = dataclasses.replace(again.mixture, cache=mended)
+    mended = dataclasses.replace(again.learner.mixture.cache, skipped={})
+    again.learner.mixture = dataclasses.replace(again.learner.mixture, cache=mended)
     assert again.run() is None
-    assert again.all_skipped.keys() >= {"kick/broken.png"}
+    assert again.learner.all_skipped.keys() >= {"kick/broken.png"}
     assert dict(again.keeper.restored())["weights.safetensors"] == expected["weights.safetensors"]
 
 
 def test_a_web_image_that_was_learnt_and_cannot_be_read_ends_a_resumed_training(alone, options):
     assert alone(options).run() is None
     again = alone(options)
-    worse = dataclasses.replace(again.mixture.cache, skipped={**again.mixture.cache.skipped, 0: "gone"})
-    again.mixture = dataclasses.replace(again.mixture, cache=worse)
+    worse = dataclasses.replace(again.learner.mixture.cache, skipped={**again.learner.mixture.cache.skipped, 0: "gone"})
+    again.learner.mixture = dataclasses.replace(again.learner.mixture, cache=worse)
     assert "kick/0.png: learnt from before, and not now (gone); mend or remove" in str(again.run())
 
 
 @pytest.mark.parametrize("workers", [2, 3])
 def test_the_workers_together_mix_what_one_mixes(alone, options, workers):
     one = alone(options)
-    order = cnn_worker.epoch_order(16, 4, seed=0, epoch=1)
+    order = cnn_learner.epoch_order(16, 4, seed=0, epoch=1)
 
     def mixed(rank, size):
-        mixture = dataclasses.replace(one.mixture, group=Group(rank, rank, size, size, CPU))
-        return list(mixture.beside(one.train.shares(order, worker=rank, workers=size), order, 1))
+        mixture = dataclasses.replace(one.learner.mixture, group=Group(rank, rank, size, size, CPU))
+        return list(mixture.beside(one.learner.train.shares(order, worker=rank, workers=size), order, 1))
 
     shares = [mixed(rank, workers) for rank in range(workers)]
     for whole, *parts in zip(mixed(0, 1), *shares, strict=True):
@@ -193,11 +195,11 @@ def test_the_workers_together_mix_what_one_mixes(alone, options, workers):
 def test_the_checkpoint_and_the_report_say_what_was_mixed_in(alone, options, web):
     worker = alone(dataclasses.replace(options, epochs=1))
     assert worker.run() is None
-    run, job, cnn, *_ = make_training(worker.job.options)
-    _finish(run, job, cnn, None, 1.0)
+    training = CnnTraining(make_training(worker.learner.job.options))
+    finished(training, worker.learner.state(worker.rows), 1.0)
     expected = {"url": str(web), "images": 11, "skipped": 1, "validation_fraction": 0.0, "seed": 0}
     assert load_checkpoint(options.out).trained["mixed_images"] == expected
-    report = run.report()
+    report = training.run.report()
     assert report is not None
     assert report["mixed_images_skipped"].keys() == {"kick/broken.png"}
 
@@ -221,11 +223,11 @@ def test_what_the_start_held_out_is_not_learnt(alone, options, start, web):
     names = sorted(str(path.relative_to(web)) for path in web.rglob("[0-9].png"))
     held = hold_out(names, np.array([name.startswith("k") for name in names], int), fraction=0.4, seed=7)
     assert sum(held) == 5
-    pictures = worker.mixture.pictures
-    assert sorted(pictures.names(worker.mixture._learnt)) == [
+    pictures = worker.learner.mixture.pictures
+    assert sorted(pictures.names(worker.learner.mixture._learnt)) == [
         name for name, out in zip(names, held, strict=True) if not out
     ]
-    assert pictures.labels[worker.mixture._learnt].tolist() == [0, 0, 1, 1, 1, 1]
+    assert pictures.labels[worker.learner.mixture._learnt].tolist() == [0, 0, 1, 1, 1, 1]
 
 
 def test_a_record_tells_what_was_held_out_or_nothing():
@@ -281,4 +283,4 @@ def test_what_is_mixed_in_decides_what_is_learnt_and_where_it_lies_does_not(opti
 def test_resized_web_images_serve_other_trainings_too(alone, options, tmp_path):
     folder = tmp_path / "resized"
     worker = alone(dataclasses.replace(options, mix_cache=str(folder)))
-    assert [path.name for path in folder.iterdir() if path.is_dir()] == [worker.job.mixed.cache_key]
+    assert [path.name for path in folder.iterdir() if path.is_dir()] == [worker.learner.job.mixed.cache_key]

@@ -2,19 +2,20 @@
 
 import dataclasses
 import json
-import logging
 import shutil
 
 import pytest
 import torch
 
 from attn.engine.training.board import Pen
-from attn.engine.training.checkpoint import plain_weights
-from attn.engine.training.cnn import _finish
+from attn.engine.training.cnn import CnnTraining
+from attn.engine.training.cnn_learner import CnnLearner
 from attn.engine.training.cnn_plan import make_training
-from attn.engine.training.cnn_worker import _Worker
+from attn.engine.training.driver import finished
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.loop import TrainingLoop
+from attn.engine.training.state import plain
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import load_checkpoint
@@ -35,21 +36,20 @@ def start(training, tmp_path):
 @pytest.fixture
 def alone(tmp_path, monkeypatch):
     """alone(options, [0.9, …]): the only worker of a training, and what its validations are made to find."""
-    monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)
 
     def make(options, accuracies=None):
         run, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
         keeper = FolderKeeper(run.states, every_s=0)
-        worker = _Worker(job, cnn, cache, Group.alone(torch.device("cpu")), Pen(None, rank=1), keeper)
-        validated = worker._validate
+        learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
+        validated = learner._validate
 
         def validate(epoch):
             tally = validated(epoch)
             return dataclasses.replace(tally, correct=accuracies[epoch + 1] * tally.images) if accuracies else tally
 
-        monkeypatch.setattr(worker, "_validate", validate)
-        return worker
+        monkeypatch.setattr(learner, "_validate", validate)
+        return TrainingLoop(learner, Pen(None, rank=1), keeper, run_url=job.run_url)
 
     return make
 
@@ -62,20 +62,19 @@ def epochs_of(worker):
     ("accuracies", "kept"),
     [([0.9, 0.1, 0.2, 0.8], 0), ([0.9, 0.1, 0.9, 0.8], 0), ([0.5, 0.6, 0.6, 0.1], 2), ([0.5, 0.4, 0.5, 0.9], 3)],
 )
-def test_the_start_is_kept_unless_an_epoch_is_better(alone, start, caplog, accuracies, kept):
+def test_the_start_is_kept_unless_an_epoch_is_better(alone, start, accuracies, kept):
     worker = alone(start, accuracies)
-    before = plain_weights(worker.backbone)
+    before = plain(worker.learner.backbone.export_weights())
     assert worker.run() is None
     assert epochs_of(worker) == [0, 1, 2, 3]
-    assert worker.kept_epoch == kept
+    assert worker.learner.kept_epoch == kept
     assert worker.rows[0]["train_loss"] is None
-    run, job, cnn, *_ = make_training(start)
-    run.begin({})
-    with caplog.at_level(logging.INFO):
-        _finish(run, job, cnn, None, 1.0)
-    assert ("the start is kept: no epoch was better" in caplog.text) is (kept == 0)
-    report = run.report()
+    training = CnnTraining(make_training(start))
+    training.run.begin({})
+    finished(training, worker.learner.state(worker.rows), 1.0)
+    report = training.run.report()
     assert report is not None
+    assert ("the start is kept: no epoch was better" in training.verdict(report)) is (kept == 0)
     assert (report["best_epoch"], report["start_accuracy"]) == (kept, accuracies[0])
     assert report["validation_accuracy"] == accuracies[kept]
     written = load_checkpoint(start.out).backbone.export_weights()
@@ -105,20 +104,20 @@ def test_a_drawn_classifier_is_chance(alone, start, tmp_path):
 def test_a_training_that_was_ended_anywhere_goes_on_to_the_same_end(alone, start, monkeypatch, last):
     accuracies = [0.9, 0.1, 0.2, 0.8]
     whole = alone(start, accuracies)
-    before = plain_weights(whole.backbone)
+    before = plain(whole.learner.backbone.export_weights())
     assert whole.run() is None
     expected = dict(whole.keeper.restored())
     shutil.rmtree(whole.keeper.url)
 
     broken = alone(start, accuracies)
-    trained = broken._epoch
+    trained = broken.learner._epoch
 
     def ending(epoch):
         if epoch == last:
             raise UsageError("stopped")
         return trained(epoch)
 
-    monkeypatch.setattr(broken, "_epoch", ending)
+    monkeypatch.setattr(broken.learner, "_epoch", ending)
     assert str(broken.run()) == "stopped"
     again = alone(start, accuracies)
     assert again.run() is None
@@ -127,4 +126,4 @@ def test_a_training_that_was_ended_anywhere_goes_on_to_the_same_end(alone, start
     assert found["weights.safetensors"] == expected["weights.safetensors"]
     assert found["kept.safetensors"] == expected["kept.safetensors"]
     assert json.loads(found["state.json"])["kept_epoch"] == 0
-    assert all(torch.equal(before[name], tensor) for name, tensor in again.kept.items())
+    assert all(torch.equal(before[name], tensor) for name, tensor in again.learner.kept.items())

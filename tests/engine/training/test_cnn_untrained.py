@@ -1,7 +1,6 @@
 """A shift that kills plain SGD, reproduced in small: told, exit code 4, and gone with the steady recipe.
 
-A network whose statistics are those of noise learns two classes of images. Ray's part, which starts workers, is left
-out.
+A network whose statistics are those of noise learns two classes of images.
 """
 
 import dataclasses
@@ -13,15 +12,8 @@ import pytest
 import torch
 from torch.nn import BatchNorm2d
 
-import attn.engine.training.cnn as driver
 from attn.engine.cli import EXIT_UNTRAINED
-from attn.engine.training.board import News, Pen
 from attn.engine.training.cnn import train_cnn
-from attn.engine.training.cnn_rows import epoch_line
-from attn.engine.training.cnn_worker import _Worker
-from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper
-from attn.engine.training.watch import TrainWatch
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import load_checkpoint
 
@@ -45,20 +37,9 @@ def weights(tmp_path_factory):
 
 
 @pytest.fixture
-def options(training, weights, tmp_path, monkeypatch):
-    """Options of a training of 40 updates in this very process, at a rate that is high."""
+def options(training, weights, tmp_path):
+    """Options of a training of 40 updates in this process, at a rate that is high."""
 
-    def fit(run, job, cnn, placement):
-        cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-        keeper = FolderKeeper(run.states, every_s=0)
-        worker = _Worker(job, cnn, cache, Group.alone(torch.device("cpu")), Pen(None, rank=1), keeper)
-        assert worker.run() is None
-        line = lambda rows: epoch_line(rows, job.epochs)  # noqa: E731
-        TrainWatch(None, run, unit="epoch", total=job.epochs, line=line, need="").tell(News(rows=worker.rows))
-
-    monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)
-    monkeypatch.setattr(driver, "place_training", lambda *_, **__: "this process")
-    monkeypatch.setattr(driver, "_fit", fit)
     return dataclasses.replace(
         training,
         backbone=BACKBONE,

@@ -16,11 +16,12 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.training import energynet as driver
-from attn.engine.training import fit
+from attn.engine.training import driver, fit
+from attn.engine.training.energynet import train_energynet
+from attn.engine.training.energynet_maps import _read
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
-from attn.engine.training.energynet_worker import _read, train_energynet_worker
 from attn.engine.training.group import Group
+from attn.engine.training.worker import train_worker
 from attn.errors import UsageError
 from attn.storage.store import AttentionStore
 
@@ -124,16 +125,16 @@ def test_a_share_that_one_worker_cannot_use_ends_both_with_its_line(
     said.mkdir()
 
     def worker(config):
-        word = train_energynet_worker(config)
+        word = train_worker(config)
         (said / str(ray.train.get_context().get_world_rank())).write_text(str(word))
         return word
 
-    monkeypatch.setattr(driver, "train_energynet_worker", worker)
+    monkeypatch.setattr(driver, "train_worker", worker)
     monkeypatch.setattr(fit, "GROUP_TIMEOUT_S", PATIENCE_S)
     monkeypatch.setattr(fit, "MOST_FAILURES", 0)
     broken, video_id = broken_for_second
     with pytest.raises(UsageError, match=f"maps of {video_id}, frame 5, hold NaN") as refused:
-        driver.train_energynet(dataclasses.replace(options, store=broken, map_memory_gb=SHARED))
+        train_energynet(dataclasses.replace(options, store=broken, map_memory_gb=SHARED))
     assert [(said / str(rank)).read_text() for rank in range(2)] == [str(refused.value)] * 2
     assert "\n" not in str(refused.value)
     assert not Path(options.out).exists() or not list(Path(options.out).iterdir())

@@ -15,12 +15,12 @@ from attn.engine.training.run import TrainRun
 from attn.errors import UsageError
 
 SLOW = {"sklearn", "scipy", "torchvision", "torch._dynamo", "tensorboard", "optuna"}
-WORKERS = ("attn.engine.training.cnn_worker", "attn.engine.training.energynet_worker", "attn.engine.dataflow")
+WORKERS = ("training.worker", "training.cnn_learner", "training.energynet_maps", "dataflow")
 
 
 def test_workers_load_nothing_slow_that_few_of_them_need():
     """Seconds of every process of a training or a pool, and there are many."""
-    code = f"import sys, {', '.join(WORKERS)}; print(*sys.modules)"
+    code = f"import sys, {', '.join(f'attn.engine.{name}' for name in WORKERS)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "torch" in loaded

@@ -23,7 +23,7 @@ def test_another_input_size_or_sampling_is_refused_before_any_work(options: Trai
     Ledger.at(str(frames), FrameManifest).begin(make_training(options).frames.manifest)
     shared = dataclasses.replace(options, frames=str(frames))
     make_training(shared)
-    with pytest.raises(UsageError, match=r"input_size: 48 here, 32 there.*choose another --frames"):
+    with pytest.raises(UsageError, match=r"input_size: 48 here, 32 there.*[Cc]hoose another --frames"):
         make_training(dataclasses.replace(shared, input_size=48))
     with pytest.raises(UsageError, match=r'sampling: \{"fps": 2.0\} here, \{"stride": 5\} there'):
         make_training(dataclasses.replace(shared, fps=2.0))

@@ -6,13 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-import ray.train
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper, RayTrainKeeper
+from attn.engine.training.keeper import FolderKeeper, GroupKeeper
 from attn.errors import UsageError
 
 PATIENCE_S = 60  # for a worker that never says its word
@@ -51,11 +50,10 @@ def process(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     address, patience = f"file://{folder}/address", datetime.timedelta(seconds=PATIENCE_S)
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2, timeout=patience)
-    ray.train.report = lambda row: None  # this is no worker of Ray Train
     group = Group(rank, rank, 2, 2, torch.device("cpu"))
 
     def keeper(name):
-        return RayTrainKeeper(FolderKeeper(str(folder / name), every_s=0), group)
+        return GroupKeeper(FolderKeeper(str(folder / name), every_s=0), group, lambda row: None)
 
     def restored(name):
         one = keeper(name)

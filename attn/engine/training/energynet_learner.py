@@ -1,32 +1,20 @@
-"""The loop of an EnergyNet's training: updates, a look at the held-out videos, the state kept, until the end.
-
-Of several workers each runs it; where there is but one, it needs no Ray Train.
-"""
+"""An EnergyNet in training on one worker: updates, validation on held-out videos, the best weights."""
 
 import math
 import time
-from collections.abc import Iterator
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
+from attn.engine.training.board import Row
 from attn.engine.training.diverged import DivergedError, check_weights
 from attn.engine.training.energynet_plan import EnergyJob
-from attn.engine.training.energynet_state import (
-    ACCURACY,
-    KEPT_ACCURACY,
-    KEPT_SHORTFALL,
-    SHORTFALL,
-    SPREAD,
-    Progress,
-    load_state,
-    plain,
-    save_state,
-)
+from attn.engine.training.energynet_rows import ACCURACY, KEPT_ACCURACY, KEPT_SHORTFALL, SHORTFALL, SPREAD, Progress
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import Keeper
-from attn.errors import UsageError
+from attn.engine.training.state import State, plain
 from attn.mining.sampler import QuadrupleSampler
+from attn.mining.schedule import CandidateSchedule
 from attn.models.energynet import EnergyNet
 from attn.models.start_average import StartAverage
 from attn.stages.early_stop import is_over, is_worse
@@ -35,48 +23,41 @@ from attn.stages.energy_validation import Look, directions, look, score_bank, sp
 from attn.stages.map_bank import MapBank
 
 
-class News(Protocol):
-    """Where a worker says how far it is."""
-
-    def note(self, text: str) -> None:
-        """Notes what is being done; called for every update."""
-        ...
-
-    def pin(self, **changes: Any) -> None:
-        """Fields of `attn.engine.training.board.News`."""
-        ...
-
-
-class EnergyLoop:
-    """One worker with its network and the maps it holds.
+class EnergyLearner:
+    """An EnergyNet in training on one worker, see `attn.engine.training.loop.Learner`.
 
     Args:
-        job: what is trained.
-        maps: that are learnt from.
+        job: training.
+        maps: training maps.
         validation: this worker's share of the held-out videos.
-        group: its place among all workers.
-        news: whom it tells.
-        keeper: of its state.
+        group: place of this worker among all.
+        note: receives the current activity.
 
     Attributes:
-        progress: how far it is.
-        kept: weights of the look that is kept; none where those of now are.
+        kept: weights of the best validation; empty if they are the current ones.
+        kept_validation: number of that validation, counted from 1; None without held-out videos.
     """
 
+    unit, lr_flags = "update", "--lr"
+
     def __init__(
-        self, job: EnergyJob, maps: TrainingMaps, validation: MapBank, group: Group, news: News, keeper: Keeper
+        self,
+        job: EnergyJob,
+        maps: TrainingMaps,
+        validation: MapBank,
+        group: Group,
+        note: Callable[[str], None],
     ):
         self.job, self.group, self.config = job, group, job.config
-        self.validation = validation
-        self._news, self._keeper = news, keeper
+        self.validation, self._note = validation, note
         self.scale = _map_scale(job, maps, group)
         self.residual_scale = _residual_scale(job, maps, group)
         self.net = self._net()
         # The head of a residual network starts as 0, which is UnAtt.
         share = self.config.start_share if self.config.residual else 0.0
         self.average = StartAverage(self.net.energy_head, share)
-        self.progress = Progress([])
         self.kept: dict[str, torch.Tensor] = {}
+        self.kept_validation: int | None = None
         self.trainer = EnergyTrainer(self.net, maps, _sampler(job, group.device), self.config, group)
 
     def _net(self) -> EnergyNet:
@@ -90,44 +71,25 @@ class EnergyLoop:
             )
         return net.to(self.group.device)
 
-    def run(self) -> UsageError | None:
-        """All updates that are left; why it had to stop early. The states before are kept."""
-        try:
-            self._resume()
-            self._go_on()
-        except DivergedError as error:
-            reached = self.progress.rows[-1]["update"] if self.progress.rows else 0
-            return error.explained(flags="--lr", run_url=self.job.run_url, kept=f"update {reached}" if reached else "")
-        except UsageError as error:
-            return error
-        return None
+    def prepare(self) -> None:
+        if self.config.centre:
+            self.trainer.centre()
 
-    def _go_on(self) -> None:
-        progress = self.progress
-        if not progress.rows and self.config.recipe == "steady" and self.job.held_out.video_ids:
-            # Not stored before the next one: a training refused for its first updates leaves nothing behind.
-            self._add(self._start_row())
-        while not self._done():
-            self._add(self._next_row(progress.rows))
-            self._keeper.keep(progress.rows[-1]["update"], progress.rows[-1], self._save)
-            self._news.pin(rows=progress.rows, note="")
-
-    def _add(self, row: dict[str, Any]) -> None:
-        """Adds a row, and to it what the state that is kept has reached."""
-        self.progress.rows = [*self.progress.rows, row]
-        self._judge()
-        kept = self.progress.kept_row
-        row |= {KEPT_ACCURACY: kept[ACCURACY], KEPT_SHORTFALL: kept[SHORTFALL]}
-
-    def _done(self) -> bool:
+    def is_over(self, rows: Sequence[Row]) -> bool:
         """Whether all updates are done, or none has helped for long."""
-        rows, config = self.progress.rows, self.config
-        if rows and rows[-1]["update"] >= config.updates:
+        if rows and rows[-1]["update"] >= self.config.updates:
             return True
-        return is_over(self.progress.accuracies, len(self.job.held_out.video_ids), config.patience)
+        return is_over(self.progress(rows).accuracies, self._held_out, self.config.patience)
 
-    def _next_row(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        """Updates up to the next look, and the look."""
+    def start_row(self) -> Row | None:
+        """Row of the state before the first update, with the losses of random samples only."""
+        if self.config.recipe != "steady" or not self._held_out:
+            return None
+        started_s = time.monotonic()
+        seen = self._validated(self.trainer.measure())
+        return {"update": 0, **seen, "updates_per_s": None, "seconds": time.monotonic() - started_s}
+
+    def next_row(self, rows: Sequence[Row]) -> Row:
         started_s = time.monotonic()
         first = rows[-1]["update"] if rows else 0
         stop = min(first + self.config.look_every, self.config.updates)
@@ -143,11 +105,34 @@ class EnergyLoop:
             "seconds": time.monotonic() - started_s,
         }
 
-    def _start_row(self) -> dict[str, Any]:
-        """The state before the first update; its losses are those of random samples alone."""
-        started_s = time.monotonic()
-        seen = self._validated(self.trainer.measure())
-        return {"update": 0, **seen, "updates_per_s": None, "seconds": time.monotonic() - started_s}
+    def judge(self, rows: Sequence[Row]) -> None:
+        """Keep the newest weights unless an earlier validation, or the start, was better; record what they reach."""
+        progress, videos = self.progress(rows), self._held_out
+        if videos and not is_worse(progress.accuracies, videos) and progress.beats_start:
+            self.kept_validation, self.kept = len(rows), self._averaged()
+        elif not videos and self.average.share:
+            self.kept = self._averaged()
+        kept = self.progress(rows).kept_row
+        rows[-1].update({KEPT_ACCURACY: kept[ACCURACY], KEPT_SHORTFALL: kept[SHORTFALL]})
+
+    def state(self, rows: Sequence[Row]) -> State:
+        record = {"rows": list(rows), "schedule": self.trainer.schedule.state(), "kept": self.kept_validation}
+        return State(self.net.state_dict(), self.kept, self.trainer.optimizer.state_dict(), record)
+
+    def restore(self, state: State) -> None:
+        self.net.load_state_dict(state.weights)
+        self.trainer.optimizer.load_state_dict(state.optimizer)
+        self.trainer.schedule = CandidateSchedule(**(state.record["schedule"] or {}))
+        self.kept_validation = state.record["kept"]
+        self.kept = state.best if self.kept_validation else {}
+
+    def progress(self, rows: Sequence[Row]) -> Progress:
+        """Rows and the number of the best of them."""
+        return Progress(list(rows), self.trainer.schedule.state(), self.kept_validation)
+
+    @property
+    def _held_out(self) -> int:
+        return len(self.job.held_out.video_ids)
 
     def _validated(self, means: Step) -> dict[str, Any]:
         """Part of a row that describes the current state."""
@@ -165,7 +150,7 @@ class EnergyLoop:
         step = self.trainer.update(number)
         if not math.isfinite(step.loss):
             raise DivergedError(f"the loss is not finite at update {number + 1}")
-        self._news.note(f"update {number + 1} of {self.config.updates}: loss {step.loss:.3f}")
+        self._note(f"update {number + 1} of {self.config.updates}: loss {step.loss:.3f}")
         return step
 
     def _look(self) -> Look:
@@ -182,32 +167,9 @@ class EnergyLoop:
         maps, classes = true_maps(self.validation) if held_out else self.trainer.anchors()
         return spread(self.group.sum(directions(self.net, maps, classes)))
 
-    def _judge(self) -> None:
-        """Keeps the weights of the newest look unless it is worse than one before, or no better than the start."""
-        videos = len(self.job.held_out.video_ids)
-        if videos and not is_worse(self.progress.accuracies, videos) and self.progress.beats_start:
-            self.progress.kept = len(self.progress.rows)
-            self.kept = self._averaged()
-        elif not videos and self.average.share:
-            self.kept = self._averaged()
-
     def _averaged(self) -> dict[str, torch.Tensor]:
         with self.average.applied():
             return plain(self.net.state_dict())
-
-    def _save(self) -> Iterator[tuple[str, bytes]]:
-        return save_state(self.trainer, self.kept, self.progress)
-
-    def _resume(self) -> None:
-        files = self._keeper.restored()
-        if files is not None:
-            self.progress, self.kept = load_state(files, self.trainer)
-        elif self.config.centre:
-            self.trainer.centre()
-        rows = self.progress.rows
-        self._news.pin(
-            started_s=time.time(), resumed=len(rows), rows=rows, note="", damaged=tuple(self._keeper.damaged)
-        )
 
 
 def new_net(

@@ -1,31 +1,30 @@
-"""What each Ray Train worker does: prepare the images of its machine, then epochs of updates, look, checkpoint.
+"""Fine-tuning of a CNN on one worker: its share of the pictures, epochs of updates, validation.
 
-All workers decide alike: the order of the images follows from seed and epoch, a refusal or a loss that is not finite
-is agreed upon before anybody stops, and so no one waits for a worker that has left.
+All workers make the same decisions: the order of the images follows from seed and epoch, and a refusal or a loss that
+is not finite is agreed upon before any of them stops, so none waits for a worker that has left.
 """
 
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import ray.train.torch
 import torch
 from torch import Tensor
 
-from attn.engine.training.board import Pen
-from attn.engine.training.checkpoint import load_state, plain_weights, save_state
+from attn.engine.training.board import Pen, Row
 from attn.engine.training.cnn_flags import own_batch_size
 from attn.engine.training.cnn_job import TrainJob
 from attn.engine.training.cnn_mixture import Mixture
 from attn.engine.training.cnn_pictures import as_begun, ready, skipped_names, without_copies
 from attn.engine.training.cnn_rows import ACCURACY, MIXED_LOSS, best_row, signs_of_life
-from attn.engine.training.diverged import DivergedError, check_losses, check_weights
+from attn.engine.training.diverged import check_losses, check_weights
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper, Keeper, RayTrainKeeper
+from attn.engine.training.state import State, plain
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
 from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
@@ -36,40 +35,48 @@ from attn.stages.pixels import ImageCache
 from attn.stages.recipe import PAPER
 from attn.stages.untrained import UNTRAINED, Chance, epoch_signs
 
-# A loss that is not finite is found at most so many updates later; looking at it makes the device wait.
-LOOK_EVERY = 50
+# A loss that is not finite is found at most so many updates later; reading it makes the device wait.
+READ_EVERY = 50
 MOST_WATCHED = 512
 
 
-def train_worker(config: dict[str, Any]) -> UsageError | None:
-    """The training loop of one worker, for `TorchTrainer`.
+@contextmanager
+def cnn_learner(job: TrainJob, group: Group, pen: Pen, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
+    """Prepare the images of this machine; yield the learner, or the reason why no worker can train.
 
     Args:
-        config: `job`, a `TrainJob`; `cnn`, a `Cnn`; `board`; `states`, URL of the checkpoints.
-
-    Returns:
-        Why the user must change something, or None when all epochs are done. Not raised, since Ray would try again.
+        job: training.
+        group: place of this worker among all.
+        pen: receiver of the progress.
+        cnn: start of the training; changed in place.
     """
-    job, group = config["job"], Group.of_this_worker()
-    pen = Pen(config["board"], rank=group.rank)
     folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    caches, said = ready(job, folder, group, pen)
-    refusal = None if said is None else UsageError(said)
+    caches, refusal = ready(job, folder, group, pen)
     if refusal is None:
         cache, *mixed = caches
-        cache = without_copies(job, cache, group, pen)
-        keeper = RayTrainKeeper(FolderKeeper(config["states"], every_s=0), group)
-        worker = _Worker(job, config["cnn"], cache, group, pen, keeper, *mixed)
-        pen.pin(skipped=worker.all_skipped)
-        refusal = worker.run()
-    group.gather(None)  # no one reads the images any more
+        learner = CnnLearner(job, cnn, without_copies(job, cache, group, pen), group, pen.note, *mixed)
+        pen.pin(skipped=learner.all_skipped)
+        yield learner.refusal or learner
+    else:
+        yield UsageError(refusal)
+    group.gather(None)  # no other worker reads the images any more
     if job.cache_folder is None and group.local_rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
-    return refusal
 
 
-class _Worker:
-    """One worker with its network and its share of the images."""
+class CnnLearner:
+    """A CNN in training on one worker, see `attn.engine.training.loop.Learner`.
+
+    Args:
+        job: training.
+        cnn: start of the training; changed in place.
+        cache: pixels of its pictures.
+        group: place of this worker among all.
+        note: receives the current activity.
+        mixed: pixels of the Web images that are mixed in.
+    """
+
+    unit, lr_flags = "epoch", "--lr and --head-lr"
 
     def __init__(
         self,
@@ -77,13 +84,11 @@ class _Worker:
         cnn: Cnn,
         cache: ImageCache,
         group: Group,
-        pen: Pen,
-        keeper: Keeper,
+        note: Callable[[str], None],
         mixed: ImageCache | None = None,
     ):
-        self.job, self.group, self.pen, self.keeper = job, group, pen, keeper
-        self.rows: list[dict[str, Any]] = []
-        self.kept: dict[str, Tensor] = {}  # weights of the best epoch; none where those of now are
+        self.job, self.group, self._note = job, group, note
+        self.kept: dict[str, Tensor] = {}  # weights of the best epoch; empty if they are the current ones
         self.kept_epoch = 0
         self.own_batch_size = own_batch_size(job.options)
         self.mixture = Mixture.of(job, mixed, group) if mixed else None
@@ -91,7 +96,7 @@ class _Worker:
         self._build(cnn)
 
     def _choose(self, cache: ImageCache) -> None:
-        """What is learnt from and what is held out."""
+        """Split the pictures into trained and held-out ones."""
         pictures, device = self.job.pictures, self.group.device
         self.cache, self.skipped = cache, skipped_names(pictures, cache)
         good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
@@ -124,7 +129,7 @@ class _Worker:
         # Frozen statistics are the same everywhere; others are the first worker's, sent around before every update.
         settings = {"broadcast_buffers": not self.job.freeze_batchnorm}
         self.average = StartAverage(self.backbone, self.job.start_share)
-        self.model = ray.train.torch.prepare_model(self.backbone, parallel_strategy_kwargs=settings)
+        self.model = self.group.wrapped(self.backbone, **settings)
         parts = {"all": self.backbone, "classifier": self.backbone.classifier, "nothing": None}
         self.optimizer = make_optimizer(
             self.backbone,
@@ -135,8 +140,9 @@ class _Worker:
             weight_decay=options.weight_decay,
         )
 
-    def run(self) -> UsageError | None:
-        """All epochs that are left; why it had to stop early. The states before are kept."""
+    @property
+    def refusal(self) -> UsageError | None:
+        """Reason why this number of workers, or of pictures, cannot be trained with."""
         smallest = len(self.train) // self.updates
         if smallest < self.group.size:
             noun = self.job.pictures.noun
@@ -145,72 +151,53 @@ class _Worker:
             )
         if self.job.pictures.validated and not self.held:
             return UsageError("no image is left for validation; every class has one image alone")
-        try:
-            self._resume()
-            if not self.rows and self._start_counts:
-                self._add(self._start())
-            for epoch in range(self._done, self.job.epochs):
-                self._add(self._epoch(epoch))
-        except DivergedError as error:
-            kept = f"epoch {self._done}" if self._done else ""
-            return error.explained(flags="--lr and --head-lr", run_url=self.job.run_url, kept=kept)
-        except UsageError as error:
-            return error
         return None
 
-    @property
-    def _done(self) -> int:
-        """Epochs of updates that are over."""
-        return self.rows[-1]["epoch"] if self.rows else 0
+    def prepare(self) -> None:
+        pass
 
-    @property
-    def _start_counts(self) -> bool:
-        """Whether the state before the first update may be kept: it knows the classes, and there is a way to tell."""
-        return self.job.options.recipe != PAPER and self.job.fresh == "nothing" and bool(self.held)
+    def is_over(self, rows: Sequence[Row]) -> bool:
+        return bool(rows) and rows[-1]["epoch"] >= self.job.epochs
 
-    def _add(self, row: dict[str, Any]) -> None:
-        """Keeps and tells the state after an epoch; that of the start follows from the weights file."""
-        self.rows = [*self.rows, row]
-        self._judge()
-        if row["epoch"]:
-            self.keeper.keep(row["epoch"], row, self._save)
-        self.pen.pin(rows=self.rows, note="")
+    def restore(self, state: State) -> None:
+        self.backbone.import_weights(state.weights)
+        self.optimizer.load_state_dict(state.optimizer)
+        record, url = state.record, self.job.run_url
+        self._choose(as_begun(self.job.pictures, self.cache, record["skipped"], url))
+        if self.mixture:
+            self.mixture = self.mixture.as_begun(record["mixed"]["skipped"], url)
+        self.kept_epoch = record["kept_epoch"]
+        self.kept = state.best if self._keeps_others else {}
 
-    def _resume(self) -> None:
-        files = self.keeper.restored()
-        if files is not None:
-            state, kept = load_state(files, self.backbone, self.optimizer)
-            self._choose(as_begun(self.job.pictures, self.cache, state["skipped"], self.job.run_url))
-            if self.mixture:
-                self.mixture = self.mixture.as_begun(state["mixed"]["skipped"], self.job.run_url)
-            self.rows, self.kept_epoch = state["epochs"], state["kept_epoch"]
-            self.kept = kept if self._keeps_others else {}
-        damaged = tuple(self.keeper.damaged)
-        self.pen.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, damaged=damaged)
-
-    def _judge(self) -> None:
-        """Keeps the weights of the newest epoch unless one before was better; the last ones without validation."""
-        if best_row(self.rows) is self.rows[-1]:
-            self.kept_epoch = self._done
+    def judge(self, rows: Sequence[Row]) -> None:
+        """Keep the weights of the newest epoch unless an earlier one was better; without validation, the newest."""
+        if best_row(rows) is rows[-1]:
+            self.kept_epoch = rows[-1]["epoch"]
             with self.average.applied():
-                self.kept = plain_weights(self.backbone) if self._keeps_others and self.group.rank == 0 else {}
+                keep = self._keeps_others and self.group.rank == 0
+                self.kept = plain(self.backbone.export_weights()) if keep else {}
 
     @property
     def _keeps_others(self) -> bool:
         """Whether other weights than those of now may be kept."""
         return bool(self.held or self.average.share)
 
-    def _save(self) -> Iterator[tuple[str, bytes]]:
-        """The epoch's state."""
-        images = {"trained": len(self.train), "validated": len(self.watched) if self.held else 0}
-        state = {"epochs": self.rows, "images": images, "skipped": self.skipped, "validation": self.held}
-        if self.mixture:
-            state["mixed"] = self.mixture.record
-        kept = self.kept if self.kept_epoch < self._done or self.average.share else {}
-        return save_state(self.backbone, kept, self.optimizer, {**state, "kept_epoch": self.kept_epoch})
+    def state(self, rows: Sequence[Row]) -> State:
+        record = {
+            "rows": list(rows),
+            "images": {"trained": len(self.train), "validated": len(self.watched) if self.held else 0},
+            "skipped": self.skipped,
+            "validation": self.held,
+            **({"mixed": self.mixture.record} if self.mixture else {}),
+            "kept_epoch": self.kept_epoch,
+        }
+        kept = self.kept if self.kept_epoch < rows[-1]["epoch"] or self.average.share else {}
+        return State(self.backbone.export_weights(), kept, self.optimizer.state_dict(), record)
 
-    def _start(self) -> dict[str, Any]:
-        """The row of epoch 0."""
+    def start_row(self) -> Row | None:
+        """Row of epoch 0, if the start knows the classes and there is a way to compare it with later epochs."""
+        if self.job.options.recipe == PAPER or self.job.fresh != "nothing" or not self.held:
+            return None
         started_s, validated = time.monotonic(), self._validate(-1)
         unknown = dict.fromkeys(("train_loss", "train_accuracy", "lr", "images_per_s"))
         return {
@@ -222,6 +209,9 @@ class _Worker:
             **signs_of_life(validated),
             "seconds": time.monotonic() - started_s,
         }
+
+    def next_row(self, rows: Sequence[Row]) -> Row:
+        return self._epoch(rows[-1]["epoch"] if rows else 0)
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
         started_s = time.monotonic()
@@ -266,8 +256,8 @@ class _Worker:
                     clip_norm=options.clip_norm or 0.0,
                 )
             )
-            self.pen.note(f"epoch {epoch + 1}: update {number} of {self.updates}")
-            if number % LOOK_EVERY == 0 or number == self.updates:
+            self._note(f"epoch {epoch + 1}: update {number} of {self.updates}")
+            if number % READ_EVERY == 0 or number == self.updates:
                 sums = self.group.sum(torch.stack(unread))
                 check_losses(sums[:, 0] + sums[:, 2], epoch, number - len(unread) + 1)
                 more_loss, more_correct, more_mixed_loss = sums.sum(dim=0).tolist()

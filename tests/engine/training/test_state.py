@@ -1,11 +1,12 @@
 import io
+import json
 import pickle
 from pathlib import Path
 
 import pytest
 import torch
 
-from attn.engine.training.checkpoint import load_kept, load_state, plain_weights, save_state
+from attn.engine.training.state import State, plain
 from attn.models.backbone import build_backbone
 from attn.models.finetune import Batch, Normaliser, make_optimizer, set_rates, train_mode, update
 
@@ -28,11 +29,13 @@ def step(backbone, optimizer):
 def test_a_restored_training_steps_as_the_unbroken_one():
     backbone, optimizer = network(seed=0)
     step(backbone, optimizer)
-    files = dict(save_state(backbone, {}, optimizer, {"epochs": [{"epoch": 1}]}))
+    record = {"rows": [{"epoch": 1}], "kept_epoch": 1}
+    state = State.of(dict(State(backbone.export_weights(), {}, optimizer.state_dict(), record).files()))
     other, its_optimizer = network(seed=1)
-    state, kept = load_state(files, other, its_optimizer)
-    assert state == {"epochs": [{"epoch": 1}]}
-    assert same(kept, backbone.export_weights())
+    other.import_weights(state.weights)
+    its_optimizer.load_state_dict(state.optimizer)
+    assert state.record == record
+    assert same(state.best, backbone.export_weights())
     step(backbone, optimizer)
     step(other, its_optimizer)
     assert same(other.export_weights(), backbone.export_weights())
@@ -40,15 +43,19 @@ def test_a_restored_training_steps_as_the_unbroken_one():
 
 def test_the_weights_of_the_best_epoch_are_kept_beside_those_of_now():
     backbone, optimizer = network(seed=0)
-    best = plain_weights(backbone)
+    best = plain(backbone.export_weights())
     step(backbone, optimizer)
     assert not same(best, backbone.export_weights())
-    files = dict(save_state(backbone, best, optimizer, {"kept_epoch": 1}))
-    other, its_optimizer = network(seed=1)
-    assert same(load_state(files, other, its_optimizer)[1], best)
-    assert same(other.export_weights(), backbone.export_weights())
-    assert load_kept(files, other) == {"kept_epoch": 1}
-    assert same(other.export_weights(), best)
+    state = State.of(dict(State(backbone.export_weights(), best, optimizer.state_dict(), {}).files()))
+    assert same(state.best, best)
+    assert same(state.weights, backbone.export_weights())
+
+
+def test_a_state_from_before_the_common_format_is_read():
+    backbone, optimizer = network(seed=0)
+    files = dict(State(backbone.export_weights(), {}, optimizer.state_dict(), {}).files())
+    files["state.json"] = json.dumps({"epochs": [{"epoch": 1}], "kept_epoch": 1}).encode()
+    assert State.of(files).record == {"rows": [{"epoch": 1}], "kept_epoch": 1}
 
 
 def same(one, other):
@@ -57,8 +64,8 @@ def same(one, other):
 
 def test_nothing_in_a_state_is_executed():
     backbone, optimizer = network(seed=0)
-    files = dict(save_state(backbone, {}, optimizer, {}))
+    files = dict(State(backbone.export_weights(), {}, optimizer.state_dict(), {}).files())
     trap = io.BytesIO()
     torch.save({"state": Path("/"), "param_groups": []}, trap)
     with pytest.raises(pickle.UnpicklingError):
-        load_state({**files, "optimizer.pt": trap.getvalue()}, backbone, optimizer)
+        State.of({**files, "optimizer.pt": trap.getvalue()})

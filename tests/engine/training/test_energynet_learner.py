@@ -1,4 +1,4 @@
-"""How the loop of one worker ends; what Ray Train makes of it is in test_energynet.py and test_energynet_group.py."""
+"""Training of one worker without Ray; Ray Train is in test_energynet.py and test_energynet_group.py."""
 
 import re
 import resource
@@ -14,12 +14,13 @@ import torch
 from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.training.board import Pen
 from attn.engine.training.diverged import DivergedError
-from attn.engine.training.energynet_loop import EnergyLoop
+from attn.engine.training.energynet_learner import EnergyLearner
+from attn.engine.training.energynet_maps import _read
 from attn.engine.training.energynet_plan import make_energy_training
-from attn.engine.training.energynet_state import load_kept, plain
-from attn.engine.training.energynet_worker import _read
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.loop import TrainingLoop
+from attn.engine.training.state import State, plain
 from attn.errors import UsageError
 from attn.maps.energy import window_energy
 from attn.stages.energy_config import EnergyConfig
@@ -52,7 +53,8 @@ def make_loop(planted, states, tmp_path):
         maps, refusal = _read(job, group)
         assert refusal is None
         assert maps is not None
-        return EnergyLoop(job, *maps, group, Pen(None, rank=1), FolderKeeper(states, every_s=0))
+        learner = EnergyLearner(job, *maps, group, lambda text: None)
+        return TrainingLoop(learner, Pen(None, rank=1), FolderKeeper(states, every_s=0), run_url=job.run_url)
 
     return make
 
@@ -61,14 +63,14 @@ def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make
     """A step so large that whatever was learnt is thrown away again and again."""
     loop = make_loop(updates=4000, look_every=1, patience=2, lr=10.0, weight_decay=0.0, residual=False, centre=False)
     assert loop.run() is None
-    rows, kept = loop.progress.rows, loop.progress.kept_row
+    rows, kept = loop.rows, loop.learner.progress(loop.rows).kept_row
     assert len(rows) < 4000
     assert kept["update"] == rows[-3]["update"] > 0
     assert kept["validation_accuracy"] > rows[-1]["validation_accuracy"]
-    assert any((loop.kept[name] != weight).any() for name, weight in loop.net.state_dict().items())
-    weights, progress = load_kept(FolderKeeper(states).restored())
-    assert progress.kept_row == kept
-    torch.testing.assert_close(weights, loop.kept, rtol=0, atol=0)
+    assert any((loop.learner.kept[name] != weight).any() for name, weight in loop.learner.net.state_dict().items())
+    state = State.of(FolderKeeper(states).restored())
+    assert state.record["rows"][state.record["kept"] - 1] == kept
+    torch.testing.assert_close(state.best, loop.learner.kept, rtol=0, atol=0)
 
 
 def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
@@ -83,24 +85,24 @@ def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
 def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypatch):
     """The loss of the last update was finite, what it made of the weights is not."""
     loop = make_loop(updates=120, look_every=40)
-    update = loop.trainer.update
+    update = loop.learner.trainer.update
 
     def breaking(number):
         step = update(number)
         if number == 79:
             with torch.no_grad():
-                loop.net.map_layer.weight[0, 0] = torch.inf
+                loop.learner.net.map_layer.weight[0, 0] = torch.inf
         return step
 
-    monkeypatch.setattr(loop.trainer, "update", breaking)
+    monkeypatch.setattr(loop.learner.trainer, "update", breaking)
     why = loop.run()
     assert isinstance(why, DivergedError)
     assert re.match(
         r"the weights are not finite after update 80 \(map_layer.weight\): .*keeps the state after update 40$", str(why)
     )
-    weights, progress = load_kept(FolderKeeper(states).restored())
-    assert [row["update"] for row in progress.rows] == [0, 40]
-    assert all(torch.isfinite(weight).all() for weight in weights.values())
+    state = State.of(FolderKeeper(states).restored())
+    assert [row["update"] for row in state.record["rows"]] == [0, 40]
+    assert all(torch.isfinite(weight).all() for weight in state.best.values())
 
 
 def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monkeypatch):
@@ -109,18 +111,18 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monk
     assert whole.run() is None
     shutil.rmtree(states)
     broken = make_loop(updates=120, look_every=40)
-    monkeypatch.setattr(broken, "_done", lambda: len(broken.progress.rows) == 3)
+    monkeypatch.setattr(broken.learner, "is_over", lambda rows: len(rows) == 3)
     assert broken.run() is None
     last = max(Path(states).iterdir())
     with (last / "optimizer.pt").open("r+b") as file:
         file.truncate(100)
     again, told = make_loop(updates=120, look_every=40), {}
-    monkeypatch.setattr(again._news, "pin", lambda **changes: told.update({"damaged": (), **told} | changes))
+    monkeypatch.setattr(again._progress, "pin", lambda **changes: told.update({"damaged": (), **told} | changes))
     assert again.run() is None
     assert told["damaged"] == (f"{last} is damaged (optimizer.pt is not what was written)",)
     assert told["resumed"] == 2
-    for name, weight in whole.net.state_dict().items():
-        torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=0)
+    for name, weight in whole.learner.net.state_dict().items():
+        torch.testing.assert_close(again.learner.net.state_dict()[name], weight, rtol=0, atol=0)
 
 
 def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loop, states, monkeypatch):
@@ -129,7 +131,7 @@ def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loo
     shutil.rmtree(states)
     stuck = make_loop(updates=120, look_every=40)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    next_row = stuck._next_row
+    next_row = stuck.learner.next_row
 
     def full(rows):
         row = next_row(rows)
@@ -137,7 +139,7 @@ def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loo
             resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
         return row
 
-    monkeypatch.setattr(stuck, "_next_row", full)
+    monkeypatch.setattr(stuck.learner, "next_row", full)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         why = stuck.run()
@@ -149,23 +151,23 @@ def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loo
     assert "File too large" in str(why)
     again = make_loop(updates=120, look_every=40)
     assert again.run() is None
-    assert not again._keeper.damaged
-    for name, weight in whole.net.state_dict().items():
-        torch.testing.assert_close(again.net.state_dict()[name], weight, rtol=0, atol=0)
+    assert not again.keeper.damaged
+    for name, weight in whole.learner.net.state_dict().items():
+        torch.testing.assert_close(again.learner.net.state_dict()[name], weight, rtol=0, atol=0)
 
 
 def test_before_the_first_update_it_is_unatt_and_that_is_the_first_row(make_loop):
     loop = make_loop(updates=120, look_every=40)
-    bank, labels = loop.validation, torch.from_numpy(loop.validation.table.labels)
+    bank, labels = loop.learner.validation, torch.from_numpy(loop.learner.validation.table.labels)
     unatt = UnAtt(window=3)
     expected = [
         unatt(SimpleNamespace(maps=bank.maps[first : first + count].unflatten(2, (4, 4)).numpy()))
         for first, count in zip(bank.table.first_row, bank.table.num_frames, strict=True)
     ]
-    scores = score_bank(loop.net, bank, torch.device("cpu")) * loop.residual_scale
+    scores = score_bank(loop.learner.net, bank, torch.device("cpu")) * loop.learner.residual_scale
     np.testing.assert_allclose(scores.numpy(), np.stack(expected), rtol=1e-5)
     assert loop.run() is None
-    rows = loop.progress.rows
+    rows = loop.rows
     assert [row["update"] for row in rows] == [0, 40, 80, 120]
     accuracy = (torch.tensor(np.stack(expected)).argmax(1) == labels).double().mean().item()
     assert rows[0]["validation_accuracy"] == pytest.approx(accuracy)
@@ -176,15 +178,15 @@ def test_before_the_first_update_it_is_unatt_and_that_is_the_first_row(make_loop
 def test_a_start_that_no_update_beats_is_kept(make_loop, states):
     """Steps so large that nothing is learnt, though as many videos are right as at the start."""
     loop = make_loop(updates=10, look_every=10, lr=1.0, momentum=0.0, weight_decay=0.0)
-    start = plain(loop.net.state_dict())
-    loop.trainer.centre()
-    start |= plain(loop.net.state_dict())
+    start = plain(loop.learner.net.state_dict())
+    loop.learner.trainer.centre()
+    start |= plain(loop.learner.net.state_dict())
     assert loop.run() is None
-    rows = loop.progress.rows
+    rows = loop.rows
     assert rows[0]["validation_accuracy"] == rows[1]["validation_accuracy"] > 0
     assert rows[0]["validation_shortfall"] < rows[1]["validation_shortfall"]
-    assert loop.progress.kept_row["update"] == 0
-    weights, _ = load_kept(FolderKeeper(states).restored())
+    assert loop.learner.progress(rows).kept_row["update"] == 0
+    weights = State.of(FolderKeeper(states).restored()).best
     for name, weight in start.items():
         torch.testing.assert_close(weights[name], weight, rtol=0, atol=0)
     assert all(row["kept_accuracy"] == rows[0]["validation_accuracy"] for row in rows)
@@ -194,23 +196,23 @@ def test_a_start_that_no_update_beats_is_kept(make_loop, states):
 def test_without_held_out_videos_and_in_the_papers_recipe_there_is_no_row_before_the_first_update(make_loop, change):
     loop = make_loop(**{**change, "updates": 20, "look_every": 10})
     assert loop.run() is None
-    assert [row["update"] for row in loop.progress.rows] == [10, 20]
-    assert 0 < loop.progress.rows[0]["embedding_spread"] < 1
+    assert [row["update"] for row in loop.rows] == [10, 20]
+    assert 0 < loop.rows[0]["embedding_spread"] < 1
 
 
 def test_the_papers_start_is_neither_centred_nor_residual(make_loop):
     loop = make_loop(recipe="paper", **EnergyConfig.RECIPES["paper"])
-    bias = loop.net.embedding_layer.bias.clone()
-    loop._resume()
-    assert torch.equal(loop.net.embedding_layer.bias, bias)
-    assert "residual_scale" not in loop.net.state_dict()
+    bias = loop.learner.net.embedding_layer.bias.clone()
+    loop.learner.prepare()
+    assert torch.equal(loop.learner.net.embedding_layer.bias, bias)
+    assert "residual_scale" not in loop.learner.net.state_dict()
     steady = make_loop()
-    steady._resume()
-    assert not torch.equal(steady.net.embedding_layer.bias, bias)
+    steady.learner.prepare()
+    assert not torch.equal(steady.learner.net.embedding_layer.bias, bias)
 
 
 def test_the_residual_scale_is_the_root_mean_square_of_what_ranks_classes(make_loop):
     loop = make_loop()
-    energies = window_energy(loop.trainer._maps.bank.maps.unflatten(2, (4, 4)).double())
+    energies = window_energy(loop.learner.trainer._maps.bank.maps.unflatten(2, (4, 4)).double())
     expected = (energies - energies.mean(1, keepdim=True)).square().mean().sqrt().item()
-    assert loop.net.residual_scale.item() == pytest.approx(expected, rel=1e-5)
+    assert loop.learner.net.residual_scale.item() == pytest.approx(expected, rel=1e-5)

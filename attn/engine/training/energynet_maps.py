@@ -1,22 +1,18 @@
-"""What each worker of an EnergyNet's training on Ray Train does: read maps with the others, then train.
-
-All workers decide alike: they draw the same samples, see the same sums of losses, and are told the same accuracy, so
-no one waits for a worker that has left.
-"""
+"""Maps of an EnergyNet's training on one worker: read together with the other workers, or shared by all trainings."""
 
 import dataclasses
 import os
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 from attn.engine.memory import available_bytes
 from attn.engine.training.board import Pen
-from attn.engine.training.energynet_loop import EnergyLoop
+from attn.engine.training.energynet_learner import EnergyLearner
 from attn.engine.training.energynet_plan import EnergyJob
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper, RayTrainKeeper
 from attn.engine.training.shared_maps import SharedMaps
 from attn.engine.training.storage import check_storage
 from attn.errors import UsageError
@@ -31,25 +27,21 @@ MEMORY_SHARE = 0.5  # of what the machine has left
 DEVICE_SHARE = 0.8
 
 
-def train_energynet_worker(config: dict[str, Any]) -> UsageError | None:
-    """The training loop of one worker, for `TorchTrainer`.
+@contextmanager
+def energy_learner(
+    job: EnergyJob, group: Group, pen: Pen, *, maps: SharedMaps | None = None
+) -> Iterator[EnergyLearner | UsageError]:
+    """Read the maps; yield the learner, or the reason why no worker can train.
 
     Args:
-        config: `job`, an `EnergyJob`; `board`; `states`, the URL where they are kept; `maps`, where they are read
-            already.
-
-    Returns:
-        Why the user must change something, or None when the training is done. Not raised, since Ray would try again.
+        job: training.
+        group: place of this worker among all.
+        pen: receiver of the progress.
+        maps: maps in the object store of this machine; None to read the stores of the job.
     """
-    job, group = config["job"], Group.of_this_worker()
-    pen = Pen(config["board"], rank=group.rank)
     pen.pin(skipped={}, note="reading maps")
-    shared: SharedMaps | None = config.get("maps")
-    found, refusal = _read(job, group) if shared is None else (_of_shared(job, shared, group), None)
-    if found is None:
-        return UsageError(refusal)
-    keeper = RayTrainKeeper(FolderKeeper(config["states"], every_s=0), group)
-    return EnergyLoop(job, *found, group, pen, keeper).run()
+    found, refusal = _read(job, group) if maps is None else (_of_shared(job, maps, group), None)
+    yield UsageError(refusal) if found is None else EnergyLearner(job, *found, group, pen.note)
 
 
 Maps = tuple[TrainingMaps, MapBank]

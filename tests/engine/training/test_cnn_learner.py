@@ -17,15 +17,17 @@ import safetensors.torch
 import torch
 
 from attn.engine.training.board import Pen
-from attn.engine.training.checkpoint import load_kept, load_state, plain_weights
 from attn.engine.training.cnn import train_cnn
+from attn.engine.training.cnn_learner import CnnLearner
 from attn.engine.training.cnn_pictures import agreed
 from attn.engine.training.cnn_plan import make_training
-from attn.engine.training.cnn_worker import _Worker, train_worker
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.group import Group
 from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.loop import TrainingLoop
 from attn.engine.training.run import TrainRun
+from attn.engine.training.state import State, plain
+from attn.engine.training.worker import train_worker
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
 from attn.stages.pixels import ImageCache
@@ -88,23 +90,23 @@ def test_workers_refuse_together():
 
 
 @pytest.fixture
-def alone(training, tmp_path, monkeypatch):
+def alone(training, tmp_path):
     """alone(head_lr=…): the only worker of a training, without Ray Train."""
-    monkeypatch.setattr("ray.train.torch.prepare_model", lambda model, **_: model)  # what it is of one worker, on a CPU
 
     def make(**settings):
         options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), **settings)
         _, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
         keeper = FolderKeeper(str(tmp_path / "states"), every_s=0)
-        return _Worker(job, cnn, cache, Group.alone(torch.device("cpu")), Pen(None, rank=1), keeper)
+        learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
+        return TrainingLoop(learner, Pen(None, rank=1), keeper, run_url=job.run_url)
 
     return make
 
 
 def test_the_rates_fall_when_and_as_far_as_asked_for(alone):
     """Of the rates of an epoch the last is told: of the updates 3, 6 and 9 of nine, of which the first half is full."""
-    worker = alone(epochs=3, lr_decay_after=0.5, lr_decay=0.2)
+    worker = alone(epochs=3, lr_decay_after=0.5, lr_decay=0.2).learner
     assert worker.updates == 3
     assert [worker._epoch(epoch)["lr"] for epoch in range(3)] == pytest.approx([0.3, 0.06, 0.06])
 
@@ -120,7 +122,7 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
         (tmp_path / "said" / str(rank)).write_text(str(word))
         return word
 
-    monkeypatch.setattr("attn.engine.training.cnn.train_worker", worker)
+    monkeypatch.setattr("attn.engine.training.driver.train_worker", worker)
     monkeypatch.setattr("attn.engine.training.fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait for ever
     monkeypatch.setattr("attn.engine.training.fit.MOST_FAILURES", 0)
     out = tmp_path / "out" / "cnn.safetensors"
@@ -141,8 +143,8 @@ def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(alone, tmp_path
 
 def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch):
     """The loss of the last update was finite, what it made of the weights is not; nothing held out would see it."""
-    worker = alone(epochs=3)
-    trained = worker._train
+    loop = alone(epochs=3)
+    worker, trained = loop.learner, loop.learner._train
 
     def breaking(epoch):
         tally = trained(epoch)
@@ -153,11 +155,11 @@ def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch
         return tally
 
     monkeypatch.setattr(worker, "_train", breaking)
-    why = worker.run()
+    why = loop.run()
     assert isinstance(why, DivergedError)
     assert re.match(r"the weights are not finite after epoch 2 .*keeps the state after epoch 1$", str(why))
-    state, _ = load_state(FolderKeeper(str(tmp_path / "states")).restored(), worker.backbone, worker.optimizer)
-    assert [row["epoch"] for row in state["epochs"]] == [1]
+    state = State.of(FolderKeeper(str(tmp_path / "states")).restored())
+    assert [row["epoch"] for row in state.record["rows"]] == [1]
 
 
 def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
@@ -173,20 +175,21 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
     assert again.keeper.damaged == [f"{last} is damaged (weights.safetensors is not what was written)"]
     found = FolderKeeper(str(tmp_path / "states")).restored()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
-    assert again.kept_epoch == whole.kept_epoch
+    assert again.learner.kept_epoch == whole.learner.kept_epoch
 
 
 def test_an_image_that_was_left_out_stays_out_of_a_resumed_training(alone, tmp_path):
-    def without(worker, row):
-        worker._choose(dataclasses.replace(worker.cache, skipped={**worker.cache.skipped, row: "permission denied"}))
-        return worker
+    def without(loop, row):
+        cache = loop.learner.cache
+        loop.learner._choose(dataclasses.replace(cache, skipped={**cache.skipped, row: "permission denied"}))
+        return loop
 
     assert without(alone(epochs=3), 4).run() is None
     expected = dict(FolderKeeper(str(tmp_path / "states")).restored())
     shutil.rmtree(max((tmp_path / "states").iterdir()))
     again = alone(epochs=3)  # and that image can be read
     assert again.run() is None
-    assert again.job.pictures.names(np.array([4]))[0] in again.skipped
+    assert again.learner.job.pictures.names(np.array([4]))[0] in again.learner.skipped
     found = FolderKeeper(str(tmp_path / "states")).restored()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
 
@@ -194,7 +197,8 @@ def test_an_image_that_was_left_out_stays_out_of_a_resumed_training(alone, tmp_p
 def test_an_image_that_was_learnt_from_and_cannot_be_read_ends_a_resumed_training(alone):
     assert alone(epochs=2).run() is None
     again = alone(epochs=2)
-    again._choose(dataclasses.replace(again.cache, skipped={**again.cache.skipped, 4: "permission denied"}))
+    cache = again.learner.cache
+    again.learner._choose(dataclasses.replace(cache, skipped={**cache.skipped, 4: "permission denied"}))
     said = str(again.run())
     assert re.match(r"\S+: learnt from before, and not now \(permission denied\); mend or remove \S+\.train$", said)
 
@@ -208,29 +212,29 @@ def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
         validated = one._validate
         return lambda epoch: dataclasses.replace(tally := validated(epoch), correct=next(accuracies) * tally.images)
 
-    monkeypatch.setattr(worker, "_validate", look(worker))
+    monkeypatch.setattr(worker.learner, "_validate", look(worker.learner))
     best = {}
     kept = worker.keeper.keep
 
     def stop_after_two(number, row, save):
         kept(number, row, save)
         if number == 1:
-            best.update(plain_weights(worker.backbone))
+            best.update(plain(worker.learner.backbone.export_weights()))
         if number == 2:
             raise UsageError("stopped")
 
     monkeypatch.setattr(worker.keeper, "keep", stop_after_two)
     assert str(worker.run()) == "stopped"
     again = alone(epochs=3)
-    monkeypatch.setattr(again, "_validate", look(again))
+    monkeypatch.setattr(again.learner, "_validate", look(again.learner))
     assert again.run() is None
-    assert again.kept_epoch == 1
-    load_kept(FolderKeeper(str(tmp_path / "states")).restored(), again.backbone)
-    assert all(torch.equal(best[name], tensor) for name, tensor in again.backbone.export_weights().items())
+    assert again.learner.kept_epoch == 1
+    kept = State.of(FolderKeeper(str(tmp_path / "states")).restored()).best
+    assert all(torch.equal(best[name], tensor) for name, tensor in kept.items())
 
 
 def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone, tmp_path):
-    start = plain_weights(alone(epochs=1).backbone)
+    start = plain(alone(epochs=1).learner.backbone.export_weights())
     assert alone(epochs=1).run() is None
     trained = FolderKeeper(str(tmp_path / "states")).restored()["weights.safetensors"]
     shutil.rmtree(tmp_path / "states")
@@ -238,13 +242,12 @@ def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone
     assert worker.run() is None
     files = FolderKeeper(str(tmp_path / "states")).restored()
     assert files["weights.safetensors"] == trained
-    load_kept(files, worker.backbone)
-    kept, now = worker.backbone.export_weights(), safetensors.torch.load(trained)
+    kept, now = State.of(files).best, safetensors.torch.load(trained)
     floating = [name for name in now if now[name].is_floating_point()]
     assert all(torch.equal(kept[name], torch.lerp(start[name], now[name], 0.75)) for name in floating)
     again = alone(epochs=1, start_share=0.25)
     assert again.run() is None  # resumed, with nothing left to do
-    assert all(torch.equal(again.kept[name], kept[name]) for name in floating)
+    assert all(torch.equal(again.learner.kept[name], kept[name]) for name in floating)
 
 
 def _worker_pid(ray):

@@ -1,0 +1,46 @@
+"""The function that every Ray Train worker runs, whatever it trains."""
+
+from typing import Any
+
+import ray.train
+import ray.train.torch
+import torch
+
+from attn.engine.training.board import Pen
+from attn.engine.training.group import Group
+from attn.engine.training.keeper import FolderKeeper, GroupKeeper
+from attn.engine.training.loop import TrainingLoop
+from attn.errors import UsageError
+
+
+def train_worker(config: dict[str, Any]) -> UsageError | None:
+    """Train on one worker of a group.
+
+    Args:
+        config: `job`, data of the training; `learner`, a context manager that takes job, group and pen and yields a
+            `Learner` or a refusal; `large`, further arguments of it; `board`; `states`, URL of the checkpoints.
+
+    Returns:
+        The reason why the user must change something, or None. It is not raised, because Ray would try again.
+    """
+    job, group = config["job"], this_worker()
+    pen = Pen(config["board"], rank=group.rank)
+    keeper = GroupKeeper(FolderKeeper(config["states"], every_s=0), group, report=ray.train.report)
+    with config["learner"](job, group, pen, **config["large"]) as learner:
+        if isinstance(learner, UsageError):
+            return learner
+        return TrainingLoop(learner, pen, keeper, run_url=job.run_url).run()
+
+
+def this_worker() -> Group:
+    """Place of the current Ray Train worker in its group."""
+    context, device = ray.train.get_context(), ray.train.torch.get_device()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return Group(
+        rank=context.get_world_rank(),
+        local_rank=context.get_local_rank(),
+        local_size=context.get_local_world_size(),
+        size=context.get_world_size(),
+        device=device,
+    )
