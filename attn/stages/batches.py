@@ -48,7 +48,7 @@ def epoch_order(
 
 
 def _balanced(labels: Int[np.ndarray, "image"], random: np.random.Generator) -> Int[np.ndarray, "image"]:
-    """Positions 0 to n-1 if all C classes have the same size; otherwise n/C of each, with repetitions in small classes.
+    """Positions 0 to n-1 if all C classes have one size; otherwise n/C of each, repeated in small classes.
 
     If C does not divide n, randomly chosen classes (new in each epoch) get one more.
     """

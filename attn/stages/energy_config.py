@@ -11,7 +11,7 @@ from attn.errors import UsageError
 from attn.stages.recipe import PAPER, WithRecipe, check_recipe
 
 WINDOW = 3
-"""s: side of the window of a residual network's window energy, in map cells; limited by the size of the map."""
+"""s: side of the window of the window energy in residual networks, in map cells; limited by the map."""
 WITH_RECIPES = ("recipe", "residual", "start_share", "mirror", "centre", "semi_hard")
 """Settings introduced together with recipes; records of older training runs lack them."""
 

@@ -63,7 +63,7 @@ def _loss(rows: Sequence[Mapping[str, Any]], training: Training) -> str | None:
 
 
 def _accuracy(kept: Mapping[str, Any], training: Training) -> str | None:
-    """Message if the accuracy is at chance, within one standard error: a ≤ 1/C + sqrt(1/C (1 - 1/C) / V)."""
+    """Message if the accuracy is at chance, within a standard error: `a ≤ 1/C + sqrt(1/C (1 - 1/C) / V)`."""
     accuracy, chance = kept["validation_accuracy"], 1 / training.classes
     if accuracy is None or accuracy > chance + math.sqrt(chance * (1 - chance) / training.held_out):
         return None
@@ -79,6 +79,6 @@ def _spread(kept: Mapping[str, Any], training: Training) -> str | None:
     if spread is None or not training.triplets or spread >= LEAST_SPREAD:
         return None
     return (
-        f"all embeddings point in one direction (mean cosine distance {spread:.4f}), so the triplet loss has no effect. "
-        "Try --centre (without --recipe paper), or --triplet-weight 0."
+        f"all embeddings point in one direction (mean cosine distance {spread:.4f}), so the triplet loss has no "
+        "effect. Try --centre (without --recipe paper), or --triplet-weight 0."
     )

@@ -35,21 +35,22 @@ class FinetuneConfig(WithRecipe):
     }
 
     recipe: Literal["steady", "paper"] = "steady"
-    """steady: the defaults; the start weights are kept if no epoch is better. paper: plain SGD, equivalent to --lr
-    0.001, --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0 and --no-balanced; the best epoch is kept."""
+    """steady: the defaults. The start weights are kept if no epoch is better. paper: plain SGD. It is equivalent to
+    --lr 0.001, --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0 and --no-balanced, and the best epoch is
+    kept."""
     lr: float | None = None
     """Learning rate of the pretrained layers (default: 0.0003; with --mix-images, which stabilise the training, 0.001).
     """
     head_lr: float | None = None
-    """Learning rate of a newly initialised classifier, and of all layers if there are no start weights (default: 0.003;
-    without start weights 0.01)."""
+    """Learning rate of a newly initialised classifier, or of all layers without start weights (default: 0.003; without
+    start weights 0.01)."""
     warmup: int = 50
-    """Number of updates over which both learning rates rise from 0, at most a quarter of all updates; 0 disables it."""
+    """Number of warm-up updates, in which both learning rates rise from 0; at most a quarter of all updates."""
     clip_norm: float | None = None
     """Maximum norm of the gradient of all weights; 0 disables clipping (default: 1; without start weights 0)."""
     start_share: float | None = None
-    """Share of the start weights in the weighted average that is validated and saved, 0 to below 1 (default: 0.5 if the
-    start weights include the classifier, otherwise 0)."""
+    """Share of the start weights in the weighted average that is validated and saved, 0 to below 1. The default is 0.5
+    if the start weights include the classifier, otherwise 0."""
     balanced: bool = True
     """Draw each class equally often in an epoch: images of small classes repeat, and large classes are subsampled."""
     lr_decay_after: float = 2 / 3

@@ -1,4 +1,4 @@
-"""Check of stored values for NaN and infinity, which could pass for a map without attention or for the largest one."""
+"""Check of stored values for NaN and infinity, which could pass for an empty map or for the largest one."""
 
 import numpy as np
 
@@ -24,7 +24,9 @@ def check_finite(url: str, video_id: str, frames: np.ndarray, name: str, values:
         return
     finite = np.isfinite(values).reshape(len(values), -1).all(axis=1)
     frame = frames[int(np.argmin(finite))]
-    raise UsageError(f"{url}: {name} of {video_id}, frame {frame}, contain NaN or infinity. Precompute the store again.")
+    raise UsageError(
+        f"{url}: {name} of {video_id}, frame {frame}, contain NaN or infinity. Precompute the store again."
+    )
 
 
 def _all_finite(values: np.ndarray) -> bool:

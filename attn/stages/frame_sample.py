@@ -33,7 +33,7 @@ class FrameSample:
 def sample_videos(
     videos: Iterable[Video], reader: FrameReader, *, stage: DecodeVideos, per_video: int
 ) -> Iterator[FrameSample | Failure]:
-    """Sample frames of videos, one video at a time; a video that cannot be read gives a failure and 0 frames.
+    """Sample frames of videos, one video at a time; a video that cannot be read gives only a failure.
 
     Args:
         videos: videos to sample.
