@@ -131,4 +131,4 @@ class EnergyConfig(WithRecipe):
 
 def _refuse(name: str, value: object, rule: str, wrong: bool) -> None:
     if wrong:
-        raise UsageError(f"--{name.replace('_', '-')} {value}: {rule}. Change the value.")
+        raise UsageError(f"--{name.replace('_', '-')} {value}: {rule}.")

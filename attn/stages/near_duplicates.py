@@ -48,7 +48,7 @@ def near_duplicates(
         UsageError: the threshold is out of range.
     """
     if not 0 < threshold <= 1:
-        raise UsageError(f"near-duplicate threshold {threshold:g}: must be above 0 and up to 1. Change the value.")
+        raise UsageError(f"near-duplicate threshold {threshold:g}: must be above 0 and up to 1.")
     original = np.full(len(labels), -1)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

@@ -100,7 +100,7 @@ def test_the_average_of_a_networks_weights_goes_before_the_last_ones(net, other,
 
 def test_of_two_networks_neither_is_guessed(net, other, tmp_path):
     torch.save(prefixed("encoder_q.", net) | prefixed("encoder_k.", other), tmp_path / "net.pth")
-    with pytest.raises(UsageError, match=r"net\.pth: contains 2 networks, under encoder_q\., encoder_k\.\. Save the state"):
+    with pytest.raises(UsageError, match=r"net\.pth: contains 2 networks, under encoder_q\., encoder_k\.\. Save"):
         load_weights(str(tmp_path / "net.pth"), "resnet18", ACTIONS)
 
 
@@ -113,7 +113,7 @@ def test_a_network_with_and_without_its_wrapper_is_not_guessed(net, other, tmp_p
 
 def test_a_wrapped_network_of_another_kind_is_named_with_its_prefix(net, tmp_path):
     torch.save({"state_dict": prefixed("model.", net)}, tmp_path / "net.pth")
-    with pytest.raises(UsageError, match=r"the weights under state_dict\.model\. do not fit resnet34 \(missing layer1\.2\.conv1"):
+    with pytest.raises(UsageError, match=r"under state_dict\.model\. do not fit resnet34 \(missing layer1\.2"):
         load_weights(str(tmp_path / "net.pth"), "resnet34", ACTIONS)
     with pytest.raises(UsageError, match=r"unknown state_dict\.model\.conv1\.weight.*\. Give the right --backbone"):
         load_weights(str(tmp_path / "net.pth"), "vgg16", ACTIONS)

@@ -110,7 +110,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_other_suffixes_are_refused():
-    with pytest.raises(UsageError, match=r"net\.onnx: not a weights file by its suffix\. Give weights as \.safetensors, \.pth, .* or \.bin\.$"):
+    with pytest.raises(UsageError, match=r"net\.onnx: not a weights file .* as \.safetensors, \.pth, .* or \.bin\.$"):
         read_weights_file("net.onnx")
 
 
@@ -131,8 +131,8 @@ def test_half_a_file_is_refused(tmp_path, suffix, length):
         ({}, "contains a dict instead of a state dict"),
         ({"epoch": 3, "arch": "resnet18"}, "contains a dict instead of a state dict"),
         ({"a": {"b": {"c": {"d": TENSORS}}}}, "contains a dict instead of a state dict"),
-        ({"a": torch.eye(3).to_sparse()}, "contains more than tensors .torch._utils _rebuild_sparse_tensor.. Save only"),
-        ({"a": torch.empty(3, device="meta")}, "contains more than tensors .torch._utils _rebuild_meta_tensor_no_storage"),
+        ({"a": torch.eye(3).to_sparse()}, "more than tensors .torch._utils _rebuild_sparse_tensor.. Save only"),
+        ({"a": torch.empty(3, device="meta")}, "more than tensors .torch._utils _rebuild_meta_tensor_no_storage"),
     ],
 )
 def test_what_is_no_state_dict_is_refused(tmp_path, content, complaint):

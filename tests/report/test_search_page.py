@@ -84,7 +84,7 @@ def test_the_page_says_why_a_picture_is_missing():
     page = as_markdown(few(once))
     assert "![" not in page
     assert "parallel.png is not drawn: there is only one trial." in page
-    assert "importance.png is not drawn: there are too few trials, or they are too similar, to estimate importance." in page
+    assert "importance.png is not drawn: there are too few trials, or they are too similar" in page
     assert "progress.png is not drawn: there is only one trial, with one validation." in page
     assert "parallel.png is not drawn: all trials are equally good." in as_markdown(alike)
 
