@@ -131,7 +131,9 @@ def _trainings(results: Record) -> str:
     if not results.get("trainings", {}).get("count"):
         return ""
     count, untrained = results["trainings"]["count"], len(results["trainings"]["untrained"])
-    return f" {untrained or 'None'} of {count} training runs ended without progress."
+    if not untrained:
+        return f" All {count} training runs made progress."
+    return f" {untrained} of {count} training runs made no progress."
 
 
 def _untrained(results: Record) -> tuple[list[list[str]], tuple[str, str]]:

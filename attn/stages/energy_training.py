@@ -47,7 +47,7 @@ class Peers(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Alone:
-    """A group of one."""
+    """Group of one worker."""
 
     rank: int = 0
     size: int = 1
