@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Costs adaptation more than a forward pass, and does its memory grow with the number of videos?
+"""Benchmark of adaptation: time relative to a forward pass, and peak memory for few and many videos.
 
-Adaptation over a plain forward pass on the same frames, both with the pixels normalised on the way: pairs of neighbours
-in one run, in the other order every other time; median of the ratios and, in brackets, the smallest and the largest.
-Target: 1.3 at most. Then the peak memory of sampling clips that are made here, at one and at eight times as many
-videos, for the same number of frames in all: as numpy and Python take it, the reader's child apart.
+The first table compares adaptation with a forward pass over the same frames, both including normalisation. Passes run
+in pairs, in alternating order; the ratio is the median, with minimum and maximum in brackets (target: at most 1.3). The
+second table gives the peak memory of sampling frames from generated clips, for N and 8 N videos and an equal total
+number of frames. It counts allocations of Python and numpy, without the decoder process.
 """
 
 import dataclasses
@@ -40,19 +40,19 @@ class Options:
     backbones: tuple[str, ...] = ("small_cnn", "mobilenet_v2_w035", "resnet50")
     """CNNs to adapt."""
     frames: int = 256
-    """Frames of one pass."""
+    """Number of frames of a pass."""
     size: int = 224
-    """Their side, in pixels; of small_cnn half."""
+    """Side of the frames, in pixels; half of it for small_cnn."""
     batch_size: int = 64
-    """Frames in one forward pass."""
+    """Batch size."""
     pairs: int = 5
-    """Pairs of passes, after one that warms up."""
+    """Number of pairs of passes, after one warm-up pair."""
     device: str = "cpu"
-    """Where the CNN runs."""
+    """Device of the CNN."""
     videos: int = 32
-    """Videos that are sampled, and eight times as many."""
+    """Number of videos to sample; the second measurement uses eight times as many."""
     sampled: int = 512
-    """Frames that are sampled from them, in all."""
+    """Total number of frames to sample."""
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def main() -> None:
     print("\nCNN | plain pass, s | adaptation, s | adaptation / plain")
     for name in options.backbones:
         compare(name, options, device)
-    print("\nvideos | frames kept | their bytes, MB | peak memory, MB")
+    print("\nvideos | frames kept | size of frames, MB | peak memory, MB")
     with tempfile.TemporaryDirectory() as folder:
         clip = write_clip(Path(folder) / "clip.avi")
         for videos in (options.videos, 8 * options.videos):
@@ -104,7 +104,7 @@ def timed(step: Callable[[], object], device: torch.device) -> float:
 
 
 def sample(clip: Path, count: int, options: Options) -> None:
-    """As the job samples them, in one process."""
+    """Measure the peak memory of sampling as in the job, but in one process."""
     videos = [Video(f"v{i:05}", str(clip), None, None, None) for i in range(count)]
     stage = DecodeVideos(Stride(5), options.size, 32)
     tracemalloc.start()

@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""What does per-class calibration do when the unlabelled videos are not balanced?
+"""Simulation of per-class calibration with unbalanced unlabelled videos.
 
-Prints one row per number of classes and shift: top-1 in % of plain scores, and of scores calibrated by videos of which
-every class has as many; the first half of the classes a half or a fifth of the others; the first class none; the first
-half none; only the first class any. The tested videos are others, and balanced.
+The table has one row per number of classes and shift, with the top-1 accuracy in % of uncalibrated scores and of scores
+calibrated on different sets of videos: balanced; the first half of the classes with a half or a fifth of the videos of
+the others; the first class missing; the first half missing; only the first class. The test videos are separate and
+balanced.
 
-Scores are normal, of spread 1, the true class's 2 higher; a shift multiplies a class's by exp(0.3 · shift · normal) and
-adds shift · normal. Takes half a minute, without Ray: `PYTHONPATH=. python3 bench/calibration.py`.
+Scores are normal with standard deviation 1, and higher by 2 for the true class. A shift multiplies the scores of a
+class by exp(0.3 · shift · normal) and adds shift · normal. It takes half a minute, without Ray:
+`PYTHONPATH=. python3 bench/calibration.py`.
 """
 
 import numpy as np
@@ -16,7 +18,7 @@ from attn.eval.metrics import top_k_accuracy
 
 REPEATS = 20
 VIDEOS_PER_CLASS = 200
-# Videos per calibrating class, as a share of the largest: of the first class, the rest of the first half, the others.
+# Calibration videos per class, relative to the largest class: first class, rest of the first half, other classes.
 SHARES = {
     "balanced": (1, 1, 1),
     "2:1": (1 / 2, 1 / 2, 1),
@@ -37,7 +39,7 @@ def main() -> None:
 
 
 def measure(num_classes: int, shift: float, seed: int) -> list[float]:
-    """Accuracy of plain scores, then as calibrated by each kind of videos."""
+    """Accuracy of uncalibrated scores, and of scores calibrated on each set of videos."""
     rng = np.random.default_rng(seed)
     scale, offset = np.exp(0.3 * shift * rng.normal(size=num_classes)), shift * rng.normal(size=num_classes)
     labels = np.repeat(np.arange(num_classes), VIDEOS_PER_CLASS)
@@ -54,7 +56,7 @@ def draw(labels: np.ndarray, num_classes: int, rng: np.random.Generator) -> np.n
 
 
 def chosen(labels: np.ndarray, num_classes: int, shares: tuple[float, float, float]) -> np.ndarray:
-    """Rows of the first videos of each class, as many as its share."""
+    """Mask of the first videos of each class, in proportion to its share."""
     first, low, high = shares
     half = max(1, num_classes // 2)
     of_class = np.array([first, *[low] * (half - 1), *[high] * (num_classes - half)])

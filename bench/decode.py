@@ -1,12 +1,12 @@
 #!/usr/bin/env python
-"""Is our decoding as fast as the decoders it stands on, and what does the guard cost?
+"""Benchmark of decoding: speed relative to direct use of the decoders, and overhead of the guard process.
 
-Kept frames per CPU second at stride 5, every decoder on one thread and the child's time included: ours through the
-guard, ours in this process, and PyAV, decord and torchcodec used directly. All deliver the same, arrays of RGB frames,
-at full size and resized to 224. The decoders take turns on each file, in the other order every other time; medians
-are shown. `ratio` is ours over the fastest direct use that returns the right frames (decord and torchcodec return
-others for AVI files with B-frames: marked *), `guard` is the CPU time that the guard adds to the turn without it that
-is next to it: its median and, in brackets, the quartiles, since single turns of a shared machine differ by more.
+The figures are kept frames per CPU second at stride 5, with one thread per decoder and including child processes: our
+reader with the guard, our reader in this process, and PyAV, decord and torchcodec used directly. All produce arrays of
+RGB frames, at full size and resized to 224. Decoders alternate on each file, in alternating order, and medians are
+shown. `ratio` is our speed relative to the fastest direct use that returns the right frames (decord and torchcodec
+return wrong ones for AVI files with B-frames, marked *). `guard` is the additional CPU time with the guard, relative to
+the neighbouring turn without it: the median and its 95 % interval, because single turns on a shared machine vary a lot.
 """
 
 import collections
@@ -42,8 +42,8 @@ STRIDE = 5
 SIZE = 224
 OURS, UNGUARDED = "ours", "no guard"
 CLIPS = {"mpeg4.avi": ("mpeg4", 0), "mpeg4-b.avi": ("mpeg4", 2), "h264.mp4": ("libx264", 3)}
-CPUCLOCK_SCHED = 2  # Linux: the low bits of the number of another process's CPU clock
-MOST_DIFFERENCE = 3  # decord's old FFmpeg computes another inverse cosine transform
+CPUCLOCK_SCHED = 2  # Linux: low bits of the ID of another process's CPU clock
+MOST_DIFFERENCE = 3  # decord's old FFmpeg computes the inverse cosine transform differently
 
 Decode = Callable[[str, int | None], Iterable[np.ndarray]]
 
@@ -51,11 +51,11 @@ Decode = Callable[[str, int | None], Iterable[np.ndarray]]
 @dataclasses.dataclass(frozen=True)
 class Options:
     videos: tuple[str, ...] = ()
-    """Video files (default: three clips made here)."""
+    """Video files (default: three generated clips)."""
     repeats: int = 11
-    """Turns of each."""
+    """Number of turns of each decoder."""
     guard_repeats: int = 201
-    """Further turns of ours with and without the guard."""
+    """Number of additional turns of our reader with and without the guard."""
 
 
 def main() -> None:
@@ -80,7 +80,7 @@ def main() -> None:
 
 
 def run_with_ffmpeg_for_torchcodec(folder: Path) -> int:
-    """torchcodec wants the system's FFmpeg; the one that PyAV brings along does as well, under the usual names."""
+    """Run this script again with PyAV's bundled FFmpeg on the library path, under the names torchcodec expects."""
     bundled = Path(av.__file__).parents[1] / "av.libs"
     for library in bundled.glob("lib*-*.so.*"):
         name, version = library.name.split(".so.")
@@ -90,7 +90,7 @@ def run_with_ffmpeg_for_torchcodec(folder: Path) -> int:
 
 
 def is_right(decode: Decode, video: str) -> bool:
-    """Does a decoder return the frames that PyAV finds from the first to the last?"""
+    """Return whether a decoder returns the same frames as PyAV."""
     try:
         found = [image for images in decode(video, None) for image in images.astype(np.int16)]
     except Exception:
@@ -106,7 +106,7 @@ def is_same(image: np.ndarray, other: np.ndarray) -> bool:
 def measure(
     decoders: dict[str, Decode], videos: list[str], size: int | None, repeats: int, reader: FrameReader
 ) -> dict[tuple[str, str], list[float]]:
-    """CPU seconds of each decoder's turns on each video."""
+    """CPU seconds of all turns, by decoder and video."""
     seconds: dict[tuple[str, str], list[float]] = {(name, video): [] for name in decoders for video in videos}
     for repeat in range(repeats):
         turns = list(decoders.items())[:: -1 if repeat % 2 else 1]
@@ -126,7 +126,7 @@ def show(
     size: int | None,
     right: dict[tuple[str, str], bool],
 ) -> None:
-    """One table; its last row is over all files, each direct use counting where it is right."""
+    """Print a table; its last row is over all files, including each direct use only if it is right."""
     names = list(dict.fromkeys(name for name, _ in seconds))
     print(f"\nkept frames per CPU second, {'full size' if size is None else f'resized to {size}'}")
     print(f"{'':16}{'kept':>5}" + "".join(f"{name:>11}" for name in names) + f"{'ratio':>7}  guard")
@@ -145,7 +145,7 @@ def show(
 
 
 def guard_adds(seconds: dict[tuple[str, str], list[float]], videos: list[str]) -> str:
-    """The share that the guard adds over some videos: the median of the pairs, and its interval by order statistics."""
+    """Relative CPU time that the guard adds: median over pairs of turns, and its 95 % interval by order statistics."""
     ours_s, unguarded_s = (np.sum([seconds[name, video] for video in videos], axis=0) for name in (OURS, UNGUARDED))
     added = ours_s / unguarded_s - 1
     reach = min(0.5, 0.98 / math.sqrt(len(added)))
@@ -185,12 +185,12 @@ def decord_batch(path: str, size: int | None) -> Iterator[np.ndarray]:
 
 
 def torchcodec() -> dict[str, Decode]:
-    """torchcodec, if it can be loaded."""
+    """Decoder with torchcodec, if the library can be loaded."""
     try:
         import torch
         from torchcodec.decoders import VideoDecoder  # pyright: ignore[reportPrivateImportUsage]  its only public name
     except (ImportError, RuntimeError, OSError) as error:
-        print(f"torchcodec left out: {str(error).splitlines()[0]}")
+        print(f"torchcodec is skipped: {str(error).splitlines()[0]}")
         return {}
     torch.set_num_threads(1)
 
@@ -203,7 +203,7 @@ def torchcodec() -> dict[str, Decode]:
 
 
 def make_clips(folder: Path) -> list[str]:
-    """Clips of 150 frames, 320x240, of a texture that drifts: UCF101's kind, the same with B-frames, and H.264."""
+    """Generate clips of 150 frames, 320x240, of a moving texture: UCF101's format, with B-frames, and H.264."""
     texture = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
     large = av.VideoFrame.from_ndarray(texture).reformat(640, 480).to_ndarray()
     for name, (codec, most_b_frames) in CLIPS.items():

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What does it bring that an EnergyNet learns from maps in memory, sampled on the device?
+"""Benchmark of EnergyNet training on maps in memory that are sampled on the device.
 
-Questions, and a table for each: updates per second beside a plain PyTorch loop whose DataLoader draws the same kind of
-quadruples from maps in memory, same network, mining, losses and optimiser; what each part of the steady recipe costs of
-these updates; seconds to read a store into memory beside pyarrow reading the same bytes; frames scored per second.
-`--updates N` also times so many updates on maps of UCF101's size, held on the device.
+It prints updates per second, relative to a plain PyTorch loop whose DataLoader draws quadruples from maps in memory
+(with equal network, mining, losses and optimiser); the cost of each part of the steady recipe; seconds to read a store
+into memory, relative to pyarrow; and frames scored per second. With `--updates N`, it also times N updates on maps of
+UCF101's size, held on the device.
 
-Runs without Ray: `python bench/energynet.py`, on a GPU machine with torch, pyarrow and fsspec alone
+It runs without Ray: `python bench/energynet.py`. A GPU machine needs only torch, pyarrow and fsspec:
 `PYTHONPATH=. python3 bench/energynet.py --device cuda --no-store --updates 20000`.
 """
 
@@ -47,7 +47,7 @@ def main() -> None:
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     print(f"torch {torch.__version__}, {name}, {torch.get_num_threads()} threads; medians of {flags.repeats} repeats")
     bank = random_bank(flags.videos, flags.frames, device)
-    print("\ncandidates | ours, updates/s | DataLoader, updates/s | its worker processes | ours / DataLoader")
+    print("\ncandidates | ours, updates/s | DataLoader, updates/s | DataLoader workers | ours / DataLoader")
     for candidates in (EnergyConfig().candidates_initial, EnergyConfig().candidates_final):
         compare_updates(bank, candidates, flags)
     compare_recipes(bank, flags)
@@ -61,17 +61,17 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--videos", type=int, default=1000, help="videos held in memory")
-    parser.add_argument("--frames", type=int, default=10, help="frames of each")
-    parser.add_argument("--repeats", type=int, default=5, help="interleaved repeats")
-    parser.add_argument("--store-frames", type=int, default=100_000, help="frames of the store that is read")
-    parser.add_argument("--no-store", action="store_true", help="leave out reading a store")
-    parser.add_argument("--updates", type=int, default=0, help="updates of a run on maps of UCF101's size")
+    parser.add_argument("--videos", type=int, default=1000, help="number of videos in memory")
+    parser.add_argument("--frames", type=int, default=10, help="number of frames per video")
+    parser.add_argument("--repeats", type=int, default=5, help="number of interleaved repeats")
+    parser.add_argument("--store-frames", type=int, default=100_000, help="number of frames in the store to read")
+    parser.add_argument("--no-store", action="store_true", help="skip reading a store")
+    parser.add_argument("--updates", type=int, default=0, help="number of updates on maps of UCF101's size; 0: skip")
     return parser.parse_args()
 
 
 def random_bank(videos: int, frames: int, device: torch.device) -> MapBank:
-    """Maps of videos of all classes: noise, half of it zero."""
+    """Random maps of videos of all classes: rectified noise, half of it zero."""
     labels = np.sort(np.arange(videos) % NUM_CLASSES)
     table = VideoTable(tuple(f"v{i:05}" for i in range(videos)), labels, np.full(videos, frames))
     maps = torch.empty(table.rows, NUM_CLASSES, SIDE * SIDE, dtype=torch.float16, device=device)
@@ -100,7 +100,7 @@ def new_trainer(bank: MapBank, config: EnergyConfig) -> EnergyTrainer:
 
 
 def compare_updates(bank: MapBank, candidates: int, flags: argparse.Namespace) -> None:
-    """Ours against the plain loop, which runs with the number of worker processes that serves it best."""
+    """Compare our trainer with the plain loop at its best number of DataLoader workers."""
     config = dataclasses.replace(EnergyConfig(), candidates_initial=candidates, candidates_final=candidates)
     trainer = new_trainer(bank, config)
     plain = {workers: PlainLoop(bank, config, workers) for workers in (0, 2)}
@@ -110,16 +110,16 @@ def compare_updates(bank: MapBank, candidates: int, flags: argparse.Namespace) -
         rates["ours"].append(rate(lambda: trainer.update(next(numbers)), 200))
         for workers, loop in plain.items():
             rates[workers].append(rate(loop.update, 20))
-    median = {key: statistics.median(found[1:]) for key, found in rates.items()}  # the first ones warm up
+    median = {key: statistics.median(found[1:]) for key, found in rates.items()}  # the first repeat is a warm-up
     best = max(plain, key=lambda workers: median[workers])
-    ours, theirs = median["ours"], median[best]
-    print(f"{candidates} | {ours:.0f} | {theirs:.1f} | {best} | {ours / theirs:.1f}")
+    ours, loader = median["ours"], median[best]
+    print(f"{candidates} | {ours:.0f} | {loader:.1f} | {best} | {ours / loader:.1f}")
 
 
 def compare_recipes(bank: MapBank, flags: argparse.Namespace) -> None:
-    """The paper's recipe, the same with one part of the steady one, and all of it, in turns.
+    """Compare the paper's recipe, the same with one part of the steady recipe each, and the steady recipe.
 
-    Ratios of each round, in which all run one after the other: the machine's other work changes from round to round.
+    Ratios are computed within each round, because the load of a shared machine varies between rounds.
     """
     paper = dataclasses.replace(paper_recipe(EnergyConfig()), recipe="steady")
     parts = {"mirror": {"mirror": True}, "residual": {"residual": True}, "semi-hard": {"semi_hard": True}}
@@ -130,9 +130,9 @@ def compare_recipes(bank: MapBank, flags: argparse.Namespace) -> None:
     for _ in range(4 * flags.repeats + 1):
         for name, trainer in trainers.items():
             rates[name].append(rate(lambda name=name, trainer=trainer: trainer.update(next(numbers[name])), 50))
-    print("\nrecipe | updates/s | of the paper's")
+    print("\nrecipe | updates/s | relative to paper")
     for name, found in rates.items():
-        ratio = statistics.median(ours / papers for ours, papers in zip(found[1:], rates["paper"][1:], strict=True))
+        ratio = statistics.median(ours / base for ours, base in zip(found[1:], rates["paper"][1:], strict=True))
         print(f"{name} | {statistics.median(found[1:]):.0f} | {ratio:.3f}")
 
 
@@ -144,7 +144,7 @@ def rate(step: Callable[[], object], count: int) -> float:
 
 
 class PlainQuadruples(Dataset):
-    """Maps by class, video and frame; an item is one random quadruple."""
+    """Dataset of random quadruples, from maps by class, video and frame."""
 
     def __init__(self, bank: MapBank):
         self.by_class: dict[int, list[Tensor]] = {}
@@ -168,7 +168,7 @@ class PlainQuadruples(Dataset):
 
 
 class PlainLoop:
-    """The same training as one would write it down."""
+    """Straightforward implementation of the same training."""
 
     def __init__(self, bank: MapBank, config: EnergyConfig, workers: int):
         self.config, self.device = config, bank.maps.device
@@ -203,14 +203,14 @@ class PlainLoop:
 
 
 def score(bank: MapBank, flags: argparse.Namespace) -> None:
-    """Frames of which the energies of all classes are computed in a second."""
+    """Print the number of frames per second for the energies of all classes."""
     net, maps = new_net(bank.maps.device), bank.maps.unflatten(2, (SIDE, SIDE))
     rates = [len(maps) * rate(lambda: frame_energies(net, maps).sum().item(), 1) for _ in range(flags.repeats + 1)]
     print(f"\nscoring: {statistics.median(rates[1:]):.0f} frames/s of {NUM_CLASSES} classes each")
 
 
 def read(flags: argparse.Namespace) -> None:
-    """A store into memory, by us and by pyarrow."""
+    """Compare `read_bank` with pyarrow for reading a store into memory."""
     import pyarrow.parquet as pq
 
     from attn.stages.map_bank import read_bank
@@ -221,20 +221,20 @@ def read(flags: argparse.Namespace) -> None:
         store = AttentionStore.open(folder)
         parts = sorted(str(path) for path in Path(folder).glob("part-*.parquet"))
         columns, threads = ["maps"], torch.get_num_threads()
-        ours, theirs = [], []
+        ours, pyarrow = [], []
         for _ in range(flags.repeats):
             ours.append(1 / rate(lambda: read_bank([store], table, threads=threads), 1))
-            theirs.append(1 / rate(lambda: [pq.read_table(part, columns=columns) for part in parts], 1))
-        mine, arrow = statistics.median(ours), statistics.median(theirs)
+            pyarrow.append(1 / rate(lambda: [pq.read_table(part, columns=columns) for part in parts], 1))
+        bank_s, arrow_s = statistics.median(ours), statistics.median(pyarrow)
         size_gb = sum(Path(part).stat().st_size for part in parts) / 1e9
         print(
             f"\nreading {table.rows} frames x {NUM_CLASSES} classes, {size_gb:.2f} GB in {len(parts)} parts: "
-            f"{mine:.2f} s, pyarrow {arrow:.2f} s, ours / pyarrow {mine / arrow:.2f}"
+            f"{bank_s:.2f} s, pyarrow {arrow_s:.2f} s, ours / pyarrow {bank_s / arrow_s:.2f}"
         )
 
 
 def write_store(folder: str, frames: int) -> VideoTable:
-    """A store of videos of 50 frames."""
+    """Write a store of videos with 50 frames each."""
     import pyarrow as pa
 
     from attn.schema import TRUNCATED
@@ -286,7 +286,7 @@ def write_store(folder: str, frames: int) -> VideoTable:
 
 
 def long_run(flags: argparse.Namespace, device: torch.device) -> None:
-    """A whole training on maps as many as those of UCF101's first training list: 9537 videos of 37 frames."""
+    """Time a whole training run on as many maps as in UCF101's first training list: 9537 videos of 37 frames."""
     trainer = new_trainer(random_bank(9537, 37, device), EnergyConfig())
     numbers = iter(range(10**9))
     seconds = flags.updates / rate(lambda: trainer.update(next(numbers)), flags.updates)

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""What do the attention maps of all classes cost, beside a forward pass and beside a loop over the classes?
+"""Benchmark of the attention maps of all classes, relative to a forward pass and to loops over the classes.
 
-Prints one row per network and number of classes: seconds of a batch for the forward pass alone, for forward pass and
-all maps, their ratio; and what one call per class of Captum and of pytorch-grad-cam takes, where they are installed. Of
-those loops only a few classes are timed and scaled to all.
+It prints one row per network and number of classes: seconds per batch for the forward pass, for the forward pass with
+all maps, and their ratio; and seconds for one call per class of Captum and of pytorch-grad-cam, if installed. The loops
+are timed for a few classes and extrapolated.
 
-Runs without Ray; torch, torchvision and jaxtyping suffice: `PYTHONPATH=. python3 bench/gradcam.py --device cuda`.
+It runs without Ray and needs only torch, torchvision and jaxtyping:
+`PYTHONPATH=. python3 bench/gradcam.py --device cuda`.
 """
 
 import argparse
@@ -33,7 +34,7 @@ BATCH_SIZE = {"cpu": 8, "cuda": 64}
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One row."""
+    """Settings of one row."""
 
     device: str
     precision: str
@@ -42,7 +43,7 @@ class Case:
 
 
 class LowPrecisionTrunk(nn.Module):
-    """A trunk run as the batch job runs it: perhaps in bf16, its activations handed on in fp32."""
+    """Trunk as in the batch job: optionally in bf16, with activations in fp32."""
 
     def __init__(self, trunk: nn.Module, case: Case) -> None:
         super().__init__()
@@ -58,7 +59,7 @@ def main() -> None:
     print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, {torch.get_num_threads()} threads")
     clock = "CPU seconds" if flags.cpu_time else "seconds"
     print(f"images of 224×224, random weights; {clock}, median of {flags.repeats} interleaved repeats")
-    print(f"loops over the classes: {flags.loop_classes} classes timed and scaled\n")
+    print(f"loops over the classes: {flags.loop_classes} classes timed, extrapolated to all\n")
     print_row(HEADER)
     print_row(["---"] * len(HEADER))
     for device in flags.device:
@@ -74,21 +75,21 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--precision", nargs="+", choices=("fp32", "bf16"), default=["fp32"])
     parser.add_argument("--backbones", nargs="+", default=["resnet50", "mobilenet_v2", "vgg16", "squeezenet1_0"])
     parser.add_argument("--classes", nargs="+", type=int, default=[10, 101, 400, 1000])
-    parser.add_argument("--batch-size", type=int, help="frames of a pass (default: 8 on cpu, 64 on cuda)")
+    parser.add_argument("--batch-size", type=int, help="frames per pass (default: 8 on cpu, 64 on cuda)")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--loop-classes", type=int, default=2, help="classes to time of the loops; 0: no loops")
+    parser.add_argument("--loop-classes", type=int, default=2, help="number of classes to time in loops; 0: skip loops")
     parser.add_argument(
         "--cpu-time",
         action="store_true",
-        help="count CPU seconds, for a machine that others use too; with OMP_NUM_THREADS=1, and not for cuda",
+        help="measure CPU seconds, for shared machines; requires OMP_NUM_THREADS=1, not for cuda",
     )
     return parser.parse_args()
 
 
 def row_of(case: Case, flags: argparse.Namespace) -> list[str]:
-    what = [case.device, case.precision, case.backbone]
+    cells = [case.device, case.precision, case.backbone]
     if case.device == "cuda" and not torch.cuda.is_available():
-        return [*what, "", str(case.classes), *[NOT_MEASURED] * (len(HEADER) - 5)]
+        return [*cells, "", str(case.classes), *[NOT_MEASURED] * (len(HEADER) - 5)]
     torch.manual_seed(0)
     backbone = build_backbone(case.backbone, case.classes).eval().to(case.device)
     backbone.to(memory_format=torch.channels_last)
@@ -102,11 +103,11 @@ def row_of(case: Case, flags: argparse.Namespace) -> list[str]:
         **class_loops(net, flags.loop_classes),
     }
     seconds = interleaved(ways, images, flags)
-    return [*what, gradcam.route, str(case.classes), *figures(seconds, case.classes, batch_size, flags)]
+    return [*cells, gradcam.route, str(case.classes), *figures(seconds, case.classes, batch_size, flags)]
 
 
 def class_loops(net: nn.Sequential, classes: int) -> dict[str, Callable[[Tensor], object]]:
-    """One call per class of the libraries that are installed, raw maps from Captum, scaled ones from grad-cam."""
+    """Loops over classes with the installed libraries; Captum returns raw maps, pytorch-grad-cam scaled ones."""
     loops: dict[str, Callable[[Tensor], object]] = {}
     if classes and importlib.util.find_spec("captum"):
         from captum.attr import LayerGradCam
@@ -133,7 +134,7 @@ def class_loops(net: nn.Sequential, classes: int) -> dict[str, Callable[[Tensor]
 def interleaved(
     ways: dict[str, Callable[[Tensor], object]], images: Tensor, flags: argparse.Namespace
 ) -> dict[str, list[float]]:
-    """Seconds of every way, taken in turns so that whatever else the machine does falls on all alike."""
+    """Seconds of each function, measured in turns so that other load affects all equally."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     clock = time.process_time if flags.cpu_time else time.perf_counter
     for repeat in range(flags.repeats + 1):
@@ -142,7 +143,7 @@ def interleaved(
             start = clock()
             way(images)
             synchronize(images.device)
-            if repeat:  # the first round warms up
+            if repeat:  # the first round is a warm-up
                 seconds[name].append(clock() - start)
     return seconds
 

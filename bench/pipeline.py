@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""What does Ray cost? Frames a second of the precompute job in steady state over a straight single-process loop.
+"""Benchmark of Ray's overhead: frames per second of the precompute job, relative to a single-process loop.
 
-Both do the same on the same cores: decode at stride 5, forward pass, maps of all classes, Parquet. Both rates count
-from when the maps of the first batch are done to when those of the last are: starting decoder and CNN lies before, the
-last flush after. What the job decodes ahead while its CNN loads still counts for it, so a small --count flatters it.
-They run in turn; medians are shown. A second table compares the job's peak memory (all its processes, shared memory
-once) at few and many videos.
+Both do equal work on the same cores: decoding at stride 5, forward pass, maps of all classes, Parquet. Both rates are
+measured from the end of the first batch to the end of the last, without the start of decoder and CNN and the final
+flush. Frames that the job decodes while its CNN is loading are included, so a small --count favours the job. Runs
+alternate, and medians are shown. A second table compares the job's peak memory (of all its processes, with shared
+memory counted once) for few and many videos.
 """
 
 import dataclasses
@@ -43,17 +43,17 @@ PRECOMPUTE = Path(__file__).resolve().parents[1] / "jobs" / "precompute.py"
 @dataclasses.dataclass(frozen=True)
 class Options:
     videos: str | None = None
-    """Folder of videos (default: clips made here, 320x240, 6 s, mpeg4)."""
+    """Folder of videos (default: generated clips, 320x240, 6 s, mpeg4)."""
     count: int = 60
-    """Clips to make for the speed table."""
+    """Number of clips to generate for the speed table."""
     backbone: str = "mobilenet_v2"
     """CNN, with random weights."""
     classes: int = 101
     """Number of classes."""
     repeats: int = 3
-    """Runs of each."""
+    """Number of runs of each."""
     memory: tuple[int, int] = (200, 1000)
-    """Numbers of videos of the memory table; 0 0 leaves it out."""
+    """Numbers of videos for the memory table; 0 0 skips it."""
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def make_weights(path: Path, options: Options) -> Path:
 
 
 def make_clips(folder: Path, count: int) -> Path:
-    """Clips of 150 frames of moving noise-free gradients; hard links beyond the first ten."""
+    """Generate clips of 150 frames with moving gradients; all but the first ten are hard links."""
     folder.mkdir(parents=True)
     for i in range(count):
         path = folder / f"clip{i:05}.avi"
@@ -115,20 +115,20 @@ def compare_speed(root: Path, videos: str, weights: Path, repeats: int) -> None:
 
 
 def run_loop(root: Path, videos: str, weights: Path) -> float:
-    """Frames a second of the same stages, called one after the other in this process on all cores."""
+    """Frames per second of the same stages, called sequentially in this process on all cores."""
     out = root / "loop-store"
     shutil.rmtree(out, ignore_errors=True)
     plan = make_plan(PrecomputeOptions(videos=videos, out=str(out), weights=str(weights)))
     compute = ComputeMaps(plan.cnn, columns=plan.manifest.columns, precision="fp32", device="cpu")
     batches = [(time.perf_counter(), frames) for frames in loop_over(plan, plan.stage, compute, out)]
     if len(batches) < 2:
-        raise SystemExit("the videos fill one batch only; a rate needs two (--count)")
+        raise SystemExit("--count: the videos fill only one batch, but a rate needs two. Give a larger value.")
     seconds = batches[-1][0] - batches[0][0]
-    return sum(frames for _, frames in batches[1:]) / seconds  # as `attn.engine.progress` counts those of the job
+    return sum(frames for _, frames in batches[1:]) / seconds  # as in `attn.engine.progress` for the job
 
 
 def loop_over(plan: Plan, stage: DecodeVideos, compute: ComputeMaps, out: Path) -> Iterator[int]:
-    """Frames of each batch, once its rows are with the writer."""
+    """Yield the number of frames of each batch after its rows have been passed to the writer."""
     schema = travelling_schema(plan.manifest.schema)
     writer = StoreWriter(str(out), plan.manifest.schema, part_bytes=2**27)
     with FrameReader() as reader:
@@ -142,7 +142,7 @@ def loop_over(plan: Plan, stage: DecodeVideos, compute: ComputeMaps, out: Path) 
 
 
 def run_job(root: Path, videos: str, weights: Path) -> dict[str, float]:
-    """Summary of one precompute job, with its peak memory in bytes."""
+    """Run one precompute job; returns its summary with the peak memory in bytes."""
     out = root / "job-store"
     shutil.rmtree(out, ignore_errors=True)
     command = [sys.executable, PRECOMPUTE, "--videos", videos, "--out", out, "--weights", weights]
@@ -155,7 +155,7 @@ def run_job(root: Path, videos: str, weights: Path) -> dict[str, float]:
 
 
 class Peak:
-    """Samples the memory of a process and all below it; a shared page counts once (PSS)."""
+    """Peak memory (PSS, with shared pages counted once) of a process and its descendants, by sampling."""
 
     def __init__(self, pid: int):
         self._process, self._peak, self._stop = psutil.Process(pid), 0, threading.Event()

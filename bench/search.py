@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What does a search bring over training once per configuration from the shell? Trials a minute of both.
+"""Benchmark of the hyperparameter search: trials per minute, relative to a shell loop over configurations.
 
-The shell starts `train_energynet` once for each configuration, one after the other, as a loop in a script would. The
-search tries as many as fit side by side, on maps that are read once; its scheduler also stops those that are behind,
-the more of them the more trials there are, and is left out in the second row. Random settings of the same space, the
-same store, split and updates; the start of Ray and all that is written at the end are counted in.
+The shell loop runs `train_energynet` once per configuration, sequentially. The search runs as many trials in parallel
+as fit, on maps that are read once. Its scheduler also stops poor trials early, a larger share if there are more trials;
+the second row is without the scheduler. Both use random settings of one search space, and equal store, split and number
+of updates. The times include the start of Ray and writing the results.
 
-On what `make demo` left: `python bench/search.py`, or with --store and --split.
+Run it on the output of `make demo` with `python bench/search.py`, or give --store and --split.
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main() -> None:
         tried = Path(folder, flags.schedulers[0])
         shell_s = [shell(tried, common, number) for number in range(1, flags.shell + 1)]
     per_minute = 60 * len(shell_s) / sum(shell_s)
-    print("\n | trials | stopped early | seconds | trials a minute | search / shell")
+    print("\n | trials | stopped early | seconds | trials per minute | search / shell")
     for name, trials, stopped, seconds in rows:
         rate = 60 * trials / seconds
         print(f"{name} | {trials} | {stopped} | {seconds:.0f} | {rate:.2f} | {rate / per_minute:.1f}")
@@ -41,19 +41,19 @@ def main() -> None:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", default=f"{DEMO}/store", help="attention store")
-    parser.add_argument("--split", default="demo-out/splits/split1-train-100-seed0.txt", help="its training videos")
-    parser.add_argument("--updates", type=int, default=20_000, help="of a training")
-    parser.add_argument("--trials", type=int, default=32, help="of each search")
-    parser.add_argument("--schedulers", nargs="+", default=["asha", "none"], help="a row for each")
-    parser.add_argument("--shell", type=int, default=4, help="configurations trained from the shell")
+    parser.add_argument("--split", default="demo-out/splits/split1-train-100-seed0.txt", help="list of training videos")
+    parser.add_argument("--updates", type=int, default=20_000, help="number of updates of a training run")
+    parser.add_argument("--trials", type=int, default=32, help="number of trials of each search")
+    parser.add_argument("--schedulers", nargs="+", default=["asha", "none"], help="schedulers, one row each")
+    parser.add_argument("--shell", type=int, default=4, help="number of configurations in the shell loop")
     flags = parser.parse_args()
     if not Path(flags.store).is_dir():
-        sys.exit(f"{flags.store} is not there; run `make demo` first, or give --store and --split")
+        sys.exit(f"{flags.store}: the store does not exist. Run `make demo` first, or give --store and --split.")
     return flags
 
 
 def search(folder: Path, common: list[str], scheduler: str, trials: int) -> tuple[str, int, int, float]:
-    """Name, trials, those that were stopped, and seconds of one search."""
+    """Run one search; returns its name, number of trials, number of stopped trials, and seconds."""
     out = folder / scheduler
     flags = ["--sampler", "random", "--scheduler", scheduler, "--trials", str(trials), "--out", str(out)]
     seconds = timed([sys.executable, str(SEARCH), *common, *flags])
@@ -62,7 +62,7 @@ def search(folder: Path, common: list[str], scheduler: str, trials: int) -> tupl
 
 
 def shell(tried: Path, common: list[str], number: int) -> float:
-    """Seconds of one training from the shell, with the settings of a trial."""
+    """Seconds of one training run from the shell, with the settings of a trial."""
     record = json.loads((tried / "trials" / f"{number:04d}" / "trial.json").read_text())
     config = tried / f"{number}.json"
     config.write_text(json.dumps({"energynet": record["point"]}))
@@ -71,7 +71,7 @@ def shell(tried: Path, common: list[str], number: int) -> float:
 
 
 def timed(command: list[str]) -> float:
-    """Seconds of a command that must end well."""
+    """Seconds of a command, which must succeed."""
     started_s = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

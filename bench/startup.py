@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""What does a newcomer wait for? Seconds of precompute on three clips over those of a plain loop in one process.
+"""Benchmark of start-up: seconds of precompute on three clips, relative to a loop in a single process.
 
-Both are timed from the command to its end, imports included: decode at stride 5, forward pass, maps of all classes,
-Parquet. They run in turn, and ratios are those of neighbours; medians are shown. So is the dry run.
+Both are timed from start to exit, including imports: decoding at stride 5, forward pass, maps of all classes, Parquet.
+They run alternately; ratios are between neighbouring runs, and medians are shown. A dry run is timed as well.
 """
 
 import dataclasses
@@ -35,15 +35,15 @@ print(sum(loop_over(plan, plan.stage, compute, Path(out))), "frames")
 @dataclasses.dataclass(frozen=True)
 class Options:
     videos: str | None = None
-    """Folder of videos (default: clips made here, 320x240, 6 s, mpeg4)."""
+    """Folder of videos (default: generated clips, 320x240, 6 s, mpeg4)."""
     count: int = 3
-    """Clips to make."""
+    """Number of clips to generate."""
     backbone: str = "squeezenet1_0"
     """CNN, with random weights."""
     classes: int = 101
     """Number of classes."""
     repeats: int = 3
-    """Runs of each."""
+    """Number of runs of each command."""
 
 
 def main() -> None:
@@ -63,14 +63,14 @@ def main() -> None:
             for name, command in ways.items():
                 took[name].append(seconds(command, root / "store"))
     for name, runs in took.items():
-        ratio = statistics.median(mine / plain for mine, plain in zip(runs, took["plain loop"], strict=True))
+        ratio = statistics.median(run / plain for run, plain in zip(runs, took["plain loop"], strict=True))
         shown = ", ".join(f"{run:.1f}" for run in runs)
-        print(f"{name:12}{statistics.median(runs):8.1f} s   {ratio:6.2f} of the loop   ({shown})")
+        print(f"{name:12}{statistics.median(runs):8.1f} s   {ratio:6.2f} × the loop   ({shown})")
 
 
 def prepare(root: Path, options: Options) -> tuple[str, str]:
-    """Weights and videos."""
-    from bench import pipeline  # here: its libraries count for the runs, not for this process
+    """Create weights and videos."""
+    from bench import pipeline  # imported here because only the runs need its libraries
 
     weights = pipeline.make_weights(
         root / "cnn.safetensors", pipeline.Options(backbone=options.backbone, classes=options.classes)
@@ -79,7 +79,7 @@ def prepare(root: Path, options: Options) -> tuple[str, str]:
 
 
 def seconds(command: list[str | Path], store: Path) -> float:
-    """Of one run into an empty store, which comes last on its command line."""
+    """Seconds of one run into an empty store; its path is appended to the command."""
     shutil.rmtree(store, ignore_errors=True)
     started_s = time.perf_counter()
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}

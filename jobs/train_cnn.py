@@ -1,9 +1,10 @@
 #!/usr/bin/env python
-"""Trains a CNN on Web images, or on frames of the videos of a split list, and writes it as one checkpoint.
+"""Train a CNN on Web images, or on frames of the videos in a split list, and write one checkpoint.
 
-Every image is prepared once, every video decoded once; the share that is held out decides which epoch is kept. Killed
-at any instant, the same command resumes from there. Exit codes: 0 done, 1 the frames could not be stored, 2 a flag or a
-file is wrong, 3 too many videos cannot be read, 4 the training has learnt nothing (its checkpoint is written).
+Each image is prepared once and each video is decoded once. The epoch to keep is chosen by validation on held-out images
+or videos. After a crash, the same command resumes the training. Exit codes: 0 done, 1 the frames could not be stored,
+2 a flag or a file is invalid, 3 too many videos could not be read, 4 training made no progress (the checkpoint is
+written).
 """
 
 from attn.engine.cli import end, parse, run
@@ -12,7 +13,7 @@ from attn.engine.options import TrainCnnOptions
 
 def main() -> int:
     options = parse(TrainCnnOptions, __doc__)
-    from attn.engine.training.cnn import train_cnn  # after the flags: --help answers at once
+    from attn.engine.training.cnn import train_cnn  # imported after parsing so that --help is fast
 
     return run(train_cnn, options)
 

@@ -1,4 +1,4 @@
-"""How good the scores are: fusion over frames, accuracy, average precision, how sure we can be, where attention falls.
+"""Evaluation of scores: fusion over frames, accuracy, average precision, confidence intervals, localisation.
 
-numpy only; arrays in, numbers out.
+All functions use numpy only: they take arrays and return numbers.
 """

@@ -1,9 +1,10 @@
-"""Choice among methods that were compared on the same labelled videos: labels must earn their place.
+"""Choice among methods that were compared on the same labelled videos.
 
-The best method without labels is the one to beat. A method with labels is chosen if its paired gain is at least one
-standard error, of those the one with the largest gain; otherwise the one without labels stays. The standard error is a
-quarter of the width of the 95 % interval, about. With 30 labelled videos it is some 7 points: a rule that asked for
-95 % would hardly ever choose labels, one that asked for nothing would often lose by them.
+The best method without labels is the baseline. A method with labels is chosen if its paired gain over the baseline is
+at least one standard error; among several, the one with the largest gain. Otherwise the baseline is chosen. The
+standard error is about a quarter of the width of the 95 % interval. With 30 labelled videos it is about 7 points: a
+rule that required significance at 95 % would hardly ever choose a method with labels, and a rule without a threshold
+would often choose a worse one.
 """
 
 from collections.abc import Mapping, Sequence, Set
@@ -13,12 +14,12 @@ Z_95 = 1.96
 
 
 class Choice(NamedTuple):
-    """Chosen method.
+    """Result of a choice.
 
     Attributes:
-        method: record of the method.
+        method: record of the chosen method.
         best_free: record of the best method without labels.
-        gain: paired difference of the two, None if they are the same.
+        gain: paired difference of the two; None if they are the same method.
     """
 
     method: Mapping[str, Any]
@@ -29,13 +30,13 @@ class Choice(NamedTuple):
 def choose_method(
     methods: Sequence[Mapping[str, Any]], pairs: Sequence[Mapping[str, Any]], figure: str, *, without_labels: Set[str]
 ) -> Choice:
-    """Method to use.
+    """Choose the method to use.
 
     Args:
-        methods: records with `method`, `trained_on` and the figure; of equally good ones the first counts.
+        methods: records with `method`, `trained_on` and the figure; the first of several equally good ones is chosen.
         pairs: paired differences with `first`, `second`, `trained_on` (of the first), `value` and `interval`.
-        figure: key of the figure that decides.
-        without_labels: values of `trained_on` of methods that have seen no label of a video.
+        figure: key of the figure to compare.
+        without_labels: values of `trained_on` that identify methods trained without video labels.
     """
     best = max((one for one in methods if one["trained_on"] in without_labels), key=lambda one: one[figure]["value"])
     gains = [

@@ -1,7 +1,7 @@
-"""From the scores of single frames to the scores of a video: majority vote with late fusion.
+"""Fusion of frame scores into video scores: majority vote with late fusion.
 
-The vote decides; the fused vector then ranks videos for average precision and classes for top-k. Frames that voted
-for another class are left out of it, because averaging them in lets a few confident mistakes outweigh the vote.
+The vote determines the class. The fused vector ranks videos for average precision and classes for top-k. It does not
+include frames that voted for other classes, because a few confident mistakes among them could outweigh the vote.
 
 Source: Li et al. 2017, section 4.3.
 """
@@ -13,21 +13,22 @@ from jaxtyping import Bool, Float
 
 
 class Vote(NamedTuple):
-    """Outcome of a majority vote: the class, and which frames voted for it."""
+    """Outcome of a majority vote: the class, and a mask of the frames that voted for it."""
 
     winner: int
     voters: Bool[np.ndarray, "frame"]
 
 
 def majority_vote(logits: Float[np.ndarray, "frame cls"]) -> Vote:
-    """The class most frames name, each frame naming the class of its largest score (the lower index where two tie).
+    """Determine the class that is predicted for most frames.
 
-    Classes with equally many votes: the larger mean score among its own voters, then the lower index.
+    Each frame votes for the class with its largest score (the lower index if scores are equal). Ties between classes
+    are broken by the larger mean score over their own voters, then by the lower index.
 
     Args:
-        logits: any score per frame and class; at least one frame.
+        logits: scores of any kind per frame and class; at least one frame.
 
-    Differs: the paper does not say how ties are broken.
+    Differs: the paper does not specify how ties are broken.
     """
     frame_class = logits.argmax(axis=1)
     votes = np.bincount(frame_class, minlength=logits.shape[1])
@@ -38,23 +39,24 @@ def majority_vote(logits: Float[np.ndarray, "frame cls"]) -> Vote:
 
 
 def late_fusion(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "cls"]:
-    """Score of a video: the mean of the frame scores over the frames that voted for the majority class.
+    """Score of a video: mean of the scores of the frames that voted for the majority class.
 
         score(V,c) = mean over F with argmax y(F) = ĉ of y_c(F)
 
-    Its largest entry is always the majority class ĉ: in every frame that is averaged, ĉ beats or ties every other
-    class, and a tie is only possible with a higher index. The sum is kept in float64 so that rounding keeps it so.
+    Its largest entry is always the majority class ĉ: in every averaged frame, the score of ĉ is larger than that of all
+    lower indices and at least as large as that of higher ones. The sum is computed in float64 so that this holds
+    despite rounding.
     """
     return logits[majority_vote(logits).voters].mean(axis=0, dtype=np.float64)
 
 
 def frame_average(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "cls"]:
-    """Score of a video: the mean of the scores of all its frames. The paper finds it slightly worse than the vote."""
+    """Score of a video: mean of the scores of all frames. In the paper it is slightly worse than the vote."""
     return logits.mean(axis=0, dtype=np.float64)
 
 
 def softmax(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "frame cls"]:
-    """Probabilities of every frame, in float64 so that a confident frame does not round to exactly one."""
+    """Class probabilities of each frame, in float64 so that confident frames do not round to exactly 1."""
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)

@@ -1,7 +1,7 @@
-"""Does attention fall where the action is? Shares of a map's attention inside a box given in the source's pixels.
+"""Localisation: share of a map's attention inside an action's bounding box, given in source pixels.
 
-The CNN saw the centred square of the frame (shorter side resized, then centre crop), so a map covers that square and
-nothing else: a box is moved into the square and cut to it. Cells that a box covers in part count in part.
+The input of the CNN is the central square of the frame (shorter side resized, then centre crop), so a map covers only
+that square. Boxes are converted to its coordinates and clipped. Partly covered cells are counted proportionally.
 """
 
 from typing import NamedTuple
@@ -14,11 +14,11 @@ class Localisation(NamedTuple):
     """Attention inside the boxes of several frames.
 
     Attributes:
-        share: mean over the frames of the share of a map that lies inside its box.
-        chance: mean share of a map without any preference, that is, of the covered area.
-        ratio: mean over the frames of share / chance; 1 is no better than chance.
-        num_frames: frames that count.
-        num_left_out: frames whose map is all zero, or whose box lies outside what the CNN saw.
+        share: mean over frames of the share of a map's attention inside its box.
+        chance: mean share for a uniform map, which is the covered area.
+        ratio: mean over frames of share / chance; 1 is chance level.
+        num_frames: number of frames included.
+        num_left_out: number of frames excluded because the map is all zero or the box is outside the CNN's input.
     """
 
     share: float
@@ -31,20 +31,21 @@ class Localisation(NamedTuple):
 def map_box(
     box: Float[np.ndarray, "*batch 4"], *, source_shape: tuple[int, int], map_shape: tuple[int, int]
 ) -> Float[np.ndarray, "*batch 4"]:
-    """A box of the source in cells of a map. Cell (i, j) spans rows i to i+1 and columns j to j+1.
+    """Convert a box from source pixels to map cells. Cell (i, j) spans rows i to i+1 and columns j to j+1.
 
-    A box outside the centred square keeps coordinates outside the map.
+    A box outside the central square has coordinates outside the map.
 
     Args:
         box: left, top, right, bottom in source pixels; edges, not pixel centres, so that right − left is the width.
-        source_shape: rows and columns of a source frame as it is shown. Pixels that are not square are made so in
-            width (`attn.video.aspect`); a box annotated on the stored picture is to be scaled likewise.
+        source_shape: rows and columns of a source frame as displayed. Non-square pixels are made square by scaling the
+            width (`attn.video.aspect`); boxes annotated on the stored frame must be scaled in the same way.
         map_shape: rows and columns of the map.
 
     Raises:
-        ValueError: right is left of left, or bottom above top.
+        ValueError: right is less than left, or bottom is less than top.
 
-    Differs: the crop is placed exactly in the middle; resizing to whole pixels may move it by half a source pixel.
+    Differs: the crop is exactly central; in preprocessing, rounding to whole pixels may shift it by half a source
+    pixel.
     """
     if (box[..., 2:] < box[..., :2]).any():
         raise ValueError("a box is (left, top, right, bottom) with left ≤ right and top ≤ bottom")
@@ -57,7 +58,7 @@ def map_box(
 def box_coverage(
     box: Float[np.ndarray, "*batch 4"], *, source_shape: tuple[int, int], map_shape: tuple[int, int]
 ) -> Float[np.ndarray, "*batch row col"]:
-    """Share of every map cell's area that lies inside the box, 0–1. Arguments as in `map_box`."""
+    """Share of each map cell's area inside the box, 0–1. Arguments as in `map_box`."""
     found = map_box(box, source_shape=source_shape, map_shape=map_shape)
     rows = _overlap(found[..., [1, 3]], map_shape[0])
     cols = _overlap(found[..., [0, 2]], map_shape[1])
@@ -67,13 +68,13 @@ def box_coverage(
 def attention_share(
     maps: Float[np.ndarray, "*batch row col"], coverage: Float[np.ndarray, "*batch row col"]
 ) -> Float[np.ndarray, "*batch"]:
-    """Share of a map's attention inside a box; NaN where the map is all zero and so has no share.
+    """Share of a map's attention inside a box; NaN if the map is all zero.
 
     share = sum of map·coverage / sum of map
 
     Args:
-        maps: rectified; their scale does not matter.
-        coverage: of `box_coverage`.
+        maps: rectified maps of any scale.
+        coverage: result of `box_coverage`.
     """
     inside = (maps * coverage).sum(axis=(-2, -1), dtype=np.float64)
     total = np.asarray(maps.sum(axis=(-2, -1), dtype=np.float64))
@@ -83,9 +84,9 @@ def attention_share(
 def localisation(
     maps: Float[np.ndarray, "frame row col"], coverage: Float[np.ndarray, "frame row col"]
 ) -> Localisation:
-    """How much of the attention of many frames lies inside their boxes, against chance.
+    """Attention inside the boxes, averaged over frames and compared with chance.
 
-    Frames without a share are left out and counted. When none is left the three means are NaN.
+    Frames whose share is undefined are excluded and counted. The three means are NaN if all frames are excluded.
     """
     share = attention_share(maps, coverage)
     chance = coverage.mean(axis=(-2, -1), dtype=np.float64)

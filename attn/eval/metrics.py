@@ -1,8 +1,7 @@
 """Accuracy and average precision of video scores.
 
-Every definition breaks ties the same way on every machine: between classes by the lower index, between videos by
-their order. Results therefore depend on nothing but the ranking: a strictly increasing transform of the scores
-changes none of them.
+Ties are broken deterministically: between classes by the lower index, between videos by their order. Results depend
+only on the ranking: a strictly increasing transform of the scores does not change them.
 """
 
 from typing import Literal, NamedTuple
@@ -15,7 +14,7 @@ AP_KINDS: tuple[ApKind, ...] = ("noninterpolated", "interpolated", "11point")
 
 
 class ClassMean(NamedTuple):
-    """A mean over the classes that can have a value, and how many they are."""
+    """Mean over the classes that have a value, and the number of these classes."""
 
     value: float
     num_classes: int
@@ -24,7 +23,7 @@ class ClassMean(NamedTuple):
 def true_class_rank(
     scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"]
 ) -> Int[np.ndarray, "video"]:
-    """Place of the true class among the classes of each video, from 0; equal scores rank by class index."""
+    """Rank of the true class of each video, from 0; equal scores are ranked by class index."""
     true = np.take_along_axis(scores, labels[:, None], axis=1)
     lower_index = np.arange(scores.shape[1]) < labels[:, None]
     return ((scores > true) | ((scores == true) & lower_index)).sum(axis=1)
@@ -56,41 +55,44 @@ def average_precision(
     kind: ApKind = "noninterpolated",
     num_positives: int | None = None,
 ) -> float:
-    """How early the positives come when the items are ranked by score, highest first; equal scores keep their order.
+    """Average precision of items ranked by score, highest first; equal scores stay in input order.
 
     With precision P_i and recall R_i at rank i, and npos positives:
 
         noninterpolated   (1/npos) · sum of P_i over the positives
         interpolated      the same with max over j ≥ i of P_j in place of P_i (VOC 2011: area under the envelope)
-        11point           mean over r in {0, 0.1, …, 1} of max{P_i : R_i ≥ r}, 0 where there is none (VOC 2007)
+        11point           mean over r in {0, 0.1, …, 1} of max{P_i : R_i ≥ r}, or 0 if the set is empty (VOC 2007)
 
     Args:
-        num_positives: npos, counting positives that were never retrieved (default: those among the items).
+        scores: score of each item.
+        positives: mask of the positive items.
+        kind: definition, see above.
+        num_positives: npos, including positives that were not retrieved; default: positives among the items.
 
     Raises:
-        ValueError: there is no positive, or fewer are claimed than are there.
+        ValueError: npos is 0, or less than the number of positives among the items.
     """
     found = int(positives.sum())
     npos = found if num_positives is None else num_positives
     if npos < max(found, 1):
-        raise ValueError(f"average precision of {found} positives with num_positives={npos}: needs one, and all found")
+        raise ValueError(f"num_positives={npos} must be at least 1 and at least the {found} positives among the items")
     hits = positives[np.argsort(-scores, kind="stable")]
     return float(_ap_of_hits(hits[None], np.array([npos]), kind)[0])
 
 
 def class_rankings(scores: Float[np.ndarray, "video cls"]) -> Int[np.ndarray, "cls video"]:
-    """The videos in the order of their score for each class, highest first; equal scores keep the videos' order."""
+    """Videos ranked by their score for each class, highest first; equal scores stay in input order."""
     return np.argsort(-scores, axis=0, kind="stable").T
 
 
 def mean_average_precision(
     scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"], *, kind: ApKind = "noninterpolated"
 ) -> ClassMean:
-    """Mean over the classes of the AP of ranking all videos by their score for the class.
+    """Mean over classes of the average precision of all videos ranked by their score for the class.
 
-    Classes without a video have no AP and are left out; how many were counted is part of the result.
+    Classes without videos are excluded; the result includes the number of classes.
 
-    Source: evaluation of TVHI, Li et al. 2017, section 4.4. Differs: the paper does not say which AP it means.
+    Source: evaluation of TVHI, Li et al. 2017, section 4.4. Differs: the paper does not specify its definition of AP.
     """
     return map_of_rankings(class_rankings(scores), labels, kind=kind)
 
@@ -98,7 +100,7 @@ def mean_average_precision(
 def map_of_rankings(
     rankings: Int[np.ndarray, "cls rank"], labels: Int[np.ndarray, "video"], *, kind: ApKind = "noninterpolated"
 ) -> ClassMean:
-    """`mean_average_precision` of rankings that are there already; a resampled ranking may name a video repeatedly."""
+    """`mean_average_precision` from given rankings; a resampled ranking may contain a video several times."""
     hits = labels[rankings] == np.arange(len(rankings))[:, None]
     npos = hits.sum(axis=1)
     present = npos > 0
@@ -112,7 +114,7 @@ def _ap_of_hits(
     num_hits = np.cumsum(hits, axis=1)
     precision = num_hits / np.arange(1, hits.shape[1] + 1)
     if kind == "11point":
-        # Recall in tenths as integers, so that no rounding can lose a rank that reaches r exactly.
+        # Recall is compared in integer tenths, so that rounding cannot exclude a rank with a recall of exactly r.
         reached = [np.where(10 * num_hits >= r * npos[:, None], precision, 0) for r in range(11)]
         return np.mean([at.max(axis=1, initial=0) for at in reached], axis=0)
     if kind == "interpolated":

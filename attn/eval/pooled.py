@@ -1,7 +1,7 @@
-"""One number from several splits and several seeds, and how sure it is.
+"""Estimates pooled over several splits and seeds, with confidence intervals.
 
-A figure of a table is the mean over the splits of the mean over the seeds. The seeds of a split are tested on the same
-videos: they do not make more of them, so a draw of the bootstrap takes a video with all its seeds.
+A figure in a table is the mean over splits of the mean over seeds. All seeds of a split are tested on the same videos,
+so seeds do not increase the sample size: the bootstrap draws a video together with all its seeds.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,9 +21,9 @@ class Run(NamedTuple):
     """Scores of one method on the test videos of one split, with one seed.
 
     Attributes:
-        scores: one per video and class.
+        scores: score per video and class.
         labels: class ids.
-        groups: number of the group of each video, None if each is one of its own.
+        groups: group index of each video; None if each video is its own group.
     """
 
     scores: Float[np.ndarray, "video cls"]
@@ -32,12 +32,12 @@ class Run(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A figure with its interval.
+    """A figure with its confidence interval.
 
     Attributes:
         value: mean over the splits.
-        interval: 95 %, percentile bootstrap.
-        videos: tested, over all splits.
+        interval: 95 % percentile bootstrap interval.
+        videos: number of test videos of all splits.
     """
 
     value: float
@@ -46,11 +46,11 @@ class Estimate(NamedTuple):
 
 
 def statistic(runs: Sequence[Run], figure: Figure) -> Statistic:
-    """The figure of some test videos of one split, as the mean over its seeds.
+    """Function that computes a figure on selected test videos of one split, as the mean over its seeds.
 
     Args:
-        runs: one per seed, all on the same videos.
-        figure: what is computed.
+        runs: one run per seed, all on the same videos.
+        figure: figure to compute.
     """
     makers: dict[Figure, Callable[[Run], Statistic]] = {
         "top_1": lambda run: _accuracy(run, 1),
@@ -73,14 +73,15 @@ def pooled(
     """Mean over the splits, with a bootstrap interval.
 
     Args:
-        splits: the figure of each split, given which of its videos to compute it from.
-        sizes: test videos of each split.
-        unit: what is drawn again. `video`: the test videos within each split, where splits are few and large. `split`:
-            whole splits, where they are many and small, as in leave-one-out.
-        groups: number of the group of each test video of each split, from 0 without gaps: with the unit `video`, groups
-            are drawn as a whole, since videos of one recording are right or wrong together. Default: each video alone.
-        resamples: draws.
-        seed: random state.
+        splits: for each split, a function from indices of its videos to the figure.
+        sizes: number of test videos of each split.
+        unit: unit of resampling. `video`: test videos within each split, for a few large splits. `split`: whole splits,
+            for many small ones, as in leave-one-out.
+        groups: for each split, group indices of its test videos, from 0 without gaps. With the unit `video`, whole
+            groups are drawn, because the predictions for videos of one recording are correlated. Default: each video is
+            its own group.
+        resamples: number of bootstrap draws.
+        seed: random seed.
     """
     whole = [np.arange(size) for size in sizes]
     values = np.array([one(videos) for one, videos in zip(splits, whole, strict=True)])
@@ -105,12 +106,12 @@ def _members(groups: Int[np.ndarray, "video"]) -> list[Int[np.ndarray, "member"]
 
 
 def _drawn(members: Sequence[Int[np.ndarray, "member"]], rng: np.random.Generator) -> Int[np.ndarray, "drawn"]:
-    """Videos of as many groups as there are, drawn with replacement."""
+    """Videos of a bootstrap draw of groups."""
     return np.concatenate([members[group] for group in rng.integers(len(members), size=len(members))])
 
 
 def difference(first: Statistic, second: Statistic) -> Statistic:
-    """What the first has more than the second on the same videos."""
+    """Difference of two figures on the same videos, first minus second."""
     return lambda videos: first(videos) - second(videos)
 
 

@@ -1,7 +1,7 @@
-"""How sure a number is: bootstrap intervals over videos, and the exact test of two methods on the same videos.
+"""Uncertainty of figures: bootstrap intervals over videos, and an exact test of two methods on the same videos.
 
-Only the choice of the videos is modelled. Clips of one group share a scene, so on UCF101 the true uncertainty is
-larger than these intervals say.
+Only the sampling of videos is modelled. Clips of one group share a scene, so on UCF101 the true uncertainty is larger
+than these intervals.
 """
 
 import math
@@ -27,11 +27,11 @@ def bootstrap_interval(
     """Percentile bootstrap interval of a figure computed from videos.
 
     Args:
-        statistic: the figure, given the indices of the videos to compute it from (drawn with replacement).
-        num_videos: how many videos there are.
-        resamples: draws; the bounds themselves wobble by about 1/sqrt(resamples) of the interval's width.
+        statistic: function from indices of videos (drawn with replacement) to the figure.
+        num_videos: number of videos.
+        resamples: number of draws; the bounds vary by about 1/sqrt(resamples) of the interval's width.
         confidence: share of the draws between the bounds, 0–1.
-        seed: random state; equal seeds give equal draws, so figures of two methods are resampled alike.
+        seed: random seed; equal seeds give equal draws, so figures of two methods are resampled identically.
 
     Source: Efron 1979; percentile method.
     """
@@ -45,16 +45,16 @@ def bootstrap_interval(
 def resample_rankings(
     rankings: Int[np.ndarray, "cls video"], videos: Int[np.ndarray, "video"]
 ) -> Int[np.ndarray, "cls video"]:
-    """The rankings of a bootstrap draw, without sorting again: every video stands as often as it was drawn.
+    """Rankings of a bootstrap draw without sorting again: each video is repeated as often as it was drawn.
 
-    Sorting once makes the interval of a mAP over 101 classes a matter of seconds instead of a minute.
+    With a single sort, the interval of a mAP over 101 classes takes seconds instead of a minute.
     """
     times = np.bincount(videos, minlength=rankings.shape[1])
     return np.repeat(rankings.ravel(), times[rankings].ravel()).reshape(rankings.shape)
 
 
 class Paired(NamedTuple):
-    """Two methods on the same videos: who alone got how many right, and how easily chance explains it."""
+    """Comparison of two methods: numbers of videos that only one of them classified correctly, and the p-value."""
 
     only_first: int
     only_second: int
@@ -62,21 +62,21 @@ class Paired(NamedTuple):
 
 
 def compare_paired(first: Bool[np.ndarray, "video"], second: Bool[np.ndarray, "video"]) -> Paired:
-    """Exact two-sided McNemar test on the videos that only one of two methods got right.
+    """Exact two-sided McNemar test on the videos that only one of two methods classified correctly.
 
-    If neither were better, each such video would fall to either side like a coin: with n of them and k on the
-    smaller side,
+    Under the null hypothesis, each of these n videos belongs to either method with probability 1/2. With k the smaller
+    of the two numbers,
 
         p = min(1, 2 · sum_{i ≤ k} C(n,i) / 2^n)
 
     Args:
-        first: which videos the first method got right.
-        second: which videos the second method got right.
+        first: mask of the videos that the first method classified correctly.
+        second: mask of the videos that the second method classified correctly.
 
     Source: McNemar 1947, in its exact binomial form.
     """
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())
     n, k = only_first + only_second, min(only_first, only_second)
-    tail = sum(math.comb(n, i) for i in range(k + 1))  # integers: exact, however many videos
+    tail = sum(math.comb(n, i) for i in range(k + 1))  # integers, so exact for any number of videos
     return Paired(only_first, only_second, min(1.0, 2 * tail / 2**n))

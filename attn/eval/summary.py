@@ -1,4 +1,4 @@
-"""The figures of one method, and of two against each other, each with its definition beside it: ready for JSON."""
+"""Figures of one method and comparison of two, in JSON types, each figure with its definition."""
 
 from typing import Any
 
@@ -38,8 +38,8 @@ def summarise(
 ) -> dict[str, Any]:
     """Accuracies, mean average precisions and bootstrap intervals of one method.
 
-    Intervals are given for the two figures that papers quote, top-1 and non-interpolated mAP; with 101 classes and
-    3783 videos the latter takes some ten seconds.
+    Intervals are computed for the two figures that papers report, top-1 and non-interpolated mAP. With 101 classes and
+    3783 videos the latter takes about ten seconds.
     """
     correct, rankings = true_class_rank(scores, labels) == 0, class_rankings(scores)
 
@@ -77,7 +77,7 @@ def compare(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, Any]:
-    """Top-1 of two methods on the same videos: difference, its interval, and McNemar's exact p."""
+    """Compare the top-1 accuracy of two methods on the same videos: difference, interval and McNemar's exact p."""
     first_right, second_right = (true_class_rank(scores, labels) == 0 for scores in (first, second))
     gain = first_right.astype(np.int8) - second_right
     paired = compare_paired(first_right, second_right)

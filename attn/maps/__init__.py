@@ -1,1 +1,1 @@
-"""Attention maps of a frame, one per class, and how strongly they speak."""
+"""Attention maps of frames, one per class, and their energies."""

@@ -1,4 +1,4 @@
-"""Maps behind a 1×1 convolution, a ReLU and average pooling (SqueezeNet): the convolution itself, no gradient."""
+"""Maps for heads of a 1×1 convolution, a ReLU and average pooling (SqueezeNet), without a backward pass."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ _CHAIN = (nn.Conv2d, nn.ReLU, nn.AdaptiveAvgPool2d)
 
 @dataclasses.dataclass(frozen=True)
 class ConvPool:
-    """A head that scores every cell, drops the negative scores and averages the rest.
+    """A head that scores every cell, sets negative scores to 0 and averages all cells.
 
         z_cij = Σ_k W_ck A^k_ij + b_c,   y_c = mean_ij max(z_cij, 0)
         Σ_ij ∂y_c/∂A^k_ij = W_ck · (share of the cells with z_cij > 0)
 
-    n·K·H·W multiply-adds, as many as the head itself takes. The logits are those of the head up to rounding.
+    The cost is n·K·H·W multiply-adds, as for the head itself. The logits equal those of the head up to rounding.
 
-    Source: Selvaraju et al. 2017, Eq. 1-2, worked out for this head.
+    Source: Selvaraju et al. 2017, Eq. 1-2, derived for this head.
     """
 
     weights: Float[Tensor, "cls chan"]
@@ -29,7 +29,7 @@ class ConvPool:
 
     @classmethod
     def of(cls, layers: Sequence[nn.Module], budget_bytes: int) -> "ConvPool | None":
-        """Of this head, if it is one."""
+        """Build from a head's layers; None if the head has another structure."""
         if tuple(map(type, layers[:-1])) != _CHAIN or not is_flatten(layers[-1]) or pooled_cells(layers[2:3]) != 1:
             return None
         conv = layers[0]
@@ -41,7 +41,7 @@ class ConvPool:
     def __call__(
         self, activations: Float[Tensor, "batch chan row col"]
     ) -> tuple[Float[Tensor, "batch cls row col"], Float[Tensor, "batch cls"]]:
-        """Maps in sum form before the ReLU, and logits."""
+        """Compute maps (in sum form, before the ReLU) and logits."""
         weighted = torch.matmul(self.weights, activations.flatten(2))
         scores = weighted + self.bias[:, None]
         active = (scores > 0).to(scores.dtype).mean(dim=2, keepdim=True)

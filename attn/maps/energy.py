@@ -1,4 +1,4 @@
-"""How strongly a map speaks for its class (UnAtt), and how the frames of a video agree on a score."""
+"""Energies of attention maps (UnAtt), and the score of a video from the energies of its frames."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -9,15 +9,14 @@ __all__ = ["at_least_fp32", "video_scores", "window_energy"]
 
 
 def video_scores(frame_scores: Float[Tensor, "frame cls"]) -> Float[Tensor, "cls"]:
-    """Late fusion: every frame has the same say.
+    """Late fusion: mean of the frame scores.
 
         score(V, c) = (1/N) Σ_F E(L(F, c))
 
-    A video whose frames are all shown twice scores the same; the price is that a short action in a long video counts
-    little.
+    The score does not depend on the length of the video. The price: a short action in a long video has little effect.
 
     Raises:
-        ValueError: no frames.
+        ValueError: the video has 0 frames.
 
     Source: Li et al. 2017, section 3.3, Eq. 3 (with window energies) and section 3.4.4 (with learned ones).
     """

@@ -1,7 +1,7 @@
-"""Reading a head: which layers it is a chain of, and which of them only move the gradient about.
+"""Inspection of a head: its chain of layers, and the leading ones that preserve the gradient's spatial sum.
 
-The way to the maps of all classes is chosen from this, not from the network's name, so a network no one has heard of
-gets the fast way too if its head allows it.
+The route to the maps is chosen by these layers, not by the network's name, so an unknown network uses a fast route if
+its head allows it.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,9 +13,9 @@ _SUM_CONSERVING = (nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
 def head_layers(head: nn.Module) -> list[nn.Module]:
-    """The layers of a head in eval mode, in order, without those that do nothing there (Dropout, Identity).
+    """Layers of a head in order, without those that have no effect in eval mode (Dropout, Identity).
 
-    Only plain `nn.Sequential`s are opened: what any other module does between its children is not for us to guess.
+    Only plain `nn.Sequential`s are flattened, because other modules may do anything between their children.
     """
     if isinstance(head, nn.Sequential) and type(head).forward is nn.Sequential.forward:
         return [layer for part in head for layer in head_layers(part)]
@@ -23,11 +23,11 @@ def head_layers(head: nn.Module) -> list[nn.Module]:
 
 
 def split_pooling(layers: Sequence[nn.Module]) -> tuple[list[nn.Module], list[nn.Module]]:
-    """The pooling layers in front, and the rest.
+    """Split layers into the leading pooling layers and the rest.
 
-    These layers conserve the spatial sum of a gradient: max-pooling hands each number on to exactly one cell, ties or
-    not, and adaptive pooling spreads it with weights that add up to 1, overlapping bins or not. Grad-CAM needs nothing
-    but that sum, so the gradient need not be taken through them.
+    These pooling layers preserve the spatial sum of a gradient: max-pooling passes each value to exactly one cell, even
+    for ties, and adaptive pooling distributes it with weights that sum to 1, even if bins overlap. Grad-CAM needs only
+    that sum, so pooling need not be differentiated.
     """
     count = 0
     while count < len(layers) and type(layers[count]) in _SUM_CONSERVING:
@@ -36,7 +36,7 @@ def split_pooling(layers: Sequence[nn.Module]) -> tuple[list[nn.Module], list[nn
 
 
 def pooled_cells(pooling: Sequence[nn.Module]) -> int | None:
-    """Cells that the pooling leaves of any map, where that is fixed: 49 for VGG, 1 for global pooling."""
+    """Number of cells after pooling, if it is fixed: 49 for VGG, 1 for global pooling; otherwise None."""
     last = pooling[-1] if pooling else None
     if not isinstance(last, nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d):
         return None
@@ -45,19 +45,19 @@ def pooled_cells(pooling: Sequence[nn.Module]) -> int | None:
 
 
 def is_flatten(layer: nn.Module) -> bool:
-    """Everything behind the batch axis becomes one axis."""
+    """Return whether a layer flattens all axes except the batch axis."""
     return isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1)
 
 
 def apply(layers: Sequence[nn.Module], value: Tensor) -> Tensor:
-    """One layer after the other."""
+    """Apply layers in sequence."""
     for layer in layers:
         value = layer(value)
     return value
 
 
 def class_chunks(num_classes: int, *, class_bytes: int, budget_bytes: int) -> Iterator[slice]:
-    """Runs of classes whose intermediate results fit the budget together; a single class may exceed it."""
+    """Consecutive chunks of classes whose intermediate results fit into the budget; a single class may exceed it."""
     step = max(1, budget_bytes // max(1, class_bytes))
     for start in range(0, num_classes, step):
         yield slice(start, min(start + step, num_classes))

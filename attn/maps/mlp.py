@@ -1,4 +1,4 @@
-"""Maps behind pooling and several fully connected layers (VGG): the head's Jacobian, all classes in one product."""
+"""Maps for heads of pooling and several linear layers (VGG), from the head's Jacobian for all classes at once."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,20 +14,20 @@ from attn.maps.pool_linear import channel_sums
 
 @dataclasses.dataclass(frozen=True)
 class Mlp:
-    """A head of linear layers with ReLUs between them: per image, a product of matrices with rows struck out.
+    """A head of linear layers with ReLUs between them, whose Jacobian is a product of masked matrices per image.
 
         Σ_ij ∂y/∂A_ij = W8 D7 W7 D6 W̄6,   D = diag(1[u > 0]),   W̄6[:, k] = Σ_pq W6[:, kpq]   (VGG's names)
 
-    W̄6 is computed once; with it the pooling and its argmax disappear. About n · 18.9 M multiply-adds for VGG against
-    n · 119.5 M for n backward passes through the head.
+    W̄6 is computed once and makes the backward pass through pooling unnecessary. VGG needs about n · 18.9 M
+    multiply-adds, instead of n · 119.5 M for n backward passes through the head.
 
     Attributes:
-        pooling: what stands before the linear layers, flattening included.
-        linears: the linear layers, first to last.
+        pooling: layers before the linear layers, including Flatten.
+        linears: linear layers, first to last.
         first: W̄6.
-        budget_bytes: room for the intermediate products.
+        budget_bytes: memory for the intermediate products.
 
-    Source: Selvaraju et al. 2017, Eq. 1-2, worked out for this head.
+    Source: Selvaraju et al. 2017, Eq. 1-2, derived for this head.
     """
 
     pooling: Sequence[nn.Module]
@@ -37,7 +37,7 @@ class Mlp:
 
     @classmethod
     def of(cls, layers: Sequence[nn.Module], budget_bytes: int) -> "Mlp | None":
-        """Of this head, if it is one."""
+        """Build from a head's layers; None if the head has another structure."""
         pooling, rest = split_pooling(layers)
         cells = pooled_cells(pooling)
         linears = [layer for layer in rest if isinstance(layer, nn.Linear)]
@@ -49,7 +49,7 @@ class Mlp:
     def __call__(
         self, activations: Float[Tensor, "batch chan row col"]
     ) -> tuple[Float[Tensor, "batch cls row col"], Float[Tensor, "batch cls"]]:
-        """Maps in sum form before the ReLU, and logits."""
+        """Compute maps (in sum form, before the ReLU) and logits."""
         masks, logits = self._forward(activations)
         batch, num_classes = logits.shape
         maps = activations.new_empty(batch, num_classes, *activations.shape[2:])
@@ -62,7 +62,7 @@ class Mlp:
     def _forward(
         self, activations: Float[Tensor, "batch chan row col"]
     ) -> tuple[list[Bool[Tensor, "batch _"]], Float[Tensor, "batch cls"]]:
-        """Which units of each hidden layer are on, and the logits. ReLU'(0) = 0, as in PyTorch."""
+        """Masks of the active units of each hidden layer, and the logits. ReLU'(0) = 0, as in PyTorch."""
         hidden, masks = apply(self.pooling, activations), []
         for linear in self.linears[:-1]:
             hidden = linear(hidden)
@@ -73,7 +73,7 @@ class Mlp:
     def _channel_weights(
         self, part: slice, masks: Sequence[Bool[Tensor, "batch _"]]
     ) -> Float[Tensor, "batch cls_part chan"]:
-        """Rows of the Jacobian, multiplied from the left: a class is one row, a hidden layer thousands."""
+        """Rows of the Jacobian, multiplied from the left, because there are fewer classes than hidden units."""
         before = [self.first, *(linear.weight for linear in self.linears[1:-1])]
         jacobian = self.linears[-1].weight[part].expand(len(masks[0]), -1, -1)
         for mask, weight in zip(reversed(masks), reversed(before), strict=True):
@@ -82,5 +82,5 @@ class Mlp:
 
     @property
     def _class_floats(self) -> int:
-        """A row of the Jacobian before and after a layer, at the widest."""
+        """Number of floats per class: a row of the Jacobian before and after the widest layer."""
         return 2 * max(linear.in_features for linear in self.linears[1:])

@@ -1,4 +1,4 @@
-"""Maps behind pooling and one linear layer (ResNet, MobileNet, DenseNet, …): one 1×1 convolution, no gradient."""
+"""Maps for heads of pooling and one linear layer (ResNet, MobileNet, DenseNet, …), without a backward pass."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from attn.maps.head_layers import apply, is_flatten, pooled_cells, split_pooling
 
 @dataclasses.dataclass(frozen=True)
 class PoolLinear:
-    """A head whose gradient is the same for every image: the weights of its linear layer.
+    """A head whose gradient is equal for all images: the weights of its linear layer.
 
-        Σ_ij ∂y_c/∂A^k_ij = W_ck,   or Σ_pq W_c,kpq where P×Q cells are left of a map
+        Σ_ij ∂y_c/∂A^k_ij = W_ck,   or Σ_pq W_c,kpq if pooling leaves P×Q cells of a map
 
-    The bias must stay out: it raises a logit, and no place of the image speaks for it. One matrix product of n·K·H·W
+    The bias is excluded, because it belongs to no position of the image. The cost is one matrix product of n·K·H·W
     multiply-adds.
 
     Source: Zhou et al. 2016 (CAM), section 2; equal to Selvaraju et al. 2017, Eq. 1-2, for these heads.
@@ -27,7 +27,7 @@ class PoolLinear:
 
     @classmethod
     def of(cls, layers: Sequence[nn.Module], budget_bytes: int) -> "PoolLinear | None":
-        """Of this head, if it is one."""
+        """Build from a head's layers; None if the head has another structure."""
         pooling, rest = split_pooling(layers)
         cells = pooled_cells(pooling)
         if cells is None or len(rest) != 2 or not is_flatten(rest[0]) or type(rest[1]) is not nn.Linear:
@@ -37,11 +37,11 @@ class PoolLinear:
     def __call__(
         self, activations: Float[Tensor, "batch chan row col"]
     ) -> tuple[Float[Tensor, "batch cls row col"], Float[Tensor, "batch cls"]]:
-        """Maps in sum form before the ReLU, and logits."""
+        """Compute maps (in sum form, before the ReLU) and logits."""
         maps = torch.matmul(self.weights, activations.flatten(2)).unflatten(2, activations.shape[2:])
         return maps, apply(self.layers, activations)
 
 
 def channel_sums(linear: nn.Linear, cells: int) -> Float[Tensor, "out chan"]:
-    """Weights of a linear layer behind a flattened map, added up over the map's cells."""
+    """Weights of a linear layer that follows a flattened map, summed over the map's cells."""
     return linear.weight.detach().unflatten(1, (-1, cells)).sum(dim=2)

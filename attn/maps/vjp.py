@@ -1,4 +1,4 @@
-"""Maps behind any other head (ConvNeXt's LayerNorm, a head of your own): one backward pass through it per class."""
+"""Maps for any other head (ConvNeXt's LayerNorm, custom heads), with one backward pass through it per class."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from attn.maps.head_layers import apply, class_chunks, split_pooling
 
 @dataclasses.dataclass(frozen=True)
 class Vjp:
-    """A head taken as a black box, differentiated for many classes at a time, the trunk never.
+    """A head treated as a black box and differentiated for chunks of classes; the trunk is not differentiated.
 
-    Pooling in front conserves the sum of the gradient and is left out, so for ConvNeXt the gradient is that of 1 cell
-    instead of 49. Legal to batch because images are independent in eval mode. The price is n backward passes
-    through the head, fewer at a time the smaller the budget.
+    Leading pooling layers preserve the gradient's sum and are skipped, so ConvNeXt's gradient has 1 cell instead of 49.
+    Images can be batched because they are independent in eval mode. The price is n backward passes through the head,
+    run in smaller chunks with a smaller budget.
 
     Attributes:
-        pooling: the layers in front that conserve the gradient's sum.
-        layers: all others.
-        budget_bytes: room for the gradients; what composite layers keep inside themselves is not counted.
+        pooling: leading layers that preserve the gradient's sum.
+        layers: all other layers.
+        budget_bytes: memory for the gradients, without intermediate results inside composite layers.
 
     Source: Selvaraju et al. 2017, Eq. 1-2.
     """
@@ -32,14 +32,14 @@ class Vjp:
 
     @classmethod
     def of(cls, layers: Sequence[nn.Module], budget_bytes: int) -> "Vjp":
-        """Of any head."""
+        """Build from any head's layers."""
         return cls(*split_pooling(layers), budget_bytes)
 
     def __call__(
         self, activations: Float[Tensor, "batch chan row col"]
     ) -> tuple[Float[Tensor, "batch cls row col"], Float[Tensor, "batch cls"]]:
-        """Maps in sum form before the ReLU, and logits."""
-        # What inference mode made can take part in no gradient; copies made outside it can.
+        """Compute maps (in sum form, before the ReLU) and logits."""
+        # Tensors created in inference mode cannot require gradients, but copies made outside it can.
         with torch.inference_mode(False):
             pooled = apply(self.pooling, activations).clone().requires_grad_()
             with torch.enable_grad():
@@ -48,8 +48,8 @@ class Vjp:
         return maps, logits.detach()
 
     def _forward(self, pooled: Tensor) -> tuple[Float[Tensor, "batch cls"], int]:
-        """Logits, and the bytes that the gradient of one class needs at the widest point."""
-        value = pooled.clone()  # the head may begin with an in-place layer, which a leaf does not allow
+        """Logits, and the bytes of one class's gradient at the widest layer."""
+        value = pooled.clone()  # the head may begin with an in-place layer, which is not allowed on a leaf
         widest = value.numel()
         for layer in self.layers:
             value = layer(value)

@@ -1,1 +1,1 @@
-"""The networks. Of a backbone everything up to the map layer is its trunk, everything after is its head."""
+"""CNN backbones and EnergyNet. The map layer splits a backbone into a trunk (up to and including it) and a head."""

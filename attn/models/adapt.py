@@ -1,12 +1,12 @@
-"""Adaptation without labels: BatchNorm statistics of a CNN, estimated again on frames of the target videos.
+"""Unsupervised adaptation of a CNN: BatchNorm statistics re-estimated on frames of the target videos.
 
-A CNN normalises every channel by mean and variance of the images that it was trained on. Frames of videos have others
-(blur, compression, camera), so all channels arrive shifted and scaled. Statistics of the target frames undo that and
-need no label. Weights, biases and the affine part of BatchNorm stay as they are.
+A CNN normalises each channel with the mean and variance of its training images. Video frames have different statistics
+(blur, compression, camera), so every channel is shifted and scaled. Statistics of the target frames correct this and
+need no labels. Weights, biases and the affine parameters of BatchNorm do not change.
 
 Source: Li, Wang, Shi, Liu, Hou 2016, Revisiting Batch Normalization For Practical Domain Adaptation (AdaBN).
-Differs: statistics are those of every layer's input after the layers before were normalised batch by batch, as in
-training, and are averaged over the batches; the paper leaves open how they are collected.
+Differs: the statistics of a layer are computed while all earlier layers normalise batch by batch, as in training, and
+are averaged over the batches; the paper does not specify how they are collected.
 """
 
 import contextlib
@@ -24,30 +24,31 @@ from attn.models.backbone import Backbone, build_backbone
 from attn.models.finetune import Normaliser
 
 LEAST_BATCH = 32
-"""Frames of a batch. Deep layers see few places per frame, and the frames of one batch must stand for all videos."""
+"""Minimum batch size. Deep layers have few cells per frame, and a batch must be representative of all videos."""
 
 LEAST_FRAMES = 128
-"""Of stable statistics. On three sets of real clips (mobilenet_v2_w035) the variances of 128 frames differ by 2 to 3 %
-from those of 1000 to 2000, where adaptation moves them by 23 to 27 %; those of 32 by 5 to 6 %, of 512 by 1 to 2 %."""
+"""Minimum number of frames for stable statistics. On three sets of real clips (mobilenet_v2_w035), variances estimated
+on 1000 to 2000 frames differ by 2 to 3 % from the estimate on 128 frames, by 5 to 6 % from that on 32 frames and by 1
+to 2 % from that on 512 frames. Adaptation changes them by 23 to 27 %."""
 
 ALIKE = 1.0
-"""Spread of a pixel over the frames, in grey levels of 255, below which they all show one picture."""
+"""Mean standard deviation of the pixels over frames, in grey levels (0-255), below which frames count as alike."""
 
 FOLDED = 1e-5
-"""How far statistics may be from 0 and 1 and still count as folded: what rounding makes of them."""
+"""Tolerance, for rounding errors, within which means count as 0 and variances as 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Moved:
-    """How far the statistics moved: means over the channels of all BatchNorm layers.
+    """Change of the statistics, averaged over the channels of all BatchNorm layers.
 
         shift = mean of |μ' − μ| / max(σ, σ')        factor = exp(mean of |ln(σ'² / σ²)|)
 
     Attributes:
-        frames: that were used; a rest that fills no batch is not among them.
-        channels: of all layers together.
-        shift: of the means, in standard deviations.
-        factor: of the variances, up or down; 1 if they stayed.
+        frames: number of frames used, without an incomplete last batch.
+        channels: number of channels of all layers.
+        shift: change of the means, in standard deviations.
+        factor: change of the variances, up or down; 1 if unchanged.
     """
 
     frames: int
@@ -63,47 +64,48 @@ class Moved:
 
 
 def has_batchnorm(name: str) -> bool:
-    """Whether the backbone of that name has BatchNorm; takes no memory for its weights."""
+    """Return whether a backbone has BatchNorm layers; allocates no memory for the weights."""
     with torch.device("meta"):
         return bool(_batchnorms(build_backbone(name, 2)))
 
 
 def check_adaptable(backbone: Backbone, of: str) -> None:
-    """Refuses a network whose statistics cannot be estimated again.
+    """Check that the BatchNorm statistics of a network can be re-estimated.
 
     Args:
-        backbone: with its weights.
+        backbone: network with its weights loaded.
         of: URL of the weights, for the message.
 
     Raises:
-        UsageError: no BatchNorm; or all means are 0 and all variances 1. Such statistics were folded into the
-            convolutions, or never used: the layers after them expect the activations as they are.
+        UsageError: the network has no BatchNorm; or all means are 0 and all variances 1. Such statistics were folded
+            into the convolutions or never used, so later layers expect unnormalised activations.
     """
     layers = _batchnorms(backbone)
     if not layers:
-        raise UsageError(f"{of}: {backbone.name} has no BatchNorm. Give --images, the Web images that it has learnt.")
+        raise UsageError(f"{of}: {backbone.name} has no BatchNorm. Give its training images with --images.")
     mean, variance = _statistics(layers)
     if mean.abs().max() <= FOLDED and (variance - 1).abs().max() <= FOLDED:
         raise UsageError(
-            f"{of}: every BatchNorm mean is 0 and every variance 1, so they are folded into the weights or were never "
-            "estimated. Give weights with their own statistics, or --images, the Web images that the CNN has learnt."
+            f"{of}: every BatchNorm mean is 0 and every variance is 1, so the statistics were folded into the weights "
+            "or never estimated. Give weights with BatchNorm statistics, or the CNN's training images with --images."
         )
 
 
 def reestimate(backbone: Backbone, batches: Iterable[Float[Tensor, "batch rgb row col"]]) -> Moved:
-    """Replaces the running statistics of all BatchNorm layers, in place.
+    """Replace the running statistics of all BatchNorm layers, in place.
 
         μ' = mean over batches of the batch's mean        σ'² = mean over batches of its unbiased variance
 
-    All other layers are in evaluation mode (no dropout). Modes and momenta are left as found. Batches count alike
-    whatever their size, and each must mix many videos: frames of one video vary less than those of different ones.
+    All other layers are in evaluation mode (no dropout). Modes and momenta are restored afterwards. Every batch has
+    the same weight, regardless of its size. Each batch must mix many videos, because frames of one video vary less
+    than frames of different videos.
 
     Args:
-        backbone: on the device of the batches, in fp32.
+        backbone: network on the device of the batches, in fp32.
         batches: normalised images; at least one batch.
 
     Raises:
-        ValueError: no batch, or no BatchNorm.
+        ValueError: `batches` is empty, or the network has no BatchNorm.
     """
     layers, frames = _batchnorms(backbone), 0
     if not layers:
@@ -127,20 +129,20 @@ def adapt(
     batch_size: int = 64,
     least_frames: int = LEAST_FRAMES,
 ) -> Moved:
-    """Estimates the statistics on some rows of an array of frames, in batches of equal size.
+    """Re-estimate the statistics on selected rows of an array of frames, in batches of equal size.
 
-    A rest that fills no batch is dropped, unless it is all there is: the average over the batches is then the average
-    over the frames. One forward pass over the frames is all it costs.
+    An incomplete last batch is dropped unless it is the only one, so that the average over batches is the average over
+    frames. The cost is one forward pass over the frames.
 
     Args:
-        backbone: on the device of the normaliser, in fp32.
-        pixels: frames at the CNN's input size, in memory or mapped from disk.
-        rows: which of them, in an order that mixes the videos.
+        backbone: network on the device of the normaliser, in fp32.
+        pixels: frames at the CNN's input size, in memory or memory-mapped.
+        rows: indices of the frames to use, in an order that mixes the videos.
         batch_size: frames in one forward pass.
-        least_frames: fewer are refused.
+        least_frames: minimum number of rows.
 
     Raises:
-        UsageError: too few frames, or all of them alike.
+        UsageError: there are too few frames, or all of them are alike.
     """
     if batch_size < LEAST_BATCH:
         raise UsageError(f"--batch-size {batch_size}: too small for stable statistics. Give {LEAST_BATCH} or more.")
@@ -162,22 +164,22 @@ def adapt_to_cache(
     batch_size: int = 64,
     least_frames: int = LEAST_FRAMES,
 ) -> Moved:
-    """The same on a random sample of the rows, equal for equal rows and seed: `adapt` for a pixel cache.
+    """Call `adapt` on a random sample of the rows of a pixel cache.
 
     Args:
-        rows: that may be used, in any order; each at most once.
-        frames: size of the sample; all rows if there are fewer.
-        seed: another seed, another sample and order.
+        rows: indices of the usable frames, in any order, without duplicates.
+        frames: size of the sample; all rows are used if there are fewer.
+        seed: seed of the sample and its order; equal rows and seeds give equal samples.
 
     Raises:
-        UsageError: as `adapt`.
+        UsageError: as in `adapt`.
     """
     sample = np.random.default_rng(seed).permutation(np.sort(rows))[:frames]
     return adapt(backbone, pixels, sample, normalise, batch_size=batch_size, least_frames=least_frames)
 
 
 def check_enough(frames: int, least: int = LEAST_FRAMES) -> None:
-    """Raises UsageError for fewer frames than give stable statistics."""
+    """Raise UsageError if there are too few frames for stable statistics."""
     if frames < least:
         raise UsageError(
             f"{frames} frames: too few for stable BatchNorm statistics. Give {least} frames or more: "
@@ -187,7 +189,7 @@ def check_enough(frames: int, least: int = LEAST_FRAMES) -> None:
 
 def check_spread(frames: UInt8[np.ndarray, "frame row col rgb"]) -> None:
     if frames.std(axis=0, dtype=np.float32).mean() < ALIKE:
-        raise UsageError("the frames are all alike, so their variance is none. Give videos that differ.")
+        raise UsageError("all frames are alike, so their variance is 0. Give different videos.")
 
 
 def _equal_batches(rows: Int[np.ndarray, "frame"], batch_size: int) -> Int[np.ndarray, "batch _"]:
@@ -200,13 +202,13 @@ def _batchnorms(backbone: nn.Module) -> list[_BatchNorm]:
 
 
 def _statistics(layers: list[_BatchNorm]) -> tuple[Float[Tensor, "chan"], Float[Tensor, "chan"]]:
-    """Copies of all means and of all variances."""
+    """Concatenated copies of all means and of all variances."""
     mean = torch.cat([layer.get_buffer("running_mean").double().cpu() for layer in layers])
     return mean, torch.cat([layer.get_buffer("running_var").double().cpu() for layer in layers])
 
 
 def _moved(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], eps: float, frames: int) -> Moved:
-    """`eps` bounds what channels without any variance count."""
+    """Summarise the change; `eps` limits the effect of channels whose variance is 0."""
     (mean, variance), (new_mean, new_variance) = (before[0], before[1] + eps), (after[0], after[1] + eps)
     shift = ((new_mean - mean).abs() / torch.maximum(variance, new_variance).sqrt()).mean()
     factor = (new_variance / variance).log().abs().mean().exp()
@@ -215,7 +217,10 @@ def _moved(before: tuple[Tensor, Tensor], after: tuple[Tensor, Tensor], eps: flo
 
 @contextlib.contextmanager
 def _estimating(backbone: nn.Module, layers: list[_BatchNorm]) -> Iterator[None]:
-    """BatchNorm collects a cumulative average from zero; every other layer evaluates. All as found afterwards."""
+    """Let BatchNorm accumulate a cumulative average from scratch, with all other layers in evaluation mode.
+
+    Modes and momenta are restored on exit.
+    """
     modes = {module: module.training for module in backbone.modules()}
     momenta = [layer.momentum for layer in layers]
     backbone.eval()
@@ -234,7 +239,7 @@ def _estimating(backbone: nn.Module, layers: list[_BatchNorm]) -> Iterator[None]
 
 @contextlib.contextmanager
 def _exact() -> Iterator[None]:
-    """No TF32, which cuDNN uses by default: the statistics are used in fp32."""
+    """Disable TF32, which cuDNN uses by default, because the statistics are used in fp32."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

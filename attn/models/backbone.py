@@ -1,7 +1,7 @@
-"""A CNN cut in two at its map layer, by name: `head(trunk(images))` are its logits, to the last bit.
+"""CNN backbones by name, each split at its map layer: `head(trunk(images))` equals the logits bit for bit.
 
-Cutting needs no hooks, and everything that works on maps (attribution, storage, later models) sees two plain
-functions. The price is a line per family of networks in `split.py`.
+Splitting needs no hooks: code that works on maps (attribution, storage, later models) calls two plain functions. The
+price is one entry per network family in `split.py`.
 """
 
 import re
@@ -16,7 +16,7 @@ from attn.models.split import TORCHVISION, Split, split_features
 from attn.models.torchvision_models import load_torchvision
 
 BACKBONE_NAMES = (*TORCHVISION, "small_cnn")
-"""Beside these there is `mobilenet_v2_wNNN`, MobileNetV2 of NNN hundredths of its width."""
+"""Names of the backbones; `mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, is also valid."""
 
 _SLIM_MOBILENET = re.compile(r"mobilenet_v2_w(\d{2,3})")
 
@@ -24,8 +24,8 @@ _SLIM_MOBILENET = re.compile(r"mobilenet_v2_w(\d{2,3})")
 class Backbone(nn.Module):
     """A network as a trunk (images → activations of the map layer) and a head (activations → logits).
 
-    Its own state dict follows that cut; `export_weights` and `import_weights` speak the names of the network it was
-    made from, torchvision's for all but `small_cnn`.
+    Names in its state dict follow the split. `export_weights` and `import_weights` use the names of the original
+    network, which are torchvision's except for `small_cnn`.
     """
 
     def __init__(self, name: str, net: nn.Module, split: Split) -> None:
@@ -34,7 +34,7 @@ class Backbone(nn.Module):
         self.map_layer = split.map_layer
         self.trunk = nn.Sequential(*split.trunk)
         self.head = nn.Sequential(*split.head)
-        # Both hold the very same tensors, so no table of names is needed; a tensor left out of the cut is a KeyError.
+        # Both share the same tensors, so names are matched by identity; a tensor missing from the split is a KeyError.
         cut_names = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
         self._names = {key: cut_names[id(tensor)] for key, tensor in net.state_dict(keep_vars=True).items()}
 
@@ -43,7 +43,7 @@ class Backbone(nn.Module):
 
     @property
     def classifier(self) -> nn.Linear | nn.Conv2d:
-        """The layer that is drawn again for other classes: the last one with one output per class."""
+        """Last layer with one output per class, which is re-initialised for other classes."""
         return [layer for layer in self.head.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
 
     @property
@@ -51,30 +51,30 @@ class Backbone(nn.Module):
         return self.classifier.weight.shape[0]
 
     def export_weights(self) -> dict[str, Tensor]:
-        """The live weights under the names that torchvision gives them."""
-        mine = self.state_dict()
-        return {theirs: mine[ours] for theirs, ours in self._names.items()}
+        """Weights under torchvision's names, without copying."""
+        weights = self.state_dict()
+        return {original: weights[name] for original, name in self._names.items()}
 
     def import_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Copies weights, named as torchvision names them, over those of the same name; others stay as they are."""
+        """Load weights given under torchvision's names; weights that are not given do not change."""
         self.load_state_dict({self._names[key]: tensor for key, tensor in weights.items()}, strict=False)
 
     def names_below(self, part: nn.Module) -> set[str]:
         """torchvision's names of the weights of one part of the network."""
         below = {id(tensor) for tensor in part.state_dict(keep_vars=True).values()}
-        mine = self.state_dict(keep_vars=True)
-        return {theirs for theirs, ours in self._names.items() if id(mine[ours]) in below}
+        weights = self.state_dict(keep_vars=True)
+        return {original for original, name in self._names.items() if id(weights[name]) in below}
 
 
 def build_backbone(name: str, num_classes: int) -> Backbone:
-    """A network with random weights; every backbone takes images normalised by ImageNet's mean and std.
+    """Build a network with random weights; its input must be normalised with ImageNet's mean and std.
 
     Args:
         name: one of `BACKBONE_NAMES` or `mobilenet_v2_wNNN`.
-        num_classes: outputs of the classifier.
+        num_classes: number of outputs of the classifier.
 
     Raises:
-        UsageError: no network of that name.
+        UsageError: the name is unknown.
     """
     if name == "small_cnn":
         net = SmallCnn(num_classes)
@@ -86,14 +86,14 @@ def build_backbone(name: str, num_classes: int) -> Backbone:
         return Backbone(name, net, split_features(net))
     if name not in TORCHVISION:
         names = ", ".join(BACKBONE_NAMES)
-        raise UsageError(f"unknown backbone {name!r}; choose one of {names}, or mobilenet_v2_wNNN (width NNN/100)")
+        raise UsageError(f"{name!r}: unknown backbone. Choose one of {names}, or mobilenet_v2_wNNN (width NNN/100).")
     settings, split = TORCHVISION[name]
     net = tv.get_model(name, weights=None, num_classes=num_classes, **settings)
     return Backbone(name, net, split(net))
 
 
 def mobilenet_width(name: str) -> float | None:
-    """0.35 for `mobilenet_v2_w035`, nothing for names of other networks."""
+    """Width multiplier of a MobileNetV2, e.g. 0.35 for `mobilenet_v2_w035`; None for names of other networks."""
     match = _SLIM_MOBILENET.fullmatch(name)
     width = int(match[1]) / 100 if match else 0
     return width or None

@@ -1,7 +1,7 @@
-"""A trained CNN as one thing: the network, its classes, and how images must be prepared for it.
+"""Trained CNNs: a network with its classes and the preprocessing of its input.
 
-`load_weights` is the only way in, from a checkpoint of this program, a bare state dict or ImageNet's weights; what
-does not fit is refused with one line before any work is done.
+`load_weights` reads checkpoints of this program, bare state dicts and ImageNet weights. Weights that do not fit the
+network are rejected with a one-line error before any work is done.
 """
 
 import dataclasses
@@ -33,11 +33,12 @@ from attn.models.weights_file import (
 )
 
 MOST_INPUT_SIZE = 2048
-"""A side, in pixels; the largest of torchvision's networks take 600. A file may claim any size, and the first image
-that passes takes memory by it: a VGG at this one some 4 GB."""
+"""Maximum side of the input, in pixels; the largest of torchvision's networks take 600. A file can claim any size, and
+memory use grows with it: a VGG at this size takes about 4 GB."""
 
 MOST_CLASSES = 100_000
-"""In a file; ImageNet's largest list has 22 thousand. A name of a few bytes costs kilobytes of the classifier."""
+"""Maximum number of classes in a file; ImageNet's largest list has 22 thousand. Each name of a few bytes costs
+kilobytes of memory in the classifier."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +46,14 @@ class Cnn:
     """A network with everything needed to run it.
 
     Attributes:
-        backbone: in eval mode, on the CPU.
-        class_names: one per output.
+        backbone: network in eval mode, on the CPU.
+        class_names: one name per output.
         input_size: side of the square input, in pixels.
-        mean: per channel, of images in 0-1.
-        std: per channel, of images in 0-1.
-        trained: how, freely, in JSON types.
-        weights_sha256: of the file it came from; empty for random weights.
-        new_classifier: the classifier, or the whole head, was drawn at random when the weights were loaded.
+        mean: mean of each channel, for images in 0-1.
+        std: standard deviation of each channel, for images in 0-1.
+        trained: free-form record of the training, in JSON types.
+        weights_sha256: SHA-256 of the weights file; empty for random weights.
+        new_classifier: True if the classifier, or the whole head, was randomly initialised on loading.
     """
 
     backbone: Backbone
@@ -74,21 +75,21 @@ def save_checkpoint(
     method: Mapping[str, Any] | None = None,
     method_tensors: Mapping[str, Tensor] | None = None,
 ) -> str:
-    """Writes one `.safetensors` file, local or s3://, whole or not at all. Returns its sha256.
+    """Write a checkpoint as one `.safetensors` file, atomically. Returns its SHA-256.
 
     Args:
-        url: URL of the file.
-        cnn: the network.
-        without_head: leave out all weights after the map layer. Such a file can only start a training, which draws a
-            new classifier.
-        method: of a model file, see `attn.models.model_file`.
-        method_tensors: of that method.
+        url: URL of the file, local or s3://.
+        cnn: network to save.
+        without_head: leave out all weights after the map layer. Such a file can only start a training run, which
+            initialises a new classifier.
+        method: record of the scoring method, for a model file; see `attn.models.model_file`.
+        method_tensors: tensors of that method.
 
     Raises:
-        UsageError: another suffix, or the storage refuses.
+        UsageError: the suffix is not `.safetensors`, or the storage returns an error.
     """
     if not url.endswith(".safetensors"):
-        raise UsageError(f"{url}: a checkpoint is one .safetensors file; name it so")
+        raise UsageError(f"{url}: checkpoints must be .safetensors files. Change the file name.")
     description = Description(
         cnn.backbone_name, cnn.class_names, cnn.input_size, cnn.mean, cnn.std, cnn.trained, method
     )
@@ -99,19 +100,19 @@ def save_checkpoint(
 
 
 def load_checkpoint(url: str) -> Cnn:
-    """Reads what `save_checkpoint` wrote.
+    """Load a checkpoint that `save_checkpoint` wrote.
 
     Raises:
-        UsageError: anything else.
+        UsageError: the file is not such a checkpoint.
     """
     return cnn_of(read_weights_file(url))
 
 
 def cnn_of(file: WeightsFile) -> Cnn:
-    """Network of a checkpoint that was read.
+    """Network from a checkpoint that has been read.
 
     Raises:
-        UsageError: it does not say what network it is, or does not hold all of it.
+        UsageError: the file does not name its network, or lacks some of its weights.
     """
     description_of(file)
     return _load(file, None, None, None, None, None, new_classifier=False)
@@ -127,30 +128,30 @@ def load_weights(
     *,
     new_classifier: bool = False,
 ) -> Cnn:
-    """A network with weights, in eval mode.
+    """Load a network with its weights, in eval mode.
 
     Args:
-        url: a `.safetensors` or `.pth` file, local or s3://, or `imagenet`.
-        backbone: its name; needed where the file does not say.
-        classes: names of the outputs; needed where the file does not say and has not ImageNet's 1000.
-        mean: of the input's channels; default: the file's, else ImageNet's.
-        std: likewise.
-        input_size: in pixels; default: the file's, else 224.
-        new_classifier: draw a new classifier (torch's global random state) where the file has none or one for other
-            classes. For training only: elsewhere such a file is an error.
+        url: URL of a `.safetensors` or `.pth` file, local or s3://, or `imagenet`.
+        backbone: name of the network; required if the file does not name it.
+        classes: names of the outputs; required if the file does not name them and they are not ImageNet's 1000.
+        mean: mean of each input channel; default: the file's, otherwise ImageNet's.
+        std: standard deviation of each input channel; default: the file's, otherwise ImageNet's.
+        input_size: side of the input in pixels; default: the file's, otherwise 224.
+        new_classifier: initialise a new classifier (from torch's global random state) if the file has none or one for
+            other classes. For training only: otherwise such a file is an error.
 
     Raises:
-        UsageError: one line that names what does not fit.
+        UsageError: the weights do not fit; the message names the tensor or setting.
     """
     file = read_imagenet_weights(backbone) if url == "imagenet" else read_weights_file(url)
     return _load(file, backbone, classes, mean, std, input_size, new_classifier=new_classifier)
 
 
 def check_input_size(cnn: Cnn) -> None:
-    """One forward pass: some networks cannot take small images.
+    """Check the input size with one forward pass, because some networks cannot process small images.
 
     Raises:
-        UsageError: this one cannot take images of `cnn.input_size`, or they are absurdly large.
+        UsageError: the network cannot process images of `cnn.input_size`, or the size exceeds `MOST_INPUT_SIZE`.
     """
     size = cnn.input_size
     _check_size(size, cnn.backbone_name)
@@ -159,7 +160,7 @@ def check_input_size(cnn: Cnn) -> None:
             cnn.backbone.eval()(torch.zeros(1, 3, size, size))
     except RuntimeError as error:
         raise UsageError(
-            f"{cnn.backbone_name} cannot take images of {size} pixels ({error}); raise --input-size"
+            f"{cnn.backbone_name}: cannot process images of {size} pixels ({error}). Raise --input-size."
         ) from error
 
 
@@ -178,7 +179,10 @@ def _load(
     size, mean, std = input_size or own.input_size, mean or own.mean, std or own.std
     _check_size(size, file.url)
     if size < 1 or min(std) <= 0:
-        raise UsageError(f"an input of {size} pixels with standard deviations {std} is none; all must be above 0")
+        raise UsageError(
+            f"{file.url}: input size {size} and standard deviations {std} must be above 0. "
+            "Change --input-size or --std."
+        )
     net = build_backbone(name, len(names)).eval()
     drawn = import_fitting(net, file, may_draw=new_classifier, must_draw=names != own.class_names)
     return Cnn(net, name, names, size, mean, std, own.trained, file.sha256, drawn)
@@ -187,31 +191,31 @@ def _load(
 def _check_size(size: int, of: str) -> None:
     if size > MOST_INPUT_SIZE:
         raise UsageError(
-            f"{of}: an input of {size} pixels is too large; give --input-size of {MOST_INPUT_SIZE} at most"
+            f"{of}: an input of {size} pixels is too large. Give an --input-size of at most {MOST_INPUT_SIZE}."
         )
 
 
 def _backbone_name(file: WeightsFile, given: str | None) -> str:
     found = file.described.backbone if file.described else None
     if found and given and found != given:
-        raise UsageError(f"{file.url} holds a {found}, not a {given}; leave --backbone away or give other weights")
+        raise UsageError(f"{file.url}: contains a {found}, not a {given}. Omit --backbone or give other weights.")
     name = found or given
     if name is None:
-        raise UsageError(f"{file.url} does not say what network it is; say it with --backbone")
+        raise UsageError(f"{file.url}: the file does not name its network. Give --backbone.")
     return name
 
 
 def _class_names(file: WeightsFile, given: Sequence[str] | None, *, other_allowed: bool) -> tuple[str, ...]:
     found = file.described.class_names if file.described else None
     if found and len(found) > MOST_CLASSES:
-        raise UsageError(f"{file.url} names {len(found)} classes, more than {MOST_CLASSES}; give other weights")
+        raise UsageError(f"{file.url}: has {len(found)} classes, more than {MOST_CLASSES}. Give other weights.")
     if given is None:
         return found or imagenet_class_names()
     names = check_class_names(given, where="the class list")
     if found and found != names and not other_allowed:
         raise UsageError(
-            f"{file.url} was trained for {_shown(found)}, the class list has {_shown(names)}; "
-            "leave --classes away or give the list it was trained with"
+            f"{file.url}: was trained for {_shown(found)}, but the class list has {_shown(names)}. "
+            "Omit --classes or give the list used in training."
         )
     return names
 

@@ -1,4 +1,4 @@
-"""A trained EnergyNet as one file with everything needed to score the store that it names."""
+"""Saving and loading of a trained EnergyNet: one file with everything needed to score attention stores."""
 
 import dataclasses
 import json
@@ -17,14 +17,14 @@ NAME = "energynet.safetensors"
 
 @dataclasses.dataclass(frozen=True)
 class TrainedEnergyNet:
-    """The network, and what it was trained on.
+    """A trained EnergyNet with a description of its training data.
 
     Attributes:
-        net: on the CPU; its buffers hold the concept vectors and the map scale.
-        class_names: of the concept vectors.
-        map_shape: rows and columns of the maps it takes.
-        fingerprint: of the attention store whose maps it knows; maps of another CNN would mean something else.
-        trained: how, freely, in JSON types.
+        net: network on the CPU; its buffers include the concept vectors and the map scale.
+        class_names: class names, in the order of the concept vectors.
+        map_shape: rows and columns of the input maps.
+        fingerprint: fingerprint of the attention store used in training; maps of another CNN are not comparable.
+        trained: free-form record of the training, in JSON types.
     """
 
     net: EnergyNet
@@ -35,13 +35,13 @@ class TrainedEnergyNet:
 
 
 def save_energynet(folder: str, trained: TrainedEnergyNet) -> str:
-    """Writes `energynet.safetensors` into a folder, local or s3://, whole or not at all. Returns its sha256."""
+    """Write `energynet.safetensors` into a folder, local or s3://, atomically. Returns its SHA-256."""
     text = json.dumps(describe(trained), ensure_ascii=False)
     return write_tensors(join(folder, NAME), trained.net.state_dict(), text)
 
 
 def describe(trained: TrainedEnergyNet) -> dict[str, Any]:
-    """Everything but the tensors, in JSON types: with them, `assemble` makes the network again."""
+    """Everything except the tensors, in JSON types; `assemble` rebuilds the network from both."""
     net = trained.net
     return {
         "class_names": trained.class_names,
@@ -57,10 +57,10 @@ def describe(trained: TrainedEnergyNet) -> dict[str, Any]:
 
 
 def load_energynet(folder: str) -> TrainedEnergyNet:
-    """Reads what `save_energynet` wrote.
+    """Load an EnergyNet that `save_energynet` wrote.
 
     Raises:
-        UsageError: nothing there, damaged, or no EnergyNet.
+        UsageError: the file is missing, damaged or not an EnergyNet.
     """
     url = join(folder, NAME)
     with storage_errors(url):
@@ -68,99 +68,102 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
     tensors, text = parse_tensors(url, data)
     check_finite(url, tensors)
     try:
-        said = dict(json.loads(text or "{}"))
+        description = dict(json.loads(text or "{}"))
     except (ValueError, TypeError) as error:
-        raise _no_energynet(url, error) from error
-    return assemble(url, tensors, said)
+        raise _not_an_energynet(url, error) from error
+    return assemble(url, tensors, description)
 
 
-def assemble(url: str, tensors: Mapping[str, Tensor], said: Mapping[str, Any]) -> TrainedEnergyNet:
-    """Network of some tensors, all finite, and their description.
+def assemble(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> TrainedEnergyNet:
+    """Build a network from its tensors and their description.
 
     Args:
-        url: URL of their file, for messages.
-        tensors: as in `EnergyNet.state_dict`.
-        said: as `describe` gives it, perhaps from a file of another user.
+        url: URL of the file, for messages.
+        tensors: tensors as in `EnergyNet.state_dict`, all finite.
+        description: result of `describe`; untrusted, because the file may come from another user.
 
     Raises:
-        UsageError: they are no EnergyNet.
+        UsageError: tensors and description do not make up an EnergyNet.
     """
     try:
-        height, width = map_shape = tuple(said["map_shape"])
-        names, fingerprint = tuple(map(str, said["class_names"])), str(said["fingerprint"])
-        vectors, how = tensors["concept_vectors"], dict(said["trained"])
+        height, width = map_shape = tuple(description["map_shape"])
+        names, fingerprint = tuple(map(str, description["class_names"])), str(description["fingerprint"])
+        vectors, how = tensors["concept_vectors"], dict(description["trained"])
         if vectors.shape[:-1] != (len(names),):
-            raise ValueError(f"{len(names)} classes, concept vectors of shape {tuple(vectors.shape)}")
-        _check_shapes(tensors, map_shape, said["hidden_dim"], said["embedding_dim"])
-        residual, window = _start(said, height, width)
+            raise ValueError(f"{len(names)} classes, but concept vectors of shape {tuple(vectors.shape)}")
+        _check_shapes(tensors, map_shape, description["hidden_dim"], description["embedding_dim"])
+        residual, window = _start(description, height, width)
         net = EnergyNet(
             vectors,
             (height, width),
-            hidden_dim=said["hidden_dim"],
-            embedding_dim=said["embedding_dim"],
-            normalise_embedding=said["normalise_embedding"],
+            hidden_dim=description["hidden_dim"],
+            embedding_dim=description["embedding_dim"],
+            normalise_embedding=description["normalise_embedding"],
             residual=residual,
             window=window,
         )
         net.load_state_dict(tensors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise _no_energynet(url, error) from error
+        raise _not_an_energynet(url, error) from error
     return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, how)
 
 
-def _no_energynet(url: str, error: Exception) -> UsageError:
-    return UsageError(f"{url} holds no EnergyNet, or not all of one ({error!r}); train it again")
+def _not_an_energynet(url: str, error: Exception) -> UsageError:
+    return UsageError(f"{url}: not an EnergyNet, or incomplete ({error!r}). Train it again.")
 
 
 def _check_shapes(
     tensors: Mapping[str, Tensor], map_shape: tuple[Any, ...], hidden_dim: Any, embedding_dim: Any
 ) -> None:
-    """Before anything is allocated: a few bytes of text can ask for any amount.
+    """Check the described dimensions before allocation, because a small file can claim any size.
 
     Raises:
-        ValueError: the dimensions that the text tells are not those of the tensors.
+        ValueError: the described dimensions differ from those of the tensors.
     """
     height, width = map_shape
     if not all(type(number) is int and number > 0 for number in (height, width, hidden_dim, embedding_dim)):
-        raise ValueError(f"maps of {map_shape}, {hidden_dim!r} hidden and {embedding_dim!r} embedding dimensions")
-    meant = {
+        raise ValueError(
+            f"map shape {map_shape}, hidden_dim {hidden_dim!r} and embedding_dim {embedding_dim!r} must be positive "
+            "integers"
+        )
+    expected = {
         "map_layer": (hidden_dim, height * width),
         "concept_layer": (hidden_dim, tensors["concept_vectors"].shape[1]),
         "embedding_layer": (embedding_dim, hidden_dim),
     }
-    for layer, shape in meant.items():
+    for layer, shape in expected.items():
         found = tuple(tensors[f"{layer}.weight"].shape)
         if found != shape:
-            raise ValueError(f"{layer}.weight of shape {found} where {shape} is said")
+            raise ValueError(f"{layer}.weight has shape {found}, not {shape}")
 
 
-def _start(said: Mapping[str, Any], height: int, width: int) -> tuple[bool, int]:
-    """Whether energies start from the window energy, and the window. Files from before there was a choice say neither.
+def _start(description: Mapping[str, Any], height: int, width: int) -> tuple[bool, int]:
+    """Settings `residual` and `window`; files that predate residual networks have neither.
 
     Raises:
-        ValueError: there can be no such window.
+        ValueError: a value is invalid.
     """
-    residual = said.get("residual", False)
-    window = said["window"] if residual else 1
+    residual = description.get("residual", False)
+    window = description["window"] if residual else 1
     if type(residual) is not bool or type(window) is not int or not 1 <= window <= min(height, width):
         raise ValueError(f"residual {residual!r}, a window of {window!r} on maps of {height}×{width}")
     return residual, window
 
 
 def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: str) -> None:
-    """Refuses maps that the network does not know.
+    """Check that a store contains maps of the kind that the network was trained on.
 
     Args:
-        trained: the network.
-        folder: where it lies.
-        url: of the store it should score.
-        fingerprint: of that store.
+        trained: trained network.
+        folder: URL of the network's folder.
+        url: URL of the store to score.
+        fingerprint: fingerprint of that store.
 
     Raises:
-        UsageError: the store's maps are of another CNN, of other classes, or prepared otherwise.
+        UsageError: the maps are from another CNN, of other classes or computed with other settings.
     """
     if fingerprint != trained.fingerprint:
         raise UsageError(
-            f"{folder} was trained on maps of the fingerprint {trained.fingerprint}, {url} has {fingerprint}: another "
-            "CNN or other settings made them; train on this store, or score the other"
+            f"{folder}: was trained on maps with fingerprint {trained.fingerprint}, but {url} has {fingerprint}, so "
+            "the CNN or the settings differ. Train on this store, or score a store with the former fingerprint."
         )

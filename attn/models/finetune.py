@@ -1,7 +1,8 @@
-"""Fine-tuning of a backbone: which layers learn how fast, one update, one look at held-out images.
+"""Fine-tuning of a backbone: learning rates per layer, one update, validation on held-out images.
 
-Plain torch, for one process or for many that average their gradients: each sees its share of a batch and weighs it
-so that the average is the gradient of the whole batch's mean loss, however unequal the shares are.
+Plain PyTorch, for one worker or for several that average their gradients. Each worker processes a share of the batch
+and weights its loss so that the average is the gradient of the mean loss of the whole batch, even if shares differ in
+size.
 """
 
 import dataclasses
@@ -20,13 +21,13 @@ from attn.models.backbone import Backbone
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """One worker's share of a batch, where the model is.
+    """One worker's share of a batch, on the device of the model.
 
     Attributes:
-        images: as they were cached; normalised only now, on the device, so that a quarter of the bytes travels there.
+        images: images as cached. They are normalised on the device, so that only a quarter of the bytes is transferred.
         labels: class ids.
-        total: images of the whole batch, all workers together.
-        mixed: the last so many images of this share are learnt from, and counted apart from the others.
+        total: number of images in the whole batch, over all workers.
+        mixed: number of images at the end of this share that are mixed in: used in training, but counted separately.
     """
 
     images: UInt8[Tensor, "batch row col rgb"]
@@ -37,12 +38,12 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True)
 class Tally:
-    """Sums over images, so that tallies of batches and of workers add up.
+    """Sums over images, which can be added over batches and workers.
 
     Attributes:
-        loss: cross entropy in nats, summed.
-        correct: images whose largest logit is their class's.
-        images: how many.
+        loss: sum of the cross entropy, in nats.
+        correct: number of images whose largest logit belongs to their class.
+        images: number of images.
     """
 
     loss: float = 0.0
@@ -60,12 +61,12 @@ class Tally:
 
 @dataclasses.dataclass(frozen=True)
 class Validation(Tally):
-    """A tally of pictures that are not learnt from, and what shows whether the network still tells them apart.
+    """Tally of validation images, with indicators of a collapsed network.
 
     Attributes:
-        predicted: pictures that get each class.
-        strongest: largest absolute activation of each channel of the map layer on any picture and place; empty without
-            pictures.
+        predicted: number of images predicted as each class.
+        strongest: largest absolute activation of each channel of the map layer, over all images and positions; empty
+            without images.
     """
 
     predicted: tuple[int, ...] = ()
@@ -73,17 +74,17 @@ class Validation(Tally):
 
     @property
     def largest_class_share(self) -> float:
-        """Share of the pictures that get the most frequent class."""
+        """Share of the images that are predicted as the most frequent class."""
         return max(self.predicted) / sum(self.predicted) if sum(self.predicted) else math.nan
 
     @property
     def dead_channels(self) -> float:
-        """Share of the channels that are 0 on every picture."""
+        """Share of the channels that are 0 on all images."""
         return sum(one == 0 for one in self.strongest) / len(self.strongest) if self.strongest else math.nan
 
     @classmethod
     def together(cls, parts: Iterable["Validation"]) -> "Validation":
-        """Figures of all pictures, from those of each worker."""
+        """Combine the results of all workers."""
         parts = list(parts)
         return cls(
             sum(part.loss for part in parts),
@@ -95,12 +96,12 @@ class Validation(Tally):
 
 
 class Normaliser:
-    """uint8 pixels → the CNN's input, `(x - 255 mean) / (255 std)`; the result lies in memory as channels_last.
+    """Convert uint8 pixels to the CNN's input, `(x - 255 mean) / (255 std)`, in channels_last memory format.
 
     Args:
-        mean: of the channels, 0 to 1.
-        std: of the channels, in the same unit.
-        device: where the images are.
+        mean: mean of each channel, for images in 0-1.
+        std: standard deviation of each channel, for images in 0-1.
+        device: device of the images.
     """
 
     def __init__(self, mean: Iterable[float], std: Iterable[float], device: torch.device):
@@ -114,17 +115,17 @@ class Normaliser:
 def make_optimizer(
     backbone: Backbone, fresh: nn.Module | None, *, lr: float, fresh_lr: float, momentum: float, weight_decay: float
 ) -> SGD:
-    """SGD in which layers that were just drawn learn at a rate of their own.
+    """SGD with a separate learning rate for newly initialised layers.
 
     Args:
-        backbone: whose weights.
-        fresh: the part of it that was just drawn, e.g. its classifier; None when all was trained before.
-        lr: of the other layers.
-        fresh_lr: of that part.
-        momentum: of SGD.
+        backbone: network to optimise.
+        fresh: its newly initialised part, e.g. the classifier; None if all layers are pretrained.
+        lr: learning rate of the pretrained layers.
+        fresh_lr: learning rate of the newly initialised part.
+        momentum: momentum of SGD.
         weight_decay: L2 penalty on all weights.
 
-    Source: Li et al. 2017, section 4.2 (SGD alone); the numbers are this project's defaults.
+    Source: Li et al. 2017, section 4.2 (SGD only); the values are this project's defaults.
     """
     drawn = {id(weight) for weight in fresh.parameters()} if fresh is not None else set()
     groups = [
@@ -137,22 +138,22 @@ def make_optimizer(
 def set_rates(
     optimizer: SGD, update: int, updates: int, *, decay_after: float = 2 / 3, decay: float = 0.1, warmup: int = 0
 ) -> None:
-    """Rates that rise to their full height, stay there, and fall to a part of it.
+    """Set the learning rates of the next update: linear warm-up, then constant, then one decay step.
 
         rate = full · min(1, (update + 1) / w) · (1 before decay_after, else decay),   w = min(warmup, updates / 4)
 
-    The momentum of SGD has seen no gradient at first, and a drawn classifier sends nonsense down: full steps then can
-    end with every ReLU of a layer at 0, where no gradient brings it back.
+    At first the momentum buffers are empty and a newly initialised classifier passes meaningless gradients to the
+    layers below. Full steps at that point can drive all ReLUs of a layer to 0, from where no gradient recovers them.
 
     Args:
-        optimizer: of `make_optimizer`.
-        update: the coming one, counted from 0.
-        updates: in the whole run.
-        decay_after: share of the updates that comes first, 0 to 1.
-        decay: part of the rates that is left then.
-        warmup: updates of the rise, a quarter of all at most; 0: none.
+        optimizer: optimiser from `make_optimizer`.
+        update: index of the next update, from 0.
+        updates: number of updates in the whole run.
+        decay_after: share of the updates before the decay, 0 to 1.
+        decay: factor of the rates after that.
+        warmup: number of warm-up updates, limited to a quarter of all updates; 0 disables the warm-up.
 
-    Source: the rise is that of Goyal et al. 2017, section 2.2.
+    Source: Goyal et al. 2017, section 2.2, for the warm-up.
     """
     factor = 1.0 if update < updates * decay_after else decay
     rise = min(warmup, updates // 4)
@@ -163,10 +164,10 @@ def set_rates(
 
 
 def train_mode(model: nn.Module, *, freeze_batchnorm: bool) -> None:
-    """Training mode, with or without BatchNorm's.
+    """Set training mode, optionally with frozen BatchNorm statistics.
 
-    Frozen, the statistics stay as loaded: batches of a few photographs would replace them by noisy ones. Scale and
-    shift are learnt either way.
+    Frozen statistics stay as loaded, because small batches of photographs would replace them with noisy estimates.
+    Scale and shift are trained in both cases.
     """
     model.train()
     if freeze_batchnorm:
@@ -184,22 +185,22 @@ def update(
     workers: int = 1,
     clip_norm: float = 0.0,
 ) -> Tensor:
-    """One step down the gradient of the batch's mean cross entropy.
+    """Perform one optimiser step on the mean cross entropy of the batch.
 
         L_worker = workers / total · Σ over its share of the cross entropy;   mean over workers = mean over the batch
 
     Args:
-        model: the backbone, or DistributedDataParallel around it, in training mode.
-        optimizer: of its weights.
-        normalise: what the model wants done to pixels.
-        batch: this worker's share, never empty: all workers must step together.
-        workers: how many average their gradients.
-        clip_norm: length to which a longer gradient of all weights is shortened; 0: never. Workers have averaged by
-            then, so that all shorten the same gradient alike.
+        model: backbone in training mode, or DistributedDataParallel around it.
+        optimizer: optimiser of its weights.
+        normalise: normalisation of the model's input.
+        batch: this worker's share, never empty, because all workers must step together.
+        workers: number of workers that average their gradients.
+        clip_norm: maximum norm of the gradient of all weights; 0 disables clipping. Gradients are averaged before
+            clipping, so all workers clip equally.
 
     Returns:
-        loss sum and correct answers of the share without its mixed images, and their loss sum, on the device: reading
-        them waits for it, so do that rarely.
+        Loss sum and number of correct predictions of the share without its mixed images, and the loss sum of the mixed
+        images. The tensor is on the device; reading it synchronises, so read it rarely.
     """
     logits = model(normalise(batch.images))
     losses = F.cross_entropy(logits, batch.labels, reduction="none")
@@ -214,13 +215,13 @@ def update(
 
 @torch.inference_mode()
 def validate(backbone: Backbone, normalise: Normaliser, batches: Iterable[Batch]) -> Validation:
-    """Loss, correct answers and signs of life on images that are not learnt from, without flips."""
+    """Evaluate the backbone on validation images, without flips."""
     backbone.eval()
     loss = correct = images = 0.0
     predicted, strongest = torch.zeros(backbone.num_classes, dtype=torch.int64), torch.zeros(0)
     for batch in batches:
         activations = backbone.trunk(normalise(batch.images))
-        highest = activations.abs().amax(dim=(0, 2, 3))  # first: heads may work in place
+        highest = activations.abs().amax(dim=(0, 2, 3))  # before the head, which may modify activations in place
         logits = backbone.head(activations)
         loss += F.cross_entropy(logits, batch.labels, reduction="sum").item()
         correct += _correct(logits, batch.labels).item()

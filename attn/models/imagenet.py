@@ -1,4 +1,4 @@
-"""ImageNet's weights and class names, as torchvision distributes them."""
+"""ImageNet weights and class names, as distributed with torchvision."""
 
 import dataclasses
 import re
@@ -19,24 +19,24 @@ IMAGENET_INPUT_SIZE = 224
 
 
 def imagenet_class_names() -> tuple[str, ...]:
-    """The 1000 names, in the order of the outputs."""
+    """Names of ImageNet's 1000 classes, in the order of the outputs."""
     return tuple(load_torchvision().ResNet18_Weights.IMAGENET1K_V1.meta["categories"])
 
 
 def read_imagenet_weights(backbone: str | None) -> WeightsFile:
-    """torchvision's first ImageNet weights of a backbone, downloaded once into torch's own cache.
+    """torchvision's original ImageNet weights (V1) of a backbone, downloaded once into torch's cache.
 
-    The first and not the newest: later recipes win accuracy by label smoothing and mixed images, and the published
-    results of attention transfer rest on plainly trained networks.
+    V1 is used instead of the newest weights, because later recipes gain accuracy through label smoothing and mixed
+    images, while the published results of attention transfer use plainly trained networks.
 
     Raises:
-        UsageError: no backbone, one without such weights, or the download fails.
+        UsageError: no backbone is given, torchvision has no weights for it, or the download fails.
     """
     if backbone is None:
-        raise UsageError("imagenet: say which network with --backbone")
+        raise UsageError("imagenet: the network is not given. Give --backbone.")
     name = "mobilenet_v2" if mobilenet_width(backbone) == 1 else backbone
     if name not in BACKBONE_NAMES or name == "small_cnn":
-        raise UsageError(f"imagenet: torchvision has no weights of {name}; give a file as --weights")
+        raise UsageError(f"imagenet: torchvision has no weights for {name}. Give a file with --weights.")
     url = load_torchvision().get_model_weights(name)["IMAGENET1K_V1"].url
     file = read_weights_file(str(_downloaded(url)))
     trained = {"on": "ImageNet-1K", "source": url}
@@ -45,7 +45,7 @@ def read_imagenet_weights(backbone: str | None) -> WeightsFile:
 
 
 def _downloaded(url: str) -> Path:
-    """The file in torch's cache; its name ends in the first digits of its hash, which the download checks."""
+    """Path of a file in torch's cache, downloaded if missing and verified by the hash digits in its name."""
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urllib.parse.urlparse(url).path).name
     digits = re.search(r"-([0-9a-f]{8,})\.", file.name)
     if not file.exists():
@@ -53,5 +53,5 @@ def _downloaded(url: str) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(file), digits and digits[1], progress=False)
         except (OSError, RuntimeError, HTTPException) as error:
-            raise UsageError(f"imagenet: cannot download {url} ({error}); fetch it elsewhere into {file}") from error
+            raise UsageError(f"imagenet: cannot download {url} ({error}). Download it manually to {file}.") from error
     return file

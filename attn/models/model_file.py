@@ -1,7 +1,7 @@
 """Model file: a CNN together with the method that scores videos with it, as one `.safetensors` file.
 
-The file is a checkpoint of the CNN, so everything that takes a checkpoint takes it, and a store of its maps has the
-fingerprint of a store of the CNN alone. The method is in its metadata; an EnergyNet's tensors have a prefix.
+The file is also a checkpoint of the CNN: it is accepted wherever a checkpoint is, and stores of its maps have the same
+fingerprint as with the CNN's own checkpoint. The method is in the metadata; an EnergyNet's tensors have a prefix.
 """
 
 import dataclasses
@@ -18,22 +18,22 @@ from attn.models.tensors_file import check_finite
 from attn.models.weights_file import description_of, read_weights_file
 
 METHODS = ("cnn", "cnn_average", "unatt", "energynet")
-"""Names of the scorers that a model file can have."""
+"""Names of the methods that a model file can contain."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """CNN and method.
+    """A CNN and a scoring method.
 
     Attributes:
-        cnn: with the sha256 of its own checkpoint.
+        cnn: CNN with the SHA-256 of its own checkpoint.
         method: one of `METHODS`.
-        window: side of the energy window of UnAtt, in map cells.
-        calibration: record of an `attn.eval.calibration.Calibration` of the scores; None for plain scores.
-        energynet: for the method of that name.
-        trained_on: ids of the labelled videos that decided the weights; a test on them would flatter.
         maps: settings of the stores that the method can score, by name, in JSON types.
-        chosen: why this method, freely, in JSON types.
+        window: side of UnAtt's energy window, in map cells.
+        calibration: record of an `attn.eval.calibration.Calibration` of the scores; None for uncalibrated scores.
+        energynet: trained EnergyNet, for the method of that name.
+        trained_on: IDs of the labelled videos used in training or selection; results on them are biased upwards.
+        chosen: free-form record of how the method was chosen, in JSON types.
     """
 
     cnn: Cnn
@@ -47,10 +47,10 @@ class Model:
 
 
 def save_model(url: str, model: Model) -> str:
-    """Writes a model file, local or s3://, whole or not at all. Returns its sha256.
+    """Write a model file, local or s3://, atomically. Returns its SHA-256.
 
     Raises:
-        UsageError: another suffix, or the storage refuses.
+        UsageError: the suffix is not `.safetensors`, or the storage returns an error.
     """
     net = model.energynet
     method = {
@@ -67,43 +67,41 @@ def save_model(url: str, model: Model) -> str:
 
 
 def load_model(url: str) -> Model:
-    """Reads what `save_model` wrote.
+    """Load a model file that `save_model` wrote.
 
     Raises:
-        UsageError: not such a file, or damaged.
+        UsageError: the file is not a model file, or is damaged.
     """
     file = read_weights_file(url)
-    said = description_of(file).method
-    if said is None:
-        raise UsageError(
-            f"{url}: a checkpoint without a method. Name a model file of jobs/choose.py, or give --methods."
-        )
+    method = description_of(file).method
+    if method is None:
+        raise UsageError(f"{url}: a checkpoint without a method. Give a model file from jobs/choose.py, or --methods.")
     try:
         check_finite(url, file.method_tensors)
-        net = None if said["energynet"] is None else assemble(url, file.method_tensors, dict(said["energynet"]))
-        calibration = None if said["calibration"] is None else dict(said["calibration"])
-        videos, chosen = tuple(map(str, said["trained_on"])), dict(said["chosen"])
-        maps, window = dict(said["maps"]), said["window"]
-        model = Model(cnn_of(file), said["name"], maps, window, calibration, net, videos, chosen)
+        net = None if method["energynet"] is None else assemble(url, file.method_tensors, dict(method["energynet"]))
+        calibration = None if method["calibration"] is None else dict(method["calibration"])
+        videos, chosen = tuple(map(str, method["trained_on"])), dict(method["chosen"])
+        maps, window = dict(method["maps"]), method["window"]
+        model = Model(cnn_of(file), method["name"], maps, window, calibration, net, videos, chosen)
         _check(model)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UsageError(f"{url}: its method is not one of a model file ({error!r}). Write it again.") from error
+        raise UsageError(f"{url}: invalid method of a model file ({error!r}). Write the file again.") from error
     return model
 
 
 def _check(model: Model) -> None:
-    """Refuses a method that cannot score the maps which it names, or not of all classes.
+    """Check that the method can score maps with the given settings, for all classes of the CNN.
 
     Raises:
-        KeyError, TypeError, ValueError, OverflowError: says what is wrong.
+        KeyError, TypeError, ValueError, OverflowError: a setting is missing or invalid.
     """
     names, net, (rows, cols) = model.cnn.class_names, model.energynet, model.maps["map_shape"]
     if model.method not in METHODS or (model.method == "energynet") == (net is None):
-        raise ValueError(f"the method {model.method!r}")
+        raise ValueError(f"method {model.method!r}")
     if tuple(model.maps.get("class_names", names)) != names:
-        raise ValueError("maps of other classes than the CNN's")
+        raise ValueError("the classes of the maps differ from the CNN's")
     if net is not None and (net.class_names, net.map_shape) != (names, (rows, cols)):
-        raise ValueError("an EnergyNet of other classes or other maps")
+        raise ValueError("the EnergyNet's classes or map shape differ from the CNN's")
     most = min(rows, cols) if model.method == "unatt" else math.inf
     if type(model.window) is not int or not 1 <= model.window <= most:
         raise ValueError(f"a window of {model.window!r} on maps of {rows}×{cols}")
@@ -114,8 +112,8 @@ def _check(model: Model) -> None:
 def _check_calibration(record: Mapping[str, Any], classes: int) -> None:
     mean, std = (np.array(record[name], np.float64) for name in ("mean", "std"))
     if not mean.shape == std.shape == (classes,):
-        raise ValueError(f"a calibration of {mean.shape} means and {std.shape} deviations for {classes} classes")
+        raise ValueError(f"calibration means have shape {mean.shape} and stds {std.shape}, not ({classes},)")
     if not (np.isfinite(mean).all() and np.isfinite(std).all() and (std > 0).all()):
-        raise ValueError("a calibration whose means are not finite or whose deviations are not above 0")
+        raise ValueError("calibration means must be finite, and standard deviations finite and above 0")
     if type(record["videos"]) is not int or record["videos"] < 1:
-        raise ValueError(f"a calibration by {record['videos']!r} videos")
+        raise ValueError(f"a calibration on {record['videos']!r} videos")

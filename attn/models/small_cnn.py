@@ -1,6 +1,6 @@
-"""A network for people in a hurry: the demo and the tests train it on a CPU in minutes.
+"""A small CNN that trains on a CPU in minutes, for the demo and the tests.
 
-The price is that it knows nothing: no weights exist to start from.
+The price: pretrained weights do not exist.
 """
 
 from itertools import pairwise
@@ -8,8 +8,8 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-# A stride-2 layer wherever the width changes by more than a step: 112 px end as 7×7 cells of 16 px, and a cell of the
-# last layer sees 87 px, about one figure.
+# Four layers have stride 2: an image of 112 px becomes a map of 7×7 cells of 16 px. A cell of the last layer has a
+# receptive field of 87 px, about one figure.
 WIDTHS = (3, 24, 32, 48, 64, 96, 128, 192)
 STRIDES = (2, 2, 1, 2, 1, 2, 1)
 
@@ -17,8 +17,8 @@ STRIDES = (2, 2, 1, 2, 1, 2, 1)
 class SmallCnn(nn.Module):
     """Seven 3×3 convolutions with BatchNorm and ReLU, then average pooling and one linear layer.
 
-    No residuals: each cell of the map depends on one window of the image, so that what a map points at is what the
-    network saw. 0.44 M parameters and 0.05 G multiply-adds for a 112 px image.
+    It has no residual connections. Each cell of the map depends on one window of the image only, so a map marks the
+    pixels that the network used. 0.44 M parameters and 0.05 G multiply-adds for a 112 px image.
     """
 
     def __init__(self, num_classes: int) -> None:

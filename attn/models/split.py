@@ -1,7 +1,7 @@
-"""Where each family of networks is cut: the activations behind `map_layer` leave the trunk and enter the head.
+"""Split points of the network families: the trunk ends with `map_layer`, and the head takes its output.
 
-The head is spelt out as a chain of layers, so that the way to its attention maps can be read off it. Of torchvision's
-networks no types are named here: it takes seconds to load, and `small_cnn` does without.
+Heads are explicit chains of layers, from which the method for attention maps is chosen. Parameters are not annotated
+with torchvision's types, because torchvision takes seconds to import and `small_cnn` does not need it.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """The layers of a network in order: first those of the trunk, then those of the head."""
+    """Layers of a network in order, divided into trunk and head, with the name of the map layer."""
 
     trunk: tuple[nn.Module, ...]
     head: tuple[nn.Module, ...]
@@ -28,7 +28,9 @@ def split_resnet(net: Any) -> Split:
 
 
 def split_vgg(net: Any) -> Split:
-    """Cut before the last pooling and behind the ReLU: 14×14 cells, and pooling conserves the gradient's sum."""
+    """Split after the last ReLU and before the last pooling: maps have 14×14 cells, and pooling preserves the
+    gradient's sum.
+    """
     *conv_layers, last_pool = net.features.children()
     head = (last_pool, net.avgpool, nn.Flatten(), net.classifier)
     return Split(tuple(conv_layers), head, f"features.{len(conv_layers) - 1}")
@@ -43,7 +45,7 @@ def split_squeezenet(net: Any) -> Split:
 
 
 def split_densenet(net: Any) -> Split:
-    """The ReLU that torchvision hides in `forward` belongs to the trunk."""
+    """Split after the last ReLU, which torchvision applies in `forward` only."""
     head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), net.classifier)
     return Split((net.features, nn.ReLU(inplace=True)), head, "features+relu")
 
@@ -63,9 +65,10 @@ def split_googlenet(net: Any) -> Split:
 
 
 class GoogLeNetInput(nn.Module):
-    """Turns images normalised by ImageNet's mean and std into the (x - 0.5) / 0.5 that GoogLeNet was trained on.
+    """Convert images normalised with ImageNet's mean and std to (x - 0.5) / 0.5, GoogLeNet's training input.
 
-    torchvision does so for pretrained weights only (`transform_input`); here always, so that a name means one network.
+    torchvision does so for pretrained weights only (`transform_input`). Here it is always done, so that one name means
+    one network.
     """
 
     SCALE_AND_SHIFT = tuple(
@@ -77,7 +80,7 @@ class GoogLeNetInput(nn.Module):
         return torch.stack([channel * scale + shift for channel, (scale, shift) in channels], dim=1)
 
 
-# What to hand to torchvision beside the number of classes, and where to cut what it returns.
+# Name: (keyword arguments of torchvision's constructor besides num_classes, split function).
 TORCHVISION: dict[str, tuple[dict[str, Any], Callable[[Any], Split]]] = {
     **{f"resnet{depth}": ({}, split_resnet) for depth in (18, 34, 50, 101, 152)},
     "vgg16": ({}, split_vgg),

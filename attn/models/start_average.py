@@ -1,10 +1,10 @@
-"""Mean of the weights that a network started from and those that it has learnt.
+"""Weighted average of a network's initial weights and its trained weights.
 
-    kept = start + (1 − s) · (trained − start)        s: share of the start
+    average = start + (1 − s) · (trained − start)        s: share of the initial weights
 
-Fine-tuning on a few videos moves a network away from what photographs have taught it, further than so few videos
-justify. Half of the way keeps most of what was gained and little of what was lost. Updates are those without it: the
-mean is only taken for validation and for what is kept.
+Fine-tuning on a few videos moves a network further from its pretrained weights than so few videos justify. Halfway,
+the network has most of the gain and little of the loss. Training itself is not affected: the average is used only for
+validation and for saved weights.
 
 Source: Wortsman et al. 2022, "Robust fine-tuning of zero-shot models" (WiSE-FT), section 3, α = 1 − s.
 """
@@ -17,11 +17,11 @@ from torch import nn
 
 
 class StartAverage:
-    """The mean for one network.
+    """Average of the initial and the current weights of one network.
 
     Args:
-        network: with the weights that it starts from.
-        share: of the start, 0 to below 1; 0 leaves the network as it is.
+        network: network with its initial weights.
+        share: share of the initial weights, from 0 to below 1; 0 disables averaging.
     """
 
     def __init__(self, network: nn.Module, share: float):
@@ -30,14 +30,14 @@ class StartAverage:
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:
-        """The network has the mean weights within; afterwards its own again, to the last bit."""
+        """Context in which the network has the averaged weights; its own are restored exactly on exit."""
         if not self.share:
             yield
             return
         own = {name: tensor.detach().clone() for name, tensor in self._floating()}
         with torch.no_grad():
             for name, tensor in self._floating():
-                start = self._start[name].to(tensor)  # the network may have been moved since
+                start = self._start[name].to(tensor)  # the network may be on another device now
                 tensor.copy_(torch.lerp(start, own[name], 1 - self.share))
         try:
             yield

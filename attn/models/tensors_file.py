@@ -1,6 +1,6 @@
-"""Tensors with one text beside them, as one `.safetensors` file: the form of everything that is learnt here.
+"""Tensors with a text as one `.safetensors` file, the format of all trained weights of this project.
 
-The file holds a sum of itself: a bit that a disk flips in a weight makes another good-looking number.
+The file contains a checksum of itself, because a flipped bit in a weight gives another plausible number.
 """
 
 import hashlib
@@ -17,17 +17,17 @@ from attn.storage.filesystem import open_filesystem, write_atomic
 
 METADATA_KEY, SUM_KEY = "attn", "attn_sha256"
 NO_SUM = "0" * 64
-"""Stands for the sum where it is computed: of the file but for itself."""
-ALIGNMENT = 8  # of the tensors behind the header, in bytes
+"""Placeholder for the checksum while the checksum is computed."""
+ALIGNMENT = 8  # of the tensors after the header, in bytes
 
 
 def write_tensors(url: str, tensors: Mapping[str, Tensor], text: str) -> str:
-    """Writes a file that appears whole or not at all; equal tensors make equal bytes. Returns its sha256.
+    """Write a file atomically; equal tensors and texts give equal bytes. Returns its SHA-256.
 
     Args:
-        url: local or s3://.
-        tensors: on any device.
-        text: what they are, in JSON.
+        url: URL of the file, local or s3://.
+        tensors: tensors by name, on any device.
+        text: description of the tensors, in JSON.
     """
     plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     data = _summed(safetensors.torch.save(plain), text)
@@ -36,7 +36,7 @@ def write_tensors(url: str, tensors: Mapping[str, Tensor], text: str) -> str:
 
 
 def _summed(data: bytes, text: str) -> bytes:
-    """The file with metadata; safetensors itself would write several of them in random order."""
+    """Add metadata and checksum to a file; safetensors would write several metadata keys in random order."""
     header = _header(data)
     tensors = memoryview(data)[8 + len(header) :]
     metadata = {METADATA_KEY: text, SUM_KEY: NO_SUM}
@@ -47,7 +47,7 @@ def _summed(data: bytes, text: str) -> bytes:
 
 
 def _header(data: bytes) -> bytes:
-    """What stands before the tensors, but for its length."""
+    """JSON header of a file, without its length field."""
     return data[8 : 8 + int.from_bytes(data[:8], "little")]
 
 
@@ -58,21 +58,21 @@ def _sum(start: bytes, tensors: memoryview) -> str:
 
 
 def _with_sum(start: bytes, old: str, new: str) -> bytes:
-    """The start of a file with another sum in the same place."""
+    """Start of a file with the checksum replaced in place."""
     head, key, tail = start.partition(json.dumps(SUM_KEY).encode())
     return head + key + tail.replace(old.encode(), new.encode(), 1)
 
 
 def parse_tensors(url: str, data: bytes) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors of a file and the text beside them, None where another program wrote it.
+    """Parse a file into its tensors and its text; the text is None if another program wrote the file.
 
     Raises:
-        UsageError: no such file, or not all of one, or not what was written.
+        UsageError: the data are not a safetensors file, are incomplete or do not match the checksum.
     """
     try:
         tensors = safetensors.torch.load(data)
     except (SafetensorError, ValueError) as error:
-        raise UsageError(f"{url} is no safetensors file, or not all of one ({error})") from error
+        raise UsageError(f"{url}: not a safetensors file, or incomplete ({error}). Give other weights.") from error
     header = _header(data)
     metadata = json.loads(header).get("__metadata__") or {}
     if SUM_KEY in metadata:
@@ -80,18 +80,18 @@ def parse_tensors(url: str, data: bytes) -> tuple[dict[str, Tensor], str | None]
     return tensors, metadata.get(METADATA_KEY)
 
 
-def _check_sum(url: str, data: bytes, start_bytes: int, said: str) -> None:
-    blank = _with_sum(data[:start_bytes], said, NO_SUM)
-    if _sum(blank, memoryview(data)[start_bytes:]) != said:
-        raise UsageError(f"{url} is damaged: it is not what was written; copy it again, or train again")
+def _check_sum(url: str, data: bytes, start_bytes: int, recorded: str) -> None:
+    blank = _with_sum(data[:start_bytes], recorded, NO_SUM)
+    if _sum(blank, memoryview(data)[start_bytes:]) != recorded:
+        raise UsageError(f"{url}: the file is damaged (checksum mismatch). Copy it again, or train again.")
 
 
 def check_finite(url: str, tensors: Mapping[str, Tensor]) -> None:
-    """Refuses damaged weights.
+    """Check that all weights are finite.
 
     Raises:
-        UsageError: one of them is NaN or infinite.
+        UsageError: a weight is NaN or infinite.
     """
     for key, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
-            raise UsageError(f"{url}: {key} holds NaN or infinity; these weights are damaged")
+            raise UsageError(f"{url}: {key} contains NaN or infinity. Give other weights.")

@@ -1,7 +1,7 @@
-"""torchvision's networks without PyTorch's compiler, which takes ten times as long to load as they do.
+"""Import of torchvision's models without PyTorch's compiler, which takes ten times as long to import.
 
-torchvision asks the compiler one question, and only when it cuts boxes out of feature maps (`ops.roi_align`), which no
-classifier does. Until then it gets an answer that asks the compiler itself.
+torchvision calls one function of the compiler, `is_compile_supported`, and only in `ops.roi_align`, which no
+classifier uses. During the import a stub replaces it, which imports the compiler when it is called.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ _COMPILER, _ASKED = "torch._dynamo", "torch._dynamo.utils"
 
 
 def load_torchvision() -> Any:
-    """`torchvision.models`, loaded at the first call."""
+    """Return `torchvision.models`, imported on the first call."""
     if not {"torchvision", _COMPILER} & sys.modules.keys():
         with contextlib.suppress(ImportError), _compiler_put_off():
             importlib.import_module("torchvision.models")

@@ -1,7 +1,7 @@
-"""Names of tensors as a network has them, whatever was wrapped around it when its weights were saved.
+"""Removal of wrapper prefixes from tensor names of state dicts.
 
-DataParallel puts `module.` in front, torch.compile `_orig_mod.`, Lightning the attribute's name, an average of the
-weights its own; a training's checkpoint keeps the state dict under a key, beside its optimiser.
+DataParallel adds the prefix `module.`, torch.compile `_orig_mod.`, Lightning the name of the attribute, and averages of
+weights have prefixes of their own. Training checkpoints contain the state dict under a key, next to the optimiser's.
 """
 
 import collections
@@ -16,21 +16,21 @@ from attn.errors import UsageError, some
 
 log = logging.getLogger(__name__)
 
-# Wrapped parts of a network have these in the middle of a name; no network here has a layer called so.
+# Wrapped parts of a network have these in the middle of a name; no supported network has a layer of such a name.
 _WRAPPERS = re.compile(r"(?:(?<=\.)|^)(?:module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
-_LONGEST_WITHIN = 100  # of wrappers in the middle of one name, in characters
+_LONGEST_WITHIN = 100  # maximum length of all wrappers in the middle of one name, in characters
 _AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|averaged?)(?:[._]|$)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Unwrapped:
-    """The tensors of one network.
+    """Tensors of one network, without wrapper prefixes.
 
     Attributes:
-        tensors: under the names of the network.
-        prefix: before their names in the file; other tensors are left out unless it is empty.
-        example: a name of the file, and the same as it is read; None if nothing was taken off.
-        left_out: names of the file's other tensors.
+        tensors: tensors under the names of the network.
+        prefix: common prefix in the file; tensors without it are skipped.
+        example: a name in the file and the name without wrappers; None if no name was changed.
+        left_out: names of the skipped tensors.
     """
 
     tensors: dict[str, Tensor]
@@ -39,30 +39,31 @@ class Unwrapped:
     left_out: tuple[str, ...]
 
     def tell(self, url: str) -> None:
-        """Logs what was taken off and left out, if anything was."""
+        """Log the removed prefix and the skipped tensors, if any."""
         if self.example is not None:
-            others = f"; {some(self.left_out, 3)}: left out" if self.left_out else ""
-            log.info("%s: %s is read as %s, and all others likewise%s", url, *self.example, others)
+            others = f". Skipped: {some(self.left_out, 3)}" if self.left_out else ""
+            log.info("%s: prefixes of wrappers are removed, e.g. %s is read as %s%s", url, *self.example, others)
 
 
 def unwrap(url: str, tensors: Mapping[str, Tensor], expected: Set[str]) -> Unwrapped:
-    """Finds the network in a file: the tensors behind the prefix that makes the most names those of the network.
+    """Find a network's tensors in a file: those under the prefix with the most matching names.
 
-    If two networks fit alike, an average of the weights is taken, as timm and torchvision do.
+    If several prefixes match equally well, an average of the weights (EMA, SWA) is preferred, as in timm and
+    torchvision.
 
     Args:
-        url: of the file, for messages.
-        tensors: under the names that the file gives them.
+        url: URL of the file, for messages.
+        tensors: tensors under their names in the file.
         expected: names of the network's tensors.
 
     Raises:
-        UsageError: the file holds several such networks, or one twice.
+        UsageError: the file contains several such networks, or one network twice.
     """
     prefix = _prefix(url, tensors, expected)
     taken = {key: _WRAPPERS.sub("", key[len(prefix) :]) for key in tensors if key.startswith(prefix)}
     if len(set(taken.values())) < len(taken):
         twice, _ = collections.Counter(taken.values()).most_common(1)[0]
-        raise UsageError(f"{url} holds {twice} with and without what wraps it; save one state dict alone")
+        raise UsageError(f"{url}: contains {twice} with and without a wrapper's prefix. Save only one state dict.")
     return Unwrapped(
         {name: tensors[key] for key, name in taken.items()},
         prefix,
@@ -72,7 +73,7 @@ def unwrap(url: str, tensors: Mapping[str, Tensor], expected: Set[str]) -> Unwra
 
 
 def _prefix(url: str, names: Iterable[str], expected: Set[str]) -> str:
-    """Nothing unless most names of the network stand behind it: then the file is of another network."""
+    """Prefix with the most matching names; empty if less than half of the network's names match."""
     longest = max(map(len, expected)) + _LONGEST_WITHIN
     found = collections.Counter(prefix for name in names for prefix in _prefixes(name, expected, longest))
     most = max(found.values(), default=0)
@@ -82,12 +83,12 @@ def _prefix(url: str, names: Iterable[str], expected: Set[str]) -> str:
     averages = [prefix for prefix in best if _AVERAGE.search(prefix)]
     if len(best) > 1 and len(averages) != 1:
         shown = ", ".join(prefix or "no prefix" for prefix in best)
-        raise UsageError(f"{url} holds {len(best)} networks, under {shown}; save the state dict of one alone")
+        raise UsageError(f"{url}: contains {len(best)} networks, under {shown}. Save the state dict of only one.")
     return (averages if len(averages) == 1 else best)[0]
 
 
 def _prefixes(name: str, expected: Set[str], longest: int) -> Iterator[str]:
-    """All that may stand before one of the network's names, up to a dot, with every wrapper that ends there."""
+    """Possible prefixes of a name: empty or ending in a dot, followed by one of the network's names."""
     for start in (0, *(dot.end() for dot in re.finditer(r"\.", name))):
         rest = name[start : start + longest + 1]
         if len(rest) <= longest and not _WRAPPERS.match(rest) and _WRAPPERS.sub("", rest) in expected:

@@ -1,7 +1,7 @@
-"""Files of weights, read whole and checked before anything is built: nothing in them is executed.
+"""Reading and writing of weights files, which are checked before a network is built and never execute code.
 
-A checkpoint of this program is a `.safetensors` file under torchvision's tensor names whose metadata says what the
-network is, so that any torchvision program can load it too. Bare files without that metadata are read as well.
+A checkpoint of this program is a `.safetensors` file with torchvision's tensor names, so any torchvision program can
+load it. Its metadata describe the network. Weights without these metadata are read as well.
 """
 
 import dataclasses
@@ -26,34 +26,34 @@ from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 Rgb = tuple[float, float, float]
 
 METHOD_PREFIX = "method."
-"""Beginning of the names of tensors that are not the CNN's."""
+"""Prefix of tensors that belong to the scoring method, not to the CNN."""
 
 TORCH_SAVE = (".pth", ".pt", ".pth.tar", ".ckpt", ".bin")
-"""Endings of files that torch.save writes, whichever program calls it."""
+"""Suffixes of files written by torch.save."""
 
 _ZIP = b"PK\x03\x04"
-_OLD_PICKLES = 5  # that stand before the numbers in a file of torch.save from before its zip archives
+_OLD_PICKLES = 5  # number of pickles before the storages in torch.save's legacy (not zip) format
 _TENSORS_ONLY = re.compile(
     r"collections (OrderedDict|Counter)|torch (Size|device|b?float\d+|u?int\d+|bool)|"
     r"torch(\.cuda)? \w+(Storage|Tensor)|torch\.nn\.parameter Parameter|"
     r"torch\._utils _rebuild_(tensor(_v2)?|parameter(_with_state)?)"
 )
-_NAMING = {"GLOBAL", "STACK_GLOBAL", "INST"}  # the instructions of a pickle that name what is called
-_MOST_NESTED = 4  # dictionaries within each other that are looked into; a training's checkpoint has two or three
+_NAMING = {"GLOBAL", "STACK_GLOBAL", "INST"}  # pickle opcodes that name a callable
+_MOST_NESTED = 4  # maximum depth of nested dictionaries that are searched; training checkpoints have two or three
 
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """Description of a checkpoint in the file itself: JSON under one key of a safetensors file's metadata.
+    """Description of a checkpoint, stored as JSON under one metadata key of the safetensors file.
 
     Attributes:
         backbone: name of the network.
-        class_names: one per output.
+        class_names: one name per output.
         input_size: side of the square input, in pixels.
-        mean: per channel, of images in 0-1.
-        std: per channel, of images in 0-1.
-        trained: how, freely, in JSON types.
-        method: how videos are scored, if the file holds more than a CNN, see `attn.models.model_file`.
+        mean: mean of each channel, for images in 0-1.
+        std: standard deviation of each channel, for images in 0-1.
+        trained: free-form record of the training, in JSON types.
+        method: record of the scoring method in a model file, see `attn.models.model_file`; otherwise None.
     """
 
     backbone: str
@@ -72,7 +72,7 @@ class Description:
 
     @classmethod
     def from_json(cls, text: str) -> "Description":
-        """Raises ValueError, KeyError or TypeError for a text that describes no checkpoint."""
+        """Parse a description; raises ValueError, KeyError or TypeError if the text is not one."""
         values = json.loads(text)
         (r, g, b), (sr, sg, sb) = values["mean"], values["std"]
         names, trained = tuple(map(str, values["class_names"])), dict(values["trained"])
@@ -83,17 +83,18 @@ class Description:
 
 @dataclasses.dataclass(frozen=True)
 class WeightsFile:
-    """Tensors under the names the file gives them.
+    """Tensors under their names in the file.
 
-    A tensor of a `.pth` may be one number spread over any shape, and weigh nothing until it is looked at: compare its
-    shape first.
+    A tensor of a `.pth` file can be a single number expanded to any shape, which takes memory only when it is used.
+    Compare shapes before using a tensor.
 
     Attributes:
         url: URL of the file.
-        tensors: of the CNN.
-        sha256: of the file; of a model file that of the CNN's own checkpoint, so that both make equal stores.
-        described: None if another program wrote it.
-        method_tensors: of the method of a model file, without their prefix.
+        tensors: tensors of the CNN.
+        sha256: SHA-256 of the file. For a model file: SHA-256 of the CNN's own checkpoint, so that both produce equal
+            stores.
+        described: description of the network; None if another program wrote the file.
+        method_tensors: tensors of a model file's method, without their prefix.
     """
 
     url: str
@@ -104,19 +105,20 @@ class WeightsFile:
 
 
 def read_weights_file(url: str) -> WeightsFile:
-    """A `.safetensors` file, or one of torch.save, of which nothing but tensors and plain values is unpickled.
+    """Read a `.safetensors` file or a torch.save file; only tensors and plain values are unpickled.
 
-    A state dict within a training's checkpoint is found: names of nested dictionaries are joined with dots. The file
-    passes through memory once more than its tensors need.
+    State dicts nested in training checkpoints are found, too: keys of nested dictionaries are joined with dots. The
+    whole file is held in memory in addition to its tensors.
 
     Args:
-        url: local or s3://.
+        url: URL of the file, local or s3://.
 
     Raises:
-        UsageError: not there, or not such a file.
+        UsageError: the file does not exist or is not a weights file.
     """
     if not url.endswith((".safetensors", *TORCH_SAVE)):
-        raise UsageError(f"{url}: give weights as .safetensors, {', '.join(TORCH_SAVE[:-1])} or {TORCH_SAVE[-1]}")
+        suffixes = f".safetensors, {', '.join(TORCH_SAVE[:-1])} or {TORCH_SAVE[-1]}"
+        raise UsageError(f"{url}: not a weights file by its suffix. Give weights as {suffixes}.")
     fs, path = open_filesystem(url)
     with storage_errors(url):
         data = read_bytes(fs, path)
@@ -133,47 +135,49 @@ def describe_checkpoint(url: str) -> Description:
     """Description of a checkpoint of this program.
 
     Raises:
-        UsageError: as `read_weights_file`; the file does not say what network it is.
+        UsageError: as in `read_weights_file`; or the file has no description.
     """
     return description_of(read_weights_file(url))
 
 
 def description_of(file: WeightsFile) -> Description:
-    """Description of a checkpoint that was read; refuses bare weights likewise."""
+    """Description of a checkpoint that has been read; raises UsageError if the file has none."""
     if file.described is None:
         raise UsageError(
-            f"{file.url} is no checkpoint: it does not say what network it is; give --backbone and --classes"
+            f"{file.url}: not a checkpoint, the file does not name its network. Give --backbone and --classes."
         )
     return file.described
 
 
 def write_weights_file(url: str, tensors: Mapping[str, Tensor], description: Description) -> str:
-    """Writes a checkpoint that appears whole or not at all; equal weights make equal bytes. Returns its sha256."""
+    """Write a checkpoint atomically; equal weights give equal bytes. Returns its SHA-256."""
     return write_tensors(url, tensors, description.to_json())
 
 
 def _state_dict(url: str, data: bytes) -> dict[str, Tensor]:
     try:
         _check_archive(url, data)
-        with warnings.catch_warnings(action="ignore"):  # of TorchScript archives, which are refused right after
+        with warnings.catch_warnings(action="ignore"):  # about TorchScript archives, which are rejected below
             weights = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except UsageError:
         raise
     except pickle.UnpicklingError as error:
-        raise UsageError(f"{url} holds more than tensors; save model.state_dict() alone") from error
-    except Exception as error:  # a damaged pickle fails in any way: RuntimeError, IndexError, AssertionError, …
-        raise UsageError(f"{url} is no file of torch.save, or not all of one") from error
+        raise UsageError(f"{url}: contains more than tensors. Save only model.state_dict().") from error
+    except Exception as error:  # damaged pickles raise many types: RuntimeError, IndexError, AssertionError, …
+        raise UsageError(f"{url}: not a torch.save file, or incomplete. Give other weights.") from error
     tensors = dict(_named(weights))
     if not tensors:
-        raise UsageError(f"{url} holds a {type(weights).__name__} and no state dict; save model.state_dict()")
+        raise UsageError(
+            f"{url}: contains a {type(weights).__name__} instead of a state dict. Save model.state_dict()."
+        )
     _check_storages(url, tensors.values(), len(data))
     return tensors
 
 
 def _named(weights: Any) -> Iterator[tuple[str, Tensor]]:
-    """All tensors in nested dictionaries, under names joined with dots; each dictionary is looked into once.
+    """Tensors in nested dictionaries, with keys joined by dots; each dictionary is visited once.
 
-    All else that a checkpoint holds, such as numbers of an optimiser, does not matter.
+    Other values of a checkpoint, such as settings of an optimiser, are ignored.
     """
     seen: set[int] = set()
     level: list[tuple[str, Any]] = [("", weights)]
@@ -192,18 +196,19 @@ def _named(weights: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _check_archive(url: str, data: bytes) -> None:
-    """Refuses what takes memory while it is read: `weights_only` keeps a file from our programs, not from our memory.
+    """Reject files that would exhaust the memory: `weights_only` prevents code execution, but not allocation.
 
-    It calls `bytearray(10**11)`, makes storages of any size, and unpacks archives, which torch.save never packs.
+    With `weights_only`, torch.load still calls `bytearray(10**11)`, creates storages of any size and decompresses
+    archives, although torch.save never compresses.
 
     Raises:
-        UsageError: more is called than makes tensors, or more comes out of the file than its size.
-        Exception: of many kinds, where it is no file of torch.save.
+        UsageError: the pickle calls more than constructors of tensors, or the file is larger when decompressed.
+        Exception: (of any type) the file was not written by torch.save.
     """
     if data.startswith(_ZIP):
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > len(data):
-                raise UsageError(f"{url} is packed; give it as torch.save wrote it")
+                raise UsageError(f"{url}: the archive is compressed. Give the file as torch.save wrote it.")
             pickles = [archive.read(member) for member in archive.infolist() if member.filename.endswith(".pkl")]
         called = (name for each in pickles for name in _called(io.BytesIO(each)))
     else:
@@ -211,19 +216,19 @@ def _check_archive(url: str, data: bytes) -> None:
         called = (name for _ in range(_OLD_PICKLES) for name in _called(stream))
     foreign = next((name for name in called if not _TENSORS_ONLY.fullmatch(name)), None)
     if foreign is not None:
-        raise UsageError(f"{url} holds more than tensors ({foreign}); save model.state_dict() alone")
+        raise UsageError(f"{url}: contains more than tensors ({foreign}). Save only model.state_dict().")
 
 
 def _called(stream: io.BytesIO) -> Iterator[str]:
-    """Object that the next pickle of a stream names, as `module name`."""
+    """Names of the objects that the next pickle of a stream refers to, as `module name`."""
     return (str(argument) for code, argument, _ in pickletools.genops(stream) if code.name in _NAMING)
 
 
 def _check_storages(url: str, tensors: Iterable[Tensor], file_bytes: int) -> None:
-    """A file that claims more numbers than it holds gets memory as it was for them."""
+    """Reject files that claim more numbers than they contain, because the rest would be uninitialised memory."""
     storages = {storage.data_ptr(): storage.nbytes() for storage in (each.untyped_storage() for each in tensors)}
     if sum(storages.values()) > file_bytes:
-        raise UsageError(f"{url}: claims more numbers than the file holds; give other weights")
+        raise UsageError(f"{url}: claims more numbers than the file contains. Give other weights.")
 
 
 def _description(url: str, text: str | None) -> Description | None:
@@ -232,4 +237,4 @@ def _description(url: str, text: str | None) -> Description | None:
     try:
         return Description.from_json(text)
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{url}: its metadata are not those of a checkpoint ({error!r})") from error
+        raise UsageError(f"{url}: invalid metadata for a checkpoint ({error!r}). Give other weights.") from error

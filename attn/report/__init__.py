@@ -1,1 +1,1 @@
-"""What people look at: tables for the log, pictures of attention. The only importer of matplotlib."""
+"""Reports: tables for logs and pages, and figures of attention maps. Only this package imports matplotlib."""

@@ -1,4 +1,4 @@
-"""Names of videos and classes as they come, made fit for a picture and for a file system."""
+"""Conversion of video and class names to file names and to text for figures."""
 
 import functools
 import hashlib
@@ -7,26 +7,27 @@ from urllib.parse import quote
 from matplotlib.font_manager import findfont
 from matplotlib.ft2font import FT2Font
 
-FONT = "DejaVu Sans"  # comes with matplotlib
-NAME_BYTES = 110  # two names and the ending fit the 255 bytes of a file name
+FONT = "DejaVu Sans"  # included in matplotlib
+NAME_BYTES = 110  # two names and the suffix fit into the 255 bytes of a file name
 
 
 def file_name(video_id: str, class_name: str) -> str:
-    """Name of a PNG, safe on every file system: other characters than letters, digits, spaces and `_.-~` become %XX.
+    """File name of a PNG for a video and a class, valid on every file system.
 
-    A name too long for a file system is cut and ends in its hash, so that no two become one.
+    Characters other than letters, digits, spaces and `_.-~` are written as %XX. Long names are truncated and end in a
+    hash, so that different names stay different.
     """
     names = (quote(name, safe=" ", errors="surrogatepass") for name in (video_id, class_name))
     return ".".join([*(_cut(name) for name in names), "png"])
 
 
 def printable(text: str) -> str:
-    """The text with what the font cannot draw replaced by �, so that no name can spoil a picture."""
+    """Replace characters that the font cannot draw by �."""
     return "".join(c if ord(c) in _drawable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def shortened(text: str, room: int) -> str:
-    """The text in at most `room` characters (3 at least), without its middle if it is too long."""
+    """Shorten a text to `room` characters (at least 3) by replacing its middle with an ellipsis."""
     half = max((room - 1) // 2, 1)
     return text if len(text) <= room else f"{text[:half]}…{text[-half:]}"
 

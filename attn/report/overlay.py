@@ -1,7 +1,7 @@
-"""Where a class finds its evidence: frames of a video with the class's attention laid over them, as one PNG.
+"""Figures of attention maps: frames of a video overlaid with the attention of a class, as one PNG.
 
-The maps stay raw. They are enlarged bilinearly for the eye only, and all frames of a strip share one colour scale
-from 0 to the strip's largest attention, which is stated: a pale frame is one that says little.
+Maps are not normalised. They are upsampled bilinearly for display, and all frames of a strip share one colour scale
+from 0 to the strip's largest attention, which is labelled. Frames with little attention therefore appear pale.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ PANEL_IN = 1.5
 TITLE_IN = 0.36
 SCALE_IN = 0.8
 GAP_IN = 0.06
-CHARACTER_IN = 0.075  # width of a character of the title, about
+CHARACTER_IN = 0.075  # approximate width of a character of the title
 OVERLAY_PX = 320
 DPI = 200
 OPACITY = 0.85
@@ -33,15 +33,15 @@ BOX_COLOUR = "#40e0d0"
 
 @dataclasses.dataclass(frozen=True)
 class Strip:
-    """Some frames of one video and the maps of one class.
+    """Frames of one video with the maps of one class.
 
     Attributes:
-        video_id: whose frames.
-        class_name: whose maps.
-        frames: as decoded; only the centred square is shown, which is what the CNN saw.
-        maps: raw, one per frame, covering that square.
-        time_s: of each frame.
-        boxes: where the action is, if known: left, top, right, bottom in source pixels.
+        video_id: ID of the video.
+        class_name: name of the class.
+        frames: decoded frames; only the central square, the CNN's input, is shown.
+        maps: raw maps of that square, one per frame.
+        time_s: time of each frame, in seconds.
+        boxes: bounding boxes of the action, if known: left, top, right, bottom in source pixels.
     """
 
     video_id: str
@@ -53,7 +53,11 @@ class Strip:
 
 
 def save_strip(strip: Strip, folder: Path) -> Path:
-    """Draws a strip into a folder, which is made; the path of the PNG, named after video and class."""
+    """Draw a strip and save it in a folder, which is created if needed.
+
+    Returns:
+        Path of the PNG, named after video and class.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / file_name(strip.video_id, strip.class_name)
     path.write_bytes(draw_strip(strip))
@@ -61,16 +65,16 @@ def save_strip(strip: Strip, folder: Path) -> Path:
 
 
 def draw_strip(strip: Strip) -> bytes:
-    """PNG of a strip: the frames side by side, each under its time, and the colour scale at the right.
+    """Draw a strip as a PNG: frames side by side with their times, and the colour scale on the right.
 
     Raises:
-        ValueError: no frames, or not one map, time and box for each.
+        ValueError: there are 0 frames, or the numbers of frames, maps, times and boxes differ.
     """
     count = len(strip.frames)
     counts = {count, len(strip.maps), len(strip.time_s), count if strip.boxes is None else len(strip.boxes)}
     if counts != {count} or not count:
-        raise ValueError(f"a strip needs as many maps, times and boxes as frames, and one at least: {sorted(counts)}")
-    # No pyplot: it keeps every figure in a global list and asks for a display.
+        raise ValueError(f"numbers of frames, maps, times and boxes must be equal and at least 1: {sorted(counts)}")
+    # pyplot is not used, because it stores all figures in a global list and needs a display.
     figure = Figure(figsize=(count * PANEL_IN + SCALE_IN, PANEL_IN + TITLE_IN), dpi=DPI)
     panels = _panels(figure, count)
     largest = float(strip.maps.max())
@@ -85,13 +89,13 @@ def draw_strip(strip: Strip) -> bytes:
 
 
 def enlarge(attention: Float[np.ndarray, "row col"], size: int) -> Float[np.ndarray, "size size"]:
-    """A map stretched bilinearly to size × size pixels, each cell's value at its centre. For the eye only."""
+    """Upsample a map bilinearly to size × size pixels for display, with each cell's value at its centre."""
     image = Image.fromarray(np.ascontiguousarray(attention, np.float32))
     return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def _panels(figure: Figure, count: int) -> list[Axes]:
-    """Square axes side by side, leaving room for the title above and the scale at the right."""
+    """Square axes side by side, with space for the title above and the scale on the right."""
     width, height = figure.get_size_inches()
     size = PANEL_IN - GAP_IN
     lefts = (GAP_IN + i * PANEL_IN for i in range(count))
@@ -99,13 +103,13 @@ def _panels(figure: Figure, count: int) -> list[Axes]:
 
 
 def _draw_panel(panel: Axes, strip: Strip, i: int, scale: ScalarMappable) -> None:
-    """One frame in source pixels, cut to the centred square that its map covers."""
+    """Draw one frame in source pixels, cropped to the central square that its map covers."""
     rows, cols = strip.frames.shape[1:3]
     side = min(rows, cols)
     left, top = (cols - side) / 2, (rows - side) / 2
     attention = enlarge(strip.maps[i], OVERLAY_PX)
     overlay = np.array(scale.to_rgba(attention))
-    overlay[..., 3] = OPACITY * np.asarray(scale.norm(attention))  # where nothing is attended the frame stays itself
+    overlay[..., 3] = OPACITY * np.asarray(scale.norm(attention))  # transparent for attention 0
     panel.imshow(strip.frames[i], extent=(0, cols, rows, 0), interpolation="lanczos")
     panel.imshow(overlay, extent=(left, left + side, top + side, top))
     if strip.boxes is not None:
@@ -121,7 +125,7 @@ def _draw_title(figure: Figure, strip: Strip) -> None:
     room = int(width / CHARACTER_IN)
     title = shortened(printable(f"{strip.video_id}  ·  {strip.class_name}"), room)
     place = (GAP_IN / width, 1 - GAP_IN / height)
-    # Names are no formulas: a $ in one is a $.
+    # Names may contain $, which must not start a formula.
     figure.text(*place, title, fontsize=8, va="top", fontfamily=FONT, parse_math=False)
 
 
@@ -130,7 +134,7 @@ def _draw_scale(figure: Figure, scale: ScalarMappable, largest: float) -> None:
     size = PANEL_IN - GAP_IN
     place = ((width - SCALE_IN + GAP_IN) / width, GAP_IN / height, 0.08 / width, size / height)
     bar = figure.colorbar(scale, cax=figure.add_axes(place))
-    ticks = {0.0: "0", largest: f"{largest:.3g}"}  # one tick where all maps are zero
+    ticks = {0.0: "0", largest: f"{largest:.3g}"}  # a single tick if all maps are zero
     bar.set_ticks(list(ticks), labels=list(ticks.values()))
     bar.ax.tick_params(labelsize=7, length=2, pad=2, labelfontfamily=FONT)
     bar.ax.text(

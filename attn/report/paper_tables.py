@@ -1,7 +1,7 @@
-"""Tables 1 to 5 and Figures 4 and 5 of the paper, ours beside its own, as Markdown and CSV.
+"""Tables and figures of the paper, with our results next to the published ones, as Markdown and CSV.
 
-Every number of ours has its 95 % bootstrap interval and the number of test videos. In the Markdown all are per cent; in
-the CSV, as in the JSON, ours go from 0 to 1 and the paper's are per cent, as it prints them.
+Each of our figures has a 95 % bootstrap interval and the number of test videos. In Markdown, all figures are in per
+cent. In the CSV, as in the JSON, ours range from 0 to 1, and the paper's are in per cent, as published.
 """
 
 import csv
@@ -29,10 +29,10 @@ ORDERS = (
 
 
 def as_csv(results: Record) -> str:
-    """One line per number of ours; `table` tells what it is of, with the names of the JSON.
+    """Format the results as CSV, one line per figure; `table` is the key of its table in the JSON.
 
-    A column is empty where it means nothing: only pairs have a `first` and a `second`, only gains go `from` a share of
-    the training videos `to` another, only crossings compare `few` with `many`, only Web images have a single `seed`.
+    Columns that do not apply are empty: only pairs have `first` and `second`, only gains have `from` and `to` (shares
+    of the training videos), only crossings have `few` and `many`, only Web images have `seed`.
     """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
@@ -45,7 +45,7 @@ def as_csv(results: Record) -> str:
 
 
 def _lines(results: Record) -> Iterator[Record]:
-    """Records of one figure each, with their table and, if the paper can have one, its value."""
+    """Records of one figure each, with the name of its table and, if available, the published value."""
     for found in results["web_images"]:
         place = {"table": "web_images", "trained_on": WEB, "method": "CNN", "figure": published.WEB_ACCURACY}
         paper = paper_value(results["dataset"], found["backbone"], "CNN", WEB, published.WEB_ACCURACY)
@@ -62,7 +62,7 @@ def _lines(results: Record) -> Iterator[Record]:
 
 
 def as_markdown(results: Record) -> str:
-    """All tables that the results can fill."""
+    """Format the results as Markdown, with all tables for which there are results."""
     of_tvhi = results["figure"] == "map_noninterpolated"
     parts = [
         f"# {results['dataset']}",
@@ -89,7 +89,7 @@ def as_markdown(results: Record) -> str:
         ),
         *_section("Paired differences on the same videos, in points", _pairs(results)),
         *_section("Does the order of the paper hold?", _orders(results)),
-        *_section("Trainings that have learnt nothing", *_untrained(results)),
+        *_section("Training runs without progress", *_untrained(results)),
         *_section(
             "Not done",
             [[f"`{name}`", why.replace("|", "\\|")] for name, why in results["failed"].items()],
@@ -115,21 +115,25 @@ def _about(results: Record) -> str:
 def _map_source(options: Record) -> str:
     if options.get("map_source") != "out_of_fold" or not options.get("fractions", True):
         return ""
-    return f" The EnergyNets learnt from maps of CNNs that had not seen the videos, in {options['folds']} folds."
+    return (
+        f" EnergyNets were trained on out-of-fold maps, from CNNs not trained on the video ({options['folds']} folds)."
+    )
 
 
 def _adapted_to(options: Record) -> str:
     if options.get("adapt_to") != "all" or not options.get("adapt"):
         return ""
-    return " Adapted and calibrated on all videos without their labels, the tested ones too (transductive)."
+    return " Adapted and calibrated on all videos without labels, including the test videos (transductive)."
 
 
 def _trainings(results: Record) -> str:
-    """How many there were; older results have no such count."""
+    """Sentence about the number of training runs; empty for older results, which do not include it."""
     if not results.get("trainings", {}).get("count"):
         return ""
     count, untrained = results["trainings"]["count"], len(results["trainings"]["untrained"])
-    return f" Of {count} trainings {untrained or 'none'} ended without having learnt anything."
+    if not untrained:
+        return f" All {count} training runs made progress."
+    return f" {untrained} of {count} training runs made no progress."
 
 
 def _untrained(results: Record) -> tuple[list[list[str]], tuple[str, str]]:
@@ -138,7 +142,7 @@ def _untrained(results: Record) -> tuple[list[list[str]], tuple[str, str]]:
 
 
 def _section(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] | None = None) -> list[str]:
-    """Title and table; nothing where there are no rows. Without `head` the first row is the head."""
+    """Title and table; empty without rows. If `head` is None, the first row is the header."""
     head, rows = (head, rows) if head is not None else (rows[0], rows[1:])
     if not rows:
         return []
@@ -161,7 +165,7 @@ def _table_2(results: Record) -> list[list[str]]:
         place = [record["backbone"], record["method"], _share(record)]
         method = record["backbone"], record["method"], record["trained_on"]
         paper = paper_value(results["dataset"], *method, "map_noninterpolated")
-        # Without Web images the paper has one number for both columns.
+        # Without Web images, both columns have the same published number.
         both = paper if isinstance(paper, dict) else dict.fromkeys(published.WEB_IMAGES["tvhi"], paper)
         rows.append([*place, _shown(found), *_counts(record, found), *map(_cell, both.values())])
     return rows
@@ -187,7 +191,7 @@ def _table_5(results: Record) -> list[list[str]]:
 
 
 def _on_ucf101(record: Record, figure: str) -> str:
-    """The paper's number of that method, whatever the data set and the CNN of ours are: the head says of what it is."""
+    """Published figure of a method on UCF101 with ResNet-101, shown for any data set and CNN (see the header)."""
     return _cell(paper_value("ucf101", published.RESNET, record["method"], record["trained_on"], figure))
 
 
@@ -200,7 +204,7 @@ def _others(numbers: dict[str, float]) -> list[list[str]]:
 
 
 def _curve(results: Record) -> list[list[str]]:
-    """A line per CNN and method, a column per share."""
+    """Table with a row per CNN and method and a column per share of the training videos."""
     records = [record for record in results["methods"] if record["trained_on"] not in (WEB, ADAPTED, NO_IMAGE)]
     shares = sorted({record["trained_on"] for record in records})
     rows = [["CNN", "method", *(f"{int(share)} %" for share in shares)]]
@@ -236,7 +240,7 @@ def _orders(results: Record) -> list[list[str]]:
 
 
 def _gains(results: Record) -> Iterator[list[str]]:
-    """Whether the gain of EnergyNet over the CNN shrinks from the smallest to the largest share of the videos."""
+    """Rows on whether the gain of EnergyNet over the CNN shrinks with the share of training videos."""
     for gain in results["gains"]:
         shares = f"{int(gain['from'])} % to {int(gain['to'])} %"
         shrinks = {"value": -gain["value"], "interval": [-bound for bound in reversed(gain["interval"])]}

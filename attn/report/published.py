@@ -1,4 +1,4 @@
-"""The numbers of the paper, beside which ours are shown. In per cent.
+"""Published figures of the paper, in per cent, for comparison with ours.
 
 Source: Li et al. 2017, Tables 1 to 5.
 """
@@ -9,7 +9,7 @@ PaperValue = float | str | dict[str, float]
 
 RESNET, VGG = "resnet101", "vgg16"
 WEB_ACCURACY = "web_accuracy"
-"""Figure of Table 1, of the images and not of the videos."""
+"""Key of the figure of Table 1, which is measured on images, not on videos."""
 
 WEB_VALIDATION = {
     (RESNET, "HII-noisy"): 95.2,
@@ -21,7 +21,7 @@ WEB_VALIDATION = {
 """Table 1: accuracy of the CNNs on held-out Web images."""
 
 WEB_IMAGES = {"tvhi": ("HII-filtered", "HII-noisy"), "ucf101": ("BU101",)}
-"""Web images that the paper has for a data set, in the order of the columns of Table 2."""
+"""Sets of Web images in the paper for each data set, in the order of Table 2's columns."""
 
 TVHI_MAP = {
     (RESNET, "CNN", "web"): (89.7, 91.6),
@@ -38,7 +38,7 @@ TVHI_MAP = {
 """Table 2: mAP on TVHI, with Web images of HII-filtered and of HII-noisy."""
 
 TVHI_NO_IMAGE = 44.9
-"""Table 3: mAP on TVHI of the ResNet-101 without Web images, NoImage+CNN."""
+"""Table 3: mAP on TVHI of ResNet-101 without Web images, NoImage+CNN."""
 
 TVHI_OTHERS = {
     "Patron": 42.4,
@@ -48,7 +48,7 @@ TVHI_OTHERS = {
     "ResNet+UnAtt": 96.0,
     "ResNet+finetune+EnergyNet": 98.7,
 }
-"""Table 3: mAP on TVHI; ResNet-101, and HII-noisy where there are Web images."""
+"""Table 3: mAP on TVHI; ResNet-101, with HII-noisy for methods that use Web images."""
 
 UCF101_OTHERS = {
     "Spatial stream": 73.0,
@@ -63,7 +63,7 @@ UCF101_OTHERS = {
     "TDD+IDT-FV": 91.5,
     "Ma+IDT-FV": 91.1,
 }
-"""Table 5: top-1 on UCF101, of others."""
+"""Table 5: top-1 on UCF101 of other methods."""
 
 UCF101: Mapping[tuple[str, str, str], float | str] = {
     ("CNN", "web", "top_1"): 62.5,
@@ -75,22 +75,23 @@ UCF101: Mapping[tuple[str, str, str], float | str] = {
     ("finetune+CNN", "020", "top_1"): "about 81.9 (gain of 3.1)",
     ("finetune+CNN", "100", "top_1"): "about 87.3 (gain of 0.7)",
 }
-"""Tables 4 and 5: ResNet-101 on UCF101. Of the fine-tuned CNN the text gives only by how much the EnergyNet is ahead of
-"the baselines"."""
+"""Tables 4 and 5: ResNet-101 on UCF101. For the fine-tuned CNN, the text gives only the gain of EnergyNet over "the
+baselines"."""
 
 
 def paper_value(dataset: str, backbone: str, method: str, trained_on: str, figure: str) -> PaperValue | None:
-    """What the paper reports where we have a figure of our own; none where it reports nothing.
+    """Look up the published value of a figure; None if the paper does not report it.
 
     Args:
-        dataset: name; numbers of one data set are never those of another.
-        backbone: of the CNN; the paper has ResNet-101, and VGG-16 on TVHI.
-        method: as the tables name it.
-        trained_on: `web`, `noimage`, or the percentage of the training videos, three digits.
-        figure: `top_1`, `top_3`, `map_noninterpolated`, or `web_accuracy` of the CNN on held-out Web images.
+        dataset: name of the data set.
+        backbone: name of the CNN; the paper uses ResNet-101, and VGG-16 on TVHI.
+        method: name of the method in the tables.
+        trained_on: `web`, `noimage`, or the percentage of the training videos with three digits.
+        figure: `top_1`, `top_3`, `map_noninterpolated`, or `web_accuracy` (of the CNN on held-out Web images).
 
     Returns:
-        Per cent. By name of the Web images where the paper has two sets of them; a text where it gives no plain number.
+        Value in per cent. It is a dictionary by set of Web images if the paper uses two sets, and a text if the paper
+        does not give a single number.
     """
     if figure == WEB_ACCURACY:
         names = [name for name in WEB_IMAGES.get(dataset, ()) if (backbone, name) in WEB_VALIDATION]
@@ -106,12 +107,12 @@ def paper_value(dataset: str, backbone: str, method: str, trained_on: str, figur
 
 
 def as_text(value: PaperValue | None) -> str:
-    """The value in one cell of a table; empty where there is none."""
+    """Format a value for a table cell; empty for None."""
     if isinstance(value, dict):
         return ", ".join(f"{number} ({name})" for name, number in value.items())
     return "" if value is None else str(value)
 
 
 def _plain(by_images: dict[str, float]) -> PaperValue | None:
-    """Without the name where there is one set of images."""
+    """Return the value without the name if there is only one set of images."""
     return by_images if len(by_images) > 1 else next(iter(by_images.values()), None)

@@ -1,4 +1,4 @@
-"""A search as tables and pictures: its best trials, all trials side by side, what mattered, accuracy over time."""
+"""Page of a hyperparameter search: best trials, parallel coordinates, importance of settings, accuracy over time."""
 
 import csv
 import io
@@ -20,21 +20,22 @@ COLOURS = "viridis"
 BEHIND = {"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"}
 BLUE, GREY = "#31688e", "0.7"
 MARGIN = 0.06
-"""Share of the picture's height above and below the axes of `parallel.png`, for the labels of their ends."""
+"""Share of the height of `parallel.png` above and below the axes, for the labels at their ends."""
 PICTURES = {"parallel": "all trials", "importance": "importance", "progress": "accuracy"}
 FIGURES = ("trial", "status", "validation_accuracy", "update", "seconds")
 
 
 class SearchFigures(NamedTuple):
-    """Figures to show.
+    """Results of a search.
 
     Attributes:
-        trials: best first; `FIGURES`, the settings, and `rows`, pairs of update and accuracy (0–1).
-        settings: names, in the order of the space.
-        importance: share of each setting; empty where it is not known.
-        budget: updates after which it was looked at.
-        best: as in best.json.
-        trained_s: seconds of all trials together.
+        trials: records of the trials, best first, with `FIGURES`, the settings, and `rows`, pairs of update and
+            accuracy (0–1).
+        settings: names of the settings, in the order of the search space.
+        importance: importance of each setting, as a share; empty if unknown.
+        budget: number of updates after which importance was measured.
+        best: content of best.json.
+        trained_s: total training time of all trials, in seconds.
     """
 
     trials: list[dict[str, Any]]
@@ -46,7 +47,7 @@ class SearchFigures(NamedTuple):
 
 
 def as_csv(figures: SearchFigures) -> str:
-    """A line per trial."""
+    """Format the trials as CSV, one line per trial."""
     text = io.StringIO()
     writer = csv.DictWriter(text, [*FIGURES, *figures.settings], extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
@@ -55,17 +56,17 @@ def as_csv(figures: SearchFigures) -> str:
 
 
 def as_markdown(figures: SearchFigures) -> str:
-    """The best trials, and what mattered."""
+    """Format the best trials and the importance of settings as Markdown."""
     best, settings = figures.best, figures.settings
     lines = [
         "# Search for the settings of an EnergyNet",
         "",
         f"{best['trials']} trials, {best['stopped_early']} of them stopped early, {figures.trained_s:.0f} s trained,",
-        f"judged by {best['held_out_videos']} training videos that were held out; no test video was opened. Of many",
-        "trials the best is also a lucky one: expect less of it on other videos. The standard error of its accuracy is",
-        f"{100 * best['standard_error']:.1f} points.",
+        f"validated on {best['held_out_videos']} held-out training videos, without using test videos. The best of many",
+        "trials is partly best by luck, so expect a lower accuracy on other videos. The standard error of its accuracy",
+        f"is {100 * best['standard_error']:.1f} points.",
         "",
-        f"Trials that were trained to their end stand first; the best {SHOWN}.",
+        f"The best {SHOWN} trials; finished trials come before those stopped early.",
         "",
         _row(["trial", "validation", "end", "updates", *settings]),
         _row(["---"] * (4 + len(settings))),
@@ -75,8 +76,8 @@ def as_markdown(figures: SearchFigures) -> str:
         values = [_shown(trial.get(name, "")) for name in settings]
         lines.append(_row([str(trial["trial"]), accuracy, trial["status"], str(trial["update"]), *values]))
     if figures.importance:
-        what = f"Share of the differences between trials, after {figures.budget} updates, that a setting explains:"
-        lines += ["", what, ""]
+        title = f"Share of the differences between trials, after {figures.budget} updates, explained by each setting:"
+        lines += ["", title, ""]
         lines += [_row(["setting", "share"]), _row(["---", "---"])]
         lines += [_row([name, f"{100 * share:.0f} %"]) for name, share in _ranked(figures.importance)]
     missing = why_missing(figures)
@@ -86,22 +87,22 @@ def as_markdown(figures: SearchFigures) -> str:
 
 
 def draw(figures: SearchFigures) -> dict[str, bytes]:
-    """The pictures that show something, as PNGs by name."""
+    """Draw all figures for which there is enough data, as PNGs by name."""
     drawn = {"parallel": _draw_parallel, "importance": _draw_importance, "progress": _draw_progress}
     missing = why_missing(figures)
     return {name: picture(figures) for name, picture in drawn.items() if name not in missing}
 
 
 def why_missing(figures: SearchFigures) -> dict[str, str]:
-    """Reasons of the pictures that would show nothing, by name."""
+    """Reasons why figures are not drawn, by name."""
     alone, alike = len(figures.trials) < 2, len({trial["validation_accuracy"] for trial in figures.trials}) < 2
     missing = {}
     if alone or alike:
-        missing["parallel"] = "there is one trial" if alone else "all trials are equally good"
+        missing["parallel"] = "there is only one trial" if alone else "all trials are equally good"
     if not figures.importance:
-        missing["importance"] = "trials are too few, or too alike, to tell which setting mattered"
+        missing["importance"] = "there are too few trials, or they are too similar, to estimate importance"
     if alone and not _looked_at_twice(figures):
-        missing["progress"] = "there is one trial, which was looked at once"
+        missing["progress"] = "there is only one trial, with one validation"
     return missing
 
 
@@ -110,7 +111,7 @@ def _looked_at_twice(figures: SearchFigures) -> bool:
 
 
 def _draw_parallel(figures: SearchFigures) -> bytes:
-    """A line per trial through the values of all its settings, coloured by accuracy."""
+    """Parallel coordinates: a line per trial through the values of its settings, coloured by accuracy."""
     settings = figures.settings
     figure = Figure(figsize=(1.6 * len(settings) + 2.5, 4.5))
     axes = figure.subplots()
@@ -138,7 +139,7 @@ def _draw_parallel(figures: SearchFigures) -> bytes:
 
 
 def _label(axes: Axes, place: int, height: float, label: str) -> None:
-    """Beyond the ends of an axis, which no line passes; in between beside it, and over the lines."""
+    """Draw a label beyond the end of an axis, or next to the axis and on top of the lines."""
     end = height in (0, 1)
     beside = (0, 7 if height else -7) if end else (5, 0)
     axes.annotate(
@@ -154,7 +155,7 @@ def _label(axes: Axes, place: int, height: float, label: str) -> None:
 
 
 def _draw_importance(figures: SearchFigures) -> bytes:
-    """The share of each setting as a bar."""
+    """Bar chart of the importance of each setting."""
     figure = Figure(figsize=(6, 0.4 * len(figures.importance) + 1.2))
     axes = figure.subplots()
     ranked = _ranked(figures.importance)[::-1]
@@ -165,8 +166,10 @@ def _draw_importance(figures: SearchFigures) -> bytes:
 
 
 def _draw_progress(figures: SearchFigures) -> bytes:
-    """The accuracy of each trial over its updates, and the best so far over the trials; a panel of one point is left
-    out."""
+    """Accuracy of each trial over its updates, and the best accuracy so far over the trials.
+
+    Panels with only one point are omitted.
+    """
     panels = [_draw_looks] if _looked_at_twice(figures) else []
     panels += [_draw_best] if len(figures.trials) > 1 else []
     figure = Figure(figsize=(5 * len(panels), 4))
@@ -196,11 +199,11 @@ def _draw_best(axes: Axes, figures: SearchFigures) -> None:
     if finished:
         axes.step([*numbers, ordered[-1]["trial"]], [*best, best[-1]], where="post", color=BLUE)
     axes.set_xlabel("trial")
-    axes.set_title("Best so far of those trained to the end" if finished else "All trials were stopped early")
+    axes.set_title("Best finished trial so far" if finished else "All trials were stopped early")
 
 
 def _accuracy(trial: dict[str, Any]) -> float:
-    """In per cent."""
+    """Validation accuracy of a trial, in per cent."""
     return 100 * (trial["validation_accuracy"] or 0)
 
 
@@ -209,10 +212,10 @@ def _colour(trial: dict[str, Any]) -> str:
 
 
 class _Scale:
-    """Heights from 0 to 1 for the values of one setting: logarithmic where they span more than a decade.
+    """Axis of one setting with heights from 0 to 1, logarithmic if the values span more than a decade.
 
     Args:
-        values: of all trials; None where a trial has none.
+        values: values of the setting in all trials; None if a trial has no value.
     """
 
     def __init__(self, values: Sequence[Any]):

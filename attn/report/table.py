@@ -1,4 +1,4 @@
-"""The figures of `metrics.json` as a small table for a log or a terminal, in per cent."""
+"""Table of the figures of `metrics.json` for the log or the terminal, in per cent."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,10 +7,10 @@ FIGURES = {"top_1": "top-1", "top_3": "top-3", "per_class_mean": "class mean", "
 
 
 def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
-    """Lines: a row per method with the interval of its top-1, a line per pair of methods, one of the calibration.
+    """Lines of the table: one per method with its figures, one per pair of methods, one about the calibration.
 
     Args:
-        metrics: as `metrics.json` holds them; mAP is the non-interpolated one.
+        metrics: content of `metrics.json`; mAP is non-interpolated.
     """
     width = max(map(len, metrics["methods"]), default=0)
     heads = " ".join(f"{head:>11}" for head in FIGURES.values())
@@ -24,7 +24,8 @@ def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
         low, high = (100 * bound for bound in difference["interval"])
         yield (
             f"{pair}: {100 * difference['value']:+.1f} ({low:+.1f} to {high:+.1f}) top-1; "
-            f"right alone {found['only_first_right']} against {found['only_second_right']} videos; "
+            f"videos right only with the first: {found['only_first_right']}, "
+            f"only with the second: {found['only_second_right']}; "
             f"p = {found['p_value']:.2g}"
         )
     if calibration := metrics.get("calibration"):
@@ -32,9 +33,9 @@ def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
 
 
 def _calibrated(calibration: dict[str, Any]) -> str:
-    """By which videos, and whether the test was looked at: scores made with test videos are no forecast for others."""
+    """Line about the calibration videos and whether they include test videos, which biases the figures."""
     videos, where = calibration["videos"], calibration["store"]["url"]
     if calibration["transductive"]:
         both = calibration["tested_videos"]
         return f"calibrated on the test videos themselves ({both} of the {videos} unlabelled videos of {where})"
-    return f"calibrated on {videos} unlabelled videos of {where}, none of them tested"
+    return f"calibrated on {videos} unlabelled videos of {where}, without test videos"

@@ -1,1 +1,1 @@
-"""The work of a pipeline step as a plain callable, tested without any engine."""
+"""Pipeline steps as plain callables, which can be tested without Ray."""

@@ -1,4 +1,4 @@
-"""Frames in, attention maps of every class out: the work of one CNN actor."""
+"""Computation of attention maps of all classes from frames: the work of one CNN actor."""
 
 from collections.abc import Sequence
 
@@ -14,18 +14,18 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class ComputeMaps:
-    """Runs a CNN over batches of frames and keeps the requested columns.
+    """Run a CNN on batches of frames and return the requested columns.
 
-    The trunk may run in low precision; the head and the maps are always computed in fp32, and stored as fp16: a
-    ReLU mask that flips near 0 would change a map, a rounded result hardly does. fp32 means fp32: TF32, which cuDNN
-    uses by default, is turned off in this process; who wants its speed wants bf16.
+    The trunk may run in low precision. The head and the maps are always computed in fp32 and stored as fp16: a ReLU
+    mask that flips near 0 would change a map, while a rounded result hardly changes it. With fp32, TF32 is turned off
+    in this process, although cuDNN uses it by default; bf16 is the option for speed.
 
     Args:
-        cnn: what to run.
-        columns: which of maps, logits, features, grid to return.
-        precision: fp32, bf16 or fp16, of the trunk.
-        device: where.
-        alpha_reduce: whether gradients are averaged over the places of a map, or summed.
+        cnn: CNN to run.
+        columns: columns to return: maps, logits, features, grid.
+        precision: precision of the trunk: fp32, bf16 or fp16.
+        device: device to run on.
+        alpha_reduce: `mean` or `sum` of the gradients over the cells of a map.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class ComputeMaps:
 
     @property
     def route(self) -> str:
-        """How the maps are computed, see `GradCam`."""
+        """Name of the route by which the maps are computed, see `GradCam`."""
         return self._gradcam.route
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Columns [frame, …] of uint8 images [frame, row, col, rgb]."""
-        writable = np.require(images, requirements="W")  # torch takes no read-only memory, Ray's objects are
+        """Compute columns [frame, …] from uint8 images [frame, row, col, rgb]."""
+        writable = np.require(images, requirements="W")  # torch needs writable memory, Ray's objects are read-only
         batch = torch.from_numpy(writable).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         activations = self._activations((batch.float() - self._mean) / self._std)
         found = self._found(activations)

@@ -1,4 +1,4 @@
-"""Batches of cached pictures: which come when, which are mirrored, and which share of them a worker takes."""
+"""Batches of cached images: their order, random flips, and each worker's share."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -12,11 +12,12 @@ from attn.models.finetune import Batch
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """One pass over n images, the same for all workers: it depends on seed, epoch and labels alone.
+    """Order of one pass over n images, equal for all workers: it depends only on seed, epoch and labels.
 
     Attributes:
-        batches: positions 0…n-1, each once; or some of them of which each class has as many.
-        mirrored: per position, whether the image is flipped left to right this time.
+        batches: positions (0 to n-1) of the images of each batch. Each position occurs once, or all classes occur
+            equally often.
+        mirrored: mask of the positions whose image is flipped left to right in this pass.
     """
 
     batches: list[Int[np.ndarray, "image"]]
@@ -26,16 +27,16 @@ class Order:
 def epoch_order(
     num_images: int, batch_size: int, *, seed: int, epoch: int, labels: Int[np.ndarray, "image"] | None = None
 ) -> Order:
-    """A random order, cut into batches whose sizes differ by one at most.
+    """Random order, divided into batches whose sizes differ by at most one.
 
-    Equal sizes, so that no small last batch steps as far as a full one, or leaves a worker without an image.
+    Sizes are equal so that a small last batch does not make as large a step as a full one, and every worker has images.
 
     Args:
         num_images: n.
-        batch_size: no batch is larger.
-        seed: of the run.
-        epoch: counted from 0.
-        labels: class ids, for an order in which all classes come equally often; None for each image once.
+        batch_size: maximum size of a batch.
+        seed: seed of the run.
+        epoch: epoch, from 0.
+        labels: class ids, for an order in which all classes occur equally often; None to use each image once.
 
     Source: Li et al. 2017, section 4.2 (mini-batches of 32, random horizontal flips).
     """
@@ -47,9 +48,9 @@ def epoch_order(
 
 
 def _balanced(labels: Int[np.ndarray, "image"], random: np.random.Generator) -> Int[np.ndarray, "image"]:
-    """Positions 0…n-1 if all C classes are of one size; else n/C of each, some of small classes repeated.
+    """Positions 0 to n-1 if all C classes have one size; otherwise n/C of each, repeated in small classes.
 
-    If C does not divide n, classes drawn again for each epoch get one more.
+    If C does not divide n, randomly chosen classes (new in each epoch) get one more.
     """
     classes, sizes = np.unique(labels, return_counts=True)
     if sizes.min() == sizes.max():
@@ -60,17 +61,17 @@ def _balanced(labels: Int[np.ndarray, "image"], random: np.random.Generator) -> 
 
 
 def mixed_order(labels: Int[np.ndarray, "image"], sizes: Sequence[int], *, seed: int, epoch: int) -> Order:
-    """The images that go beside the batches of an epoch, in an order of their own without end.
+    """Order of the images that are mixed into the batches of an epoch.
 
-    It runs in rounds of one image of each class, shuffled, so that every batch is as balanced as can be. Each class
-    goes through its images again and again, and an epoch begins where the one before has ended: small epochs come to
-    all images too.
+    The order consists of shuffled rounds with one image of each class, so that every batch is as balanced as possible.
+    Each class cycles through its images, and an epoch continues after the previous one, so all images are used even if
+    epochs are short.
 
     Args:
         labels: class ids of all n images.
-        sizes: images of each batch; the same in every epoch.
-        seed: random state of the run.
-        epoch: counted from 0.
+        sizes: number of mixed images in each batch; equal in all epochs.
+        seed: seed of the run.
+        epoch: epoch, from 0.
     """
     classes = np.unique(labels)
     rounds = -(-sum(sizes) // len(classes))
@@ -78,7 +79,7 @@ def mixed_order(labels: Int[np.ndarray, "image"], sizes: Sequence[int], *, seed:
         _turns(np.flatnonzero(labels == one), epoch * rounds, rounds, seed=(seed, place))
         for place, one in enumerate(classes)
     ]
-    random = np.random.default_rng([seed, epoch, 1])  # zeros at the end would make it that of `epoch_order`
+    random = np.random.default_rng([seed, epoch, 1])  # not 0 at the end, which gives the generator of `epoch_order`
     order = random.permuted(np.stack(turns, axis=1), axis=1).ravel()[: sum(sizes)]
     return Order(np.split(order, np.cumsum(sizes)[:-1]), random.random(len(labels)) < 0.5)
 
@@ -86,7 +87,7 @@ def mixed_order(labels: Int[np.ndarray, "image"], sizes: Sequence[int], *, seed:
 def _turns(
     members: Int[np.ndarray, "member"], first: int, count: int, *, seed: tuple[int, int]
 ) -> Int[np.ndarray, "turn"]:
-    """So many places, from one on, of endless passes over some images, each pass in another order."""
+    """Section (`count` entries from `first`) of an infinite sequence of shuffled passes over the members."""
     begun = first // len(members)
     passes = range(begun, -(-(first + count) // len(members)))
     turns = np.concatenate([np.random.default_rng([*seed, one, 2]).permutation(members) for one in passes])
@@ -94,24 +95,24 @@ def _turns(
 
 
 def joined(own: Batch, mixed: Batch) -> Batch:
-    """One batch of two: the images of the second are counted apart."""
+    """Concatenate two batches; images of the second are counted separately, as mixed."""
     images, labels = torch.cat([own.images, mixed.images]), torch.cat([own.labels, mixed.labels])
     return Batch(images, labels, own.total + mixed.total, mixed=len(mixed.labels))
 
 
 def num_batches(num_images: int, batch_size: int) -> int:
-    """Batches of one pass, which is updates of an epoch."""
+    """Number of batches of one pass, which is the number of updates of an epoch."""
     return -(-num_images // batch_size)
 
 
 class Photographs:
-    """Some images of a cache, with their labels.
+    """Subset of the images of a cache, with labels.
 
     Args:
-        pixels: of the whole cache.
-        labels: class ids, of the whole cache.
-        members: rows that belong to this collection; positions count in it.
-        device: where batches go.
+        pixels: images of the whole cache.
+        labels: class ids of the whole cache.
+        members: rows of the subset; positions are indices into it.
+        device: device of the batches.
     """
 
     def __init__(
@@ -133,16 +134,16 @@ class Photographs:
         return len(self._members)
 
     def shares(self, order: Order, *, worker: int, workers: int) -> Iterator[Batch]:
-        """A worker's part of every batch of a pass; the parts differ by one image at most."""
+        """Yield a worker's share of each batch of a pass; shares differ by at most one image."""
         for batch in order.batches:
             share = np.array_split(batch, workers)[worker]
             yield self._load(share, order.mirrored[share], len(batch))
 
     def share(self, batch_size: int, *, worker: int, workers: int) -> Iterator[Batch]:
-        """A worker's part of the collection, unmirrored."""
-        mine = np.array_split(np.arange(len(self)), workers)[worker]
-        for start in range(0, len(mine), batch_size):
-            positions = mine[start : start + batch_size]
+        """Yield a worker's share of the subset in batches, without flips."""
+        own = np.array_split(np.arange(len(self)), workers)[worker]
+        for start in range(0, len(own), batch_size):
+            positions = own[start : start + batch_size]
             yield self._load(positions, np.zeros(len(positions), dtype=bool), len(positions))
 
     def _load(self, positions: np.ndarray, mirrored: np.ndarray, total: int) -> Batch:

@@ -1,8 +1,8 @@
-"""Videos in, full batches of frames out.
+"""Decoding of videos into full batches of frames.
 
-Batches are of frames, not of videos, so that a GPU sees full batches however short the clips are. Frames travel as
-uint8 with their place in the video; the end of a video is marked on its last frame, because only decoding tells how
-many frames a file really has.
+Batches may contain frames of several videos, so that the GPU gets full batches even if clips are short. Frames are
+uint8 and carry their position in the video. The last frame of a video is marked, because the number of frames is known
+only after decoding.
 """
 
 import dataclasses
@@ -30,16 +30,17 @@ Columns = dict[str, np.ndarray]
 
 @dataclasses.dataclass
 class DecodeVideos:
-    """Decodes videos one after the other into batches of exactly `batch_size` frames; only the last may be smaller.
+    """Decode videos one by one into batches of exactly `batch_size` frames; only the last may be smaller.
 
     Attributes:
-        sampling: which frames are kept.
+        sampling: rule that selects the frames to keep.
         size: side of the square frames, in pixels.
-        batch_size: frames of a batch.
+        batch_size: number of frames in a batch.
         decoder: auto, pyav or decord.
-        timeout_s: a decoder that yields nothing for so long has its video counted as failed.
-        attempt: number of this try, from 1, for the failure rows.
-        last_try: what fails now has failed; else only what is the video's own fault, and others are left unfinished.
+        timeout_s: time without output from the decoder, in seconds, after which the video fails.
+        attempt: number of the attempt, from 1, for the failure rows.
+        last_try: if True, every error is a failure. If False, only errors caused by the video itself are, and other
+            videos with errors are left for a retry.
     """
 
     sampling: Sampling
@@ -51,25 +52,25 @@ class DecodeVideos:
     last_try: bool = True
 
     def __call__(self, videos: Iterable[Video], reader: FrameReader) -> Iterator[Columns | Failure]:
-        """Batches of columns [frame, …] and, for every video that cannot be read, a failure."""
+        """Yield batches of columns [frame, …], and a failure for each video that cannot be read."""
         batches = _Batches(self.batch_size)
         for video in videos:
             reach("decode", video.video_id)
             try:
                 for rows in self._rows(video, reader):
                     yield from batches.add(rows)
-            except Exception as error:  # whatever one video does, the others go on
+            except Exception as error:  # an error of any kind in one video must not stop the others
                 if self.last_try or _is_final(error):
                     yield self._failure(video, error)
         yield from batches.rest()
 
     def _rows(self, video: Video, reader: FrameReader) -> Iterator[Columns]:
-        """Rows of one video; the newest chunk is held back until it is known whether it is the last."""
+        """Rows of one video. The latest chunk is held back until it is known whether it is the last."""
         held: Columns | None = None
         position = 0
         with open_video(video) as path:
             reading = reader.read(path, self.sampling, size=self.size, decoder=self.decoder, timeout_s=self.timeout_s)
-            for chunk in _told_of(video, path, reading):
+            for chunk in _with_video_name(video, path, reading):
                 if held is not None:
                     yield held
                 count = len(chunk.index)
@@ -86,8 +87,8 @@ class DecodeVideos:
                 position += count
             if reading.end.truncated:
                 check_readable(video)
-        if held is None:  # some were decoded, none intact; or all are shown before 0 s
-            raise VideoError(f"{video.where}: none of its frames can be kept; the file or its time stamps are damaged")
+        if held is None:  # all decoded frames are damaged, or have time stamps before 0 s
+            raise VideoError(f"{video.where}: no usable frames, because the file or its time stamps are damaged")
         held[LAST][-1] = True
         held[TRUNCATED][-1] = reading.end.truncated
         yield held
@@ -99,12 +100,12 @@ class DecodeVideos:
 
 
 def _is_final(error: Exception) -> bool:
-    """Whether the next try would end in the same way: a machine without memory or processes is no video's fault."""
+    """Return whether a retry would fail too: errors such as a lack of memory are not caused by the video."""
     return isinstance(error, VideoError) and not isinstance(error, FleetingError)
 
 
-def _told_of(video: Video, path: Path, reading: Reading[FrameChunk]) -> Iterator[FrameChunk]:
-    """The same, with errors that name the video where they would name a temporary copy of it."""
+def _with_video_name(video: Video, path: Path, reading: Reading[FrameChunk]) -> Iterator[FrameChunk]:
+    """Yield the chunks; errors name the video instead of a temporary copy of it."""
     try:
         yield from reading
     except VideoError as error:
@@ -112,7 +113,7 @@ def _told_of(video: Video, path: Path, reading: Reading[FrameChunk]) -> Iterator
 
 
 class _Batches:
-    """Copies a stream of rows into batches of one size, each row once: the reader wants its memory back soon."""
+    """Collect rows into batches of one size, copying each row once because the reader reuses its memory."""
 
     def __init__(self, size: int):
         self._size = size
@@ -133,7 +134,7 @@ class _Batches:
                 yield from self.rest()
 
     def rest(self) -> Iterator[Columns]:
-        """What is there, if anything, as a batch."""
+        """Yield the collected rows, if any, as a batch."""
         if self._count:
             yield {name: values[: self._count] for name, values in self._open.items()}
         self._count = 0

@@ -1,8 +1,7 @@
-"""One update of an EnergyNet: draw candidates, keep the hardest, learn from them, for one process or for a group.
+"""Updates of an EnergyNet: sample candidates, select the hardest, step on them, in one process or a worker group.
 
-All members of a group draw the same samples, each computes the losses of a part of them, all learn which are the
-hardest, and each takes its part of those through the network backwards. What they then step along is the gradient that
-one process would have found.
+All workers draw the same samples. Each computes the losses of its share, all exchange the losses to find the hardest
+samples, and each computes the gradient of its share of these. The sum of the gradients equals that of a single process.
 
 Source: Li et al. 2017, sections 3.4.1 to 3.4.4.
 """
@@ -29,11 +28,11 @@ ROWS_AT_ONCE = 256
 
 
 class Peers(Protocol):
-    """The members of a group as one of them sees it.
+    """Worker group, from the view of one worker.
 
     Attributes:
-        rank: this one's number.
-        size: how many.
+        rank: rank of this worker.
+        size: number of workers.
     """
 
     @property
@@ -42,13 +41,13 @@ class Peers(Protocol):
     def size(self) -> int: ...
 
     def sum(self, values: Tensor) -> Tensor:
-        """Element by element over all members; may overwrite its argument."""
+        """Sum element-wise over all workers; may overwrite its argument."""
         ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Alone:
-    """A group of one."""
+    """Group of one worker."""
 
     rank: int = 0
     size: int = 1
@@ -59,15 +58,15 @@ class Alone:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingMaps:
-    """The maps of all training videos, wherever in the group they are.
+    """Maps of all training videos, possibly distributed over the workers.
 
     Attributes:
-        bank: those that this member holds, on the device or in the machine's memory.
-        device: where they are wanted.
-        first_row: row of all videos at which its bank begins.
-        peers: who holds the others; None where this member holds all.
-        known_squares: sum of squares of all training maps and their count, if they are computed already.
-        known_windows: the same of their window energies.
+        bank: maps of this worker, on the device or in main memory.
+        device: device of selected maps.
+        first_row: global row of the first map in the bank.
+        peers: worker group that holds the other maps; None if this worker holds all.
+        known_squares: sum of squares of all training maps and the number of values, if already computed.
+        known_windows: sum of squares of their window energies and the number of values, if already computed.
     """
 
     bank: MapBank
@@ -78,7 +77,7 @@ class TrainingMaps:
     known_windows: tuple[float, int] | None = None
 
     def select(self, rows: Int[Tensor, "*sample"], classes: Int[Tensor, "*sample"]) -> Float[Tensor, "*sample cell"]:
-        """Single maps, in float32. Where they are shared, all members ask for the same ones at the same time."""
+        """Select single maps, in float32. If maps are distributed, all workers must request the same ones together."""
         if self.peers is None:
             return self._of_bank(rows, classes)
         local = rows - self.first_row
@@ -88,7 +87,7 @@ class TrainingMaps:
         return self.peers.sum(found)
 
     def sum_of_squares(self, peers: Peers) -> tuple[float, int]:
-        """Of this member's part of all maps, and how many numbers they are: over all members they add up.
+        """Sum of squares of this worker's share of the maps, and the number of values; additive over workers.
 
         rms = sqrt(sum / count)
         """
@@ -97,13 +96,13 @@ class TrainingMaps:
         return squares, sum(chunk.numel() for chunk in chunks)
 
     def window_squares(self, peers: Peers, map_shape: tuple[int, int], window: int) -> tuple[float, int]:
-        """The same of the window energies, of each frame less their mean over its classes.
+        """Sum of squares of the window energies, centred per frame over the classes, and the number of values.
 
-        Only what differs between the classes of a frame ranks them.
+        Energies are centred because only their differences between the classes of a frame affect the ranking.
 
         Args:
-            peers: the group.
-            map_shape: rows and columns.
+            peers: worker group.
+            map_shape: rows and columns of a map.
             window: side of the window, in map cells.
         """
         squares, count = 0.0, 0
@@ -114,7 +113,7 @@ class TrainingMaps:
         return squares, count
 
     def _part(self, peers: Peers) -> Tensor:
-        """This member's part of all maps."""
+        """This worker's share of the maps."""
         maps = self.bank.maps
         if self.peers is not None:
             return maps
@@ -127,11 +126,11 @@ class TrainingMaps:
 
 
 class Losses(NamedTuple):
-    """Losses of samples, each on its own.
+    """Losses per sample.
 
     Attributes:
-        ranking, triplet: what is reported.
-        counted: the triplet losses that are mined and learnt from.
+        ranking, triplet: losses for reports.
+        counted: triplet losses for mining and training.
     """
 
     ranking: Float[Tensor, "sample"]
@@ -140,12 +139,12 @@ class Losses(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Of one update.
+    """Losses of one update.
 
     Attributes:
-        loss: mean over the samples that were learnt from.
-        random_ranking: mean ranking loss of random samples; what decides the switch.
-        random_triplet: mean triplet loss of the same.
+        loss: mean training loss over the samples of the update.
+        random_ranking: mean ranking loss of random samples, which controls the candidate schedule.
+        random_triplet: mean triplet loss of random samples.
     """
 
     loss: float
@@ -154,14 +153,14 @@ class Step(NamedTuple):
 
 
 class EnergyTrainer:
-    """Network, optimiser and schedule of one training, on one device.
+    """Trainer of an EnergyNet on one device, with optimiser and candidate schedule.
 
     Args:
-        net: with its weights, where the maps are.
-        maps: of the training videos.
-        sampler: of their rows, `samples_per_update(config)` for each update.
-        config: everything else.
-        peers: the group.
+        net: network with its initial weights, on the device of the maps.
+        maps: maps of the training videos.
+        sampler: sampler of their rows, with `samples_per_update(config)` samples per update.
+        config: settings of the training.
+        peers: worker group.
     """
 
     def __init__(
@@ -182,19 +181,23 @@ class EnergyTrainer:
         self._extra = torch.arange(config.num_random, device=net.map_scale.device)
 
     def update(self, number: int) -> Step:
-        """The update of that number, counted from 0."""
-        # The random samples come first: the candidates behind them may become more.
+        """Perform an update.
+
+        Args:
+            number: index of the update, from 0.
+        """
+        # Random samples come first, because the number of candidates may grow.
         drawn = self._samples(number)[: self.config.num_random + self.schedule.candidates]
         maps, ahead = self._gather(drawn)
         hard, random = self._mine(drawn, maps, ahead)
         chosen = torch.cat([self._extra, hard])
-        mine = chosen[self._peers.rank :: self._peers.size]
-        losses = self._losses(drawn[mine], maps.index_select(1, mine), ahead[mine])
+        own = chosen[self._peers.rank :: self._peers.size]
+        losses = self._losses(drawn[own], maps.index_select(1, own), ahead[own])
         joint = self._joint(losses)
         self.optimizer.zero_grad()
         (joint.sum() / len(chosen)).backward()
         if self.config.num_random:
-            extra = mine < self.config.num_random
+            extra = own < self.config.num_random
             random = torch.stack([(loss.detach() * extra).sum() for loss in losses[:2]]) / self.config.num_random
         loss, ranking, triplet = self._share(torch.cat([joint.detach().sum()[None] / len(chosen), random]))
         self.optimizer.step()
@@ -203,16 +206,16 @@ class EnergyTrainer:
 
     @torch.no_grad()
     def measure(self) -> Step:
-        """Mean losses of all samples drawn for the first update, none of which is learnt from."""
+        """Compute the mean losses of all samples drawn for the first update, without an optimiser step."""
         drawn = self._samples(0)
         maps, ahead = self._gather(drawn)
-        mine = torch.arange(len(drawn.has_positive), device=ahead.device)[self._peers.rank :: self._peers.size]
-        losses = self._losses(drawn[mine], maps.index_select(1, mine), ahead[mine])
+        own = torch.arange(len(drawn.has_positive), device=ahead.device)[self._peers.rank :: self._peers.size]
+        losses = self._losses(drawn[own], maps.index_select(1, own), ahead[own])
         sums = torch.stack([self._joint(losses).sum(), losses.ranking.sum(), losses.triplet.sum()])
         return Step(*self._peers.sum(sums / len(ahead)).tolist())
 
     def anchors(self) -> tuple[Tensor, Tensor]:
-        """This member's part of some thousand random true maps, always the same: maps and classes."""
+        """Maps and classes of this worker's share of a fixed random sample of a few thousand true maps."""
         block = self._sampler.block(0)
         maps = self._maps.select(block.rows[1], block.classes[1]).flatten(0, 1)
         part = slice(self._peers.rank, None, self._peers.size)
@@ -220,7 +223,7 @@ class EnergyTrainer:
 
     @torch.no_grad()
     def centre(self) -> None:
-        """Makes the mean embedding of those true maps zero."""
+        """Centre the network so that the mean embedding of the maps of `anchors` is zero."""
         maps, classes = self.anchors()
         total = self.net.hidden(maps, classes).sum(0, dtype=torch.float64)
         sums = self._peers.sum(torch.cat([total, total.new_tensor([len(classes)])]))
@@ -233,17 +236,17 @@ class EnergyTrainer:
         return self._drawn[place]
 
     def _gather(self, drawn: Quadruples) -> tuple[Tensor, Tensor]:
-        """Maps of the four branches, and by how much the false class is ahead at the start."""
+        """Maps of the four branches, and the start energy of the false class minus that of the true class."""
         maps = self._maps.select(drawn.rows, drawn.classes)
         false, true = self.net.start_energy(maps[:2])
-        if self.config.mirror:  # which changes no window energy
+        if self.config.mirror:  # mirroring does not change window energies
             odd = maps[:, 1::2].unflatten(-1, self.net.map_shape)
             maps[:, 1::2] = odd.flip(-1).flatten(-2)
         return maps, false - true
 
     @torch.no_grad()
     def _mine(self, drawn: Quadruples, maps: Tensor, ahead: Tensor) -> tuple[Tensor, Tensor]:
-        """Indices of the hardest candidates, and this member's part of the mean losses of all candidates."""
+        """Indices of the hardest candidates, and this worker's share of the mean losses of all candidates."""
         (first, count), peers = (self.config.num_random, self.schedule.candidates), self._peers
         start, stop = (count * rank // peers.size for rank in (peers.rank, peers.rank + 1))
         part = slice(first + start, first + stop)
@@ -261,7 +264,7 @@ class EnergyTrainer:
         )
         counted = triplet
         if config.semi_hard and self.schedule.switched_at is None:
-            # Above the margin the negative is nearer than the positive.
+            # A loss above the margin means that the negative is nearer than the positive.
             counted = torch.where(triplet > config.triplet_margin, 0, triplet)
         ranking = energy_ranking_loss(energy[0] + ahead, energy[1], margin=config.energy_margin)
         return Losses(ranking, triplet, counted)
@@ -270,7 +273,7 @@ class EnergyTrainer:
         return torch.add(losses.ranking, losses.counted, alpha=self.config.triplet_weight)
 
     def _share(self, numbers: Tensor) -> list[float]:
-        """Sums of gradients and of a few numbers over the group, in one message."""
+        """Sum gradients and a few numbers over the workers, in one message."""
         if self._peers.size == 1:
             return numbers.tolist()
         gradients = [weight.grad for weight in self.net.parameters() if weight.grad is not None]
@@ -282,5 +285,5 @@ class EnergyTrainer:
 
 
 def samples_per_update(config: EnergyConfig) -> int:
-    """Candidates at their most, and the random samples beside them."""
+    """Number of samples of an update: the final number of candidates plus the random samples."""
     return config.candidates_final + config.num_random

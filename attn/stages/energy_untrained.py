@@ -1,4 +1,4 @@
-"""Reasons to say that the training of an EnergyNet has learnt nothing, with what to try."""
+"""Diagnosis of EnergyNet training runs without progress, with suggestions for the user."""
 
 import dataclasses
 import math
@@ -6,22 +6,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 ENTIRE_MARGIN = 0.98
-"""Share of the margin from which on the ranking loss says that energies do not differ."""
+"""Ranking loss, as a share of the margin, from which the energies of the classes count as equal."""
 HARDLY_WRONG = 0.02
-"""Share of the margin below which there was hardly anything to learn."""
+"""Ranking loss, as a share of the margin, below which the training maps are almost always right."""
 LEAST_SPREAD = 0.02
+"""Minimum mean cosine distance of the embeddings."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """What a training's rows are judged by.
+    """Settings of a training run that are needed for the diagnosis.
 
     Attributes:
         margin: m.
-        residual: whether it started from the window energy; without it energies do not differ at first.
-        triplets: whether the triplet loss was learnt from.
-        classes: how many.
-        held_out: videos.
+        residual: True if training started from the window energy; otherwise all energies are equal at first.
+        triplets: True if the triplet loss was used.
+        classes: number of classes.
+        held_out: number of held-out videos.
     """
 
     margin: float
@@ -32,12 +33,12 @@ class Training:
 
 
 def why_untrained(rows: Sequence[Mapping[str, Any]], kept: Mapping[str, Any], training: Training) -> list[str]:
-    """One line per reason; none for a training that has learnt something.
+    """Signs of a training run without progress, one line each; empty if there are none.
 
     Args:
-        rows: of all validations.
-        kept: the row whose weights are kept.
-        training: what it was.
+        rows: rows of metrics of all validations.
+        kept: row of the checkpoint that is kept.
+        training: settings of the run.
     """
     reasons = (_loss(rows, training), _accuracy(kept, training), _spread(kept, training))
     return [reason for reason in reasons if reason]
@@ -47,28 +48,29 @@ def _loss(rows: Sequence[Mapping[str, Any]], training: Training) -> str | None:
     first, last = rows[0]["random_ranking"], rows[-1]["random_ranking"]
     if not training.residual and last >= ENTIRE_MARGIN * training.margin:
         return (
-            f"the ranking loss of random samples is {last:.3f} at the end, the whole margin of {training.margin:g}: "
-            "the steps are too small or too few; try --recipe steady, a higher --lr or more --updates"
+            f"the final ranking loss of random samples is {last:.3f}, almost the whole margin of {training.margin:g}. "
+            "The steps are too small or too few. Try --recipe steady, a higher --lr or more --updates."
         )
     if len(rows) < 2 or last < first or last == 0:
         return None
-    fell = f"the ranking loss of random samples is {last:.3g} at the end and was {first:.3g} at the start"
+    rise = f"the ranking loss of random samples did not fall: {first:.3g} at the start, {last:.3g} at the end"
     if last < HARDLY_WRONG * training.margin:
         return (
-            f"{fell}: the maps of the training videos are hardly ever wrong, most likely because their CNN was "
-            "fine-tuned on them; try --out-of-fold"
+            f"{rise}. The maps of the training videos are almost always right, most likely because their CNN was "
+            "fine-tuned on these videos. Try --out-of-fold."
         )
-    return f"{fell}: most likely the steps are too large; try a lower --lr"
+    return f"{rise}. Most likely the steps are too large. Try a lower --lr."
 
 
 def _accuracy(kept: Mapping[str, Any], training: Training) -> str | None:
-    """At chance, up to the standard error of guesses: a ≤ 1/C + sqrt(1/C (1 - 1/C) / V)."""
+    """Message if the accuracy is at chance, within a standard error: `a ≤ 1/C + sqrt(1/C (1 - 1/C) / V)`."""
     accuracy, chance = kept["validation_accuracy"], 1 / training.classes
     if accuracy is None or accuracy > chance + math.sqrt(chance * (1 - chance) / training.held_out):
         return None
     return (
-        f"the accuracy on {training.held_out} held-out videos is {accuracy:.1%}, and {chance:.1%} is chance: most "
-        "likely the maps say nothing of the class; look at some (explore), give more labelled videos, or another --lr"
+        f"the accuracy on {training.held_out} held-out videos is {accuracy:.1%}, at chance level ({chance:.1%}). Most "
+        "likely the maps do not depend on the class. Inspect some with explore, and try more labelled videos or "
+        "another --lr."
     )
 
 
@@ -77,6 +79,6 @@ def _spread(kept: Mapping[str, Any], training: Training) -> str | None:
     if spread is None or not training.triplets or spread >= LEAST_SPREAD:
         return None
     return (
-        f"the embeddings all point one way (mean cosine distance {spread:.4f}), so the triplet loss teaches nothing: "
-        "try a centred start (not --no-centre, nor --recipe paper), or --triplet-weight 0"
+        f"all embeddings point in one direction (mean cosine distance {spread:.4f}), so the triplet loss has no "
+        "effect. Try --centre (without --recipe paper), or --triplet-weight 0."
     )

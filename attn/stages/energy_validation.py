@@ -1,4 +1,4 @@
-"""How good an EnergyNet is on videos it does not learn from: scores, accuracy, margins, spread of the embeddings."""
+"""Validation of an EnergyNet on held-out videos: scores, accuracy, margins, spread of the embeddings."""
 
 from typing import NamedTuple
 
@@ -11,19 +11,19 @@ from torch.nn.functional import normalize
 from attn.models.energynet import EnergyNet
 from attn.stages.map_bank import MapBank
 
-# Hidden layers of all classes of so many frames are held at a time: 13 MB with 101 classes.
+# Frames processed at a time; hidden activations of all classes take 13 MB with 101 classes.
 FRAMES_AT_ONCE = 256
 MAPS_AT_ONCE = 4096
 
 
 class Look(NamedTuple):
-    """Sums over held-out videos, so that the looks of several workers add up.
+    """Validation results as sums over held-out videos, which can be added over workers.
 
     Attributes:
-        correct: videos whose true class has the highest score.
-        shortfall: over videos, the mean over false classes of max{0, score(c) - score(c_gt) + m}: it still tells good
-            networks apart where all videos are right.
-        videos: how many.
+        correct: number of videos whose true class has the highest score.
+        shortfall: sum over videos of the mean over false classes of max{0, score(c) - score(c_gt) + m}. It
+            distinguishes good networks even if all videos are classified correctly.
+        videos: number of videos.
     """
 
     correct: float
@@ -33,7 +33,7 @@ class Look(NamedTuple):
 
 @torch.inference_mode()
 def frame_energies(net: EnergyNet, maps: Float[Tensor, "frame cls row col"]) -> Float[Tensor, "frame cls"]:
-    """E_net of all classes of any number of frames, some at a time."""
+    """E_net of all classes for any number of frames, computed in chunks."""
     return torch.cat([net.energies(chunk) for chunk in maps.split(FRAMES_AT_ONCE)])
 
 
@@ -56,10 +56,10 @@ def score_bank(net: EnergyNet, bank: MapBank, device: torch.device) -> Float[Ten
 
 
 def look(scores: Float[Tensor, "video cls"], labels: Int[Tensor, "video"], *, margin: float) -> Look:
-    """Tally of scored videos; no videos make a tally of zeros."""
+    """Compute the validation results of scored videos; all zeros if there are 0 videos."""
     true = scores.gather(1, labels[:, None])
     short = torch.relu(scores - true + margin).scatter(1, labels[:, None], 0)
-    # Of equal scores the lower class counts, as in the evaluation.
+    # argmax breaks ties by the lower class, as in the evaluation.
     correct = (scores.argmax(dim=1) == labels).sum()
     shortfall = short.sum() / max(scores.shape[1] - 1, 1)
     return Look(float(correct), float(shortfall), float(len(labels)))
@@ -67,32 +67,32 @@ def look(scores: Float[Tensor, "video cls"], labels: Int[Tensor, "video"], *, ma
 
 @torch.inference_mode()
 def true_maps(bank: MapBank) -> tuple[Float[Tensor, "frame cell"], Int[Tensor, "frame"]]:
-    """The maps of the true classes of all frames of a bank, in float32, and these classes."""
+    """Maps of the true classes of all frames of a bank, in float32, and these classes."""
     labels = torch.from_numpy(np.repeat(bank.table.labels, bank.table.num_frames)).to(bank.maps.device)
     return bank.select(torch.arange(len(labels), device=labels.device), labels), labels
 
 
 @torch.inference_mode()
 def directions(net: EnergyNet, maps: Float[Tensor, "map cell"], classes: Int[Tensor, "map"]) -> Float64[Tensor, "sum"]:
-    """Sum of the embeddings of some maps, each of length 1, and behind it their number: of several workers they add
-    up."""
+    """Sum of the normalised embeddings, followed by the number of maps; can be added over workers."""
     device = net.map_scale.device
     total = torch.zeros(net.embedding_layer.out_features + 1, dtype=torch.float64, device=device)
-    for some, theirs in zip(maps.split(MAPS_AT_ONCE), classes.split(MAPS_AT_ONCE), strict=True):
-        total[:-1] += normalize(net(some.to(device), theirs.to(device), with_start=False).embedding, dim=-1).sum(0)
+    for some, their_classes in zip(maps.split(MAPS_AT_ONCE), classes.split(MAPS_AT_ONCE), strict=True):
+        found = net(some.to(device), their_classes.to(device), with_start=False)
+        total[:-1] += normalize(found.embedding, dim=-1).sum(0)
     total[-1] = len(maps)
     return total
 
 
 def spread(sums: Float64[Tensor, "sum"]) -> float:
-    """Mean cosine distance of all pairs of embeddings, those of a map with itself included: 0 if all point one way.
+    """Mean cosine distance of all pairs of embeddings, including a map with itself.
 
         (1/n²) Σ_i Σ_j (1 - u_i · u_j) = 1 - |(1/n) Σ_i u_i|²,   u_i = f_i / |f_i|
 
-    Embeddings without any common direction have 1. Two classes, each of one direction opposite to the other's, have 1
-    as well.
+    It is 0 if all embeddings point in one direction, and 1 if their mean direction is zero, e.g. for two classes with
+    opposite directions.
 
     Args:
-        sums: of `directions`, over all workers.
+        sums: result of `directions`, summed over all workers.
     """
     return 1 - (sums[:-1] / sums[-1]).square().sum().item()

@@ -1,4 +1,4 @@
-"""A few frames of each video, spread evenly over its whole length, in memory that no video's length can raise."""
+"""Samples of a few frames per video, spread evenly over its length, with bounded memory for any length."""
 
 import dataclasses
 import itertools
@@ -17,11 +17,12 @@ from attn.video.source import Video
 
 @dataclasses.dataclass(frozen=True)
 class FrameSample:
-    """Frames of one video, in order.
+    """Sampled frames of one video, in order.
 
     Attributes:
-        frames: their indices in the source.
-        images: their pixels.
+        video_id: ID of the video.
+        frames: frame indices in the source.
+        images: pixels of the frames.
     """
 
     video_id: str
@@ -32,11 +33,13 @@ class FrameSample:
 def sample_videos(
     videos: Iterable[Video], reader: FrameReader, *, stage: DecodeVideos, per_video: int
 ) -> Iterator[FrameSample | Failure]:
-    """Samples videos one after the other; a video that fails on its way gives a failure and no frame.
+    """Sample frames of videos, one video at a time; a video that cannot be read gives only a failure.
 
     Args:
-        stage: how to decode. Memory holds its batches and twice `per_video` frames.
-        per_video: frames of each, at most; all of a video that keeps fewer.
+        videos: videos to sample.
+        reader: reader of the frames.
+        stage: decoding stage. Its batches and twice `per_video` frames are held in memory.
+        per_video: maximum number of frames per video; shorter videos give all of theirs.
     """
     spread = _Spread("", per_video)
     for item in stage(videos, reader):
@@ -44,7 +47,7 @@ def sample_videos(
             yield item
             continue
         for rows in by_video(item):
-            if rows[VIDEO_ID][0] != spread.video_id:  # the one before failed, or is complete
+            if rows[VIDEO_ID][0] != spread.video_id:  # the previous video failed or is complete
                 spread = _Spread(rows[VIDEO_ID][0], per_video)
             spread.add(rows)
             if rows[LAST][-1]:
@@ -52,7 +55,7 @@ def sample_videos(
 
 
 class _Spread:
-    """Every S-th frame of a stream whose length only its end tells: S doubles when they become too many."""
+    """Every S-th frame of a stream of unknown length; S doubles when too many frames are held."""
 
     def __init__(self, video_id: str, count: int):
         self.video_id = video_id
@@ -64,13 +67,13 @@ class _Spread:
     def add(self, rows: Columns) -> None:
         for index, image in zip(rows[FRAME].tolist(), rows[IMAGE], strict=True):
             if self._seen % self._step == 0:
-                self._kept.append((index, image.copy()))  # else one frame would hold its whole batch in memory
+                self._kept.append((index, image.copy()))  # a view would hold the whole batch in memory
             self._seen += 1
             if len(self._kept) > 2 * self._count:
                 self._kept, self._step = self._kept[::2], 2 * self._step
 
     def sample(self) -> FrameSample:
-        """Of the frames that were kept as many as asked for, from the middles of equal parts."""
+        """Choose the requested number of the held frames, from the middles of equal sections."""
         kept, count = self._kept, min(self._count, len(self._kept))
         chosen = [kept[(2 * i + 1) * len(kept) // (2 * count)] for i in range(count)]
         indices, images = zip(*chosen, strict=True)
@@ -78,7 +81,7 @@ class _Spread:
 
 
 def by_video(batch: Columns) -> Iterator[Columns]:
-    """The rows of each video of a batch."""
+    """Yield the rows of each video of a batch."""
     ids = batch[VIDEO_ID]
     bounds = [0, *(np.flatnonzero(ids[1:] != ids[:-1]) + 1).tolist(), len(ids)]
     for start, stop in itertools.pairwise(bounds):

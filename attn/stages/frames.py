@@ -1,4 +1,4 @@
-"""Frames in a pixel cache: copied from a frame store once on every machine; epochs then read plain pixels."""
+"""Pixel caches of frames, copied from a frame store once per machine and read in every epoch."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -17,10 +17,10 @@ from attn.storage.tensors import tensor_values
 
 
 def first_rows(num_frames: dict[str, int]) -> dict[str, int]:
-    """Where each video begins when the frames of all stand one after the other, by video id and then by frame.
+    """First row of each video, if the frames of all videos are sorted by video ID and then by frame.
 
     Args:
-        num_frames: of each video.
+        num_frames: number of frames by video ID.
     """
     ids = sorted(num_frames)
     starts = itertools.accumulate((num_frames[video_id] for video_id in ids), initial=0)
@@ -36,22 +36,22 @@ def cache_frames(
     threads: int,
     tell: Callable[[int], None] = lambda done: None,
 ) -> ImageCache:
-    """The frames of some videos, in the order of `first_rows`, made now unless they stand there already.
+    """Cache of the frames of selected videos, in the order of `first_rows`; created if it does not exist.
 
-    Twice on disk, packed in the store and plain here: mapped pixels are read in any order for nothing, where a batch
-    of random rows would unpack a whole row group for every one of them. Copying takes 0.9 ms of a core a frame at 224
-    pixels: 5 core minutes for 350,000.
+    Frames are then on disk twice, compressed in the store and uncompressed in the cache. Memory-mapped pixels can be
+    read in any order at no cost, while the store would decompress a whole row group for each random row. Copying takes
+    0.9 ms per frame and core at 224 pixels, or 5 core minutes for 350,000 frames.
 
     Args:
-        url: of the frame store.
-        parts: of it, with the videos wanted.
-        key: names the cache.
-        folder: for caches, on a disk of this machine.
-        threads: that read and unpack; both let go of the interpreter. Each holds some 100 MB at 224 pixels.
-        tell: gets the number of frames done, now and then.
+        url: URL of the frame store.
+        parts: parts of the store, with the selected videos.
+        key: name of the cache.
+        folder: folder for caches, on a local disk.
+        threads: number of threads that read and decompress; both release the GIL. Each uses about 100 MB at 224 pixels.
+        tell: progress callback; called from time to time with the number of frames copied.
 
     Raises:
-        UsageError: the store is not there, or damaged; no room in the folder.
+        UsageError: the store does not exist or is damaged, or the folder has too little free space.
     """
     with storage_errors(url):
         store = FrameStore.open(url)

@@ -1,4 +1,4 @@
-"""Which images are held out for validation: the same ones on every machine and in every run."""
+"""Deterministic choice of the images held out for validation, equal on all machines and in all runs."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,18 +10,18 @@ from jaxtyping import Bool, Int
 def hold_out(
     names: Sequence[str], labels: Int[np.ndarray, "image"], *, fraction: float, seed: int
 ) -> Bool[np.ndarray, "image"]:
-    """True for a random share of each class.
+    """Mask of the held-out images, a random share of each class.
 
-    Images are ranked by a hash of seed and name, so neither the order of a listing nor where the folder lies
-    matters, and an image that is added or spoilt moves at most one other across the border. The price: a renamed
-    image may change sides.
+    Images are ranked by a hash of seed and name. The choice is therefore independent of the order of a listing and of
+    the folder's location, and an added or removed image moves at most one other between the two sets. The price: a
+    renamed image may move, too.
 
     Args:
-        names: of the images, unique, relative to their folder.
-        labels: their class ids.
-        fraction: of each class to hold out, above 0 and below 1; rounded, but one image at least on either side. A
-            class of one image is trained on.
-        seed: another seed, another choice.
+        names: unique names of the images, relative to their folder.
+        labels: class ids of the images.
+        fraction: share of each class to hold out, above 0 and below 1; rounded, with at least one image in each set.
+            The image of a class with only one is used for training.
+        seed: seed of the choice.
 
     Source: Li et al. 2017, section 4.2 (a random 30 %).
     """

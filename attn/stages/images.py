@@ -1,4 +1,4 @@
-"""Photographs in a pixel cache: every one is decoded, resized and cropped once; epochs then read plain pixels."""
+"""Pixel caches of photographs, which are decoded, resized and cropped once and read in every epoch."""
 
 import hashlib
 import json
@@ -21,10 +21,10 @@ MOST_BAD_FRACTION = 0.5
 
 
 def cache_key(versions: Sequence[str], size: int) -> str:
-    """Name of the cache of a list of images: another one as soon as anything in it could differ.
+    """Name of the cache of a list of images, which changes whenever its content could.
 
     Args:
-        versions: of each image its path, bytes and time of change.
+        versions: path, size in bytes and modification time of each image.
         size: side of the prepared images, in pixels.
     """
     return hashlib.sha256("\n".join((PREPROCESSING, str(size), *versions)).encode()).hexdigest()[:16]
@@ -39,22 +39,23 @@ def cache_images(
     threads: int,
     tell: Callable[[int], None] = lambda done: None,
 ) -> ImageCache:
-    """The cache of a list of images, made now unless it stands there already.
+    """Cache of a list of images, created if it does not exist.
 
-    An image that cannot be used is skipped. One that the storage does not give (gone, not permitted) is tried again
-    when the cache is used again: nothing else would tell that someone mended it. Threads do: decoding and resizing
-    let go of the interpreter.
+    Unusable images are skipped. Images that cannot be read from the storage (missing, permission denied) are tried
+    again whenever the cache is used, because their repair cannot be detected otherwise. Threads are sufficient, because
+    decoding and resizing release the GIL.
 
     Args:
-        paths: of the images.
-        key: of `cache_key`.
+        paths: paths of the images.
+        key: result of `cache_key`.
         size: side of the prepared images, in pixels.
-        folder: for caches, on a disk of this machine.
-        threads: that decode.
-        tell: gets the number of images done, now and then.
+        folder: folder for caches, on a local disk.
+        threads: number of decoding threads.
+        tell: progress callback; called from time to time with the number of images processed.
 
     Raises:
-        UsageError: the folder cannot be written, or has no room; the storage of the images does not answer.
+        UsageError: the folder is not writable or has too little free space, or the storage of the images does not
+            respond.
     """
 
     def fill(pixels: np.ndarray) -> dict[str, Any]:
@@ -68,10 +69,11 @@ def cache_images(
 
 
 def check_skipped(cache: ImageCache, labels: Int[np.ndarray, "image"], class_names: Sequence[str]) -> None:
-    """Refuses a collection too broken to learn from: a class without images, or most images bad.
+    """Check that enough images can be read for training.
 
     Raises:
-        UsageError: with the first image that is at fault.
+        UsageError: a class has no readable image, or more than half of all images are unreadable; the message names the
+            first of them.
     """
     if not cache.skipped:
         return
@@ -79,13 +81,23 @@ def check_skipped(cache: ImageCache, labels: Int[np.ndarray, "image"], class_nam
     kept = Counter(int(label) for index, label in enumerate(labels) if index not in cache.skipped)
     for label in np.unique(labels):
         if not kept[int(label)]:
-            raise UsageError(f"no image of class {class_names[label]} can be read (e.g. {example}); mend or remove it")
+            raise UsageError(
+                f"class {class_names[label]}: none of its images can be read ({example}). Repair the images or remove "
+                "the class."
+            )
     if len(cache.skipped) > MOST_BAD_FRACTION * len(labels):
-        raise UsageError(f"{len(cache.skipped)} of {len(labels)} images cannot be read (e.g. {example})")
+        raise UsageError(
+            f"{len(cache.skipped)} of {len(labels)} images cannot be read, e.g. {example}. Repair or remove them."
+        )
 
 
 class _Fault(NamedTuple):
-    """Why an image is skipped, and whether it was the storage that did not give it."""
+    """Reason for skipping an image.
+
+    Attributes:
+        why: message.
+        not_given: True if the image could not be read from the storage.
+    """
 
     why: str
     not_given: bool = False
@@ -97,7 +109,7 @@ def _prepare(
     def prepare(index: int) -> _Fault | None:
         try:
             pixels[index] = resize_and_crop(read_image(paths[index]), size)
-        except Exception as error:  # whatever it is: one photograph of thousands must not end a training
+        except Exception as error:  # of any type, because one of thousands of images must not stop a training run
             return _fault(paths[index], error)
         return None
 
@@ -111,20 +123,20 @@ def _prepare(
 
 
 def _fault(path: str, error: Exception) -> _Fault:
-    """Of one image; what ails the whole storage is raised, since no other image would fare better."""
+    """Fault of one image; errors of the storage itself are raised, because all other images would fail as well."""
     if isinstance(error, ImageError):
         return _Fault(str(error))
     if not isinstance(error, UsageError):
         return _Fault(f"{shown(path)}: {type(error).__name__}: {' '.join(str(error).split())}")
     cause = error.__cause__
-    # The clients' own errors, some of them an OSError too, tell that there is no answer or no permission.
+    # Errors of storage clients (some are OSErrors) mean that the storage does not respond or denies access.
     if type(cause).__module__ != "builtins" or isinstance(cause, TimeoutError | ConnectionError):
         raise error
     return _Fault(str(error), not_given=True)
 
 
 def _mended(paths: Sequence[str], home: Path) -> bool:
-    """Whether an image that the storage did not give can be read now."""
+    """Return whether any image that could not be read from the storage is readable now."""
 
     def readable(path: str) -> bool:
         try:

@@ -1,8 +1,8 @@
-"""The maps of a training's videos, read once from their stores into memory, where all sampling happens.
+"""In-memory bank of the maps of training videos, read once from attention stores.
 
-fp16 as in a store: UCF101's take 4.8 GB. Where they do not fit, each worker of a training reads its share of the
-videos, and what a worker lacks of an update's few hundred maps it gets from the others; where not even a share fits,
-it is mapped from a file on this machine's disk.
+Maps are fp16, as in the stores; UCF101's take 4.8 GB. If they do not fit into memory, each worker reads its share of
+the videos and exchanges the few hundred maps of an update with the other workers. If even a share does not fit, it is
+memory-mapped from a file on the local disk.
 """
 
 import dataclasses
@@ -27,30 +27,30 @@ from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_values
 
 MOST_READERS = 8
-"""Threads that read parts side by side, at most."""
+"""Maximum number of threads that read parts in parallel."""
 
 
 @dataclasses.dataclass(frozen=True)
 class MapBank:
-    """Maps of all classes of the frames of some videos.
+    """Maps of all classes for the frames of selected videos.
 
     Attributes:
-        maps: raw, flattened; rows in the order of the table.
-        table: the videos.
+        maps: raw flattened maps; rows are in the order of the table.
+        table: table of the videos.
     """
 
     maps: Float16[Tensor, "frame cls cell"]
     table: VideoTable
 
     def select(self, rows: Int[Tensor, "*sample"], classes: Int[Tensor, "*sample"]) -> Float[Tensor, "*sample cell"]:
-        """Single maps, in float32."""
+        """Select single maps, in float32."""
         num_classes, cells = self.maps.shape[1:]
         places = (rows * num_classes + classes).flatten()
         return self.maps.view(-1, cells).index_select(0, places).float().view(*rows.shape, cells)
 
 
 def bank_bytes(store: AttentionStore, rows: int) -> int:
-    """Memory of the maps of so many frames."""
+    """Memory of the maps of `rows` frames, in bytes."""
     height, width = store.manifest.map_shape
     return rows * len(store.manifest.class_names) * height * width * 2
 
@@ -58,19 +58,19 @@ def bank_bytes(store: AttentionStore, rows: int) -> int:
 def read_bank(
     stores: Sequence[AttentionStore], table: VideoTable, *, threads: int, most_bytes: int | None = None
 ) -> MapBank:
-    """Reads the maps of the videos of a table; the parts are read side by side.
+    """Read the maps of a table's videos; parts are read in parallel.
 
     Args:
-        stores: one at least, with maps of one kind; together they have the videos, each in one of them, with as many
-            frames.
-        table: whose order the rows get.
-        threads: that read and unpack; both let go of the interpreter.
-        most_bytes: what does not fit is mapped from a file in the temporary folder, unnamed and gone with the process.
-            Default: no limit.
+        stores: at least one store, all with maps of one kind. Each video of the table is in exactly one of them, with
+            the number of frames given in the table.
+        table: table of the videos, which determines the order of the rows.
+        threads: number of threads that read and decompress; both release the GIL.
+        most_bytes: size limit for maps in memory. Larger maps are memory-mapped from an unnamed file in the temporary
+            folder, which is removed with the process. Default: unlimited.
 
     Raises:
-        UsageError: a part is damaged; a map holds NaN or infinity; no room for the file; the stores lack videos or
-            frames of the table.
+        UsageError: a part is damaged, a map contains NaN or infinity, the disk has too little space for the file, or
+            the stores lack videos or frames of the table.
     """
     _check_held(stores, table)
     manifest = stores[0].manifest
@@ -94,16 +94,16 @@ def _on_disk(shape: tuple[int, ...]) -> np.ndarray:
         except OSError as error:
             folder = tempfile.gettempdir()
             raise UsageError(
-                f"{folder}: {error.strerror}; the maps need {size / 1e9:.1f} GB there, set TMPDIR to a larger disk, "
-                "or give more --workers or more --map-memory-gb"
+                f"{folder}: {error.strerror}, but the maps need {size / 1e9:.1f} GB. Set TMPDIR to a larger disk, or "
+                "raise --workers or --map-memory-gb."
             ) from error
         memory = mmap.mmap(file.fileno(), max(size, 1))
-        memory.madvise(mmap.MADV_RANDOM)  # else every map that is read brings the 128 KB around it
+        memory.madvise(mmap.MADV_RANDOM)  # by default, reading one map loads the 128 KB around it
         return np.frombuffer(memory, np.float16, count=size // 2).reshape(shape)
 
 
 def _read_part(store: AttentionStore, part: PartVideos, first_row: dict[str, int], maps: np.ndarray) -> None:
-    """Copies the wanted videos of a part to their places."""
+    """Copy the maps of a part's selected videos to their rows."""
     wanted = {video_id: count for video_id, count in part.rows.items() if video_id in first_row}
     if not wanted:
         return
@@ -117,7 +117,7 @@ def _read_part(store: AttentionStore, part: PartVideos, first_row: dict[str, int
 
 
 def _check_held(stores: Sequence[AttentionStore], table: VideoTable) -> None:
-    """Each video fills its rows, no more and no less: else a neighbour's, or what no one wrote, would pass for maps."""
+    """Check that each video fills exactly its rows; otherwise rows would be overwritten or uninitialised."""
     held = Counter[str]()
     for store in stores:
         for part in store.parts:
@@ -126,6 +126,6 @@ def _check_held(stores: Sequence[AttentionStore], table: VideoTable) -> None:
         if held[video_id] != count:
             where = " and ".join(store.url for store in stores)
             raise UsageError(
-                f"{where}: {held[video_id]} frames of {video_id}, not the {count} that this training was planned "
-                "with; a store was changed, or this machine sees another: start the training again"
+                f"{where}: {held[video_id]} frames of {video_id} instead of {count} as planned, because a store has "
+                "changed or differs between machines. Start the training again."
             )

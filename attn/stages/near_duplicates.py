@@ -1,7 +1,7 @@
-"""Which images repeat another: an image search returns a popular photograph many times over.
+"""Detection of near-duplicate images, because image searches return popular photographs many times.
 
-A copy that is trained on while its twin is held out makes validation a test of memory, and weighs a photograph by
-its popularity.
+If one copy is trained on and another is held out, validation accuracy is inflated. Duplicates also give a photograph
+more weight in training.
 """
 
 import numpy as np
@@ -14,39 +14,41 @@ LEVELS, GRID = 8, 2
 BINS = GRID**2 * LEVELS**3
 
 ROWS_AT_ONCE = 256
-_ROUNDING = 1e-5  # of sums in float32: two copies must reach a threshold of 1
+_ROUNDING = 1e-5  # tolerance for float32 sums, so that two identical images reach a threshold of 1
 
 
 def near_duplicates(
     pixels: UInt8[np.ndarray, "image row col rgb"], labels: Int[np.ndarray, "image"], *, threshold: float = THRESHOLD
 ) -> Int[np.ndarray, "image"]:
-    """For each image the earlier image of its class that it repeats, −1 where it is to be kept.
+    """Find the earlier image of the same class that each image duplicates; −1 for images to keep.
 
-    An image repeats one that is kept itself, the most similar such; so one that is like a copy but not like the
-    original stays. Of copies the first stays: sort by name, and no listing decides.
+    Images are compared only with kept images, and assigned to the most similar one. An image that is similar to a
+    duplicate but not to the original is therefore kept. The first of several duplicates is kept: sort by name to make
+    the result independent of the listing.
 
         similarity(a, b) = Σ_bins min(a, b)        1 for equal histograms
 
-    Found: resized, recompressed, captioned and slightly cropped copies. Not found: mirrored ones, half of those made
-    brighter by 5 %, most of those by 15 %. The default was chosen on 640 photographs of an image search (25,280 pairs
-    of one class) and on copies made of 160 of them in ten ways: no two different photographs reach it (the nearest
-    0.86), nine copies of ten do. The plain colour histogram without cells takes dark or white backgrounds for one
-    photograph (two pairs at 0.94 and 0.91), and above those finds but half of the copies.
+    Resized, recompressed, captioned and slightly cropped copies are found. Mirrored copies are not found, nor half of
+    the copies brightened by 5 % and most of those brightened by 15 %. The default threshold was chosen on 640
+    photographs of an image search (25,280 pairs of one class) and on copies of 160 of them, made in ten ways: different
+    photographs do not reach it (the highest similarity is 0.86), and nine of ten copies do. A colour histogram of the
+    whole image, without quarters, confuses photographs with dark or white backgrounds (two pairs at 0.94 and 0.91), and
+    with a threshold above that finds only half of the copies.
 
-    The price: 16 KB of memory for an image of the largest class, and a time that grows with its square; 5,000 images
-    of one class take 80 MB and, on two cores, 4 s for the histograms and 0.4 s for the comparison.
+    The price: 16 KB of memory per image of the largest class, and a time quadratic in its size. 5,000 images of one
+    class take 80 MB and, on two cores, 4 s for the histograms and 0.4 s for the comparison.
 
     Args:
-        pixels: of one size, prepared alike; may be mapped from disk. Leave out images that could not be read: black
-            squares repeat one another.
-        labels: class ids; across classes nothing is compared.
-        threshold: least similarity of copies, above 0 and up to 1.
+        pixels: images of one size with equal preprocessing; may be memory-mapped. Exclude images that could not be
+            read, because their black placeholders would count as duplicates.
+        labels: class ids; images are compared only within a class.
+        threshold: minimum similarity of duplicates, above 0 and up to 1.
 
     Raises:
-        UsageError: no such threshold.
+        UsageError: the threshold is out of range.
     """
     if not 0 < threshold <= 1:
-        raise UsageError(f"threshold {threshold:g} of near-duplicates: give a similarity above 0 and up to 1")
+        raise UsageError(f"near-duplicate threshold {threshold:g}: must be above 0 and up to 1.")
     original = np.full(len(labels), -1)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
@@ -56,10 +58,10 @@ def near_duplicates(
 
 
 def colour_histogram(image: UInt8[np.ndarray, "row col rgb"]) -> Float[np.ndarray, f"bin={BINS}"]:
-    """Shares of the joint RGB colours (8 levels each) in the four quarters of an image.
+    """Joint RGB histogram (8 levels per channel) of each quarter of an image, normalised to a total of 1.
 
-    They sum to 1, so that an intersection is the share of the picture that two images have in common, whatever
-    their size. Quarters, since two photographs with a black background share most colours but not their places.
+    The intersection of two histograms is the share of the area that two images have in common, for any image size.
+    Quarters are used because photographs with a black background have similar colours, but in different places.
     """
     height, width = image.shape[:2]
     level = image.astype(np.int32) * LEVELS // 256
@@ -70,9 +72,10 @@ def colour_histogram(image: UInt8[np.ndarray, "row col rgb"]) -> Float[np.ndarra
 
 
 def _repeated(histograms: Float[np.ndarray, "image bin"], least: float) -> Int[np.ndarray, "image"]:
-    """For each the most similar earlier one that is kept, −1 where none is similar enough.
+    """Most similar kept image before each image; −1 if the similarity is too low.
 
-    Few pairs are compared: min(a, b) ≤ √(a·b), so a matrix product of the roots bounds all similarities from above.
+    Few pairs need an exact comparison: min(a, b) ≤ √(a·b), so a matrix product of square roots gives an upper bound of
+    all similarities.
     """
     roots, original = np.sqrt(histograms), np.full(len(histograms), -1)
     for start in range(0, len(roots), ROWS_AT_ONCE):

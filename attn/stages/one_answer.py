@@ -1,4 +1,4 @@
-"""A CNN that gives one answer to everything, noticed while its store is read."""
+"""Detection of a CNN that predicts one class for all frames, or whose maps are all zero."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ from attn.storage.store import VideoRows
 
 
 class OneAnswer:
-    """Running check of labelled videos: has any map an entry above zero, has any two frames' class differed?
+    """Running check that maps are not all zero and predicted classes are not all equal.
 
-    A tensor is looked at only until it has spoken against the suspicion, with most stores in the first video; columns
-    that were not read are not judged. Videos of one class alone may all get one class, and rightly so.
+    Each column is checked only until it passes, in most stores with the first video. Columns that are not read are not
+    checked. If all videos have one label, equal predictions are not reported, because they may be correct.
 
     Attributes:
-        videos: seen so far.
+        videos: number of videos checked so far.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class OneAnswer:
         self._dark: bool | None = None  # None: no maps seen
 
     def see(self, rows: VideoRows, label: int | None) -> None:
-        """Takes in one more video, of a class that a list names; None if nothing names it."""
+        """Check another video; `label` is its class id, or None if unknown."""
         self.videos += 1
         self._labels |= set() if label is None else {label}
         if LOGITS in rows.tensors and len(self._frame_classes) < 2:
@@ -36,23 +36,23 @@ class OneAnswer:
 
     @property
     def refuted(self) -> bool:
-        """Whether no more videos are needed: nothing is suspicious any more."""
+        """True if all checks have passed, so that more videos are not needed."""
         return len(self._frame_classes) > 1 and self._dark is False
 
     def warnings(self, class_names: Sequence[str]) -> list[str]:
-        """One line for each suspicion that no video has spoken against."""
+        """One line per failed check."""
         found = []
         if len(self._frame_classes) == 1 and len(self._labels) > 1:
             name = class_names[next(iter(self._frame_classes))]
             found.append(
-                f"every frame of {self.videos} videos gets the class {name}: the CNN has not learnt these classes, or "
-                "not as these videos show them. See what its training reports of its accuracy; try --calibrate, or "
-                "train it again with a lower --lr."
+                f"all frames of {self.videos} videos are predicted as {name}: the CNN does not distinguish the classes "
+                "in these videos. Check the accuracy in its training report. Try --calibrate, or train it again with "
+                "a lower --lr."
             )
         if self._dark:
             found.append(
-                f"all maps of {self.videos} videos are zero: no place speaks for any class, and methods that read maps "
-                "tell nothing apart. See whether the CNN's training ended well, and train it again with a lower --lr."
+                f"all maps of {self.videos} videos are zero, so methods that use maps cannot distinguish the classes. "
+                "Check the report of the CNN's training, and train it again with a lower --lr."
             )
         return found
 

@@ -1,7 +1,8 @@
-"""Pixel caches: images of one size that were prepared once and are mapped from the disk of a machine.
+"""Pixel caches: images of one size that are prepared once and memory-mapped from the local disk.
 
-Horizontal flips are the only augmentation, so nothing is lost by preparing. The price is disk: 150 KB for an image of
-224 pixels, 3.6 GB for 24,000 photographs, 53 GB for the 350,000 frames of UCF101's training videos at stride 5.
+Horizontal flips are the only augmentation, so images can be prepared in advance. The price is disk space: 150 KB for an
+image of 224 pixels, 3.6 GB for 24,000 photographs, 53 GB for the 350,000 frames of UCF101's training videos at stride
+5.
 """
 
 import contextlib
@@ -28,11 +29,11 @@ PIXELS = "pixels.u8"
 
 @dataclasses.dataclass(frozen=True)
 class ImageCache:
-    """Prepared images of one list.
+    """Prepared images of a list.
 
     Attributes:
-        pixels: mapped from disk, rows in the order of the list; the row of a skipped image is black.
-        skipped: position in the list → why the image cannot be used.
+        pixels: memory-mapped pixels, in the order of the list; skipped images are black.
+        skipped: position in the list → reason for skipping the image.
     """
 
     pixels: UInt8[np.ndarray, "image row col rgb"]
@@ -40,7 +41,7 @@ class ImageCache:
 
 
 Fill = Callable[[np.ndarray], dict[str, Any]]
-"""Fills the pixels; what the manifest shall say besides, `skipped` among it where images are."""
+"""Function that fills the pixels and returns further entries of the manifest, `skipped` among them."""
 
 
 def cache_pixels(
@@ -52,21 +53,21 @@ def cache_pixels(
     *,
     stale: Callable[[Path], bool] = lambda home: False,
 ) -> ImageCache:
-    """The cache of that key, made now unless it stands there already.
+    """Cache with a given key, created if it does not exist.
 
-    Of several processes on a machine one makes it and the others wait. It appears under its name when it is complete;
-    what a killed process leaves behind is thrown away by the next.
+    If several processes of a machine need the cache, one creates it and the others wait. The cache appears under its
+    name when it is complete. Leftovers of a killed process are removed by the next one.
 
     Args:
-        num_images: rows.
+        num_images: number of images.
         size: side of the images, in pixels.
-        key: names the cache: another one as soon as anything in it could differ.
-        folder: for caches, on a disk of this machine.
-        fill: makes it.
-        stale: whether what stands there, complete, must be made again.
+        key: name of the cache, which must change whenever its content could.
+        folder: folder for caches, on a local disk.
+        fill: function that fills the cache.
+        stale: function that returns True if an existing, complete cache must be created again.
 
     Raises:
-        UsageError: the folder cannot be written, or has no room; what `fill` raises.
+        UsageError: the folder is not writable or has too little free space; errors raised by `fill` are passed on.
     """
     home, shape = folder / key, (num_images, size, size, 3)
     try:
@@ -79,14 +80,16 @@ def cache_pixels(
     except OSError as error:
         need = f"{np.prod(shape) / 1e9:.1f} GB"
         why = error.strerror or error
-        raise UsageError(f"image cache {folder}: {why}; it needs {need}, name another folder with --cache") from error
+        raise UsageError(
+            f"image cache {folder}: {why}, but the cache needs {need}. Give another folder with --cache."
+        ) from error
     skipped = json.loads((home / MANIFEST).read_text()).get("skipped", {})
     pixels = np.memmap(home / PIXELS, np.uint8, "r", shape=shape)
     return ImageCache(pixels, {int(index): why for index, why in skipped.items()})
 
 
 def _make(home: Path, shape: tuple[int, int, int, int], fill: Fill) -> None:
-    # The name of the machine: a folder that several share by mistake still gets whole caches only.
+    # The host name is included so that a folder shared by several machines contains only complete caches.
     partial = home.with_name(f".{home.name}.{socket.gethostname()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()
@@ -98,14 +101,14 @@ def _make(home: Path, shape: tuple[int, int, int, int], fill: Fill) -> None:
         try:
             partial.rename(home)
         except OSError:
-            if not home.is_dir():  # else another machine was faster
+            if not home.is_dir():  # otherwise another machine has created the cache
                 raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
 
 def _reserve(path: Path, shape: tuple[int, int, int, int]) -> np.memmap:
-    """A mapped file whose room is taken now: running out of disk later would kill the process without a word."""
+    """Memory-mapped file with preallocated space, because a full disk would later kill the process (SIGBUS)."""
     need, free = int(np.prod(shape)), shutil.disk_usage(path.parent).free
     if need > free:
         raise OSError(errno.ENOSPC, f"{free / 1e9:.1f} GB are free")
@@ -116,7 +119,7 @@ def _reserve(path: Path, shape: tuple[int, int, int, int]) -> np.memmap:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Held by one process of this machine at a time; its death lets go of it."""
+    """Lock between the processes of a machine; it is released if its holder is killed."""
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,7 +1,7 @@
-"""Recipes of a training: named sets of values for the options that decide how the weights change.
+"""Training recipes: named sets of values for the options that affect training.
 
-A recipe replaces defaults, so a flag beside it that says otherwise is a contradiction. No torch, no Ray: command lines
-are read with it.
+A recipe replaces defaults, so a flag with a different value contradicts it. This module imports neither torch nor Ray,
+because it is used to parse command lines.
 """
 
 import dataclasses
@@ -15,58 +15,58 @@ PAPER = "paper"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class WithRecipe:
-    """Options that a recipe sets.
+    """Options with recipes.
 
     Attributes:
-        RECIPES: recipe → field → value; a recipe without values is the defaults of the class.
-        FREE: fields that a flag may change beside any recipe, since its source says nothing of them.
+        RECIPES: recipe → field → value; a recipe without values uses the defaults of the class.
+        FREE: fields that flags may change with any recipe, because the paper does not specify them.
     """
 
     RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {"steady": {}, PAPER: {}}
     FREE: ClassVar[frozenset[str]] = frozenset()
 
     recipe: Literal["steady", "paper"] = "steady"
-    """steady: the defaults. paper: the values of the paper."""
+    """steady: the defaults. paper: the values given in the paper."""
 
 
 Options = TypeVar("Options", bound=WithRecipe)
 
 
 def paper_recipe(options: Options) -> Options:
-    """The same options with `--recipe paper` and its values, for programs that make options themselves."""
+    """Return the options with `--recipe paper` and its values, for callers that construct options in code."""
     return dataclasses.replace(options, **_paper(options))
 
 
 def contradiction(options: WithRecipe) -> str | None:
-    """The first field that is not what the recipe says."""
+    """Name of the first field whose value differs from the recipe's; None if all agree."""
     values = options.RECIPES[options.recipe].items()
     return next((name for name, value in values if name not in options.FREE and getattr(options, name) != value), None)
 
 
 def check_recipe(options: WithRecipe) -> None:
-    """Refuses a value that contradicts the recipe.
+    """Check that all values agree with the recipe.
 
     Raises:
-        UsageError: names the first one.
+        UsageError: a value contradicts the recipe; the message names the first one.
     """
     if (name := contradiction(options)) is not None:
         there, here = _shown(options.RECIPES[options.recipe][name]), _shown(getattr(options, name))
         raise UsageError(
-            f"--recipe {options.recipe}: --{name.replace('_', '-')} is {there} there, not {here}. "
-            "Leave out one of the two."
+            f"--recipe {options.recipe}: it sets --{name.replace('_', '-')} to {there}, not {here}. "
+            "Omit one of the two flags."
         )
 
 
 def as_begun(options: Options, begun: Mapping[str, Any] | None) -> Options:
-    """The options with which a training of the time before recipes resumes.
+    """Return the options for resuming a training run that was started before recipes existed.
 
-    Such a training used the paper's recipe wherever its command said nothing. The same command today says nothing
-    either, and gets the new defaults: they become the paper's values again, unless the record of the training has that
-    very number.
+    In such a run, the paper's values were the defaults. The command that resumes the run gets the new defaults, so
+    every option with its default value is set to the paper's value, unless the run's record contains the new default.
 
     Args:
-        options: of the command; None still means that a flag was left out.
-        begun: `decisive` of the training's record if it names no recipe, see `TrainRun.begun_before_recipes`.
+        options: options of the command; None still means that a flag was omitted.
+        begun: `decisive` of the run's record if the record has no recipe, see `TrainRun.begun_before_recipes`;
+            otherwise None, and the options are returned unchanged.
     """
     if begun is None:
         return options
@@ -80,7 +80,7 @@ def as_begun(options: Options, begun: Mapping[str, Any] | None) -> Options:
 
 
 def unnamed_before(options: WithRecipe, begun: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Fields that the record of a training of the time before recipes has not, with the values they had unsaid."""
+    """Fields missing in the record of a run from before recipes existed, with the defaults of that time."""
     return {} if begun is None else {name: value for name, value in _paper(options).items() if name not in begun}
 
 

@@ -1,4 +1,7 @@
-"""Decoded frames, and what was computed of them, as rows for a writer. Without torch, which no decode task loads."""
+"""Conversion of decoded frames and computed tensors to rows for a writer.
+
+This module does not import torch, because decode tasks do not need it.
+"""
 
 from collections.abc import Mapping
 
@@ -13,15 +16,15 @@ from attn.storage.tensors import tensor_array
 def record_batch(
     frames: Mapping[str, np.ndarray], tensors: Mapping[str, np.ndarray], schema: pa.Schema
 ) -> pa.RecordBatch:
-    """Rows ready to travel to a writer.
+    """Rows to send to a writer.
 
     Args:
-        frames: columns of `attn.stages.decode`.
-        tensors: columns of `ComputeMaps`, or the images of `frames` themselves.
-        schema: `attn.storage.writer.travelling_schema` of the store.
+        frames: columns from `attn.stages.decode`.
+        tensors: columns from `ComputeMaps`, or the images in `frames`.
+        schema: schema of the rows, see `attn.storage.writer.travelling_schema`.
 
     Raises:
-        FloatingPointError: a tensor holds NaN or infinity; the message names column, video and frame.
+        FloatingPointError: a tensor contains NaN or infinity; the message names column, video and frame.
     """
     arrays = []
     for field in schema:
@@ -37,15 +40,15 @@ def record_batch(
 
 
 def check_finite(values: np.ndarray, name: str, frames: Mapping[str, np.ndarray]) -> None:
-    """Refuses NaN and infinity in what was computed of frames.
+    """Check that all values computed from frames are finite.
 
     Args:
         values: [frame, …].
         name: name of the column.
-        frames: columns of `attn.stages.decode`.
+        frames: columns from `attn.stages.decode`.
 
     Raises:
-        FloatingPointError: names column, video and frame.
+        FloatingPointError: a value is NaN or infinite; the message names column, video and frame.
     """
     if values.dtype.kind != "f":
         return
@@ -54,5 +57,6 @@ def check_finite(values: np.ndarray, name: str, frames: Mapping[str, np.ndarray]
         row = int(np.argmin(finite))
         where = f"{frames['video_id'][row]}, frame {frames['frame'][row]}"
         raise FloatingPointError(
-            f"{name} of {where} is not finite; the trunk may overflow in this --precision, or the weights are damaged"
+            f"{where}: column {name} contains NaN or infinity. The trunk may overflow in this --precision, or the "
+            "weights may be damaged. Try --precision fp32."
         )

@@ -1,7 +1,7 @@
-"""The rows of one video in, one score per class out: a method is a small class.
+"""Scoring methods: small classes that compute one score per class from the rows of a video.
 
-A method says which columns it reads, what it computes (recorded beside every figure) and under which name its scores
-are kept. To add one, write the class and have `attn.engine.evaluate_methods` make it.
+A method defines the columns that it reads, a definition (recorded with every figure) and the name of its scores. To add
+a method, write a class and construct it in `attn.engine.evaluate_methods`.
 """
 
 import dataclasses
@@ -19,22 +19,22 @@ from attn.stages.energy_validation import frame_energies
 from attn.stages.svm import LinearSvm
 from attn.storage.store import VideoRows
 
-# Maps are widened to float32 for the sums: so many frames at a time bound the memory of a long video.
+# Maps are converted to float32 for the sums, in chunks that limit the memory for long videos.
 FRAMES_AT_ONCE = 256
 
 CALIBRATED = "_calibrated"
-"""End of the names of calibrated scores."""
+"""Suffix of the names of calibrated scores."""
 
 
 class Scorer(Protocol):
-    """A method of scoring videos.
+    """Protocol of a scoring method.
 
     Attributes:
-        name: what its scores are called in tables.
-        columns: columns of the store it reads.
-        definition: what it computes, in one phrase.
-        calibrated: whether `evaluate --calibrate` gives it a second set of scores. Scores of late fusion have none:
-            each video averages other frames, those of its majority class (`attn.eval.calibration`).
+        name: name of its scores in tables.
+        columns: columns of the store that it reads.
+        definition: definition of the score, in one phrase.
+        calibrated: True if `evaluate --calibrate` adds a second set of scores. Late-fused scores are not calibrated,
+            because each video averages different frames, those of its majority class (see `attn.eval.calibration`).
     """
 
     @property
@@ -50,7 +50,7 @@ class Scorer(Protocol):
     def calibrated(self) -> bool: ...
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
-        """Scores [cls] of one video."""
+        """Compute the scores [cls] of one video."""
         ...
 
 
@@ -59,7 +59,7 @@ class Calibrated:
     """Scores of another method, calibrated per class.
 
     Args:
-        scorer: the other method.
+        scorer: method to calibrate.
         calibration: statistics of its scores.
     """
 
@@ -88,7 +88,7 @@ class Calibrated:
 
 @dataclasses.dataclass(frozen=True)
 class CnnVote:
-    """The CNN's own classes, by majority vote over the frames.
+    """The CNN's predictions, by majority vote over the frames.
 
     Source: Li et al. 2017, section 4.3.
     """
@@ -117,7 +117,7 @@ class CnnSoftmaxVote:
 
 @dataclasses.dataclass(frozen=True)
 class CnnAverage:
-    """Every frame has its say, also those that the vote overruled.
+    """Mean of the logits of all frames, including those that disagree with the majority.
 
     Source: Li et al. 2017, section 4.3, where it is slightly worse than the vote.
     """
@@ -133,7 +133,7 @@ class CnnAverage:
 
 @dataclasses.dataclass(frozen=True)
 class UnAtt:
-    """Unsupervised attention: how strongly some place of each frame speaks for the class, averaged over the frames.
+    """Unsupervised attention (UnAtt): window energy of each frame's map, averaged over the frames.
 
     Args:
         window: side of the window, in map cells.
@@ -155,10 +155,10 @@ class UnAtt:
 
 @dataclasses.dataclass(frozen=True)
 class EnergyNetScore:
-    """The learned energy of the maps, averaged over the frames.
+    """Learned energy of the maps, averaged over the frames.
 
     Args:
-        net: trained, in eval mode.
+        net: trained network in eval mode.
 
     Source: Li et al. 2017, section 3.4.4.
     """
@@ -179,7 +179,7 @@ class SvmVote:
     """Linear SVMs on the CNN's pooled features, by majority vote over the frames.
 
     Args:
-        svm: trained.
+        svm: trained SVMs.
 
     Source: Li et al. 2017, section 4.3.
     """

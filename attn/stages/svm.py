@@ -1,4 +1,4 @@
-"""The SVM baseline: linear SVMs on the pooled features of single frames, trained on labelled videos."""
+"""SVM baseline: linear SVMs on the pooled features of single frames, trained on labelled videos."""
 
 import dataclasses
 import logging
@@ -19,37 +19,38 @@ MOST_ITERATIONS = 2000
 
 @dataclasses.dataclass(frozen=True)
 class LinearSvm:
-    """One hyperplane per class.
+    """Linear SVMs, one hyperplane per class.
 
     Attributes:
-        weights: normals.
-        bias: offsets; -∞ for a class without training videos, which therefore never wins.
+        weights: normal vectors.
+        bias: offsets; -∞ for classes without training videos, which are therefore never predicted.
     """
 
     weights: Float[np.ndarray, "cls chan"]
     bias: Float[np.ndarray, "cls"]
 
     def __call__(self, features: Float[np.ndarray, "frame chan"]) -> Float[np.ndarray, "frame cls"]:
-        """Signed distances from the planes, in units of the margin."""
+        """Compute signed distances from the hyperplanes, in units of the margin."""
         return features.astype(np.float64) @ self.weights.T + self.bias
 
 
 def fit_svm(
     features: Float[np.ndarray, "frame chan"], labels: Int[np.ndarray, "frame"], *, num_classes: int, c: float = 1.0
 ) -> LinearSvm:
-    """One-vs-rest linear SVMs (liblinear, squared hinge, L2 penalty) on frames, each with the label of its video.
+    """Fit one-vs-rest linear SVMs (liblinear, squared hinge, L2 penalty) to frames, labelled with their video's class.
 
-    liblinear copies the features twice, in float64 and in lists of its own: some 64 KB for a frame of 2048 numbers.
+    liblinear copies the features twice, in float64 and in its own lists: about 64 KB for a frame with 2048 features.
 
     Args:
-        features: as they are; they are not scaled.
-        labels: class ids, of two classes at least.
-        num_classes: n.
-        c: C, weight of the errors against the penalty.
+        features: features of the frames, used without scaling.
+        labels: class ids, of at least two classes.
+        num_classes: number of classes.
+        c: C, weight of the errors relative to the penalty.
 
-    Source: Li et al. 2017, section 4.3 (C = 1). Differs: the paper does not name the solver, the loss or any scaling.
+    Source: Li et al. 2017, section 4.3 (C = 1). Differs: the paper does not specify the solver, the loss or any
+    scaling.
     """
-    from sklearn.exceptions import ConvergenceWarning  # here, since it takes seconds to load
+    from sklearn.exceptions import ConvergenceWarning  # imported here because the import takes seconds
     from sklearn.svm import LinearSVC
 
     svm = LinearSVC(C=c, dual="auto", max_iter=MOST_ITERATIONS, random_state=0)
@@ -58,12 +59,12 @@ def fit_svm(
         svm.fit(features, labels)
     if any(issubclass(one.category, ConvergenceWarning) for one in warned):
         log.warning(
-            "SVMs (C = %g): not solved to liblinear's tolerance after %d iterations. Give a smaller --svm-c, such as "
-            "%g, or take their scores as approximate.",
+            "SVMs (C = %g): liblinear has not converged after %d iterations, so scores are approximate. Try a smaller "
+            "--svm-c, such as %g.",
             *(c, MOST_ITERATIONS, c / 10),
         )
     normals, offsets = svm.coef_, svm.intercept_
-    if len(svm.classes_) == 2:  # liblinear gives the plane of the second class alone
+    if len(svm.classes_) == 2:  # liblinear returns only the hyperplane of the second class
         normals, offsets = np.concatenate([-normals, normals]), np.concatenate([-offsets, offsets])
     weights, bias = np.zeros((num_classes, features.shape[1])), np.full(num_classes, -np.inf)
     weights[svm.classes_], bias[svm.classes_] = normals, offsets
@@ -71,15 +72,15 @@ def fit_svm(
 
 
 def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int], *, c: float = 1.0) -> LinearSvm:
-    """SVMs on all frames of some videos of a store.
+    """Fit SVMs to all frames of selected videos of a store.
 
     Args:
-        store: with pooled features.
-        labels: video id → class id; the store has all of them.
+        store: store with pooled features.
+        labels: video ID → class id, for videos in the store.
         c: as in `fit_svm`.
 
     Raises:
-        UsageError: the store holds no features, or some that are NaN or infinite.
+        UsageError: the store has no features, or a feature is NaN or infinite.
     """
     found, frame_labels = [], []
     for rows in store.videos([FEATURES]):

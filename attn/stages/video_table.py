@@ -1,4 +1,4 @@
-"""Which videos a training uses, as arrays: their order decides which row of a map bank is whose."""
+"""Table of the videos of a training run, whose order determines the rows of a map bank."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ from jaxtyping import Int
 
 @dataclasses.dataclass(frozen=True)
 class VideoTable:
-    """Labelled videos, sorted by class and then by id; their frames, as rows, follow each other.
+    """Labelled videos, sorted by class and then by ID; the frames of a video are consecutive rows.
 
     Attributes:
-        video_ids: unique.
+        video_ids: unique IDs.
         labels: class ids.
-        num_frames: kept frames of each.
+        num_frames: number of frames of each video.
     """
 
     video_ids: tuple[str, ...]
@@ -24,11 +24,11 @@ class VideoTable:
 
     @classmethod
     def of(cls, labels: Mapping[str, int], num_frames: Mapping[str, int]) -> "VideoTable":
-        """The table of some videos.
+        """Build the table.
 
         Args:
-            labels: video id → class id.
-            num_frames: of these videos and perhaps of others.
+            labels: video ID → class id.
+            num_frames: video ID → number of frames; may include other videos.
         """
         ids = sorted(labels, key=lambda video_id: (labels[video_id], video_id))
         return cls(
@@ -44,16 +44,16 @@ class VideoTable:
 
     @property
     def rows(self) -> int:
-        """Frames of all videos."""
+        """Total number of frames."""
         return int(self.num_frames.sum())
 
     def share(self, worker: int, workers: int) -> "tuple[VideoTable, int]":
-        """A worker's videos and the row at which they begin here.
+        """Videos of one worker, and the row of their first frame in this table.
 
-        Neighbours, so that its rows follow each other; a video belongs to the worker in whose equal part of all rows
-        its middle lies. With more workers than videos some have none.
+        Shares are consecutive: the rows are divided equally, and a video belongs to the worker whose range contains its
+        middle. If there are more workers than videos, some shares are empty.
         """
         middle = self.first_row + self.num_frames / 2
         start, stop = np.searchsorted(middle, np.array([worker, worker + 1]) * self.rows / workers)
-        mine = VideoTable(self.video_ids[start:stop], self.labels[start:stop], self.num_frames[start:stop])
-        return mine, int(self.num_frames[:start].sum())
+        share = VideoTable(self.video_ids[start:stop], self.labels[start:stop], self.num_frames[start:stop])
+        return share, int(self.num_frames[:start].sum())

@@ -240,17 +240,17 @@ def test_weights_without_a_classifier_stay_without(options: AdaptOptions, weight
     torch.save({name: tensor for name, tensor in tensors.items() if name.startswith("features")}, bare)
     classes.write_text("\n".join(NAMES))
     how = {"weights": str(bare), "backbone": "small_cnn", "mean": MEAN, "std": STD, "input_size": 64}
-    with pytest.raises(UsageError, match="without its classifier a network can only start a training"):
+    with pytest.raises(UsageError, match="Weights without a classifier can only start a training run"):
         adapt_cnn(dataclasses.replace(options, **how))
     assert adapt_cnn(dataclasses.replace(options, **how, classes=str(classes))) == 0
-    with pytest.raises(UsageError, match="without its classifier a network can only start a training"):
+    with pytest.raises(UsageError, match="Weights without a classifier can only start a training run"):
         load_checkpoint(options.out)
     start = load_weights(options.out, classes=NAMES, new_classifier=True)
     assert (start.new_classifier, start.mean, start.trained["adapted"]["frames"]) == (True, MEAN, 128)
     classes.write_text("One\nTwo")
     for prefix in ("", "module."):
         torch.save({prefix + name: tensor for name, tensor in tensors.items()}, bare)
-        with pytest.raises(UsageError, match="its classifier has 3 outputs, not 2"):
+        with pytest.raises(UsageError, match="the classifier has 3 outputs, not 2"):
             adapt_cnn(dataclasses.replace(options, **how, classes=str(classes), out=str(tmp_path / "o.safetensors")))
 
 
@@ -309,7 +309,7 @@ def test_bad_input_is_refused(
         ({"frames": 127}, "127 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
         ({"frames": 31, "allow_few": True}, "31 frames: too few for stable BatchNorm statistics. Give 32"),
         ({"stride": 5}, "53 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
-        ({"videos": flat_clips(tmp_path, write_clip)}, "the frames are all alike"),
+        ({"videos": flat_clips(tmp_path, write_clip)}, "all frames are alike"),
         ({"out": str(tmp_path / "out.pth")}, "ends in .safetensors"),
         ({"out": str(taken)}, f"{taken}: exists, made by something else"),
         ({"batch_size": 31}, "--batch-size 31: too small"),

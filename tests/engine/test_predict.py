@@ -240,7 +240,7 @@ def test_names_cannot_spoil_a_line_or_a_table(videos, tmp_path, capsys):
         ({"videos": "nothing"}, "nothing: does not exist"),
         ({"videos": "empty"}, "no files found"),
         ({"model": "nothing.safetensors"}, "nothing.safetensors: does not exist"),
-        ({"model": "cnn.onnx"}, "give weights as .safetensors"),
+        ({"model": "cnn.onnx"}, "Give weights as .safetensors"),
         ({"stride": 0}, "--stride 0"),
         ({"fps": -1.0}, "--fps -1"),
         ({"max_failed_fraction": 1.5}, "--max-failed-fraction 1.5"),
@@ -257,7 +257,7 @@ def test_flags_that_cannot_be_met_are_refused_before_any_work(options, change, s
 def test_a_cnn_that_cannot_take_its_input_is_refused(options, tmp_path):
     url = str(tmp_path / "tiny.safetensors")
     save_checkpoint(url, Cnn(build_backbone("squeezenet1_1", 3).eval(), "squeezenet1_1", CLASSES, 16))
-    with pytest.raises(UsageError, match="cannot take images of 16 pixels"):
+    with pytest.raises(UsageError, match="cannot process images of 16 pixels"):
         predict(dataclasses.replace(options, model=url))
 
 

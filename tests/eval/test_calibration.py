@@ -51,9 +51,9 @@ def test_a_record_survives_a_file():
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        ({"std": [1.0, 0.0]}, "not above 0"),
-        ({"mean": [0.0, float("nan")]}, "not finite"),
-        ({"std": [1.0]}, r"\(2,\) means and \(1,\)"),
+        ({"std": [1.0, 0.0]}, "finite and above 0"),
+        ({"mean": [0.0, float("nan")]}, "means must be finite"),
+        ({"std": [1.0]}, r"shape \(2,\), but standard deviations \(1,\)"),
         ({"mean": 1.0}, "means"),
         ({"mean": ["a", "b"]}, "not a calibration"),
         ({"videos": None}, "not a calibration"),

@@ -85,7 +85,7 @@ def read_metrics(out: Path) -> dict:
 def test_numbers_that_are_none_are_refused_with_video_and_frame(make_store, split, out):
     video_id = "v_Kick_g03_c01"
     store = make_store(logits={video_id: [0.0, float("nan"), 1.0]})
-    with pytest.raises(UsageError, match=rf"logits of {video_id}, frame \d+, hold NaN or infinity; precompute"):
+    with pytest.raises(UsageError, match=rf"logits of {video_id}, frame \d+, contain NaN or infinity\. Precompute"):
         evaluate(EvaluateOptions(store=store, split=str(split), out=str(out)))
     assert not out.exists()
 

@@ -242,5 +242,5 @@ def test_head_in_half_precision_is_refused(head):
 
 def test_route_that_does_not_fit_is_refused():
     head = nn.Sequential(*HEADS["vjp"]()).eval()
-    with pytest.raises(ValueError, match=r"pool_linear does not fit this head.*GELU"):
+    with pytest.raises(ValueError, match=r"pool_linear does not support .*GELU"):
         GradCam.of(head, route="pool_linear")

@@ -177,8 +177,8 @@ def test_a_sample_of_a_cache_depends_on_rows_and_seed_alone(backbone: Backbone, 
     [
         (frames(127), 64, "127 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
         (frames(200), 31, "--batch-size 31: too small"),
-        (np.broadcast_to(frames(1), (200, 32, 32, 3)), 64, "the frames are all alike"),
-        (np.full((200, 32, 32, 3), 7, np.uint8) + (frames(200) > 250), 64, "the frames are all alike"),
+        (np.broadcast_to(frames(1), (200, 32, 32, 3)), 64, "all frames are alike"),
+        (np.full((200, 32, 32, 3), 7, np.uint8) + (frames(200) > 250), 64, "all frames are alike"),
     ],
 )
 def test_frames_that_tell_nothing_are_refused(
@@ -198,7 +198,7 @@ def test_networks_without_statistics_are_refused(backbone: Backbone) -> None:
     check_adaptable(backbone, "cnn.pth")
     with pytest.raises(UsageError, match=r"cnn.pth: squeezenet1_0 has no BatchNorm"):
         check_adaptable(build_backbone("squeezenet1_0", 3), "cnn.pth")
-    with pytest.raises(UsageError, match=r"cnn.pth: every BatchNorm mean is 0 and every variance 1"):
+    with pytest.raises(UsageError, match=r"cnn.pth: every BatchNorm mean is 0 and every variance is 1"):
         check_adaptable(build_backbone("small_cnn", 3), "cnn.pth")
     backbone.load_state_dict(build_backbone("small_cnn", 3).state_dict())
     next(layer for layer in backbone.modules() if isinstance(layer, nn.BatchNorm2d)).running_var[0] = 1.1

@@ -86,7 +86,7 @@ def test_slim_mobilenets_say_their_width(name, width):
     "name", ["resnet5", "", "mobilenet_v2_w5", "mobilenet_v2_w1000", "mobilenet_v2_w000", "ResNet18", "alexnet"]
 )
 def test_unknown_name_lists_the_known_ones(name):
-    with pytest.raises(UsageError, match=r"unknown backbone .*resnet18, .*small_cnn, or mobilenet_v2_wNNN"):
+    with pytest.raises(UsageError, match=r"unknown backbone\. .*resnet18, .*small_cnn, or mobilenet_v2_wNNN"):
         build_backbone(name, 5)
 
 

@@ -76,13 +76,13 @@ def test_checkpoint_travels_through_s3(cnn, s3):
 
 
 def test_checkpoint_has_one_suffix(cnn, tmp_path):
-    with pytest.raises(UsageError, match=r"cnn\.pth: a checkpoint is one \.safetensors file"):
+    with pytest.raises(UsageError, match=r"cnn\.pth: checkpoints must be \.safetensors files"):
         save_checkpoint(str(tmp_path / "cnn.pth"), cnn)
 
 
 def test_bare_file_is_no_checkpoint(tmp_path):
     safetensors.torch.save_file({"weight": torch.zeros(2)}, tmp_path / "bare.safetensors")
-    with pytest.raises(UsageError, match=r"bare\.safetensors is no checkpoint"):
+    with pytest.raises(UsageError, match=r"bare\.safetensors: not a checkpoint"):
         load_checkpoint(str(tmp_path / "bare.safetensors"))
 
 
@@ -93,13 +93,13 @@ def test_what_the_caller_says_goes_before_what_the_file_says(saved):
 
 
 def test_another_backbone_is_refused(saved):
-    with pytest.raises(UsageError, match=r"cnn\.safetensors holds a small_cnn, not a resnet18"):
+    with pytest.raises(UsageError, match=r"cnn\.safetensors: contains a small_cnn, not a resnet18"):
         load_weights(saved, "resnet18")
 
 
 @pytest.mark.parametrize("classes", [("hug", "kiss", "wave"), ("kiss", "hug"), ("a", "b", "c", "d")])
 def test_other_classes_are_for_training_only(saved, cnn, classes):
-    with pytest.raises(UsageError, match=r"trained for 3 classes \(kiss, hug, wave\), the class list has \d classes"):
+    with pytest.raises(UsageError, match=r"for 3 classes \(kiss, hug, wave\), but the class list has \d classes"):
         load_weights(saved, classes=classes)
     started = load_weights(saved, classes=classes, new_classifier=True)
     assert started.class_names == classes
@@ -118,9 +118,9 @@ def test_state_dict_needs_backbone_and_classes(state_dict, cnn):
     loaded = load_weights(state_dict, "small_cnn", ACTIONS)
     assert torch.equal(loaded.backbone.classifier.weight, cnn.backbone.classifier.weight)
     assert (loaded.mean, loaded.std, loaded.input_size) == ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), 224)
-    with pytest.raises(UsageError, match=r"cnn\.pth does not say what network it is; say it with --backbone"):
+    with pytest.raises(UsageError, match=r"cnn\.pth: the file does not name its network\. Give --backbone\."):
         load_weights(state_dict, classes=ACTIONS)
-    with pytest.raises(UsageError, match=r"classifier has 3 outputs, not 1000; give the list of the classes"):
+    with pytest.raises(UsageError, match=r"classifier has 3 outputs, not 1000\. Give the class list"):
         load_weights(state_dict, "small_cnn")
     with pytest.raises(UsageError, match=r"classifier has 3 outputs, not 2"):
         load_weights(state_dict, "small_cnn", ACTIONS[:2])
@@ -154,7 +154,7 @@ def test_impossible_preprocessing_is_refused(saved, wrong):
 def test_an_absurdly_large_input_is_refused_before_it_takes_memory(cnn, saved, tmp_path):
     url = str(tmp_path / "huge.safetensors")
     save_checkpoint(url, dataclasses.replace(cnn, input_size=30_000))
-    complaint = r": an input of 30000 pixels is too large; give --input-size of 2048 at most$"
+    complaint = r": an input of 30000 pixels is too large\. Give an --input-size of at most 2048\.$"
     with pytest.raises(UsageError, match=rf"^{url}{complaint}"):
         load_checkpoint(url)
     with pytest.raises(UsageError, match=rf"^{saved}{complaint}"):
@@ -168,7 +168,7 @@ def test_an_absurdly_large_input_is_refused_before_it_takes_memory(cnn, saved, t
 def test_absurdly_many_classes_are_refused_before_they_take_memory(cnn, tmp_path):
     url = str(tmp_path / "many.safetensors")
     save_checkpoint(url, dataclasses.replace(cnn, class_names=tuple(map(str, range(100_001)))))
-    with pytest.raises(UsageError, match=rf"^{url} names 100001 classes, more than 100000; give other weights$"):
+    with pytest.raises(UsageError, match=rf"^{url}: has 100001 classes, more than 100000\. Give other weights\.$"):
         load_checkpoint(url)
 
 

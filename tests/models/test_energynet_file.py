@@ -113,13 +113,13 @@ def test_a_cut_file(folder, keep):
         data = file.read()
     with open(path, "wb") as file:
         file.write(data[:keep])
-    with pytest.raises(UsageError, match=rf"^{path} is no safetensors file, or not all of one [^\n]+$"):
+    with pytest.raises(UsageError, match=rf"^{path}: not a safetensors file, or incomplete [^\n]+$"):
         load_energynet(folder)
 
 
 def test_a_torch_file_is_not_unpickled(folder):
     torch.save({"bomb": Bomb()}, f"{folder}/{NAME}")
-    with pytest.raises(UsageError, match="is no safetensors file"):
+    with pytest.raises(UsageError, match="not a safetensors file"):
         load_energynet(folder)
 
 
@@ -135,12 +135,12 @@ def test_weights_that_are_no_numbers(rewritten, key, value):
         tensors[key].view(-1)[-1] = value
         return tensors
 
-    with pytest.raises(UsageError, match=rf"{NAME}: {re.escape(key)} holds NaN or infinity"):
+    with pytest.raises(UsageError, match=rf"{NAME}: {re.escape(key)} contains NaN or infinity"):
         load_energynet(rewritten(spoil))
 
 
 def refused(folder: str, error: str = "") -> None:
-    complaint = rf"^{folder}/{NAME} holds no EnergyNet, or not all of one \({error}[^\n]+; train it"
+    complaint = rf"^{folder}/{NAME}: not an EnergyNet, or incomplete \({error}[^\n]+\. Train it"
     with pytest.raises(UsageError, match=complaint):
         load_energynet(folder)
 
@@ -234,6 +234,6 @@ def test_a_store_of_another_fingerprint_is_refused(folder):
     trained = load_energynet(folder)
     check_store(trained, folder, "maps/", "abcdef0123456789")
     with pytest.raises(
-        UsageError, match=rf"^{folder} was trained on maps [^\n]+ abcdef0123456789, maps/ has other[^\n]+$"
+        UsageError, match=rf"^{folder}: was trained on maps [^\n]+ abcdef0123456789, but maps/ has other[^\n]+$"
     ):
         check_store(trained, folder, "maps/", "other")

@@ -71,7 +71,7 @@ def test_training_may_start_without_a_classifier(drawn, trained):
 
 def test_nothing_else_may_start_without_a_classifier(drawn, trained):
     trunk = {key: tensor for key, tensor in trained.export_weights().items() if key.startswith("features.")}
-    with pytest.raises(UsageError, match=r"w\.pth has no classifier\..*can only start a training"):
+    with pytest.raises(UsageError, match=r"w\.pth: missing classifier\..*can only start a training"):
         import_fitting(drawn, file_of(trunk), may_draw=False, must_draw=False)
 
 
@@ -90,7 +90,7 @@ def test_a_drawn_classifier_keeps_the_layers_before_it():
 
 
 def test_wrong_number_of_classes_is_refused(trained):
-    with pytest.raises(UsageError, match=r"w\.pth: its classifier has 5 outputs, not 7"):
+    with pytest.raises(UsageError, match=r"w\.pth: the classifier has 5 outputs, not 7"):
         import_fitting(
             build_backbone("small_cnn", 7), file_of(trained.export_weights()), may_draw=False, must_draw=False
         )
@@ -100,20 +100,20 @@ def test_wrong_number_of_classes_is_refused(trained):
 def test_missing_and_unknown_tensors_are_named(drawn, trained, may_draw):
     weights = trained.export_weights()
     weights["features.0.0.wait"] = weights.pop("features.0.0.weight")
-    complaint = "w.pth holds no weights of small_cnn: no features.0.0.weight; unknown features.0.0.wait"
+    complaint = "w.pth: the weights do not fit small_cnn (missing features.0.0.weight; unknown features.0.0.wait). Give"
     with pytest.raises(UsageError, match=re.escape(complaint)):
         import_fitting(drawn, file_of(weights), may_draw=may_draw, must_draw=False)
 
 
 def test_many_missing_tensors_are_counted(drawn):
-    with pytest.raises(UsageError, match=r"no features\.0\.0\.weight, .*, .* and \d+ more; unknown fc"):
+    with pytest.raises(UsageError, match=r"missing features\.0\.0\.weight, .*, .* and \d+ more; unknown fc"):
         import_fitting(drawn, file_of({"fc": torch.zeros(5)}), may_draw=False, must_draw=False)
 
 
 @pytest.mark.parametrize("may_draw", [True, False])
 def test_wrong_shape_is_named(drawn, trained, may_draw):
     weights = {**trained.export_weights(), "features.0.0.weight": torch.zeros(24, 1, 3, 3)}
-    with pytest.raises(UsageError, match=r"features\.0\.0\.weight is \(24, 1, 3, 3\), not \(24, 3, 3, 3\)"):
+    with pytest.raises(UsageError, match=r"features\.0\.0\.weight has shape \(24, 1, 3, 3\), not \(24, 3, 3, 3\)"):
         import_fitting(drawn, file_of(weights), may_draw=may_draw, must_draw=False)
 
 
@@ -149,7 +149,7 @@ def test_a_damaged_tensor_is_named(drawn, trained, value):
     weights = trained.export_weights()
     weights["features.0.0.weight"] = weights["features.0.0.weight"].clone()
     weights["features.0.0.weight"].view(-1)[-1] = value
-    with pytest.raises(UsageError, match=r"w\.pth: features\.0\.0\.weight holds NaN or infinity"):
+    with pytest.raises(UsageError, match=r"w\.pth: features\.0\.0\.weight contains NaN or infinity"):
         import_fitting(drawn, file_of(weights), may_draw=False, must_draw=False)
 
 
@@ -171,5 +171,5 @@ def test_a_number_spread_over_any_other_shape_is_refused_before_it_is_looked_at(
     """Memory for 10 billion numbers is more than there is."""
     spread = {"features.0.0.weight": torch.zeros(1).expand(rows, rows)}
     torch.save(trained.export_weights() | spread, tmp_path / "w.pth")
-    with pytest.raises(UsageError, match=rf"features\.0\.0\.weight is \({rows}, {rows}\), not \(24, 3, 3, 3\)"):
+    with pytest.raises(UsageError, match=rf"features\.0\.0\.weight has shape \({rows}, {rows}\), not \(24, 3, 3, 3\)"):
         import_fitting(drawn, read_weights_file(str(tmp_path / "w.pth")), may_draw=False, must_draw=False)

@@ -64,7 +64,7 @@ def test_it_is_a_checkpoint_of_the_cnn_and_makes_the_same_stores(tmp_path, cnn, 
 
 
 def test_a_checkpoint_without_a_method_is_refused(tmp_path, cnn):
-    with pytest.raises(UsageError, match=r"a checkpoint without a method\. Name a model file"):
+    with pytest.raises(UsageError, match=r"a checkpoint without a method\. Give a model file"):
         load_model(str(tmp_path / "cnn.safetensors"))
 
 
@@ -89,7 +89,7 @@ def test_a_method_of_another_maker_is_refused_in_one_line(tmp_path, model, damag
         tensors, text = parse_tensors(url, file.read())
     said = json.loads(text or "")
     write_tensors(url, tensors, json.dumps({**said, "method": {**said["method"], **damage}}))
-    with pytest.raises(UsageError, match=r"model\.safetensors.*(Write|train) it again") as error:
+    with pytest.raises(UsageError, match=r"model\.safetensors.*(Write the file|Train it) again") as error:
         load_model(url)
     assert "\n" not in str(error.value)
 
@@ -100,5 +100,5 @@ def test_a_method_of_another_maker_is_refused_in_one_line(tmp_path, model, damag
 def test_an_energynet_of_other_classes_or_maps_is_refused(tmp_path, model, damage):
     url = str(tmp_path / "model.safetensors")
     save_model(url, dataclasses.replace(model, energynet=dataclasses.replace(model.energynet, **damage)))
-    with pytest.raises(UsageError, match=r"model\.safetensors.*other classes or other maps"):
+    with pytest.raises(UsageError, match=r"model\.safetensors.*classes or map shape differ"):
         load_model(url)

@@ -81,7 +81,7 @@ def test_a_file_cut_anywhere_is_refused(tmp_path, tensors):
     write_tensors(str(tmp_path / "a"), tensors, TEXT)
     data = (tmp_path / "a").read_bytes()
     for stop in [*range(0, len(data), 7), len(data) - 1]:
-        with pytest.raises(UsageError, match=r"^a\.safetensors is no safetensors file, or not all of one \([^\n]+\)$"):
+        with pytest.raises(UsageError, match=r"^a\.safetensors: not a safetensors file, or incomplete \([^\n]+\.$"):
             parse_tensors("a.safetensors", data[:stop])
 
 
@@ -92,7 +92,7 @@ def test_a_bit_flipped_anywhere_is_refused(tmp_path, tensors):
     name = data.index(b"attn_sha256")
     for place in [*range(0, name - 1, 3), *range(name + 12, len(data), 3)]:
         bad = data[:place] + bytes([data[place] ^ (1 << place % 8)]) + data[place + 1 :]
-        with pytest.raises(UsageError, match=r"^a\.safetensors is [^\n]+$"):
+        with pytest.raises(UsageError, match=r"^a\.safetensors: (the file is damaged|not a safetensors file)[^\n]+$"):
             parse_tensors("a.safetensors", bad)
 
 
@@ -101,7 +101,7 @@ def test_a_range_of_zeros_is_refused(tmp_path, tensors, start, count):
     write_tensors(str(tmp_path / "a"), tensors, TEXT)
     data = (tmp_path / "a").read_bytes()
     start += len(data)
-    with pytest.raises(UsageError, match=r"^a is damaged: it is not what was written; copy it again, or train again$"):
+    with pytest.raises(UsageError, match=r"^a: the file is damaged \(checksum mismatch\)\. Copy it again, .*\.$"):
         parse_tensors("a", data[:start] + bytes(count) + data[start + count :])
 
 
@@ -139,13 +139,13 @@ class Bomb:
     ids=["empty", "text", "long header", "list", "no text", "pickle"],
 )
 def test_other_files_are_refused_and_never_executed(data):
-    with pytest.raises(UsageError, match=r"^a is no safetensors file"):
+    with pytest.raises(UsageError, match=r"^a: not a safetensors file"):
         parse_tensors("a", data)
 
 
 def test_a_torch_file_is_refused(tmp_path, tensors):
     torch.save({**tensors, "bomb": Bomb()}, tmp_path / "a.pth")
-    with pytest.raises(UsageError, match=r"^a\.pth is no safetensors file"):
+    with pytest.raises(UsageError, match=r"^a\.pth: not a safetensors file"):
         parse_tensors("a.pth", (tmp_path / "a.pth").read_bytes())
 
 
@@ -160,7 +160,7 @@ def test_a_header_that_names_its_metadata_but_has_none():
 def test_a_weight_that_is_no_number_is_named(value, tensors):
     check_finite("a.safetensors", tensors)
     tensors["fp16"][1] = value
-    with pytest.raises(UsageError, match=r"^a\.safetensors: fp16 holds NaN or infinity; these weights are damaged$"):
+    with pytest.raises(UsageError, match=r"^a\.safetensors: fp16 contains NaN or infinity\. Give other weights\.$"):
         check_finite("a.safetensors", tensors)
 
 

@@ -52,10 +52,10 @@ WRAPPED = {
         "module._orig_mod.conv1.weight is read as",
     ),
     "compiled within": (compiled_within, r"layer1._orig_mod.0.conv1.weight is read as layer1.0.conv1.weight"),
-    "an average": (lambda net: AveragedModel(net).state_dict(), "n_averaged: left out"),
+    "an average": (lambda net: AveragedModel(net).state_dict(), "Skipped: n_averaged"),
     "Lightning": (
         lambda net: {"state_dict": prefixed("model.", net) | {"loss.weight": torch.ones(3)}, "epoch": 3},
-        "state_dict.model.conv1.weight is read as conv1.weight, .*state_dict.loss.weight: left out",
+        "state_dict.model.conv1.weight is read as conv1.weight. .*state_dict.loss.weight",
     ),
     "any attribute": (lambda net: prefixed("my.own.net.", net), "my.own.net.conv1.weight is read as"),
     "under a key": (lambda net: {"model": net.state_dict(), "epoch": 3}, "model.conv1.weight is read as"),
@@ -95,27 +95,27 @@ def test_the_average_of_a_networks_weights_goes_before_the_last_ones(net, other,
         loaded = load_weights(str(tmp_path / "net.pth"), "resnet18", ACTIONS)
     assert torch.equal(loaded.backbone.classifier.weight, other.fc.weight)
     assert "conv1.weight is read as conv1.weight" in caplog.text
-    assert re.search(r"and 1(19|20) more: left out", caplog.text)
+    assert re.search(r"Skipped: .* and 1(19|20) more", caplog.text)
 
 
 def test_of_two_networks_neither_is_guessed(net, other, tmp_path):
     torch.save(prefixed("encoder_q.", net) | prefixed("encoder_k.", other), tmp_path / "net.pth")
-    with pytest.raises(UsageError, match=r"net\.pth holds 2 networks, under encoder_q\., encoder_k\.; save the state"):
+    with pytest.raises(UsageError, match=r"net\.pth: contains 2 networks, under encoder_q\., encoder_k\.\. Save"):
         load_weights(str(tmp_path / "net.pth"), "resnet18", ACTIONS)
 
 
 def test_a_network_with_and_without_its_wrapper_is_not_guessed(net, other, tmp_path):
     both = net.state_dict() | {"layer1.module.0.conv1.weight": other.layer1[0].conv1.weight}
     torch.save(both, tmp_path / "net.pth")
-    with pytest.raises(UsageError, match=r"net\.pth holds layer1\.0\.conv1\.weight with and without what wraps it"):
+    with pytest.raises(UsageError, match=r"net\.pth: contains layer1\.0\.conv1\.weight with and without a wrapper"):
         load_weights(str(tmp_path / "net.pth"), "resnet18", ACTIONS)
 
 
 def test_a_wrapped_network_of_another_kind_is_named_with_its_prefix(net, tmp_path):
     torch.save({"state_dict": prefixed("model.", net)}, tmp_path / "net.pth")
-    with pytest.raises(UsageError, match=r"no weights of resnet34 under state_dict\.model\.: no layer1\.2\.conv1"):
+    with pytest.raises(UsageError, match=r"under state_dict\.model\. do not fit resnet34 \(missing layer1\.2"):
         load_weights(str(tmp_path / "net.pth"), "resnet34", ACTIONS)
-    with pytest.raises(UsageError, match=r"unknown state_dict\.model\.conv1\.weight.*; name the right --backbone"):
+    with pytest.raises(UsageError, match=r"unknown state_dict\.model\.conv1\.weight.*\. Give the right --backbone"):
         load_weights(str(tmp_path / "net.pth"), "vgg16", ACTIONS)
 
 

@@ -99,7 +99,7 @@ class Trap:
 @pytest.mark.parametrize("save", [torch.save, lambda value, path: path.write_bytes(pickle.dumps(value))])
 def test_nothing_in_a_file_is_executed(tmp_path, save):
     save({"weight": Trap(tmp_path / "executed")}, tmp_path / "trap.pth")
-    with pytest.raises(UsageError, match=r"trap\.pth holds more than tensors"):
+    with pytest.raises(UsageError, match=r"trap\.pth: contains more than tensors"):
         read_weights_file(str(tmp_path / "trap.pth"))
     assert not (tmp_path / "executed").exists()
 
@@ -110,7 +110,7 @@ def test_missing_file_is_named(tmp_path):
 
 
 def test_other_suffixes_are_refused():
-    with pytest.raises(UsageError, match=r"net\.onnx: give weights as \.safetensors, \.pth, .* or \.bin$"):
+    with pytest.raises(UsageError, match=r"net\.onnx: not a weights file .* as \.safetensors, \.pth, .* or \.bin\.$"):
         read_weights_file("net.onnx")
 
 
@@ -120,19 +120,19 @@ def test_half_a_file_is_refused(tmp_path, suffix, length):
     whole = tmp_path / f"whole.{suffix}"
     (torch.save if suffix == "pth" else safetensors.torch.save_file)(TENSORS, whole)
     (tmp_path / f"half.{suffix}").write_bytes(whole.read_bytes()[:length])
-    with pytest.raises(UsageError, match=r"half\.\w+ is no .*, or not all of one"):
+    with pytest.raises(UsageError, match=r"half\.\w+: not a .* file, or incomplete"):
         read_weights_file(str(tmp_path / f"half.{suffix}"))
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        (torch.zeros(3), "holds a Tensor and no state dict"),
-        ({}, "holds a dict and no state dict"),
-        ({"epoch": 3, "arch": "resnet18"}, "holds a dict and no state dict"),
-        ({"a": {"b": {"c": {"d": TENSORS}}}}, "holds a dict and no state dict"),
-        ({"a": torch.eye(3).to_sparse()}, "holds more than tensors .torch._utils _rebuild_sparse_tensor.; save"),
-        ({"a": torch.empty(3, device="meta")}, "holds more than tensors .torch._utils _rebuild_meta_tensor_no_storage"),
+        (torch.zeros(3), "contains a Tensor instead of a state dict"),
+        ({}, "contains a dict instead of a state dict"),
+        ({"epoch": 3, "arch": "resnet18"}, "contains a dict instead of a state dict"),
+        ({"a": {"b": {"c": {"d": TENSORS}}}}, "contains a dict instead of a state dict"),
+        ({"a": torch.eye(3).to_sparse()}, "more than tensors .torch._utils _rebuild_sparse_tensor.. Save only"),
+        ({"a": torch.empty(3, device="meta")}, "more than tensors .torch._utils _rebuild_meta_tensor_no_storage"),
     ],
 )
 def test_what_is_no_state_dict_is_refused(tmp_path, content, complaint):
@@ -164,7 +164,7 @@ def test_a_storage_that_the_file_names_but_does_not_hold(tmp_path):
         list(pickletools.genops(stream))
     larger = data[: stream.tell()].replace(b"M\xe8\x03", b"J\0\0\0\x06")  # 1000 numbers → 100 million
     (tmp_path / "net.pth").write_bytes(larger + pickle.dumps([], protocol=2))
-    refused(tmp_path / "net.pth", ": claims more numbers than the file holds; give other weights")
+    refused(tmp_path / "net.pth", ": claims more numbers than the file contains. Give other weights")
 
 
 def test_a_packed_archive_is_not_unpacked(tmp_path, monkeypatch):
@@ -174,7 +174,7 @@ def test_a_packed_archive_is_not_unpacked(tmp_path, monkeypatch):
         for member in plain.infolist():
             packed.writestr(member.filename, plain.read(member))
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was unpacked"))
-    refused(tmp_path / "packed.pth", " is packed; give it as torch.save wrote it")
+    refused(tmp_path / "packed.pth", ": the archive is compressed. Give the file as torch.save wrote it")
 
 
 class Filler:
@@ -188,7 +188,7 @@ class Filler:
 def test_only_tensors_are_made_from_a_file(tmp_path, monkeypatch, as_zip):
     monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("the file was loaded"))
     torch.save({"w": torch.zeros(3), "x": Filler()}, tmp_path / "net.pth", _use_new_zipfile_serialization=as_zip)
-    refused(tmp_path / "net.pth", r" holds more than tensors \([_\w]*builtin[s_]* bytearray\); save")
+    refused(tmp_path / "net.pth", r": contains more than tensors \([_\w]*builtin[s_]* bytearray\)\. Save only")
 
 
 @pytest.mark.parametrize("as_zip", [True, False])
@@ -209,7 +209,7 @@ def test_a_damaged_file_is_read_or_refused(tmp_path, as_zip):
 def test_description_that_makes_no_sense_is_refused(tmp_path, damage):
     text = json.dumps({**json.loads(DESCRIPTION.to_json()), **damage})
     safetensors.torch.save_file(TENSORS, tmp_path / "net.safetensors", metadata={"attn": text})
-    with pytest.raises(UsageError, match=r"net\.safetensors: its metadata are not those of a checkpoint"):
+    with pytest.raises(UsageError, match=r"net\.safetensors: invalid metadata for a checkpoint"):
         read_weights_file(str(tmp_path / "net.safetensors"))
 
 

@@ -83,7 +83,7 @@ def test_equal_strips_are_equal_files() -> None:
 @pytest.mark.parametrize("frames", [0, 2])
 def test_counts_that_disagree_are_an_error(frames: int) -> None:
     strip = dataclasses.replace(strip_of(np.zeros((1, 4, 4), np.float32)), frames=np.zeros((frames, 9, 9, 3), np.uint8))
-    with pytest.raises(ValueError, match="as many maps"):
+    with pytest.raises(ValueError, match="maps, times and boxes must be equal"):
         draw_strip(strip)
 
 

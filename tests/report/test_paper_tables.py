@@ -62,15 +62,15 @@ def rows(text, title):
 
 
 def test_trainings_without_result_and_transductive_adaptation_are_said(results):
-    assert "trainings" not in as_markdown(results).split("##")[0]
+    assert "made" not in as_markdown(results).split("##")[0]
     results["trainings"] = {"count": 9, "untrained": {}}
-    assert "Of 9 trainings none ended without having learnt anything." in as_markdown(results)
+    assert "All 9 training runs made progress." in as_markdown(results)
     results["trainings"]["untrained"] = {"cnn": ["all frames get | one class"]}
     results["options"] = {"adapt_to": "all", "adapt": True}
     text = as_markdown(results)
-    assert "Of 9 trainings 1 ended" in text
-    assert rows(text, "Trainings that have learnt nothing")[-1] == ["`cnn`", "all frames get \\", "one class"]
-    assert "the tested ones too (transductive)" in text
+    assert "1 of 9 training runs made no progress." in text
+    assert rows(text, "Training runs without progress")[-1] == ["`cnn`", "all frames get \\", "one class"]
+    assert "including the test videos (transductive)" in text
 
 
 def test_ours_stand_beside_the_papers(results):
@@ -129,7 +129,7 @@ def test_what_failed_is_named(results):
 
 def test_maps_out_of_fold_are_named(results):
     assert "had not seen" not in as_markdown(results)
-    assert "had not seen the videos, in 3 folds. Scores" in as_markdown(
+    assert "from CNNs not trained on the video (3 folds). Scores" in as_markdown(
         results | {"options": {"map_source": "out_of_fold", "folds": 3}}
     )
 

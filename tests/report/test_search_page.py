@@ -40,7 +40,7 @@ def test_the_table_has_the_best_first_and_says_what_it_was_judged_by():
     assert rows[2] == "| 2 | 75.0 % | finished | 200 | 0.001 | rms | 8 |"
     assert rows[4] == "| 3 | 80.0 % | stopped | 200 | 0.01 | none |  |"
     assert "3 trials, 1 of them stopped early" in page
-    assert "40 training videos" in page
+    assert "40 held-out training videos" in page
     assert "| lr | 90 % |" in page
     assert "after 400 updates" in page
     assert "6.8 points" in page
@@ -83,9 +83,9 @@ def test_the_page_says_why_a_picture_is_missing():
     assert not draw(few(once))
     page = as_markdown(few(once))
     assert "![" not in page
-    assert "parallel.png is not drawn: there is one trial." in page
-    assert "importance.png is not drawn: trials are too few, or too alike, to tell which setting mattered." in page
-    assert "progress.png is not drawn: there is one trial, which was looked at once." in page
+    assert "parallel.png is not drawn: there is only one trial." in page
+    assert "importance.png is not drawn: there are too few trials, or they are too similar" in page
+    assert "progress.png is not drawn: there is only one trial, with one validation." in page
     assert "parallel.png is not drawn: all trials are equally good." in as_markdown(alike)
 
 

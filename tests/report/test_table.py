@@ -20,14 +20,14 @@ def test_rows_give_the_figures_in_per_cent() -> None:
     assert first.split()[:2] == ["cnn", "75.0"]
     assert second.split() == ["longer_name", "100.0", "100.0", "100.0", "100.0", "100.0", "to", "100.0", "20"]
     assert pair.startswith("longer_name - cnn: +25.0 (")
-    assert "right alone 5 against 0 videos; p = 0.062" in pair
+    assert "videos right only with the first: 5, only with the second: 0; p = 0.062" in pair
 
 
 def test_the_table_says_by_which_videos_it_was_calibrated() -> None:
     found = {"methods": {}, "paired": {}}
     calibration = {"store": {"url": "s3://b/store"}, "videos": 9, "tested_videos": 0, "transductive": False}
     *_, others = metrics_table({**found, "calibration": calibration})
-    assert others == "calibrated on 9 unlabelled videos of s3://b/store, none of them tested"
+    assert others == "calibrated on 9 unlabelled videos of s3://b/store, without test videos"
     *_, own = metrics_table({**found, "calibration": {**calibration, "tested_videos": 4, "transductive": True}})
     assert own.startswith("calibrated on the test videos themselves (4 of the 9 ")
 

@@ -47,5 +47,5 @@ def test_a_silent_channel_stays_and_factors_are_bounded() -> None:
 
 
 def test_a_head_that_begins_otherwise_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"cnn\.pth: convnext_tiny has no BatchNorm, and its head no layer"):
+    with pytest.raises(UsageError, match=r"cnn\.pth: convnext_tiny has no BatchNorm, and its head has no layer"):
         reader(build_backbone("convnext_tiny", 3), "cnn.pth")

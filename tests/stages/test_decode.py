@@ -130,7 +130,7 @@ def test_a_video_of_which_no_frame_is_kept_is_a_failure_that_names_it(reader: Fr
         container.mux(stream.encode())
     (failure,) = DecodeVideos(Fps(5.0), size=16, batch_size=8)([video(tmp_path, path.name)], reader)
     assert isinstance(failure, Failure)
-    assert failure.message.startswith(f"{path}: none of its frames can be kept")
+    assert failure.message.startswith(f"{path}: no usable frames")
 
 
 @pytest.mark.parametrize("last_try", [False, True])

@@ -15,7 +15,7 @@ NAN, INF = math.nan, math.inf
 
 
 def refuse(complaint: str, **settings: Any) -> None:
-    with pytest.raises(UsageError, match=rf"^--{complaint}$"):
+    with pytest.raises(UsageError, match=rf"^--{complaint}\.$"):
         EnergyConfig(**settings).check()
 
 
@@ -37,16 +37,16 @@ def test_the_papers_numbers_and_those_that_it_leaves_open():
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"lr": 0.003}, "--lr is 0.0001 there, not 0.003"),
-        ({"residual": True}, "--residual is off there, not on"),
-        ({"mirror": True}, "--mirror is off there, not on"),
-        ({"centre": True}, "--centre is off there, not on"),
-        ({"semi_hard": True}, "--semi-hard is off there, not on"),
+        ({"lr": 0.003}, "--lr to 0.0001, not 0.003"),
+        ({"residual": True}, "--residual to off, not on"),
+        ({"mirror": True}, "--mirror to off, not on"),
+        ({"centre": True}, "--centre to off, not on"),
+        ({"semi_hard": True}, "--semi-hard to off, not on"),
     ],
 )
 def test_a_setting_that_contradicts_the_papers_recipe_is_refused(change, said):
     paper = paper_recipe(EnergyConfig())
-    with pytest.raises(UsageError, match=rf"^--recipe paper: {re.escape(said)}. Leave out one of the two.$"):
+    with pytest.raises(UsageError, match=rf"^--recipe paper: it sets {re.escape(said)}\. Omit one of the two flags\.$"):
         dataclasses.replace(paper, **change).check()
     EnergyConfig(**change).check()
 
@@ -72,7 +72,7 @@ def test_what_was_begun_before_there_were_recipes_has_the_papers_settings_where_
 )
 def test_one_or_more(name, value):
     EnergyConfig(**{"num_hard": 1, name: 1}).check()
-    refuse(rf"{name.replace('_', '-')} {value}: give 1 or more", **{name: value})
+    refuse(rf"{name.replace('_', '-')} {value}: must be at least 1", **{name: value})
 
 
 @pytest.mark.parametrize("value", [-1, -0.001, NAN, INF])
@@ -80,7 +80,7 @@ def test_one_or_more(name, value):
 def test_zero_or_more(name, value):
     EnergyConfig(**{name: 0}).check()
     EnergyConfig(**{name: 3}).check()
-    refuse(rf"{name.replace('_', '-')} {value}: give 0 or more", **{name: value})
+    refuse(rf"{name.replace('_', '-')} {value}: must be 0 or more", **{name: value})
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, NAN, INF, -INF])
@@ -88,16 +88,16 @@ def test_zero_or_more(name, value):
 def test_above_zero(name, value):
     EnergyConfig(**{name: 1e-9}).check()
     EnergyConfig(**{name: 1e9}).check()
-    refuse(rf"{name.replace('_', '-')} {re.escape(str(value))}: give a number above 0", **{name: value})
+    refuse(rf"{name.replace('_', '-')} {re.escape(str(value))}: must be above 0", **{name: value})
 
 
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "way_out"),
     [
-        ("triplet_margin", [0.0, 2.0], [-0.01, 2.01, NAN, INF], "give a number from 0 to 2"),
-        ("momentum", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a number from 0 to below 1"),
-        ("holdout_fraction", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a number from 0 to below 1"),
-        ("monitor_smoothing", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "give a number from 0 to below 1"),
+        ("triplet_margin", [0.0, 2.0], [-0.01, 2.01, NAN, INF], "must be from 0 to 2"),
+        ("momentum", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "must be from 0 to below 1"),
+        ("holdout_fraction", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "must be from 0 to below 1"),
+        ("monitor_smoothing", [0.0, 0.999], [-0.1, 1.0, NAN, INF], "must be from 0 to below 1"),
     ],
 )
 def test_bounded(name, right, wrong, way_out):
@@ -110,7 +110,7 @@ def test_bounded(name, right, wrong, way_out):
 def test_no_fewer_candidates_later_than_at_first():
     EnergyConfig(candidates_initial=128, candidates_final=128).check()
     refuse(
-        r"candidates-final 127: give as many as --candidates-initial \(128\) or more",
+        r"candidates-final 127: must be at least --candidates-initial \(128\)",
         candidates_initial=128,
         candidates_final=127,
     )
@@ -118,9 +118,7 @@ def test_no_fewer_candidates_later_than_at_first():
 
 def test_no_more_hard_samples_than_candidates():
     EnergyConfig(candidates_initial=128, num_hard=128).check()
-    refuse(
-        "num-hard 129: no more can be kept than the 128 of --candidates-initial", candidates_initial=128, num_hard=129
-    )
+    refuse(r"num-hard 129: must be at most --candidates-initial \(128\)", candidates_initial=128, num_hard=129)
 
 
 def test_every_number_is_checked():

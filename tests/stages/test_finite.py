@@ -19,7 +19,7 @@ DTYPES = [np.float16, np.float32, np.float64]
 def test_the_first_frame_with_one_is_named(dtype, number, others, position):
     values = np.full((4, 3, 2), others, dtype)
     values[position:, 1, 1] = number
-    said = f"store: maps of v, frame {5 * position}, hold NaN or infinity; precompute the store again"
+    said = rf"store: maps of v, frame {5 * position}, contain NaN or infinity\. Precompute the store again\."
     with pytest.raises(UsageError, match=f"^{said}$"):
         check_finite("store", "v", FRAMES, "maps", values)
 

@@ -134,7 +134,7 @@ def test_a_class_without_a_good_image_is_refused(photographs, tmp_path):
     for path in photographs[4:]:
         spoil(path)
     cache = make(photographs, tmp_path / "cache")
-    with pytest.raises(UsageError, match=r"class run .*4\.png"):
+    with pytest.raises(UsageError, match=r"class run: .*4\.png"):
         check_skipped(cache, np.array([0, 0, 0, 0, 1, 1]), CLASSES)
 
 

@@ -83,7 +83,7 @@ def test_several_stores_make_the_bank_of_one(store, make_store, most_bytes):
 def test_a_video_in_two_stores_is_refused_and_one_that_is_not_wanted_is_not(store, make_store):
     """Whose maps were read last would be luck."""
     twice = AttentionStore.open(make_store({"h": 9, "e": 70}, name="twice"))
-    complaint = rf"^{store.url} and {twice.url}: 18 frames of h, not the 9 [^\n]+$"
+    complaint = rf"^{store.url} and {twice.url}: 18 frames of h instead of 9 [^\n]+$"
     with pytest.raises(UsageError, match=complaint):
         read_bank([store, twice], table_of(store, {"h": 0}), threads=1)
     table = table_of(store, {"a": 0})
@@ -142,7 +142,7 @@ def small_files() -> Iterator[None]:
 
 
 def test_no_room_on_the_disk(store, small_files):
-    with pytest.raises(UsageError, match=r"^/[^:\n]+: [^\n]+; the maps need 0\.0 GB there, set TMPDIR to [^\n]+$"):
+    with pytest.raises(UsageError, match=r"^/[^:\n]+: [^\n]+, but the maps need 0\.0 GB\. Set TMPDIR to [^\n]+$"):
         read_bank([store], table_of(store, LABELS), threads=1, most_bytes=0)
 
 
@@ -156,7 +156,7 @@ def test_a_map_that_is_no_number_is_named(make_store, value, position):
     maps = clean(300)
     maps[position, 2, 1, 1] = value
     store = AttentionStore.open(make_store({"a": 5, "b": 300, "c": 4}, maps={"b": maps}))
-    complaint = f"{store.url}: maps of b, frame {position * 5}, hold NaN or infinity; precompute the store again"
+    complaint = f"{store.url}: maps of b, frame {position * 5}, contain NaN or infinity. Precompute the store again."
     with pytest.raises(UsageError, match=f"^{re.escape(complaint)}$"):
         read_bank([store], table_of(store, {"a": 0, "b": 1}), threads=2)
     read_bank([store], table_of(store, {"a": 0, "c": 1}), threads=2)  # of the others no one asks

@@ -26,7 +26,7 @@ def warnings_of(*videos):
 
 def test_one_class_for_every_frame_is_told_with_its_name():
     (line,) = warnings_of((rows([1, 1], maps=1), 0), (rows([1], maps=1), 1))
-    assert line.startswith("every frame of 2 videos gets the class Kick: the CNN has not learnt these classes")
+    assert line.startswith("all frames of 2 videos are predicted as Kick: the CNN does not distinguish the classes")
 
 
 @pytest.mark.parametrize("other", [([1, 2], 0), ([0, 0], 1)], ids=["another frame", "another video"])

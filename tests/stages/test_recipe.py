@@ -57,9 +57,9 @@ def test_a_recipe_that_there_is_not_is_refused(words):
 def test_the_first_contradiction_is_named():
     for options in (Cooking(), Cooking(heat=7.0), PAPER, paper_recipe(Cooking())):
         check_recipe(options)
-    with pytest.raises(UsageError, match=r"^--recipe paper: --heat is 9 there, not 2\. Leave out one of the two\.$"):
+    with pytest.raises(UsageError, match=r"^--recipe paper: it sets --heat to 9, not 2\. Omit one of the two flags\.$"):
         check_recipe(Cooking(recipe="paper"))
-    with pytest.raises(UsageError, match="--recipe paper: --stir is off there, not on"):
+    with pytest.raises(UsageError, match="--recipe paper: it sets --stir to off, not on"):
         check_recipe(dataclasses.replace(PAPER, stir=True))
 
 

@@ -47,5 +47,5 @@ def test_infinity_names_column_video_and_frame(frames: dict[str, np.ndarray]) ->
     schema = attention_schema(("logits",), num_classes=3, num_channels=8, map_shape=(4, 4))
     logits = np.zeros((5, 3), np.float32)
     logits[3, 1] = np.inf
-    with pytest.raises(FloatingPointError, match="logits of b, frame 15"):
+    with pytest.raises(FloatingPointError, match="b, frame 15: column logits"):
         record_batch(frames, {"logits": logits}, travelling_schema(schema))

@@ -86,7 +86,10 @@ def test_what_is_not_solved_is_used_and_said(monkeypatch, caplog):
     monkeypatch.setattr(svm, "MOST_ITERATIONS", 1)
     with caplog.at_level(logging.WARNING):
         machine = fit_svm(features * 1000, labels, num_classes=3)
-    assert "not solved to liblinear's tolerance after 1 iterations. Give a smaller --svm-c, such as 0.1" in caplog.text
+    assert (
+        "liblinear has not converged after 1 iterations, so scores are approximate. Try a smaller --svm-c, such as 0.1"
+        in caplog.text
+    )
     assert np.isfinite(machine.weights).all()
 
 
@@ -112,5 +115,5 @@ def test_features_that_are_not_finite_are_named(make_store):
     features = np.ones((3, 4), np.float16)
     features[1, 2] = np.nan
     store = AttentionStore.open(make_store({"a": 3, "b": 3}, features={"a": features}))
-    with pytest.raises(UsageError, match="features of a, frame 5, hold NaN"):
+    with pytest.raises(UsageError, match="features of a, frame 5, contain NaN"):
         fit_svm_on_store(store, {"a": 0, "b": 1})

@@ -84,14 +84,12 @@ def test_one_class_for_few_pictures_may_be_right(chance, changes, expected):
 def test_a_reason_says_what_is_seen_and_the_flag_to_try():
     signs = epoch_signs(DEAD, SIX, FinetuneConfig(), "validation")
     assert signs["dead_channels"] == (
-        "99% of the map layer's channels are zero on every validation picture: the learning rate was too high for this "
-        "shift. Try --lr 0.0001, --warmup 200 or a smaller --head-lr."
+        "99% of the map layer's channels are zero on all validation images: the learning rate was too high for images "
+        "that differ so much from those of pretraining. Try --lr 0.0001, --warmup 200 or a smaller --head-lr."
     )
-    assert "is 1.792 where guessing has 1.792, and 17.0% of the training" in signs["loss_at_chance"]
+    assert "is 1.792 (chance: 1.792) and the training accuracy is 17.0%" in signs["loss_at_chance"]
     plain = epoch_signs(DEAD, SIX, paper_recipe(FinetuneConfig()), "training")
-    assert plain["dead_channels"].endswith(
-        "on every training picture: the learning rate was too high for this shift. Try --recipe steady."
-    )
+    assert plain["dead_channels"].endswith("that differ so much from those of pretraining. Try --recipe steady.")
 
 
 def row(*found):

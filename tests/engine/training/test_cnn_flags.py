@@ -89,7 +89,7 @@ def test_a_flag_that_contradicts_the_recipe_is_refused() -> None:
     assert (paper.recipe, paper.lr, paper.warmup, paper.clip_norm, paper.balanced) == ("paper", 1e-3, 0, 0.0, False)
     assert resolve(paper).lr == 1e-3
     for change, said in (
-        ({"lr": 3e-4}, r"--recipe paper: --lr is 0\.001 there, not 0\.0003\. Leave out one of the two\.$"),
+        ({"lr": 3e-4}, r"--recipe paper: it sets --lr to 0\.001, not 0\.0003\. Omit one of the two flags\.$"),
         ({"balanced": True}, r"--recipe paper: --balanced is off there, not on\."),
         ({"clip_norm": 1.0}, r"--recipe paper: --clip-norm is 0 there, not 1\."),
     ):

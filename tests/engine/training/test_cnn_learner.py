@@ -86,7 +86,7 @@ def test_workers_refuse_together():
     assert agreed_with(TwoMachines("no disk", {}), {}) == (None, "no disk")
     cache, refusal = agreed_with(TwoMachines(None, {0: "gone"}), {1: "broken"})
     assert cache is None
-    assert "no image of class cold" in refusal
+    assert "class cold: none of its images can be read" in refusal
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
     monkeypatch.setattr("attn.engine.training.fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait for ever
     monkeypatch.setattr("attn.engine.training.fit.MOST_FAILURES", 0)
     out = tmp_path / "out" / "cnn.safetensors"
-    with pytest.raises(UsageError, match=r"image cache .*/full: .*name another folder with --cache") as refused:
+    with pytest.raises(UsageError, match=r"image cache .*/full: .*Give another folder with --cache") as refused:
         train_cnn(dataclasses.replace(training, out=str(out), workers=2))
     assert [(tmp_path / "said" / str(rank)).read_text() for rank in range(2)] == [str(refused.value)] * 2
     assert "\n" not in str(refused.value)

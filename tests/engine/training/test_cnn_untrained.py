@@ -64,8 +64,8 @@ def test_a_training_that_collapses_says_so_and_ends_with_4(options, caplog):
         assert train_cnn(plain) == EXIT_UNTRAINED == 4
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     told = [text for text in warnings if text.startswith("epoch ")]
-    assert len([text for text in told if "every validation picture gets the same class" in text]) == 1
-    assert len([text for text in told if "the training loss is" in text and "where guessing has 0.693" in text]) == 1
+    assert len([text for text in told if "all validation images are predicted as one class" in text]) == 1
+    assert len([text for text in told if "the training loss is" in text and "(chance: 0.693)" in text]) == 1
     reasons = report_of(plain)["untrained"]
     assert reasons
     assert [text for text in warnings if text.startswith("untrained: ")] == [f"untrained: {text}" for text in reasons]

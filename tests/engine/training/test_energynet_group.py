@@ -82,7 +82,7 @@ def test_workers_read_their_maps_or_refuse_together(
     run, good, _ = make_energy_training(options)
     run.begin({})
     shared = job_of(dataclasses.replace(options, store=broken, map_memory_gb=SHARED))
-    refused = rf"maps of {video_id}, frame 5, hold NaN or infinity; precompute"
+    refused = rf"maps of {video_id}, frame 5, contain NaN or infinity\. Precompute"
     cases: Mapping[str, tuple[EnergyJob, EnergyJob, str | None]] = {
         "the run": (good, dataclasses.replace(good, run_url=str(tmp_path / "no")), "not seen by all machines .*--out"),
         "the store": (good, gone, r"gone: no attention store here"),
@@ -133,7 +133,7 @@ def test_a_share_that_one_worker_cannot_use_ends_both_with_its_line(
     monkeypatch.setattr(fit, "GROUP_TIMEOUT_S", PATIENCE_S)
     monkeypatch.setattr(fit, "MOST_FAILURES", 0)
     broken, video_id = broken_for_second
-    with pytest.raises(UsageError, match=f"maps of {video_id}, frame 5, hold NaN") as refused:
+    with pytest.raises(UsageError, match=f"maps of {video_id}, frame 5, contain NaN") as refused:
         train_energynet(dataclasses.replace(options, store=broken, map_memory_gb=SHARED))
     assert [(said / str(rank)).read_text() for rank in range(2)] == [str(refused.value)] * 2
     assert "\n" not in str(refused.value)

@@ -109,7 +109,7 @@ def test_the_recipe_of_one_begun_since_is_not_guessed(options):
 
 
 def test_a_setting_that_contradicts_the_recipe_is_refused_first(options):
-    with pytest.raises(UsageError, match=r"^--recipe paper: --lr is 0.0001 there, not 0.01\. Leave out"):
+    with pytest.raises(UsageError, match=r"^--recipe paper: it sets --lr to 0.0001, not 0.01\. Omit"):
         make_energy_training(dataclasses.replace(paper_recipe(options), lr=0.01, store="/nowhere"))
 
 
@@ -172,9 +172,9 @@ def test_another_setting_of_them_is_another_training(options):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"num_hard": 33, "candidates_initial": 32}, "--num-hard 33: no more can be kept than the 32 of --cand"),
-        ({"energy_margin": 0.0}, "--energy-margin 0.0: give a number above 0"),
-        ({"triplet_margin": 2.5}, "--triplet-margin 2.5: give a number from 0 to 2"),
+        ({"num_hard": 33, "candidates_initial": 32}, "--num-hard 33: must be at most --candidates-initial (32)"),
+        ({"energy_margin": 0.0}, "--energy-margin 0.0: must be above 0"),
+        ({"triplet_margin": 2.5}, "--triplet-margin 2.5: must be from 0 to 2"),
         ({"workers": 0}, "--workers 0: give 1 or more"),
         ({"map_memory_gb": 0.0}, "--map-memory-gb 0: give a number above 0"),
         ({"fraction": 0.0}, "0"),
