@@ -1,7 +1,7 @@
 """Decode tasks. They run in separate processes that do not need torch and should not load it.
 
-Ray Data's `read_videos` is not used: it decodes every frame with decord, in a process that a video may crash, and has no
-stride (docs/ray.md).
+Ray Data's `read_videos` is not used: it decodes every frame with decord, in a process that a video may crash, and does
+not support a stride (docs/ray.md).
 """
 
 import dataclasses

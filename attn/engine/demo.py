@@ -1,4 +1,4 @@
-"""Demo of the whole method on a rendered data set: small versions of the paper's tables, and localisation of the maps.
+"""Demo of the whole method on a rendered data set: the paper's tables in small, and localisation of attention.
 
 Each step calls the same job as the script of its name. A second run resumes an interrupted demo.
 """
