@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Attention maps of every class of every sampled frame, written to a store of Parquet parts.
+"""Compute the attention maps of every class for every sampled frame and write them to a store of Parquet parts.
 
-Run it again after anything died: it finishes the store and redoes only what was under way. Exit codes: 0 done, 1 the
-CNN or the store failed, 2 a flag or a file is wrong (nothing was done), 3 too many videos failed.
+Run the same command again after a crash to complete the store; only unfinished videos are processed again. Exit codes:
+0 success, 1 the CNN or the store failed, 2 invalid flag or file (nothing was done), 3 too many videos failed.
 """
 
 from attn.engine.cli import end, parse, run
@@ -11,7 +11,7 @@ from attn.engine.options import PrecomputeOptions
 
 def main() -> int:
     options = parse(PrecomputeOptions, __doc__)
-    from attn.engine.precompute import precompute  # after the flags: --help answers at once
+    from attn.engine.precompute import precompute  # imported after parsing flags, so that --help is fast
 
     return run(precompute, options)
 

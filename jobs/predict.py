@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Says which class each video shows: one line per video, and a table of all scores. Needs no list and no labels.
+"""Classify videos: print one line per video and write a table of all scores. No lists or labels are needed.
 
-Writes predictions.csv and predictions.parquet. Exit codes: 0 done, 1 the CNN or the store failed, 2 a flag or a file is
-wrong (nothing was done), 3 too many videos cannot be read (the others are written).
+The job writes predictions.csv and predictions.parquet. Exit codes: 0 success, 1 the CNN or the store failed, 2 invalid
+flag or file (nothing was done), 3 too many videos cannot be read (the others are written).
 """
 
 from attn.engine.cli import end, parse, run
@@ -11,7 +11,7 @@ from attn.engine.predict_options import PredictOptions
 
 def main() -> int:
     options = parse(PredictOptions, __doc__)
-    from attn.engine.predict import predict  # after the flags: --help answers at once
+    from attn.engine.predict import predict  # imported after parsing flags, so that --help is fast
 
     return run(predict, options)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""The paper's tables from one command: every split, share of the training videos, method and CNN.
+"""Reproduce the paper's tables: every split, share of the training videos, method and CNN.
 
-Each step is one of the other jobs; what is finished is not done again, a step that fails takes down only those that
-need it. `--dataset synthetic` works out of the box.
+Each step is one of the other jobs. Finished steps are not repeated, and a failed step stops only the steps that depend
+on it. `--dataset synthetic` works out of the box.
 """
 
 from attn.engine.cli import end, parse, run
@@ -10,9 +10,9 @@ from attn.engine.reproduction.reproduce_options import ReproduceOptions
 
 
 def main() -> int:
-    """Exit code: 0 done, 1 some steps failed, 2 the user must change something."""
+    """Return the exit code: 0 success, 1 some steps failed, 2 user error."""
     options = parse(ReproduceOptions, __doc__)
-    from attn.engine.reproduction.reproduce import reproduce  # after the flags: --help answers at once
+    from attn.engine.reproduction.reproduce import reproduce  # imported after parsing flags, so that --help is fast
 
     return run(reproduce, options)
 

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
-"""Trains a CNN on Web images, or on frames of the videos of a split list, and writes it as one checkpoint.
+"""Train a CNN on Web images, or on frames of the videos of a split list, and write one checkpoint.
 
-Every image is prepared once, every video decoded once; the share that is held out decides which epoch is kept. Killed
-at any instant, the same command resumes from there. Exit codes: 0 done, 1 the frames could not be stored, 2 a flag or a
-file is wrong, 3 too many videos cannot be read, 4 the training has learnt nothing (its checkpoint is written).
+Images are resized once and videos decoded once. The epoch with the best validation result is saved. After a kill at any
+time, run the same command to resume. Exit codes: 0 success, 1 the frames could not be stored, 2 invalid flag or file,
+3 too many videos cannot be read, 4 the training has learnt nothing (its checkpoint is written).
 """
 
 from attn.engine.cli import end, parse, run
@@ -12,7 +12,7 @@ from attn.engine.options import TrainCnnOptions
 
 def main() -> int:
     options = parse(TrainCnnOptions, __doc__)
-    from attn.engine.training.cnn import train_cnn  # after the flags: --help answers at once
+    from attn.engine.training.cnn import train_cnn  # imported after parsing flags, so that --help is fast
 
     return run(train_cnn, options)
 

@@ -1,7 +1,7 @@
-"""Search spaces as data. A file of your own (`--space mine.json`) has the same form.
+"""Predefined search spaces. A custom file (`--space mine.json`) has the same form.
 
-The ranges hold the defaults and the paper's values (m = 1, β = 0.5, lr = 1e-4), and reach about a decade to both sides.
-A search tries the defaults first, with whatever its flags change.
+The ranges include the defaults and the paper's values (m = 1, β = 0.5, lr = 1e-4) and extend about a decade to either
+side. A search tries the defaults first, with the changes given by its flags.
 """
 
 from attn.engine.tuning.space import Choice, Range, Space

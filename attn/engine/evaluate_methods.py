@@ -138,7 +138,7 @@ def _check_untrained(options: EvaluateOptions, store: AttentionStore, learnt: It
     tested = read_split(options.split, store.manifest.class_names, present=store.video_ids)
     if both := sorted(set(learnt) & tested.keys()):
         raise UsageError(
-            f"{some(both)}: both in --split {shown(options.split)} and in {where}. Test on videos that were not trained on."
+            f"{some(both)}: both in --split {shown(options.split)} and in {where}. Test only on unseen videos."
         )
 
 

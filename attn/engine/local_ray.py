@@ -75,7 +75,7 @@ def short_folders() -> dict[str, str]:
     Spilled objects still go to the folder that the user has chosen, because it may be the one with enough space.
 
     Raises:
-        UsageError: there is no writable folder with a short path.
+        UsageError: none of the short folders is writable.
     """
     variable = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
     usual = os.environ.get(variable) or SHORT_FOLDERS[0]
@@ -111,7 +111,7 @@ def _half_started(error: Exception) -> Node | None:
 
 
 def _reason(error: Exception, node: Node | None) -> str:
-    """Reason from the log of the process that ended, if any; Ray itself only reports that it has waited in vain."""
+    """Reason from the log of the process that ended, if any; Ray itself only reports a timeout."""
     for kind, processes in node.all_processes.items() if node else ():
         code = processes[0].process.poll()
         if code:

@@ -26,7 +26,7 @@ MB = 1_000_000
 
 
 def pack(options: PackOptions) -> int:
-    """Pack the videos; return exit code 0, or 3 if a video was left out because it vanished or is unreadable.
+    """Pack the videos and return the exit code: 0, or 3 if a video vanished or cannot be read.
 
     Raises:
         UsageError: flags, class list, videos or output folder are invalid; nothing was written.

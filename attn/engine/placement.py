@@ -101,8 +101,8 @@ def place(
         asked = f"{low} actor{'s' if low > 1 else ''} of {gpus:g} GPU and {cpus:g} CPU"
         raise UsageError(
             f"{asked}: can never be placed beside one decode task; the cluster has {totals['GPU']:g} GPU and "
-            f"{totals['CPU']:g} CPU, and at most {fitting} fit. Lower --actors, or give --gpus-per-actor 0 for the CPU; "
-            f"{GROWS}."
+            f"{totals['CPU']:g} CPU, and at most {fitting} fit. Lower --actors, or give --gpus-per-actor 0 for the "
+            f"CPU; {GROWS}."
         )
     now = min(high, fitting)
     decode_tasks = int((totals["CPU"] - now * cpus) / decode_cpus)

@@ -114,7 +114,7 @@ def _log_unlabelled(videos: Sequence[Video]) -> None:
     """Log the number of unlabelled videos. They are processed and can be scored, but metrics require labels."""
     if without := [video.video_id for video in videos if video.label is None]:
         log.info(
-            "%d of %d videos have no label: %s. Their folders are not named after classes; --labels can provide labels.",
+            "%d of %d videos have no label: %s. Their folders are not named after classes; --labels can label them.",
             len(without),
             len(videos),
             some(without),
