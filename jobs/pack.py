@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Pack videos into tar shards: a bucket serves a few large files far faster than thousands of small ones.
 
-Shards are written atomically. Exit codes: 0 success, 2 invalid flag, file or folder (nothing was written), 3 some videos
-could not be read and were left out.
+Shards are written atomically. Exit codes: 0 success, 2 invalid flag, file or folder (nothing was written), 3 some
+videos could not be read and were left out.
 """
 
 from attn.engine.cli import end, parse, run

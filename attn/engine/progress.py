@@ -66,7 +66,7 @@ class Progress:
 
     @property
     def steady_rate(self) -> float | None:
-        """Frames per second from the first to the last batch, without start-up and shutdown; None before two batches."""
+        """Frames per second from the first to the last batch, without start and end; None before two batches."""
         if self._first is None or self._last_s == self._first[0]:
             return None
         return (self._frames - self._first[1]) / (self._last_s - self._first[0])

@@ -84,7 +84,7 @@ def _check_no_job_server(address: str) -> None:
     if address.startswith(("http://", "https://")):
         raise UsageError(
             f"RAY_ADDRESS={address}: address of a job server. Submit the job with `ray job submit …`, set RAY_ADDRESS "
-            "to host:port of the head or to auto, or unset it to use only this machine."
+            "to host:port of the head or to auto, or unset RAY_ADDRESS to use only this machine."
         )
 
 

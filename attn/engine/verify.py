@@ -120,7 +120,7 @@ class Verdict:
             yield f"Run the same {job} again to complete the store"
         if lost:
             yield (
-                f"{len(lost)} of the videos cannot be read: replace or remove them, or allow "
+                f"{len(lost)} of the videos cannot be read, even by another run: replace or remove them, or allow "
                 f"them with --max-failed-fraction{f' of the same {job}' if self.hopeless else ''}"
             )
 

@@ -229,7 +229,7 @@ def test_a_store_that_cannot_be_written_any_more_is_one_line(
         _, log = process.communicate(timeout=200)
     assert process.returncode == 1, log
     assert "Traceback" not in log
-    assert "the same command resumes from here" in log.splitlines()[-1]
+    assert "run the same command to resume" in log.splitlines()[-1]
     Path(many.out).unlink()
     (tmp_path / "aside").rename(many.out)
     assert AttentionStore.open(many.out, allow_partial=True)
@@ -256,7 +256,7 @@ def test_a_writer_that_dies_while_it_starts_is_started_again(
     finally:
         assert killed.is_set()
         thread.join()
-    assert "a writer died; what it had not written is made again" in caplog.text
+    assert "a writer died; its unwritten rows are computed again" in caplog.text
     check_store(options.out, alone)
 
 
