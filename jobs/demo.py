@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from attn.engine.demo import DemoResult
 
 FIGURES = ("top_1", "top_3")
-UNLABELLED = {"web": "Without any video", "adapted": "With videos that have no label"}
+UNLABELLED = {"web": "Without any video", "adapted": "With unlabelled videos"}
 
 
 def main() -> int:

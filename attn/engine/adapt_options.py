@@ -49,7 +49,7 @@ class AdaptOptions:
     """Allow fewer than 128 frames, but at least 32. The error of the statistics is then about a quarter of their
     change."""
     allow_adapted: bool = False
-    """Allow weights that were adapted before; their statistics are replaced."""
+    """Allow weights that are already adapted; their statistics are replaced."""
     decoder: Literal["auto", "pyav", "decord"] = "auto"
     """Video decoder. auto, pyav: PyAV, correct on every file and faster. decord: decord for files that it decodes
     correctly, otherwise PyAV."""

@@ -200,7 +200,7 @@ def _record(options: AdaptOptions, settings: dict[str, Any]) -> dict[str, Any] |
 def _summary(record: Any) -> str:
     """Description of an adaptation for messages. The record is read from a file and may have any content."""
     known = record if isinstance(record, dict) else {}
-    return f"adapted before, to {known.get('frames', '?')} frames of {known.get('videos', '?')} videos"
+    return f"already adapted to {known.get('frames', '?')} frames of {known.get('videos', '?')} videos"
 
 
 def least_frames(options: AdaptOptions) -> int:

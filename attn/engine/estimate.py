@@ -49,7 +49,7 @@ class Estimate:
         others = f"; {self.left_out} files left out" if self.left_out else ""
         broken = f", {self.unreadable} of these unreadable" if self.unreadable else ""
         return (
-            f"dry run: {self.videos} videos to do, {self.done} done; about {self.frames} frames{basis}{broken}; "
+            f"dry run: {self.videos} videos to process, {self.done} done; about {self.frames} frames{basis}{broken}; "
             f"about {self.store_bytes / 1e6:.1f} MB before compression; {self.placement}{others}"
         )
 

@@ -36,7 +36,7 @@ def check_flags(options_type: type[Any], given: Sequence[str]) -> None:
         if opposite := unneeded.get(_dashed(flag)):
             raise UsageError(f"{flag}: this is {default}. Leave it out, or give {opposite} for the opposite.")
         if "." not in flag and _dashed(flag) not in known:  # nested flags are checked by tyro
-            raise UsageError(f"{flag}: no such flag. {_meant(_dashed(flag), known, unneeded)}")
+            raise UsageError(f"{flag}: unknown flag. {_meant(_dashed(flag), known, unneeded)}")
     if not {*named}.intersection(_ALWAYS):
         missing = [flag for flag, field in fields.items() if _required(field) and flag not in map(_dashed, named)]
         if missing:

@@ -101,7 +101,7 @@ def test_the_same_again_does_nothing_and_another_is_refused(
 def test_an_adapted_checkpoint_needs_a_flag(options: AdaptOptions, tmp_path: Path) -> None:
     assert adapt_cnn(options) == 0
     again = dataclasses.replace(options, weights=options.out, out=str(tmp_path / "again.safetensors"))
-    with pytest.raises(UsageError, match=r"adapted before, to 128 frames of 6 videos. Give --allow-adapted"):
+    with pytest.raises(UsageError, match=r"already adapted to 128 frames of 6 videos. Give --allow-adapted"):
         adapt_cnn(again)
     assert adapt_cnn(dataclasses.replace(again, allow_adapted=True)) == 0
     torch.testing.assert_close(statistics(again.out), statistics(options.out), rtol=0, atol=0)

@@ -138,7 +138,7 @@ def test_another_stride_is_refused_and_overwrite_starts_anew(
     anew = dataclasses.replace(other, overwrite=True)
     with caplog.at_level("INFO"):
         assert precompute(dataclasses.replace(anew, dry_run=True)) == 0
-    assert "3 videos to do, 0 done" in caplog.text
+    assert "3 videos to process, 0 done" in caplog.text
     assert sorted(Path(options.out).glob("part-*")) == parts
     assert precompute(anew) == 0
     frames = {video.video_id: video.frame for video in AttentionStore.open(options.out).videos([])}
