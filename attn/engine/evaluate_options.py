@@ -9,8 +9,8 @@ class EvaluateOptions:
     store: str
     """Attention store, local or s3://."""
     split: str
-    """List of test videos: the data set's own, lines `<video> <class>`, a CSV or a Parquet file. The data set's own is
-    UCF101's testlistKK.txt or HMDB51's folder of <class>_test_splitK.txt. Labels are only used for the metrics: list
+    """List of test videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. Official lists are
+    UCF101's testlistKK.txt and HMDB51's folder of <class>_test_splitK.txt. Labels are only used for the metrics: list
     unlabelled videos under any class, and read scores.parquet."""
     out: str
     """Output folder for metrics.json and scores.parquet, local or s3://."""

@@ -96,8 +96,8 @@ class TrainCnnOptions(FinetuneConfig):
     videos: str | None = None
     """Training videos (requires --split): a folder tree, a folder of tar shards, a file or a glob, local or s3://."""
     split: str | None = None
-    """List of training videos: the data set's own, lines `<video> <class>`, a CSV or a Parquet file. The data set's own
-    is UCF101's trainlistKK.txt or a folder of HMDB51's lists. Videos that are not in the list are never read."""
+    """List of training videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. Official lists are
+    UCF101's trainlistKK.txt and the folder of HMDB51's lists. Videos that are not in the list are never read."""
     fraction: float = 1.0
     """Share of the listed videos of each class to use, at least two. Smaller shares are subsets of larger ones."""
     stride: int = 5
@@ -188,8 +188,8 @@ class TrainEnergyNetOptions(EnergyConfig, ConceptConfig):
     """Attention stores with out-of-fold maps of the training videos (default: train on --store, as the paper does).
     Each is made by a CNN that was not fine-tuned on the videos in it; together they hold all training videos."""
     split: str
-    """List of training videos: the data set's own, lines `<video> <class>`, a CSV or a Parquet file. The data set's own
-    is UCF101's trainlistKK.txt or HMDB51's folder of lists."""
+    """List of training videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. Official lists are
+    UCF101's trainlistKK.txt and the folder of HMDB51's lists."""
     out: str
     """Output folder for the EnergyNet, its metrics and its report, local or s3://."""
     fraction: float = 1.0

@@ -202,11 +202,7 @@ def _joined(parts: list[Columns], names: list[str]) -> VideoRows:
 
 def _fill_store(plan: Plan) -> int:
     """Precompute the videos and return the exit code."""
-    from attn.engine.placement import (
-        cluster_totals,
-        living_nodes,
-        place,
-    )  # imported here because a few videos do not need Ray
+    from attn.engine.placement import cluster_totals, living_nodes, place  # imported here: few videos need no Ray
     from attn.engine.precompute import fill
     from attn.engine.session import start_ray
 
