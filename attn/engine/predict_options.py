@@ -11,7 +11,7 @@ class PredictOptions:
     model: str
     """Model file written by choose, or a checkpoint of train_cnn or adapt_cnn; local or s3://."""
     out: str
-    """Output folder for predictions.csv and predictions.parquet, local or s3://. For more than 32 videos, the job also
+    """Output folder, local or s3://, for predictions.csv and predictions.parquet. For more than 32 videos, the job also
     writes an attention store there."""
     method: Literal["cnn", "unatt"] | None = None
     """Method for a checkpoint: cnn, majority vote, or unatt, window energy of the maps (default: cnn). A model file
