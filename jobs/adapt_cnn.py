@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Adapt a CNN to unlabelled videos by re-estimating its BatchNorm statistics on their frames.
+"""Adapt a CNN to unlabelled videos: re-estimate its BatchNorm statistics on their frames.
 
-Exit codes: 0 done, 2 a flag, a file or the CNN is invalid (nothing was written), 3 too many videos failed (nothing was
+Exit codes: 0 success, 2 invalid flag, file or CNN (nothing was written), 3 too many videos failed (nothing was
 written).
 """
 
@@ -11,7 +11,7 @@ from attn.engine.cli import end, parse, run
 
 def main() -> int:
     options = parse(AdaptOptions, __doc__)
-    from attn.engine.adapt import adapt_cnn  # imported after parsing so that --help is fast
+    from attn.engine.adapt import adapt_cnn  # imported after parsing flags, so that --help is fast
 
     return run(adapt_cnn, options)
 

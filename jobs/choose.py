@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Choose the best method for your videos, using labels of a few, and write it as one model file.
+"""Find the best method for your videos, a few of them labelled, and write it as one model file.
 
-The CNN trained on Web images, its attention, the CNN adapted to the videos, EnergyNets and fine-tuned CNNs are compared
-by cross-validation on the labelled videos. A method that needs labels is chosen only if it is clearly better than the
-best one without labels. Exit codes: 0 done, 1 some steps failed (the same command retries them), 2 a flag or a file is
-invalid.
+The CNN of Web images, its attention, the CNN adapted to the videos, EnergyNets and fine-tuned CNNs are compared by
+cross-validation on the labelled videos. A method that needs labels is chosen only if it is clearly better than the best
+one without labels. Exit codes: 0 success, 1 some steps failed (run the same command to retry them), 2 invalid flag or
+file.
 """
 
 from attn.engine.choose_options import ChooseOptions
@@ -13,7 +13,7 @@ from attn.engine.cli import end, parse, run
 
 def main() -> int:
     options = parse(ChooseOptions, __doc__)
-    from attn.engine.choose import choose  # imported after parsing so that --help is fast
+    from attn.engine.choose import choose  # imported after parsing flags, so that --help is fast
 
     return run(choose, options)
 

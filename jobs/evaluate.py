@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Score the videos of a split list from an attention store and evaluate the scores.
+"""Score the videos of a split list from an attention store and compute metrics.
 
-It writes metrics.json and scores.parquet, with --calibrate also calibration.json. Exit codes: 0 done, 2 a flag or a
-file is invalid (nothing was written).
+The job writes metrics.json and scores.parquet, with --calibrate also calibration.json. Exit codes: 0 success, 2 invalid
+flag or file (nothing was written).
 """
 
 from attn.engine.cli import end, parse, run
@@ -11,7 +11,7 @@ from attn.engine.evaluate_options import EvaluateOptions
 
 def main() -> int:
     options = parse(EvaluateOptions, __doc__)
-    from attn.engine.evaluate import evaluate  # imported after parsing so that --help is fast
+    from attn.engine.evaluate import evaluate  # imported after parsing flags, so that --help is fast
 
     return run(evaluate, options)
 

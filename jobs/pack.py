@@ -1,7 +1,8 @@
 #!/usr/bin/env python
-"""Pack videos into tar shards, because object storage serves a few large files much faster than many small ones.
+"""Pack videos into tar shards: a bucket serves a few large files far faster than thousands of small ones.
 
-Shards are written atomically. Exit code 3: some videos could not be read and were skipped.
+Shards are written atomically. Exit codes: 0 success, 2 invalid flag, file or folder (nothing was written), 3 some
+videos could not be read and were left out.
 """
 
 from attn.engine.cli import end, parse, run
@@ -10,7 +11,7 @@ from attn.engine.options import PackOptions
 
 def main() -> int:
     options = parse(PackOptions, __doc__)
-    from attn.engine.pack import pack  # imported after parsing so that --help is fast
+    from attn.engine.pack import pack  # imported after parsing flags, so that --help is fast
 
     return run(pack, options)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Compute attention maps of all classes for sampled frames, and write them to a store of Parquet parts.
+"""Compute the attention maps of every class for every sampled frame and write them to a store of Parquet parts.
 
-After a crash, run the same command again: it completes the store and repeats only unfinished work. Exit codes: 0 done,
-1 the CNN or the store failed, 2 a flag or a file is invalid (nothing was done), 3 too many videos failed.
+Run the same command again after a crash to complete the store; only unfinished videos are processed again. Exit codes:
+0 success, 1 the CNN or the store failed, 2 invalid flag or file (nothing was done), 3 too many videos failed.
 """
 
 from attn.engine.cli import end, parse, run
@@ -11,7 +11,7 @@ from attn.engine.options import PrecomputeOptions
 
 def main() -> int:
     options = parse(PrecomputeOptions, __doc__)
-    from attn.engine.precompute import precompute  # imported after parsing so that --help is fast
+    from attn.engine.precompute import precompute  # imported after parsing flags, so that --help is fast
 
     return run(precompute, options)
 

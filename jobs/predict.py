@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Predict the class of each video without a list or labels: a line per video, a table of all scores.
+"""Classify videos: print one line per video and write a table of all scores. No lists or labels are needed.
 
-It writes predictions.csv and predictions.parquet. Exit codes: 0 done, 1 the CNN or the store failed, 2 a flag or a file
-is invalid (nothing was done), 3 too many videos could not be read (predictions for the others are written).
+The job writes predictions.csv and predictions.parquet. Exit codes: 0 success, 1 the CNN or the store failed, 2 invalid
+flag or file (nothing was done), 3 too many videos cannot be read (the others are written).
 """
 
 from attn.engine.cli import end, parse, run
@@ -11,7 +11,7 @@ from attn.engine.predict_options import PredictOptions
 
 def main() -> int:
     options = parse(PredictOptions, __doc__)
-    from attn.engine.predict import predict  # imported after parsing so that --help is fast
+    from attn.engine.predict import predict  # imported after parsing flags, so that --help is fast
 
     return run(predict, options)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Reproduce the paper's tables: all splits, shares of the training videos, methods and CNNs.
+"""Reproduce the paper's tables: every split, share of the training videos, method and CNN.
 
 Each step is one of the other jobs. Finished steps are not repeated, and a failed step stops only the steps that depend
-on it. `--dataset synthetic` needs no downloads.
+on it. `--dataset synthetic` works out of the box.
 """
 
 from attn.engine.cli import end, parse, run
@@ -10,9 +10,9 @@ from attn.engine.reproduction.reproduce_options import ReproduceOptions
 
 
 def main() -> int:
-    """Exit code: 0 done, 1 some steps failed, 2 a flag or a file is invalid."""
+    """Return the exit code: 0 success, 1 some steps failed, 2 user error."""
     options = parse(ReproduceOptions, __doc__)
-    from attn.engine.reproduction.reproduce import reproduce  # imported after parsing so that --help is fast
+    from attn.engine.reproduction.reproduce import reproduce  # imported after parsing flags, so that --help is fast
 
     return run(reproduce, options)
 

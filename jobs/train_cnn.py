@@ -1,10 +1,9 @@
 #!/usr/bin/env python
-"""Train a CNN on Web images, or on frames of the videos in a split list, and write one checkpoint.
+"""Train a CNN on Web images, or on frames of the videos of a split list, and write one checkpoint.
 
-Each image is prepared once and each video is decoded once. The epoch to keep is chosen by validation on held-out images
-or videos. After a crash, the same command resumes the training. Exit codes: 0 done, 1 the frames could not be stored,
-2 a flag or a file is invalid, 3 too many videos could not be read, 4 training made no progress (the checkpoint is
-written).
+Images are resized once and videos decoded once. The epoch with the best validation result is saved. After a kill at any
+time, run the same command to resume. Exit codes: 0 success, 1 the frames could not be stored, 2 invalid flag or file,
+3 too many videos cannot be read, 4 the training has learnt nothing (its checkpoint is written).
 """
 
 from attn.engine.cli import end, parse, run
@@ -13,7 +12,7 @@ from attn.engine.options import TrainCnnOptions
 
 def main() -> int:
     options = parse(TrainCnnOptions, __doc__)
-    from attn.engine.training.cnn import train_cnn  # imported after parsing so that --help is fast
+    from attn.engine.training.cnn import train_cnn  # imported after parsing flags, so that --help is fast
 
     return run(train_cnn, options)
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Train an EnergyNet, a learned energy in place of UnAtt's window energy, on the attention maps of labelled videos.
+"""Train an EnergyNet on the attention maps of labelled videos: a learned energy in place of UnAtt's window energy.
 
-Maps are read once from the store. The checkpoint to keep is chosen by validation on held-out videos. After a crash, the
-same command resumes from the last validation.
+Maps are read once from the store. The checkpoint with the best result on held-out videos is selected. After a kill at
+any time, run the same command to resume from the last validation.
 """
 
 from attn.engine.cli import end, parse, run
@@ -10,9 +10,9 @@ from attn.engine.options import TrainEnergyNetOptions
 
 
 def main() -> int:
-    """Exit code: 0 done, 2 a flag or a file is invalid."""
+    """Return the exit code: 0 success, 2 user error."""
     options = parse(TrainEnergyNetOptions, __doc__)
-    from attn.engine.training.energynet import train_energynet  # imported after parsing so that --help is fast
+    from attn.engine.training.energynet import train_energynet  # imported after parsing flags, so that --help is fast
 
     return run(train_energynet, options)
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
-"""Check that a store contains each frame of each video exactly once; with --repair, remove invalid parts.
+"""Verify that a store contains every frame of every video exactly once; --repair removes faulty parts and rows.
 
-Exit codes: 0 complete, 1 incomplete, 2 a flag or the storage is invalid.
+Exit codes: 0 complete, 1 incomplete, 2 invalid flag or storage error.
 """
 
 from attn.engine.cli import end, parse, run
@@ -10,7 +10,7 @@ from attn.engine.verify_options import VerifyOptions
 
 def main() -> int:
     options = parse(VerifyOptions, __doc__)
-    from attn.engine.verify import verify  # imported after parsing so that --help is fast
+    from attn.engine.verify import verify  # imported after parsing flags, so that --help is fast
 
     def report(options: VerifyOptions) -> int:
         verdict = verify(options)

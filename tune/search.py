@@ -1,8 +1,8 @@
 #!/usr/bin/env python
-"""Search for the best settings of an EnergyNet: margins m and β, embedding dimension, mining schedule and more.
+"""Search for settings of an EnergyNet: margins m and β, embedding dimension, mining schedule and more.
 
-Trials are validated on held-out training videos. The result is best.json, for `jobs/train_energynet.py --config`. After
-a crash, the same command with --resume continues the search.
+Trials are compared on held-out training videos. The best settings are written to best.json, for
+`jobs/train_energynet.py --config`. After a kill at any time, run the same command with --resume.
 """
 
 from spaces import SPACES
@@ -12,9 +12,9 @@ from attn.engine.tuning.search_options import SearchOptions
 
 
 def main() -> int:
-    """Exit code: 0 done, 1 some trials failed, 2 a flag or a file is invalid, 130 interrupted."""
+    """Return the exit code: 0 success, 1 some trials failed, 2 user error, 130 interrupted."""
     options = parse(SearchOptions, __doc__)
-    from attn.engine.tuning.search import search  # imported after parsing so that --help is fast
+    from attn.engine.tuning.search import search  # imported after parsing flags, so that --help is fast
 
     return run(lambda given: search(given, SPACES), options)
 

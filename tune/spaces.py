@@ -1,7 +1,7 @@
-"""Search spaces. Custom spaces have the same structure, as JSON (`--space mine.json`).
+"""Predefined search spaces. A custom file (`--space mine.json`) has the same form.
 
-The ranges include the defaults and the paper's values (m = 1, β = 0.5, lr = 1e-4), with about a decade on either side.
-A search tries the defaults first, including values given by flags.
+The ranges include the defaults and the paper's values (m = 1, β = 0.5, lr = 1e-4) and extend about a decade to either
+side. A search tries the defaults first, with the changes given by its flags.
 """
 
 from attn.engine.tuning.space import Choice, Range, Space

@@ -1,4 +1,4 @@
-"""The only importer of Ray: the chains, loops and actors that run the stages on one machine or on many.
+"""Chains, loops and actors that run the stages with Ray, on one machine or on many. No other package imports Ray.
 
-Importing this package costs nothing; its modules import ray and torch, so a script loads them after its flags.
+Importing this package is cheap. Its modules import ray and torch; scripts import them after parsing their flags.
 """

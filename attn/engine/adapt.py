@@ -1,7 +1,7 @@
-"""adapt_cnn: a CNN whose BatchNorm statistics, or spread of channels, fit frames of the target videos.
+"""adapt_cnn: adapt the BatchNorm statistics or the channel spread of a CNN to frames of the target videos.
 
-Decoding is spread over the machines; the forward passes run in this one process, over frames in an order that only
-their names and the seed decide. So any number of machines gives the same statistics.
+Decoding is distributed over the machines. The forward passes run in this process, in a frame order that depends only on
+names and seed, so the statistics do not depend on the number of machines.
 """
 
 import contextlib
@@ -37,25 +37,25 @@ NAMED = 10
 
 
 def adapt_cnn(options: AdaptOptions) -> int:
-    """Writes the adapted checkpoint at `--out`; the exit code.
+    """Write the adapted checkpoint to `--out` and return the exit code.
 
     Raises:
-        UsageError: before anything was written; some of it shows only in the frames.
+        UsageError: flags, files, CNN or frames are invalid; nothing was written.
     """
     plan = make_plan(options)
     if plan.record is not None:
-        log.info("%s is finished already: %s", options.out, _told(plan.record))
+        log.info("%s: already finished (%s)", options.out, _summary(plan.record))
         return 0
     sampled = f"{len(plan.videos)} videos, up to {min(options.frames, len(plan.videos) * plan.per_video)} frames"
     if options.dry_run:
-        each = f"{plan.per_video} of each, {plan.frame_bytes / 1e6:.0f} MB of memory"
+        each = f"up to {plan.per_video} per video, {plan.frame_bytes / 1e6:.0f} MB of memory"
         log.info("dry run: %s of %d pixels (%s)", sampled, plan.stage.size, each)
         return 0
     log.info("%s: %s", options.videos, sampled)
     try:
         return _adapt(plan)
     except KeyboardInterrupt:
-        log.warning("interrupted; nothing was written, the same command begins again")
+        log.warning("interrupted; nothing was written. Run the same command to start again.")
         return EXIT_INTERRUPTED
 
 
@@ -86,7 +86,7 @@ def _adapt(plan: AdaptPlan) -> int:
         options.out, dataclasses.replace(cnn, trained=trained), without_head=cnn.new_classifier or options.features_only
     )
     seconds = (decoded_s - started_s, time.monotonic() - decoded_s)
-    log.info("%s; decoded in %.0f s, adapted on %s in %.0f s", _told(record), seconds[0], where.type, seconds[1])
+    log.info("%s; decoded in %.0f s, adapted on %s in %.0f s", _summary(record), seconds[0], where.type, seconds[1])
     log.info("%s: %s", moved, options.out)
     return 0
 
@@ -94,7 +94,7 @@ def _adapt(plan: AdaptPlan) -> int:
 def _align(
     plan: AdaptPlan, pixels: np.ndarray, rows: np.ndarray, normalise: Normaliser, where: torch.device
 ) -> Aligned:
-    """Gives the channels of the map layer their spread on Web images; see `attn.stages.align`."""
+    """Rescale the channels of the map layer to their spread on Web images; see `attn.stages.align`."""
     options, backbone = plan.options, plan.cnn.backbone
     check_enough(len(rows), least_frames(options))
     check_spread(pixels[rows[: options.batch_size]])
@@ -107,7 +107,7 @@ def _align(
 
 
 def _web_images(plan: AdaptPlan) -> Iterator[torch.Tensor]:
-    """Batches of Web images; those that cannot be read are left out."""
+    """Yield batches of Web images; unreadable images are skipped."""
     size = plan.options.batch_size
 
     def prepared(path: str) -> np.ndarray | None:
@@ -123,23 +123,23 @@ def _web_images(plan: AdaptPlan) -> Iterator[torch.Tensor]:
 
 
 def _too_many(failed: Mapping[str, Failure], plan: AdaptPlan) -> bool:
-    """Names the videos that failed; whether they are more than may."""
+    """Log the failed videos and return whether they exceed `--max-failed-fraction`."""
     for video_id in sorted(failed)[:NAMED]:
         log.warning("failed: %s: %s", video_id, failed[video_id].message)
     if len(failed) > NAMED:
-        log.warning("failed: %d more", len(failed) - NAMED)
+        log.warning("%d more videos failed", len(failed) - NAMED)
     videos, fraction = len(plan.videos), plan.options.max_failed_fraction
     too_many = len(failed) > allowed_failures(fraction, videos)
     if too_many:
-        told = told_failures(len(failed), videos, fraction)
-        log.error("%s; nothing was written. Replace or remove them, or raise --max-failed-fraction.", told)
+        summary = told_failures(len(failed), videos, fraction)
+        log.error("%s; nothing was written. Replace or remove them, or raise --max-failed-fraction.", summary)
     return too_many
 
 
 def _record(
     plan: AdaptPlan, used: list[tuple[str, int]], moved: Moved | Aligned, failed: Mapping[str, Failure]
 ) -> dict[str, Any]:
-    """Record of the adaptation in the checkpoint. An earlier one leaves no trace in the statistics, nor here."""
+    """Record of the adaptation for the checkpoint. An earlier adaptation affects neither statistics nor record."""
     counts = Counter(video_id for video_id, _ in used)
     listing = "".join(f"{video_id} {counts[video_id]}\n" for video_id in sorted(counts))
     return {
@@ -156,5 +156,5 @@ def _record(
     }
 
 
-def _told(record: Mapping[str, Any]) -> str:
+def _summary(record: Mapping[str, Any]) -> str:
     return f"{record['frames']} frames of {record['videos']} videos"

@@ -1,4 +1,4 @@
-"""Everything adapt_cnn can know, and refuse, before it opens a video."""
+"""Checks and plan of adapt_cnn, made before any video is opened."""
 
 import dataclasses
 import hashlib
@@ -37,14 +37,14 @@ SUFFIX = ".safetensors"
 
 @dataclasses.dataclass(frozen=True)
 class AdaptPlan:
-    """An adaptation that is possible.
+    """Valid settings of an adaptation.
 
     Attributes:
-        videos: to sample.
-        per_video: frames of each, at most.
-        settings: everything that decides the statistics, in JSON types.
-        record: of the adaptation that made what is stored at --out already, if it was this one.
-        images: URLs of the Web images whose spread the channels get; none if BatchNorm is estimated again.
+        videos: videos to sample.
+        per_video: maximum number of frames per video.
+        settings: all settings that affect the statistics, in JSON types.
+        record: record of this adaptation if --out already contains its result, otherwise None.
+        images: URLs of the Web images that set the channel spread; empty if BatchNorm is re-estimated.
     """
 
     options: AdaptOptions
@@ -58,21 +58,23 @@ class AdaptPlan:
 
     @property
     def frame_bytes(self) -> int:
-        """Memory of all frames at most: those that are kept while the last video is decoded."""
+        """Upper bound of the memory of all frames, in bytes."""
         return len(self.videos) * self.per_video * self.stage.size**2 * 3
 
 
 def make_plan(options: AdaptOptions) -> AdaptPlan:
-    """Reads what the flags name and checks that it fits together.
+    """Read the inputs and check that they are consistent.
 
     Raises:
-        UsageError: the first thing that does not.
+        UsageError: an input is invalid or inconsistent with the others; the message names the first one.
     """
     _check_flags(options)
     cnn = _load(options)
     images = _web_images(options, cnn)
     if "adapted" in cnn.trained and not options.allow_adapted:
-        raise UsageError(f"{options.weights}: {_told(cnn.trained['adapted'])}. Give --allow-adapted to adapt it again.")
+        raise UsageError(
+            f"{options.weights}: {_summary(cnn.trained['adapted'])}. Give --allow-adapted to adapt it again."
+        )
     check_input_size(cnn)
     found = list_videos(options.videos)
     videos = choose_videos(_listed(options, found) if options.lists else found, options.frames, options.seed)
@@ -82,21 +84,21 @@ def make_plan(options: AdaptOptions) -> AdaptPlan:
     per_video = -(-options.frames // len(videos))
     plan = AdaptPlan(options, cnn, videos, stage, per_video, settings, _record(options, settings), images)
     if plan.frame_bytes > (free := available_bytes()):
-        need = f"{plan.frame_bytes / 1e9:.1f} GB for the frames, {free / 1e9:.1f} GB are free"
+        need = f"{plan.frame_bytes / 1e9:.1f} GB needed, {free / 1e9:.1f} GB available"
         raise UsageError(f"--frames {options.frames}: too many for the memory of this machine ({need}). Give fewer.")
     return plan
 
 
 def _check_flags(options: AdaptOptions) -> None:
     if not options.out.endswith(SUFFIX):
-        raise UsageError(f"{options.out}: not the name of a checkpoint. Give --out a name that ends in {SUFFIX}.")
+        raise UsageError(f"{options.out}: not a checkpoint name. Give --out a name that ends in {SUFFIX}.")
     check_enough(options.frames, least_frames(options))
     if options.batch_size < LEAST_BATCH:
-        raise UsageError(f"--batch-size {options.batch_size}: too small. Give {LEAST_BATCH} or more.")
+        raise UsageError(f"--batch-size {options.batch_size}: must be at least {LEAST_BATCH}.")
     if not options.decode_timeout_s > 0:
-        raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: not positive. Give a number of seconds.")
+        raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: must be positive.")
     if not 0 <= options.max_failed_fraction <= 1:
-        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: no share. Give one from 0 to 1.")
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
     check_writable(posixpath.dirname(options.out) or ".")
 
 
@@ -111,18 +113,18 @@ def _load(options: AdaptOptions) -> Cnn:
 
     cnn = load(new_classifier=names is not None)
     if cnn.new_classifier and not options.features_only and _has_head(options.weights, cnn):
-        return load(new_classifier=False)  # which says what does not fit
+        return load(new_classifier=False)  # raises an error that names the mismatch
     return cnn
 
 
 def _has_head(url: str, cnn: Cnn) -> bool:
-    """Whether weights have a classifier, or a part of one, of their own."""
+    """Return whether a weights file has any tensor of a classifier."""
     found = fitting_tensors(cnn.backbone, read_weights_file(url)).tensors
     return bool(found.keys() & cnn.backbone.names_below(cnn.backbone.head))
 
 
 def _listed(options: AdaptOptions, videos: list[Video]) -> list[Video]:
-    """The videos that one of the lists names."""
+    """Videos named in at least one of `--lists`."""
     named: set[str] = set()
     for url in options.lists:
         present = paths_of(videos)
@@ -132,10 +134,10 @@ def _listed(options: AdaptOptions, videos: list[Video]) -> list[Video]:
 
 
 def _web_images(options: AdaptOptions, cnn: Cnn) -> tuple[str, ...]:
-    """Some of --images, in an order that mixes them; none for a CNN whose statistics can be estimated again.
+    """Shuffled sample of --images; empty for a CNN with BatchNorm.
 
     Raises:
-        UsageError: the CNN needs --images, or has no use for them.
+        UsageError: the CNN needs --images and there are none, or it has BatchNorm and does not use them.
     """
     if options.images is None:
         check_adaptable(cnn.backbone, options.weights)
@@ -146,13 +148,15 @@ def _web_images(options: AdaptOptions, cnn: Cnn) -> tuple[str, ...]:
         reader(cnn.backbone, options.weights)
         if cnn.new_classifier or options.features_only:
             raise UsageError(
-                f"--images {options.images}: factors of channels go into the classifier, and {shown(options.out)} "
+                f"--images {options.images}: channel factors are stored in the classifier, and {shown(options.out)} "
                 "would have none. Give weights with a classifier, without --features-only."
             ) from None
         paths = list_images(options.images, cnn.class_names).paths
         order = np.random.default_rng(options.seed).permutation(len(paths))[: options.frames]
         return tuple(paths[row] for row in order)
-    raise UsageError(f"--images {options.images}: {options.weights} has BatchNorm, which needs none. Leave it out.")
+    raise UsageError(
+        f"--images {options.images}: {options.weights} has BatchNorm and needs no images. Leave out --images."
+    )
 
 
 def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video], images: Sequence[str]) -> dict[str, Any]:
@@ -177,10 +181,10 @@ def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video], images: Sequ
 
 
 def _record(options: AdaptOptions, settings: dict[str, Any]) -> dict[str, Any] | None:
-    """Record of --out if the same adaptation made it; None if there is no such file.
+    """Return the record in --out if this adaptation made the file, or None if the file does not exist.
 
     Raises:
-        UsageError: the file is something else.
+        UsageError: the file is not the result of this adaptation.
     """
     fs, path = open_filesystem(options.out)
     with storage_errors(options.out):
@@ -189,21 +193,21 @@ def _record(options: AdaptOptions, settings: dict[str, Any]) -> dict[str, Any] |
     described = read_weights_file(options.out).described
     record = described.trained.get("adapted", {}) if described is not None else {}
     if record.get("settings") != settings:
-        raise UsageError(f"{options.out}: exists, made by something else. Remove it or choose another --out.")
+        raise UsageError(f"{options.out}: made with other settings or inputs. Remove it or choose another --out.")
     return record
 
 
-def _told(record: Any) -> str:
-    """How messages name an adaptation, whatever a file says of it."""
+def _summary(record: Any) -> str:
+    """Description of an adaptation for messages. The record is read from a file and may have any content."""
     known = record if isinstance(record, dict) else {}
-    return f"adapted before, to {known.get('frames', '?')} frames of {known.get('videos', '?')} videos"
+    return f"already adapted to {known.get('frames', '?')} frames of {known.get('videos', '?')} videos"
 
 
 def least_frames(options: AdaptOptions) -> int:
-    """Fewer are refused."""
+    """Minimum number of frames."""
     return LEAST_BATCH if options.allow_few else LEAST_FRAMES
 
 
 def device() -> torch.device:
-    """Where this process runs the CNN."""
+    """Device on which this process runs the CNN."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,15 +1,16 @@
-"""How many videos may fail before a job says so with its exit code."""
+"""Limit on failed videos from `--max-failed-fraction`."""
 
 import math
 
 
 def allowed_failures(fraction: float, videos: int) -> int:
-    """Whole videos that `--max-failed-fraction` lets fail; 0.29 of 100 are 29, whatever floats make of the product."""
+    """Maximum number of failed videos, rounded down; 0.29 of 100 is 29 despite floating-point error."""
     return math.floor(round(fraction * videos, 9))
 
 
 def told_failures(failed: int, videos: int, fraction: float) -> str:
-    """How a message says that more failed than may."""
+    """Message for more failed videos than allowed."""
     return (
-        f"{failed} of {videos} videos failed, {fraction:g} of them ({allowed_failures(fraction, videos)}) are allowed"
+        f"{failed} of {videos} videos failed, at most {allowed_failures(fraction, videos)} are allowed "
+        f"(a share of {fraction:g})"
     )

@@ -1,7 +1,7 @@
-"""Choose: methods compared by cross-validation on own labelled videos, the best one as a model file.
+"""Choose: compare methods by cross-validation on the user's labelled videos and save the best one as a model file.
 
-The comparison is a reproduction of the data set `labelled`, one split per part. The winner is then trained on all
-labelled videos, in the same folder, so that everything both have in common is made once.
+The comparison is a reproduction with the data set `labelled`, one split per part. The best method is then trained on
+all labelled videos in the same folder, so that shared steps run once.
 """
 
 import dataclasses
@@ -35,15 +35,15 @@ log = logging.getLogger(__name__)
 
 COMPARE, MODEL, CHOICE = "compare", "model.safetensors", "choice.json"
 FOR_MODELS = ("cnn", "cnn_average_calibrated", "unatt", "unatt_calibrated", "energynet", FEW_LABELS)
-"""Scores that a model file can make."""
+"""Score names supported by model files."""
 ALL = "all"
 
 
 def choose(options: ChooseOptions) -> int:
-    """Writes the model file and `choice.json`; the exit code.
+    """Write the model file and `choice.json` and return the exit code.
 
     Raises:
-        UsageError: before anything was done.
+        UsageError: flags or inputs are invalid; no step has run.
     """
     plan = comparison(options)
     if (code := reproduce(plan)) or options.dry_run:
@@ -97,11 +97,11 @@ def comparison(options: ChooseOptions) -> ReproduceOptions:
 
 
 class _Winner:
-    """The chosen method, with all labels.
+    """Training of the chosen method on all labelled videos.
 
     Args:
-        plan: options of the comparison, resolved.
-        choice: the method.
+        plan: resolved options of the comparison.
+        choice: chosen method.
     """
 
     def __init__(self, plan: ReproduceOptions, choice: Choice):
@@ -114,26 +114,26 @@ class _Winner:
 
     @property
     def maps(self) -> Step:
-        """Step that makes the maps which the method scores."""
+        """Step that computes the maps to be scored."""
         shared = self.trained_on in (WEB, ADAPTED) or self.scores == FEW_LABELS
         folder = {WEB: WEB}.get(self.trained_on, ADAPTED) if shared else f"{ALL}/{self.trained_on}"
         return self.steps[f"{self.root}/{folder}/maps"]
 
     @property
     def energynet(self) -> Step | None:
-        """Step that trains the EnergyNet."""
+        """Step that trains the EnergyNet; None for methods without one."""
         nets = [step for step in self.steps.values() if step.job == "train_energynet"]
-        mine = [step for step in nets if step.options.store == self.maps.options.out]
-        return mine[0] if self.scores in ("energynet", FEW_LABELS) else None
+        matching = [step for step in nets if step.options.store == self.maps.options.out]
+        return matching[0] if self.scores in ("energynet", FEW_LABELS) else None
 
     def train(self) -> bool:
-        """Makes what is missing; whether all is there."""
+        """Run the missing steps and return whether all succeeded."""
         write_lists(self.benchmark, self.plan)
         target = self.energynet or self.maps
         return not run_plan(_needed(self.steps, target), self.plan).failed
 
     def model(self) -> Model:
-        """Model file's content."""
+        """Content of the model file."""
         store = AttentionStore.open(self.maps.options.out)
         net = self.energynet and load_energynet(self.energynet.options.out)
         model = Model(
@@ -149,14 +149,14 @@ class _Winner:
 
 
 def _calibration(model: Model, store: AttentionStore) -> dict[str, Any]:
-    """Record of the calibration on all videos of a store."""
+    """Calibration record computed on all videos of a store."""
     scorer, videos = scorer_of(model, store.url, store), sorted(store.video_ids)
     scored = score_videos(store, (scorer,), {}, calibrating=set(videos))
     return Calibration.fit(scored.of(scorer.name, videos)).as_record()
 
 
 def _needed(steps: dict[str, Step], target: Step) -> list[Step]:
-    """A step and all that it needs, in the order of the plan."""
+    """Step with all its direct and indirect requirements, in plan order."""
     names, todo = set[str](), [target.name]
     while todo:
         name = todo.pop()

@@ -10,43 +10,44 @@ from attn.stages.energy_config import EnergyConfig
 @dataclasses.dataclass(frozen=True)
 class ChooseOptions:
     weights: str
-    """CNN that has learnt Web images of the classes: a checkpoint of train_cnn; local or s3://."""
+    """Checkpoint of a CNN that train_cnn trained on Web images of the classes, local or s3://."""
     videos: str
-    """Own videos, with and without labels: a folder tree, a folder of tar shards or a glob; local or s3://."""
+    """Your videos, with and without labels: a folder tree, a folder of tar shards or a glob, local or s3://."""
     labels: str
-    """Table of video_id, label and, if some videos belong together (one recording, one place), group; .csv or
-    .parquet. Three videos of each class at least, in different groups; two with --map-source same_cnn."""
+    """Labels: a .csv or .parquet table with the columns video_id, label and optionally group. Videos of one recording
+    or place belong to one group. Each class needs at least three videos in different groups; two with --map-source
+    same_cnn."""
     out: str
-    """Folder for model.safetensors, choice.json and, in compare/, everything that was compared; local or s3://."""
+    """Output folder for model.safetensors, choice.json and, in compare/, all compared methods; local or s3://."""
     images: str | None = None
-    """The Web images, one folder per class: they are mixed into the batches when the CNN is fine-tuned."""
+    """Web images, one folder per class, mixed into the batches when the CNN is fine-tuned (default: none)."""
     parts: int = 3
-    """Parts of the labelled videos; each is tested after trainings on the others. Groups stay whole."""
+    """Number of parts of the cross-validation; each is tested by trainings on the others. Groups are never split."""
     adapt: bool = True
-    """Adapt the CNN to all videos before any label is used; a CNN without BatchNorm is left as it is."""
+    """Adapt the CNN to all videos before any label is used. A CNN without BatchNorm is left unchanged."""
     epochs: int | None = None
     """Passes over the frames of labelled videos when the CNN is fine-tuned (default: 10)."""
     energynet: EnergyConfig = dataclasses.field(default_factory=EnergyConfig)
     """Settings of the EnergyNets; their seed is --seed."""
     map_source: Literal["same_cnn", "out_of_fold"] | None = None
-    """Training maps of the EnergyNets of fine-tuned CNNs, as in reproduce (default: out_of_fold)."""
+    """Source of the EnergyNets' training maps for fine-tuned CNNs, as in reproduce (default: out_of_fold)."""
     folds: int = 3
-    """Folds of the training videos for --map-source out_of_fold."""
+    """Number of folds of the training videos for --map-source out_of_fold."""
     word_vectors: str | None = None
     """Word vectors for the class names (default: one-hot vectors)."""
     aggregation: Aggregation | None = None
-    """How the words of a name become one vector (default: fisher with --word-vectors, else onehot)."""
+    """Aggregation of the word vectors of a class name (default: fisher with --word-vectors, otherwise onehot)."""
     stride: int | None = None
-    """Keep the frames 0, S, 2S, … (default: 5)."""
+    """Sampling stride S: use frames 0, S, 2S, … (default: 5)."""
     seed: int = 0
-    """Random state of all trainings."""
+    """Random seed of all trainings."""
     allow_missing: bool = False
-    """Leave out labelled videos that are not there."""
+    """Leave out labelled videos that are missing from --videos."""
     max_failed_fraction: float = 0.01
-    """Give up a step when a larger share of its videos cannot be read."""
+    """Largest allowed share of unreadable videos in a step, 0 to 1; if more are unreadable, the step fails."""
     actors: tuple[int, int] | None = None
-    """Smallest and largest number of CNN actors of a precompute (default: what fits)."""
+    """Minimum and maximum number of CNN actors of a precompute (default: as many as fit)."""
     side_by_side: int | None = None
-    """Steps at the same time (default: one per GPU, else one per four CPUs, two at least)."""
+    """Maximum number of concurrent steps (default: one per GPU, otherwise one per four CPUs, at least two)."""
     dry_run: bool = False
-    """Say what would be compared and do nothing."""
+    """Report the methods to be compared, and exit."""

@@ -1,9 +1,9 @@
-"""The work of every script around its one call: read the flags, log, turn errors into exit codes.
+"""Common entry code of all scripts: parse flags, set up logging, convert errors to exit codes.
 
-Exit codes: 0 done · 1 the CNN or a storage failed, steps or trials did, a store is not complete · 2 the user must
-change something: nothing was done, or a training cannot go on (its loss is not finite, its storage full, its states
-damaged) and keeps the last good ones · 3 too many videos failed · 4 a training has learnt nothing: its report
-says why, and what it wrote is there to be looked at · 130 interrupted.
+Exit codes: 0 success · 1 the CNN, the storage, a step or a trial failed, or a store is incomplete · 2 user error:
+nothing was done, or a training cannot continue (non-finite loss, full storage, damaged checkpoints) and its last good
+checkpoints remain · 3 too many videos failed · 4 a training has learnt nothing: its report gives the reason, and its
+output is written · 130 interrupted.
 """
 
 import argparse
@@ -40,10 +40,10 @@ EXIT_INTERRUPTED = 130
 
 
 def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
-    """The flags as a frozen dataclass.
+    """Parse the command line into a frozen dataclass.
 
-    A `--` in front is dropped: `ray job submit -- jobs/x.py -- …` hands it on to the script. Libraries are loaded next,
-    which takes a minute on a busy machine: a terminal says so.
+    A leading `--` is dropped because `ray job submit -- jobs/x.py -- …` passes it to the script. On a terminal, a
+    message announces that libraries are loaded next, which takes up to a minute on a busy machine.
     """
     given = list(sys.argv[1:] if argv is None else argv)
     if given[:1] == ["--"]:
@@ -51,14 +51,14 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
     try:
         return _parsed(options_type, description, given)
     except UsageError as error:
-        _tell(error)
+        _print_error(error)
         raise SystemExit(EXIT_USAGE) from error
 
 
 def _parsed(options_type: type[Options], description: str | None, given: list[str]) -> Options:
     check_flags(options_type, given)
     if any(field.name == "config" for field in dataclasses.fields(options_type)):  # type: ignore[arg-type]
-        given = [*_found_settings(given), *given]
+        given = [*_config_flags(given), *given]
     if issubclass(options_type, WithRecipe):
         values = options_type.RECIPES.get(_asked(given, "--recipe") or "", {})
         given = [*flag_words(options_type, values), *given]
@@ -71,28 +71,28 @@ def _parsed(options_type: type[Options], description: str | None, given: list[st
     return options
 
 
-def _found_settings(given: Sequence[str]) -> list[str]:
-    """The settings of the file behind --config as flags; of a flag given twice the later one counts."""
+def _config_flags(given: Sequence[str]) -> list[str]:
+    """Settings of the --config file as flags. They precede the given flags because the last value of a flag wins."""
     url = _asked(given, "--config")
     if url is None:
         return []
-    from attn.engine.settings_file import settings_flags  # not for --help, which answers at once
+    from attn.engine.settings_file import settings_flags  # imported here to keep --help fast
 
     return settings_flags(url)
 
 
 def _asked(given: Sequence[str], flag: str) -> str | None:
-    """Value of a flag, before the others are parsed."""
+    """Value of one flag, read before all flags are parsed."""
     asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     asked.add_argument(flag, dest="value")
     try:
         return asked.parse_known_args(given)[0].value
-    except argparse.ArgumentError:  # the flag has no value; the parser of all flags says so
+    except argparse.ArgumentError:  # the flag has no value; the full parser reports it
         return None
 
 
 def run(job: Callable[[Options], int], options: Options) -> int:
-    """Exit code of a job; an error that the user must mend is printed as one line."""
+    """Run a job and return its exit code. A user error is printed as one line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)s %(message)s", CLOCK))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -101,30 +101,30 @@ def run(job: Callable[[Options], int], options: Options) -> int:
     try:
         return job(options)
     except UsageError as error:
-        _tell(error)
+        _print_error(error)
         return EXIT_USAGE
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; the same command resumes from here\n")
+        sys.stderr.write("interrupted; run the same command to resume\n")
         return EXIT_INTERRUPTED
 
 
 def say(text: str) -> None:
-    """Tells a user at a terminal what the job waits for now. Elsewhere a mistake stays the only line."""
+    """Print the current operation if stderr is a terminal. Elsewhere, an error message stays the only line."""
     if sys.stderr.isatty():
         sys.stderr.write(f"{time.strftime(CLOCK)} {printable(text)}\n")
 
 
 def end(exit_code: int) -> NoReturn:
-    """Ends the process of a script, past what C libraries do at its end.
+    """Exit a script, skipping the exit handlers of C libraries.
 
-    Threads of Arrow now and then abort a process that is on its way out although all was done (apache/arrow#34314).
-    Python libraries do their work at the end.
+    Arrow threads occasionally abort an exiting process although all work is done (apache/arrow#34314). Exit handlers of
+    Python libraries still run.
     """
     _exit_code.append(exit_code)
     sys.exit(exit_code)
 
 
-@atexit.register  # before any heavy library does, so that it comes after them
+@atexit.register  # registered before those of other libraries, so that it runs last
 def _leave() -> None:
     if _exit_code:
         sys.stdout.flush()
@@ -133,24 +133,24 @@ def _leave() -> None:
 
 
 def printable(text: str) -> str:
-    """A name as it may stand in a line: what would begin another line, or command a terminal, is escaped."""
+    """Escape line breaks and terminal control characters in a text."""
     return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
 
 
 class _OneLine(logging.Formatter):
-    """Names of videos in our messages are whatever someone called a file; others' messages may have lines."""
+    """Formatter that escapes our messages, which contain file names. Other messages may have several lines."""
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  its name
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  name of the overridden method
         if record.name.startswith("attn"):
             record.message = printable(record.message)
         return super().formatMessage(record)
 
 
 def end_on_sigterm() -> None:
-    """SIGTERM, as `ray job stop` sends it, lets a job write what it has, as Ctrl-C does.
+    """Handle SIGTERM, which `ray job stop` sends, like Ctrl-C, so that a job saves its work.
 
-    The work of Ctrl-C is called, not sent: jobs that Ray starts may have that signal blocked, those of a shell script
-    ignore it.
+    The SIGINT handler is called directly: SIGINT itself may be blocked in jobs started by Ray and ignored in background
+    jobs of shell scripts.
     """
 
     def stop(_: int, frame: FrameType | None) -> None:
@@ -163,6 +163,6 @@ def end_on_sigterm() -> None:
         signal.signal(signal.SIGTERM, stop)
 
 
-def _tell(error: UsageError) -> None:
-    """One line, in which no URL shows a password: the message may be older than any look at the URL."""
+def _print_error(error: UsageError) -> None:
+    """Print an error as one line without credentials: the message may contain a URL that was not checked for them."""
     sys.stderr.write(f"error: {printable(' '.join(shown(str(error)).split()))}\n")

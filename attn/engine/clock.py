@@ -1,8 +1,8 @@
-"""Durations as people read them."""
+"""Human-readable durations."""
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds: `0:02:20`."""
+    """Format seconds as hours, minutes and seconds: `0:02:20`."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}"

@@ -1,8 +1,8 @@
-"""The chains on Ray Data that fill a store: videos → frames (CPU tasks) → maps (actor pool) → writers.
+"""Ray Data chains that fill a store: videos → frames (CPU tasks) → maps (actor pool) → writers.
 
-Rows do not come back to the driver: whoever makes them sends them to the writer of their video, and only the number of
-frames returns. Ray Data keeps the pool busy and holds decoding back when the pool is slower. A frame store needs no
-pool: the decode tasks themselves wait for the writers. A sample of a few frames fills no store and does come back.
+Rows do not return to the driver: tasks and actors send them to the writer of the video, and the driver receives only
+the number of frames. Ray Data keeps the pool busy and applies backpressure to decoding when the pool is slower. A frame
+store needs no pool: its decode tasks wait for the writers. Only samples of a few frames are returned to the driver.
 """
 
 import contextlib
@@ -34,25 +34,25 @@ from attn.storage.failures import Failure
 from attn.storage.writer import travelling_schema
 from attn.video.source import Video
 
-# Batches in the object store: enough that no actor waits for the next one, few enough that memory stays small.
+# Batches in the object store: enough to keep all actors busy, few enough to keep memory small.
 IN_FLIGHT_PER_DECODE = 4
 IN_FLIGHT_PER_ACTOR = 4
-# Ray's own strategy fills machines without a GPU before the others with what needs none. Ray Data would spread it over
-# all of them.
+# Ray's default strategy places tasks without GPUs on machines without GPUs first. Ray Data's default spreads them over
+# all machines.
 CPU_NODES_FIRST = "DEFAULT"
 
 
 class AttentionActor:
-    """One CNN on one GPU (or CPU core), which hands what it computes to the writers."""
+    """CNN on one GPU (or CPU core) that sends its output to the writers."""
 
     def __init__(self, cnn: Any, settings: dict[str, Any], schema: pa.Schema, writers: Sequence[Any]):
         self._schema = travelling_schema(schema)
         self._writers = writers
         self._broken = ""
         try:
-            load_torchvision()  # before the CNN brings it
+            load_torchvision()  # before the CNN is unpickled, which needs it
             self._compute = ComputeMaps(ray.get(cnn), **settings)
-        except Exception as error:  # Ray would start this actor again and again, and say nothing
+        except Exception as error:  # Ray would restart this actor endlessly without a message
             self._broken = one_line(error)
 
     def __call__(self, frames: dict[str, np.ndarray]) -> Outcome:
@@ -73,25 +73,25 @@ def maps_done(
     placement: Placement,
     videos_per_task: int,
 ) -> Generator[int, None, None]:
-    """Computes the maps of videos and yields the number of frames of each batch that a writer has taken.
+    """Compute the maps of videos and yield the number of frames of each batch received by a writer.
 
     Args:
-        videos: what to do.
-        stage: how to decode.
-        cnn: reference to the `Cnn` in the object store.
-        settings: of `ComputeMaps`.
-        schema: of the store's parts.
-        writers: actors.
-        placement: resources.
-        videos_per_task: videos of one decode task; 1 isolates a video that kills its worker.
+        videos: videos to process.
+        stage: decoding stage.
+        cnn: object store reference to the `Cnn`.
+        settings: settings of `ComputeMaps`.
+        schema: schema of the store's parts.
+        writers: writer actors.
+        placement: resources of the run.
+        videos_per_task: videos per decode task; 1 isolates a video that kills its worker.
 
     Raises:
-        WriterDiedError: try again with new writers.
-        ComputeError: the CNN or the store failed; the message says how.
+        WriterDiedError: a writer died; retry with new writers.
+        ComputeError: the CNN or the store failed; the message contains the reason.
     """
     batch_bytes = stage.batch_size * stage.size**2 * 3
-    # A block is exactly one batch: the generator yields full batches, and Ray closes a block with the first yield that
-    # passes nine tenths of one. What runs ahead of the pool is bounded: memory does not grow with the number of videos.
+    # A block is exactly one batch: the generator yields full batches, and Ray closes a block at the first yield beyond
+    # nine tenths of a batch. The limit on the object store keeps memory independent of the number of videos.
     with _settings(block_bytes=int(0.9 * batch_bytes)) as context:
         batches = IN_FLIGHT_PER_DECODE * placement.decode_tasks + IN_FLIGHT_PER_ACTOR * placement.actors[1]
         context.execution_options.resource_limits = Limits.for_limits(object_store_memory=batches * batch_bytes)
@@ -104,8 +104,8 @@ def maps_done(
             compute=ActorPoolStrategy(min_size=placement.actors[0], max_size=placement.actors[1]),
             num_cpus=placement.cpus_per_actor,
             num_gpus=placement.gpus_per_actor,
-            # Without restarts the pool keeps its dead in the count, and with the last one the run stands still. What
-            # an actor held when it died is not tried again at once: it may be what killed it.
+            # Without restarts the pool still counts dead actors, and the run hangs when all are dead. The task of a
+            # dead actor is not retried at once, because its input may have killed the actor.
             max_restarts=-1,
             max_task_retries=0,
             scheduling_strategy=CPU_NODES_FIRST,
@@ -123,8 +123,8 @@ def frames_done(
     placement: Placement,
     videos_per_task: int,
 ) -> Generator[int, None, None]:
-    """The same with the frames themselves: arguments and errors as of `maps_done`."""
-    with _settings(block_bytes=1):  # so that the driver hears of every batch at once
+    """Store the frames of videos instead of maps; arguments and errors are those of `maps_done`."""
+    with _settings(block_bytes=1):  # so that the driver receives every batch count at once
         task = functools.partial(decode_to_writers, stage=stage, writers=writers, schema=travelling_schema(schema))
         chain = _decoding(videos, task, placement, videos_per_task)
     yield from _frames_taken(chain)
@@ -133,16 +133,16 @@ def frames_done(
 def samples_done(
     videos: Sequence[Video], *, stage: DecodeVideos, per_video: int, placement: Placement, videos_per_task: int
 ) -> Iterator[FrameSample | Failure]:
-    """Samples videos and yields what came of each, in any order; one whose task died is missing.
+    """Sample videos and yield a sample or failure for each, in any order; videos whose task died are missing.
 
-    The only chain whose pixels come to the driver: few, and no more at a time than its decode tasks make.
+    This is the only chain that returns pixels to the driver. The object store limit bounds the pixels in flight.
 
     Args:
-        videos: what to do.
-        stage: how to decode.
-        per_video: frames of each.
-        placement: resources.
-        videos_per_task: as of `maps_done`.
+        videos: videos to sample.
+        stage: decoding stage.
+        per_video: number of frames per video.
+        placement: resources of the run.
+        videos_per_task: videos per decode task, as in `maps_done`.
     """
     with _settings(block_bytes=1) as context:
         sample_bytes = per_video * stage.size**2 * 3
@@ -157,13 +157,13 @@ def samples_done(
 
 @contextlib.contextmanager
 def _settings(*, block_bytes: int) -> Iterator[DataContext]:
-    """Those of the chains that are built inside."""
+    """Set the Ray Data context for chains that are built inside the block."""
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # what dies with a process is dropped here; its videos are tried again, each alone
+    context.max_errored_blocks = -1  # blocks lost with a process are dropped; their videos are retried one by one
     context.target_max_block_size = block_bytes
     with DataContext.current(context), warnings.catch_warnings():
-        # Retries can only be set in this way in this version; Ray's default is to try for ever.
+        # This Ray version has no other way to set retries; its default is to retry forever.
         warnings.simplefilter("ignore", RayDeprecationWarning)
         yield context
 
@@ -192,7 +192,7 @@ def _frames_taken(chain: Dataset) -> Iterator[int]:
 
 
 def _quiet_console() -> None:
-    """Ray Data's own messages stay in its log files: the job says itself what its user should know."""
+    """Restrict Ray Data's messages to its log files; the job logs everything that users need."""
     for handler in logging.getLogger("ray.data").handlers:
         if handler.get_name() == "console":
             handler.setLevel(logging.CRITICAL)

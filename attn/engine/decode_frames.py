@@ -1,4 +1,4 @@
-"""Decodes videos into a frame store, once for all trainings that read it."""
+"""Decode videos into a frame store that several trainings can read."""
 
 import dataclasses
 import functools
@@ -34,10 +34,10 @@ PACKAGES = ("ray", "pyarrow", "av", "pillow", "numpy")
 
 
 def decode_frames(options: FramesOptions) -> int:
-    """Fills the frame store with the videos of all lists; the exit code.
+    """Decode the videos of all lists into the frame store and return the exit code.
 
     Raises:
-        UsageError: before anything was written.
+        UsageError: videos, lists or store are invalid; nothing was written.
     """
     found = {video.video_id: video for video in list_videos(options.videos)}
     wanted: set[str] = set()
@@ -52,17 +52,17 @@ def decode_frames(options: FramesOptions) -> int:
 def plan_frames(
     url: str, videos: list[Video], sampling: Sampling, input_size: int, max_failed_fraction: float
 ) -> StorePlan:
-    """How the frames of some videos come to stand in a store.
+    """Return a plan that stores the frames of videos.
 
     Args:
-        url: of the store, which may hold other videos already.
-        videos: without labels: the frames serve any list.
-        sampling: which frames are kept.
+        url: URL of the store, which may contain other videos.
+        videos: videos without labels, because the frames serve any list.
+        sampling: selection of frames.
         input_size: side of the square frames, in pixels.
-        max_failed_fraction: more failures than this share of the videos are an error.
+        max_failed_fraction: largest allowed share of failed videos.
 
     Raises:
-        UsageError: the store holds something else, or cannot be written.
+        UsageError: the store was made with other settings or cannot be written.
     """
     manifest = FrameManifest(
         input_size=input_size,
@@ -77,40 +77,39 @@ def plan_frames(
     ledger.check(manifest)
     with storage_errors(url):
         finished = ledger.finished
-    if not finished:  # one that is may be read where no one may write
+    if not finished:  # a finished store may be read-only
         check_writable(url)
     stage = DecodeVideos(sampling, input_size, FRAMES_PER_BATCH)
     return StorePlan(videos, manifest, ledger, stage, PART_MB, max_failed_fraction)
 
 
 def fill_frames(plan: StorePlan) -> int:
-    """Decodes what the store lacks; the exit code.
+    """Decode the videos missing from the store and return the exit code.
 
-    A finished store that lacks nothing is left alone: several trainings may read it at the same time. Of several that
-    find something to decode one does, and the others wait. What could not be decoded is tried again, unless no one may
-    write to the store.
+    A complete store is only read, so that several trainings can share it. If several trainings find missing videos, one
+    decodes them while the others wait. Videos that failed before are retried unless the store is read-only.
     """
-    if _lacks_nothing(plan):
+    if _is_complete(plan):
         return 0
     try:
         check_writable(plan.ledger.url)
     except UsageError:
-        if not (lacking := _failed_alone(plan)):
+        if not (lacking := _only_failed(plan)):
             raise
-        log.warning("%s lacks what could not be decoded (%s), and may not be written", plan.ledger.url, some(lacking))
+        log.warning("%s: read-only, so its failed videos are not retried: %s", plan.ledger.url, some(lacking))
         return 0
     start_ray()
     placement = place_decoding(cluster_totals(), living_nodes())
     chain = functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
     with plan.ledger.occupied(wait=True):
-        if _lacks_nothing(plan):
+        if _is_complete(plan):
             return 0
         plan.ledger.begin(plan.manifest)
         return fill_store(plan, placement, chain)
 
 
-def _failed_alone(plan: StorePlan) -> list[str]:
-    """The videos that a finished store lacks, where all of them failed and so many may; else none."""
+def _only_failed(plan: StorePlan) -> list[str]:
+    """IDs missing from a finished store, if all of them failed and their number is allowed; otherwise empty."""
     ledger = plan.ledger
     with storage_errors(ledger.url):
         failed = read_failures(ledger.fs, ledger.root).keys() if ledger.finished else set[str]()
@@ -119,7 +118,7 @@ def _failed_alone(plan: StorePlan) -> list[str]:
     return sorted(lacking) if few and lacking <= failed else []
 
 
-def _lacks_nothing(plan: StorePlan) -> bool:
+def _is_complete(plan: StorePlan) -> bool:
     with storage_errors(plan.ledger.url):
         finished = plan.ledger.finished
     return finished and plan.ledger.completed().keys() >= {video.video_id for video in plan.videos}

@@ -1,7 +1,7 @@
-"""The decode tasks. They run in processes of their own, which need no torch and should not load it.
+"""Decode tasks. They run in separate processes that do not need torch and should not load it.
 
-Not Ray Data's `read_videos`: it decodes every frame with decord, in a process that a video may crash, and knows no
-stride (docs/ray.md).
+Ray Data's `read_videos` is not used: it decodes every frame with decord, in a process that a video may crash, and does
+not support a stride (docs/ray.md).
 """
 
 import dataclasses
@@ -33,21 +33,21 @@ VIDEO_SCHEMA = pa.schema(
         ("member", pa.string()),
     ]
 )
-# One row a video, its pixels one value: Ray cuts blocks between rows, so a sample arrives whole or not at all.
+# One row per video, with all pixels in one value: Ray splits blocks between rows, so a sample is never split.
 SAMPLE_SCHEMA = pa.schema(
     [(VIDEO_ID, pa.string()), (FRAME, pa.binary()), (IMAGE, pa.large_binary()), ("failure", pa.string())]
 )
 
 
 def task_tables(videos: Sequence[Video], per_task: int) -> list[pa.Table]:
-    """One table of videos per decode task."""
+    """Split videos into one table per decode task."""
     rows = [dataclasses.asdict(video) for video in videos]
     starts = range(0, len(rows), per_task)
     return [pa.Table.from_pylist(rows[start : start + per_task], schema=VIDEO_SCHEMA) for start in starts]
 
 
 def decode(table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any]) -> Iterator[dict[str, np.ndarray]]:
-    """One decode task: frames go on, failures go to the writer of the video."""
+    """Run one decode task: yield frames, and send failures to the writer of the video."""
     for item in stage([Video(**row) for row in table.to_pylist()], _reader()):
         if isinstance(item, Failure):
             ray.get(writers[writer_of(item.video_id, len(writers))].fail.remote(item))
@@ -58,12 +58,12 @@ def decode(table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any]) -> I
 def decode_to_writers(
     table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any], schema: pa.Schema
 ) -> Iterator[Outcome]:
-    """One decode task whose frames are the rows.
+    """Run one decode task and send its frames to the writers.
 
     Args:
-        table: of `task_tables`.
-        stage: how to decode.
-        writers: actors.
+        table: table from `task_tables`.
+        stage: decoding stage.
+        writers: writer actors.
         schema: `travelling_schema` of a frame store.
     """
     for frames in decode(table, stage=stage, writers=writers):
@@ -74,12 +74,12 @@ def decode_to_writers(
 
 
 def decode_samples(table: pa.Table, *, stage: DecodeVideos, per_video: int) -> Iterator[pa.Table]:
-    """One decode task whose frames go to the driver: a row of `SAMPLE_SCHEMA` for each video.
+    """Run one decode task and yield a row of `SAMPLE_SCHEMA` per video, for the driver.
 
     Args:
-        table: of `task_tables`.
-        stage: how to decode.
-        per_video: frames of each.
+        table: table from `task_tables`.
+        stage: decoding stage.
+        per_video: number of frames per video.
     """
     videos = [Video(**row) for row in table.to_pylist()]
     for item in sample_videos(videos, _reader(), stage=stage, per_video=per_video):
@@ -91,7 +91,7 @@ def decode_samples(table: pa.Table, *, stage: DecodeVideos, per_video: int) -> I
 
 
 def sample_of(row: dict[str, Any], size: int) -> FrameSample | Failure:
-    """Columns of a row of `SAMPLE_SCHEMA`; the frames are `size` pixels wide and high."""
+    """Parse a row of `SAMPLE_SCHEMA`; frames are `size` pixels wide and high."""
     if row["failure"] is not None:
         return Failure(**json.loads(row["failure"]))
     images = np.frombuffer(row[IMAGE], np.uint8).reshape(-1, size, size, 3)
@@ -100,5 +100,5 @@ def sample_of(row: dict[str, Any], size: int) -> FrameSample | Failure:
 
 @functools.cache
 def _reader() -> FrameReader:
-    """The decoder child of this worker process, kept for its next tasks."""
+    """Decoder child of this worker process, reused by later tasks."""
     return FrameReader()

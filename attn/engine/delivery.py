@@ -1,6 +1,6 @@
-"""Rows on their way to the writer of their video, and what the driver learns of it.
+"""Delivery of rows to the writer of their video, and the outcome reported to the driver.
 
-Without torch: decode tasks load this.
+This module does not import torch, because decode tasks import it.
 """
 
 import sys
@@ -19,36 +19,36 @@ from attn.schema import VIDEO_ID
 WRITER_DIED = "a writer died"
 
 Outcome = dict[str, list[Any]]
-"""`frames`: how many the writers have taken; `error`: what must end the run, empty if nothing does."""
+"""`frames`: number of frames received by the writers; `error`: reason to stop the run, or an empty string."""
 
 
 def deliver(make_rows: Callable[[], pa.RecordBatch], writers: Sequence[Any]) -> Outcome:
-    """Makes rows and waits until the writers have taken them.
+    """Make rows and wait until the writers have received them.
 
-    So a slow disk slows the work down instead of filling the memory, and what counts as done is in a writer's hands.
+    Waiting makes a slow disk slow the work down instead of filling memory. Only received frames count as done.
     """
     try:
         rows = make_rows()
         ray.get([writers[owner].add.remote(some) for owner, some in _by_writer(rows, len(writers))])
     except RayActorError:
         return failure(WRITER_DIED)
-    except Exception as error:  # not one video's fault: the driver ends the run and says why
+    except Exception as error:  # not caused by a single video: the driver stops the run and reports the reason
         return failure(one_line(getattr(error, "cause", error)))
     return {"frames": [rows.num_rows], "error": [""]}
 
 
 def failure(error: str) -> Outcome:
-    """Nothing was taken, because of this."""
+    """Outcome for rows that were not delivered."""
     return {"frames": [0], "error": [error]}
 
 
 def writer_of(video_id: str, writers: int) -> int:
-    """Number of the writer that gets all rows of a video."""
+    """Index of the writer that receives all rows of a video."""
     return zlib.crc32(video_id.encode()) % writers
 
 
 def one_line(error: BaseException) -> str:
-    """An error as it is shown, with a way out where one is known; a storage's says all by itself."""
+    """Format an error as one line, with a hint if the GPU is out of memory."""
     out_of_memory = getattr(sys.modules.get("torch"), "OutOfMemoryError", ())
     hint = "; lower --batch-size" if isinstance(error, out_of_memory) else ""
     kind = "" if isinstance(error, UsageError) else f"{type(error).__name__}: "
@@ -62,8 +62,8 @@ def _by_writer(rows: pa.RecordBatch, writers: int) -> Iterator[tuple[int, pa.Rec
 
 
 class WriterDiedError(Exception):
-    """A writer's process is gone, and with it what it had not written."""
+    """A writer process died, and its unwritten rows are lost."""
 
 
 class ComputeError(Exception):
-    """The CNN or the store failed, whatever the video."""
+    """The CNN or the store failed, independently of the video."""

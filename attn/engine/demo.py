@@ -1,6 +1,6 @@
-"""The whole method on a data set that it renders itself: the paper's tables in small, and where attention falls.
+"""Demo of the whole method on a rendered data set: the paper's tables in small, and localisation of attention.
 
-Every step is the job of that name, called as its script calls it. Run again, it goes on where it stopped.
+Each step calls the same job as the script of its name. A second run resumes an interrupted demo.
 """
 
 import dataclasses
@@ -34,14 +34,14 @@ STRIP_FRAMES = 6
 
 @dataclasses.dataclass(frozen=True)
 class DemoResult:
-    """What the demo measured.
+    """Results of the demo.
 
     Attributes:
         tables: file with the tables.
-        results: what they show, as `reproduce` collects it.
-        store: maps of the CNN of Web images.
-        localisation: of the true class's maps, against the true boxes.
-        pictures: maps laid over frames.
+        results: content of the tables, as collected by `reproduce`.
+        store: attention store of the CNN trained on Web images.
+        localisation: agreement of the true class's maps with the true boxes.
+        pictures: overlays of maps on frames.
     """
 
     tables: Path
@@ -52,13 +52,13 @@ class DemoResult:
 
 
 def demo(options: DemoOptions) -> DemoResult:
-    """Runs all steps.
+    """Run all steps.
 
     Raises:
-        UsageError: a step refused to work; its own message says why. Or `--out` is no folder of this machine.
+        UsageError: a step failed, and its log contains the reason; or `--out` is not a local folder.
     """
     if not is_local(open_filesystem(options.out)[0]):
-        raise UsageError(f"--out {options.out}: the demo is made on a disk; give a local folder")
+        raise UsageError(f"--out {options.out}: not a local folder. Give --out a local folder.")
     root = Path(options.out)
     plan = ReproduceOptions(
         dataset="synthetic",
@@ -73,7 +73,7 @@ def demo(options: DemoOptions) -> DemoResult:
         render_videos=options.videos,
     )
     if code := reproduce(plan):
-        raise UsageError(f"the demo stopped: a step ended with {code}; {root}/logs says why")
+        raise UsageError(f"the demo stopped: a step ended with exit code {code}. See the logs in {root}/logs.")
     data, store = root / "data", root / BACKBONE / f"seed{options.seed}" / WEB / "store"
     tracks = {path.stem: read_boxes(path) for path in (data / "boxes").iterdir()}
     return DemoResult(
@@ -86,7 +86,7 @@ def demo(options: DemoOptions) -> DemoResult:
 
 
 def attention_in_boxes(store: Path, tracks: Mapping[str, BoxTrack]) -> Localisation:
-    """Share of the true class's attention inside the true box of the action, over all frames with action."""
+    """Share of the true class's attention inside the true box, over all frames that show the action."""
     maps, coverage = [], []
     for video in AttentionStore.open(str(store)).videos(["maps"]):
         track = tracks[video.video_id]
@@ -99,7 +99,7 @@ def attention_in_boxes(store: Path, tracks: Mapping[str, BoxTrack]) -> Localisat
 
 
 def draw_examples(store: Path, tracks: Mapping[str, BoxTrack], videos: Path, folder: Path) -> list[Path]:
-    """Strips of the first video of each of some classes: the maps of its true class over frames of the action."""
+    """Draw the first video of each of a few classes: maps of its true class over frames of the action."""
     from attn.report.overlay import Strip, save_strip  # matplotlib takes a second to load
 
     opened = AttentionStore.open(str(store))

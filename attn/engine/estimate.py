@@ -1,8 +1,8 @@
-"""Estimates a run from the headers of a few of its videos: nothing is written.
+"""Estimate of the size of a run from the headers of a few videos. Nothing is written.
 
-Few, because a remote video must be fetched whole to be opened. The first frames of each are decoded, and its header is
-looked at, by a confined process that may be killed: this one holds credentials, and what crashes or hangs FFmpeg is one
-unreadable video.
+Only a few videos are sampled, because opening a remote video downloads the whole file. A confined child process decodes
+the first frames and reads the header: this process has credentials, and a video that crashes or hangs FFmpeg counts as
+unreadable.
 """
 
 import dataclasses
@@ -23,16 +23,16 @@ ROW_OVERHEAD_BYTES = 8 * len(FRAME_FIELDS)
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """Size of a run.
+    """Estimated size of a run.
 
     Attributes:
-        videos: to do; those that are done are left out.
-        done: videos that are complete.
-        frames: kept frames of the videos to do, by what the headers of `sampled` of them declare.
-        sampled: videos that were looked at.
-        unreadable: those of them that cannot be read.
-        store_bytes: of their rows, before compression.
-        left_out: files beside the videos that were not taken; a warning has named them.
+        videos: number of videos to process.
+        done: number of videos that are complete in the store.
+        frames: number of frames to process, extrapolated from the headers of `sampled` videos.
+        sampled: number of sampled videos.
+        unreadable: number of sampled videos that cannot be read.
+        store_bytes: size of the rows before compression.
+        left_out: number of files that are not recognised as videos; a warning has listed them.
     """
 
     videos: int
@@ -49,13 +49,13 @@ class Estimate:
         others = f"; {self.left_out} files left out" if self.left_out else ""
         broken = f", {self.unreadable} of these unreadable" if self.unreadable else ""
         return (
-            f"dry run: {self.videos} videos to do, {self.done} done; about {self.frames} frames{basis}{broken}; "
+            f"dry run: {self.videos} videos to process, {self.done} done; about {self.frames} frames{basis}{broken}; "
             f"about {self.store_bytes / 1e6:.1f} MB before compression; {self.placement}{others}"
         )
 
 
 def estimate(plan: Plan, placement: Placement) -> Estimate:
-    """Looks at up to `SAMPLE_VIDEOS` videos, spread evenly over the list."""
+    """Sample up to `SAMPLE_VIDEOS` videos, spread evenly over the list, and extrapolate."""
     done = plan.ledger.completed() if plan.ledger.begun and not plan.options.overwrite else {}
     left = [video for video in plan.videos if video.video_id not in done]
     sample = _spread(left)
@@ -77,14 +77,14 @@ def estimate(plan: Plan, placement: Placement) -> Estimate:
 
 
 def _spread(videos: Sequence[Video]) -> Sequence[Video]:
-    """Some from everywhere: videos that lie together often come from one recording and are alike."""
+    """Evenly spaced sample. Neighbouring videos often come from the same recording and are similar."""
     if len(videos) <= SAMPLE_VIDEOS:
         return videos
     return [videos[(2 * i + 1) * len(videos) // (2 * SAMPLE_VIDEOS)] for i in range(SAMPLE_VIDEOS)]
 
 
 def _kept_frames(video: Video, stage: DecodeVideos, reader: FrameReader) -> float | None:
-    """Kept frames by the header; None where the video cannot be read."""
+    """Number of sampled frames according to the header; None if the video cannot be read."""
     try:
         with open_video(video) as path:
             next(reader.read(path, stage.sampling, stage.size, stage.decoder, stage.timeout_s), None)

@@ -1,7 +1,7 @@
-"""Evaluate: the videos of a split list scored from an attention store, and how good the scores are.
+"""Evaluate: score the videos of a split list from an attention store and compute metrics.
 
-One pass over each store, one video in memory at a time; what is kept is one score vector per video and method. No Ray:
-a store of half a million frames is read faster than a cluster is started for it.
+Each store is read in one pass with one video in memory at a time; only one score vector per video and method is kept.
+Ray is not used: reading a store of half a million frames is faster than starting a cluster.
 """
 
 import dataclasses
@@ -40,10 +40,10 @@ BASELINE = "cnn"
 
 
 def evaluate(options: EvaluateOptions) -> int:
-    """Writes `metrics.json`, last, `scores.parquet` and, with `--calibrate`, `calibration.json`; the exit code.
+    """Write `scores.parquet`, `calibration.json` with `--calibrate`, and then `metrics.json`; return the exit code.
 
     Raises:
-        UsageError: before anything was written.
+        UsageError: flags, lists or stores are invalid; nothing was written.
     """
     check_writable(options.out)
     fs, out = open_filesystem(options.out)
@@ -87,13 +87,13 @@ def evaluate(options: EvaluateOptions) -> int:
 def scores_of(
     scored: Scored, labels: Mapping[str, int], methods: Sequence[Scorer], calibrations: Mapping[str, Calibration]
 ) -> tuple[Scores, dict[str, str]]:
-    """Scores of the tested videos, and what each method computes; a method is followed by its calibrated scores.
+    """Return scores of the tested videos and definitions of the methods; calibrated scores follow each method.
 
     Args:
-        scored: a pass over the store of the tested videos.
-        labels: tested videos: video id → class id.
-        methods: in the order of the tables.
-        calibrations: method → its statistics.
+        scored: results of a pass over the store of the tested videos.
+        labels: class IDs by video ID, for the tested videos.
+        methods: scorers in the order of the tables.
+        calibrations: calibration statistics by method name.
     """
     video_ids = sorted(labels)
     by_method: dict[str, np.ndarray] = {}
@@ -108,9 +108,10 @@ def scores_of(
 
 
 def figures(scores: Scores, definitions: Mapping[str, str], class_names: tuple[str, ...]) -> dict[str, Any]:
-    """Figures of every method; of every other method against the baseline, and of calibrated scores against plain.
+    """Metrics of all methods and paired comparisons.
 
-    Pairs whose methods are not both there are left out.
+    Each method is compared with the baseline, and calibrated scores with uncalibrated ones. Pairs with a missing method
+    are omitted.
     """
     by_method, labels = scores.by_method, scores.labels
     results = {
@@ -128,7 +129,7 @@ def figures(scores: Scores, definitions: Mapping[str, str], class_names: tuple[s
 
 
 def split_record(url: str) -> dict[str, str]:
-    """Name and sha256 of a split list; of a folder or glob of lists, the sha256 of their `sha256sum` listing."""
+    """File name and SHA-256 of a split list. For a folder or glob, the hash is that of the `sha256sum` listing."""
     fs, path = open_filesystem(url)
     files = sorted(file.path for file in glob_files(fs, path))
     sums = [hashlib.sha256(read_bytes(fs, file)).hexdigest() for file in files]

@@ -1,4 +1,4 @@
-"""The unlabelled videos by which an evaluation calibrates: checked before any work, their statistics taken after."""
+"""Calibration of an evaluation on unlabelled videos: checks before any work, statistics afterwards."""
 
 import dataclasses
 import json
@@ -23,12 +23,12 @@ NAME = "calibration.json"
 
 @dataclasses.dataclass(frozen=True)
 class CalibrationSource:
-    """The videos of `--calibrate`.
+    """Videos of `--calibrate`.
 
     Attributes:
-        store: that holds them.
-        videos: ids of those that count.
-        tested_store: whether `--store` is the same one, which is then read once.
+        store: store that contains the videos.
+        videos: IDs of the videos to calibrate on.
+        tested_store: whether `--store` is the same store, which is then read only once.
     """
 
     store: AttentionStore
@@ -36,22 +36,22 @@ class CalibrationSource:
     tested_store: bool
 
     def fit(self, scored: Scored, methods: Sequence[Scorer]) -> dict[str, Calibration]:
-        """Statistics of each method that is calibrated, by name.
+        """Return calibration statistics by method name.
 
         Args:
-            scored: a pass over `--store`, with these videos if they are there.
-            methods: of `--methods`.
+            scored: results of the pass over `--store`; includes the calibration videos if the stores are the same.
+            methods: scorers of `--methods`; those without calibration are skipped.
         """
         if not self.tested_store:
             scored = score_videos(self.store, methods, {}, calibrating=self.videos)
-        videos = sorted(self.videos)  # sums then round alike, in whatever order the parts come
+        videos = sorted(self.videos)  # sums then round identically for any order of parts
         return {one.name: Calibration.fit(scored.of(one.name, videos)) for one in methods if one.calibrated}
 
     def record(self, tested: Set[str]) -> dict[str, Any]:
-        """For the metrics: which videos, and how many of them are tested too; a video is known by its id.
+        """Return the record for the metrics: store, number of videos, and overlap with the tested videos.
 
         Args:
-            tested: ids of the tested videos.
+            tested: IDs of the tested videos.
         """
         both = len(self.videos & tested)
         return {
@@ -62,36 +62,39 @@ class CalibrationSource:
         }
 
     def file(self, calibrations: Mapping[str, Calibration]) -> bytes:
-        """`calibration.json`."""
-        told = {
+        """Return the content of `calibration.json`."""
+        content = {
             "fingerprint": self.store.manifest.fingerprint,
             "class_names": self.store.manifest.class_names,
             "methods": {name: calibration.as_record() for name, calibration in calibrations.items()},
         }
-        return json.dumps(told, indent=1, ensure_ascii=False).encode()
+        return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
 def open_calibration(options: EvaluateOptions, store: AttentionStore) -> CalibrationSource | None:
-    """Store and videos that `--calibrate` names; None without it.
+    """Open the store and select the videos of `--calibrate`; None without the flag.
 
     Args:
-        options: flags.
-        store: of `--store`.
+        options: flags of the evaluation.
+        store: store of `--store`.
 
     Raises:
-        UsageError: the store is of another CNN, or lacks columns or videos; no method is calibrated.
+        UsageError: the store was made with another CNN, lacks columns or has too few videos; or none of the methods
+            can be calibrated.
     """
     url = options.calibrate
     if url is None:
         if options.calibrate_lists:
-            raise UsageError("--calibrate-lists: there is no --calibrate. Name the store whose videos the lists name.")
+            raise UsageError(
+                "--calibrate-lists: requires --calibrate. Give --calibrate the store of the listed videos."
+            )
         return None
     if options.model is not None:
-        raise UsageError("--calibrate: --model brings its own calibration. Leave out one of the two.")
+        raise UsageError("--calibrate: --model has its own calibration. Leave out one of the two.")
     columns = calibrated_columns(options.methods)
     if not columns:
         raise UsageError(
-            f"--methods {' '.join(options.methods)}: no calibrated scores. Add cnn, unatt or energynet, or leave out "
+            f"--methods {' '.join(options.methods)}: cannot be calibrated. Add cnn, unatt or energynet, or leave out "
             "--calibrate."
         )
     same = absolute(url).rstrip("/") == absolute(options.store).rstrip("/")
@@ -110,7 +113,7 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore) -> Calibra
 
 
 def _listed(options: EvaluateOptions, found: Set[str]) -> Set[str]:
-    """Videos that one of `--calibrate-lists` names. Missing ones are left out: a mean over the others will do."""
+    """IDs of videos in at least one of `--calibrate-lists`. Missing videos are skipped: they hardly change a mean."""
     named: set[str] = set()
     for url in options.calibrate_lists:
         split = read_split(url, part="train", present=found)

@@ -1,4 +1,4 @@
-"""The scores of videos, from one pass over a store with one video in memory at a time."""
+"""Scores of videos, computed in one pass over a store with one video in memory at a time."""
 
 import dataclasses
 import logging
@@ -23,13 +23,13 @@ HEARTBEAT_S = 5.0
 class Scored:
     """Results of a pass over a store.
 
-    They are kept in float64: in float32 the probabilities of confident videos are all one, and the video id would
-    rank them. `scores.parquet` rounds them.
+    Scores are in float64: in float32, many confident videos have probability 1, and the video ID would decide their
+    rank. `scores.parquet` rounds them.
 
     Attributes:
-        scores: video id → method → [cls].
-        relabelled: tested videos that the store labels otherwise than the list does.
-        warnings: one line each, of a CNN that has learnt nothing.
+        scores: scores [cls] by video ID and method.
+        relabelled: tested videos whose label in the store differs from the list.
+        warnings: signs that the CNN has learnt nothing, one line each.
     """
 
     scores: Mapping[str, Mapping[str, np.ndarray]]
@@ -37,7 +37,7 @@ class Scored:
     warnings: list[str]
 
     def of(self, method: str, video_ids: Sequence[str]) -> Float[np.ndarray, "video cls"]:
-        """Scores of some of the videos, in their order."""
+        """Scores of the given videos by one method, in the given order."""
         return np.array([self.scores[video_id][method] for video_id in video_ids], np.float64)
 
 
@@ -48,16 +48,16 @@ def score_videos(
     *,
     calibrating: Set[str] = frozenset(),
 ) -> Scored:
-    """Scores of the tested videos by all methods, of those that only calibrate by the methods that are calibrated.
+    """Score tested videos with all methods, and calibration videos with the methods that can be calibrated.
 
     Args:
-        store: must have all of the videos.
-        methods: one at least.
-        labels: tested videos: video id → class id, from the split list, which is the authority.
-        calibrating: ids of videos that are scored without a label.
+        store: store that contains all of the videos.
+        methods: one or more scorers.
+        labels: class IDs by video ID, for the tested videos. The split list overrides labels in the store.
+        calibrating: IDs of videos that are scored without a label.
 
     Raises:
-        UsageError: a video holds numbers that are none.
+        UsageError: a video contains non-finite numbers.
     """
     calibrated = [method for method in methods if method.calibrated]
     columns = list(dict.fromkeys(name for method in (methods if labels else calibrated) for name in method.columns))
@@ -74,19 +74,21 @@ def score_videos(
                 relabelled.append(rows.video_id)
     warnings = one_answer.warnings(store.manifest.class_names)
     if relabelled:
-        log.warning("the store labels %d videos otherwise; the list counts: %s", len(relabelled), some(relabelled))
+        log.warning(
+            "%d videos have another label in the store; the list is used: %s", len(relabelled), some(relabelled)
+        )
     for warning in warnings:
         log.warning("%s", warning)
     return Scored(found, relabelled, warnings)
 
 
 def _with_heartbeat(videos: Iterator[VideoRows], wanted: Set[str]) -> Iterator[VideoRows]:
-    """The wanted ones of the videos, with a log line every few seconds."""
-    done, told_s = 0, time.monotonic()
+    """Yield the wanted videos and log progress every few seconds."""
+    done, logged_s = 0, time.monotonic()
     for rows in videos:
         if rows.video_id in wanted:
             yield rows
             done += 1
-        if time.monotonic() - told_s >= HEARTBEAT_S:
-            told_s = time.monotonic()
+        if time.monotonic() - logged_s >= HEARTBEAT_S:
+            logged_s = time.monotonic()
             log.info("%d/%d videos scored", done, len(wanted))

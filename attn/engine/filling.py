@@ -1,12 +1,12 @@
-"""Fills a store with rows of every frame of every video, each exactly once.
+"""Fill a store with the rows of every frame of every video, each exactly once.
 
-A run is a few passes over the videos that are not done. What a pass does not finish (a worker, an actor, a node died; a
-decoder was ended; a storage did not answer) the next one does, each video alone, so that one which kills its worker
-takes no other with it. What is not finished three times is a failure. A pass that loses a writer ends early and says
-nothing about the videos: it does not count.
+A run makes up to three passes over the unfinished videos. A video stays unfinished if a worker, actor or node dies, a
+decoder is stopped, or the storage does not respond. Later passes process each video in its own task, so that a video
+that kills its worker affects no other. Videos that three passes do not finish count as failed. A pass that loses a
+writer ends early and does not count.
 
-Not Ray Data's checkpoint: it marks a video as done when any block with rows of it is committed, and a resumed run then
-lost rows or doubled them (docs/ray.md).
+Ray Data's checkpointing is not used: it marks a video as done when any block with its rows is committed, and a resumed
+run then lost or duplicated rows (docs/ray.md).
 """
 
 import contextlib
@@ -41,18 +41,18 @@ log = logging.getLogger(__name__)
 PASSES = 3
 MOST_VIDEOS_PER_TASK = 16
 EXIT_ERROR = 1
-WRITER_LOST = "a writer died; what it had not written is made again"
+WRITER_LOST = "a writer died; its unwritten rows are computed again"
 
 
 @dataclasses.dataclass(frozen=True)
 class StorePlan:
-    """A run that is possible: the store, the videos it must hold at the end, and how they are decoded.
+    """Valid settings of a run: the store, the videos it must contain at the end, and the decoding stage.
 
     Attributes:
         part_mb: size at which a part is closed, in MB before compression.
-        max_failed_fraction: more failures than this share of the videos are an error.
-        go_on: what to do after the run broke off.
-        left_out: files beside the videos that were not taken.
+        max_failed_fraction: largest allowed share of failed videos.
+        go_on: instruction for users on how to resume the run.
+        left_out: files that are not recognised as videos.
     """
 
     videos: list[Video]
@@ -61,12 +61,12 @@ class StorePlan:
     stage: DecodeVideos
     part_mb: int
     max_failed_fraction: float
-    go_on: str = dataclasses.field(default="the same command resumes from here", kw_only=True)
+    go_on: str = dataclasses.field(default="run the same command to resume", kw_only=True)
     left_out: LeftOut = dataclasses.field(default=NOTHING, kw_only=True)
 
 
 class Chain(Protocol):
-    """A chain of `attn.engine.dataflow` that has been told all but this."""
+    """Chain of `attn.engine.dataflow` with all other arguments bound."""
 
     def __call__(
         self, videos: Sequence[Video], *, stage: DecodeVideos, writers: Sequence[Any], videos_per_task: int
@@ -74,12 +74,12 @@ class Chain(Protocol):
 
 
 def fill_store(plan: StorePlan, placement: Placement, chain: Chain) -> int:
-    """Fills a store whose ledger was begun; the exit code."""
+    """Fill a store whose ledger exists and return the exit code."""
     return _Run(plan, placement, chain).finish_store()
 
 
 class _Run:
-    """One call of a job on a plan."""
+    """Single run of a plan."""
 
     def __init__(self, plan: StorePlan, placement: Placement, chain: Chain):
         self.plan, self.placement, self.chain = plan, placement, chain
@@ -90,12 +90,12 @@ class _Run:
         self.earlier_attempts = max((f.attempt for f in self._failures().values()), default=0)
 
     def finish_store(self) -> int:
-        """Passes until nothing is left to do, then `_SUCCESS.json`."""
+        """Run passes until all videos are finished, then write `_SUCCESS.json`; return the exit code."""
         left = self._left()
-        log.info("%d done before; %s", len(self.plan.videos) - len(left), self.placement)
+        log.info("%d videos already done; %s", len(self.plan.videos) - len(left), self.placement)
         try:
             left = self._passes(left)
-            with _refusals_end_the_run():
+            with _storage_errors_stop_the_run():
                 self._give_up(left)
                 self._finish()
         except (ComputeError, RayError) as error:
@@ -103,31 +103,31 @@ class _Run:
         return self._verdict()
 
     def _passes(self, left: list[Video]) -> list[Video]:
-        """The videos that none of the passes has finished."""
+        """Run the passes and return the videos that remain unfinished."""
         passes = idle = 0
         while left and passes < PASSES:
             if passes:
-                log.warning("%d videos were not finished; trying them again, each alone", len(left))
+                log.warning("%d videos were not finished; retrying them one by one", len(left))
             try:
                 self._pass(passes + 1, left)
                 passes += 1
             except WriterDiedError:
                 idle += 1
             before = len(left)
-            with _refusals_end_the_run():
+            with _storage_errors_stop_the_run():
                 left = self._left()
             if len(left) < before:
                 idle = 0
             elif idle == PASSES:
-                raise ComputeError("the writers die before they have written anything; see Ray's logs")
+                raise ComputeError("the writers keep dying before they write anything; see Ray's logs")
         return left
 
     def _stopped(self, why: str) -> int:
-        log.error("%s; what is done is kept, %s", why, self.plan.go_on)
+        log.error("%s. Finished videos are saved; %s.", why.rstrip("."), self.plan.go_on)
         return EXIT_ERROR
 
     def _left(self) -> list[Video]:
-        """Videos neither done nor failed, by what the parts say."""
+        """Videos that are neither done nor failed according to the parts."""
         self.done = self.plan.ledger.done(self.plan.manifest)
         return [video for video in self.plan.videos if video.video_id not in self.done.keys() | self.failed]
 
@@ -163,16 +163,17 @@ class _Run:
             raise WriterDiedError from error
 
     def _close(self, writers: Sequence[Any]) -> tuple[Written, str | None, bool]:
-        """Closes the parts of the writers that live, learns which videos failed, and ends the writers.
+        """Close the parts of living writers, collect failed videos, and stop the writers.
 
         Returns:
-            What they wrote, why one could not end its part, if so, and whether all of them live.
+            Counts of written rows, the error of a writer that could not close its part or None, and whether all writers
+            were alive.
         """
         total, problem, all_live = Written(), None, True
         for writer in writers:
             try:
                 _ask(writer.flush)
-                self.failed |= _ask(writer.failed)  # only now: what it has recorded
+                self.failed |= _ask(writer.failed)  # after the flush, which records them
                 total = total + _ask(writer.counts)
             except RayActorError:
                 log.warning(WRITER_LOST)
@@ -190,16 +191,16 @@ class _Run:
         return Progress(self.plan.ledger, done=total - left - failed, failed=failed, total=total, written=written)
 
     def _videos_per_task(self, videos: int) -> int:
-        """Many, so that batches are full; few enough that every decode task gets some."""
+        """Videos per task: many, to fill batches, but few enough to occupy every decode task."""
         return max(1, min(MOST_VIDEOS_PER_TASK, videos // (4 * max(self.placement.decode_tasks, 1))))
 
     def _give_up(self, videos: Sequence[Video]) -> None:
-        """Records videos that were lost in every pass."""
+        """Record videos that no pass has finished as failed."""
         if not videos:
             return
         writer = StoreWriter(self.plan.ledger.url, self.plan.manifest.schema, part_bytes=1)
         for video in videos:
-            message = f"its worker died in each of {PASSES} attempts; Ray's logs say of what"
+            message = f"its worker died in each of {PASSES} attempts; see Ray's logs"
             attempt = self.earlier_attempts + PASSES
             writer.fail(Failure(video.video_id, video.url, "decode", "WorkerDied", message, attempt))
         writer.flush()
@@ -223,18 +224,18 @@ class _Run:
         log.info("%s: %d videos, %d rows, %d failed, %.0f s", *found)
 
     def _verdict(self) -> int:
-        """Names the failures; 3 when they are too many."""
+        """Log the failures and return the exit code: 3 if there are too many."""
         reasons: dict[str, Failure] = {}
-        with contextlib.suppress(UsageError):  # the store is finished whether or not it can be read just now
+        with contextlib.suppress(UsageError):  # the store is finished even if it cannot be read now
             reasons = self._failures()
         for video_id in sorted(self.failed)[:10]:
             log.warning("failed: %s: %s", video_id, reasons[video_id].message if video_id in reasons else "no record")
         if len(self.failed) > 10:
-            log.warning("failed: %d more, see %s/failures/", len(self.failed) - 10, self.plan.ledger.url)
+            log.warning("%d more videos failed; see %s/failures/", len(self.failed) - 10, self.plan.ledger.url)
         videos, fraction = len(self.plan.videos), self.plan.max_failed_fraction
         if len(self.failed) > allowed_failures(fraction, videos):
-            told = told_failures(len(self.failed), videos, fraction)
-            log.error("%s. Replace or remove them, or raise --max-failed-fraction.", told)
+            summary = told_failures(len(self.failed), videos, fraction)
+            log.error("%s. Replace or remove them, or raise --max-failed-fraction.", summary)
             return EXIT_FAILED_VIDEOS
         return 0
 
@@ -245,8 +246,8 @@ class _Run:
 
 
 @contextlib.contextmanager
-def _refusals_end_the_run() -> Iterator[None]:
-    """What the storage refuses once work was done is no mistake of the command line."""
+def _storage_errors_stop_the_run() -> Iterator[None]:
+    """Convert UsageError to ComputeError: a storage error after work has begun is not a user error."""
     try:
         yield
     except UsageError as error:
@@ -254,12 +255,12 @@ def _refusals_end_the_run() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """One line, of what went wrong on the other machine rather than of how we learnt of it."""
+    """Format an error as one line; for task errors, the original error on the other machine."""
     cause = error.cause if isinstance(error, RayTaskError) else error
     text = " ".join(str(cause).split())
     return text if isinstance(cause, ComputeError | UsageError) else f"{type(cause).__name__}: {text}"
 
 
 def _ask(method: Any) -> Any:
-    """What a method of an actor returns."""
+    """Call a method of an actor and wait for its result."""
     return ray.get(method.remote())

@@ -1,4 +1,4 @@
-"""A wrong command line, told in one line with a way out; tyro alone draws a box of a screen."""
+"""One-line error messages for invalid command lines, in place of the large boxes that tyro prints."""
 
 import contextlib
 import dataclasses
@@ -14,18 +14,18 @@ _ALWAYS = ("--help", "-h")
 _FLAG = re.compile(r"(--?[A-Za-z][\w.-]*)(?:=.*)?", re.DOTALL)
 _STYLE = re.compile(r"\x1b\[[0-9;]*m|\[/?bold\]")
 _SEE = "--help explains every flag"
-_LONGEST = 400  # characters of what tyro says
+_LONGEST = 400  # characters of a tyro message
 
 
 def check_flags(options_type: type[Any], given: Sequence[str]) -> None:
-    """Refuses a misspelt flag by the name it is meant to have, and a required one that is not there.
+    """Check for unknown flags and missing required flags.
 
     Args:
         options_type: dataclass of the flags.
-        given: the words of the command line.
+        given: words of the command line.
 
     Raises:
-        UsageError: the first that is wrong, and what to do.
+        UsageError: a flag is unknown, redundant or missing; the message names the first one and suggests a fix.
     """
     fields = {f"--{field.name.replace('_', '-')}": field for field in dataclasses.fields(options_type)}
     known = {f"--no-{flag[2:]}" if field.default is True else flag for flag, field in fields.items()} | {*_ALWAYS}
@@ -34,17 +34,17 @@ def check_flags(options_type: type[Any], given: Sequence[str]) -> None:
     default = f"the default{f' of --recipe {recipe}' if (recipe := getattr(options_type, 'recipe', None)) else ''}"
     for flag in named:
         if opposite := unneeded.get(_dashed(flag)):
-            raise UsageError(f"{flag}: it is {default}. Leave it out, or give {opposite} for the opposite.")
-        if "." not in flag and _dashed(flag) not in known:  # the parser knows the flags of a part
-            raise UsageError(f"{flag}: no such flag. {_meant(_dashed(flag), known, unneeded)}")
+            raise UsageError(f"{flag}: this is {default}. Leave it out, or give {opposite} for the opposite.")
+        if "." not in flag and _dashed(flag) not in known:  # nested flags are checked by tyro
+            raise UsageError(f"{flag}: unknown flag. {_meant(_dashed(flag), known, unneeded)}")
     if not {*named}.intersection(_ALWAYS):
         missing = [flag for flag, field in fields.items() if _required(field) and flag not in map(_dashed, named)]
         if missing:
-            raise UsageError(f"{', '.join(missing)}: missing. Give {'it' if len(missing) == 1 else 'them'}: {_SEE}.")
+            raise UsageError(f"{', '.join(missing)}: required. Give {'it' if len(missing) == 1 else 'them'}; {_SEE}.")
 
 
 def _unneeded(options_type: type[Any], part: str = "") -> Iterator[tuple[str, str]]:
-    """Spelling that a switch would have for its default, and the flag for the opposite; only the second is one."""
+    """Spelling of each switch for its default value, which is not a flag, and the flag for the opposite value."""
     for field in dataclasses.fields(options_type):
         name, of_part = field.name.replace("_", "-"), field.default_factory
         on, off = f"--{part}{name}", f"--{part}no-{name}"
@@ -63,36 +63,36 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _meant(flag: str, known: set[str], unneeded: Iterable[str]) -> str:
-    """Flags that have all its words, else the one most alike, else those that share a word with it."""
+    """Suggest flags with all words of `flag`, else the most similar flag, else flags that share a word."""
     words = {*flag.strip("-").split("-")}
     of_known = {one: {*one.strip("-").split("-")} for one in sorted(known)}
     longer = [one for one, its in of_known.items() if words <= its]
     close = difflib.get_close_matches(flag, sorted({*known, *unneeded}), n=1)
     if not longer and {*close} - known:
-        return f"Did you mean {close[0]}? It is the default: leave it out."
+        return f"Did you mean {close[0]}? It is the default; leave it out."
     found = longer or close or [one for one, its in of_known.items() if words & its]
     return f"Did you mean {' or '.join(found[:3])}?" if found else f"{_SEE}."
 
 
 @contextlib.contextmanager
 def in_one_line() -> Iterator[None]:
-    """Makes a `UsageError` of what the parser of the flags prints before it ends the process.
+    """Convert an error message that tyro prints before it exits into a `UsageError`.
 
     Raises:
-        UsageError: it has printed anything on stderr, in its first paragraph.
+        UsageError: tyro printed to stderr; the message is the first paragraph.
     """
-    said = io.StringIO()
+    printed = io.StringIO()
     try:
-        with contextlib.redirect_stderr(said):
+        with contextlib.redirect_stderr(printed):
             yield
     except SystemExit as end:
-        if not said.getvalue():
+        if not printed.getvalue():
             raise
-        raise UsageError(_first_paragraph(said.getvalue())) from end
+        raise UsageError(_first_paragraph(printed.getvalue())) from end
 
 
 def _first_paragraph(box: str) -> str:
-    """Text between the first two rules of a box. The upper one may hold its title; ASCII boxes have no sides."""
+    """Text between the first two rules of a box. The upper rule may contain a title; ASCII boxes have no sides."""
     _, paragraph, *_ = [*re.split(r".*(?:─|-{4}).*", _STYLE.sub("", box)), ""]
     line = " ".join(paragraph.replace("│", " ").split())
     return f"{line[:_LONGEST].rstrip('.')}. {_SEE}."

@@ -1,7 +1,7 @@
-"""Help texts of flags as a reader wants them, from the docstrings of the options' fields.
+"""Help texts of flags from the docstrings of the options' fields.
 
-tyro breaks its lines where the docstring breaks them, whatever the width of the terminal, and shows None and an empty
-list as defaults where the text has said already what happens then.
+tyro by itself keeps the line breaks of the docstring at any terminal width, and prints None and empty defaults although
+the text already explains the default.
 """
 
 import ast
@@ -18,7 +18,7 @@ SAYS_NOTHING = ("", "None")
 
 
 def explained(options_type: type[Any]) -> type[Any]:
-    """A subclass of a dataclass of options with the same fields; each knows its help text."""
+    """Return a subclass of an options dataclass with help texts attached to the fields."""
     texts = {name: text for parent in reversed(options_type.__mro__[:-1]) for name, text in _texts(parent).items()}
     types = get_type_hints(options_type, include_extras=True)
     annotations = {
@@ -31,7 +31,7 @@ def explained(options_type: type[Any]) -> type[Any]:
 
 
 def flag_words(options_type: type[Any], values: Mapping[str, Any]) -> list[str]:
-    """The words of a command line that give fields of a dataclass of options these values."""
+    """Command-line words that set fields of an options dataclass to the given values."""
     usual = {field.name: field.default for field in dataclasses.fields(options_type)}
     return [word for name, value in values.items() for word in _words(name.replace("_", "-"), value, usual[name])]
 
@@ -47,7 +47,7 @@ def _hint(default: str) -> str:
 
 
 def _texts(options_type: type[Any]) -> dict[str, str]:
-    """Docstring of each field, on one line."""
+    """Docstrings of the fields by name, each on one line."""
     module, texts = ast.parse(textwrap.dedent(inspect.getsource(options_type))), {}
     for statement, after in itertools.pairwise(next(ast.iter_child_nodes(module)).body):  # type: ignore[attr-defined]
         match statement, after:

@@ -1,4 +1,4 @@
-"""Frames of many videos in the driver's memory: a bounded number, however many the videos are."""
+"""Bounded sample of frames from many videos, held in the driver's memory."""
 
 import contextlib
 import dataclasses
@@ -23,20 +23,20 @@ from attn.video.source import Video
 log = logging.getLogger(__name__)
 
 IN_PROCESS = 32
-"""So many videos are decoded one after the other without Ray, which takes as long to start."""
+"""Maximum number of videos decoded in this process; starting Ray takes about as long as decoding them."""
 TRIES = 3
 MOST_VIDEOS_PER_TASK = 16
 HEARTBEAT_S = 5.0
 
 Chain = Callable[[Sequence[Video], DecodeVideos, int], Iterator[FrameSample | Failure]]
-"""Samples videos with a stage, so many to a task."""
+"""Function that samples videos with a stage; the integer is the number of videos per task."""
 
 
 class FrameBank:
-    """Frames of videos in the order in which they came; `order` gives one that does not depend on that.
+    """Frames of videos in order of arrival; `order` returns an order that is independent of it.
 
     Args:
-        capacity: frames it can hold. Memory is taken as they come.
+        capacity: maximum number of frames. Memory is committed as frames arrive.
         size: side of the frames, in pixels.
     """
 
@@ -56,32 +56,34 @@ class FrameBank:
         self.counts[sample.video_id] = len(sample.frames)
 
     def order(self, seed: int, most: int) -> Int[np.ndarray, "frame"]:
-        """Rows of a random choice of frames in an order that mixes the videos: by a hash of seed, video and frame."""
+        """Rows of at most `most` frames in pseudo-random order: sorted by a hash of seed, video and frame."""
         ranks = [_rank(f"{seed}/{video_id}/{frame}") for video_id, frame in self._names]
         return np.argsort(np.array(ranks))[:most]
 
     def names(self, rows: Int[np.ndarray, "frame"]) -> list[tuple[str, int]]:
-        """Video id and index in the source of each row."""
+        """Video ID and frame index of each row."""
         return [self._names[row] for row in rows.tolist()]
 
 
 def choose_videos(videos: Sequence[Video], most: int, seed: int) -> list[Video]:
-    """At most so many videos, in the order given: those with the smallest hash of seed and id."""
+    """Choose at most `most` videos, those with the smallest hash of seed and ID; the order is preserved."""
     chosen = sorted((video.video_id for video in videos), key=lambda video_id: _rank(f"{seed}/{video_id}"))[:most]
     taken = set(chosen)
     return [video for video in videos if video.video_id in taken]
 
 
 def sample_frames(videos: Sequence[Video], stage: DecodeVideos, per_video: int) -> tuple[FrameBank, dict[str, Failure]]:
-    """Samples all videos, on Ray if they are many; what died or hung is tried three times, the last ones alone.
+    """Sample all videos, on Ray if there are more than `IN_PROCESS`.
+
+    A video whose worker dies or hangs is tried up to three times; retries run one video per task.
 
     Args:
-        videos: what to do.
-        stage: how to decode.
-        per_video: frames of each, at most.
+        videos: videos to sample.
+        stage: decoding stage.
+        per_video: maximum number of frames per video.
 
     Returns:
-        the frames, and why the other videos failed.
+        Frames, and failures by video ID.
     """
     bank = FrameBank(len(videos) * per_video, stage.size)
     with _in_process(per_video) if len(videos) <= IN_PROCESS else _on_ray(per_video) as chain:
@@ -89,9 +91,9 @@ def sample_frames(videos: Sequence[Video], stage: DecodeVideos, per_video: int) 
 
 
 def fill_bank(bank: FrameBank, videos: Sequence[Video], stage: DecodeVideos, chain: Chain) -> dict[str, Failure]:
-    """The videos that failed, and why."""
+    """Sample videos into a bank and return the failures by video ID."""
     failed: dict[str, Failure] = {}
-    left, told_s = list(videos), time.monotonic()
+    left, logged_s = list(videos), time.monotonic()
     for attempt in range(1, TRIES + 1):
         stage = dataclasses.replace(stage, attempt=attempt, last_try=attempt == TRIES)
         for item in chain(left, stage, MOST_VIDEOS_PER_TASK if attempt == 1 else 1):
@@ -99,15 +101,15 @@ def fill_bank(bank: FrameBank, videos: Sequence[Video], stage: DecodeVideos, cha
                 failed[item.video_id] = item
             else:
                 bank.add(item)
-            if time.monotonic() - told_s > HEARTBEAT_S:
-                told_s = time.monotonic()
+            if time.monotonic() - logged_s > HEARTBEAT_S:
+                logged_s = time.monotonic()
                 log.info("%d/%d videos, %d failed", len(bank.counts), len(videos), len(failed))
         left = [video for video in left if video.video_id not in bank.counts.keys() | failed.keys()]
         if not left:
             return failed
         if attempt < TRIES:
-            log.warning("%d videos were not finished; trying them again, each alone", len(left))
-    message = f"its worker died in each of {TRIES} attempts; Ray's logs say of what"
+            log.warning("%d videos were not finished; retrying them one by one", len(left))
+    message = f"its worker died in each of {TRIES} attempts; see Ray's logs"
     lost = {v.video_id: Failure(v.video_id, v.url, "decode", "WorkerDied", message, TRIES) for v in left}
     return failed | lost
 

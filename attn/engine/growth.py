@@ -1,9 +1,9 @@
-"""Size to which a cluster with an autoscaler may grow. Ray itself does not know it: nothing writes the table that its
-`get_max_resources_from_cluster_config` reads (ray-project/ray#63012, Ray 2.60).
+"""Maximum size of a cluster with an autoscaler.
 
-`ray up` leaves the description of the cluster on the head, where Ray's monitor is started with it; what works
-elsewhere (KubeRay) is told in a variable. Whoever learns it leaves it in the cluster for the job's other processes,
-which may be on other machines.
+Ray does not provide it: nothing writes the table that `get_max_resources_from_cluster_config` reads
+(ray-project/ray#63012, Ray 2.60). `ray up` stores the cluster configuration on the head and starts Ray's monitor with
+it; elsewhere (KubeRay), an environment variable gives the size. The first process of a job that reads the size stores
+it in the cluster for the job's processes on other machines.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ NAMES = ("CPU", "GPU")
 
 
 def most_resources() -> dict[str, float]:
-    """CPUs and GPUs of the cluster at its largest; empty where it does not grow, or nothing tells how far.
+    """Return the maximum CPUs and GPUs of the cluster; empty if it has no autoscaler or the maximum is unknown.
 
     Raises:
-        UsageError: the variable is not `CPU=…,GPU=…`.
+        UsageError: the variable is not of the form `CPU=…,GPU=…`.
     """
-    told = os.environ.get(VARIABLE)
-    most = parse_most(told) if told else _of_launcher(ray.get_runtime_context().gcs_address)
+    given = os.environ.get(VARIABLE)
+    most = parse_most(given) if given else _of_launcher(ray.get_runtime_context().gcs_address)
     if most:
         internal_kv._internal_kv_put(key(), json.dumps(most).encode(), overwrite=True)
         return most
@@ -40,27 +40,27 @@ def most_resources() -> dict[str, float]:
 
 
 def key() -> bytes:
-    """Where the job leaves it."""
+    """Key of the maximum size in Ray's internal key-value store, one per job."""
     return f"attn-cluster-max-{ray.get_runtime_context().get_job_id()}".encode()
 
 
 def parse_most(text: str) -> dict[str, float]:
-    """Reads `CPU=128,GPU=8`."""
+    """Parse a size such as `CPU=128,GPU=8`."""
     pairs = [pair.partition("=") for pair in text.replace(" ", "").split(",")]
     try:
         most = {name: float(number) for name, _, number in pairs}
     except ValueError:
         most = {}
     if not most or not most.keys() <= set(NAMES) or not all(0 <= number < math.inf for number in most.values()):
-        raise UsageError(f"{VARIABLE}={text}: say what the cluster may grow to, such as CPU=128,GPU=8")
+        raise UsageError(f"{VARIABLE}={text}: not a cluster size. Give the maximum size, such as CPU=128,GPU=8.")
     return most
 
 
 def most_of(config: Mapping[str, Any]) -> dict[str, float]:
-    """The same, of a cluster that `ray up` describes; empty where the description does not say what machines have.
+    """Return the maximum CPUs and GPUs of a `ray up` configuration; empty if it does not list resources.
 
     Args:
-        config: as `ray up` leaves it on the head: complete, with the resources that it asked the cloud for.
+        config: configuration as stored on the head by `ray up`, with the resources of each node type filled in.
     """
     types, most_workers = config["available_node_types"], config.get("max_workers", 0)
     head = types[config["head_node_type"]].get("resources") or {}
@@ -74,7 +74,7 @@ def most_of(config: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _most_of_workers(name: str, kinds: Sequence[tuple[Mapping[str, float], int]], most_workers: int) -> float:
-    """Of one resource, with as many machines as may be of those that have most of it."""
+    """Maximum total of one resource, taking as many machines as allowed of the types with most of it."""
     total, left = 0.0, most_workers
     for resources, number in sorted(kinds, key=lambda kind: kind[0].get(name, 0), reverse=True):
         total += min(number, left) * resources.get(name, 0)
@@ -84,14 +84,14 @@ def _most_of_workers(name: str, kinds: Sequence[tuple[Mapping[str, float], int]]
 
 def _of_launcher(gcs_address: str) -> dict[str, float]:
     for path in _descriptions(gcs_address):
-        # What cannot be read as one is another program's, or being replaced just now.
+        # An unreadable file belongs to another program or is being replaced.
         with contextlib.suppress(OSError, yaml.YAMLError, KeyError, TypeError, AttributeError):
             return most_of(yaml.safe_load(Path(path).read_text()))
     return {}
 
 
 def _descriptions(gcs_address: str) -> Iterator[str]:
-    """What the monitor of this cluster was started with, if it runs on this machine."""
+    """Configuration paths in the command line of this cluster's monitor, if it runs on this machine."""
     for process in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             arguments = process.read_bytes().decode(errors="replace").split("\0")

@@ -1,7 +1,7 @@
-"""Starts Ray on this machine: in a folder short enough for its sockets, and all of it or nothing.
+"""Start of a local Ray, in a folder with a path short enough for its sockets.
 
-A start that fails says why in one line. Ray itself forgets the node whose start failed, and leaves its processes
-running beside those of the next try.
+If the start fails, all processes are stopped and the reason is reported in one line. Ray itself leaves the processes of
+a failed start running, beside those of the next attempt.
 """
 
 import contextlib
@@ -22,60 +22,60 @@ from attn.errors import UsageError
 log = logging.getLogger(__name__)
 
 TOO_SLOW = re.compile("timed out", re.IGNORECASE)
-"""In what Ray says of its processes, if one of them has waited for another in vain."""
-# A job of ours is a dozen processes that mostly wait. Ray warns of too many from a multiple of this number on, by
-# default that of the CPUs: a laptop of two would be told again and again.
+"""Pattern of Ray's message if one of its processes has waited too long for another."""
+# A job consists of a dozen mostly idle processes. Ray warns of too many processes beyond a multiple of this number,
+# by default the number of CPUs; a machine with two CPUs would warn repeatedly.
 PROCESSES_AT_ONCE = 16
-# What Ray puts behind its temporary folder: the longest name of a socket, with a process id of seven digits.
+# Longest path that Ray appends to its temporary folder: a socket, with a process ID of seven digits.
 _SOCKET = "/ray/session_2000-01-01_00-00-00_000000_1000000/sockets/plasma_store.10"
 _LONGEST_PATH = 103 if sys.platform == "darwin" else 107
 MOST_TMPDIR = _LONGEST_PATH - len(_SOCKET)
-"""Bytes in the name of a temporary folder that Ray's sockets can lie in."""
-SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  Ray makes a folder of its own in it
+"""Maximum length of the path of Ray's temporary folder, in bytes."""
+SHORT_FOLDERS = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108  Ray creates its own folder inside
 _FATAL = re.compile(r" C \d+ \d+\] (?:\(\w+\) )?\S+: +(?:An unexpected system .* fix it\. )?(?:Check failed: )?(.+)")
-_MOST_SHOWN = 200  # characters of a message of Ray's
+_MOST_SHOWN = 200  # characters of a Ray message
 _WAYS_OUT = (
-    (r"timed out", "This machine is too busy: run the same command when less is running on it"),
-    (r"shm|object store|plasma|Bus error|signal 7\b", "Free memory in /dev/shm; of a container, raise --shm-size"),
+    (r"timed out", "The machine is too busy. Run the same command when fewer programs are running"),
+    (r"shm|object store|plasma|Bus error|signal 7\b", "Free memory in /dev/shm; in a container, raise --shm-size"),
     (r"signal 9\b|allocate memory", "Free memory, or run the job on a larger machine"),
-    (r"No space|Disk quota", "Free space there, or set RAY_TMPDIR to a short folder on another disk"),
-    (r"Errno|denied|Read-only", "Set RAY_TMPDIR to a short folder that can be written"),
+    (r"No space|Disk quota", "Free disk space, or set RAY_TMPDIR to a folder with a short path on another disk"),
+    (r"Errno|denied|Read-only", "Set RAY_TMPDIR to a writable folder with a short path"),
 )
 
 
 def start_local(num_cpus: int | None, object_store_bytes: int | None) -> None:
-    """Starts Ray on this machine alone, on the second try if the first was too slow.
+    """Start Ray on this machine only. A start that times out is retried once.
 
     Args:
-        num_cpus: CPUs that it offers; None for those of the machine.
-        object_store_bytes: memory for objects; None for Ray's choice.
+        num_cpus: number of CPUs, or None for all CPUs of the machine.
+        object_store_bytes: size of the object store, or None for Ray's default.
 
     Raises:
-        UsageError: Ray does not start; nothing of it is left running.
+        UsageError: Ray does not start; all of its processes have been stopped.
     """
-    # Else Ray leaves a token file in the home folder, and a later `ray start` demands that token of everyone.
+    # Otherwise Ray writes a token file to the home folder, and every later `ray start` requires that token.
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     at_once = max(PROCESSES_AT_ONCE, os.cpu_count() or 1)
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", str(at_once))
-    os.environ.pop("RAY_GCS_SERVER_PORT", None)  # of a head; a second one on that port would wait for it in vain
+    os.environ.pop("RAY_GCS_SERVER_PORT", None)  # set for a head node; a second server on that port would wait in vain
     settings = {"num_cpus": num_cpus, "object_store_memory": object_store_bytes, "include_dashboard": False}
     settings |= short_folders()
     why = _start(settings)
     if why is not None and TOO_SLOW.search(why):
-        log.warning("Ray has not started within its 30 s; this machine is very busy; trying once more")
+        log.warning("Ray did not start within 30 s because the machine is very busy; retrying once")
         why = _start(settings)
     if why is not None:
-        fact = "has not started within its 30 s, twice" if TOO_SLOW.search(why) else "does not start"
+        fact = "did not start within 30 s, twice" if TOO_SLOW.search(why) else "did not start"
         raise UsageError(f"Ray: {fact} ({why}). {_way_out(why)}.")
 
 
 def short_folders() -> dict[str, str]:
-    """Ray's temporary folder, if the usual one is too long for sockets, as settings of `ray.init`.
+    """Return `ray.init` settings with a short temporary folder if the path of the usual one is too long for sockets.
 
-    Objects that do not fit into memory still go to the folder that the user has chosen: it may be the one with space.
+    Spilled objects still go to the folder that the user has chosen, because it may be the one with enough space.
 
     Raises:
-        UsageError: no folder is short enough and can be written.
+        UsageError: none of the short folders is writable.
     """
     variable = "RAY_TMPDIR" if os.environ.get("RAY_TMPDIR") else "TMPDIR"
     usual = os.environ.get(variable) or SHORT_FOLDERS[0]
@@ -86,12 +86,12 @@ def short_folders() -> dict[str, str]:
             spill = {"object_spilling_directory": os.path.join(usual, "ray")} if os.path.isdir(usual) else {}
             return {"_temp_dir": os.path.join(folder, f"ray-{os.getuid()}"), **spill}
     raise UsageError(
-        f"{variable}={usual}: too long for Ray's sockets. Set RAY_TMPDIR to a folder of {MOST_TMPDIR} bytes at most."
+        f"{variable}={usual}: too long for Ray's sockets. Set RAY_TMPDIR to a path of at most {MOST_TMPDIR} bytes."
     )
 
 
 def _start(settings: dict[str, Any]) -> str | None:
-    """Why Ray has not started, in one line; None if it has."""
+    """Start Ray. Return None on success, otherwise the reason for the failure as one line."""
     try:
         ray.init(address="local", log_to_driver=False, logging_level=logging.WARNING, **settings)
     except Exception as error:
@@ -105,19 +105,19 @@ def _start(settings: dict[str, Any]) -> str | None:
 
 
 def _half_started(error: Exception) -> Node | None:
-    """The node whose start an error broke off; only the frames that the error has passed still know it."""
+    """Node whose start has failed. Only the stack frames of the traceback still refer to it."""
     held = (frame.f_locals.get("self") for frame, _ in traceback.walk_tb(error.__traceback__))
     return next((each for each in held if isinstance(each, Node) and hasattr(each, "all_processes")), None)
 
 
 def _reason(error: Exception, node: Node | None) -> str:
-    """Log of the process that ended, if one has: Ray then only says that it has waited in vain."""
+    """Reason from the log of the process that ended, if any; Ray itself only reports a timeout."""
     for kind, processes in node.all_processes.items() if node else ():
         code = processes[0].process.poll()
         if code:
             ended = f"its {kind} ended by signal {-code}" if code < 0 else f"its {kind} ended with exit code {code}"
-            said = _fatal(Path(node.get_logs_dir_path()) / f"{kind}.err") if node else ""
-            return f"{ended}{said and f': {said}'}"
+            fatal = _fatal(Path(node.get_logs_dir_path()) / f"{kind}.err") if node else ""
+            return f"{ended}{fatal and f': {fatal}'}"
     return _line(str(error) or type(error).__name__)
 
 
@@ -138,4 +138,4 @@ def _way_out(why: str) -> str:
     for pattern, way_out in _WAYS_OUT:
         if re.search(pattern, why, re.IGNORECASE):
             return way_out
-    return "Ray's logs say more: look into the newest folder session_… of its temporary folder"
+    return "See Ray's logs in the newest folder session_… of its temporary folder"

@@ -1,4 +1,4 @@
-"""How much memory this machine, or this container, can still give."""
+"""Available memory of this machine or container."""
 
 from pathlib import Path
 
@@ -7,11 +7,11 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def available_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
-    """Bytes that can be taken without swapping: the kernel's estimate, and no more than the container's limit leaves.
+    """Bytes available without swapping: the kernel's estimate, capped by what the container's limit leaves.
 
     Args:
-        meminfo: of the kernel.
-        cgroup: version 2, of this process; without files of a limit there is none.
+        meminfo: meminfo file of the kernel.
+        cgroup: folder of this process's cgroup, version 2. Without limit files in it, no limit applies.
     """
     lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
     available = int(lines["MemAvailable"].split()[0]) * 1024
@@ -23,6 +23,6 @@ def available_bytes(meminfo: Path = MEMINFO, cgroup: Path = CGROUP) -> int:
         return available
     if limit == "max":
         return available
-    # Pages of files that no one uses count as used, but go when room is wanted.
+    # Inactive file pages count as used, but the kernel drops them when memory is needed.
     droppable = dict(line.split() for line in stat.splitlines()).get("inactive_file", "0")
     return max(0, min(available, int(limit) - int(used) + int(droppable)))

@@ -1,4 +1,4 @@
-"""Whether a run could make what a store lacks: a video that no decoder opens stays missing, however often it is run."""
+"""Check whether another run could add missing videos to a store: unreadable videos stay missing."""
 
 from collections.abc import Sequence
 
@@ -8,12 +8,12 @@ from attn.video.sample import Stride
 from attn.video.source import Video, open_video
 
 MOST_TRIED = 20
-SIDE = 32  # pixels; a small frame is as good a proof as a large one
+SIDE = 32  # pixels; a small frame suffices for the check
 TIMEOUT_S = 60.0
 
 
 def unreadable_videos(videos: Sequence[Video]) -> dict[str, str]:
-    """Ids of the first `MOST_TRIED` videos that cannot be read, now or later, and why."""
+    """Try the first `MOST_TRIED` videos and return permanent read errors by video ID."""
     with FrameReader() as reader:
         found = {video.video_id: _why(video, reader) for video in videos[:MOST_TRIED]}
     return {video_id: why for video_id, why in found.items() if why is not None}
@@ -27,4 +27,4 @@ def _why(video: Video, reader: FrameReader) -> str | None:
         return None
     except VideoError as error:
         return " ".join(str(error).split())
-    return None if chunk is not None else f"{video.where}: holds no frame"
+    return None if chunk is not None else f"{video.where}: contains no frame"

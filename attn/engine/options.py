@@ -1,6 +1,6 @@
-"""Every flag of every job, as frozen dataclasses: the field's docstring is its help text.
+"""Command-line flags of the jobs as frozen dataclasses; the docstring of a field is its help text.
 
-No torch, no ray: a script that imports this answers `--help` at once.
+This module imports neither torch nor ray, so that `--help` is fast.
 """
 
 import dataclasses
@@ -18,185 +18,192 @@ Precision = Literal["fp32", "bf16", "fp16"]
 @dataclasses.dataclass(frozen=True)
 class PackOptions:
     videos: str
-    """Videos: a folder tree, one file or a glob; local or s3://."""
+    """Videos to pack: a folder tree, a single file or a glob, local or s3://."""
     out: str
-    """Folder for the tar shards; local or s3://."""
+    """Output folder for the tar shards, local or s3://."""
     shard_mb: int = 64
     """Size at which a shard is closed, in MB. A video is never split."""
     name: str = "videos"
-    """First part of the shard names: <name>-000000.tar."""
+    """Prefix of the shard names: <name>-000000.tar."""
     classes: str | None = None
-    """Class list; a video's label is its parent folder where that is one of these. Default: every parent folder."""
+    """Class list. A video's label is the name of its parent folder if the list contains it (default: every folder is a
+    class)."""
     overwrite: bool = False
-    """Replace shards of that name that stand in the folder."""
+    """Replace existing shards with this --name in the output folder."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PrecomputeOptions:
     videos: str
-    """Videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://."""
+    """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
     out: str
-    """Attention store to write or to finish; local or s3://."""
+    """Attention store to create or complete, local or s3://."""
     weights: str
-    """CNN: a .safetensors checkpoint, a state dict as .pth (give --backbone and --classes), or `imagenet`."""
+    """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
+    `imagenet`."""
     backbone: str | None = None
-    """torchvision name of the CNN; read from a .safetensors checkpoint."""
+    """torchvision name of the CNN (default: read from a .safetensors checkpoint)."""
     classes: str | None = None
-    """Class list, one name a line or UCF101's classInd.txt; read from a .safetensors checkpoint."""
+    """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint)."""
     labels: str | None = None
-    """Labels of videos whose folder is not named as a class: lines `<video> <class>`, a csv or a parquet; done videos
-    keep what they have."""
+    """Labels of videos whose folder is not named after a class: lines `<video> <class>`, a CSV or a Parquet file.
+    Videos already in the store keep their labels."""
     lists: tuple[str, ...] = ()
-    """Split lists: take the videos that one of them names (default: all that are found)."""
+    """Split lists: process only videos named in at least one of them (default: all videos)."""
     stride: int = 5
-    """Keep the frames 0, S, 2S, …"""
+    """Sampling stride S: use frames 0, S, 2S, …"""
     fps: float | None = None
-    """Keep this many frames a second, by time stamp, instead of a stride."""
+    """Sampling rate in frames per second, by time stamp; replaces --stride (default: sample by --stride)."""
     columns: tuple[Column, ...] = ("maps", "logits")
-    """Columns to store of every frame. features: pooled activations; grid: all activations."""
+    """Columns to store for each frame. features: pooled activations; grid: all activations."""
     actors: tuple[int, int] | None = None
-    """Smallest and largest number of CNN actors, as machines join (default: 1 to all GPUs; without one, CPU cores)."""
+    """Minimum and maximum number of CNN actors (default: 1 to all GPUs; without GPUs, one per CPU core). The pool grows
+    as machines join."""
     gpus_per_actor: float | None = None
-    """GPUs of one CNN actor, 0 for the CPU (default: 1 where the cluster has a GPU, else 0)."""
+    """GPUs per CNN actor, 0 for the CPU (default: 1 if the cluster has a GPU, otherwise 0)."""
     batch_size: int = 64
-    """Frames in one forward pass."""
+    """Frames per forward pass."""
     precision: Precision = "fp32"
-    """Arithmetic of the CNN's trunk; the maps themselves are always computed in fp32."""
+    """Precision of the CNN's trunk. The maps are always computed in fp32."""
     alpha_reduce: Literal["mean", "sum"] = "mean"
-    """Gradients averaged over the places of a map, as the paper says, or summed, as Grad-CAM's authors did: maps that
-    are rows × cols as large."""
+    """Reduction of gradients over a map: mean, as in the paper, or sum, as in the original Grad-CAM. With sum, maps are
+    rows × cols times as large."""
     mean: Rgb | None = None
-    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, else ImageNet's)."""
+    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise ImageNet's)."""
     std: Rgb | None = None
-    """Channel standard deviations of the CNN's input (default: the checkpoint's, else ImageNet's)."""
+    """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise ImageNet's)."""
     input_size: int | None = None
-    """Side of the square input, in pixels (default: the checkpoint's, else 224)."""
+    """Side of the square input, in pixels (default: the checkpoint's, otherwise 224)."""
     decoder: Literal["auto", "pyav", "decord"] = "auto"
-    """auto and pyav: PyAV, right on every file and faster. decord: that one where it is right, PyAV elsewhere."""
+    """Video decoder. auto, pyav: PyAV, correct on every file and faster. decord: decord for files that it decodes
+    correctly, otherwise PyAV."""
     decode_timeout_s: float = 60.0
-    """A decoder that yields no frame for so long is ended and its video counts as failed."""
+    """Seconds without a new frame after which decoding is stopped and the video counts as failed."""
     part_mb: int = 128
     """Size at which an output part is closed, in MB before compression. A video is never split."""
     max_failed_fraction: float = 0.01
-    """Exit with 3 when a larger share of the videos failed."""
+    """Largest allowed share of failed videos, 0 to 1; if more fail, the job exits with code 3."""
     overwrite: bool = False
-    """Remove the store that stands at --out and start anew."""
+    """Remove the existing store at --out and start from scratch."""
     dry_run: bool = False
-    """Say what would be done (videos, frames, bytes, actors) and do nothing."""
+    """Report the videos, frames, bytes and actors of the run, and exit."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainCnnOptions(FinetuneConfig):
     images: str | None = None
-    """Web images: a folder with one folder per class; local or s3://. Give this or --videos."""
+    """Web images, one folder per class, local or s3://. Give either --images or --videos."""
     videos: str | None = None
-    """Training videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://. Needs --split."""
+    """Training videos (requires --split): a folder tree, a folder of tar shards, a file or a glob, local or s3://."""
     split: str | None = None
-    """List of training videos, the only ones that are touched: the data set's own (UCF101's trainlistKK.txt, a folder
-    of HMDB51's lists), lines `<video> <class>`, a csv or a parquet."""
+    """List of training videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. Official lists are
+    UCF101's trainlistKK.txt and the folder of HMDB51's lists. Videos that are not in the list are never read."""
     fraction: float = 1.0
-    """Share of the listed videos of each class that is used, two at least; a smaller share lies within a larger."""
+    """Share of the listed videos of each class to use, at least two. Smaller shares are subsets of larger ones."""
     stride: int = 5
-    """Keep the frames 0, S, 2S, … of the videos."""
+    """Sampling stride S: use frames 0, S, 2S, … of each video."""
     fps: float | None = None
-    """Keep this many frames a second, by time stamp, instead of a stride."""
+    """Sampling rate in frames per second, by time stamp; replaces --stride (default: sample by --stride)."""
     frames: str | None = None
-    """Frame store: the videos' frames, decoded once, for any training of the same input size and sampling; local or
-    s3:// (default: the folder frames within the one beside --out)."""
+    """Frame store for the decoded frames, local or s3:// (default: frames/ in the run's folder beside --out). Any
+    training with the same input size and sampling can share it."""
     mix_images: str | None = None
-    """Web images with one folder per class, of which every update learns as many as of frames, so that fine-tuning does
-    not forget them; local or s3://. Images that the training of --weights held out stay held out, but for a few if it
-    had --near-duplicates; without a record of that, all are used."""
+    """Web images, one folder per class, mixed half and half with frames in every update to prevent forgetting. Local or
+    s3://. Images that the training of --weights held out stay held out, except for a few if it used --near-duplicates;
+    if --weights has no record of its training, all are used."""
     mix_cache: str | None = None
-    """Folder for the resized images of --mix-images, for all trainings that mix them (default: that of --cache)."""
+    """Folder for the resized images of --mix-images, shared by all trainings that mix them (default: that of
+    --cache)."""
     allow_missing: bool = False
-    """Train on the listed videos that are there although others are not."""
+    """Train on the listed videos that exist, even if others are missing."""
     max_failed_fraction: float = 0.01
-    """Exit with 3 when a larger share of the videos cannot be read."""
+    """Largest allowed share of unreadable videos, 0 to 1; if more are unreadable, the job exits with code 3."""
     backbone: str
     """torchvision name of the CNN, or `small_cnn`."""
     out: str
-    """Checkpoint to write, one .safetensors file."""
+    """Checkpoint to write, a .safetensors file."""
     weights: str | None = None
-    """Start from a .safetensors checkpoint, a .pth state dict, or `imagenet` (default: random)."""
+    """Initial weights: a .safetensors checkpoint, a .pth state dict, or `imagenet` (default: random)."""
     classes: str | None = None
-    """Class list (default: the image folders' names, sorted; with --videos those of the split list, in the order of
-    the start checkpoint where it has the same)."""
+    """Class list (default: sorted folder names of --images, or with --videos the classes of --split). The default order
+    is that of --weights if it has the same classes as --split."""
     mean: Rgb | None = None
-    """Channel means of the input, 0–1 (default: the start checkpoint's, else ImageNet's)."""
+    """Channel means of the input, 0–1 (default: those of --weights, otherwise ImageNet's)."""
     std: Rgb | None = None
-    """Channel standard deviations of the input (default: the start checkpoint's, else ImageNet's)."""
+    """Channel standard deviations of the input (default: those of --weights, otherwise ImageNet's)."""
     input_size: int | None = None
-    """Side of the square input, in pixels (default: the start checkpoint's, else 224)."""
+    """Side of the square input, in pixels (default: that of --weights, otherwise 224)."""
     epochs: int | None = None
-    """Passes over the training images (default: 30 over Web images, 10 over frames)."""
+    """Passes over the training images (default: 30 on Web images, 10 on frames)."""
     batch_size: int = 32
-    """Images of one update, all workers together; with --mix-images half of them are frames."""
+    """Images per update over all workers; with --mix-images, half of them are frames."""
     validation_fraction: float | None = None
-    """Share of each class held out, of its images or of its videos as a whole; the epoch that is best on it is kept
-    (default: 0.3 of the images, 0.1 of the videos, where more than two are left to learn from)."""
+    """Share of the images or whole videos of each class held out for validation. The epoch with the best validation
+    result is saved (default: 0.3 of the images, or 0.1 of the videos if more than two remain for training)."""
     near_duplicates: float | None = None
-    """Leave out Web images whose colours repeat those of an earlier image of their class, from this similarity on;
-    0.88 finds resized, recompressed and slightly cropped copies (default: keep all)."""
+    """Colour similarity from which a Web image counts as a duplicate and is left out (default: keep all). Images are
+    compared within their class, and the first is kept. 0.88 finds resized, recompressed and slightly cropped copies."""
     batchnorm: Literal["auto", "frozen", "train"] = "auto"
-    """frozen: statistics stay as loaded. auto: frozen with start weights, else train."""
+    """BatchNorm statistics. frozen: keep the loaded ones. train: update them. auto: frozen with --weights, otherwise
+    train."""
     workers: int = 1
-    """Ray Train workers."""
+    """Number of Ray Train workers."""
     gpu: bool | None = None
-    """One GPU per worker (default: where the cluster has one)."""
+    """Use one GPU per worker (default: if the cluster has a GPU)."""
     cpus_per_worker: int | None = None
-    """CPUs, and with them threads, of a worker at most (default: all that it can have; beside a GPU, its share)."""
+    """Maximum number of CPUs, and so of threads, per worker (default: all available; on a GPU, its share)."""
     allow_untrained: bool = False
-    """Exit with 0 although the training has learnt nothing."""
+    """Exit with code 0 even if the training has learnt nothing."""
     seed: int = 0
-    """Random state of the fraction, what is held out, the order, the flips and new layers."""
+    """Random seed of the fraction, the validation split, the order, the flips and new layers."""
     cache: str | None = None
-    """Folder for the resized images, read again by the next run (default: a temporary folder). 150 KB an image of 224
-    pixels: 53 GB for all training videos of UCF101."""
+    """Folder for the resized images, reused by later runs (default: a temporary folder). An image of 224 pixels takes
+    150 KB; all training videos of UCF101 take 53 GB."""
 
 
 @dataclasses.dataclass(frozen=True)
 class FramesOptions:
     videos: str
-    """Videos, as for precompute."""
+    """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
     lists: tuple[str, ...]
-    """Split lists: the videos that one of them names."""
+    """Split lists: decode only videos named in at least one of them."""
     out: str
-    """Frame store to write or to finish; local or s3://."""
+    """Frame store to create or complete, local or s3://."""
     input_size: int
     """Side of the square frames, in pixels."""
     stride: int
-    """Keep the frames 0, S, 2S, …"""
+    """Sampling stride S: use frames 0, S, 2S, …"""
     max_failed_fraction: float = 0.01
-    """Exit with 3 when a larger share of the videos cannot be read."""
+    """Largest allowed share of unreadable videos, 0 to 1; if more are unreadable, the job exits with code 3."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainEnergyNetOptions(EnergyConfig, ConceptConfig):
     config: str | None = None
-    """Settings that a search has found (best.json), in place of the defaults; flags beside it count more. Local or
-    s3://."""
+    """Settings found by a search (best.json), used in place of the defaults; local or s3://. Flags override the
+    file."""
     store: str
-    """Attention store with the training videos; local or s3://."""
+    """Attention store that holds the training videos, local or s3://."""
     out_of_fold: tuple[str, ...] = ()
-    """Attention stores that together hold the training videos, each made by a CNN that was not fine-tuned on the videos
-    it holds; the EnergyNet is then learnt from their maps (default: from those of --store, as the paper does)."""
+    """Attention stores with out-of-fold maps of the training videos (default: train on --store, as the paper does).
+    Each is made by a CNN that was not fine-tuned on the videos in it; together they hold all training videos."""
     split: str
-    """List of training videos: the data set's own (UCF101's trainlistKK.txt, HMDB51's folder of lists), lines
-    `<video> <class>`, a csv or a parquet."""
+    """List of training videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. Official lists are
+    UCF101's trainlistKK.txt and the folder of HMDB51's lists."""
     out: str
-    """Folder for the EnergyNet, its metrics and its report; local or s3://."""
+    """Output folder for the EnergyNet, its metrics and its report, local or s3://."""
     fraction: float = 1.0
-    """Share of the listed videos of each class to use, two at least; smaller ones lie within larger ones."""
+    """Share of the listed videos of each class to use, at least two. Smaller shares are subsets of larger ones."""
     workers: int = 1
-    """Ray Train workers."""
+    """Number of Ray Train workers."""
     gpu: bool | None = None
-    """One GPU per worker (default: where the cluster has one)."""
+    """Use one GPU per worker (default: if the cluster has a GPU)."""
     map_memory_gb: float | None = None
-    """Memory for the maps of one worker (default: half of what its machine has left, shared by the workers there)."""
+    """Memory for the maps of one worker, in GB (default: half of the machine's available memory, shared by its
+    workers)."""
     allow_untrained: bool = False
-    """Exit with 0 although the training has learnt nothing."""
+    """Exit with code 0 even if the training has learnt nothing."""
     allow_missing: bool = False
-    """Train on the videos the store has although the list names others."""
+    """Train on the listed videos that the store has, even if others are missing."""
     allow_partial: bool = False
     """Read a store whose precompute has not finished."""

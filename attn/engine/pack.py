@@ -1,4 +1,4 @@
-"""Packs videos into tar shards. All of it is reading and writing, so threads of one process do it, and no Ray."""
+"""Pack videos into tar shards. The work is I/O bound, so threads of one process suffice and Ray is not used."""
 
 import datetime
 import logging
@@ -26,23 +26,23 @@ MB = 1_000_000
 
 
 def pack(options: PackOptions) -> int:
-    """Exit code of the job: 0, or 3 if a video was left out because it vanished or cannot be read.
+    """Pack the videos and return the exit code: 0, or 3 if a video vanished or cannot be read.
 
     Raises:
-        UsageError: flags, class list, videos or folder are no good; nothing was written.
+        UsageError: flags, class list, videos or output folder are invalid; nothing was written.
     """
     _check_flags(options)
     check_writable(options.out)
-    standing = find_shards(options.out, options.name)
-    if standing and not options.overwrite:
+    existing = find_shards(options.out, options.name)
+    if existing and not options.overwrite:
         raise UsageError(
-            f"{len(standing)} shards named {options.name}-*.tar stand in {options.out} already; "
-            "choose another --name or --out, or replace them with --overwrite"
+            f"{options.out}: already has {len(existing)} shards named {options.name}-*.tar. "
+            "Choose another --name or --out, or replace them with --overwrite."
         )
     found = find_videos(options.videos).found
     class_names = _class_names(options.classes, found)
     videos = label_videos(found, class_names, {})
-    _refuse_to_eat_the_source(videos, options.out, standing)
+    _check_source_is_not_replaced(videos, options.out, existing)
     clear_shards(options.out, options.name)
     try:
         with Heartbeat(videos) as heartbeat:
@@ -55,14 +55,16 @@ def pack(options: PackOptions) -> int:
                 report=heartbeat.add,
             )
     except KeyboardInterrupt:
-        log.warning("interrupted; the shards in %s are whole but not all, pack again with --overwrite", options.out)
+        log.warning(
+            "interrupted; %s has complete shards, but not all of them. Pack again with --overwrite.", options.out
+        )
         return EXIT_INTERRUPTED
-    log.info("%s; the shards are in %s", heartbeat.line(), options.out)
+    log.info("%s; shards written to %s", heartbeat.line(), options.out)
     return EXIT_FAILED_VIDEOS if any(one.error for one in packed) else 0
 
 
 class Heartbeat:
-    """Counts packed videos and, while its block runs, says every few seconds how far it is, moving or not."""
+    """Counter of packed videos that logs progress every few seconds while its block runs."""
 
     def __init__(self, videos: Sequence[Video]):
         self._total_videos = len(videos)
@@ -82,7 +84,7 @@ class Heartbeat:
         self._thread.join()
 
     def add(self, packed: Packed) -> None:
-        """Counts a video, and names it if it was left out. Called from several threads."""
+        """Count a video and log it if it was left out. Called from several threads."""
         with self._lock:
             self._videos += 1
             self._failed += packed.error is not None
@@ -91,7 +93,7 @@ class Heartbeat:
             log.warning("left out: %s", packed.error)
 
     def line(self) -> str:
-        """Done, speed since the start, left out, and the time left if the rest goes as fast."""
+        """Progress line: videos done, mean speed, failures, and remaining time at that speed."""
         speed = self._bytes / max(time.monotonic() - self._started_s, 1e-9)
         left_s = (self._total_bytes - self._bytes) / speed if speed else None
         eta = "unknown" if left_s is None else datetime.timedelta(seconds=round(max(left_s, 0)))
@@ -105,20 +107,20 @@ class Heartbeat:
 
 def _check_flags(options: PackOptions) -> None:
     if options.shard_mb <= 0:
-        raise UsageError(f"--shard-mb must be above 0, not {options.shard_mb}")
+        raise UsageError(f"--shard-mb {options.shard_mb}: must be above 0.")
     if not re.fullmatch(r"[^./\s][^/\s]*", options.name):
-        raise UsageError(f"--name {options.name!r} is no file name: no slash, no white space, no dot in front")
+        raise UsageError(f"--name {options.name!r}: not a file name. Use no slash, no white space and no leading dot.")
 
 
 def _class_names(classes: str | None, found: Sequence[Found]) -> tuple[str, ...]:
-    """The class list, or every name that may be a class."""
+    """Names in the class list; without one, all folder names and stored labels."""
     if classes is not None:
         return parse_class_list(read_text(*open_filesystem(classes)).splitlines(), where=classes)
     return tuple(sorted({name for one in found if (name := one.folder or one.stored)}))
 
 
-def _refuse_to_eat_the_source(videos: Sequence[Video], out: str, standing: Sequence[str]) -> None:
+def _check_source_is_not_replaced(videos: Sequence[Video], out: str, existing: Sequence[str]) -> None:
     fs, folder = open_filesystem(out)
-    replaced = {os.path.realpath(url_of(fs, join(folder, name))) for name in standing}
+    replaced = {os.path.realpath(url_of(fs, join(folder, name))) for name in existing}
     if any(os.path.realpath(video.url) in replaced for video in videos):
-        raise UsageError(f"the videos lie in the shards that --overwrite would remove from {out}; choose another --out")
+        raise UsageError(f"{out}: --overwrite would remove shards that contain the videos. Choose another --out.")

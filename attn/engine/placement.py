@@ -1,4 +1,4 @@
-"""Where the work of precompute runs: how many CNN actors, on what, and how much runs ahead of them."""
+"""Resources of precompute: number and size of CNN actors, decode tasks and writers."""
 
 import dataclasses
 import math
@@ -9,14 +9,14 @@ import ray
 from attn.engine.growth import VARIABLE, most_resources
 from attn.errors import UsageError
 
-# Without a GPU, decoding and the CNN share the cores: an actor a core leaves a quarter of it to decoding in Ray's
-# books, and the operating system gives either what it can use.
+# Without a GPU, decoding and the CNN share the cores. One actor per core leaves a quarter of the core to decoding in
+# Ray's accounting; the operating system divides the actual time.
 CPU_ACTOR_CPUS = 0.75
 CPU_DECODE_CPUS = 0.25
-# Packing a frame of 224 pixels takes 2.8 ms of a core, decoding it 1.4.
+# Writing a frame of 224 pixels takes 2.8 ms of a core, decoding it 1.4 ms.
 DECODERS_PER_WRITER = 2
-LEAST_DECODERS = 8  # that writers are made for where machines are still to come
-GROWS = f"where machines are still to come, {VARIABLE}=CPU=…,GPU=… says how many"
+LEAST_DECODERS = 8  # decoders to provide writers for if machines may still join
+GROWS = f"if machines are still to join, set {VARIABLE}=CPU=…,GPU=… to the cluster's maximum size"
 ACTORS_PER_WRITER = 8
 
 
@@ -25,11 +25,11 @@ class Placement:
     """Resources of one run.
 
     Attributes:
-        actors: smallest and largest number of CNN actors.
-        gpus_per_actor, cpus_per_actor: of each.
-        decode_cpus: of one decode task.
-        decode_tasks: how many can run at the same time beside as many actors as fit.
-        writers: actors that write parts.
+        actors: minimum and maximum number of CNN actors.
+        gpus_per_actor, cpus_per_actor: GPUs and CPUs per actor.
+        decode_cpus: CPUs per decode task.
+        decode_tasks: number of concurrent decode tasks beside the actors that fit.
+        writers: number of writer actors.
     """
 
     actors: tuple[int, int]
@@ -41,7 +41,7 @@ class Placement:
 
     @property
     def device(self) -> str:
-        """Where the actors compute."""
+        """Device of the actors."""
         return "cuda" if self.gpus_per_actor else "cpu"
 
     def __str__(self) -> str:
@@ -55,7 +55,7 @@ class Placement:
 
 
 def cluster_totals() -> dict[str, float]:
-    """CPUs and GPUs the cluster has, or may grow to."""
+    """CPUs and GPUs that the cluster has or may grow to."""
     now, most = ray.cluster_resources(), most_resources()
     return {name: max(now.get(name, 0), most.get(name, 0)) for name in ("CPU", "GPU")}
 
@@ -66,7 +66,7 @@ def may_grow() -> bool:
 
 
 def living_nodes() -> list[Mapping[str, float]]:
-    """Resources of each machine that is up."""
+    """Resources of each machine that is alive."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
 
 
@@ -76,32 +76,33 @@ def place(
     totals: Mapping[str, float],
     nodes: Sequence[Mapping[str, float]],
 ) -> Placement:
-    """Fits the flags to the cluster.
+    """Return the resources of a run from the flags and the cluster.
 
     Args:
-        actors: smallest and largest pool, or None for what fits. The largest may be more than fits: machines may join,
-            and Ray Data starts no actor for which there is no room.
-        gpus_per_actor: GPUs of an actor, or None for 1 where there is one.
-        totals: CPUs and GPUs of the cluster, or what it may grow to.
-        nodes: the same, of each machine that is up.
+        actors: minimum and maximum size of the pool, or None for as many as fit. The maximum may exceed the cluster:
+            machines may join, and Ray Data starts only actors that fit.
+        gpus_per_actor: GPUs per actor, or None for 1 if the cluster has a GPU, otherwise 0.
+        totals: CPUs and GPUs that the cluster has or may grow to.
+        nodes: resources of each machine that is alive.
 
     Raises:
-        UsageError: the smallest pool can never be placed.
+        UsageError: the minimum pool can never be placed.
     """
     gpus = gpus_per_actor if gpus_per_actor is not None else float(totals["GPU"] > 0)
     if gpus < 0:
-        raise UsageError(f"--gpus-per-actor {gpus:g}: give 0 for the CPU, or a positive number")
+        raise UsageError(f"--gpus-per-actor {gpus:g}: must not be negative. Give 0 for the CPU, or a positive number.")
     cpus = 1.0 if gpus else CPU_ACTOR_CPUS
     decode_cpus = 1.0 if gpus else CPU_DECODE_CPUS
     fitting = _fitting(gpus, cpus, decode_cpus, totals, nodes)
     low, high = actors or (1 if gpus or _may_come(totals, nodes) else max(fitting, 1), max(fitting, 1))
     if not 1 <= low <= high:
-        raise UsageError(f"--actors {low} {high}: give the smallest and the largest number, 1 or more")
+        raise UsageError(f"--actors {low} {high}: not a range. Give the minimum and the maximum number, at least 1.")
     if low > fitting:
         asked = f"{low} actor{'s' if low > 1 else ''} of {gpus:g} GPU and {cpus:g} CPU"
         raise UsageError(
-            f"{asked} can never be placed beside one decode task: the cluster has {totals['GPU']:g} GPU and "
-            f"{totals['CPU']:g} CPU; at most {fitting} fit (--actors, --gpus-per-actor 0 for the CPU; {GROWS})"
+            f"{asked}: can never be placed beside one decode task; the cluster has {totals['GPU']:g} GPU and "
+            f"{totals['CPU']:g} CPU, and at most {fitting} fit. Lower --actors, or give --gpus-per-actor 0 for the "
+            f"CPU; {GROWS}."
         )
     now = min(high, fitting)
     decode_tasks = int((totals["CPU"] - now * cpus) / decode_cpus)
@@ -109,13 +110,13 @@ def place(
 
 
 def place_decoding(totals: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> Placement:
-    """A CPU for every decode task and no actors; whoever decodes waits while a writer packs.
+    """Return the resources of a run without actors: one CPU per decode task. Decode tasks wait for writers.
 
-    Writers start at once and stay where they are, so there are no more than suit the machines that are up.
+    Writers start at once and do not move, so their number suits the machines that are alive now.
 
     Args:
-        totals: CPUs of the cluster, or what it may grow to.
-        nodes: the same, of each machine that is up.
+        totals: CPUs that the cluster has or may grow to.
+        nodes: resources of each machine that is alive.
     """
     tasks = max(1, int(totals["CPU"]))
     at_once = min(tasks, max(LEAST_DECODERS, int(_up(nodes))))
@@ -137,9 +138,9 @@ def _fitting(
     totals: Mapping[str, float],
     nodes: Sequence[Mapping[str, float]],
 ) -> int:
-    """Actors that fit into the cluster beside one decode task: on a GPU each, else on a core each.
+    """Number of actors that fit into the cluster beside one decode task, on GPUs or on one core each.
 
-    An actor stands on one machine. Of machines that are still to be started nothing is known but what they add up to.
+    An actor cannot span machines. For machines that are not yet started, only the total resources are known.
     """
     coming = {name: totals[name] - sum(node.get(name, 0) for node in nodes) for name in totals}
     most = sum(_fitting_on(machine, gpus, cpus) for machine in (*nodes, coming))

@@ -1,4 +1,4 @@
-"""Everything precompute can know, and refuse, before it does any work."""
+"""Checks and plan of precompute, made before any work."""
 
 import dataclasses
 import importlib.metadata
@@ -35,7 +35,7 @@ PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
 
 @dataclasses.dataclass(frozen=True)
 class Plan(StorePlan):
-    """An attention store and the CNN that makes its rows."""
+    """Plan of an attention store, with the CNN that computes its rows."""
 
     manifest: Manifest
     options: PrecomputeOptions
@@ -43,7 +43,7 @@ class Plan(StorePlan):
 
     @property
     def compute_settings(self) -> dict[str, object]:
-        """Settings of `attn.stages.attention.ComputeMaps`, but for the device."""
+        """Settings of `attn.stages.attention.ComputeMaps`, except for the device."""
         return {
             "columns": self.manifest.columns,
             "precision": self.options.precision,
@@ -52,15 +52,15 @@ class Plan(StorePlan):
 
 
 def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: bool = True) -> Plan:
-    """Reads what the flags name and checks that it fits together.
+    """Read the inputs and check that they are consistent.
 
     Args:
-        options: the flags.
-        cnn: the CNN of `--weights`, if it was read before.
-        labelled: whether the videos get labels, from their folders, tars and lists.
+        options: flags of precompute.
+        cnn: CNN of `--weights`, if it is loaded already.
+        labelled: whether to label the videos, from their folders, tar shards and lists.
 
     Raises:
-        UsageError: the first thing that does not.
+        UsageError: an input is invalid or inconsistent with the others; the message names the first one.
     """
     _check_numbers(options)
     check_writable(options.out)
@@ -68,14 +68,14 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
     check_input_size(cnn)
     labels = read_labels(options.labels, cnn.class_names) if options.labels else {}
     ledger = Ledger.at(options.out)
-    say(f"{options.videos}: looking for videos")
+    say(f"{options.videos}: listing videos")
     listing = find_videos(options.videos)
     found = keep_names(listing.found, _held(ledger, options), options.out)
     videos = label_videos(found, cnn.class_names if labelled else (), labels)
     if options.lists:
         videos = _listed(options, videos, cnn.class_names)
     if labelled:
-        _tell_unlabelled(videos)
+        _log_unlabelled(videos)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     manifest = _manifest(options, cnn, sampling)
     ledger.check(manifest, anew=options.overwrite)
@@ -89,7 +89,7 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
         stage=stage,
         part_mb=options.part_mb,
         max_failed_fraction=options.max_failed_fraction,
-        go_on=f"the same command{' without --overwrite' if options.overwrite else ''} goes on from here",
+        go_on=f"run the same command{' without --overwrite' if options.overwrite else ''} to resume",
         left_out=listing.left_out,
         options=options,
         cnn=cnn,
@@ -110,11 +110,11 @@ def _load(options: PrecomputeOptions) -> Cnn:
     )
 
 
-def _tell_unlabelled(videos: Sequence[Video]) -> None:
-    """Counts them in the log: they are computed too, and no list is needed to score them, but to say how well."""
+def _log_unlabelled(videos: Sequence[Video]) -> None:
+    """Log the number of unlabelled videos. They are processed and can be scored, but metrics require labels."""
     if without := [video.video_id for video in videos if video.label is None]:
         log.info(
-            "%d of %d videos have no label: %s. Their folder is not named as a class; --labels may tell it.",
+            "%d of %d videos have no label: %s. Their folders are not named after classes; --labels can label them.",
             len(without),
             len(videos),
             some(without),
@@ -122,13 +122,13 @@ def _tell_unlabelled(videos: Sequence[Video]) -> None:
 
 
 def _held(ledger: Ledger, options: PrecomputeOptions) -> Collection[str]:
-    """Ids of the videos that the store has, if it is to be finished."""
+    """IDs of the videos in the store; empty for a new store or with `--overwrite`."""
     with storage_errors(options.out):
         return {} if options.overwrite or not ledger.begun else ledger.completed()
 
 
 def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[str, ...]) -> list[Video]:
-    """The videos that one of the lists names; they get its labels where they have none."""
+    """Videos named in at least one list. Unlabelled videos get the label of the list."""
     named: dict[str, str] = {}
     for url in options.lists:
         found = paths_of(videos)
@@ -149,17 +149,17 @@ def _class_names(url: str) -> tuple[str, ...]:
 
 def _check_numbers(options: PrecomputeOptions) -> None:
     if options.batch_size < 1:
-        raise UsageError(f"--batch-size {options.batch_size}: give 1 or more")
+        raise UsageError(f"--batch-size {options.batch_size}: must be at least 1.")
     if options.input_size is not None and options.input_size < 1:
-        raise UsageError(f"--input-size {options.input_size}: give 1 pixel or more")
+        raise UsageError(f"--input-size {options.input_size}: must be at least 1 pixel.")
     if options.part_mb < 1:
-        raise UsageError(f"--part-mb {options.part_mb}: give 1 or more")
+        raise UsageError(f"--part-mb {options.part_mb}: must be at least 1.")
     if not options.decode_timeout_s > 0:
-        raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: give a positive number of seconds")
+        raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: must be positive.")
     if not 0 <= options.max_failed_fraction <= 1:
-        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: give a share from 0 to 1")
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
     if not options.columns:
-        raise UsageError("--columns: name at least one of maps, logits, features, grid")
+        raise UsageError("--columns: empty. Name at least one of maps, logits, features, grid.")
 
 
 def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manifest:

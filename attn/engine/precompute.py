@@ -1,4 +1,4 @@
-"""Precompute: the attention maps of every class of every sampled frame, each exactly once."""
+"""Precompute: attention maps of every class for every sampled frame, each exactly once."""
 
 import contextlib
 import functools
@@ -22,14 +22,14 @@ from attn.storage.store import AttentionStore
 log = logging.getLogger(__name__)
 
 MOST_WATCHED = 100
-"""Videos that are read again to see whether the CNN tells anything apart."""
+"""Maximum number of stored videos read to check that the CNN distinguishes classes."""
 
 
 def precompute(options: PrecomputeOptions) -> int:
-    """Fills the store at `--out`; the exit code.
+    """Fill the store at `--out` and return the exit code.
 
     Raises:
-        UsageError: before anything was written.
+        UsageError: flags or inputs are invalid; nothing was written.
     """
     plan = make_plan(options)
     if options.dry_run and works_alone():
@@ -47,9 +47,9 @@ def precompute(options: PrecomputeOptions) -> int:
 
 
 def fill(plan: Plan, placement: Placement) -> int:
-    """Fills the store of a plan on the Ray that was started; the exit code."""
+    """Fill the store of a plan on the running Ray and return the exit code."""
     options = plan.options
-    from attn.engine.dataflow import maps_done  # here, since Ray Data takes seconds to load
+    from attn.engine.dataflow import maps_done  # imported here because Ray Data takes seconds to load
 
     with plan.ledger.occupied():
         if options.overwrite:
@@ -69,8 +69,8 @@ def fill(plan: Plan, placement: Placement) -> int:
 
 
 def warn_of_one_answer(url: str) -> None:
-    """Warns of a CNN that has learnt nothing. With most stores the first video is enough for an all-clear."""
-    with contextlib.suppress(UsageError, OSError):  # a store that cannot be read just now is finished all the same
+    """Warn if the CNN has learnt nothing. For most stores, the first video rules that out."""
+    with contextlib.suppress(UsageError, OSError):  # the store is finished even if it cannot be read now
         store, seen = AttentionStore.open(url, allow_partial=True), OneAnswer()
         columns = [name for name in (LOGITS, MAPS) if name in store.manifest.columns]
         for rows in itertools.islice(store.videos(columns), MOST_WATCHED if columns else 0):

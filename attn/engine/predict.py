@@ -1,7 +1,7 @@
-"""Predict: the class of every video of a folder by one model, without lists, labels or class folders.
+"""Predict: classify the videos of a folder with one model, without lists, labels or class folders.
 
-A few videos are decoded and scored in this process, through the stages that precompute runs on Ray: Ray takes as long
-to start as they do. More videos fill an attention store, and are scored from there.
+A few videos are decoded and scored in this process with the stages that precompute runs on Ray, because starting Ray
+would take as long. More videos are precomputed into an attention store and scored from there.
 """
 
 import dataclasses
@@ -45,17 +45,17 @@ from attn.video.guard import FrameReader
 log = logging.getLogger(__name__)
 
 IN_PROCESS = 32
-"""So many videos are scored in this process, one after the other."""
+"""Maximum number of videos scored in this process."""
 TRIES = 3
 EXIT_ERROR = 1
 STORE, CSV, PARQUET = "store", "predictions.csv", "predictions.parquet"
 
 
 def predict(options: PredictOptions) -> int:
-    """Prints a line per video and writes both tables; the exit code.
+    """Print a line per video, write both tables and return the exit code.
 
     Raises:
-        UsageError: before any work.
+        UsageError: flags or inputs are invalid; no work was done.
     """
     plan, scorer = make_prediction_plan(options)
     log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
@@ -69,21 +69,21 @@ def predict(options: PredictOptions) -> int:
         log.error("%s; nothing was written", " ".join(str(error).split()))
         return EXIT_ERROR
     except KeyboardInterrupt:
-        log.warning("interrupted; nothing was written, the same command begins again")
+        log.warning("interrupted; nothing was written. Run the same command to start again.")
         return EXIT_INTERRUPTED
 
 
 def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
-    """Reads what the flags name and checks that it fits together; nothing is written.
+    """Read the inputs and check that they are consistent; nothing is written.
 
     Returns:
-        the precompute of an attention store of the videos, and what scores them.
+        Plan to precompute an attention store of the videos, and their scorer.
 
     Raises:
-        UsageError: the first thing that does not fit.
+        UsageError: an input is invalid or inconsistent with the others; the message names the first one.
     """
     if not 0 <= options.max_failed_fraction <= 1:
-        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: no share. Give one from 0 to 1.")
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
     say(f"{options.model}: loading the model")
     model, cnn = _load(options)
     scorer = _scorer(options, model)
@@ -94,7 +94,7 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
         stride=options.stride,
         fps=options.fps,
         alpha_reduce="sum" if model is not None and model.maps.get("alpha_reduce") == "sum" else "mean",
-        max_failed_fraction=1.0,  # a failure is a row of the tables, and counted there
+        max_failed_fraction=1.0,  # failures become rows of the tables and are counted later
     )
     plan = make_plan(settings, cnn=cnn, labelled=False)
     _check_maps(options, model, scorer, plan.manifest)
@@ -103,12 +103,12 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
 
 
 def _load(options: PredictOptions) -> tuple[Model | None, Cnn]:
-    """The model, None for a checkpoint, and its CNN."""
+    """Load the model (None for a checkpoint) and its CNN."""
     file = read_weights_file(options.model)
     if file.described is None:
         raise UsageError(
-            f"{shown(options.model)}: does not say what network and classes it has. Name a checkpoint of train_cnn or "
-            "adapt_cnn, which take --backbone and --classes."
+            f"{shown(options.model)}: does not contain its architecture and classes. Give a checkpoint of train_cnn or "
+            "adapt_cnn; both accept --backbone and --classes."
         )
     if file.described.method is None:
         return None, cnn_of(file)
@@ -120,12 +120,12 @@ def _scorer(options: PredictOptions, model: Model | None) -> Scorer:
     if model is None:
         return UnAtt() if options.method == UnAtt.name else CnnVote()
     if options.method is not None:
-        raise UsageError(f"--method {options.method}: {shown(options.model)} brings its own method. Leave it out.")
+        raise UsageError(f"--method {options.method}: {shown(options.model)} has its own method. Leave out --method.")
     return own_scorer(model)
 
 
 def _check_maps(options: PredictOptions, model: Model | None, scorer: Scorer, manifest: Manifest) -> None:
-    """Refuses a model that cannot score the maps which its CNN makes here."""
+    """Check that the model can score the maps of its CNN."""
     rows, cols = manifest.map_shape
     if model is None and isinstance(scorer, UnAtt) and scorer.window > min(rows, cols):
         raise UsageError(
@@ -134,12 +134,12 @@ def _check_maps(options: PredictOptions, model: Model | None, scorer: Scorer, ma
         )
     if model is not None and (other := unlike(model, manifest)):
         raise UsageError(
-            f"{shown(options.model)}: its method was chosen on maps of another {', '.join(other)}. Choose it again."
+            f"{shown(options.model)}: its method was chosen on maps of another {', '.join(other)}. Run choose again."
         )
 
 
 def _check_same_videos(plan: Plan) -> None:
-    """Refuses a store of other videos, which may have the same names."""
+    """Check that the store was made from the same videos: other videos may have the same names."""
     with storage_errors(plan.options.out):
         begun = read_manifest(plan.ledger.fs, plan.ledger.root, plan.options.out, Manifest)
     before = plan.options.videos if begun is None else begun.informative.get("options", {}).get("videos")
@@ -148,12 +148,12 @@ def _check_same_videos(plan: Plan) -> None:
 
 
 def computed_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
-    """Rows of each video, made in this process, with one video in memory at a time.
+    """Compute the rows of each video in this process, with one video in memory at a time.
 
-    What may be another's fault, a decoder that was ended or a storage that did not answer, is tried three times.
+    Errors that may be transient are tried three times, such as a decoder that was killed or a storage timeout.
 
     Raises:
-        FloatingPointError: the CNN gives numbers that are none.
+        FloatingPointError: the CNN returns non-finite numbers.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     settings = {**plan.compute_settings, "columns": scorer.columns, "device": device}
@@ -169,13 +169,13 @@ def computed_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
                 yield item
             if not left:
                 break
-            log.warning("%d videos were not finished; trying them again", len(left))
+            log.warning("%d videos were not finished; retrying them", len(left))
     for warning in seen.warnings(plan.manifest.class_names):
         log.warning("%s", warning)
 
 
 def rows_of(items: Iterable[Columns | Failure], compute: ComputeMaps) -> Iterator[VideoRows | Failure]:
-    """The rows of one video after the other; a video that fails on its way gives its failure alone."""
+    """Yield the rows of one video after the other, or only the failure if decoding a video fails."""
     held: list[Columns] = []
     for item in items:
         if isinstance(item, Failure):
@@ -185,7 +185,7 @@ def rows_of(items: Iterable[Columns | Failure], compute: ComputeMaps) -> Iterato
         for name, values in tensors.items():
             check_finite(values, name, item)
         for part in by_video({**item, **tensors}):
-            if part[POSITION][0] == 0:  # the video before failed, or is complete
+            if part[POSITION][0] == 0:  # the previous video failed or is complete
                 held = []
             held.append(part)
             if part[LAST][-1]:
@@ -194,15 +194,15 @@ def rows_of(items: Iterable[Columns | Failure], compute: ComputeMaps) -> Iterato
 
 
 def _joined(parts: list[Columns], names: list[str]) -> VideoRows:
-    """All rows of one video."""
+    """Concatenate the parts of one video."""
     columns = {name: np.concatenate([part[name] for part in parts]) for name in (FRAME, TIME_S, *names)}
     frame, time_s = columns.pop(FRAME), columns.pop(TIME_S)
     return VideoRows(parts[0][VIDEO_ID][0], None, bool(parts[-1][TRUNCATED][-1]), frame, time_s, columns)
 
 
 def _fill_store(plan: Plan) -> int:
-    """Precomputes the videos; the exit code."""
-    from attn.engine.placement import cluster_totals, living_nodes, place  # here: a few videos need no Ray
+    """Precompute the videos and return the exit code."""
+    from attn.engine.placement import cluster_totals, living_nodes, place  # imported here: few videos need no Ray
     from attn.engine.precompute import fill
     from attn.engine.session import start_ray
 
@@ -211,7 +211,7 @@ def _fill_store(plan: Plan) -> int:
 
 
 def stored_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
-    """Rows of each video from the store of a plan, or why it is not there."""
+    """Read the rows of each video from the store of a plan, or its failure if it is not there."""
     store = AttentionStore.open(plan.options.out)
     left = {video.video_id: video for video in plan.videos}
     for rows in store.videos(scorer.columns):
@@ -222,14 +222,16 @@ def stored_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
     with storage_errors(store.url):
         failures = read_failures(plan.ledger.fs, plan.ledger.root)
     for one in left.values():
-        unknown = Failure(one.video_id, one.url, "decode", "Unknown", "no record of why; run the same command again", 0)
+        unknown = Failure(
+            one.video_id, one.url, "decode", "Unknown", "reason not recorded; run the same command again", 0
+        )
         yield failures.get(one.video_id, unknown)
 
 
 def _finish(options: PredictOptions, plan: Plan, scorer: Scorer, found: Iterable[VideoRows | Failure]) -> int:
-    """Tells each prediction as it comes, then writes the tables."""
+    """Print each prediction as soon as it is available, then write the tables."""
     names, urls = plan.manifest.class_names, {video.video_id: shown(video.url) for video in plan.videos}
-    tell = json_line if options.json else functools.partial(text_line, width=max(map(len, urls)))
+    format_line = json_line if options.json else functools.partial(text_line, width=max(map(len, urls)))
     predictions: list[Prediction] = []
     for item in found:
         url = urls[item.video_id]
@@ -237,11 +239,13 @@ def _finish(options: PredictOptions, plan: Plan, scorer: Scorer, found: Iterable
             one = Prediction(item.video_id, url, error=item.message)
         else:
             one = Prediction(item.video_id, url, len(item.frame), np.asarray(scorer(item), np.float64))
-        _print(tell(one, names))
+        _print(format_line(one, names))
         predictions.append(one)
     predictions.sort(key=lambda one: one.video_id)
     _write(options, plan, scorer, predictions)
-    log.info("%s and %s. Scores: %s; no probabilities.", join(options.out, CSV), PARQUET, scorer.definition)
+    log.info(
+        "wrote %s and %s. Scores: %s; they are not probabilities.", join(options.out, CSV), PARQUET, scorer.definition
+    )
     return _verdict(options, predictions)
 
 
@@ -249,7 +253,7 @@ def _print(line: str) -> None:
     try:
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # `| head` has seen enough; the tables are still to be written
+    except BrokenPipeError:  # the reader has closed the pipe, such as `| head`; the tables must still be written
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -268,10 +272,10 @@ def _write(options: PredictOptions, plan: Plan, scorer: Scorer, predictions: lis
 
 
 def _verdict(options: PredictOptions, predictions: list[Prediction]) -> int:
-    """3 if too many videos failed."""
+    """Return exit code 3 if too many videos failed, otherwise 0."""
     failed, fraction = sum(one.scores is None for one in predictions), options.max_failed_fraction
     if failed <= allowed_failures(fraction, len(predictions)):
         return 0
-    told = told_failures(failed, len(predictions), fraction)
-    log.error("%s; the others are written. Replace or remove them, or raise --max-failed-fraction.", told)
+    summary = told_failures(failed, len(predictions), fraction)
+    log.error("%s; the others are written. Replace or remove them, or raise --max-failed-fraction.", summary)
     return EXIT_FAILED_VIDEOS

@@ -7,20 +7,20 @@ from typing import Literal
 @dataclasses.dataclass(frozen=True)
 class PredictOptions:
     videos: str
-    """Videos: a folder tree, a folder of tar shards, one file or a glob; local or s3://. They need no labels."""
+    """Videos, labelled or not: a folder tree, a folder of tar shards, a file or a glob, local or s3://."""
     model: str
-    """Model file that choose wrote, or a checkpoint of train_cnn or adapt_cnn; local or s3://."""
+    """Model file written by choose, or a checkpoint of train_cnn or adapt_cnn; local or s3://."""
     out: str
-    """Folder for predictions.csv and predictions.parquet, with many videos also their attention store; local or
-    s3://."""
+    """Output folder, local or s3://, for predictions.csv and predictions.parquet. For more than 32 videos, the job also
+    writes an attention store there."""
     method: Literal["cnn", "unatt"] | None = None
-    """Method for a checkpoint. cnn: majority vote of the CNN's classes. unatt: window energy of the maps (default: cnn;
-    a model file brings its own)."""
+    """Method for a checkpoint: cnn, majority vote, or unatt, window energy of the maps (default: cnn). A model file
+    contains its own method."""
     stride: int = 5
-    """Keep the frames 0, S, 2S, …"""
+    """Sampling stride S: use frames 0, S, 2S, …"""
     fps: float | None = None
-    """Keep this many frames a second, by time stamp, instead of a stride."""
+    """Sampling rate in frames per second, by time stamp; replaces --stride (default: sample by --stride)."""
     json: bool = False
     """Print JSON Lines instead of a table."""
     max_failed_fraction: float = 0.01
-    """Exit with 3 when a larger share of the videos cannot be read."""
+    """Largest allowed share of unreadable videos, 0 to 1; if more are unreadable, the job exits with code 3."""

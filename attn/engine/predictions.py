@@ -1,4 +1,4 @@
-"""Predictions of videos in every form: a line for people, a line for programs, and the rows of two tables."""
+"""Output formats of predictions: text lines, JSON Lines, CSV and Parquet."""
 
 import csv
 import dataclasses
@@ -15,10 +15,10 @@ from attn.engine.cli import printable
 from attn.schema import VIDEO_ID
 
 SCORE = "score_"
-"""Beginning of the names of the columns of class scores."""
+"""Prefix of the column names of class scores."""
 
 WIDEST = 40
-"""Characters to which names are padded in a line; longer ones are shown whole."""
+"""Maximum width to which names are padded in a line; longer names are not truncated."""
 
 COLUMNS = {
     VIDEO_ID: pa.string(),
@@ -34,13 +34,13 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """Scores of one video, or why it has none.
+    """Scores of one video, or the reason why it has none.
 
     Attributes:
-        url: of its file, or of the tar that holds it.
-        frames: number of frames that were scored.
-        scores: [cls], in the order of the class names; None if the video cannot be read.
-        error: reason, one line; empty for a video that was read.
+        url: URL of its file, or of the tar shard that contains it.
+        frames: number of scored frames.
+        scores: scores [cls] in the order of the class names; None if the video cannot be read.
+        error: reason as one line; empty if the video was read.
     """
 
     video_id: str
@@ -50,14 +50,14 @@ class Prediction:
     error: str = ""
 
     def row(self, class_names: Sequence[str]) -> dict[str, Any]:
-        """Values of `COLUMNS`; None for what is not known."""
+        """Values of `COLUMNS`; unknown values are None."""
         best, second = self._best(class_names)
         names, scores = zip(best, second, strict=True)
         values = (self.video_id, self.url, names[0], scores[0], names[1], scores[1], self.frames, self.error or None)
         return dict(zip(COLUMNS, values, strict=True))
 
     def _best(self, class_names: Sequence[str]) -> list[tuple[str | None, float | None]]:
-        """The two classes of the largest scores; of equal scores the first class, as `evaluate` takes it."""
+        """The two classes with the largest scores. Ties go to the first class, as in `evaluate`."""
         if self.scores is None:
             return [(None, None)] * 2
         order = np.argsort(-self.scores, kind="stable")[:2]
@@ -66,28 +66,28 @@ class Prediction:
 
 
 def text_line(prediction: Prediction, class_names: Sequence[str], width: int) -> str:
-    """Video, class, score, runner-up, its score and the number of frames; or the video and its error.
+    """Line with video, class, score, runner-up, its score and the number of frames; or with video and error.
 
     Args:
-        width: length of the longest video id.
+        width: length of the longest video ID.
     """
     row, widest = prediction.row(class_names), min(max(map(len, class_names)), WIDEST)
     name = f"{printable(prediction.video_id):<{min(width, WIDEST)}}"
     if prediction.scores is None:
         return f"{name}  error: {printable(prediction.error)}"
     pairs = [(row["class"], row["score"]), (row["runner_up"], row["runner_up_score"])]
-    told = [f"{printable(one):<{widest}} {score:>10.4g}" for one, score in pairs if one is not None]
-    return "  ".join([name, *told, f"{prediction.frames:>5} frames"])
+    columns = [f"{printable(one):<{widest}} {score:>10.4g}" for one, score in pairs if one is not None]
+    return "  ".join([name, *columns, f"{prediction.frames:>5} frames"])
 
 
 def json_line(prediction: Prediction, class_names: Sequence[str]) -> str:
-    """One object: `COLUMNS` and `scores`, which holds the score of each class by its name. ASCII, for any terminal."""
+    """JSON object with `COLUMNS` and `scores`, which maps class names to scores. ASCII only, for any terminal."""
     scores = None if prediction.scores is None else dict(zip(class_names, prediction.scores.tolist(), strict=True))
     return json.dumps({**prediction.row(class_names), "scores": scores})
 
 
 def csv_table(predictions: Sequence[Prediction], class_names: Sequence[str]) -> bytes:
-    """A header, a line per video and a column `score_<class>` per class; what is not known is empty."""
+    """CSV file with a header, a line per video and a column `score_<class>` per class. Unknown values are empty."""
     text = io.StringIO()
     table = csv.DictWriter(text, [*COLUMNS, *_score_columns(class_names)], lineterminator="\n")
     table.writeheader()
@@ -96,10 +96,10 @@ def csv_table(predictions: Sequence[Prediction], class_names: Sequence[str]) -> 
 
 
 def parquet_table(predictions: Sequence[Prediction], class_names: Sequence[str], metadata: Mapping[str, str]) -> bytes:
-    """Parquet file with the columns of `csv_table`, typed.
+    """Parquet file with the columns of `csv_table` and their types.
 
     Args:
-        metadata: of the schema.
+        metadata: metadata of the schema.
     """
     fields = {**COLUMNS, **dict.fromkeys(_score_columns(class_names), pa.float64())}
     schema = pa.schema(list(fields.items()), metadata=dict(metadata))

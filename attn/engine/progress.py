@@ -1,4 +1,4 @@
-"""Everything that a run says of itself: one log line every few seconds, `progress.json`, a bar on a terminal."""
+"""Progress reports of a run: a log line every few seconds, `progress.json`, and a progress bar on a terminal."""
 
 import collections
 import json
@@ -22,17 +22,17 @@ WAITING = "waiting for the first frames: processes are starting"
 
 
 class Progress:
-    """Reports every `HEARTBEAT_S` seconds while the body of its `with` runs.
+    """Reporter of progress every `HEARTBEAT_S` seconds while its `with` block runs.
 
-    The speed is that of the last half minute, and the time left follows from the videos: a video counts when all its
-    rows are in a writer's hands, a frame when it is.
+    The frame rate covers the last half minute. The remaining time is estimated from the number of videos. A frame
+    counts when a writer has received it, a video when all of its frames count.
 
     Args:
-        ledger: store whose `progress.json` is kept.
-        done: videos that were complete before.
-        failed: videos that were given up before.
-        total: videos of the run, these included.
-        written: asks the writers what they have.
+        ledger: store whose `progress.json` is written.
+        done: number of videos that were complete before.
+        failed: number of videos that had failed before.
+        total: number of all videos of the run, including `done` and `failed`.
+        written: function that queries the counts of the writers.
     """
 
     def __init__(self, ledger: Ledger, *, done: int, failed: int, total: int, written: Callable[[], Written]):
@@ -42,7 +42,7 @@ class Progress:
         self._first: tuple[float, int] | None = None
         self._last_s = 0.0
         self._started_s = time.monotonic()
-        self._told = collections.deque([(self._started_s, 0)], maxlen=WINDOW_BEATS)
+        self._reported = collections.deque([(self._started_s, 0)], maxlen=WINDOW_BEATS)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         terminal = sys.stderr.isatty()
@@ -59,21 +59,21 @@ class Progress:
         self._bar.close()
 
     def add(self, frames: int) -> None:
-        """Counts frames that a writer has taken."""
+        """Count frames that a writer has received."""
         self._frames += frames
         self._last_s = time.monotonic()
         self._first = self._first or (self._last_s, frames)
 
     @property
     def steady_rate(self) -> float | None:
-        """Frames a second from the first batch to the last, so without starting and ending; None before two."""
+        """Frames per second from the first to the last batch, without start and end; None before two batches."""
         if self._first is None or self._last_s == self._first[0]:
             return None
         return (self._frames - self._first[1]) / (self._last_s - self._first[0])
 
     @property
     def seconds(self) -> float:
-        """Since the run began."""
+        """Seconds since the run began."""
         return time.monotonic() - self._started_s
 
     def _beat(self) -> None:
@@ -81,17 +81,17 @@ class Progress:
             self.tell(self._written)
 
     def tell(self, written: Callable[[], Written]) -> None:
-        """One heartbeat, which never ends a run."""
+        """Report once. Errors are logged and never stop the run."""
         try:
             self._tell(written())
         except Exception as error:
-            log.debug("no heartbeat: %s", error)
+            log.debug("progress report failed: %s", error)
 
     def _tell(self, written: Written) -> None:
         now = time.monotonic()
-        then, frames_then = self._told[0]
+        then, frames_then = self._reported[0]
         rate = (self._frames - frames_then) / max(now - then, 1e-9)
-        self._told.append((now, self._frames))
+        self._reported.append((now, self._frames))
         finished = written.videos + written.failed
         done, failed = self._done_before + written.videos, self._failed_before + written.failed
         left = self._total - done - failed
@@ -108,7 +108,7 @@ class Progress:
         self._ledger.write(PROGRESS, json.dumps(state, indent=1))
         if not (self._frames or finished):
             if self._bar.disable:
-                log.info("%s, for %.0f s now", WAITING, self.seconds)
+                log.info("%s (for %.0f s)", WAITING, self.seconds)
         elif self._bar.disable:
             log.info(
                 "%d/%d videos, %.1f frames/s, %d failed, ETA %s",

@@ -1,7 +1,7 @@
-"""One way to start Ray: join the cluster that RAY_ADDRESS names, else start Ray on this machine alone.
+"""Connection to Ray: join the cluster of RAY_ADDRESS, or start a local Ray.
 
-Never a bare `ray.init()`: that joins whatever cluster it finds. The price: a cluster is joined only when asked for
-(`ray job submit` asks by itself, through RAY_ADDRESS).
+A plain `ray.init()` is never used, because it joins any cluster that it finds. The price: a cluster is joined only if
+RAY_ADDRESS is set (`ray job submit` sets it).
 """
 
 import logging
@@ -17,22 +17,22 @@ from attn.errors import UsageError
 
 _in_place: list[bool] = []
 CONNECT_TIMEOUT_S = 5.0
-MOST_SHOWN = 400  # characters of a message of Ray's
-WAY_OUT = "start that cluster, or unset RAY_ADDRESS to work on this machine alone"
+MOST_SHOWN = 400  # characters of a Ray message
+WAY_OUT = "Start the cluster, or unset RAY_ADDRESS to use only this machine."
 
 
 def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = None) -> None:
-    """Connects to Ray; does nothing where that was done already.
+    """Connect to Ray; does nothing if already connected.
 
-    Prints of Ray's workers stay in Ray's log files: a job says itself what its user should know.
+    Output of Ray's workers stays in Ray's log files; the job logs everything that users need.
 
     Args:
-        num_cpus: CPUs that a local Ray offers (default: those of the machine). A cluster that is joined has its own.
-        object_store_bytes: memory for the objects of a local Ray, in bytes (default: Ray's choice).
+        num_cpus: CPUs of a local Ray (default: all CPUs of the machine); ignored when joining a cluster.
+        object_store_bytes: size of the object store of a local Ray, in bytes (default: Ray's default).
 
     Raises:
-        UsageError: RAY_ADDRESS names no cluster, or one that cannot be reached, or the job server of one; or Ray does
-            not start on this machine.
+        UsageError: the cluster of RAY_ADDRESS cannot be reached, RAY_ADDRESS is the address of a job server, or Ray
+            does not start on this machine.
     """
     if ray.is_initialized():
         return
@@ -44,26 +44,26 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
     else:
         _in_place.clear()
         _join(address)
-    end_on_sigterm()  # again: Ray's own handler prints stack traces and ends the process where it stands
+    end_on_sigterm()  # again, because Ray installs a handler that prints stack traces and exits at once
 
 
 def works_alone() -> bool:
-    """Whether `start_ray` would start Ray on this machine."""
+    """Return whether `start_ray` would start a local Ray."""
     return not ray.is_initialized() and (os.environ.get("RAY_ADDRESS") or "local") == "local"
 
 
 def trains_in_place() -> bool:
-    """Whether a training of one worker runs in this process: no cluster is joined, or this is a step of a plan."""
+    """Return whether trainings with one worker run in this process: without a cluster, or in a step."""
     return bool(_in_place) if ray.is_initialized() else works_alone()
 
 
 def train_in_place() -> None:
-    """Let trainings of one worker run in this process, a task of Ray that was given their resources."""
+    """Run trainings with one worker in this process, a Ray task that has their resources."""
     _in_place[:] = [True]
 
 
 def this_machine() -> dict[str, float]:
-    """CPUs and GPUs that Ray would find here, without starting it."""
+    """CPUs and GPUs that Ray would detect on this machine, without starting Ray."""
     found = ResourceAndLabelSpec().resolve(is_head=True)
     return {"CPU": float(found.num_cpus or 0), "GPU": float(found.num_gpus or 0)}
 
@@ -74,26 +74,26 @@ def _join(address: str) -> None:
     say(f"joining the Ray cluster at {address}")
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-    except Exception as error:  # of many kinds: another version, a token that is missing, a head that is going down
+    except Exception as error:  # many types: another version, a missing token, a head that is shutting down
         why = " ".join(str(error).split())[:MOST_SHOWN].rstrip(".") or type(error).__name__
-        raise UsageError(f"RAY_ADDRESS={address}: {why}; {WAY_OUT}") from error
+        raise UsageError(f"RAY_ADDRESS={address}: {why}. {WAY_OUT}") from error
 
 
 def _check_no_job_server(address: str) -> None:
-    """`ray job submit` reads RAY_ADDRESS too, but wants another address in it than a job that runs by itself."""
+    """Check that RAY_ADDRESS is not a job server URL, which `ray job submit` would read from the same variable."""
     if address.startswith(("http://", "https://")):
         raise UsageError(
-            f"RAY_ADDRESS={address} is the address of a job server: hand the job to it with `ray job submit …`, or "
-            f"unset RAY_ADDRESS to work on this machine alone, or set it to host:port of the head, or to auto"
+            f"RAY_ADDRESS={address}: address of a job server. Submit the job with `ray job submit …`, set RAY_ADDRESS "
+            "to host:port of the head or to auto, or unset RAY_ADDRESS to use only this machine."
         )
 
 
 def _check_port(address: str) -> None:
-    """Ray itself tries for minutes; a head that does not answer at once is not there."""
+    """Check that the head accepts connections; Ray itself would retry for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdigit()):
         return
     try:
         socket.create_connection((host, int(port)), timeout=CONNECT_TIMEOUT_S).close()
     except OSError as error:
-        raise UsageError(f"RAY_ADDRESS={address} does not answer ({error}); {WAY_OUT}") from error
+        raise UsageError(f"RAY_ADDRESS={address}: does not answer ({error}). {WAY_OUT}") from error

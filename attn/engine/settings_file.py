@@ -1,8 +1,9 @@
-"""Settings of an EnergyNet in a file: what a search found, and a training takes.
+"""Settings of an EnergyNet in a file, written by a search and read by a training.
 
     {"energynet": {"energy_margin": 2.7, "embedding_dim": 128}, …}
 
-Other entries of the file say where the settings come from and are passed over. No torch, no ray.
+Other entries of the file describe the origin of the settings and are ignored. This module imports neither torch nor
+ray.
 """
 
 import dataclasses
@@ -17,21 +18,21 @@ SETTINGS = "energynet"
 
 
 def settings_flags(url: str) -> list[str]:
-    """The settings as flags of a command line.
+    """Read a settings file and return the settings as command-line flags.
 
     Args:
-        url: of the file, local or on S3.
+        url: URL of the file, local or on S3.
 
     Raises:
-        UsageError: no such file, or settings that no one knows.
+        UsageError: the file does not exist, is not a settings file, or contains unknown settings.
     """
     known = {field.name for field in dataclasses.fields(EnergyConfig)}
     try:
         settings = dict(json.loads(read_text(*open_filesystem(url)))[SETTINGS])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
-            f'--config {url} holds no settings; it is JSON such as {{"{SETTINGS}": {{"lr": 1e-3}}}}'
+            f'--config {url}: not a settings file. Give a JSON file such as {{"{SETTINGS}": {{"lr": 1e-3}}}}.'
         ) from error
-    if strange := sorted(settings.keys() - known):
-        raise UsageError(f"--config {url}: {', '.join(strange)} is no setting of an EnergyNet")
+    if unknown := sorted(settings.keys() - known):
+        raise UsageError(f"--config {url}: unknown settings {', '.join(unknown)}. Remove them.")
     return flag_words(EnergyConfig, settings)

@@ -1,4 +1,4 @@
-"""A split list against what is there to be used."""
+"""Check that the videos of a split list are available."""
 
 import logging
 from collections.abc import Iterable
@@ -19,27 +19,27 @@ def present_videos(
     allow_missing: bool,
     way_out: str = "precompute them",
 ) -> SplitList:
-    """The videos of a list that a store, or a folder of videos, has.
+    """Return the videos of a list that exist in a store or folder.
 
     Args:
-        split: the list.
-        present: ids of the videos that are there.
-        store: URL of the store, for messages.
+        split: split list.
+        present: IDs of the existing videos.
+        store: URL of the store or folder, for messages.
         where: URL of the list, for messages.
-        allow_missing: leave out what is missing instead of refusing.
-        way_out: how to have them all.
+        allow_missing: leave out missing videos with a warning instead of raising an error.
+        way_out: instruction on how to add missing videos, for the message.
 
     Raises:
-        UsageError: videos are missing; all of them are.
+        UsageError: all videos are missing, or some are and `allow_missing` is false.
     """
     there = set(present)
     missing = sorted(split.keys() - there)
     if not missing:
         return split
-    lacks = f"{shown(store)} lacks {len(missing)} of the {len(split)} videos of {shown(where)}: {some(missing)}"
+    fact = f"{shown(store)}: {len(missing)} of the {len(split)} videos of {shown(where)} are missing: {some(missing)}"
     if len(missing) == len(split):
-        raise UsageError(f"{lacks}; is it of another data set?")
+        raise UsageError(f"{fact}. Check that both are of the same data set.")
     if not allow_missing:
-        raise UsageError(f"{lacks}; {way_out}, or say --allow-missing")
-    log.warning("%s; they are left out", lacks)
+        raise UsageError(f"{fact}. {way_out.capitalize()}, or give --allow-missing.")
+    log.warning("%s. They are left out.", fact)
     return {video_id: name for video_id, name in split.items() if video_id in there}

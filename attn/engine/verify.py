@@ -1,4 +1,4 @@
-"""Says whether a store holds every frame exactly once, and mends it if a run could resume."""
+"""Verify that a store contains every frame exactly once, and optionally repair it so that a run can resume."""
 
 import contextlib
 import dataclasses
@@ -27,18 +27,18 @@ EXIT_INCOMPLETE = 1
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """Findings of `verify`.
+    """Result of `verify`.
 
     Attributes:
-        url: of the store.
-        audit: what stands there.
-        failed: videos that should be there, failed, and why.
-        missing: videos that should be there and neither are nor failed; None if it was not said what should be there.
-        hopeless: missing videos of which it was found that they cannot be read, and why.
-        left_out: one line on the files beside the videos that may be videos too; empty if there are none.
-        others: videos in the store that were not asked for; they are not a fault.
-        max_failed_fraction: a larger share of failures is one.
-        repaired: what was wrong was taken out.
+        url: URL of the store.
+        audit: content of the store.
+        failed: failures of expected videos by video ID.
+        missing: expected videos that are neither in the store nor failed; None if the expected videos are unknown.
+        hopeless: reasons by video ID, for missing videos that cannot be read.
+        left_out: one line about files that may be unrecognised videos; empty if all files are videos.
+        others: number of videos in the store that were not expected; they are not a fault.
+        max_failed_fraction: largest allowed share of failed videos.
+        repaired: whether faulty parts and rows were removed.
     """
 
     url: str
@@ -53,14 +53,14 @@ class Verdict:
 
     @property
     def faults(self) -> list[str]:
-        """Reasons why the store is not complete, in a few words each."""
+        """Reasons why the store is incomplete, a few words each."""
         audit = self.audit
         found = [
             (len(audit.unreadable), "unreadable parts"),
-            (len(audit.partial), "videos that lack rows"),
-            (len(audit.doubled), "videos twice"),
-            (len(self.missing or ()), "videos missing"),
-            (len(audit.disagreements), "disagreements with _SUCCESS.json"),
+            (len(audit.partial), "incomplete videos"),
+            (len(audit.doubled), "duplicate videos"),
+            (len(self.missing or ()), "missing videos"),
+            (len(audit.disagreements), "contradictions of _SUCCESS.json"),
         ]
         faults = [f"{count} {what}" for count, what in found if count]
         if self._too_many_failed:
@@ -69,18 +69,18 @@ class Verdict:
 
     @property
     def _expected(self) -> int:
-        """Videos that the store should hold."""
+        """Number of videos that the store should contain."""
         return len(self.audit.videos) - self.others + len(self.failed) + len(self.missing or ())
 
     @property
     def _too_many_failed(self) -> int:
-        """Failed videos if they are more than may; else 0."""
+        """Number of failed videos if there are too many, otherwise 0."""
         most = allowed_failures(self.max_failed_fraction, self._expected)
         return len(self.failed) if len(self.failed) > most else 0
 
     @property
     def exit_code(self) -> int:
-        """0: complete. 1: not."""
+        """Exit code: 0 if the store is complete, otherwise 1."""
         return EXIT_INCOMPLETE if self.faults else 0
 
     def __str__(self) -> str:
@@ -91,53 +91,53 @@ class Verdict:
         yield f"{self.url}: {audit.manifest.kind}, fingerprint {audit.manifest.fingerprint}"
         yield f"{len(audit.videos)} videos, {audit.rows} rows in {audit.num_parts} parts; {len(self.failed)} failed"
         yield from _listed("unreadable part", audit.unreadable.items())
-        yield from _listed("lacks rows", audit.partial.items())
-        yield from _listed("twice", ((video, " ".join(parts)) for video, parts in audit.doubled.items()))
+        yield from _listed("incomplete", audit.partial.items())
+        yield from _listed("duplicate", ((video, " ".join(parts)) for video, parts in audit.doubled.items()))
         yield from _listed("failed", ((video, failure.message) for video, failure in self.failed.items()))
         yield from _listed("missing", ((video, self.hopeless.get(video, "")) for video in self.missing or ()))
         yield from _listed("_SUCCESS.json", (("", text) for text in audit.disagreements))
         if self.others:
-            yield f"{self.others} more videos than asked for"
+            yield f"{self.others} videos that were not asked for"
         if self.left_out:
             yield self.left_out
         yield (
-            f"NOT complete: {'; '.join([', '.join(self.faults), *self._ways_out()])}"
+            f"NOT complete: {'. '.join([', '.join(self.faults), *self._ways_out()])}."
             if self.faults
             else self._complete()
         )
 
     def _ways_out(self) -> Iterator[str]:
-        """Ways out of the faults: a run helps unless all that is left are videos that cannot be read."""
+        """Instructions to complete the store. Another run helps unless only unreadable videos remain."""
         audit, job = self.audit, self.audit.manifest.job
         lost = {video for video, failure in self.failed.items() if failure.error == VideoError.__name__}
         lost = (lost if self._too_many_failed else set()) | self.hopeless.keys()
         faults = len(self.missing or ()) + self._too_many_failed
         if audit.repairable and not self.repaired:
-            yield f"--repair takes out what is wrong, then the same {job} again"
+            yield f"Remove the faults with --repair, then run the same {job} again"
         elif audit.repairable:
-            yield f"what was wrong was taken out; the same {job}, run again, makes what is missing"
+            yield f"The faults were removed. Run the same {job} again to complete the store"
         elif faults > len(lost) or audit.disagreements or audit.summary is None:
-            yield f"the same {job}, run again, makes what is missing"
+            yield f"Run the same {job} again to complete the store"
         if lost:
             yield (
-                f"{len(lost)} of the videos cannot be read, and no run changes that: replace or remove them, or allow "
+                f"{len(lost)} of the videos cannot be read, even by another run: replace or remove them, or allow "
                 f"them with --max-failed-fraction{f' of the same {job}' if self.hopeless else ''}"
             )
 
     def _complete(self) -> str:
-        but, every = (f" but for {len(self.failed)} failed", "every other") if self.failed else ("", "every")
+        but, every = (f" except for {len(self.failed)} failed", "every other") if self.failed else ("", "every")
         unasked = "" if self.missing is not None else _UNASKED
         return f"complete{but}: every frame of {every} video exactly once{unasked}"
 
 
-_UNASKED = ", as far as the run noted them; --videos compares with the videos themselves"
+_UNASKED = ", according to the record of the last run; give --videos to compare with the videos themselves"
 
 
 def verify(options: VerifyOptions) -> Verdict:
-    """Looks at a store, and with `--repair` takes out what is wrong.
+    """Check a store, and remove faulty parts and rows with `--repair`.
 
     Raises:
-        UsageError: no store, no videos, a storage that does not answer, another run that fills the store.
+        UsageError: store or videos do not exist, the storage does not respond, or another run is filling the store.
     """
     ledger = Ledger.at(options.store, _kind(options.store))
     listing = _listing(options)
@@ -148,49 +148,49 @@ def verify(options: VerifyOptions) -> Verdict:
     wanted = None if listing is None else _wanted(options, listing, audit)
     missing = None if wanted is None else sorted(wanted.keys() - audit.videos.keys() - audit.failures.keys())
     others = 0 if wanted is None else len(audit.videos.keys() - wanted.keys())
-    # What failed once and is not asked for any more is no fault of the store: no run would try it again.
+    # Failures of videos that are not expected any more are not faults: a run would not retry them.
     asked = wanted.keys() if wanted is not None else _failed_in_last_run(audit)
     failed = {video: failure for video, failure in audit.failures.items() if asked is None or video in asked}
     hopeless = {} if wanted is None else unreadable_videos([wanted[video] for video in missing or ()])
-    told, most = _left_out(listing, audit), options.max_failed_fraction
-    return Verdict(options.store, audit, failed, missing, hopeless, told, others, most, options.repair)
+    left_out, most = _left_out(listing, audit), options.max_failed_fraction
+    return Verdict(options.store, audit, failed, missing, hopeless, left_out, others, most, options.repair)
 
 
 def _left_out(listing: Listing | None, audit: Audit) -> str:
-    """The files that were not taken: of the videos that were named, else as the run noted them."""
-    noted = (audit.summary or {}).get("left_out")
+    """Line about files not recognised as videos, from the listing of --videos or the record of the last run."""
+    recorded = (audit.summary or {}).get("left_out")
     if listing is not None:
         untaken = listing.left_out
-    elif isinstance(noted, dict):
-        untaken = LeftOut.of_record(noted)
+    elif isinstance(recorded, dict):
+        untaken = LeftOut.of_record(recorded)
     else:
         return ""
     return untaken.told("videos") if untaken.files else ""
 
 
 def _failed_in_last_run(audit: Audit) -> set[str] | None:
-    """The videos that the run which finished the store noted as failed; None where it said nothing of them."""
-    noted = (audit.summary or {}).get("failed_videos")
-    return set(map(str, noted)) if isinstance(noted, list) else None
+    """Failed videos in the record of the run that finished the store; None without such a record."""
+    recorded = (audit.summary or {}).get("failed_videos")
+    return set(map(str, recorded)) if isinstance(recorded, list) else None
 
 
 def _kind(url: str) -> type[Manifest] | type[FrameManifest]:
-    """Kind of the store that stands there."""
+    """Kind of the store at a URL."""
     fs, path = open_filesystem(join(url, MANIFEST))
     try:
         text = read_text(fs, path)
     except UsageError as error:
         if isinstance(error.__cause__, FileNotFoundError):
-            raise UsageError(f"{url} is no store: it has no {MANIFEST}") from error
+            raise UsageError(f"{url}: not a store, because {MANIFEST} is missing. Give the URL of a store.") from error
         raise
     return kind_of(text)
 
 
 def _listing(options: VerifyOptions) -> Listing | None:
-    """The videos that the store should hold, before it is known how it calls them."""
+    """List the expected videos, before their IDs in the store are known."""
     if options.videos is None:
         if options.lists:
-            raise UsageError("--lists says which of --videos the store must hold; give --videos too")
+            raise UsageError("--lists: requires --videos. Give --videos too, or leave out --lists.")
         return None
     return find_videos(options.videos)
 

@@ -6,16 +6,16 @@ import dataclasses
 @dataclasses.dataclass(frozen=True)
 class VerifyOptions:
     store: str
-    """Attention store or frame store; local or s3://."""
+    """Attention store or frame store, local or s3://."""
     videos: str | None = None
-    """The videos that the store must hold, as given to precompute: tells which are missing (default: compare with what
-    the run noted when it ended)."""
+    """Videos that the store must hold, as given to precompute (default: those in the record of the last run). Missing
+    ones are reported."""
     lists: tuple[str, ...] = ()
-    """Split lists, as given to precompute: of --videos, those that one of them names."""
+    """Split lists, as given to precompute: only videos of --videos named in at least one of them are required."""
     max_failed_fraction: float = 0.01
-    """Exit with 1 when a larger share of the videos failed."""
+    """Largest allowed share of failed videos, 0 to 1; if more failed, the job exits with code 1."""
     deep: bool = False
-    """Read every byte and check its checksum, not only the small columns."""
+    """Read every byte and verify its checksum, not only the small columns."""
     repair: bool = False
-    """Move unreadable parts to _damaged/, take out rows that stand twice or of videos that lack some: the next run of
-    the same precompute then completes the store."""
+    """Move unreadable parts to _damaged/ and remove duplicate rows and rows of incomplete videos. The next run of the
+    same precompute then completes the store."""

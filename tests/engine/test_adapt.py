@@ -91,9 +91,9 @@ def test_the_same_again_does_nothing_and_another_is_refused(
     written = Path(options.out).read_bytes()
     with caplog.at_level(logging.INFO):
         assert adapt_cnn(dataclasses.replace(options, max_failed_fraction=0.5)) == 0
-    assert "is finished already: 128 frames of 6 videos" in caplog.text
+    assert "already finished (128 frames of 6 videos)" in caplog.text
     for other in ({"seed": 1}, {"frames": 190}, {"stride": 2}, {"batch_size": 32}, {"mean": (0.1, 0.5, 0.5)}):
-        with pytest.raises(UsageError, match="exists, made by something else"):
+        with pytest.raises(UsageError, match="made with other settings or inputs"):
             adapt_cnn(dataclasses.replace(options, **other))
     assert Path(options.out).read_bytes() == written
 
@@ -101,7 +101,7 @@ def test_the_same_again_does_nothing_and_another_is_refused(
 def test_an_adapted_checkpoint_needs_a_flag(options: AdaptOptions, tmp_path: Path) -> None:
     assert adapt_cnn(options) == 0
     again = dataclasses.replace(options, weights=options.out, out=str(tmp_path / "again.safetensors"))
-    with pytest.raises(UsageError, match=r"adapted before, to 128 frames of 6 videos. Give --allow-adapted"):
+    with pytest.raises(UsageError, match=r"already adapted to 128 frames of 6 videos. Give --allow-adapted"):
         adapt_cnn(again)
     assert adapt_cnn(dataclasses.replace(again, allow_adapted=True)) == 0
     torch.testing.assert_close(statistics(again.out), statistics(options.out), rtol=0, atol=0)
@@ -213,7 +213,7 @@ def test_too_many_failures(options: AdaptOptions, tmp_path: Path, caplog: pytest
     with caplog.at_level(logging.INFO):
         assert adapt_cnn(dataclasses.replace(options, videos=str(tmp_path / "videos"))) == EXIT_FAILED_VIDEOS
     assert "failed: broken: " in caplog.text
-    assert "videos failed, 0.01 of them (0) are allowed; nothing was written" in caplog.text
+    assert "videos failed, at most 0 are allowed (a share of 0.01); nothing was written" in caplog.text
     assert not Path(options.out).exists()
 
 
@@ -221,7 +221,7 @@ def test_a_dry_run_opens_nothing(options: AdaptOptions, tmp_path: Path, caplog: 
     (tmp_path / "broken.avi").write_text("no video")
     with caplog.at_level(logging.INFO):
         assert adapt_cnn(dataclasses.replace(options, videos=str(tmp_path), dry_run=True)) == 0
-    assert "dry run: 1 videos, up to 200 frames of 64 pixels (200 of each, 2 MB of memory)" in caplog.text
+    assert "dry run: 1 videos, up to 200 frames of 64 pixels (up to 200 per video, 2 MB of memory)" in caplog.text
     assert not Path(options.out).exists()
 
 
@@ -277,9 +277,9 @@ def test_a_cnn_without_batchnorm_gets_the_spread_of_web_images(options: AdaptOpt
     wanted, _ = spread(before.backbone, [normalise(torch.from_numpy(pixels))])
     assert ratio[wanted == 0].eq(1).all()
     assert adapt_cnn(given) == 0  # finished already
-    with pytest.raises(UsageError, match=r"go into the classifier, and \S+ would have none"):
+    with pytest.raises(UsageError, match=r"are stored in the classifier, and \S+ would have none"):
         adapt_cnn(dataclasses.replace(given, features_only=True, out=str(tmp_path / "features.safetensors")))
-    with pytest.raises(UsageError, match=r"has BatchNorm, which needs none\. Leave it out"):
+    with pytest.raises(UsageError, match=r"has BatchNorm and needs no images\. Leave out --images"):
         adapt_cnn(dataclasses.replace(options, images=str(web), out=str(tmp_path / "other.safetensors")))
 
 
@@ -311,8 +311,8 @@ def test_bad_input_is_refused(
         ({"stride": 5}, "53 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
         ({"videos": flat_clips(tmp_path, write_clip)}, "all frames are alike"),
         ({"out": str(tmp_path / "out.pth")}, "ends in .safetensors"),
-        ({"out": str(taken)}, f"{taken}: exists, made by something else"),
-        ({"batch_size": 31}, "--batch-size 31: too small"),
+        ({"out": str(taken)}, f"{taken}: made with other settings or inputs"),
+        ({"batch_size": 31}, "--batch-size 31: must be at least 32"),
         ({"max_failed_fraction": 2.0}, "--max-failed-fraction 2"),
         ({"decode_timeout_s": 0.0}, "--decode-timeout-s 0"),
         ({"stride": 0}, "--stride 0"),

@@ -12,4 +12,4 @@ def test_whole_videos_are_allowed_to_fail(fraction, videos, allowed):
 
 
 def test_the_message_shows_all_numbers():
-    assert told_failures(3, 9, 0.01) == "3 of 9 videos failed, 0.01 of them (0) are allowed"
+    assert told_failures(3, 9, 0.01) == "3 of 9 videos failed, at most 0 are allowed (a share of 0.01)"

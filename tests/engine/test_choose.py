@@ -92,7 +92,7 @@ def test_a_dry_run_names_every_step_and_writes_nothing(options, caplog, tmp_path
         (["clip00,Wave,1", "clip00,Kick,1"], "row 2: video 'clip00' appears twice"),
         (
             ["clip00,Wave,1", "clip03,Wave,2", "clip01,Kick,1", "clip04,Kick,2", "clip02,Hug,1", "gone,Hug,2"],
-            "gone.*add them",
+            "gone.*Add them",
         ),
         (
             ["clip00,Wave,1", "clip03,Wave,2", "clip01,Kick,1", "clip04,Kick,2", "clip02,Hug,1", "clip05,Hug,1"],

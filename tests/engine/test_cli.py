@@ -53,7 +53,7 @@ def test_sigterm_ends_a_job_as_ctrl_c_does(before):
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)
     assert process.returncode == 130
-    assert said == "interrupted; the same command resumes from here\n"
+    assert said == "interrupted; run the same command to resume\n"
 
 
 NAMES = """

@@ -26,21 +26,21 @@ def refused(capsys, *given, options=PrecomputeOptions):
 @pytest.mark.parametrize(
     ("given", "meant"),
     [
-        (["--vidoes", "v"], "--vidoes: no such flag. Did you mean --videos?"),
-        (["--weight=w"], "--weight: no such flag. Did you mean --weights?"),
-        (["--batch_sise", "3"], "--batch_sise: no such flag. Did you mean --batch-size?"),
-        (["--Stride", "3"], "--Stride: no such flag. Did you mean --stride?"),
-        (["-stride", "3"], "-stride: no such flag. Did you mean --stride?"),
-        (["--fraction", "0.1"], "--fraction: no such flag. Did you mean --max-failed-fraction?"),
+        (["--vidoes", "v"], "--vidoes: unknown flag. Did you mean --videos?"),
+        (["--weight=w"], "--weight: unknown flag. Did you mean --weights?"),
+        (["--batch_sise", "3"], "--batch_sise: unknown flag. Did you mean --batch-size?"),
+        (["--Stride", "3"], "--Stride: unknown flag. Did you mean --stride?"),
+        (["-stride", "3"], "-stride: unknown flag. Did you mean --stride?"),
+        (["--fraction", "0.1"], "--fraction: unknown flag. Did you mean --max-failed-fraction?"),
         (
             ["--no-overwrite"],
             "--no-overwrite: it is the default. Leave it out, or give --overwrite for the opposite.",
         ),
         (
             ["--no-overwrit"],
-            "--no-overwrit: no such flag. Did you mean --no-overwrite? It is the default: leave it out.",
+            "--no-overwrit: unknown flag. Did you mean --no-overwrite? It is the default; leave it out.",
         ),
-        (["--xyzzy"], "--xyzzy: no such flag. --help explains every flag."),
+        (["--xyzzy"], "--xyzzy: unknown flag. --help explains every flag."),
     ],
 )
 def test_a_misspelt_flag_is_answered_by_the_right_one(capsys, given, meant):
@@ -68,20 +68,20 @@ def test_a_misspelt_flag_is_answered_by_the_right_one(capsys, given, meant):
 )
 def test_a_switch_for_the_default_is_answered_by_that(capsys, options, given, default, opposite):
     flag = next(one for one in given if one.startswith("--") and one != "--recipe").partition("=")[0]
-    said = f"{flag}: it is {default}. Leave it out, or give {opposite} for the opposite."
+    said = f"{flag}: this is {default}. Leave it out, or give {opposite} for the opposite."
     assert refused(capsys, *given, options=options) == said
 
 
 def test_a_misspelt_switch_is_not_answered_by_its_opposite(capsys):
     said = refused(capsys, "--adpat", options=ChooseOptions)
-    assert said == "--adpat: no such flag. Did you mean --adapt? It is the default: leave it out."
+    assert said == "--adpat: unknown flag. Did you mean --adapt? It is the default; leave it out."
 
 
 def test_missing_flags_are_named(capsys):
-    complaint = "--out, --weights: missing. Give them: --help explains every flag."
+    complaint = "--out, --weights: required. Give them; --help explains every flag."
     assert refused(capsys, "--videos", "v") == complaint
     assert refused(capsys, "--store", "s", "--out", "o", options=EvaluateOptions).startswith(
-        "--split: missing. Give it"
+        "--split: required. Give it"
     )
 
 

@@ -50,7 +50,7 @@ def test_what_is_told(text: str) -> None:
     "text", ["8", "CPU", "CPU=", "CPU=many", "cpu=8", "CPU=8;GPU=1", "CPU=-1", "CPU=inf", "CPU=nan"]
 )
 def test_what_is_told_wrongly_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=f"^ATTN_CLUSTER_MAX={text}: say what the cluster may grow to, such as CPU="):
+    with pytest.raises(UsageError, match=f"^ATTN_CLUSTER_MAX={text}: not a cluster size. Give the maximum size"):
         parse_most(text)
 
 

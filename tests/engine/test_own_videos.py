@@ -105,5 +105,5 @@ def test_they_are_trained_on_by_the_same_list(videos: Path, tmp_path: Path) -> N
     assert footage.split == {"one/clip": "Wave", "two/clip": "Kick"}
     assert [Path(video.url).parent.name for video in footage.videos] == ["one", "two"]
     (videos / "one" / "clip.avi").unlink()
-    with pytest.raises(UsageError, match=r"lacks 1 of the 2 videos of .*list\.txt: one/clip; add them"):
+    with pytest.raises(UsageError, match=r"1 of the 2 videos of .*list\.txt are missing: one/clip\. Add them"):
         find_footage(options, ("Wave", "Kick"))

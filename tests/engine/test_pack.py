@@ -28,11 +28,11 @@ def folder(tmp_path, monkeypatch):
     [
         ({"videos": "nowhere"}, "nowhere: does not exist"),
         ({"videos": "empty"}, "empty: no files found"),
-        ({"shard_mb": 0}, "--shard-mb must be above 0"),
-        ({"name": "a/b"}, "--name 'a/b' is no file name"),
-        ({"name": "a b"}, "--name 'a b' is no file name"),
-        ({"name": ".a"}, r"--name '\.a' is no file name"),
-        ({"name": ""}, "--name '' is no file name"),
+        ({"shard_mb": 0}, "--shard-mb 0: must be above 0"),
+        ({"name": "a/b"}, "--name 'a/b': not a file name"),
+        ({"name": "a b"}, "--name 'a b': not a file name"),
+        ({"name": ".a"}, r"--name '\.a': not a file name"),
+        ({"name": ""}, "--name '': not a file name"),
         ({"out": "occupied/x"}, "a file exists where a folder is needed"),
         ({"out": "foo://x"}, "foo://x: Protocol not known: foo"),
         ({"classes": "nowhere.txt"}, r"nowhere\.txt: does not exist"),
@@ -53,7 +53,7 @@ def test_shards_are_not_packed_into_themselves(folder):
     assert pack(options) == 0
     before = list_videos("out")
     (folder / "alias").symlink_to("out")
-    with pytest.raises(UsageError, match="the videos lie in the shards that --overwrite would remove from out"):
+    with pytest.raises(UsageError, match="out: --overwrite would remove shards that contain the videos"):
         pack(PackOptions(videos="alias", out="out", overwrite=True))
     assert list_videos("out") == before
     assert pack(PackOptions(videos="alias", out="out", name="again")) == 0

@@ -138,7 +138,7 @@ def test_another_stride_is_refused_and_overwrite_starts_anew(
     anew = dataclasses.replace(other, overwrite=True)
     with caplog.at_level("INFO"):
         assert precompute(dataclasses.replace(anew, dry_run=True)) == 0
-    assert "3 videos to do, 0 done" in caplog.text
+    assert "3 videos to process, 0 done" in caplog.text
     assert sorted(Path(options.out).glob("part-*")) == parts
     assert precompute(anew) == 0
     frames = {video.video_id: video.frame for video in AttentionStore.open(options.out).videos([])}
@@ -229,7 +229,7 @@ def test_a_store_that_cannot_be_written_any_more_is_one_line(
         _, log = process.communicate(timeout=200)
     assert process.returncode == 1, log
     assert "Traceback" not in log
-    assert "the same command resumes from here" in log.splitlines()[-1]
+    assert "run the same command to resume" in log.splitlines()[-1]
     Path(many.out).unlink()
     (tmp_path / "aside").rename(many.out)
     assert AttentionStore.open(many.out, allow_partial=True)
@@ -256,7 +256,7 @@ def test_a_writer_that_dies_while_it_starts_is_started_again(
     finally:
         assert killed.is_set()
         thread.join()
-    assert "a writer died; what it had not written is made again" in caplog.text
+    assert "a writer died; its unwritten rows are computed again" in caplog.text
     check_store(options.out, alone)
 
 

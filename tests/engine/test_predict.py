@@ -271,13 +271,13 @@ def test_a_window_that_does_not_fit_the_maps_is_refused(options, tmp_path):
 def test_bare_weights_are_refused(options, small_weights, tmp_path):
     url = str(tmp_path / "bare.pth")
     torch.save(load_checkpoint(str(small_weights)).backbone.export_weights(), url)
-    with pytest.raises(UsageError, match=r"does not say what network and classes it has\. Name a checkpoint of"):
+    with pytest.raises(UsageError, match=r"does not contain its architecture and classes\. Give a checkpoint of"):
         predict(dataclasses.replace(options, model=url))
 
 
 def test_a_model_file_keeps_its_method_and_its_maps(with_model, small_weights, tmp_path):
     options = with_model("calibrated")
-    with pytest.raises(UsageError, match="brings its own method"):
+    with pytest.raises(UsageError, match="has its own method"):
         predict(dataclasses.replace(options, method="cnn"))
     maps = {**make_prediction_plan(options)[0].manifest.of(SCORE_FIELDS), "preprocessing": "of long ago"}
     url = str(tmp_path / "old.safetensors")

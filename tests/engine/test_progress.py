@@ -55,7 +55,7 @@ def test_until_the_first_frames_there_is_no_time_left_to_tell(tmp_path: Path, ca
     written = Written()
     progress = Progress(Ledger.at(str(tmp_path)), done=0, failed=0, total=3, written=lambda: written)
     progress.tell(lambda: written)
-    assert caplog.messages == ["waiting for the first frames: processes are starting, for 0 s now"]
+    assert caplog.messages == ["waiting for the first frames: processes are starting (for 0 s)"]
     progress.add(1)
     progress.tell(lambda: written)
     assert caplog.messages[1].startswith("0/3 videos, ")

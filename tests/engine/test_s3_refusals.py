@@ -211,7 +211,7 @@ def with_keys(url: str, user: Any) -> str:
 
 def test_a_demo_lies_on_a_disk(s3: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="--out s3://bucket/demo: the demo is made on a disk; give a local folder"):
+    with pytest.raises(UsageError, match="--out s3://bucket/demo: not a local folder"):
         demo(DemoOptions(out="s3://bucket/demo"))
     assert list(tmp_path.iterdir()) == []
 
@@ -255,7 +255,7 @@ def test_finished_frames_without_what_could_not_be_decoded_may_lie_there_too(
     failures.flush()
     act_as(["s3:Get*", "s3:List*"])
     assert fill_frames(plan(1.0)) == 0
-    assert "lacks what could not be decoded (v), and may not be written" in caplog.text
+    assert "read-only, so its failed videos are not retried: v" in caplog.text
     with pytest.raises(UsageError, match="do not permit writing"):
         fill_frames(plan(0.5))
 

@@ -86,7 +86,7 @@ def test_a_ray_that_starts_too_slowly_gets_another_chance_a_short_folder_and_a_f
     with socket.create_server(("", 0)) as other:  # as another head has its port
         run = run_alone(SLOW_START, TMPDIR=str(long), RAY_GCS_SERVER_PORT=str(other.getsockname()[1]))
     assert run.stdout.startswith("1.0\n/tmp/ray-"), run.stderr
-    assert run.stderr.count("very busy; trying once more") == 1
+    assert run.stderr.count("very busy; retrying once") == 1
 
 
 FAILED_START = """
@@ -117,7 +117,7 @@ def test_a_start_that_fails_half_way_is_one_line_and_leaves_nothing_running(shor
     assert line.startswith("Ray: does not start (Attempting to cap object store memory usage at 20000000 bytes, but"), (
         line
     )
-    assert line.endswith("). Free memory in /dev/shm; of a container, raise --shm-size."), line
+    assert line.endswith("). Free memory in /dev/shm; in a container, raise --shm-size."), line
     assert left == "True []"
     assert "Traceback" not in run.stderr
 
@@ -130,10 +130,10 @@ def test_a_machine_too_busy_for_two_tries_is_named_in_one_line(tmp_path, short_f
     code = FAILED_START.format(prepare=f"services.GCS_SERVER_EXECUTABLE = {str(slow)!r}", store_bytes=None)
     run = run_alone(code, RAY_TMPDIR=short_folder, RAY_gcs_server_port_wait_time_s="2")
     line, left = run.stdout.splitlines()
-    assert line.startswith("Ray: has not started within its 30 s, twice (Timed out waiting for file "), line
-    assert line.endswith("This machine is too busy: run the same command when less is running on it."), line
+    assert line.startswith("Ray: did not start within 30 s, twice (Timed out waiting for file "), line
+    assert line.endswith("The machine is too busy. Run the same command when fewer programs are running."), line
     assert left == "True []"
-    assert run.stderr.count("trying once more") == 1
+    assert run.stderr.count("retrying once") == 1
     assert "Traceback" not in run.stderr
 
 
@@ -141,7 +141,7 @@ def test_a_folder_that_cannot_be_written_is_named_in_one_line():
     run = run_alone(FAILED_START.format(prepare="", store_bytes=None), RAY_TMPDIR="/proc/none")
     line, left = run.stdout.splitlines()
     assert re.fullmatch(
-        r"Ray: does not start \(.*'/proc/none.*'\)\. Set RAY_TMPDIR to a short folder .* written\.", line
+        r"Ray: did not start \(.*'/proc/none.*'\)\. Set RAY_TMPDIR to a writable folder .* path\.", line
     )
     assert left.endswith("[]")
     assert "Traceback" not in run.stderr
@@ -160,7 +160,5 @@ def test_sockets_lie_in_a_short_folder_and_spilt_objects_in_the_users(variable, 
     assert short_folders() == {}
     monkeypatch.setenv(variable, "/" + "x" * MOST_TMPDIR)
     monkeypatch.setattr("attn.engine.local_ray.SHORT_FOLDERS", ("/proc/none",))
-    with pytest.raises(
-        UsageError, match=rf"^{variable}=/x*: too long for Ray's sockets\. Set RAY_TMPDIR to a folder of"
-    ):
+    with pytest.raises(UsageError, match=rf"^{variable}=/x*: too long for Ray's sockets\. Set RAY_TMPDIR to a path of"):
         short_folders()

@@ -43,11 +43,11 @@ def test_settings_are_read_from_s3(s3):
 @pytest.mark.parametrize(
     ("found", "words"),
     [
-        ("", "holds no settings; it is JSON such as"),
-        ([1], "holds no settings"),
-        ({"lr": 1}, "holds no settings"),
-        ({"energynet": 3}, "holds no settings"),
-        ({"energynet": {"store": "x", "margin": 3}}, "margin, store is no setting of an EnergyNet"),
+        ("", "not a settings file. Give a JSON file such as"),
+        ([1], "not a settings file"),
+        ({"lr": 1}, "not a settings file"),
+        ({"energynet": 3}, "not a settings file"),
+        ({"energynet": {"store": "x", "margin": 3}}, "unknown settings margin, store"),
     ],
 )
 def test_another_file_is_refused_in_one_line(found, words, tmp_path, capsys):

@@ -15,8 +15,8 @@ from attn.errors import UsageError
 from attn.storage.failures import Failure, FailureLog
 from attn.storage.ledger import Ledger
 
-AGAIN = "the same precompute, run again, makes what is missing"
-IN_VAIN = "no run changes that: replace or remove them"
+AGAIN = "Run the same precompute again to complete the store"
+IN_VAIN = "cannot be read, even by another run: replace or remove them"
 
 
 @pytest.fixture
@@ -63,22 +63,22 @@ def last_line(verdict: Verdict) -> str:
 def test_a_run_makes_a_missing_video_that_can_be_read(look, videos: Path) -> None:
     (videos / "bad.mp4").unlink()
     verdict = look([], videos)
-    assert last_line(verdict) == f"NOT complete: 1 videos missing; {AGAIN}"
+    assert last_line(verdict) == f"NOT complete: 1 missing videos. {AGAIN}."
 
 
 def test_no_run_makes_a_missing_video_that_cannot_be_read(look, videos: Path) -> None:
     verdict = look(["good"], videos)
     assert "  missing: bad: " in str(verdict)
     assert AGAIN not in str(verdict)
-    assert f"1 videos missing; 1 of the videos cannot be read, and {IN_VAIN}" in last_line(verdict)
+    assert f"1 missing videos. 1 of the videos {IN_VAIN}" in last_line(verdict)
     verdict = look([], videos)
-    assert f"2 videos missing; {AGAIN}; 1 of the videos cannot be read, and {IN_VAIN}" in last_line(verdict)
+    assert f"2 missing videos. {AGAIN}. 1 of the videos {IN_VAIN}" in last_line(verdict)
 
 
 @pytest.mark.parametrize(("error", "helps"), [("VideoError", False), ("FleetingError", True), ("WorkerDied", True)])
 def test_failed_videos_are_tried_again_in_vain_or_not(look, error: str, helps: bool) -> None:
     line = last_line(look(["good"], None, {"bad": error}))
-    assert "1 of 2 videos failed, 0.01 of them (0) are allowed" in line
+    assert "1 of 2 videos failed, at most 0 are allowed (a share of 0.01)" in line
     assert (AGAIN in line, IN_VAIN in line) == (helps, not helps)
 
 

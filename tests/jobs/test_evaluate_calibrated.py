@@ -156,9 +156,9 @@ def test_videos_that_only_calibrate_are_not_tested(tmp_path, make_store, lists):
         ({"mean": (0.1, 0.5, 0.5)}, {}, r"does not fit --store .*mean: "),
         ({"alpha_reduce": "sum"}, {}, r"does not fit --store .*alpha_reduce: "),
         ({"columns": ("logits",)}, {}, r"other: the store lacks maps\. Run precompute again"),
-        ({}, {"methods": ("svm",)}, r"--methods svm: no calibrated scores\. Add"),
+        ({}, {"methods": ("svm",)}, r"--methods svm: cannot be calibrated\. Add"),
         ({}, {"calibrate": "nowhere"}, r"nowhere: no attention store here"),
-        ({}, {"calibrate": None, "calibrate_lists": ("x",)}, r"--calibrate-lists: there is no --calibrate"),
+        ({}, {"calibrate": None, "calibrate_lists": ("x",)}, r"--calibrate-lists: requires --calibrate"),
         ({}, {"calibrate_lists": ("no-list.txt",)}, r"no-list\.txt"),
         ({"video_ids": TRAIN[:2]}, {}, r"--calibrate .*other: 2 videos for 3 classes\."),
     ],
@@ -176,7 +176,7 @@ def test_what_cannot_calibrate_is_refused_before_any_work(tmp_path, make_store, 
 
 def test_a_list_of_other_videos_cannot_calibrate(tmp_path, make_store, lists):
     store = make_store("store", TEST)
-    with pytest.raises(UsageError, match=r"lacks 12 of the 12 videos of .*trainlist01"):
+    with pytest.raises(UsageError, match=r"12 of the 12 videos of .*trainlist01"):
         run(tmp_path, store, lists, calibrate=store, calibrate_lists=(lists["train"],))
 
 

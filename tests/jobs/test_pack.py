@@ -61,7 +61,7 @@ def test_existing_shards_are_replaced_only_when_told(run_job, videos, tmp_path):
     before = everything_in(str(out))
     refused = run_job("pack.py", "--videos", videos, "--out", out, "--shard-mb", 2)
     assert refused.returncode == 2
-    assert refused.stderr.startswith("error: 3 shards named videos-*.tar stand in")
+    assert refused.stderr.startswith(f"error: {out}: already has 3 shards named videos-*.tar.")
     assert everything_in(str(out)) == before
     (videos / "kick" / "v 0.avi").unlink()
     done = run_job("pack.py", "--videos", videos, "--out", out, "--shard-mb", 64, "--overwrite")
@@ -83,7 +83,7 @@ def test_usage_errors_are_one_line_and_write_nothing(run_job, videos, tmp_path):
     before = sorted(list_files(*open_filesystem(str(tmp_path))))
     for flags, complaint in [
         (["--videos", "nowhere"], "nowhere: does not exist"),
-        (["--shard-mb", 0], "--shard-mb must"),
+        (["--shard-mb", 0], "--shard-mb 0: must"),
     ]:
         done = run_job("pack.py", "--videos", videos, "--out", tmp_path / "out", *flags)
         assert done.returncode == 2
@@ -119,7 +119,7 @@ def test_interrupted(tmp_path):
     done = subprocess.run(job, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 130, done.stderr
     assert "Traceback" not in done.stderr
-    assert "pack again with --overwrite" in done.stderr
+    assert "Pack again with --overwrite" in done.stderr
     assert {path.suffix for path in out.iterdir()} == {".tar", ".json"}, "half a shard stayed"
     assert 0 < len(list_videos(str(out))) < 200
 

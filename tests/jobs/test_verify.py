@@ -51,20 +51,21 @@ def test_a_complete_store(run_job: RunJob, store: Path, videos: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "3 videos, 15 rows in 3 parts; 1 failed" in done.stdout
     assert r"  failed: v_Wave_2: holds \x1b[2J no\nvideo stream" + "\n" in done.stdout
-    assert done.stdout.endswith("complete but for 1 failed: every frame of every other video exactly once\n")
+    assert done.stdout.endswith("complete except for 1 failed: every frame of every other video exactly once\n")
     assert files(store) == before
 
 
 def test_too_many_failures_and_missing_videos(run_job: RunJob, store: Path, videos: Path) -> None:
     done = run_job("verify.py", "--store", store)
     assert done.returncode == 1
-    assert "NOT complete: 1 of 4 videos failed, 0.01 of them (0) are allowed; 1 of the videos cannot" in done.stdout
+    too_many = "1 of 4 videos failed, at most 0 are allowed (a share of 0.01)"
+    assert f"NOT complete: {too_many}. 1 of the videos cannot" in done.stdout
     (videos / "v_Wave_3.avi").touch()
     os.remove(videos / "v_Kick_1.avi")
     done = run_job("verify.py", "--store", store, "--videos", videos, "--max-failed-fraction", 1)
     assert done.returncode == 1
     assert "  missing: v_Wave_3: " in done.stdout
-    assert "1 more videos than asked for" in done.stdout
+    assert "1 videos that were not asked for" in done.stdout
 
 
 def test_only_failures_that_are_asked_for_count(run_job: RunJob, store: Path, videos: Path) -> None:
@@ -90,7 +91,7 @@ def test_without_the_videos_only_failures_of_the_last_run_count(run_job: RunJob,
     ledger.finish({**summary, "failed": 0, "failed_videos": []})  # that video was taken away
     done = run_job("verify.py", "--store", store)
     assert done.returncode == 0
-    assert "complete: every frame of every video exactly once, as far as the run noted them" in done.stdout
+    assert "complete: every frame of every video exactly once, according to the record" in done.stdout
 
 
 def test_repair(run_job: RunJob, store: Path) -> None:
@@ -100,16 +101,18 @@ def test_repair(run_job: RunJob, store: Path) -> None:
     arguments = ("--store", store, "--max-failed-fraction", 1)
     done = run_job("verify.py", *arguments)
     assert done.returncode == 1
-    assert re.search(r"NOT complete: 1 unreadable parts, 1 videos twice, .*; --repair takes out", done.stdout)
+    assert re.search(
+        r"NOT complete: 1 unreadable parts, 1 duplicate videos, .*\. Remove the faults with -", done.stdout
+    )
     assert broken.exists()
     done = run_job("verify.py", *arguments, "--repair")
     assert done.returncode == 1
-    assert "what was wrong was taken out; the same precompute, run again" in done.stdout
+    assert "The faults were removed. Run the same precompute again" in done.stdout
     assert not broken.exists()
     assert not (store / "part-zz.parquet").exists()
     done = run_job("verify.py", *arguments)
     assert "2 videos, 10 rows in 2 parts" in done.stdout
-    assert "NOT complete: not finished; the same precompute, run again, makes what is missing" in done.stdout
+    assert "NOT complete: not finished. Run the same precompute again to complete the store" in done.stdout
 
 
 def test_a_frame_store(run_job: RunJob, tmp_path: Path, write_store: Callable[..., str]) -> None:
@@ -129,9 +132,9 @@ def test_a_frame_store(run_job: RunJob, tmp_path: Path, write_store: Callable[..
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--store", "{store}/nothing"], "is no store: it has no manifest.json"),
+        (["--store", "{store}/nothing"], "not a store, because manifest.json is missing"),
         (["--store", "{store}", "--videos", "{store}/nothing"], "nothing: does not exist"),
-        (["--store", "{store}", "--lists", "x.txt"], "give --videos too"),
+        (["--store", "{store}", "--lists", "x.txt"], "Give --videos too"),
         (["--store", "s3://nobody-has-this-bucket/x"], "s3://nobody-has-this-bucket/x"),
     ],
 )

@@ -22,7 +22,7 @@ def test_a_job_is_stopped_and_the_same_command_finishes_its_store(
     job.ask("stop")
     printed = job.wait()[1]  # Ray's exit code of a job that was stopped is 0
     assert "was stopped" in job.ask("status")
-    assert "interrupted; the same command resumes from here" in printed
+    assert "interrupted; run the same command to resume" in printed
     assert "PC: @" not in printed
     assert HEARTBEAT.search(printed), printed
     early, parts = Ledger.at(str(store)).done(), {path: path.stat().st_mtime_ns for path in store.glob("part-*")}
@@ -30,7 +30,7 @@ def test_a_job_is_stopped_and_the_same_command_finishes_its_store(
 
     code, printed = four_nodes.submit("jobs/precompute.py", *flags).wait()  # the direct form
     assert code == 0, printed
-    assert f"{len(early)} done before" in printed
+    assert f"{len(early)} videos already done" in printed
     assert all(path.stat().st_mtime_ns == then for path, then in parts.items())
     check_videos(store, videos)
 

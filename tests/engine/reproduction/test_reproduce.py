@@ -130,7 +130,7 @@ def test_listed_videos_that_are_not_there_are_refused_unless_allowed(finished, t
     shutil.copytree(f"{finished.out}/data", root)
     next((root / "UCF-101").rglob("*.avi")).unlink()
     dry = dataclasses.replace(finished, out=str(tmp_path / "out"), root=str(root), dry_run=True)
-    with pytest.raises(UsageError, match=r"lacks 1 of the 32 videos of split1: v_.*; add them, or say --allow-missing"):
+    with pytest.raises(UsageError, match=r"1 of the 32 videos of split1 are missing: v_.*\. Add them, or give --al"):
         reproduce(dry)
     assert reproduce(dataclasses.replace(dry, allow_missing=True)) == 0
 

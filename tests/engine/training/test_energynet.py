@@ -156,11 +156,11 @@ def test_the_evaluation_scores_with_it_and_with_svms(trained, planted, tmp_path)
     assert accuracy["energynet"] == 1.0
     assert accuracy["svm"] == 1.0
     assert accuracy["unatt"] < 0.9
-    with pytest.raises(UsageError, match=r"and in --train-split .*what was trained on is no test"):
+    with pytest.raises(UsageError, match=r"and in --train-split .*Test only on unseen"):
         evaluate(dataclasses.replace(options, methods=("svm",), train_split=options.split))
-    with pytest.raises(UsageError, match=r"and in --energynet .*what was trained on is no test"):
+    with pytest.raises(UsageError, match=r"and in --energynet .*Test only on unseen"):
         evaluate(dataclasses.replace(options, methods=("energynet",), split=trained.split))
-    with pytest.raises(UsageError, match="needs --energynet"):
+    with pytest.raises(UsageError, match="requires --energynet"):
         evaluate(dataclasses.replace(options, energynet=None))
 
 

@@ -195,7 +195,7 @@ def test_videos_that_the_store_lacks_are_listed_and_refused_unless_allowed(optio
     listed = tmp_path / "more.txt"
     listed.write_text((planted / "train.txt").read_text() + "Hug/v_Hug_g99_c01.avi 1\n")
     more = dataclasses.replace(options, split=str(listed))
-    with pytest.raises(UsageError, match=r"lacks 1 of the 25 videos .*v_Hug_g99_c01; .*--allow-missing"):
+    with pytest.raises(UsageError, match=r"1 of the 25 videos .*v_Hug_g99_c01\. .*--allow-missing"):
         make_energy_training(more)
     _, job, _ = make_energy_training(dataclasses.replace(more, allow_missing=True))
     assert len(job.train.video_ids) + len(job.held_out.video_ids) == 24

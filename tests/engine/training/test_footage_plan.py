@@ -39,7 +39,7 @@ def test_another_input_size_or_sampling_is_refused_before_any_work(options: Trai
         ({"classes": "{}/classes.txt"}, "Kick.*not among the 2 class names"),
         (
             {"split": "{}/unknown.txt"},
-            r"lacks 2 of the 4 videos of .*: v_Kick_x, v_Wave_x; add them, or say --allow-mis",
+            r"2 of the 4 videos of .* are missing: v_Kick_x, v_Wave_x\. Add them, or give --al",
         ),
         ({"split": "{}/unknown.txt", "classes": "{}/three.txt", "allow_missing": True}, "no video to learn Hug from"),
         ({"split": "{}/one.txt"}, "one class, Wave"),

@@ -86,7 +86,7 @@ def test_a_video_without_maps_out_of_fold_is_refused_unless_allowed(options, by_
     """Although --store has it."""
     two = dataclasses.replace(options, out_of_fold=by_fold.folds[:2])
     where = re.escape(" + ".join(by_fold.folds[:2]))
-    with pytest.raises(UsageError, match=rf"^{where} lacks 8 of the 24 videos [^\n]+--allow-missing$"):
+    with pytest.raises(UsageError, match=rf"^{where}: 8 of the 24 videos [^\n]+--allow-missing\.$"):
         make_energy_training(two)
     _, job, _ = make_energy_training(dataclasses.replace(two, allow_missing=True))
     assert len(job.train.video_ids) + len(job.held_out.video_ids) == 16
