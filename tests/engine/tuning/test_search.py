@@ -92,7 +92,7 @@ def test_tensorboard_reads_every_trial(searched):
 
 def test_a_search_that_is_done_is_not_done_again(searched):
     before = {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")}
-    with pytest.raises(UsageError, match="holds a search; resume it with --resume"):
+    with pytest.raises(UsageError, match=r"holds a search\. Resume it with --resume"):
         search(searched, {"all": SPACE})
     assert search(dataclasses.replace(searched, resume=True), {"all": SPACE}) == 0
     assert {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")} == before
@@ -113,9 +113,9 @@ def test_another_search_in_its_folder_is_refused(searched, change, space):
         ({"side_by_side": 0}, "--side-by-side 0"),
         ({"gpus_per_trial": 1.5}, "--gpus-per-trial 1.5"),
         ({"gpus_per_trial": float("nan")}, "--gpus-per-trial nan"),
-        ({"gpus_per_trial": 0.0, "gpu": True}, "--gpus-per-trial 0 contradicts --gpu"),
-        ({"holdout_fraction": 0.0}, "holds no video out"),
-        ({"space": "some"}, "--space some: give all, or a .json file"),
+        ({"gpus_per_trial": 0.0, "gpu": True}, "--gpus-per-trial 0: contradicts --gpu"),
+        ({"holdout_fraction": 0.0}, "no video is held out"),
+        ({"space": "some"}, "--space some: unknown. Give all, or a .json file."),
         ({"space": "nothing.json"}, "nothing.json: does not exist"),
         ({"sampler": "grid"}, "lr is a range"),
         ({"num_hard": 200}, "--num-hard 200"),

@@ -199,7 +199,7 @@ def test_a_damaged_record_is_named(tmp_path):
     write_trial(str(tmp_path), Trial(1, {}, {}))
     path = Path(trial_url(str(tmp_path), 1)) / "trial.json"
     path.write_text(path.read_text()[:20])
-    with pytest.raises(UsageError, match=r"trials/0001/trial.json is damaged"):
+    with pytest.raises(UsageError, match=r"trials/0001/trial.json: damaged"):
         read_trials(str(tmp_path))
 
 
