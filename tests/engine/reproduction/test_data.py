@@ -37,5 +37,5 @@ def test_near_duplicates_are_looked_for_where_there_are_web_images(two_splits, p
     check(plan, two_splits, near_duplicates=0.9)
     with pytest.raises(UsageError, match=r"--near-duplicates 1\.5: give a similarity"):
         check(plan, two_splits, near_duplicates=1.5)
-    with pytest.raises(UsageError, match="--near-duplicates is about Web images; give --images, or leave it away"):
+    with pytest.raises(UsageError, match=r"--near-duplicates: needs Web images\. Give --images, or leave"):
         check(plan, dataclasses.replace(two_splits, images=None), near_duplicates=0.9)
