@@ -142,7 +142,7 @@ def _found(options: ReproduceOptions) -> Benchmark:
         for name, count in there.items():
             if count != getattr(options, name):
                 raise UsageError(
-                    f"--{name.replace('_', '-')} {getattr(options, name)}: {count} were rendered in {_root(options)} before. "
+                    f"--{name.replace('_', '-')} {getattr(options, name)}: {count} were rendered in {_root(options)}. "
                     "Choose another --out."
                 )
     return benchmark

@@ -210,7 +210,7 @@ def _check(options: ReproduceOptions) -> None:
         )
     if options.web_cnn is not None and options.backbones != (of_web := describe_checkpoint(options.web_cnn).backbone,):
         raise UsageError(
-            f"--backbones {' '.join(options.backbones or ())}: --web-cnn is a {of_web}. Leave out --backbones."
+            f"--backbones {' '.join(options.backbones or ())}: --web-cnn is of type {of_web}. Leave out --backbones."
         )
 
 
