@@ -1,4 +1,4 @@
-"""What a later step would refuse is refused before the first one."""
+"""Checks of all inputs before the first step."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ def check(plan, benchmark, **change):
 
 @pytest.fixture
 def words(tmp_path) -> str:
-    """The same vector for the words of both classes: it has an average, and no Fisher vector."""
+    """Word vectors that are equal for both classes: they have an average, but no Fisher vector."""
     path = tmp_path / "words.txt"
     path.write_text("kick 1 0\nwave 1 0\n")
     return str(path)

@@ -1,4 +1,4 @@
-"""The whole reproduction on a rendered data set, tiny, and what it refuses before it begins."""
+"""Complete reproduction on a tiny rendered data set, and invalid input that is rejected before the first step."""
 
 import collections
 import csv
@@ -15,14 +15,14 @@ from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
 
-pytestmark = pytest.mark.timeout(900)  # whichever test comes first waits for the whole reproduction
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the whole reproduction
 
 TINY = EnergyConfig(updates=40, look_every=20, candidates_initial=16, candidates_final=32, num_hard=8)
 
 
 @pytest.fixture(scope="module")
 def finished(ray_local, tmp_path_factory):
-    """Options of a reproduction that is done, without the cells of other shares; its paths are relative."""
+    """Options of a finished reproduction of one share, with relative paths."""
     options = ReproduceOptions(
         dataset="synthetic",
         out=os.path.relpath(tmp_path_factory.mktemp("reproduced")),
@@ -78,7 +78,7 @@ def test_every_method_has_its_figures(finished):
 def test_tables_stand_in_three_forms(finished):
     with open(f"{finished.out}/tables.csv") as file:
         tables = collections.Counter(line["table"] for line in csv.DictReader(file))
-    # Pairs within the three CNNs, of adaptation, and of labels; a single share has no gain to compare and no crossing.
+    # Pairs within the three CNNs, of adaptation, and of labels; with a single share there are no gains or crossings.
     assert tables == {"web_images": 1, "methods": 2 * 13, "pairs": 3 + 3 + 7 + 4 + 5}
     with open(f"{finished.out}/tables.md") as file:
         assert "## Figures 4 and 5" in file.read()

@@ -1,4 +1,4 @@
-"""What a resumed trial tells, and what it does with states that are damaged."""
+"""Reports of a resumed trial, and its handling of damaged checkpoints."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ ROWS = [{"update": update, "seconds": 1.0} for update in (100, 200, 300)]
 
 @pytest.fixture
 def told(monkeypatch):
-    """What Ray Tune is told."""
+    """Rows reported to Ray Tune."""
     rows = []
     monkeypatch.setattr(tune, "report", rows.append)
     return rows
