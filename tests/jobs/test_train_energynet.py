@@ -1,4 +1,4 @@
-"""The script: exit codes."""
+"""Exit codes of `jobs/train_energynet.py` and `jobs/reproduce.py`."""
 
 
 def test_a_store_that_is_none_is_one_line_and_exit_code_2(run_job, tmp_path):
