@@ -2,9 +2,9 @@
 
     python -m tests.faults.campaign [--out FOLDER] [--seed 0] [--only NAME …] [--share 1.0] [--resume]
 
-faults.csv gets a row for each kind of fault as soon as its runs are complete. If a kind ends in an error, it is reported
-and left out, and the campaign continues. The exit code is 1 if there was such an error, or if any row was lost,
-duplicated or wrong, or any video was done again, failed or not finished.
+faults.csv gets a row for each kind of fault as soon as its runs are complete. A kind that ends in an error is reported
+and left out, and the campaign continues. The exit code is 1 if there was such an error, if rows were lost, duplicated
+or wrong, if videos were done again or failed, or if a store was not finished.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if not_ended:
-        _say(f"not brought to their end: {', '.join(not_ended)}")
+        _say(f"ended in an error: {', '.join(not_ended)}")
     return int(bool(not_ended) or any(int(row[harm]) for row in rows for harm in HARMS))
 
 
@@ -94,10 +94,10 @@ def _all(
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of faults.csv")
-    parser.add_argument("--seed", type=int, default=0, help="decides which videos and moments the faults meet")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the videos and times of the faults")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, help="kinds of faults (default: all)")
-    parser.add_argument("--share", type=float, default=1.0, help="of the usual number of faults")
-    parser.add_argument("--resume", action="store_true", help="leave out what faults.csv holds already")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the usual number of faults")
+    parser.add_argument("--resume", action="store_true", help="skip kinds that are already in faults.csv")
     return parser.parse_args()
 
 

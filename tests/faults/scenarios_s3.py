@@ -54,7 +54,7 @@ def s3_lost_upload(material: Material, folder: Path, *, seed: int, times: int) -
 
 
 def s3_full(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Consecutive uploads of parts fail because the storage is full: a run survives a few; after many, the next resumes."""
+    """Consecutive uploads of parts fail because the storage is full; if they are too many, the next run resumes."""
     full = Trouble(("full",), times, 0.5, seed, r"^PUT /trouble/store/part-", in_a_row=True)
     return _run(material, folder, full)
 
