@@ -13,7 +13,7 @@ from .material import COLUMNS, SMALL, Material
 DONE = "done"  # marks in the trace the start and end of the final command, which must do nothing
 
 Trace = list[tuple[float, str, str, str]]
-"""Events in order: time in seconds, process, point or fault, and the ID of the video or the name of another target."""
+"""Events in order: time in seconds, process, point or fault, and the video ID or the name of another target."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,7 +123,7 @@ def _close(values: np.ndarray, place: int, expected: np.ndarray) -> bool:
 
 
 def _recovery_s(trace: Trace, videos: Collection[str]) -> list[float]:
-    """Seconds from each fault until its video is written, any video if it has none, or else until the run is done."""
+    """Seconds from each fault until its video, or any video if it has none, is written, or the run is done."""
     written = [(time_s, video) for time_s, _, what, video in trace if what == "write"]
     ends = [time_s for time_s, _, what, _ in trace if what == DONE] or [time_s for time_s, *_ in trace[-1:]]
     recovered = []

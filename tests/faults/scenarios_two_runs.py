@@ -57,7 +57,7 @@ def two_runs_in_a_bucket(material: Material, folder: Path, *, seed: int, times: 
 
 
 def one_of_two_runs_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Second runs into a store in a bucket are killed until the first run finishes; one more run completes the store.
+    """Second runs into a store in a bucket are killed until the first run finishes; another run completes it.
 
     Both runs may compute the same video by design.
     """

@@ -1,4 +1,4 @@
-"""Faults at every fault point of a run: no row is lost or duplicated, and no completed video is done again."""
+"""Faults at every fault point: no row is lost or duplicated, and no completed video is done again."""
 
 from pathlib import Path
 

@@ -78,7 +78,7 @@ def test_every_method_has_its_figures(finished):
 def test_tables_stand_in_three_forms(finished):
     with open(f"{finished.out}/tables.csv") as file:
         tables = collections.Counter(line["table"] for line in csv.DictReader(file))
-    # Pairs within the three CNNs, of adaptation, and of labels; with a single share there are no gains or crossings.
+    # Pairs within the three CNNs, of adaptation, and of labels; a single share has neither gains nor crossings.
     assert tables == {"web_images": 1, "methods": 2 * 13, "pairs": 3 + 3 + 7 + 4 + 5}
     with open(f"{finished.out}/tables.md") as file:
         assert "## Figures 4 and 5" in file.read()

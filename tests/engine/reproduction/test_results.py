@@ -107,7 +107,7 @@ def without(cells, *missing):
 
 
 def test_a_missing_cell_leaves_only_the_seeds_that_both_sides_have(tmp_path, benchmark, cells):
-    """If its first cell is missing, the smaller share starts with the second split and has one seed of the first."""
+    """Without its first cell, the smaller share starts with the second split and has one seed of the first."""
     missing = without(cells, (0, "split1", "010"))
     paired = without(cells, *((0, "split1", share) for share in SHARES))
     results = collected(tmp_path, benchmark, list(missing))
