@@ -1,6 +1,8 @@
-"""Shapes and types in signatures are executed (every call of a kernel in the tests checks them), and what tests of
-several layers need: an S3 server, real data, generated clips whose frames are known and PyAV from the first frame to
-the last, the oracle for all others."""
+"""Shape checks and shared fixtures.
+
+All calls of annotated functions check their shapes and types. The fixtures are an S3 server, real data, generated clips
+with known frames, and sequential decoding with PyAV, the reference for every other decoder.
+"""
 
 import itertools
 import json
@@ -25,7 +27,7 @@ install_import_hook(
     ["attn.maps", "attn.models", "attn.losses", "attn.mining", "attn.concepts", "attn.eval"], "beartype.beartype"
 )
 
-# A busy machine takes its time; what hangs ends by pytest's timeout.
+# No deadline, because a busy machine is slow; pytest's timeout ends tests that hang.
 hypothesis.settings.register_profile("attn", deadline=None)
 hypothesis.settings.load_profile("attn")
 
@@ -39,7 +41,7 @@ REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
-    """Folder of real clips, images and weights; tests that need it are skipped where it is absent."""
+    """Folder of real clips, images and weights; tests that need it are skipped if it does not exist."""
     if not REAL_DATA.is_dir():
         pytest.skip("real data not present")
     return REAL_DATA
@@ -47,7 +49,7 @@ def real_data() -> Path:
 
 @pytest.fixture(scope="session")
 def s3_endpoint() -> Iterator[str]:
-    """Address of an S3 server on this machine: real HTTP, in a thread of the test process, gone with it."""
+    """URL of a local S3 server (moto over HTTP) in a thread of the test process."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -59,19 +61,19 @@ def s3_endpoint() -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def s3_environment(s3_endpoint: str) -> dict[str, str]:
-    """What a process needs to reach it, whatever is set on this machine."""
+    """Environment variables that a process needs to use the S3 server, overriding those of this machine."""
     return s3_settings(s3_endpoint)
 
 
 @pytest.fixture
 def s3(s3_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """URL of a fresh, empty bucket; jobs started by the test reach it too."""
+    """URL of a new, empty bucket; jobs that the test starts can use it too."""
     return new_bucket(s3_environment, monkeypatch)
 
 
 @pytest.fixture(scope="module")
 def s3_of_module(s3_environment: dict[str, str]) -> Iterator[str]:
-    """The same for all tests of a file."""
+    """URL of a new, empty bucket that all tests of a module share."""
     with pytest.MonkeyPatch.context() as environment:
         yield new_bucket(s3_environment, environment)
 
@@ -90,7 +92,7 @@ def new_bucket(settings: dict[str, str], environment: pytest.MonkeyPatch) -> str
 
 @pytest.fixture
 def forget_s3_clients() -> Iterator[Callable[[], None]]:
-    """Call it after changing an AWS_… variable: s3fs keeps its clients, with the settings they were made with."""
+    """Function to call after changing an AWS_… variable, because s3fs caches its clients with their settings."""
     import s3fs
 
     yield s3fs.S3FileSystem.clear_instance_cache
@@ -98,7 +100,7 @@ def forget_s3_clients() -> Iterator[Callable[[], None]]:
 
 
 class Somebody:
-    """A user of S3 with keys of their own."""
+    """S3 user with its own keys."""
 
     def __init__(self) -> None:
         from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -110,7 +112,7 @@ class Somebody:
         self.key, self.secret = given.access_key_id, given.secret_access_key
 
     def may(self, actions: list[str]) -> None:
-        """From now on these alone."""
+        """Permit only these actions from now on."""
         statement = {"Effect": "Allow", "Action": actions, "Resource": "*"}
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
         self._people.put_user_policy(self._name, "may", policy)
@@ -118,9 +120,9 @@ class Somebody:
 
 @pytest.fixture
 def act_as(s3: str, monkeypatch: pytest.MonkeyPatch, forget_s3_clients: Callable[[], None]) -> Callable[..., Somebody]:
-    """act_as(actions, key=…, secret=…): from now on the server asks for permissions, and we are somebody who has these.
+    """Function act_as(actions, key=…, secret=…) that makes the test a user who may perform only these actions.
 
-    `key` and `secret` are those that the server gave, unless others are told here.
+    From then on, the server checks permissions. `key` and `secret` default to those of the new user.
     """
 
     def act(actions: list[str], **told: str) -> Somebody:
@@ -137,7 +139,7 @@ def act_as(s3: str, monkeypatch: pytest.MonkeyPatch, forget_s3_clients: Callable
 
 @pytest.fixture(scope="session")
 def numbered():
-    """Images of one size that all differ, in every pixel's neighbourhood, made from their numbers."""
+    """Function that generates images of one size that differ from each other in every region."""
 
     def make(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:
         texture = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
@@ -148,7 +150,7 @@ def numbered():
 
 @pytest.fixture(scope="session")
 def smooth():
-    """Images that lossy codecs compress well: a pattern of gradients that drifts."""
+    """Function that generates images that lossy codecs compress well: a drifting pattern of gradients."""
 
     def make(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:
         rows, cols = np.mgrid[0:height, 0:width]
@@ -159,7 +161,7 @@ def smooth():
 
 @pytest.fixture(scope="session")
 def write_clip(tmp_path_factory: pytest.TempPathFactory) -> WriteClip:
-    """Encodes images; lossless as they are by default (ffv1 in the bgr0 format)."""
+    """Function that encodes images to a file; lossless by default (ffv1 in the bgr0 format)."""
     folder, numbers = tmp_path_factory.mktemp("clips"), itertools.count()
 
     def write(
@@ -194,12 +196,12 @@ def write_clip(tmp_path_factory: pytest.TempPathFactory) -> WriteClip:
 
 @pytest.fixture(scope="session")
 def with_display_matrix():
-    """A copy of an MP4 file whose track is shown through a matrix (a, b, c, d)."""
+    """Function that copies an MP4 file and sets the display matrix (a, b, c, d) of its track."""
 
     def write(path: Path, matrix: tuple[int, int, int, int]) -> Path:
         a, b, c, d = (value * ONE for value in matrix)
         data = bytearray(path.read_bytes())
-        start = data.index(b"tkhd") + 4 + 40  # the name; the fields of a version 0 header before the matrix
+        start = data.index(b"tkhd") + 4 + 40  # the atom's name, and the fields before the matrix in a version 0 header
         data[start : start + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, UNIT)
         turned = path.with_name(f"{path.stem}-{'_'.join(map(str, matrix))}.mp4")
         turned.write_bytes(data)
@@ -210,7 +212,7 @@ def with_display_matrix():
 
 @pytest.fixture(scope="session")
 def sequential():
-    """The frames of a file, or every n-th."""
+    """Function that decodes all frames of a file, or every n-th, in order."""
 
     def decode(path: Path | str, every: int = 1) -> list[np.ndarray]:
         with av.open(str(path), metadata_errors="ignore") as container:
@@ -224,8 +226,7 @@ def sequential():
 
 @pytest.fixture(scope="session")
 def write_store() -> Callable[..., str]:
-    """write_store(url, manifest, {video_id: {column: array}}, labels={…}, part_bytes=…, finished=…): as precompute
-    writes one."""
+    """Function `tests.stores.write_store`."""
     from tests.stores import write_store
 
     return write_store
@@ -233,7 +234,7 @@ def write_store() -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def new_manifest() -> Callable[..., Any]:
-    """new_manifest(class_names=…, …): of a store of three classes, with what is not told filled in."""
+    """Function `tests.stores.new_manifest`."""
     from tests.stores import new_manifest
 
     return new_manifest

@@ -1,4 +1,4 @@
-"""Attention stores of known rows, written without a CNN."""
+"""Attention stores with known rows, written without a CNN."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,7 +25,16 @@ def write_store(
     part_bytes: int = 1 << 30,
     finished: bool = True,
 ) -> str:
-    """Writes a store as precompute does; its URL."""
+    """Write a store in the same way as precompute and return its URL.
+
+    Args:
+        url: URL of the store.
+        manifest: manifest of the store.
+        videos: video ID → column → array [frame, …].
+        labels: video ID → class index; other videos have no label.
+        part_bytes: size at which a part is closed.
+        finished: whether to mark the store as complete.
+    """
     ledger = Ledger.at(url, type(manifest))
     ledger.begin(manifest)
     writer = StoreWriter(url, manifest.schema, part_bytes=part_bytes)
@@ -60,7 +69,7 @@ def _rows(manifest: Any, video_id: str, label: int | None, tensors: Tensors) -> 
 
 
 def new_manifest(**told: Any) -> Manifest:
-    """Of a store of three classes, with what is not told filled in."""
+    """Manifest of a store of three classes, with defaults for all other fields."""
     usual = {
         "class_names": ("Wave", "Kick", "Hug"),
         "backbone": "small_cnn",
@@ -81,10 +90,10 @@ def new_manifest(**told: Any) -> Manifest:
 
 
 def plant(folder: Path) -> None:
-    """Writes `store`, `train.txt` and `test.txt`, from which an EnergyNet learns.
+    """Write `store`, `train.txt` and `test.txt` with maps from which an EnergyNet can learn the classes.
 
-    The true class's map has its bright cells at a place of the class, the others' maps have as many of the same
-    brightness anywhere, so that only the place tells them apart.
+    The map of the true class is bright at a fixed location of that class. The maps of the other classes have as many
+    cells of the same brightness at random locations, so only the location identifies the true class.
     """
     random = np.random.default_rng(0)
     manifest = new_manifest(class_names=("Hug", "Kick", "Wave"), columns=("features", "logits", "maps"))

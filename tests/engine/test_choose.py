@@ -139,11 +139,11 @@ def test_other_labels_or_videos_in_the_same_folder_are_refused(options, videos, 
     labels = tmp_path / "labels.csv"
     first = labels.read_text()
     labels.write_text(first.replace("clip00,Wave,0", "clip12,Wave,0"))
-    with pytest.raises(UsageError, match=r"compare: begun with other videos or labels .* Choose another --out\."):
+    with pytest.raises(UsageError, match=r"compare: was made with other videos or labels .* Choose another --out\."):
         choose(options)
     labels.write_text(first)
     (tmp_path / "choice" / COMPARE / "plan.json").write_text(
         json.dumps({"options": json.loads(json.dumps(dataclasses.asdict(plan))), "videos": "others"})
     )
-    with pytest.raises(UsageError, match=r"other videos than those .* was adapted to and calibrated on"):
+    with pytest.raises(UsageError, match=r"the videos differ from those that .* was adapted to and calibrated on"):
         choose(options)

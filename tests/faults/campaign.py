@@ -1,10 +1,10 @@
-"""Breaks many runs in every way there is and writes down what was left of them.
+"""Fault campaign: injects every kind of fault into runs and records the damage in faults.csv.
 
     python -m tests.faults.campaign [--out FOLDER] [--seed 0] [--only NAME …] [--share 1.0] [--resume]
 
-Results stand in faults.csv, a line for each kind of fault as soon as it is done. A kind that could not be brought to
-its end is named and left out, and the others go on. Exits with 1 if there was one, or anything was lost, doubled,
-wrong, done again, failed or not finished.
+faults.csv gets a row for each kind of fault as soon as its runs are complete. A kind that ends in an error is reported
+and left out, and the campaign continues. The exit code is 1 if there was such an error, if rows were lost, duplicated
+or wrong, if videos were done again or failed, or if a store was not finished.
 """
 
 import argparse
@@ -39,7 +39,7 @@ TIMES = {
     "head lost": 4,
 }
 CLIPS = 48
-MOST_SAID = 200  # letters of an error in its line, the last: it may be a whole log
+MOST_SAID = 200  # last characters of an error message, which may be a whole log
 HARMS = ("lost", "doubled", "wrong", "redone", "failed", "unfinished")
 FIELDS: tuple[str, ...] = (
     "fault",
@@ -65,14 +65,14 @@ def main() -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if not_ended:
-        _say(f"not brought to their end: {', '.join(not_ended)}")
+        _say(f"ended in an error: {', '.join(not_ended)}")
     return int(bool(not_ended) or any(int(row[harm]) for row in rows for harm in HARMS))
 
 
 def _all(
     names: Sequence[str], material: Material, folder: Path, rows: list[dict[str, str]], flags: argparse.Namespace
 ) -> list[str]:
-    """Adds the rows that are missing; the names of those that could not be made to the end."""
+    """Run all missing kinds of faults, add their rows, and return the names of those that ended in an error."""
     not_ended = []
     for place, name in enumerate(names):
         if any(row["fault"] == name for row in rows):
@@ -82,7 +82,7 @@ def _all(
             rows.append(_run(name, material, here, flags))
         except CannotBeMadeHereError as error:
             _say(f"{name}: {error}")
-        except Exception as error:  # a scenario that found what it does not expect says nothing of the others
+        except Exception as error:  # the error of one scenario does not affect the others
             not_ended.append(name)
             here.mkdir(exist_ok=True)
             here.joinpath("error.txt").write_text(traceback.format_exc())
@@ -94,10 +94,10 @@ def _all(
 def _flags() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("docs/results"), help="folder of faults.csv")
-    parser.add_argument("--seed", type=int, default=0, help="decides which videos and moments the faults meet")
+    parser.add_argument("--seed", type=int, default=0, help="seed for the videos and times of the faults")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, help="kinds of faults (default: all)")
-    parser.add_argument("--share", type=float, default=1.0, help="of the usual number of faults")
-    parser.add_argument("--resume", action="store_true", help="leave out what faults.csv holds already")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the usual number of faults")
+    parser.add_argument("--resume", action="store_true", help="skip kinds that are already in faults.csv")
     return parser.parse_args()
 
 
@@ -130,7 +130,7 @@ def _run(name: str, material: Material, folder: Path, flags: argparse.Namespace)
 
 
 def _keep(folder: Path) -> Path:
-    """A copy of a scenario's folder that stays."""
+    """Copy a scenario's folder to a place where it is not deleted."""
     kept = Path(tempfile.mkdtemp(prefix="attn-fault-"))
     shutil.copytree(folder, kept, dirs_exist_ok=True, symlinks=True, ignore_dangling_symlinks=True)
     return kept
@@ -142,13 +142,13 @@ def _say(line: str) -> None:
 
 
 def _commit() -> str:
-    """The commit that was broken; empty outside a checkout."""
+    """Short hash of the current commit; empty outside a Git checkout."""
     asked = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return asked.stdout.strip()
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    """Rows that are whole: one of an earlier harness, which did not look for all harms, is made again."""
+    """Read the complete rows; rows of an older harness, which lack some kinds of damage, are measured again."""
     if not path.exists():
         return []
     with path.open(newline="") as file:

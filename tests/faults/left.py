@@ -1,4 +1,4 @@
-"""What is left of a run that was broken: rows lost, doubled or wrong, videos done again, a store not finished."""
+"""Damage after a run with faults: rows lost, duplicated or wrong, videos done again, a store not finished."""
 
 import dataclasses
 from collections import Counter
@@ -10,26 +10,25 @@ import pyarrow.parquet as pq
 
 from .material import COLUMNS, SMALL, Material
 
-DONE = "done"  # in the trace, before and after the command that must do nothing
+DONE = "done"  # marks in the trace the start and end of the final command, which must do nothing
 
 Trace = list[tuple[float, str, str, str]]
-"""(second, process, point or fault, video id or what else was struck) of everything that happened, in order."""
+"""Events in order: time in seconds, process, point or fault, and the video ID or the name of another target."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Left:
-    """What is left of a run.
+    """Damage after a run.
 
     Attributes:
-        faults: how many there were.
-        lost, doubled, wrong: rows of the store that are not there, there more than once, or have other values than
-            those of a run that no one broke.
-        redone: videos that were begun again although they stood in a completed part, or after all was done.
-        recovery_s: of each fault, seconds until a writer had the video it struck, or where none is known, the next;
-            until all was done where none came.
-        runs: how often the command was given, without the last time, when nothing was left to do.
-        failed: videos in `failures/` and not in the store.
-        unfinished: what is wrong with the store as a whole or with how the command ended, a line each.
+        faults: number of faults.
+        lost, doubled, wrong: number of rows that are missing, duplicated, or differ from those of a run without faults.
+        redone: number of videos that were started again although a completed part held them, or after the run was done.
+        recovery_s: seconds from each fault until a writer had the affected video, or the next video if none is known;
+            until the run was done if there was none.
+        runs: number of runs of the command, without the final one, which had nothing to do.
+        failed: number of videos in `failures/` that are not in the store.
+        unfinished: problems of the store as a whole or of the command's last exit code, a line each.
     """
 
     faults: int
@@ -44,13 +43,13 @@ class Left:
 
 
 def look(url: str, material: Material, trace: Trace, runs: int) -> Left:
-    """Looks at a store, part by part and row by row, with pyarrow alone; and asks the audit whether it is whole.
+    """Check every row of every part of a store with pyarrow only, and run the audit on the store.
 
     Args:
-        url: of the store.
-        material: what must be in it.
-        trace: of its runs.
-        runs: how many these were.
+        url: URL of the store.
+        material: expected content.
+        trace: trace of all runs.
+        runs: number of runs.
     """
     from attn.storage.failures import read_failures
     from attn.storage.filesystem import open_filesystem
@@ -81,7 +80,7 @@ def look(url: str, material: Material, trace: Trace, runs: int) -> Left:
 
 
 def _wrong(keys: list[tuple[str, int]], table: pa.Table, material: Material) -> int:
-    """Rows with anything that is not as in the run without faults."""
+    """Number of rows with a value that differs from the run without faults."""
     wrong = 0
     small = {name: table[name].to_pylist() for name in SMALL}
     tensors = {name: table[name].combine_chunks().flatten().to_numpy() for name in COLUMNS}
@@ -89,16 +88,16 @@ def _wrong(keys: list[tuple[str, int]], table: pa.Table, material: Material) -> 
         rows = material.rows.get(video)
         at = np.flatnonzero(rows["frame"] == frame) if rows else []
         if rows is None or len(at) != 1:
-            continue  # counted as one too many
+            continue  # counted as doubled
         same = all(small[name][place] == rows[name][at[0]] for name in SMALL)
         wrong += not (same and all(_close(tensors[name], place, rows[name][at[0]]) for name in COLUMNS))
     return wrong
 
 
 def _redone(trace: Trace, videos: Collection[str]) -> int:
-    """Videos begun after their part was complete: it holds what its writer has written since the part before.
+    """Number of videos started after a completed part held them, or after the run was done.
 
-    And any that are begun when all is done.
+    A part holds all videos that its writer has written since its previous part.
     """
     done: set[str] = set()
     waiting: dict[str, list[str]] = {}
@@ -118,13 +117,13 @@ def _redone(trace: Trace, videos: Collection[str]) -> int:
 
 
 def _close(values: np.ndarray, place: int, expected: np.ndarray) -> bool:
-    """Whether a row of a flat column is what it should be, but for what a batch of another size changes."""
+    """Return whether a row of a flat column has the expected values, within the effect of another batch size."""
     here = values[place * expected.size : (place + 1) * expected.size]
     return np.allclose(here, expected.ravel(), rtol=2e-3, atol=1e-4)
 
 
 def _recovery_s(trace: Trace, videos: Collection[str]) -> list[float]:
-    """Of each fault, the seconds until its video is written, or any if it struck none; or until all was done."""
+    """Seconds from each fault until its video, or any video if it has none, is written, or the run is done."""
     written = [(time_s, video) for time_s, _, what, video in trace if what == "write"]
     ends = [time_s for time_s, _, what, _ in trace if what == DONE] or [time_s for time_s, *_ in trace[-1:]]
     recovered = []
@@ -136,7 +135,7 @@ def _recovery_s(trace: Trace, videos: Collection[str]) -> list[float]:
 
 
 def _unfinished(url: str) -> tuple[str, ...]:
-    """What the audit says against a store."""
+    """Problems of a store that the audit reports."""
     from attn.errors import UsageError
     from attn.storage.audit import audit_store
     from attn.storage.ledger import Ledger

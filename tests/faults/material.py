@@ -1,4 +1,4 @@
-"""What a broken precompute is given, and the rows that must come of it."""
+"""Input of precompute runs with faults, and the rows that they must produce."""
 
 import csv
 import dataclasses
@@ -12,18 +12,20 @@ from attn.schema import FRAME, LABEL, N_FRAMES, TIME_S, TRUNCATED
 
 COLUMNS = ("maps", "logits", "features", "grid")
 SMALL = (TIME_S, N_FRAMES, LABEL, TRUNCATED)
-STRIDE = 1  # rows enough for many parts
+STRIDE = 1  # gives enough rows for many parts
 CLASSES = ("Wave", "Kick", "Hug")
-CUT_FROM = 45  # frames of a clip whose end is cut off
+CUT_FROM = 45  # clips with at least as many frames are truncated
 
 
 @dataclasses.dataclass(frozen=True)
 class Material:
-    """Videos, a CNN, and the rows that must come of them.
+    """Videos, a CNN, and the expected rows.
 
     Attributes:
-        labels: a csv of most of the videos.
-        rows: video → column → values [frame, …]; the label is None where there is none.
+        videos: path of the folder of videos.
+        weights: path of the CNN's checkpoint.
+        labels: path of a CSV file with the labels of most videos.
+        rows: video → column → values [frame, …]; the label is None if the video has none.
     """
 
     videos: str
@@ -33,9 +35,9 @@ class Material:
 
 
 def make_material(folder: Path, count: int, seed: int = 0) -> Material:
-    """Clips of 3 to 60 noisy frames and a small CNN with random weights; rows as the stages give them without Ray.
+    """Write clips of 3 to 60 noisy frames and a small CNN with random weights; compute the rows without Ray.
 
-    The longest are cut off, and some have no label: no small column is the same in all rows.
+    The longest clips are truncated, and some have no label, so that no small column is constant.
     """
     from attn.engine.options import PrecomputeOptions
     from attn.engine.plan import make_plan
@@ -67,12 +69,12 @@ def make_material(folder: Path, count: int, seed: int = 0) -> Material:
 
 
 def relabelled(rows: dict[str, np.ndarray], label: int | None) -> dict[str, np.ndarray]:
-    """The rows of a video under another label."""
+    """Return the rows of a video with another label."""
     return {**rows, LABEL: np.full(len(rows[FRAME]), label, object)}
 
 
 def _small(columns: dict[str, np.ndarray], label: int | None) -> dict[str, np.ndarray]:
-    """What a writer must make of the columns of a decoded video."""
+    """Expected small columns of a decoded video."""
     count = len(columns[FRAME])
     whole = {N_FRAMES: np.full(count, count), TRUNCATED: np.full(count, columns[TRUNCATED][-1])}
     return relabelled({FRAME: columns[FRAME], TIME_S: columns[TIME_S], **whole}, label)

@@ -1,4 +1,4 @@
-"""A Ray cluster of several nodes on this machine, without a job server, that can be killed as a whole."""
+"""Local Ray cluster of several nodes, without a job server, that can be killed as a whole."""
 
 import contextlib
 import json
@@ -15,15 +15,15 @@ CLUSTER = Path(__file__).resolve().parents[1] / "engine" / "cluster" / "cluster_
 
 
 class Nodes:
-    """The head, which only directs, and nodes with so many CPUs each.
+    """Cluster of a head without CPUs and of worker nodes with the given numbers of CPUs.
 
     Attributes:
-        address: for RAY_ADDRESS.
-        workers: numbers of the nodes that are up, without the head.
+        address: value for RAY_ADDRESS.
+        workers: numbers of the running nodes, without the head.
     """
 
     def __init__(self, environment: dict[str, str], *cpus: int):
-        self._folder = tempfile.mkdtemp(prefix="attn-", dir="/tmp")  # paths of sockets have 107 characters at most
+        self._folder = tempfile.mkdtemp(prefix="attn-", dir="/tmp")  # a socket's path is limited to 107 characters
         self._process = subprocess.Popen(
             [sys.executable, str(CLUSTER)],
             stdin=subprocess.PIPE,
@@ -41,16 +41,16 @@ class Nodes:
             self.add(each)
 
     def add(self, cpus: int) -> None:
-        """One more node."""
+        """Add a node."""
         self.workers.append(self._tell(add={"num_cpus": cpus})["node"])
 
     def lose(self, node: int) -> None:
-        """SIGKILL to everything of a node."""
+        """Kill all processes of a node with SIGKILL."""
         self.workers.remove(node)
         self._tell(lose=node)
 
     def kill(self) -> None:
-        """SIGKILL to everything of all nodes."""
+        """Kill all processes of all nodes with SIGKILL."""
         everything = psutil.Process(self._process.pid).children(recursive=True)
         for process in [psutil.Process(self._process.pid), *everything]:
             with contextlib.suppress(psutil.Error):

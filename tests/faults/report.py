@@ -1,4 +1,4 @@
-"""Writes docs/results/faults.md from what the campaign, the fuzzing and the decoding benchmark have found.
+"""Write docs/results/faults.md from the results of the fault campaign, the fuzzing and the decoding benchmark.
 
 python -m tests.faults.report [--results docs/results] [--fuzz fuzz.json] [--guard guard.txt]
 """
@@ -98,7 +98,7 @@ def _faults(rows: list[dict[str, str]]) -> Iterator[str]:
     yield _row(["fault", *COLUMNS.values()])
     yield _row(["---"] * (1 + len(COLUMNS)))
     for row in rows:
-        yield _row([row["fault"], *(row.get(name, "") for name in COLUMNS)])  # an earlier table has fewer
+        yield _row([row["fault"], *(row.get(name, "") for name in COLUMNS)])  # an older table has fewer columns
     if absent := [name for name in SCENARIOS if not any(row["fault"] == name for row in rows)]:
         yield f"\nNot done here, or not brought to their end: {', '.join(absent)}."
     totals = {name: sum(int(row.get(name) or 0) for row in rows) for name in ("times", *HARMS)}

@@ -1,4 +1,4 @@
-"""A bucket behind a proxy that breaks requests, for the jobs; without it, for those who look at what is left."""
+"""S3 bucket that jobs reach through a proxy that breaks requests, while the test reaches it directly."""
 
 import contextlib
 import dataclasses
@@ -13,19 +13,20 @@ from tests.s3_settings import s3_settings
 
 from .store_run import INJECTION
 
-READ_TIMEOUT_S = 5  # of the clients; s3fs has 15
+READ_TIMEOUT_S = 5  # timeout of the clients; the default of s3fs is 15
 
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """What befalls requests.
+    """Faults of S3 requests.
 
     Attributes:
-        kinds: methods of the proxy, of which chance takes one.
-        most: how often.
-        share: of those that it may befall.
-        requests: a pattern of `METHOD /path?query` that they match.
-        in_a_row: once it has begun it befalls each.
+        kinds: methods of the proxy, one of which is chosen at random for each fault.
+        most: maximum number of faults.
+        share: share of the matching requests to break.
+        seed: random seed.
+        requests: regular expression for `METHOD /path?query` of the requests to break.
+        in_a_row: whether every matching request after the first fault is broken too.
     """
 
     kinds: tuple[str, ...]
@@ -38,11 +39,14 @@ class Trouble:
 
 @contextlib.contextmanager
 def bucket_in_trouble(folder: Path, trouble: Trouble, trace: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """URL of an empty bucket, which this process reaches without trouble, and what a job needs to reach it with.
+    """Yield the URL of an empty bucket, and the environment variables with which a job reaches it through the proxy.
+
+    This process reaches the bucket directly.
 
     Args:
-        folder: exists; gets the plan.
-        trace: gets a line for every broken request.
+        folder: existing folder for the proxy's plan.
+        trouble: faults to inject.
+        trace: file that gets a line for every broken request.
     """
     plan = folder / "trouble.json"
     plan.write_text(json.dumps({**dataclasses.asdict(trouble), "trace": str(trace)}))
@@ -65,7 +69,7 @@ def bucket_in_trouble(folder: Path, trouble: Trouble, trace: Path) -> Iterator[t
 
 
 def upload(videos: str, url: str) -> str:
-    """Copies a folder into a bucket; its URL there."""
+    """Copy a folder into a bucket and return the URL of the copy."""
     import s3fs
 
     fs = s3fs.S3FileSystem(use_listings_cache=False)
@@ -81,7 +85,7 @@ def _settings(port: int) -> dict[str, str]:
 
 @contextlib.contextmanager
 def _reached(settings: dict[str, str]) -> Iterator[None]:
-    """The environment of this process, and its clients, which keep what they were made with."""
+    """Set environment variables of this process for a while, without S3 clients that were cached before."""
     import s3fs
 
     before = dict(os.environ)

@@ -1,4 +1,4 @@
-"""What dies or stands still inside a run: tasks, actors, writers, decoders, drivers, machines, the head."""
+"""Faults inside a run: killed or hanging tasks, actors, writers, decoders, drivers, nodes and heads."""
 
 import contextlib
 import os
@@ -30,7 +30,7 @@ def _at_point(action: str, point: str) -> Callable[..., Left]:
 
 
 def driver_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """SIGKILL of the driver at a random moment"""
+    """Kill the driver with SIGKILL at random times."""
     chance = random.Random(seed)
     run = StoreRun(material, str(folder / "store"), folder / "harness")
     for _ in range(times):
@@ -47,7 +47,7 @@ def driver_killed(material: Material, folder: Path, *, seed: int, times: int) ->
 
 
 def node_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """SIGKILL of everything of one machine of three, which is replaced"""
+    """Kill all processes of one of three nodes with SIGKILL, and replace the node."""
     chance = random.Random(seed)
     run = StoreRun(material, str(folder / "store"), folder / "harness", flags=("--actors", "1", "2"))
     with Nodes(run.environment, 1, 1, 1) as nodes:
@@ -69,7 +69,7 @@ def node_killed(material: Material, folder: Path, *, seed: int, times: int) -> L
 
 
 def head_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """SIGKILL of the head with all machines; the job is given to a new cluster"""
+    """Kill the head and all nodes with SIGKILL, and submit the job to a new cluster."""
     chance = random.Random(seed)
     run = StoreRun(material, str(folder / "store"), folder / "harness")
     for _ in range(times):
@@ -89,7 +89,7 @@ def head_killed(material: Material, folder: Path, *, seed: int, times: int) -> L
 
 
 def out_of_memory(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """a decode task takes memory until the kernel kills it: the job has 7 GB"""
+    """Let a decode task of a job with 7 GB allocate memory until the kernel kills it."""
     faults = [Fault("leak", "decode", share=0.7, most=times)]
     run = StoreRun(material, str(folder / "store"), folder / "harness", faults, seed=seed)
     with _memory_group(7 * 2**30) as group:
@@ -100,7 +100,7 @@ def out_of_memory(material: Material, folder: Path, *, seed: int, times: int) ->
 
 @contextlib.contextmanager
 def _memory_group(most_bytes: int) -> Iterator[Path]:
-    """A group of processes that together have no more memory; to be empty at the end."""
+    """Control group that limits the memory of all its processes together; it must be empty at the end."""
     old = Path("/sys/fs/cgroup/memory")
     group = (old if old.exists() else Path("/sys/fs/cgroup")) / f"attn-{os.getpid()}"
     try:

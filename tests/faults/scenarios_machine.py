@@ -1,4 +1,4 @@
-"""What a machine does to a run: its disk is full, its memory and temporary folder have no room, its clock jumps."""
+"""Faults of the machine: a full disk, a full /dev/shm and temporary folder, a clock that jumps."""
 
 import contextlib
 import dataclasses
@@ -17,13 +17,13 @@ from .store_run import INJECTION, StoreRun
 
 TIMEOUT_S = 900
 AMPLE_KB = 1 << 20
-BEFORE_COMPRESSION = 2  # bytes of a value in the store
+BEFORE_COMPRESSION = 2  # bytes per value in the store
 DAYS_S = 24 * 3600
 FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
 def full_disk(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """The disk of the store is full, is given a little more room, and is full again."""
+    """The store's disk is full, then grows a little, and is full again."""
     whole = sum(rows[name].size * BEFORE_COMPRESSION for rows in material.rows.values() for name in COLUMNS) // 1024
     with _disk(folder / "disk", whole // 4) as disk:
         run = StoreRun(material, str(disk / "store"), folder / "run", seed=seed)
@@ -48,7 +48,7 @@ class _WithoutSharedMemory(StoreRun):
 
 
 def no_room_for_copies(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Copies of videos from S3 find no room in /dev/shm, nor, for seconds, in the temporary folder."""
+    """Videos from S3 do not fit in /dev/shm and, for some seconds, not in the temporary folder either."""
     chance = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     trace = folder / "run" / "trace.txt"
@@ -81,8 +81,7 @@ def no_room_for_copies(material: Material, folder: Path, *, seed: int, times: in
 
 
 def clock_jumps(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """The clock of the machine, as the job sees it, jumps by days forward and back; what counts from the start does
-    not."""
+    """The job's wall clock jumps forward and back by days; its monotonic clock does not."""
     chance = random.Random(seed)
     folder.mkdir(parents=True, exist_ok=True)
     clock = folder / "clock"
@@ -111,7 +110,7 @@ def clock_jumps(material: Material, folder: Path, *, seed: int, times: int) -> L
 
 
 def may_mount() -> bool:
-    """Whether this process may give a folder a disk of its own."""
+    """Return whether this process may mount file systems."""
     tried = subprocess.run(["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=False, capture_output=True)
     return tried.returncode == 0
 
@@ -129,7 +128,7 @@ def _kernel_sleep(folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _disk(folder: Path, size_kb: int) -> Iterator[Path]:
-    """A folder with so much room."""
+    """Mount a file system of a given size on a new folder."""
     folder.mkdir(parents=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size_kb}k", "tmpfs", folder], check=True)
     try:

@@ -1,4 +1,4 @@
-"""What happens around a run: to the storage, the machine, the videos, and by another run."""
+"""Faults around a run: of the storage, the machine, the videos, and by other runs."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ SCENARIOS: dict[str, Callable[..., Left]] = {
 
 
 def lacking(name: str) -> str | None:
-    """What this machine lacks for a scenario; None if nothing."""
+    """Explain why this machine cannot run a scenario; None if it can."""
     if name in ("full disk", "no room for copies") and not scenarios_machine.may_mount():
         return "only root may mount a small disk; unshare -rm makes one"
     if name == "clock jumps" and not scenarios_machine.may_fake_clock():

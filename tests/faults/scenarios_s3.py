@@ -1,4 +1,4 @@
-"""Runs whose videos and whose store lie in a bucket that misbehaves."""
+"""Faults of S3, for runs whose videos and store are in a bucket."""
 
 import dataclasses
 from pathlib import Path
@@ -13,48 +13,48 @@ OBJECTS = r"^GET /trouble/(videos|store)/."
 
 
 def s3_slow_down(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """503 SlowDown to any request."""
+    """Any request gets 503 SlowDown."""
     return _run(material, folder, Trouble(("slow_down",), times, 0.2, seed))
 
 
 def s3_error_500(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """500 InternalError to any request, done all the same or not."""
+    """Any request gets 500 InternalError, whether or not it was executed."""
     return _run(material, folder, Trouble(("error_500",), times, 0.2, seed))
 
 
 def s3_reset(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """The connection is reset before an answer, whether what was asked is done or not."""
+    """The connection is reset before the response, whether or not the request was executed."""
     return _run(material, folder, Trouble(("reset",), times, 0.2, seed))
 
 
 def s3_reset_within(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """The connection is reset in the middle of a video or of a part that is read."""
+    """The connection is reset while a video or a part is being read."""
     return _run(material, folder, Trouble(("reset_within",), times, 0.3, seed, OBJECTS))
 
 
 def s3_cut(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """The body of an answer, of an object or of a listing, ends too early."""
+    """The body of a response, an object or a listing, is truncated."""
     return _run(material, folder, Trouble(("cut",), times, 0.3, seed, "^GET"))
 
 
 def s3_stall(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """An answer never comes, or stops in its middle: the client's time for it runs out."""
+    """A response never starts or stops midway, until the client times out."""
     return _run(material, folder, Trouble(("stall",), times, 0.1, seed))
 
 
 def s3_anything(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Any of these to any request."""
+    """Any request gets any of the faults above."""
     return _run(material, folder, Trouble(PASSING, times, 0.2, seed))
 
 
 def s3_lost_upload(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """The storage has lost an upload of many pieces when it is to become a part of the store."""
+    """The storage loses a multipart upload of a store's part before it is completed."""
     lost = Trouble(("lose_upload",), times, 0.7, seed, r"^POST /trouble/store/part-.*uploadId=")
     return _run(material, folder, lost, harness="small_uploads")
 
 
 def s3_full(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """No room for parts, for as many requests in a row: few are outlived, many end the run and the next goes on."""
+    """Consecutive uploads of parts fail because the storage is full; if they are too many, the next run resumes."""
     full = Trouble(("full",), times, 0.5, seed, r"^PUT /trouble/store/part-", in_a_row=True)
     return _run(material, folder, full)
 
@@ -67,7 +67,7 @@ def _run(material: Material, folder: Path, trouble: Trouble, harness: str = HARN
         flags = ("--max-failed-fraction", "0")
         run = StoreRun(there, f"{url}/store", folder / "run", seed=trouble.seed, environment=environment, flags=flags)
         most_runs = 4 + trouble.most
-        # An outage while the flags are looked at ends a run with 2 before anything was done.
+        # A fault while the inputs are checked ends a run with exit code 2 before any work.
         while run.finish(most_runs=most_runs) == 2 and run.runs < most_runs:
             pass
         return run.ended(tries=1 + trouble.most)

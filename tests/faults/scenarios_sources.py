@@ -1,7 +1,7 @@
-"""Videos that are written anew, replaced, or gone while a run reads them.
+"""Videos that are rewritten, replaced or deleted while a run reads them.
 
-A changed video gets the content of another one of the material, of another length, so that what must stand in the
-store is known whichever version it was made from; rows of both in one video are wrong or too many.
+A changed video gets the content of another video of a different length. The expected rows are thus known for both
+versions, and a mixture of both is found as wrong or duplicate rows.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from .material import Material, relabelled
 from .store_run import StoreRun
 
 SHARD_VIDEOS = 4
-MOST_DELAY_S = 0.1  # from the moment a task begins a video: before, while and after it is read
+MOST_DELAY_S = 0.1  # delay after a task starts a video: a change comes before, during or after reading
 MOST_MORE_RUNS = 6
 TIMEOUT_S = 900
 
@@ -30,22 +30,22 @@ Change = Callable[[Path, bytes], object]
 
 
 def rewritten_in_place(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Videos are written anew, in the same file, while a run reads them."""
+    """Videos are rewritten in place while a run reads them."""
     return _run_on_files(material, folder, Path.write_bytes, seed=seed, times=times)
 
 
 def replaced_by_rename(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Videos are replaced by others of the same name while a run reads them."""
+    """Videos are replaced by rename while a run reads them."""
     return _run_on_files(material, folder, _replace, seed=seed, times=times)
 
 
 def vanished(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Videos vanish while a run reads them; before the next one others stand in their place."""
+    """Videos are deleted while a run reads them, and others have taken their place before the next run."""
     return _run_on_files(material, folder, lambda path, _: path.unlink(), seed=seed, times=times)
 
 
 def shard_replaced(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Tars are replaced while a run reads their members; of each member the content is another one then."""
+    """Tars are replaced while a run reads their members; every member has new content afterwards."""
     chance = random.Random(seed)
     shards = folder / "shards"
     shards.mkdir(parents=True)
@@ -92,12 +92,15 @@ def _run(
     restore: Callable[[], object],
     chance: random.Random,
 ) -> Left:
-    """Gives the command until it is done.
+    """Run the command until it is done.
 
     Args:
-        others: video → the one whose content it has in the end.
-        moments: changes, each once when a task begins any of some videos.
-        restore: called after each run.
+        material: input and expected rows.
+        folder: folder of the store and the run's files.
+        others: changed video → video whose content it has in the end.
+        moments: changes, each with the videos that trigger it when a task starts one of them.
+        restore: function to call after each run.
+        chance: random generator.
     """
     run = StoreRun(material, str(folder / "store"), folder / "run", flags=("--max-failed-fraction", "0"))
     code, more = -1, MOST_MORE_RUNS
@@ -116,7 +119,7 @@ def _run(
 def _change(
     run: StoreRun, moments: list[tuple[Sequence[str], Callable[[], object]]], chance: random.Random
 ) -> list[tuple[Sequence[str], Callable[[], object]]]:
-    """Makes the changes whose moment has come; the others."""
+    """Make the changes that were triggered, and return the others."""
     begun = [video for _, what, video in run.trace() if what == "decode"]
     for videos, change in moments:
         struck = [video for video in begun if video in videos]
@@ -128,17 +131,19 @@ def _change(
 
 
 def _as_it_stands(run: StoreRun, others: dict[str, str]) -> Material:
-    """The rows that must stand: of a video that was complete before it changed, those of its first version."""
+    """Expected rows: those of the first version if a video was completed before its change, else of the second."""
     stands = Ledger.at(run.out).completed()
     rows = dict(run.material.rows)
     for name, other in others.items():
         if stands.get(name) != len(rows[name]["frame"]):
-            rows[name] = relabelled(run.material.rows[other], rows[name][LABEL][0])  # the name's, not the content's
+            rows[name] = relabelled(
+                run.material.rows[other], rows[name][LABEL][0]
+            )  # the label belongs to the name, not to the content
     return dataclasses.replace(run.material, rows=rows)
 
 
 def _other(material: Material, name: str, chance: random.Random) -> str:
-    """A video of another length."""
+    """Return a random video of another length."""
     count = len(material.rows[name]["frame"])
     return chance.choice([each for each in sorted(material.rows) if len(material.rows[each]["frame"]) != count])
 

@@ -1,8 +1,8 @@
-"""Trainings that lose a worker, their driver or their newest state: they end as one that nobody broke.
-
-What is counted are looks: lost are those that metrics.jsonl lacks, doubled the lines of the log that tell of one again
-which no training that went on from before it has made anew, redone those made anew although a good state was kept after
-them; and wrong are tensors of the network that are not those of the unbroken training.
+"""Trainings that lose a worker, their driver or their newest checkpoint, compared with a training without faults.
+Damage is counted in validations. *Lost* are validations missing from metrics.jsonl. *Doubled* are log lines that repeat
+a validation from before the checkpoint that the training resumed from. *Redone* are validations that were repeated
+although a good checkpoint existed after them. *Wrong* are tensors of the network that differ from those of the training
+without faults.
 """
 
 import contextlib
@@ -35,15 +35,15 @@ TOLD = re.compile(rf"resuming after update (\d+) of|update (\d+)/{UPDATES}: ")
 
 
 class Training:
-    """`jobs/train_energynet.py`, again and again until it is done.
+    """Run of `jobs/train_energynet.py` whose command is repeated until it succeeds.
 
     Args:
-        planted: folder of the store and its list.
-        out: folder of the EnergyNet and of the log.
-        workers: how many.
+        planted: folder of the store and its split list.
+        out: output folder; the log is written beside it.
+        workers: number of workers.
 
     Attributes:
-        kept: of each fault, how many looks had a good state after it.
+        kept: for each fault, the number of validations that a good checkpoint covered after it.
     """
 
     def __init__(self, planted: Path, out: Path, workers: int = 1):
@@ -58,7 +58,7 @@ class Training:
 
     @contextlib.contextmanager
     def running(self) -> Iterator["subprocess.Popen[bytes]"]:
-        """The job, until the block ends; then all of it is over."""
+        """Start the job, and kill all its processes at the end of the context."""
         self.runs += 1
         usual = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
         with self._log.open("ab") as log:
@@ -77,14 +77,14 @@ class Training:
                 end_tree(job)
 
     def looks(self) -> list[int]:
-        """The updates of the looks that were told so far."""
+        """Update numbers of all validations so far."""
         path = self.out / "energynet.train" / "metrics.jsonl"
         with contextlib.suppress(FileNotFoundError):
             return [json.loads(line)["update"] for line in path.read_text().splitlines()]
         return []
 
     def reached(self, job: "subprocess.Popen[bytes]", looks: int) -> bool:
-        """Waits until that many looks are told; False if the job ended before."""
+        """Wait until there are as many validations; return False if the job ended before."""
         until = time.monotonic() + TIMEOUT_S
         while job.poll() is None and len(self.looks()) < looks:
             assert time.monotonic() < until, self.log()
@@ -94,21 +94,21 @@ class Training:
         return job.poll() is None
 
     def note(self) -> None:
-        """A fault strikes now: of every look told there is a state."""
+        """Record that a fault happens now; a checkpoint exists for every validation so far."""
         self._struck.append((time.monotonic(), len(self.looks())))
         self.kept.append(len(self.looks()))
 
     def states(self) -> list[Path]:
-        """The folders of those that were written to their end, the newest last."""
+        """Folders of all complete checkpoints, the newest last."""
         return sorted(path.parent for path in self.out.glob("energynet.train/*/states/state-*/sums.json"))
 
     def note_damage(self) -> None:
-        """The fault has taken the newest state too."""
+        """Record that the last fault damaged the newest checkpoint."""
         before = self.states()[-2].name
         self.kept[-1] = int(before.split("-")[1]) // EVERY
 
     def finish(self) -> None:
-        """Gives the command until it is done, and once more, which must change nothing."""
+        """Repeat the command until it succeeds, and then once more, which must change nothing."""
         code = -1
         while code != 0 and self.runs < MOST_RUNS:
             with self.running() as job:
@@ -128,7 +128,7 @@ class Training:
         return self._log.read_text()
 
     def left(self, whole: "Training") -> Left:
-        """What is left, beside a training that nobody broke."""
+        """Damage compared with a training without faults."""
         looks, wanted = self.looks(), set(range(EVERY, UPDATES + 1, EVERY))
         resumed = [int(update) // EVERY for update in RESUMED.findall(self.log())]
         assert len(resumed) == len(self._struck), self.log()
@@ -148,17 +148,17 @@ class Training:
 
 
 def made_anew(kept: Sequence[int], resumed: Sequence[int]) -> int:
-    """Looks that were made again although there was a good state after them: none of one fault makes up for another's.
+    """Number of validations that were repeated although a good checkpoint existed after them, summed over the faults.
 
     Args:
-        kept: of each fault, how many looks had a state.
-        resumed: how many the training then went on from.
+        kept: for each fault, the number of validations covered by a good checkpoint.
+        resumed: for each fault, the number of validations from which the training resumed.
     """
     return sum(max(0, before - after) for before, after in zip(kept, resumed, strict=True))
 
 
 def told_again(log: str) -> int:
-    """How many lines tell of a look that was told before and is not behind the state that was then gone on from."""
+    """Number of log lines that repeat a validation from before the checkpoint that the training resumed from."""
     told: set[int] = set()
     again = 0
     for resumed, look in TOLD.findall(log):
@@ -171,7 +171,7 @@ def told_again(log: str) -> int:
 
 
 def worker_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """SIGKILL of one of two workers of a training, which goes on by itself until that was four times in a run."""
+    """Kill one of two workers with SIGKILL; the training recovers by itself from up to three such faults per run."""
     chance = random.Random(seed)
     whole, broken = _trainings(folder, workers=2)
     code = None
@@ -190,7 +190,7 @@ def worker_killed(material: Material, folder: Path, *, seed: int, times: int) ->
 
 
 def driver_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """SIGKILL of the driver of a training at a random moment."""
+    """Kill the driver of a training with SIGKILL at random times."""
     whole, broken = _trainings(folder)
     _kill_drivers(broken, random.Random(seed), times, lambda: None)
     broken.finish()
@@ -198,12 +198,12 @@ def driver_killed(material: Material, folder: Path, *, seed: int, times: int) ->
 
 
 def state_damaged(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """The driver of a training is killed and its newest state overwritten in part: the one before is taken."""
+    """Kill the driver of a training and corrupt its newest checkpoint: the training resumes from the previous one."""
     chance = random.Random(seed)
     whole, broken = _trainings(folder)
 
     def damage() -> None:
-        time.sleep(5)  # the end of the driver's Ray
+        time.sleep(5)  # the driver's Ray ends
         broken.note_damage()
         newest = broken.states()[-1]
         path = chance.choice([path for path in sorted(newest.iterdir()) if path.name != "sums.json"])
@@ -231,7 +231,7 @@ def _kill_drivers(training: Training, chance: random.Random, times: int, then: C
 
 
 def _workers(job: "subprocess.Popen[bytes]") -> list[psutil.Process]:
-    """Processes of the training's workers."""
+    """Worker processes of the training."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         found = []
@@ -246,7 +246,7 @@ def _workers(job: "subprocess.Popen[bytes]") -> list[psutil.Process]:
 
 
 def _trainings(folder: Path, workers: int = 1) -> tuple[Training, Training]:
-    """One that is done, and one that has not begun."""
+    """Return a finished training and one that has not started."""
     folder.joinpath("planted").mkdir()
     plant(folder / "planted")
     whole, broken = (Training(folder / "planted", folder / name, workers) for name in ("whole", "broken"))
@@ -255,7 +255,7 @@ def _trainings(folder: Path, workers: int = 1) -> tuple[Training, Training]:
 
 
 def _different(one: Path, other: Path) -> int:
-    """How many tensors of two networks are not the same."""
+    """Number of tensors that differ between two networks."""
     from attn.models.energynet_file import load_energynet
 
     mine, theirs = (load_energynet(str(path)).net.state_dict() for path in (one, other))

@@ -1,4 +1,4 @@
-"""Two runs that fill one store at the same time."""
+"""Two runs that write the same store at the same time."""
 
 import contextlib
 import random
@@ -18,9 +18,9 @@ REFUSED = "another run is using this folder"
 
 
 def two_runs_on_a_disk(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """A second run into the same folder is refused with 2 and one line; the first finishes.
+    """A second run into the same folder ends with exit code 2 and a one-line error; the first finishes.
 
-    The driver of the first is halted meanwhile, so that it is not done before the second has begun.
+    The driver of the first run is paused meanwhile, so that it does not finish before the second has started.
     """
     run = StoreRun(material, str(folder / "store"), folder / "run", seed=seed)
     with run.start() as first:
@@ -40,10 +40,10 @@ def two_runs_on_a_disk(material: Material, folder: Path, *, seed: int, times: in
 
 
 def two_runs_in_a_bucket(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Two runs fill one store in a bucket; both finish, and what both have made stands there once.
+    """Two runs write one store in a bucket: both finish, and every row is stored once.
 
-    No one is kept out there, so videos are computed twice by design; done again are those that one run does twice. One
-    pair, whatever `times`.
+    There is one pair of runs, whatever `times`. Buckets have no lock, so both runs may compute the same video by
+    design; `redone` counts only videos that the same run computed twice.
     """
     with _bucket(folder) as (url, settings):
         run, other = (_run(material, url, folder / name, settings, seed) for name in ("run", "other"))
@@ -57,10 +57,9 @@ def two_runs_in_a_bucket(material: Material, folder: Path, *, seed: int, times: 
 
 
 def one_of_two_runs_killed(material: Material, folder: Path, *, seed: int, times: int) -> Left:
-    """Of two runs that fill one store in a bucket one is killed, again and again until the other is done; one more run
-    completes the store.
+    """Second runs into a store in a bucket are killed until the first run finishes; another run completes it.
 
-    What both compute is computed twice by design.
+    Both runs may compute the same video by design.
     """
     chance = random.Random(seed)
     with _bucket(folder) as (url, settings):
@@ -94,7 +93,7 @@ def _bucket(folder: Path) -> contextlib.AbstractContextManager[tuple[str, dict[s
 
 
 def _refused(run: StoreRun) -> None:
-    """Another run with the same command."""
+    """Start another run with the same command and check that it is rejected."""
     run.note("second run")
     command = [sys.executable, *run.command]
     second = subprocess.run(

@@ -1,7 +1,6 @@
-"""A precompute that is broken on purpose.
+"""Precompute runs with injected faults.
 
-The job runs as a user runs it, a process of its own with a Ray of its own, again and again with the same command until
-it says that it is done.
+The job runs as a user runs it, in its own process with its own Ray, and the same command is repeated until it succeeds.
 """
 
 import contextlib
@@ -28,7 +27,7 @@ POINTS = ("decode", "maps", "write", "commit", "committed")
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """What happens at a point, with which share of the videos, and how often at most."""
+    """Fault at a fault point: its action, the share of the videos that it affects, and its maximum number."""
 
     action: str
     point: str
@@ -37,11 +36,11 @@ class Fault:
 
 
 class CannotBeMadeHereError(Exception):
-    """This machine does not allow a kind of fault."""
+    """Raised if this machine does not permit a kind of fault."""
 
 
 class _Job(subprocess.Popen[bytes]):
-    """One whose `with` does not wait for it when its block fails, but ends it."""
+    """Process whose context kills it if the block fails, instead of waiting for its end."""
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if kind is not None and self.poll() is None:
@@ -50,16 +49,16 @@ class _Job(subprocess.Popen[bytes]):
 
 
 class StoreRun:
-    """A store that is being filled under faults.
+    """Store that is computed under faults.
 
     Args:
-        material: what is computed.
+        material: input and expected rows.
         out: URL of the store.
-        folder: for the plan, the trace and the log.
-        faults: at fault points.
-        seed: decides which videos they meet.
-        environment: more of it for the job.
-        flags: more of the job's.
+        folder: folder for the plan, the trace and the log.
+        faults: faults to inject at fault points.
+        seed: seed that selects the affected videos.
+        environment: additional environment variables of the job.
+        flags: additional flags of the job.
     """
 
     def __init__(
@@ -112,7 +111,7 @@ class StoreRun:
         return ["jobs/precompute.py", *paths, *usual, *self._flags]
 
     def start(self) -> "subprocess.Popen[bytes]":
-        """The job, in a group of its own, its words in `log.txt`."""
+        """Start the job in its own process group, with its output in `log.txt`."""
         self.runs += 1
         with (self.folder / "log.txt").open("ab") as log:
             self._last = _Job(
@@ -126,7 +125,7 @@ class StoreRun:
         return self._last
 
     def finish(self, *, most_runs: int = 10, timeout_s: float = 400) -> int:
-        """Gives the command until it ends with 0 or 2; the last exit code."""
+        """Repeat the command until it ends with exit code 0 or 2, and return the last exit code."""
         code = -1
         while code not in (0, 2) and self.runs < most_runs:
             with self.start() as job:
@@ -134,10 +133,11 @@ class StoreRun:
         return code
 
     def ended(self, *, tries: int = 1, timeout_s: float = 900) -> Left:
-        """What is left of a run that should be done: gives the command once more, which must do nothing and end with 0.
+        """Return the damage after a run that should be done; first runs the command again, which must change nothing.
 
         Args:
-            tries: how often it is given if it does not: a storage may still be out.
+            tries: maximum number of attempts at this final command, because a storage may still be failing.
+            timeout_s: timeout of an attempt.
         """
         unfinished = self._wrong_end("the last command")
         self._trace(DONE)
@@ -152,36 +152,37 @@ class StoreRun:
         return dataclasses.replace(left, unfinished=(*unfinished, *left.unfinished))
 
     def break_off(self, job: "subprocess.Popen[bytes]") -> None:
-        """SIGKILL to the driver; notes it."""
+        """Kill the driver with SIGKILL and record the fault."""
         self.note("kill driver")
         job.kill()
         job.wait()
 
     def note(self, fault: str, video: str = "") -> None:
-        """A fault strikes now.
+        """Record that a fault happens now.
 
         Args:
-            video: the one it strikes, where that is known.
+            fault: name of the fault.
+            video: ID of the affected video, if known.
         """
         self._trace(f"{fault}@harness", video)
 
     def trace(self) -> list[tuple[float, str, str]]:
-        """(second, point or fault, video id) of everything that happened."""
+        """All events as (time in seconds, point or fault, video ID)."""
         return [(time_s, what, video) for time_s, _, what, video in self._lines()]
 
     def reached(self, point: str) -> int:
-        """How often a point was."""
+        """Number of times that a point was reached."""
         return sum(what == point for _, what, _ in self.trace())
 
     def log(self) -> str:
         return (self.folder / "log.txt").read_text()
 
     def left(self) -> Left:
-        """Looks at the store and the trace as they are."""
+        """Damage of the store in its current state."""
         return look(self.out, self.material, self._lines(), self.runs)
 
     def _wrong_end(self, command: str) -> list[str]:
-        """That the newest command did not end with 0, if so."""
+        """Describe the exit code of the last command; empty if it was 0."""
         code = self._last.returncode if self._last else None
         return [] if code == 0 else [f"{command} ended with {code}"]
 
@@ -195,7 +196,7 @@ class StoreRun:
 
 
 def end_tree(job: "subprocess.Popen[bytes]") -> None:
-    """SIGKILL to a job and all that it has started."""
+    """Kill a job and all its child processes with SIGKILL."""
     children = psutil.Process(job.pid).children(recursive=True)
     job.kill()
     for child in children:

@@ -1,4 +1,4 @@
-"""One kind of fault that cannot be made, or ends in an error, leaves the others alone; and none is counted as none."""
+"""Fault campaign: errors of one kind of fault do not affect the others, and damage is counted correctly."""
 
 import csv
 import sys
@@ -18,7 +18,7 @@ RESULTS = Path(__file__).resolve().parents[2] / "docs" / "results"
 
 
 def ends(**harm: object) -> Scenario:
-    """A scenario that has its folder for itself, and leaves that."""
+    """Return a scenario that checks that its folder is empty, and reports the given damage."""
 
     def scenario(material: Material, folder: Path, *, seed: int, times: int) -> Left:
         (folder / "mine").mkdir()
@@ -38,7 +38,7 @@ def raises(error: Exception) -> Scenario:
 
 @pytest.fixture
 def broken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[int, list[dict[str, str]]]]:
-    """broken({name: scenario}, *flags): the campaign's exit code and its table."""
+    """Function broken({name: scenario}, *flags) that runs the campaign and returns its exit code and its table."""
 
     def run(scenarios: dict[str, Scenario], *flags: str) -> tuple[int, list[dict[str, str]]]:
         monkeypatch.setattr(campaign, "SCENARIOS", scenarios)
@@ -65,7 +65,7 @@ def test_errors_of_one_kind_leave_the_others_alone(broken, capsys: pytest.Captur
     said = capsys.readouterr().out
     assert "two: no mounts\n" in said
     assert "three: AssertionError: some log; kept in " in said
-    assert "not brought to their end: three\n" in said
+    assert "ended in an error: three\n" in said
 
 
 def test_what_cannot_be_made_here_is_no_error(broken) -> None:
@@ -80,7 +80,7 @@ def test_any_harm_is_one_of_the_campaign(harm: dict[str, object], broken) -> Non
 
 
 def test_a_table_of_an_earlier_harness(broken, tmp_path: Path) -> None:
-    """It can be shown, with nothing where nothing was looked for; but it is no reason to leave a fault out."""
+    """An older table is shown with empty cells for missing columns, but its faults are not skipped by --resume."""
     with (RESULTS / "faults.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     name, fields = rows[0]["fault"], [field for field in rows[0] if field != "unfinished"]
@@ -123,7 +123,7 @@ def test_a_damaged_state_excuses_one_look(tmp_path: Path) -> None:
     folder = tmp_path / "out" / "energynet.train"
     for look in (6, 7, 8):
         (folder / "run" / "states" / f"state-{look * EVERY:09}-abcd").mkdir(parents=True)
-    for state in sorted(folder.glob("run/states/*"))[:2]:  # the newest was not written to its end
+    for state in sorted(folder.glob("run/states/*"))[:2]:  # the newest checkpoint is incomplete
         (state / "sums.json").touch()
     (folder / "metrics.jsonl").write_text("".join(f'{{"update": {look * EVERY}}}\n' for look in range(1, 8)))
     training.note()

@@ -1,4 +1,4 @@
-"""Whatever happens around a run: nothing is lost, nothing doubled, nothing that stood there done again."""
+"""Faults around a run: no row is lost or duplicated, and no completed video is done again."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from .scenarios_outside import SCENARIOS, lacking
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 CLIPS = 12
-# Faults of each; the others are for the campaign.
+# Number of faults of each kind; the other kinds run only in the campaign.
 TIMES = {
     "S3 does any of these": 8,
     "shard replaced": 2,

@@ -1,4 +1,4 @@
-"""A run is broken at every named point: nothing is lost, nothing doubled, nothing that stood there done again."""
+"""Faults at every fault point: no row is lost or duplicated, and no completed video is done again."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
 
 
 def test_faults_at_every_point(material: Material, tmp_path: Path) -> None:
-    """One run survives them. The pool is of one actor: with it all of them die."""
+    """A single run survives all faults, even with a pool of one actor, which is lost as a whole."""
     faults = [Fault("kill", point, share=0.5, most=1) for point in POINTS]
     faults.append(Fault("kill decoder", "decode", share=0.5, most=1))
     run = StoreRun(

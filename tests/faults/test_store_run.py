@@ -1,5 +1,7 @@
-"""The harness sees what it is there to see: rows that are gone, there twice or other ones, videos done again, a store
-that is not finished, faults that are not recovered from."""
+"""Detection of damage by the fault harness.
+
+Covers lost, duplicated and wrong rows, videos done again, unfinished stores, and faults without recovery.
+"""
 
 import subprocess
 import sys
@@ -23,7 +25,7 @@ AGAIN = "import sys, time; open(sys.argv[1], 'a').write(f'{time.monotonic():.4f}
 
 @pytest.fixture
 def run(tmp_path: Path, write_store, new_manifest) -> StoreRun:
-    """A store of two videos in two parts, as it should be."""
+    """Undamaged store of two videos in two parts."""
     manifest = new_manifest(columns=COLUMNS, map_shape=(2, 2))
     random = np.random.default_rng(0)
     shapes = {field.name: tensor_shape(field) for field in manifest.schema if field.name in COLUMNS}
@@ -57,12 +59,12 @@ def parts(run: StoreRun) -> list[Path]:
 
 
 def ends_with(run: StoreRun, code: int) -> None:
-    """The command, from now on, does no more than that."""
+    """Make the command exit with the given code from now on, without doing anything."""
     run.prefix = ("sh", "-c", f"exit {code}", "sh")
 
 
 def tell(run: StoreRun, *points: str) -> None:
-    """Writes a trace: `point video`, one a second."""
+    """Write a trace with one event, `point video`, per second."""
     lines = [f"{time_s}.0\t1\t" + "\t".join(f"{point} ".split(" ")[:2]) for time_s, point in enumerate(points)]
     (run.folder / "trace.txt").write_text("\n".join(lines))
 
@@ -142,7 +144,7 @@ def test_the_command_must_end_with_0_twice(run: StoreRun) -> None:
     ends_with(run, 0)
     assert run.ended().unfinished == ("the last command ended with 3",)
     assert run.finish() == 0
-    run.prefix = ("sh", "-c", f"rmdir {run.folder}/out && exit 2; exit 0", "sh")  # 2 once
+    run.prefix = ("sh", "-c", f"rmdir {run.folder}/out && exit 2; exit 0", "sh")  # exit code 2 once, then 0
     run.folder.joinpath("out").mkdir()
     assert run.ended(tries=2).unfinished == ()
     never = StoreRun(run.material, run.out, run.folder.with_name("never"))

@@ -1,4 +1,4 @@
-"""Runs the scripts as a user does: a process of their own, judged by exit code and output."""
+"""Fixture that runs the scripts as a user does: each in its own process, checked by exit code and output."""
 
 import subprocess
 import sys
@@ -14,9 +14,9 @@ RunJob = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture
 def run_job(tmp_path: Path) -> RunJob:
-    """`run_job("pack.py", "--videos", …)` → a result with returncode, stdout and stderr.
+    """Function `run_job("pack.py", "--videos", …)` that returns a result with returncode, stdout and stderr.
 
-    The script runs in a folder that is not the project's. A relative script is one of `jobs/`.
+    Scripts run in a temporary working directory. Relative script paths are resolved in `jobs/`.
     """
 
     def run(script: str, *args: object, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:

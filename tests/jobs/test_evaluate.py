@@ -1,4 +1,4 @@
-"""The script on small real stores, and every way to use it wrongly."""
+"""`jobs/evaluate.py` on small stores, and invalid input."""
 
 import dataclasses
 import hashlib
@@ -32,15 +32,15 @@ CLASSES = ("Wave", "Kick", "HandstandPushups")
 RunJob = Callable[..., subprocess.CompletedProcess[str]]
 MakeStore = Callable[..., str]
 
-# Written as the official lists are, in an order of their own.
+# In an order of their own, like the official lists.
 VIDEOS = {f"v_{name}_g{group:02}_c01": name for group in (2, 1, 3, 4) for name in CLASSES}
 
 
 @pytest.fixture
 def make_store(tmp_path: Path, new_manifest: Callable[..., Manifest], write_store: Callable[..., str]) -> MakeStore:
-    """make_store(url=…, videos=…, finished=…): a store of random logits and maps, 3 to 7 frames a video.
+    """Function make_store(url=…, videos=…, …) that writes random logits and maps, 3 to 7 frames per video.
 
-    logits: of all frames of a video, where they are not to be random.
+    With `logits`, all frames of a video have the given logits.
     """
 
     def make(
@@ -67,7 +67,7 @@ def make_store(tmp_path: Path, new_manifest: Callable[..., Manifest], write_stor
 
 @pytest.fixture
 def split(tmp_path: Path) -> Path:
-    """An official test list, blank line and all."""
+    """Test list in the official format, including the blank line at its end."""
     path = tmp_path / "testlist01.txt"
     path.write_text("".join(f"{name}/{video_id}.avi\n" for video_id, name in VIDEOS.items()) + "\n")
     return path
@@ -114,7 +114,7 @@ def test_script_writes_figures_that_follow_from_the_scores(
 
 @pytest.fixture
 def model_of(tmp_path: Path) -> Callable[..., str]:
-    """model_of(store, …): URL of a model file that scores such a store by calibrated UnAtt."""
+    """Function model_of(store, …) that writes a model of calibrated UnAtt for a store and returns its URL."""
 
     def make(store: str, **change: Any) -> str:
         cnn = Cnn(build_backbone("small_cnn", 3), "small_cnn", CLASSES, 64, weights_sha256="0" * 64)
@@ -181,7 +181,7 @@ def test_scores_are_those_of_each_video_alone(make_store: MakeStore, split: Path
 
 
 def test_confident_videos_are_ranked_by_more_digits_than_are_written(make_store: MakeStore, out: Path) -> None:
-    videos = {"a": "Kick", "b": "Wave"}  # by id the wrong one comes first
+    videos = {"a": "Kick", "b": "Wave"}  # sorted by ID, the negative comes first
     store = make_store(videos=videos, logits={"a": [20, 0, 0], "b": [25, 0, 0]})
     split = out.with_name("list.txt")
     split.write_text("".join(f"{name}/{video_id}.avi\n" for video_id, name in videos.items()))
@@ -236,7 +236,7 @@ def test_same_store_in_other_parts_gives_the_same_files(make_store: MakeStore, s
         assert evaluate(EvaluateOptions(store, str(split), str(tmp_path / name))) == 0
         parts = sorted(Path(store).glob("part-*"))
         assert len(parts) > 1
-        for part, new in zip(parts, reversed(range(len(parts))), strict=True):  # other names: read in another order
+        for part, new in zip(parts, reversed(range(len(parts))), strict=True):  # new names change the reading order
             part.rename(part.with_name(f"part-{new}.parquet"))
     first, second = (tmp_path / name for name in ("first", "second"))
     assert (first / "scores.parquet").read_bytes() == (second / "scores.parquet").read_bytes()

@@ -1,4 +1,4 @@
-"""Scores calibrated by unlabelled videos, from stores to files."""
+"""Scores calibrated on unlabelled videos, from stores to result files."""
 
 import json
 import logging
@@ -25,7 +25,7 @@ def label(video_id):
 
 
 def draw(video_id):
-    """Frames in which the first class is stronger than the others whatever they show, in maps and logits."""
+    """Draw maps and logits in which the first class is always too strong, whatever the true class."""
     rng = np.random.default_rng(list(video_id.encode()))
     count = int(rng.integers(3, 8))
     true = np.eye(3)[label(video_id)]
@@ -38,7 +38,7 @@ def draw(video_id):
 
 @pytest.fixture
 def make_store(tmp_path, new_manifest, write_store):
-    """make_store(name, video_ids, …): a store without labels; what else is told is its manifest's."""
+    """Function make_store(name, video_ids, …) that writes a store without labels; the rest goes to its manifest."""
 
     def make(name, video_ids, tensors=draw, **told):
         manifest = new_manifest(class_names=NAMES, **told)
@@ -49,7 +49,7 @@ def make_store(tmp_path, new_manifest, write_store):
 
 @pytest.fixture
 def lists(tmp_path):
-    """URLs of the lists of the training and of the test videos."""
+    """URLs of the lists of training and test videos."""
     urls = {}
     for name, video_ids in {"train": TRAIN, "test": TEST}.items():
         path = tmp_path / f"{name}list01.txt"
@@ -59,7 +59,7 @@ def lists(tmp_path):
 
 
 def run(tmp_path, store, lists, **told):
-    """Metrics and scores (method → [video, cls]) of an evaluation of the test videos."""
+    """Evaluate the test videos; return the metrics, the scores (method → [video, cls]) and the output folder."""
     out = tmp_path / f"out{len(list(tmp_path.iterdir()))}"
     assert evaluate(EvaluateOptions(store, lists["test"], str(out), **told)) == 0
     frame = pl.read_parquet(out / "scores.parquet")
@@ -99,7 +99,7 @@ def test_every_calibrated_method_stands_beside_its_plain_one(tmp_path, make_stor
 
 def test_another_store_of_the_same_cnn_tells_the_same(tmp_path, make_store, lists):
     both, train, test = make_store("both", TRAIN + TEST), make_store("train", TRAIN), make_store("test", TEST)
-    sparse = make_store("sparse", TRAIN, sampling={"stride": 25})  # fewer frames make no other score
+    sparse = make_store("sparse", TRAIN, sampling={"stride": 25})  # fewer frames give the same scores
     _, one, _ = run(tmp_path, both, lists, calibrate=both, calibrate_lists=(lists["train"],))
     for url in (train, sparse):
         metrics, two, _ = run(tmp_path, test, lists, calibrate=url)
@@ -137,7 +137,7 @@ def test_the_store_itself_is_read_once(tmp_path, make_store, lists, monkeypatch)
     store, read = make_store("store", TRAIN + TEST), []
     videos = AttentionStore.videos
     monkeypatch.setattr(AttentionStore, "videos", lambda self, columns: read.append(1) or videos(self, columns))
-    run(tmp_path, store, lists, calibrate=f"{store}/")  # by whatever name
+    run(tmp_path, store, lists, calibrate=f"{store}/")  # spelt differently
     assert read == [1]
 
 

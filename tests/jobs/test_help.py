@@ -1,4 +1,4 @@
-"""`--help` answers at once: what takes seconds to load is not loaded for it."""
+"""`--help` answers at once, without importing slow libraries."""
 
 import subprocess
 import sys

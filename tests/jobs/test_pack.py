@@ -93,7 +93,7 @@ def test_usage_errors_are_one_line_and_write_nothing(run_job, videos, tmp_path):
     assert sorted(list_files(*open_filesystem(str(tmp_path)))) == before
 
 
-# A thread of the job's own sends the signal: another process may get no CPU until the job is done.
+# A thread of the job itself sends the signal, because another process may get no CPU before the job ends.
 INTERRUPTING = """
 import os, pathlib, runpy, signal, sys, threading, time
 
@@ -110,7 +110,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 def test_interrupted(tmp_path):
     (tmp_path / "videos").mkdir()
-    for number in range(200):  # a second of work or more
+    for number in range(200):  # at least a second of work
         with open(tmp_path / "videos" / f"{number}.avi", "wb") as file:
             file.truncate(10_000_000)
     out = tmp_path / "out"

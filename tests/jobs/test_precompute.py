@@ -1,4 +1,4 @@
-"""The script as a user runs it: S3 from end to end, clean logs, exit codes."""
+"""`jobs/precompute.py` as a user runs it: S3 from end to end, clean logs, exit codes."""
 
 import contextlib
 import json
@@ -77,7 +77,7 @@ def test_wrong_bucket_is_one_line_and_costs_no_work(run_job: Callable, s3: str, 
 
 
 def test_a_terminal_is_told_at_once_what_the_job_waits_for(tmp_path: Path) -> None:
-    """Refused as soon as the weights are not found."""
+    """The job stops with an error as soon as the weights are not found."""
     flags = (
         "--videos",
         tmp_path,
@@ -106,7 +106,7 @@ def test_a_terminal_is_told_at_once_what_the_job_waits_for(tmp_path: Path) -> No
 def test_a_dry_run_on_one_machine_needs_no_ray(
     run_job: Callable, clips: Path, cnn: Cnn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a place where Ray cannot start."""
+    """Ray cannot start in the configured temporary folder."""
     monkeypatch.setenv("RAY_TMPDIR", "/proc/none")
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
     save_checkpoint(str(tmp_path / "cnn.safetensors"), cnn)
@@ -117,6 +117,6 @@ def test_a_dry_run_on_one_machine_needs_no_ray(
 
 
 def _until_closed(screen: IO[bytes]) -> Iterator[bytes]:
-    with contextlib.suppress(OSError):  # of a terminal whose last writer has gone
+    with contextlib.suppress(OSError):  # the last writer has closed the terminal
         while True:
             yield screen.read(1000)

@@ -17,7 +17,7 @@ EPOCHS = 12
 
 @pytest.fixture
 def flags(tmp_path):
-    """A training of two classes of bright and dark images whose epochs are short."""
+    """Flags of a training with short epochs, on bright and dark images as the two classes."""
     random = np.random.default_rng(0)
     for name, level in (("bright", 128), ("dark", 0)):
         (tmp_path / "web" / name).mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_a_killed_training_goes_on_where_it_was(run_job, flags, tmp_path):
     assert result.returncode == 0, result.stderr
     resumed = int(re.search(rf"resuming after epoch (\d+) of {EPOCHS}", result.stderr)[1])
     assert resumed >= 1
-    known = min(resumed, len(before))  # either may be ahead of the other by what was on its way
+    known = min(resumed, len(before))  # metrics and checkpoints are written separately, so either may be ahead
     told = [int(epoch) for epoch in re.findall(rf"epoch (\d+)/{EPOCHS}: loss", result.stderr)]
     assert told == list(range(known + 1, EPOCHS + 1))
     assert "validation accuracy" in result.stderr.splitlines()[-1]

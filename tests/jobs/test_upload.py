@@ -1,4 +1,4 @@
-"""What `ray job submit --working-dir .` uploads: the code, and nothing that the README's readers make or fetch."""
+"""`ray job submit --working-dir .` uploads the code, but no data or results made or downloaded as in the README."""
 
 import shutil
 import zipfile
@@ -41,7 +41,7 @@ WANTED = (
     "deploy/rayjob.yaml",
     "deploy/aws/trust.json",
 )
-OWN = ("classes.txt", "labels.csv", "settings.json")  # small files that a command may name
+OWN = ("classes.txt", "labels.csv", "settings.json")  # small files that a user may give to a job
 
 
 def test_the_upload_is_the_code(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ NAMES = ("v_Kick_1", "v_Kick_2", "v_Wave_1", "v_Wave_2")
 
 @pytest.fixture
 def videos(tmp_path: Path) -> Path:
-    """Files of those names; no one opens them."""
+    """Folder with a dummy file for each name; the files are never decoded."""
     folder = tmp_path / "videos"
     folder.mkdir()
     for name in NAMES:
@@ -29,7 +29,7 @@ def videos(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def store(tmp_path: Path, write_store: Callable[..., str], new_manifest: Callable) -> Path:
-    """A finished store of three of them in three parts; the fourth failed."""
+    """Finished store of the first three videos in three parts; the fourth has failed."""
     manifest = new_manifest(class_names=("Kick", "Wave"), columns=("logits",))
     logits = {name: {"logits": np.ones((5, 2), np.float32)} for name in NAMES[:3]}
     write_store(str(tmp_path / "store"), manifest, logits, part_bytes=1, finished=False)
@@ -88,7 +88,7 @@ def test_without_the_videos_only_failures_of_the_last_run_count(run_job: RunJob,
     summary = {"fingerprint": ledger.manifest().fingerprint, "videos": 3, "rows": 15}
     ledger.finish({**summary, "failed": 1, "failed_videos": [NAMES[3]]})
     assert "1 of 4 videos failed" in run_job("verify.py", "--store", store).stdout
-    ledger.finish({**summary, "failed": 0, "failed_videos": []})  # that video was taken away
+    ledger.finish({**summary, "failed": 0, "failed_videos": []})  # the failed video was removed from the input
     done = run_job("verify.py", "--store", store)
     assert done.returncode == 0
     assert "complete: every frame of every video exactly once, according to the record" in done.stdout

@@ -1,1 +1,1 @@
-"""The paper's tables from one command: the data, the plan, its steps, what comes of them."""
+"""Reproduction of the paper's tables: data, plan, steps and results."""

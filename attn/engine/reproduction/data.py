@@ -1,4 +1,4 @@
-"""The data set of a reproduction, and whether all that its steps will need is there: asked before the first one."""
+"""Data set of a reproduction, and the checks of all inputs before the first step."""
 
 import dataclasses
 import logging
@@ -33,33 +33,38 @@ log = logging.getLogger(__name__)
 
 
 def open_data(options: ReproduceOptions) -> Benchmark:
-    """The data set; of one that is still to be rendered, what its lists will say.
+    """Open the data set; for a synthetic one that is not yet rendered, return the lists that it will have.
 
     Raises:
-        UsageError: something is missing or wrong there; a split that it has not; another rendering lies there; a CNN of
-            Web images of other classes.
+        UsageError: files are missing or invalid, a split does not exist, the folder holds another rendering, or the
+            classes of `--web-cnn` differ from those of the data set.
     """
     benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _found(options)
     if options.web_cnn is not None:
         benchmark = dataclasses.replace(benchmark, class_names=_classes_of(options.web_cnn, benchmark))
     for number in options.splits:
         if not 1 <= number <= len(benchmark.splits):
-            raise UsageError(f"--splits {number}: {options.dataset} has the splits 1 to {len(benchmark.splits)}")
+            raise UsageError(
+                f"--splits {number}: {options.dataset} has no such split. Choose from 1 to {len(benchmark.splits)}."
+            )
     return benchmark
 
 
 def is_to_be_rendered(options: ReproduceOptions) -> bool:
-    """Whether the data set is the synthetic one and not there yet. Its lists are written last."""
+    """Return whether the synthetic data set is used and not yet complete; its lists are written last."""
     if options.dataset != "synthetic" or options.root is not None:
         return False
     fs, root = open_filesystem(_root(options))
     if not is_local(fs):
-        raise UsageError(f"--out {options.out}: the synthetic data set is rendered to a local folder; give --root")
+        raise UsageError(
+            f"--out {options.out}: the synthetic data set cannot be rendered to S3. Choose a local --out, or give "
+            "--root."
+        )
     return not Path(root, "ucfTrainTestlist", "testlist03.txt").exists()
 
 
 def render(options: ReproduceOptions) -> None:
-    """Renders the synthetic data set."""
+    """Render the synthetic data set."""
     _, root = open_filesystem(_root(options))
     log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
     render_images(Path(root), options.render_images)
@@ -67,11 +72,11 @@ def render(options: ReproduceOptions) -> None:
 
 
 def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence[Step]) -> None:
-    """Everything from outside that a later step would refuse.
+    """Check all inputs that later steps use.
 
     Raises:
-        UsageError: networks or weights that do not fit, word vectors that do not know the classes, no Web images of a
-            class, listed videos that are not there.
+        UsageError: a CNN's weights do not fit, a class has no word vector or no Web images, or a listed video is
+            missing.
     """
     cnns = [resolve(step.options) for step in steps if isinstance(step.options, TrainCnnOptions)]
     made = {step.options.out for step in steps}
@@ -81,7 +86,7 @@ def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence
         if isinstance(step.options, AdaptOptions) and step.options.weights not in made:
             _check_adaptable(step.options, benchmark.class_names)
     if options.near_duplicates is not None and benchmark.images is None:
-        raise UsageError("--near-duplicates is about Web images; give --images, or leave it away")
+        raise UsageError("--near-duplicates: needs Web images. Give --images, or leave out --near-duplicates.")
     concepts = ConceptConfig(word_vectors=options.word_vectors, aggregation=options.aggregation)
     make_concept_vectors(benchmark.class_names, concepts)
     rendered = not is_to_be_rendered(options)
@@ -137,18 +142,18 @@ def _found(options: ReproduceOptions) -> Benchmark:
         for name, count in there.items():
             if count != getattr(options, name):
                 raise UsageError(
-                    f"--{name.replace('_', '-')} {getattr(options, name)}: {count} are rendered in {_root(options)}; "
-                    "choose another --out"
+                    f"--{name.replace('_', '-')} {getattr(options, name)}: {count} were rendered in {_root(options)}. "
+                    "Choose another --out."
                 )
     return benchmark
 
 
 def _classes_of(web_cnn: str, benchmark: Benchmark) -> tuple[str, ...]:
-    """Classes of the data set in the order in which the CNN knows them."""
+    """Classes of the data set, in the order of the CNN's outputs."""
     known = describe_checkpoint(web_cnn).class_names
     if odd := sorted(set(known) ^ set(benchmark.class_names)):
         raise UsageError(
-            f"--web-cnn {web_cnn}: its classes and those of {benchmark.name} differ by {some(odd)}. Name a CNN of the "
+            f"--web-cnn {web_cnn}: its classes differ from those of {benchmark.name}: {some(odd)}. Give a CNN with the "
             "same classes."
         )
     return known

@@ -1,16 +1,16 @@
-"""The paper's experiments as a plan: every step one job with its options, and what must be done before it.
+"""Plan of the paper's experiments: each step is one job with its options and the steps that it needs.
 
-    <out>/splits/                                        lists of videos
+    <out>/splits/                                        split lists
     <out>/frames/                                        frames of all training videos, decoded once
-    <out>/<backbone>/seed<k>/web/                        CNN of Web images, its maps, scores of every split
-    <out>/<backbone>/seed<k>/<split>/adapted/            the same CNN adapted to the training videos, unlabelled
-    <out>/<backbone>/seed<k>/<split>/adapted/<percent>/  EnergyNet on its maps, learnt from some labels; scores
+    <out>/<backbone>/seed<k>/web/                        CNN trained on Web images, its maps, scores of every split
+    <out>/<backbone>/seed<k>/<split>/adapted/            this CNN adapted to the training videos without their labels
+    <out>/<backbone>/seed<k>/<split>/adapted/<percent>/  EnergyNet on the adapted CNN's maps, few labels; scores
     <out>/<backbone>/seed<k>/<split>/<percent>/          fine-tuned CNN, its maps, EnergyNet, scores
     <out>/<backbone>/seed<k>/<split>/<percent>/fold…/    CNN fine-tuned on all videos but a fold, its maps of the fold
-    <out>/<backbone>/seed<k>/<split>/noimage/            the same CNN without Web images
+    <out>/<backbone>/seed<k>/<split>/noimage/            CNN fine-tuned without Web images, its maps, scores
 
-A cell's CNN has seen the videos that its EnergyNet learns from; those of the folds have not seen theirs. Fine-tuning
-learns the Web images beside the frames. Nothing is adapted, and nothing mixed, with the recipe `paper`.
+The CNN of a split and share was fine-tuned on the videos that its EnergyNet trains on; the CNN of a fold was not
+fine-tuned on the fold. Fine-tuning mixes Web images into the frames. `--recipe paper` leaves out adaptation and mixing.
 """
 
 from collections.abc import Iterator
@@ -37,11 +37,11 @@ from attn.storage.filesystem import join
 
 
 def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[Step], list[Cell]]:
-    """All steps, each after those it needs, and the scores that come of them.
+    """Return all steps in an order that satisfies their needs, and the sets of scores that they produce.
 
     Raises:
-        UsageError: the training videos cannot be parted into so many folds, no list can hold their names, or the folder
-            was begun with other ones.
+        UsageError: there are too few training videos for the number of folds, a name cannot be written to a list, or
+            the folder was made with other videos or labels.
     """
     check_lists(benchmark, options)
     steps, cells = [_frames(benchmark, options)], list[Cell]()
@@ -55,7 +55,7 @@ def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[St
 
 
 def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
-    """Decodes every training video of any split, for all CNNs: they share the size of their input."""
+    """Step that decodes the training videos of all splits, once for all CNNs, which share one input size."""
     whole, seed = percent(1.0), options.seeds[0]
     lists = tuple(list_of_train(options, split.name, whole, seed) for split in chosen_splits(benchmark, options))
     frames = FramesOptions(
@@ -70,7 +70,7 @@ def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
 
 
 class _Builder(StepMaker):
-    """The steps of one backbone and seed."""
+    """Builds the steps of one backbone and seed."""
 
     def __init__(self, benchmark: Benchmark, options: ReproduceOptions, backbone: str, seed: int):
         super().__init__(benchmark, options, backbone, seed)
@@ -103,12 +103,12 @@ class _Builder(StepMaker):
 
     def _start(self, split: Split) -> Start:
         start = self._made(self._adapted_root(split)) if self.adapts else self._before()
-        # The paper fine-tunes on frames alone.
+        # The paper fine-tunes on frames only.
         mixed = self.from_web and self.options.recipe != PAPER
         return start._replace(mixed=self.benchmark.images) if mixed else start
 
     def _before(self) -> Start:
-        """CNN that no video has touched."""
+        """CNN before any adaptation or fine-tuning."""
         if self.options.web_cnn is not None:
             return Start(self.options.web_cnn)
         return self._made(f"{self.root}/{WEB}") if self.from_web else Start(self.options.weights)
@@ -131,17 +131,23 @@ class _Builder(StepMaker):
         return list_of_train(self.options, split.name, percent(1.0), self.seed)
 
     def _calibrated(self, root: str, split: Split) -> dict[str, Any]:
-        """Calibration on the videos of `--adapt-to`, whose labels it does not use."""
+        """Options that calibrate scores on the videos of `--adapt-to`, without their labels."""
         lists = () if self.transductive else (self._whole_train(split),)
         return {"calibrate": self._store(root), "calibrate_lists": lists}
 
     def _adapted_root(self, split: Split | None = None) -> str:
-        """Folder of the adapted CNN and its maps, which all splits share if it is adapted to all videos."""
+        """Folder of the adapted CNN and its maps; all splits share it if the CNN is adapted to all videos."""
         own = () if split is None or self.transductive else (split.name,)
         return "/".join((self.root, *own, ADAPTED))
 
     def _adapted_to(self, root: str, lists: tuple[str, ...], *tests: str) -> Iterator[Step]:
-        """The start adapted to listed videos, all by default, and its maps of them and others if it has classes."""
+        """Steps that adapt the start CNN, and compute its maps if it has a classifier.
+
+        Args:
+            root: folder of the adapted CNN.
+            lists: lists of videos to adapt to; empty for all videos.
+            *tests: lists of further videos to compute maps of.
+        """
         options, before = self.options, self._before()
         adapt = AdaptOptions(
             weights=str(before.weights),
@@ -159,7 +165,7 @@ class _Builder(StepMaker):
             yield self._maps(root, (*lists, *tests))
 
     def _adapted(self, split: Split) -> Iterator[tuple[Step, Cell | None]]:
-        """The start adapted to the unlabelled training videos, unless it was to all; scores if it has classes."""
+        """Steps that adapt the start CNN to a split's training videos, unless it was adapted to all, and score it."""
         root, folder = self._adapted_root(split), f"{self.root}/{split.name}/{ADAPTED}"
         if not self.transductive:
             test = list_of_test(self.options, split.name)
@@ -169,7 +175,7 @@ class _Builder(StepMaker):
             yield self._scores(f"{folder}/scores", root, split, ADAPTED, needs, **self._calibrated(root, split))
 
     def _few_labels(self, split: Split, share: str) -> Iterator[tuple[Step, Cell | None]]:
-        """An EnergyNet on the maps of the adapted CNN, which has seen no label of a video."""
+        """Steps that train and score an EnergyNet on maps of the adapted CNN, which has seen no video labels."""
         root, folder = self._adapted_root(split), f"{self.root}/{split.name}/{ADAPTED}"
         train = list_of_train(self.options, split.name, share, self.seed)
         net = self._energynet(f"{folder}/{share}/energynet", root, train, ())
@@ -198,7 +204,7 @@ class _Builder(StepMaker):
         yield self._scores(f"{root}/scores{self._source}", root, split, trained_on, needs, **methods)
 
     def _folds(self, root: str, train: str, start: Start) -> Iterator[Step]:
-        """For each fold a CNN that has not seen its videos, and its maps of them."""
+        """Steps that, for each fold, fine-tune a CNN on the other folds and compute its maps of the fold."""
         count = self.options.folds if self.options.map_source == "out_of_fold" else 0
         for number in range(1, count + 1):
             fold, (others, left) = f"{root}/fold{number}of{count}", lists_of_fold(train, number, count)

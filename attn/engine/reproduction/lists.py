@@ -1,13 +1,11 @@
-"""The lists of videos that experiments are made on.
-
+"""Split lists of the experiments.
     <out>/splits/classes.txt
     <out>/splits/<split>-test.txt
     <out>/splits/<split>-train-<percent>-seed<k>.txt
-    <out>/splits/<split>-train-<percent>-seed<k>-fold<i>of<n>.txt    all of these but a fold
-    <out>/splits/<split>-train-<percent>-seed<k>-left<i>of<n>.txt    the fold
+    <out>/splits/<split>-train-<percent>-seed<k>-fold<i>of<n>.txt    all but fold i
+    <out>/splits/<split>-train-<percent>-seed<k>-left<i>of<n>.txt    fold i
 
-Fractions and folds become lists of their own, so what was trained on can be read, and no later step has to choose
-again.
+Each fraction and fold has its own list, so the training videos of every CNN are on record and are drawn only once.
 """
 
 import hashlib
@@ -21,14 +19,14 @@ from attn.storage.filesystem import join, open_filesystem, read_text, storage_er
 
 
 def percent(fraction: float) -> str:
-    """Name of a fraction, three digits, so that folders sort by it: 020."""
+    """Format a fraction as three digits of per cent, such as 020, so that folders sort by it."""
     return f"{round(100 * fraction):03d}"
 
 
 def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
-    """Writes the class list, and the lists of all splits, fractions, seeds and folds.
+    """Write the class list and the lists of all splits, fractions, seeds and folds.
 
-    Every split draws a share of its own, so that splits whose lists overlap do not all rest on the same videos.
+    Each split draws its fractions independently: splits with overlapping lists should not share the same few videos.
     """
     fs, path = open_filesystem(list_of_classes(options))
     write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
@@ -37,10 +35,10 @@ def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
 
 
 def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
-    """Refuses videos or labels that are not those with which this folder was begun: finished steps used the others.
+    """Check that no list on record would change: finished steps have used the videos and labels of these lists.
 
     Raises:
-        UsageError: names a list that would change.
+        UsageError: a list would change.
     """
     for url, split in make_lists(benchmark, options):
         fs, path = open_filesystem(url)
@@ -48,15 +46,15 @@ def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
             before = read_text(fs, path) if fs.exists(path) else None
         if before not in (None, split_text(split, benchmark.class_names, where=url)):
             raise UsageError(
-                f"{options.out}: begun with other videos or labels ({url} would change). Choose another --out."
+                f"{options.out}: was made with other videos or labels ({url} would change). Choose another --out."
             )
 
 
 def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[str, SplitList]]:
-    """All lists of videos, and where they belong.
+    """Return the URL and the content of every list.
 
     Raises:
-        UsageError: the training videos cannot be parted into so many folds.
+        UsageError: there are too few training videos for the number of folds.
     """
     found: list[tuple[str, SplitList]] = []
     for split in chosen_splits(benchmark, options):
@@ -82,28 +80,28 @@ def _folds(share: SplitList, count: int, seed: int, benchmark: Benchmark, where:
 
 
 def chosen_splits(benchmark: Benchmark, options: ReproduceOptions) -> tuple[Split, ...]:
-    """The splits asked for; all by default."""
+    """Splits to run: those of `--splits`, or all."""
     numbers = options.splits or tuple(range(1, len(benchmark.splits) + 1))
     return tuple(benchmark.splits[number - 1] for number in numbers)
 
 
 def list_of_classes(options: ReproduceOptions) -> str:
-    """Where the names of all classes are."""
+    """URL of the class list."""
     return join(options.out, "splits", "classes.txt")
 
 
 def list_of_test(options: ReproduceOptions, split: str) -> str:
-    """Where the test videos of a split are."""
+    """URL of the list of a split's test videos."""
     return _list(options, split, "test")
 
 
 def list_of_train(options: ReproduceOptions, split: str, share: str, seed: int) -> str:
-    """Where the training videos of a split, share and seed are."""
+    """URL of the list of training videos of a split, share and seed."""
     return _list(options, split, f"train-{share}-seed{seed}")
 
 
 def lists_of_fold(train: str, number: int, count: int) -> tuple[str, str]:
-    """Where the videos of a training list are that do not belong to a fold, and those that do; folds count from 1."""
+    """URLs of the lists of videos outside and inside a fold of a training list; folds are numbered from 1."""
     whole = train.removesuffix(".txt")
     return f"{whole}-fold{number}of{count}.txt", f"{whole}-left{number}of{count}.txt"
 

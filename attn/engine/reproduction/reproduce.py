@@ -1,6 +1,6 @@
-"""The paper's tables from one command: the data, the plan, its steps on one Ray cluster, the tables.
+"""Driver of jobs/reproduce.py: opens the data, makes the plan, runs its steps on one Ray cluster, writes the tables.
 
-Run again, it goes on where it stopped; with another seed or fraction it adds what is new.
+Running the same command again resumes an interrupted run; another seed or fraction adds only the missing steps.
 """
 
 import dataclasses
@@ -32,7 +32,7 @@ from attn.video.source import list_videos
 log = logging.getLogger(__name__)
 
 TABLES, PLAN = "tables", "plan.json"
-# Settings of all steps; the others say which steps there are, where the data lies, or how much of a machine is used.
+# Options that must not change within a folder. The others select steps, locate the data, or limit resources.
 SETTLED = (
     *("dataset", "image_epochs", "frame_epochs", "input_size", "stride", "mean", "std"),
     *("aggregation", "near_duplicates", "recipe", "adapt", "adapt_to", "parts", "web_cnn"),
@@ -45,9 +45,9 @@ PATHS = ("out", "root", "images", "weights", "word_vectors", "labels", "web_cnn"
 JOBS = ("decode_frames", "train_cnn", "adapt_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
 CPUS_PER_STEP = 4
-LEAST_SIDE_BY_SIDE = 2  # the start of a training is mostly waiting
+LEAST_SIDE_BY_SIDE = 2  # a training mostly waits while it starts
 ALL_FRACTIONS = (0.05, 0.1, 0.2, 0.33, 0.5, 1.0)
-# The synthetic data set is small: a small CNN learns it in minutes.
+# The synthetic data set is so small that a small CNN trains on it in minutes.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "synthetic": {
         "backbones": ("small_cnn",),
@@ -64,10 +64,13 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 
 def reproduce(options: ReproduceOptions) -> int:
-    """Writes `tables.md`, `tables.csv` and `tables.json`; the exit code.
+    """Run or resume a reproduction and write `tables.md`, `tables.csv` and `tables.json`.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UsageError: before anything was done.
+        UsageError: an option or an input is invalid; raised before the first step.
     """
     options = resolved(options)
     _check(options)
@@ -79,8 +82,8 @@ def reproduce(options: ReproduceOptions) -> int:
     videos = _videos(options, benchmark)
     if (plan := _plan_before(options)) and plan.get("videos", videos) != videos:
         raise UsageError(
-            f"{options.root}: other videos than those {options.out} was adapted to and calibrated on. Choose another "
-            "--out."
+            f"{options.root}: the videos differ from those that {options.out} was adapted to and calibrated on. Choose "
+            "another --out."
         )
     if options.dry_run:
         for step in steps:
@@ -96,13 +99,13 @@ def reproduce(options: ReproduceOptions) -> int:
     made = {"seconds": seconds, "trainings": trainings([step for step in steps if step.name not in outcome.failed])}
     write_tables(options, benchmark, cells, outcome.failed, made)
     if outcome.failed:
-        log.error("%d of %d steps are not done; the same command tries them again", len(outcome.failed), len(steps))
+        log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
         return EXIT_FAILED_STEPS
     return 0
 
 
 def _videos(options: ReproduceOptions, benchmark: Benchmark) -> str | None:
-    """Digest of all videos, if they decide what CNNs are adapted to."""
+    """Digest of the IDs and sizes of all videos if CNNs are adapted to all of them, else None."""
     if options.adapt_to != "all":
         return None
     listing = "\n".join(sorted(f"{video.video_id}\t{video.size}" for video in list_videos(benchmark.videos)))
@@ -110,16 +113,16 @@ def _videos(options: ReproduceOptions, benchmark: Benchmark) -> str | None:
 
 
 def run_plan(steps: list[Step], options: ReproduceOptions) -> Outcome:
-    """Runs the steps of a plan on the Ray cluster that is there, or on one of this machine."""
+    """Run the steps of a plan on the current Ray cluster, or on a new local one."""
     start_ray()
     side_by_side = options.side_by_side or _side_by_side()
     return run_steps(_sharing(steps, side_by_side), options.out, side_by_side=side_by_side)
 
 
 def resolved(options: ReproduceOptions) -> ReproduceOptions:
-    """The options with the defaults of their data set, and paths that mean the same in every process."""
+    """Return the options with the defaults of the data set filled in and all paths made absolute."""
     if options.recipe != PAPER and _begun_without_recipe(options):
-        log.info("%s was begun with the settings of --recipe paper, which it keeps", options.out)
+        log.info("%s: made before recipes were introduced. Continuing with --recipe paper.", options.out)
         options = dataclasses.replace(options, recipe=PAPER)
     defaults = DEFAULTS[options.dataset] | _of_web_cnn(options)
     missing = {key: value for key, value in defaults.items() if getattr(options, key) is None}
@@ -137,7 +140,7 @@ def resolved(options: ReproduceOptions) -> ReproduceOptions:
 
 
 def _of_web_cnn(options: ReproduceOptions) -> dict[str, Any]:
-    """Settings that follow from the CNN of Web images."""
+    """Options that are read from the CNN of `--web-cnn`."""
     if options.web_cnn is None:
         return {}
     found = describe_checkpoint(options.web_cnn)
@@ -151,7 +154,15 @@ def write_tables(
     failed: dict[str, str],
     made: dict[str, Any],
 ) -> None:
-    """Tables of all scores that are there, and what is said of the steps that made them."""
+    """Write the tables of all scores that were computed.
+
+    Args:
+        options: resolved options.
+        benchmark: the data set.
+        cells: sets of scores of the plan.
+        failed: reason by name of the failed step; scores of failed steps are left out.
+        made: further entries of `tables.json`: seconds per job, and the summary of the trainings.
+    """
     found = collect(options, benchmark, [cell for cell in cells if cell.scores not in failed], failed)
     results = {**found, **made}
     _write(options, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
@@ -166,37 +177,45 @@ def _check(options: ReproduceOptions) -> None:
     except UsageError as error:
         raise UsageError(str(error).replace("--", "--energynet.")) from error
     if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
-        raise UsageError(f"--seeds {' '.join(map(str, options.seeds))}: give different numbers, 0 or more")
+        raise UsageError(
+            f"--seeds {' '.join(map(str, options.seeds))}: not valid. Give different integers of 0 or more."
+        )
     for fraction in options.fractions or ():
         if not 0 < fraction <= 1 or abs(100 * fraction - round(100 * fraction)) > 1e-9:
-            raise UsageError(f"--fractions {fraction:g}: give whole per cents, 0.01 to 1")
+            raise UsageError(f"--fractions {fraction:g}: not valid. Give multiples of 0.01 from 0.01 to 1.")
     for flag in ("backbones", "fractions", "splits"):
         values = getattr(options, flag) or ()
         if len(set(values)) < len(values):
-            raise UsageError(f"--{flag} {' '.join(map(str, values))}: name each once")
+            raise UsageError(f"--{flag} {' '.join(map(str, values))}: duplicate values. List each value once.")
     for flag in COUNTS:
         value = getattr(options, flag)
         if value is not None and value < 1:
-            raise UsageError(f"--{flag.replace('_', '-')} {value}: give 1 or more")
+            raise UsageError(f"--{flag.replace('_', '-')} {value}: too small. Give 1 or more.")
     if options.folds < 2:
-        raise UsageError(f"--folds {options.folds}: give 2 or more")
+        raise UsageError(f"--folds {options.folds}: too small. Give 2 or more.")
     if not 0 <= options.max_failed_fraction <= 1:
-        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: give a share from 0 to 1")
+        raise UsageError(
+            f"--max-failed-fraction {options.max_failed_fraction:g}: out of range. Give a number from 0 to 1."
+        )
     if options.actors is not None and not 1 <= options.actors[0] <= options.actors[1]:
         low, high = options.actors
-        raise UsageError(f"--actors {low} {high}: give the smallest and the largest number, 1 or more")
+        raise UsageError(
+            f"--actors {low} {high}: not a valid range. Give the minimum and the maximum number of actors, 1 or more."
+        )
     if options.root is None and options.dataset != "synthetic":
-        raise UsageError(f"--dataset {options.dataset} needs --root, the folder of the data set")
+        raise UsageError(f"--dataset {options.dataset}: --root is missing. Give the folder of the data set as --root.")
     if (options.labels is None) == (options.dataset == "labelled"):
         raise UsageError(
-            f"--dataset {options.dataset}: --labels, the table of labels, go with --dataset labelled only."
+            f"--dataset {options.dataset}: --labels and --dataset labelled need each other. Give both or neither."
         )
     if options.web_cnn is not None and options.backbones != (of_web := describe_checkpoint(options.web_cnn).backbone,):
-        raise UsageError(f"--backbones {' '.join(options.backbones or ())}: --web-cnn is a {of_web}. Leave out one.")
+        raise UsageError(
+            f"--backbones {' '.join(options.backbones or ())}: --web-cnn is of type {of_web}. Leave out --backbones."
+        )
 
 
 def _begun_without_recipe(options: ReproduceOptions) -> bool:
-    """Whether the folder belongs to a plan that is older than the choice of a recipe."""
+    """Return whether the plan in `--out` is older than recipes."""
     plan = _plan_before(options)
     return plan is not None and "recipe" not in plan["options"]
 
@@ -208,7 +227,7 @@ def _plan_before(options: ReproduceOptions) -> dict[str, Any] | None:
 
 
 def _check_unchanged(options: ReproduceOptions) -> None:
-    """Refuses other settings in the same folder: each finished step would refuse them one after the other."""
+    """Reject settings that differ from those of the plan in `--out`, before each finished step would reject them."""
     plan = _plan_before(options)
     if plan is None:
         return
@@ -222,11 +241,12 @@ def _check_unchanged(options: ReproduceOptions) -> None:
     for flag, old, new in pairs:
         if old != new:
             raise UsageError(
-                f"{flag.replace('_', '-')} {_said(new)}: {options.out} was made with {_said(old)}; choose another --out"
+                f"{flag.replace('_', '-')} {_shown(new)}: {options.out} was made with {_shown(old)}. Choose another "
+                "--out."
             )
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     if value is None:
         return "(left out)"
     return " ".join(map(str, value)) if isinstance(value, list) else str(value)
@@ -238,7 +258,10 @@ def _side_by_side() -> int:
 
 
 def _sharing(steps: list[Step], side_by_side: int) -> list[Step]:
-    """Trainings on CPUs that leave room for those beside them; those that all others wait for are few."""
+    """Divide the cluster's CPUs between trainings that run at the same time; no effect if the cluster has GPUs.
+
+    The first trainings, which all others wait for, are few and get more CPUs each.
+    """
     totals = cluster_totals()
     trainings = {step.name for step in steps if isinstance(step.options, TrainCnnOptions)}
     after = set[str]()  # steps that wait for a training

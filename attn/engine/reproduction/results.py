@@ -1,4 +1,4 @@
-"""From the scores of all cells to the figures of the tables: one record per method and per pair of methods."""
+"""Figures of the tables, computed from the scores of all cells: one record per method and per pair of methods."""
 
 import dataclasses
 import itertools
@@ -20,7 +20,7 @@ from attn.storage.filesystem import join
 from attn.storage.scores import NAME, Scores, read_scores
 
 FEW_LABELS = "adapted_energynet"
-"""The EnergyNet of a CNN that was adapted and not fine-tuned; in the tables it appears beside the fine-tuned ones."""
+"""EnergyNet on maps of a CNN that was adapted but not fine-tuned; the tables list it with the fine-tuned CNNs."""
 NAMES = {
     "cnn": "CNN",
     "cnn_average_calibrated": "calibrated CNN",
@@ -35,12 +35,12 @@ PAIRS = (
     *((FEW_LABELS, "cnn"), (FEW_LABELS, "energynet")),
     *(("cnn_average_calibrated", "cnn"), ("unatt_calibrated", "unatt")),
 )
-# Of the paper's text: with the first share of the training videos the EnergyNet is ahead of the CNN with the second.
+# The paper's text claims that the EnergyNet with the first share of the training videos beats the CNN with the second.
 CROSSINGS = (("010", "020"), ("050", "100"))
-# With more splits than this, each is small, and whole splits are drawn for the intervals.
+# With more splits than this, each split is small, so the bootstrap resamples whole splits.
 MOST_LARGE_SPLITS = 5
 FEWEST_GROUPS = 5
-"""Groups of each split from which on they are drawn as a whole."""
+"""Minimum number of groups per split for the bootstrap to resample whole groups."""
 
 Runs = dict[str, dict[int, Run]]  # split → seed → scores
 
@@ -48,13 +48,15 @@ Runs = dict[str, dict[int, Run]]  # split → seed → scores
 def collect(
     options: ReproduceOptions, benchmark: Benchmark, cells: Sequence[Cell], failed: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Everything the tables show, in JSON types; our numbers from 0 to 1, the paper's per cent under `paper`.
+    """Compute all figures of the tables, as JSON types.
+
+    Our figures are between 0 and 1; those of the paper are in per cent under `paper`.
 
     Args:
-        options: resolved.
+        options: resolved options.
         benchmark: the data set.
-        cells: whose scores are there.
-        failed: steps that are not done, and why.
+        cells: cells whose scores were computed.
+        failed: reason by name of the failed step.
     """
     scored, unreadable = _read_scores(options, cells)
     unit: Unit = "split" if len({cell.split for cell in scored}) > MOST_LARGE_SPLITS else "video"
@@ -91,7 +93,7 @@ def collect(
 
 
 def _read_scores(options: ReproduceOptions, cells: Sequence[Cell]) -> tuple[dict[Cell, Scores], dict[str, str]]:
-    """Scores of the cells on the videos that all cells of a split have, and why others could not be read."""
+    """Read the scores of each cell on the videos common to its split, and the errors of unreadable scores."""
     found, unreadable = dict[Cell, Scores](), dict[str, str]()
     for cell in cells:
         try:
@@ -114,9 +116,10 @@ def _only(scores: Scores, video_ids: Container[str]) -> Scores:
 
 
 def _groups(scored: Mapping[Cell, Scores], benchmark: Benchmark) -> dict[str, np.ndarray | None]:
-    """Group of each test video of each split, if groups stay together.
+    """Group index of each test video, by split; None if the bootstrap resamples videos.
 
-    A few groups drawn again and again are nearly always the same: videos are drawn then, as if there were none.
+    A bootstrap over very few groups varies too little, so videos are resampled if a split has fewer than
+    `FEWEST_GROUPS` groups.
     """
     if benchmark.across_classes and benchmark.group_of is not None:
         names = {
@@ -131,7 +134,7 @@ def _groups(scored: Mapping[Cell, Scores], benchmark: Benchmark) -> dict[str, np
 def _by_cnn(
     scored: Mapping[Cell, Scores], groups: Mapping[str, np.ndarray | None]
 ) -> dict[tuple[str, str], dict[str, Runs]]:
-    """Scores by CNN (backbone, what it was trained on) and method."""
+    """Group the scores by CNN (backbone and training data) and method."""
     found: dict[tuple[str, str], dict[str, Runs]] = {}
     for cell, scores in scored.items():
         for method in NAMES.keys() & scores.by_method.keys():
@@ -144,7 +147,7 @@ def _by_cnn(
 
 
 def _of_adaptation(by_cnn: Mapping[tuple[str, str], Mapping[str, Runs]], figure: Figure, unit: Unit) -> list[Any]:
-    """Difference that adaptation makes to each method without labels."""
+    """Difference between the adapted and the unadapted CNN, for each method without labels."""
     found = []
     for (backbone, trained_on), runs in by_cnn.items():
         plain = by_cnn.get((backbone, WEB), {}) if trained_on == ADAPTED else {}
@@ -161,7 +164,7 @@ def _of_labels(
     figure: Figure,
     unit: Unit,
 ) -> Iterator[dict[str, Any]]:
-    """Difference of every method with labels to the best of those without."""
+    """Difference between each method with labels and the best method without labels."""
     for backbone in dict.fromkeys(backbone for backbone, _ in by_cnn):
         free = [one for one in methods if one["backbone"] == backbone and one["trained_on"] in (WEB, ADAPTED)]
         if not free:
@@ -178,7 +181,7 @@ def _of_labels(
 def _gains(
     by_cnn: Mapping[tuple[str, str], Mapping[str, Runs]], figure: Figure, unit: Unit
 ) -> Iterator[dict[str, Any]]:
-    """How the EnergyNet's gain over its CNN changes from the smallest to the largest share of the training videos."""
+    """Change of the EnergyNet's gain over its CNN from the smallest to the largest share of the training videos."""
     for backbone in dict.fromkeys(backbone for backbone, _ in by_cnn):
         own = {
             share: runs
@@ -199,7 +202,7 @@ def _gains(
 def _crossings(
     by_cnn: Mapping[tuple[str, str], Mapping[str, Runs]], figure: Figure, unit: Unit
 ) -> Iterator[dict[str, Any]]:
-    """How far the EnergyNet with a share of the training videos is ahead of the CNN with a larger one."""
+    """Difference between the EnergyNet with a share of the training videos and the CNN with a larger share."""
     for backbone, (few, many) in itertools.product(dict.fromkeys(name for name, _ in by_cnn), CROSSINGS):
         first = by_cnn.get((backbone, few), {}).get("energynet", {})
         second = by_cnn.get((backbone, many), {}).get("cnn", {})
@@ -208,10 +211,10 @@ def _crossings(
 
 
 def _in_common(*sides: Runs) -> list[Runs]:
-    """Every side with only the splits and seeds that all sides have.
+    """Restrict all sides to their common splits and seeds.
 
-    A difference of other seeds would hold the luck of their trainings. Nothing where a split of one side has no seed
-    in common with the others: the mean over fewer splits is another figure than the tables'.
+    A difference between different seeds would include the variance between trainings. The result is empty if some split
+    has no common seed, because a mean over fewer splits would not be comparable with the tables.
     """
     shared = {split: set.intersection(*(set(side.get(split, ())) for side in sides)) for split in set().union(*sides)}
     if not all(shared.values()) or not shared:
@@ -232,25 +235,25 @@ def _paired(both: Sequence[Runs], figure: Figure, unit: Unit) -> dict[str, Any]:
 
 
 def _differences(both: Sequence[Runs], figure: Figure) -> list[Statistic]:
-    """Of each split, the first less the second."""
+    """Difference of each split, the first side minus the second."""
     first, second = (_statistics(side, figure) for side in both)
     return list(itertools.starmap(difference, zip(first, second, strict=True)))
 
 
 def _statistics(by_split: Runs, figure: Figure) -> list[Statistic]:
-    """One per split, by name: where cells are missing, splits turn up in another order."""
+    """Return one statistic per split, sorted by name: if cells are missing, the order of splits differs."""
     return [statistic(list(by_split[split].values()), figure) for split in sorted(by_split)]
 
 
 def _pooled(statistics: Sequence[Statistic], by_split: Runs, unit: Unit) -> Estimate:
-    """Estimate from one statistic per split, whose videos and groups are those of the runs."""
+    """Estimate from one statistic per split; the numbers of videos and the groups are taken from the runs."""
     runs = [next(iter(by_split[split].values())) for split in sorted(by_split)]
     groups = [run.groups for run in runs if run.groups is not None]
     return pooled(statistics, [len(run.labels) for run in runs], unit=unit, groups=groups or None)
 
 
 def _counts(by_split: Runs) -> dict[str, int]:
-    """How many splits and seeds there are, and how many cells: fewer than the product where some are missing."""
+    """Count splits, seeds and cells; if cells are missing, there are fewer than splits × seeds."""
     return {
         "splits": len(by_split),
         "seeds": len(set().union(*by_split.values())),
@@ -270,13 +273,13 @@ def _name(method: str, trained_on: str) -> str:
 
 
 def _paper(dataset: str, backbone: str, method: str, trained_on: str, figures: Sequence[str]) -> dict[str, PaperValue]:
-    """What the paper reports, by figure; without those that it does not report."""
+    """Values that the paper reports, by figure."""
     values = {figure: paper_value(dataset, backbone, method, trained_on, figure) for figure in figures}
     return {figure: value for figure, value in values.items() if value is not None}
 
 
 def _web_validation(options: ReproduceOptions, dataset: str, cells: Sequence[Cell]) -> Iterator[dict[str, Any]]:
-    """Accuracy of every CNN on held-out Web images."""
+    """Accuracy of each CNN on held-out Web images."""
     for backbone, seed in dict.fromkeys((cell.backbone, cell.seed) for cell in cells if cell.trained_on == WEB):
         try:
             file = read_weights_file(join(options.out, f"{backbone}/seed{seed}/{WEB}/cnn.safetensors"))

@@ -1,8 +1,8 @@
-"""Runs the steps of a plan on one Ray cluster: what is finished stays, what is independent runs side by side.
+"""Runner of a plan's steps on one Ray cluster: skips finished steps and runs independent steps in parallel.
 
-A step is a task in a process of its own, which calls the job as its script would. One that fails, or kills its process
-twice, takes down only the steps that need it. A finished step leaves a note with a digest of its options, its lists and
-the steps before it; it is passed over as long as nothing of that has changed.
+Each step is a Ray task in its own process, which calls the job as its script does. If a step fails, or its process dies
+twice, only the steps that need it are skipped. A finished step leaves a record with a digest of its options, its lists
+and the steps that it needs; it is skipped as long as the digest does not change.
 """
 
 import contextlib
@@ -36,24 +36,24 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 60.0
 MOST_ATTEMPTS = 2
 MESSAGE_CHARS = 240
-# Each takes all CPUs of a cluster without GPUs: two at a time could leave none for the decoding of either.
+# Each takes all CPUs of a cluster without GPUs: two at a time could leave no CPU for decoding.
 ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute"}
 TRAININGS = ("train_cnn", "train_energynet")
-STORES = ("precompute",)  # a training completes a store of frames itself
+STORES = ("precompute",)  # not decode_frames: a training completes the frame store itself
 LISTS = ("lists", "split", "train_split", "calibrate_lists")
-# What a step may take, not what it makes.
+# Options that limit or allow something but do not change the output.
 RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction", "allow_untrained", "mix_cache"}
-# Files from outside that decide what is made.
+# Input files that change the output.
 INPUTS = ("weights", "word_vectors", "corpus")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What became of the steps, by name.
+    """Results of the steps, by name.
 
     Attributes:
-        seconds: of every finished one, in this run or an earlier one.
-        failed: and why.
+        seconds: duration of each finished step, in this run or an earlier one.
+        failed: reason for each failed or skipped step.
     """
 
     seconds: dict[str, float]
@@ -63,13 +63,13 @@ class Outcome:
 def run_steps(
     steps: Sequence[Step], out: str, *, side_by_side: int, jobs: Mapping[str, Callable[[Any], int]] | None = None
 ) -> Outcome:
-    """Runs what is not finished, in the order of the plan as far as its needs allow.
+    """Run all unfinished steps, in the order of the plan as far as their needs permit.
 
     Args:
-        steps: each after those it needs.
-        out: folder of all results; notes of what is finished lie in `<out>/done/`, logs in `<out>/logs/`.
-        side_by_side: steps at the same time.
-        jobs: others than those of this program, by name.
+        steps: steps of the plan, each after the steps that it needs.
+        out: URL of the output folder; records of finished steps are stored in `<out>/done/`, logs in `<out>/logs/`.
+        side_by_side: maximum number of steps in parallel.
+        jobs: further jobs by name; they override those of this package.
     """
     return _Runner(steps, out, side_by_side, jobs or {}).run()
 
@@ -107,7 +107,7 @@ class _Runner:
         if not self.seconds.keys() >= set(_decisive_needs(step)):
             return False
         fs, path = open_filesystem(self._note(step))
-        with contextlib.suppress(ValueError, KeyError):  # a note that is damaged says nothing
+        with contextlib.suppress(ValueError, KeyError):  # a damaged record: the step runs again
             note = json.loads(read_text(fs, path)) if fs.exists(path) else {}
             if note and note["digest"] == self.digests[step.name] and _stands(step):
                 self.seconds[step.name] = note["seconds"]
@@ -115,7 +115,7 @@ class _Runner:
         return False
 
     def _digest(self, step: Step) -> str:
-        """Changes with whatever a step depends on."""
+        """Digest of all inputs of a step."""
         lists = [getattr(step.options, name, None) or () for name in LISTS]
         urls = [url for found in lists for url in ([found] if isinstance(found, str) else found)]
         texts = [read_text(*open_filesystem(url)) for url in urls]
@@ -124,7 +124,7 @@ class _Runner:
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
     def _inputs(self, step: Step) -> list[str]:
-        """Versions of the files that no step of the plan makes."""
+        """Versions of the step's input files, except those that the plan itself produces."""
         made = {one.options.out for one in self.steps}
         urls = [getattr(step.options, name, None) for name in INPUTS]
         return [version(url) for url in urls if url is not None and url not in made]
@@ -138,7 +138,7 @@ class _Runner:
     def _start(self, step: Step) -> None:
         log.info("%s: started", step.name)
         log_url = join(self.out, "logs", f"{step.name.replace('/', '.')}.log")
-        # Not Ray's own retries: a process that is killed for its memory would be started again without end.
+        # Ray's own retries are off: Ray would restart a process that runs out of memory again and again.
         task: Any = ray.remote(num_cpus=0, num_gpus=_gpus(step), max_retries=0)(run_step)
         self.attempts[step.name] += 1
         started = task.remote(step, log_url, self.jobs.get(step.job))
@@ -152,7 +152,7 @@ class _Runner:
             if problem is None:
                 self._finish(step, seconds)
             elif died and self.attempts[step.name] < MOST_ATTEMPTS:
-                log.warning("%s: %s; once more", step.name, problem)
+                log.warning("%s: %s; retrying", step.name, problem)
                 self._start(step)
             else:
                 self.failed[step.name] = problem
@@ -173,18 +173,21 @@ class _Runner:
 
 
 def _gpus(step: Step) -> int:
-    """GPUs of a step: one for a training of one worker, which runs in the process of the step."""
+    """Number of GPUs of a step. A training of one worker needs one, because it runs in the step's process."""
     trains = step.job in TRAININGS and step.options.workers == 1 and step.options.gpu is not False
     return int(trains and cluster_totals()["GPU"] > 0)
 
 
 def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = None) -> str | None:
-    """Calls a job in this process; why it failed, None for a good end.
+    """Run a job in this process.
 
     Args:
-        step: what to do.
-        log_url: gets what the job logs, line by line where it is local, else at the end.
-        function: the job, where it is not one of this program.
+        step: step to run.
+        log_url: URL of the log, written line by line on a local disk, at the end on S3.
+        function: the job's function; default: the one of the job's name.
+
+    Returns:
+        The reason of a failure; None if the job succeeded.
     """
     train_in_place()
     with _logged(log_url):
@@ -193,12 +196,12 @@ def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = N
         except UsageError as error:
             logging.getLogger("attn").error("%s", error)
             return str(error)
-        why = " and has learnt nothing; its log says why" if code == EXIT_UNTRAINED else ""
+        why = ": the training learnt nothing, see its log" if code == EXIT_UNTRAINED else ""
         return None if code == 0 else f"{step.job} ended with exit code {code}{why}"
 
 
 def job(name: str) -> Any:
-    """The function behind a job's script."""
+    """Return the function of a job by the name of its script."""
     from attn.engine.adapt import adapt_cnn
     from attn.engine.decode_frames import decode_frames
     from attn.engine.evaluate import evaluate
@@ -238,7 +241,7 @@ def _logged(url: str) -> Iterator[None]:
 
 
 def _result(task: Any) -> tuple[str | None, bool]:
-    """Why a step failed, if it did, and whether its process died of it."""
+    """Return the reason of a failure, None for success; and whether the step's process died."""
     try:
         problem: str | None = ray.get(task)
     except RayTaskError as error:
@@ -249,7 +252,7 @@ def _result(task: Any) -> tuple[str | None, bool]:
 
 
 def in_short(message: str) -> str:
-    """One line of an error that may carry a whole traceback of another process: how it begins, and its last line."""
+    """Shorten an error message, which may contain the traceback of another process, to its first and last line."""
     lines = [" ".join(line.split()) for line in re.sub(r"\x1b\[[0-9;]*m", "", message).splitlines() if line.strip()]
     if not lines:
         return "no message"
@@ -258,12 +261,12 @@ def in_short(message: str) -> str:
 
 
 def _decisive_needs(step: Step) -> list[str]:
-    """Without the frame store, which only grows: whose frames it holds besides makes no difference."""
+    """Needs that enter the digest: all but the frame store, because further frames in it do not change the output."""
     return [need for need in step.needs if need != FRAMES]
 
 
 def version(url: str) -> str:
-    """Size and time of change of a file, as its storage tells them; empty where there is none."""
+    """Return size and modification time (or ETag) of a file; empty if the file does not exist."""
     fs, path = open_filesystem(url)
     try:
         found: dict[str, Any] = fs.info(path)
@@ -273,7 +276,10 @@ def version(url: str) -> str:
 
 
 def _stands(step: Step) -> bool:
-    """Whether what a finished step made is still there; a store that was repaired since is not finished any more."""
+    """Return whether the output of a finished step still exists and, for a store, is still marked as complete.
+
+    A repair of a store removes its mark.
+    """
     url = step.options.out
     fs, path = open_filesystem(join(url, SUCCESS) if step.job in STORES else url)
     return bool(fs.exists(path))

@@ -1,4 +1,4 @@
-"""One call of a job, one start of a fine-tuning, one set of scores: what a plan of experiments is made of."""
+"""Types of a plan of experiments: steps, start weights and sets of scores."""
 
 import dataclasses
 from typing import Any, NamedTuple
@@ -11,10 +11,10 @@ class Step:
     """One call of a job.
 
     Attributes:
-        name: path of what it makes, below the output folder.
-        job: name of the job, and of its script.
-        options: of that job.
-        needs: names of the steps before it.
+        name: path of the step's output, relative to the output folder.
+        job: name of the job and of its script.
+        options: options of the job.
+        needs: names of the steps that must finish first.
     """
 
     name: str
@@ -24,12 +24,12 @@ class Step:
 
 
 class Start(NamedTuple):
-    """Weights that a fine-tuning starts from.
+    """Start weights of a fine-tuning.
 
     Attributes:
-        weights: URL, `imagenet`, or None for random ones.
-        needs: names of the steps that make them.
-        mixed: URL of the Web images that they have learnt, if the fine-tuning learns them beside the frames.
+        weights: URL, `imagenet`, or None for random weights.
+        needs: names of the steps that produce the weights.
+        mixed: URL of the Web images to mix into the frames; None for no mixing.
     """
 
     weights: str | None
@@ -39,15 +39,15 @@ class Start(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One set of scores: of one CNN on the test videos of one split.
+    """Set of scores of one CNN on the test videos of one split.
 
     Attributes:
-        backbone: of the CNN.
-        seed: of everything in it.
-        split: name.
+        backbone: name of the CNN.
+        seed: seed of all trainings behind the scores.
+        split: name of the split.
         trained_on: `web`, `adapted`, `noimage`, or the percentage of the training videos, three digits;
-            `adapted-<percentage>` if only the EnergyNet has learnt from them.
-        scores: name of the step that makes them.
+            `adapted-<percentage>` if only the EnergyNet was trained on them.
+        scores: name of the step that computes the scores.
     """
 
     backbone: str

@@ -1,4 +1,4 @@
-"""The steps of one CNN and seed: each job with its options, and where what it makes is kept."""
+"""Steps of one CNN and seed: the options and output paths of each job."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ class StepMaker:
 
     Args:
         benchmark: the data set.
-        options: of the reproduction, resolved.
+        options: resolved options of the reproduction.
         backbone: name of the CNN.
-        seed: of everything in the steps.
+        seed: seed of all trainings.
     """
 
     def __init__(self, benchmark: Benchmark, options: ReproduceOptions, backbone: str, seed: int):
@@ -80,7 +80,7 @@ class StepMaker:
 
     @property
     def _source(self) -> str:
-        """End of the names of what depends on the source of the maps: what is there from the other is not lost."""
+        """Suffix of outputs that depend on `--map-source`, so that outputs of both sources can coexist."""
         return f"-folds{self.options.folds}" if self.options.map_source == "out_of_fold" else ""
 
     def _maps(
@@ -138,7 +138,7 @@ class StepMaker:
 
     @property
     def _mix_cache(self) -> str | None:
-        """Folder in which Web images are resized once for all fine-tunings; the parts of a bucket are on no disk."""
+        """Folder of resized Web images for all fine-tunings; it must be local, so None if `--out` is on S3."""
         return join(self.options.out, "cache") if is_local(open_filesystem(self.options.out)[0]) else None
 
     def _cnn(self, root: str) -> str:

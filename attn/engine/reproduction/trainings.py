@@ -1,4 +1,4 @@
-"""Trainings of a plan: how many are over, and which of them have learnt nothing."""
+"""Summary of a plan's trainings: how many have finished, and which of them learnt nothing."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,10 +11,10 @@ from attn.storage.filesystem import join
 
 
 def trainings(steps: Sequence[Step]) -> dict[str, Any]:
-    """Number of finished trainings, and of each that has learnt nothing the reasons that its report gives.
+    """Return the number of finished trainings, and the reported reasons of those that learnt nothing.
 
     Args:
-        steps: of the plan; other jobs and what is not finished do not count.
+        steps: steps of the plan; only finished trainings are counted.
     """
     reports = {step.name: _report(step) for step in steps if step.job in ("train_cnn", "train_energynet")}
     over = {name: report for name, report in reports.items() if report is not None}

@@ -1,1 +1,1 @@
-"""The search for the settings of an EnergyNet, on Ray Tune."""
+"""Hyperparameter search for EnergyNets, on Ray Tune."""

@@ -1,4 +1,4 @@
-"""The end of a search: the best configuration as a file, the trials as tables, and what mattered, in pictures."""
+"""Results of a search: the best configuration, tables of the trials and plots of the settings' importance."""
 
 import contextlib
 import dataclasses
@@ -23,16 +23,18 @@ from attn.storage.filesystem import join, open_filesystem, write_atomic
 log = logging.getLogger(__name__)
 
 BEST, TRIALS, PAGE = "best.json", "trials.csv", "search.md"
-# Below this a forest of trees says nothing about settings.
+# With fewer trials a random forest is too noisy to rank settings.
 FEWEST_FOR_IMPORTANCE = 8
-# What a training decides for itself.
+# Settings that best.json leaves out: each training sets its own.
 NOT_FOUND = ("seed", "holdout_fraction")
 PACKAGES = ("ray", "torch", "optuna")
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Finished trials before stopped before diverged ones, then by accuracy. Of equal ones first those that keep the
-    margins best."""
+    """Sort trials from best to worst: by status (finished, stopped, diverged), then by validation accuracy.
+
+    Ties are broken by the shortfall relative to the energy margin, smallest first.
+    """
     order = ("finished", "stopped", "diverged")
 
     def rank(trial: Trial) -> tuple[int, float, float, int]:
@@ -44,16 +46,16 @@ def best_first(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
-    """Writes `best.json`, `trials.csv`, `search.md` and the pictures that show something.
+    """Write `best.json`, `trials.csv`, `search.md` and the plots that have data.
 
     Args:
-        plan: of the search.
-        trials: that are over; one at least did not diverge.
+        plan: plan of the search.
+        trials: completed trials, at least one of which did not diverge.
     """
     ranked, options, videos = best_first(trials), plan.options, len(plan.job.held_out.video_ids)
     best = ranked[0]
     accuracy, settings = best.objective or 0.0, dataclasses.replace(options, **settle(best.point, options))
-    # A search from before there were recipes may have found what no recipe allows.
+    # A search that began before recipes were introduced may have found settings that contradict its recipe.
     not_found = {*NOT_FOUND, *(["recipe"] if contradiction(settings) else [])}
     found: dict[str, Any] = {
         SETTINGS: {name: getattr(settings, name) for name in FIELDS if name not in not_found},
@@ -81,17 +83,17 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
     for name, picture in draw(figures).items():
         _write(options.out, f"{name}.png", picture)
     log.info(
-        "best of %d trials: validation %.1f ± %.1f %% of %d videos (trial %d, %s); %s",
+        "best of %d trials: validation accuracy %.1f ± %.1f %% on %d videos (trial %d, %s); settings in %s",
         *(len(trials), 100 * accuracy, 100 * found["standard_error"], videos),
         *(best.number, trial_url(options.out, best.number), join(options.out, BEST)),
     )
 
 
 def importance(plan: SearchPlan, trials: Sequence[Trial]) -> tuple[dict[str, float], int]:
-    """How much of the differences between trials each setting explains, and after how many updates.
+    """Return each setting's share of the variance between trials, and the number of updates it was measured at.
 
-    The shares are 1 together; there are none where trials are too few. All trials are compared after as many updates as
-    the shortest was trained for: those that were stopped would else count as bad for having been short.
+    The shares sum to 1; there are none if there are too few trials. All trials are compared at the number of updates of
+    the shortest one. Otherwise, trials that were stopped early would count as bad only because they were short.
 
     Source: Hutter et al. 2014, functional analysis of variance, as optuna computes it.
     """
@@ -106,7 +108,7 @@ def importance(plan: SearchPlan, trials: Sequence[Trial]) -> tuple[dict[str, flo
         frozen = told(trial, distributions)
         frozen.state, frozen.value = optuna.trial.TrialState.COMPLETE, reached[trial.number]
         study.add_trial(frozen)
-    with contextlib.suppress(RuntimeError, ValueError):  # all trials alike in every setting
+    with contextlib.suppress(RuntimeError, ValueError):  # every setting has the same value in all trials
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
         shares = optuna.importance.get_param_importances(study, evaluator=evaluator)
         return {name: float(share) for name, share in shares.items()}, budget

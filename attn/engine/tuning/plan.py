@@ -1,4 +1,4 @@
-"""Everything a search can know, and refuse, before it starts anything."""
+"""Plan of a search: every check that can be made before the first trial starts."""
 
 import contextlib
 import dataclasses
@@ -35,14 +35,14 @@ SEARCH = "search.json"
 
 @dataclasses.dataclass(frozen=True)
 class SearchPlan:
-    """A search, checked.
+    """A search whose flags and data were checked.
 
     Attributes:
-        options: flags; `out` absolute.
-        space: what is searched.
-        run, job: a training with the settings that are not searched.
-        store: whose maps are learnt from.
-        known: trials of earlier attempts.
+        options: flags; `out` is absolute.
+        space: settings to search and their values.
+        run, job: training with the settings that are not searched.
+        store: store of the training maps.
+        known: trials of earlier runs of this search.
     """
 
     options: SearchOptions
@@ -55,16 +55,16 @@ class SearchPlan:
 
 @contextlib.contextmanager
 def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator[SearchPlan]:
-    """Reads what the flags name and checks that it fits together; writes nothing but `search.json`.
+    """Read and check all inputs of a search; write only `search.json`.
 
-    On a disk no other search goes on in the same folder while the block lasts.
+    On a local disk, the output folder is locked against other searches until the context ends.
 
     Args:
         options: flags.
-        spaces: those that have a name.
+        spaces: predefined spaces by name.
 
     Raises:
-        UsageError: the first thing that does not fit.
+        UsageError: a flag or an input is invalid, or they contradict each other.
     """
     _check_numbers(options)
     options = dataclasses.replace(options, out=absolute(options.out))
@@ -77,11 +77,11 @@ def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator
         options = as_begun(options, begun)
     if not job.held_out.video_ids:
         raise UsageError(
-            f"--holdout-fraction {options.holdout_fraction:g} holds no video out, so there is nothing to judge trials "
-            "by; give a larger one, or more than two videos of a class"
+            f"--holdout-fraction {options.holdout_fraction:g}: no video is held out, so trials cannot be validated. "
+            "Give a larger fraction, or more than two videos of a class."
         )
     if options.sampler == "grid" and not grid(space, options):
-        raise UsageError("--sampler grid: no combination has K_h ≤ M0 ≤ M1")
+        raise UsageError("--sampler grid: no combination satisfies K_h ≤ M0 ≤ M1. Change the values in --space.")
     with occupied(*open_filesystem(options.out), options.out):
         known = read_trials(options.out)
         _settle(options, _decisive(options, space, run), known)
@@ -89,7 +89,10 @@ def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator
 
 
 def _begun(options: SearchOptions) -> dict[str, Any]:
-    """`decisive` of the search in `--out`; empty if there is none, or none that can be read, which is refused later."""
+    """Return `decisive` of the search in `--out`; empty if its record is missing or unreadable.
+
+    `_check_same` rejects an unreadable record later.
+    """
     fs, path = open_filesystem(join(options.out, SEARCH))
     with contextlib.suppress(ValueError, KeyError, TypeError, FileNotFoundError), storage_errors(options.out):
         return dict(json.loads(read_text(fs, path))["decisive"]) if fs.exists(path) else {}
@@ -100,24 +103,27 @@ def _check_numbers(options: SearchOptions) -> None:
     for name in ("trials", "side_by_side"):
         value = getattr(options, name)
         if value is not None and value < 1:
-            raise UsageError(f"--{name.replace('_', '-')} {value}: give 1 or more")
+            raise UsageError(f"--{name.replace('_', '-')} {value}: too small. Give 1 or more.")
     gpus = options.gpus_per_trial
     if gpus is not None and not 0 <= gpus <= 1:
-        raise UsageError(f"--gpus-per-trial {gpus:g}: give a number from 0 to 1; more than one GPU serves --workers")
+        raise UsageError(
+            f"--gpus-per-trial {gpus:g}: out of range. Give a number from 0 to 1; to use more GPUs in a trial, give "
+            "--workers."
+        )
     if gpus is not None and options.gpu is not None and options.gpu != (gpus > 0):
-        raise UsageError(f"--gpus-per-trial {gpus:g} contradicts --{'' if options.gpu else 'no-'}gpu; give one of them")
+        raise UsageError(f"--gpus-per-trial {gpus:g}: contradicts --{'' if options.gpu else 'no-'}gpu. Give only one.")
     if options.workers > 1 and gpus is not None:
-        raise UsageError("--gpus-per-trial is for trials of one worker; of several each has a GPU with --gpu")
+        raise UsageError("--gpus-per-trial: needs --workers 1. For several workers with one GPU each, give --gpu.")
 
 
 def _own_space(given: str, spaces: Mapping[str, Space]) -> Space:
     if not given.endswith(".json"):
-        raise UsageError(f"--space {given}: give {', '.join(spaces)}, or a .json file")
+        raise UsageError(f"--space {given}: unknown. Give {', '.join(spaces)}, or a .json file.")
     return read_space(given)
 
 
 def _decisive(options: SearchOptions, space: Space, run: TrainRun) -> dict[str, Any]:
-    """What decides the trials, in JSON types."""
+    """Settings that determine the trials, as JSON types."""
     searched = {name: _hash(dataclasses.asdict(domain)) for name, domain in sorted(space.items())}
     rest = {name: value for name, value in run.decisive.items() if name not in space}
     decisive = {**rest, "space": searched, "sampler": options.sampler, "scheduler": options.scheduler}
@@ -125,10 +131,10 @@ def _decisive(options: SearchOptions, space: Space, run: TrainRun) -> dict[str, 
 
 
 def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Trial]) -> None:
-    """Writes what the search is about; trials that are there must be about the same.
+    """Write the settings of the search to `search.json`; existing trials must have used the same settings.
 
     Raises:
-        UsageError: they are not, or were not to be gone on with.
+        UsageError: they used other settings, or `--resume` was not given.
     """
     url = join(options.out, SEARCH)
     fs, path = open_filesystem(url)
@@ -139,15 +145,15 @@ def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Tr
 
 def _check_same(options: SearchOptions, decisive: dict[str, Any], fs: AbstractFileSystem, path: str) -> None:
     if not options.resume:
-        raise UsageError(f"{options.out} holds a search; resume it with --resume, or choose another --out")
+        raise UsageError(f"{options.out}: holds a search. Resume it with --resume, or choose another --out.")
     try:
         before = dict(json.loads(read_text(fs, path))["decisive"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{url_of(fs, path)} is damaged ({error}); choose another --out") from error
+        raise UsageError(f"{url_of(fs, path)}: damaged ({error}). Choose another --out.") from error
     if differing := [key for key in decisive.keys() | before.keys() if decisive.get(key) != before.get(key)]:
         raise UsageError(
-            f"{options.out} holds a search with other settings ({', '.join(sorted(differing))}); give the same flags "
-            "as before, or choose another --out"
+            f"{options.out}: holds a search with other settings ({', '.join(sorted(differing))}). Give the same flags "
+            "as before, or choose another --out."
         )
 
 

@@ -1,7 +1,7 @@
-"""One folder per trial of a search, and in it `trial.json`: what was tried and what came of it.
+"""Records of a search: one folder per trial with its settings and result in `trial.json`.
 
-The records are all that a search needs to go on after a kill: plain files, written whole or not at all, wherever the
-search is kept. Beside it a trial's folder holds what `train_energynet` leaves there.
+A search resumes from these records only. Each is a plain file that is written atomically, on a disk or on S3. A trial's
+folder also holds the files of `train_energynet`.
 """
 
 import dataclasses
@@ -15,25 +15,24 @@ from attn.storage.listing import names_in
 TRIALS, RECORD = "trials", "trial.json"
 Status = Literal["running", "finished", "stopped", "diverged", "failed"]
 OVER = ("finished", "stopped", "diverged")
-"""Of a trial that is not tried again."""
+"""Statuses of completed trials, which are not run again."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Trial:
-    """One configuration and what came of it.
+    """One configuration and its result.
 
     Attributes:
-        number: from 1.
-        drawn: the sampler's values.
-        point: the settings that are trained with them: K_h ≤ M0 ≤ M1.
-        status: finished: trained to its end. stopped: by the scheduler, for being behind. diverged: failed for good,
-            since its loss or weights became NaN or infinite; never the best. failed: gave no result, and is tried again
-            by `--resume`.
-        objective: accuracy on the held-out videos, 0–1, of the state that is kept.
-        shortfall: of the same state: by how much its energies miss the margin.
-        rows: of its looks: `update` and the objective by then.
-        seconds: spent on it, all attempts together.
-        error: why it diverged or failed.
+        number: number of the trial, from 1.
+        drawn: values drawn by the sampler.
+        point: settings that the trial trains with: the drawn values, adjusted so that K_h ≤ M0 ≤ M1.
+        status: finished: trained to the end. stopped: stopped early by the scheduler. diverged: its loss or weights
+            became NaN or infinite; not retried, and never the best. failed: no result; `--resume` retries it.
+        objective: accuracy of the best checkpoint on the held-out videos, 0–1.
+        shortfall: amount by which the energies of the best checkpoint miss the margin.
+        rows: one row per validation: `update`, the objective up to then, and `seconds`.
+        seconds: training time of all attempts.
+        error: reason why the trial diverged or failed.
     """
 
     number: int
@@ -48,26 +47,26 @@ class Trial:
 
     @property
     def update(self) -> int:
-        """Updates that it was trained for."""
+        """Number of updates trained so far."""
         return self.rows[-1]["update"] if self.rows else 0
 
 
 def trial_url(out: str, number: int) -> str:
-    """Folder of a trial."""
+    """URL of a trial's folder."""
     return join(out, TRIALS, f"{number:04d}")
 
 
 def write_trial(out: str, trial: Trial) -> None:
-    """Writes or replaces the record."""
+    """Write or replace a trial's record."""
     text = json.dumps(dataclasses.asdict(trial), indent=1, ensure_ascii=False)
     write_atomic(*open_filesystem(join(trial_url(out, trial.number), RECORD)), text.encode())
 
 
 def read_trials(out: str) -> list[Trial]:
-    """The records of a search, in the order of their numbers; a folder without one was never begun.
+    """Return all trials of a search, by number; folders without a record are skipped.
 
     Raises:
-        UsageError: one is damaged, or the storage cannot be read.
+        UsageError: a record is damaged, or the storage cannot be read.
     """
     fs, path = open_filesystem(join(out, TRIALS))
     with storage_errors(out):
@@ -83,4 +82,4 @@ def _read(url: str) -> Trial | None:
     try:
         return Trial(**json.loads(read_text(fs, path)))
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{join(url, RECORD)} is damaged ({error}); remove {url}: the trial is done again") from error
+        raise UsageError(f"{join(url, RECORD)}: damaged ({error}). Remove {url} to run the trial again.") from error

@@ -1,10 +1,10 @@
-"""Searches for the settings of an EnergyNet with Ray Tune: the driver's part.
+"""Hyperparameter search for EnergyNets with Ray Tune: the driver.
 
-Judged by held-out training videos; test videos are never opened. Whatever dies, `--resume` goes on: trials that are
-over stay as they are, trials that had begun go on from their last state.
+Trials are scored on held-out training videos; test videos are never opened. After any failure, `--resume` keeps the
+completed trials and continues the others from their last checkpoint.
 
-Not Ray Tune's `Tuner.restore`: it unpickles a searcher's state that may be older than the trials. Here plain records
-say what was tried (docs/ray.md).
+Ray Tune's `Tuner.restore` is not used: it unpickles a searcher state that may be older than the trials. The search
+resumes from the trials' own records instead (docs/ray.md).
 """
 
 import contextlib
@@ -41,20 +41,23 @@ log = logging.getLogger(__name__)
 EXIT_FAILED_TRIALS = 1
 MOST_FAILURES = 3
 USUAL_GPUS_PER_TRIAL = 0.25
-# Rungs at 1/16 and 1/4 of all updates; at each a quarter goes on.
+# Rungs are at 1/16 and 1/4 of all updates; a quarter of the trials continues at each.
 RUNGS_FACTOR = 4
 FIRST_RUNG = 1 / 16
 
 
 def search(options: SearchOptions, spaces: Mapping[str, Space]) -> int:
-    """Writes `best.json`, tables and pictures into `--out`; the exit code.
+    """Run or resume a search and write `best.json`, tables and plots into `--out`.
 
     Args:
         options: flags.
-        spaces: those that have a name.
+        spaces: predefined spaces by name.
+
+    Returns:
+        The exit code.
 
     Raises:
-        UsageError: before any trial began.
+        UsageError: the input is invalid, the trials do not fit on the cluster, or no trial can succeed.
     """
     with open_search(options, spaces) as plan:
         return _search(plan)
@@ -80,11 +83,11 @@ def _search(plan: SearchPlan) -> int:
     if sound:
         write_outcome(plan, over)
     elif over:
-        log.error("all %d trials diverged (%s); there is no best one", len(over), over[0].error)
+        log.error("all %d trials diverged (%s), so best.json was not written", len(over), over[0].error)
     if failed:
-        log.error("%d trials failed (%s); --resume tries them again", len(failed), failed[0].error)
+        log.error("%d trials failed (%s). Retry them with --resume.", len(failed), failed[0].error)
     if len(over) + len(failed) < searcher.total:
-        log.info("interrupted; %d of %d trials are done, --resume goes on", len(over), searcher.total)
+        log.info("interrupted after %d of %d trials. Continue with --resume.", len(over), searcher.total)
         return EXIT_INTERRUPTED
     return EXIT_FAILED_TRIALS if failed or not sound else 0
 
@@ -94,13 +97,13 @@ def _run(plan: SearchPlan, searcher: RecordedSearcher, left: int) -> None:
     resources, most = _placed(options)
     side_by_side = min(options.side_by_side or most, most, left)
     log.info(
-        "%s: %d videos (%d frames) to learn from, %d held out; %d trials, %d of them done, %d side by side",
+        "%s: %d training videos (%d frames), %d held out; %d trials, %d of them done, %d in parallel",
         *(options.store, len(plan.job.train.video_ids), plan.job.train.rows, len(plan.job.held_out.video_ids)),
         *(searcher.total, searcher.total - left, side_by_side),
     )
     maps = share_maps(plan.job)
     setup = TrialSetup(options.out, plan.run, plan.job, plan.store.manifest, maps, resources.get("GPU", 0.0))
-    # Ray Tune's own files and pictures of progress would say the same again; what counts stands in the records.
+    # Ray Tune's own log files and progress tables would only repeat the records.
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
@@ -129,10 +132,10 @@ def _run(plan: SearchPlan, searcher: RecordedSearcher, left: int) -> None:
 
 
 class _Over(tune.Stopper):
-    """Ends all trials once the search cannot go on.
+    """Stops all trials as soon as the searcher has ended the search because of an error.
 
     Args:
-        searcher: which knows.
+        searcher: searcher whose `why_over` is checked.
     """
 
     def __init__(self, searcher: RecordedSearcher):
@@ -147,7 +150,7 @@ class _Over(tune.Stopper):
 
 @contextlib.contextmanager
 def _interrupt_as_before() -> Iterator[None]:
-    """Ray Tune ends the trials on Ctrl-C, and would swallow the next one too."""
+    """Restore the handler of Ctrl-C afterwards: Ray Tune replaces it and would also swallow the next Ctrl-C."""
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
@@ -157,13 +160,13 @@ def _interrupt_as_before() -> Iterator[None]:
 
 
 def _placed(options: SearchOptions) -> tuple[dict[str, float], int]:
-    """What Ray Tune reserves for a trial, and how many fit at once.
+    """Return the resources that Ray Tune reserves for a trial, and the number of trials that fit at once.
 
     Raises:
-        UsageError: not even one does.
+        UsageError: the cluster is too small for a single trial.
     """
     totals = cluster_totals()
-    if options.workers > 1:  # Ray Train reserves for its workers itself, but Ray Tune will not reserve nothing
+    if options.workers > 1:  # Ray Train reserves for its workers, but Ray Tune does not accept an empty request
         placement = place_workers(options.workers, options.gpu, totals, living_nodes(), most_cpus=1)
         return {"memory": 1}, int(totals["GPU" if placement.gpu else "CPU"] // options.workers)
     gpus = options.gpus_per_trial
@@ -174,13 +177,16 @@ def _placed(options: SearchOptions) -> tuple[dict[str, float], int]:
     if most < 1:
         raise UsageError(
             f"a trial of 1 CPU and {gpus:g} GPU can never be placed: the cluster has {totals['CPU']:g} CPU and "
-            f"{totals['GPU']:g} GPU; give --gpus-per-trial 0 for the CPU"
+            f"{totals['GPU']:g} GPU. Give --gpus-per-trial 0 to use only CPUs."
         )
     return {"CPU": 1, **({"GPU": gpus} if gpus else {})}, most
 
 
 class _JudgedOnce(ASHAScheduler):
-    """Stops no trial for a look that was judged before the trial was resumed: others may be ahead of it by now."""
+    """ASHA that never stops a trial at a validation from before the trial was resumed.
+
+    The trial passed that validation; it must not be stopped now because other trials have overtaken it since.
+    """
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         action = super().on_trial_result(tune_controller, trial, result)
@@ -188,15 +194,15 @@ class _JudgedOnce(ASHAScheduler):
 
 
 def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler:
-    """Asynchronous successive halving by the number of updates, which knows what earlier attempts have seen.
+    """Make the scheduler: asynchronous successive halving (ASHA) by number of updates, if trials may be stopped early.
 
-    A trial that gets to a rung goes on only if it is among the best quarter of those that got there before. Not for
-    trials of several workers: Ray Train's placement group outlives a trial that is stopped, and keeps its CPUs and GPUs
-    from the next.
+    A trial continues past a rung only if it is among the best quarter of the trials that have reached the rung,
+    including those of earlier runs. Trials of several workers are never stopped early: Ray Train's placement group
+    outlives a stopped trial and withholds its CPUs and GPUs from the next one.
 
     Args:
         options: flags.
-        known: trials of earlier attempts.
+        known: trials of earlier runs of this search.
 
     Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
     """
@@ -210,7 +216,7 @@ def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler
         time_attr="update",
         metric=OBJECTIVE,
         mode="max",
-        max_t=min(grace * RUNGS_FACTOR**2, options.updates) - 1,  # who gets beyond the last rung ends by itself
+        max_t=min(grace * RUNGS_FACTOR**2, options.updates) - 1,  # past the last rung, trials run to their end
         grace_period=grace,
         reduction_factor=RUNGS_FACTOR,
         stop_last_trials=False,

@@ -1,4 +1,4 @@
-"""The flags of a search: those of `train_energynet`, and what and how is searched."""
+"""Flags of tune/search.py: those of `train_energynet`, and those of the search."""
 
 import dataclasses
 from typing import Literal
@@ -9,24 +9,25 @@ from attn.engine.options import TrainEnergyNetOptions
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchOptions(TrainEnergyNetOptions):
     out: str
-    """Folder for the search: its trials, best.json, tables and pictures; local or s3://."""
+    """Output folder for trials, best.json, tables and plots; local or s3://."""
     trials: int = 64
-    """Configurations to try, those of earlier attempts counted."""
+    """Number of configurations to try, including those of earlier runs."""
     resume: bool = False
-    """Go on with the search in --out, after a kill or to add trials."""
+    """Resume the search in --out after an interruption, or to add trials."""
     space: str = "all"
-    """What is searched: all, margins, mining or network, or a JSON file such as {"lr": {"low": 1e-5, "high": 1e-2,
-    "log": true}, "embedding_dim": {"values": [32, 64]}}. Settings that it does not name are those of the flags."""
+    """Search space. One of all, margins, mining and network, or a JSON file such as {"lr": {"low": 1e-5, "high": 1e-2,
+    "log": true}, "embedding_dim": {"values": [32, 64]}}. All other settings are taken from the flags."""
     sampler: Literal["tpe", "random", "grid"] = "tpe"
-    """tpe: draw more where it was good. random. grid: all combinations of a space that lists its values."""
+    """Sampler. tpe: tree-structured Parzen estimator. random: independent draws. grid: all combinations of a space that
+    lists its values."""
     scheduler: Literal["asha", "none"] = "asha"
-    """asha: stop a trial early that is not among the best quarter of those that came as far. none: train all to the
-    end, as is always done with several --workers."""
+    """Early stopping of trials. At 1/16 and 1/4 of the updates, asha stops all but the best quarter. With none, all
+    trials train to the end, as is always done with several --workers."""
     side_by_side: int | None = None
-    """Trials at the same time at most (default: as many as the cluster has room for)."""
+    """Maximum number of trials in parallel (default: as many as fit on the cluster)."""
     gpus_per_trial: float | None = None
-    """GPUs of a trial of one worker, 0 for the CPU; trials share a GPU at a fraction (default: 0.25 where the cluster
-    has one)."""
+    """GPUs per trial of one worker. With 0, trials run on the CPU; with a fraction, they share a GPU (default: 0.25 if
+    the cluster has a GPU, else 0)."""
     holdout_fraction: float = 0.3
-    """Share of the training videos of each class held out to judge the trials: of many trials on few videos the best
-    would be the luckiest."""
+    """Share of each class's training videos held out for validation. If it is small, the best of many trials is mostly
+    the luckiest."""

@@ -1,7 +1,7 @@
-"""Which configuration is tried next: Optuna's samplers behind Ray Tune's interface, remembered in the trials' records.
+"""Ray Tune searcher that draws configurations with Optuna's samplers and saves each trial as a record.
 
-Ray's own searchers keep their state in pickles that can be older than the trials; here a search that was killed is
-rebuilt from the records: what is over is told to the sampler, what had begun goes on first.
+Ray's own searchers pickle their state, which can be older than the trials. This one is rebuilt from the records: the
+sampler gets the results of completed trials, and unfinished trials are resumed first.
 """
 
 import dataclasses
@@ -20,34 +20,34 @@ from attn.stages.energy_config import EnergyConfig
 
 OBJECTIVE = KEPT_ACCURACY
 ENDED, REFUSED, DIVERGED = "ended", "refused", "diverged"
-"""Of a trial's last report: that it came to its end by itself; why it could not be trained; why it had to stop."""
+"""Keys of a trial's last report: the trial was not stopped early; why it could not run; why it diverged."""
 DAMAGED = "damaged"
-"""Of its first report after it was resumed: the states that could not be gone on from."""
+"""Key of the first report after resuming: damaged checkpoints that were skipped."""
 AGAIN = "again"
-"""Of a look that was told before the trial was resumed: it has been judged."""
+"""Key of a validation that was already reported before the trial was resumed."""
 
-LOST = "its process was lost, or failed, again and again"
+LOST = "its process was lost or failed too many times"
 
 Sampler = Literal["tpe", "random", "grid"]
 
 
 class RecordedSearcher(Searcher):
-    """Asks a sampler, and writes down every trial that begins or ends.
+    """Searcher that writes a record when a trial starts or ends, and resumes from these records.
 
     Args:
         out: URL of the search.
-        space: checked.
-        base: the settings that are not searched.
-        sampler: tpe: tree-structured Parzen estimator, which draws more where it was good. random. grid: all
-            combinations.
-        seed: of the sampler.
-        most: trials in all; a grid may have fewer.
-        known: the trials of earlier attempts.
+        space: checked search space.
+        base: settings that are not searched.
+        sampler: tpe: tree-structured Parzen estimator, which draws more often near good settings. random:
+            independent draws. grid: all combinations.
+        seed: seed of the sampler.
+        most: maximum number of trials, including those of earlier runs; a grid may have fewer.
+        known: trials of earlier runs of this search.
 
     Attributes:
-        trials: by number, those of earlier attempts too.
-        total: how many there will be.
-        why_over: why no trial can be tried any more, if so: what one was refused for would stop the others too.
+        trials: all trials by number, including those of earlier runs.
+        total: number of trials after which the search is complete.
+        why_over: error that ends the search early, because it would stop every other trial too; None if there is none.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class RecordedSearcher(Searcher):
         return study
 
     def suggest(self, trial_id: str) -> Any:
-        """The next configuration, `number` and `point`; `Searcher.FINISHED` after the last."""
+        """Return `number` and `point` of the next trial; `Searcher.FINISHED` after the last."""
         if self.why_over is not None:
             return Searcher.FINISHED
         if self._begun:
@@ -104,18 +104,18 @@ class RecordedSearcher(Searcher):
         return {"number": trial.number, "point": trial.point}
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Remembers the look."""
+        """Add a validation to the trial."""
         if trial_id in self._asked:
             self._observe(self.trials[self._asked[trial_id][0]], result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tells the sampler, and writes the record."""
-        if trial_id not in self._asked:  # told twice
+        """Write the trial's record and report its result to the sampler."""
+        if trial_id not in self._asked:  # already completed
             return
         number, asked = self._asked.pop(trial_id)
         trial = self.trials[number]
         if self.why_over is not None and not (result or {}).get(ENDED):
-            return  # ended with the search, not for being behind: the next attempt goes on with it
+            return  # stopped because the search ended, not by the scheduler: the next run resumes the trial
         if result and not error:
             self._observe(trial, result)
         trial = dataclasses.replace(self.trials[number], **_end(result or {}, error))
@@ -132,7 +132,7 @@ class RecordedSearcher(Searcher):
     def _observe(self, trial: Trial, result: dict[str, Any]) -> None:
         if OBJECTIVE not in result or "update" not in result:
             return
-        # After a lost worker some looks come twice.
+        # After a worker was lost, some validations are reported twice.
         before = [row for row in trial.rows if row["update"] < result["update"]]
         rows = [*before, {name: result.get(name, 0.0) for name in ("update", OBJECTIVE, "seconds")}]
         self.trials[trial.number] = dataclasses.replace(
@@ -144,9 +144,9 @@ class RecordedSearcher(Searcher):
         )
 
     def _record(self, trial: Trial) -> None:
-        """Writes the record; where that is not possible the search is over, and the next attempt does the trial again.
+        """Write the trial's record; if that fails, end the search, and the next run repeats the trial.
 
-        No exception, which Ray Tune would take for a failure of the trial.
+        The error is kept in `why_over` and not raised, because Ray Tune would count it as a failure of the trial.
         """
         self.trials[trial.number] = trial
         try:
@@ -155,18 +155,18 @@ class RecordedSearcher(Searcher):
             self.why_over = self.why_over or error
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the records say it all."""
+        """Do nothing: the records hold the whole state."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing."""
+        """Do nothing: the constructor has read the records."""
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
-        """What is searched for is settled."""
+        """Ignore Ray Tune's metric and mode, which the constructor has set."""
         return True
 
 
 def _end(result: dict[str, Any], error: bool) -> dict[str, Any]:
-    """Fields of the record that the last report decides."""
+    """Fields of the record that follow from the trial's last report."""
     if error:
         return {"status": "failed", "error": LOST}
     if why := result.get(REFUSED):
@@ -177,13 +177,13 @@ def _end(result: dict[str, Any], error: bool) -> dict[str, Any]:
 
 
 def _state(trial: Trial) -> optuna.trial.TrialState:
-    # A trial that diverged tells the sampler where not to look.
+    # The objective 0 of a diverged trial steers the sampler away from its settings.
     ends = {"finished": "COMPLETE", "diverged": "COMPLETE", "stopped": "PRUNED"}
     return optuna.trial.TrialState[ends.get(trial.status, "FAIL")]
 
 
 def told(trial: Trial, distributions: dict[str, BaseDistribution]) -> optuna.trial.FrozenTrial:
-    """A trial that is over, as Optuna knows it."""
+    """Convert a completed trial to Optuna's type."""
     return optuna.trial.create_trial(
         state=_state(trial),
         value=trial.objective,

@@ -1,6 +1,6 @@
-"""What is searched: a range or a list of values for some settings of an EnergyNet, as data.
+"""Search spaces: a range or a list of values for some settings of an EnergyNet.
 
-No torch, no ray, no optuna, no storage: `tune/search.py --help` imports this.
+Imports no torch, Ray, Optuna or storage, because `tune/search.py --help` imports this module.
 """
 
 import dataclasses
@@ -17,8 +17,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(EnergyConfig)}
 SEARCHABLE = tuple(
     name for name in FIELDS if name not in ("recipe", "seed", "updates", "look_every", "patience", "holdout_fraction")
 )
-"""Settings that may be searched. The others decide how long a trial takes and on what it is judged, or stand for
-several settings."""
+"""Settings that may be searched. The others determine a trial's length or its validation, or set several settings."""
 
 Point = dict[str, Any]
 """A value for each setting of a space."""
@@ -26,11 +25,11 @@ Point = dict[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Range:
-    """All numbers between two.
+    """Range of numbers.
 
     Attributes:
-        low, high: both belong to it. Whole numbers where both are and the setting is a whole number.
-        log: as many draws between 1 and 10 as between 10 and 100.
+        low, high: bounds, both included. For an integer setting, both are integers and only integers are drawn.
+        log: whether to draw uniformly in the logarithm: as often between 1 and 10 as between 10 and 100.
     """
 
     low: float
@@ -38,20 +37,20 @@ class Range:
     log: bool = False
 
     def check(self, name: str) -> None:
-        """Refuses an empty range.
+        """Check that the range is valid.
 
         Raises:
-            UsageError: what is wrong with it.
+            UsageError: a bound is not finite, the range is empty, or a log range includes 0 or negative numbers.
         """
         if not all(
             isinstance(end, int | float) and not isinstance(end, bool) and math.isfinite(end)
             for end in (self.low, self.high)
         ):
-            raise UsageError(f"{name}: the ends of a range are finite numbers, not {self.low!r} and {self.high!r}")
+            raise UsageError(f"{name}: the bounds are {self.low!r} and {self.high!r}. Give two finite numbers.")
         if self.low >= self.high:
-            raise UsageError(f"{name}: the range from {self.low:g} to {self.high:g} is empty; give low below high")
+            raise UsageError(f"{name}: the range from {self.low:g} to {self.high:g} is empty. Give low below high.")
         if self.log and self.low <= 0:
-            raise UsageError(f"{name}: a log range begins above 0, not at {self.low:g}")
+            raise UsageError(f"{name}: a log range cannot start at {self.low:g}. Give low above 0.")
 
     def holds(self, value: Any) -> bool:
         return isinstance(value, int | float) and self.low <= value <= self.high
@@ -62,26 +61,26 @@ class Range:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """Some values.
+    """List of values to choose from.
 
     Attributes:
-        values: two at least, or one that is fixed.
+        values: the values; a single one fixes the setting.
     """
 
     values: tuple[Any, ...]
 
     def check(self, name: str) -> None:
-        """Refuses no values.
+        """Check that the values are valid.
 
         Raises:
-            UsageError: what is wrong with them.
+            UsageError: the list is empty, a value has an unsupported type, or a value is listed twice.
         """
         if not self.values:
-            raise UsageError(f"{name}: no values to choose from")
+            raise UsageError(f"{name}: the list of values is empty. Give at least one value.")
         if not all(isinstance(value, bool | int | float | str) for value in self.values):
-            raise UsageError(f"{name}: values are numbers, words or true and false, not {list(self.values)!r}")
+            raise UsageError(f"{name}: {list(self.values)!r} is not valid. Give numbers, strings, true or false.")
         if len(set(self.values)) < len(self.values):
-            raise UsageError(f"{name}: {', '.join(map(str, self.values))}: name each value once")
+            raise UsageError(f"{name}: duplicate values in {', '.join(map(str, self.values))}. List each value once.")
 
     def holds(self, value: Any) -> bool:
         return value in self.values
@@ -94,31 +93,33 @@ Space = Mapping[str, Range | Choice]
 
 
 def check_space(space: Space, base: EnergyConfig) -> None:
-    """Refuses a space with a point that could not be trained, before anything is.
+    """Check before a search that every point of its space is a valid configuration.
 
     Args:
-        space: perhaps the user's own.
-        base: the settings that are not searched.
+        space: space to check; may be user-defined.
+        base: settings that are not searched.
 
     Raises:
-        UsageError: the first setting that is wrong, and why.
+        UsageError: a setting cannot be searched, or has an invalid value.
     """
     if not space:
-        raise UsageError("the search space is empty; name one setting at least")
+        raise UsageError("the search space is empty. Name at least one setting.")
     for name, domain in space.items():
         if name not in SEARCHABLE:
-            raise UsageError(f"{name} cannot be searched; what can is {', '.join(SEARCHABLE)}")
+            raise UsageError(f"{name}: cannot be searched. Choose from {', '.join(SEARCHABLE)}.")
         domain.check(name)
         for value in domain.ends():
             _check_value(name, value, base)
     initial = _ends("candidates_initial", space, base)
     if (hard := min(_ends("num_hard", space, base))) > max(initial):
         raise UsageError(
-            f"num_hard is {hard} at least, but candidates_initial {max(initial)} at most; K_h ≤ M0 is needed"
+            f"num_hard: at least {hard}, above the largest candidates_initial, {max(initial)}. Change one of them so "
+            "that K_h ≤ M0."
         )
     if (final := max(_ends("candidates_final", space, base))) < min(initial):
         raise UsageError(
-            f"candidates_final is {final} at most, but candidates_initial {min(initial)} at least; M0 ≤ M1 is needed"
+            f"candidates_final: at most {final}, below the smallest candidates_initial, {min(initial)}. Change one of "
+            "them so that M0 ≤ M1."
         )
 
 
@@ -126,10 +127,10 @@ def _check_value(name: str, value: Any, base: EnergyConfig) -> None:
     usual = getattr(base, name)
     fits = isinstance(value, int | float) if isinstance(usual, float) else isinstance(value, type(usual))
     if not fits or isinstance(value, bool) is not isinstance(usual, bool):
-        raise UsageError(f"search space: {name}: {value!r} is no {type(usual).__name__}")
+        raise UsageError(f"search space: {name}: {value!r} is not of type {type(usual).__name__}. Correct the value.")
     named = get_args(FIELDS[name].type)
     if named and value not in named:
-        raise UsageError(f"search space: {name}: {value!r} is none of {', '.join(named)}")
+        raise UsageError(f"search space: {name}: {value!r} is unknown. Choose from {', '.join(named)}.")
     try:
         dataclasses.replace(base, **settle({name: value}, base)).check()
     except UsageError as error:
@@ -141,13 +142,13 @@ def _ends(name: str, space: Space, base: EnergyConfig) -> tuple[Any, ...]:
 
 
 def settle(point: Point, base: EnergyConfig) -> Point:
-    """The same point with K_h ≤ M0 ≤ M1: a K_h that was drawn too large becomes M0, and so does an M1 too small.
+    """Adjust a point so that K_h ≤ M0 ≤ M1: a larger K_h or a smaller M1 becomes M0.
 
-    So that every draw of a sampler can be trained, and none is thrown away.
+    Every draw of a sampler thus gives a valid configuration, and none is discarded.
 
     Args:
         point: values of some settings.
-        base: the others.
+        base: values of all other settings.
     """
     drawn = {name: point.get(name, getattr(base, name)) for name in ("num_hard", "candidates_final")}
     initial = point.get("candidates_initial", base.candidates_initial)
@@ -159,21 +160,21 @@ def settle(point: Point, base: EnergyConfig) -> Point:
 
 
 def usual_point(space: Space, base: EnergyConfig) -> Point:
-    """The settings as they are without a search, as far as the space has them."""
+    """Settings of `base` that the space contains, without those whose value is outside it."""
     usual = {name: getattr(base, name) for name in space}
     return {name: value for name, value in usual.items() if space[name].holds(value)}
 
 
 def grid(space: Space, base: EnergyConfig) -> list[Point]:
-    """All combinations of the values with K_h ≤ M0 ≤ M1, in a shuffled order that is always the same.
+    """Return all combinations of values with K_h ≤ M0 ≤ M1, in a fixed shuffled order.
 
     Raises:
-        UsageError: a range has no list of values.
+        UsageError: the space contains a range.
     """
     values = []
     for name, domain in space.items():
         if isinstance(domain, Range):
-            raise UsageError(f"--sampler grid: {name} is a range; list its values in a file for --space")
+            raise UsageError(f"--sampler grid: {name} is a range. List its values in a file and give it as --space.")
         values.append(domain.values)
     points = [dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*values)]
     points = [point for point in points if point.items() <= settle(point, base).items()]

@@ -1,4 +1,4 @@
-"""A search space of the user's own, in a file."""
+"""User-defined search spaces in JSON files."""
 
 import json
 from typing import Any
@@ -9,23 +9,23 @@ from attn.storage.filesystem import open_filesystem, read_text
 
 
 def read_space(url: str) -> Space:
-    """A space of the user's own.
+    """Read a search space from a file such as
 
         {"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}
 
     Args:
-        url: of a JSON file, local or on S3.
+        url: URL or local path of a JSON file.
 
     Raises:
-        UsageError: it is no such file.
+        UsageError: the file does not exist or is not a search space.
     """
     try:
         found = json.loads(read_text(*open_filesystem(url)))
         return {name: _domain(given) for name, given in found.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageError(
-            f"{url} is no search space ({error}); it is JSON such as "
-            '{"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}'
+            f"{url}: not a search space ({error}). Write JSON such as "
+            '{"lr": {"low": 1e-5, "high": 1e-2, "log": true}, "embedding_dim": {"values": [32, 64]}}.'
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""One trial: `train_energynet` with other settings, on maps that lie in the object store.
+"""Trial of a search: an EnergyNet training with the trial's settings, on maps in Ray's object store.
 
-With one worker it runs in the trial's own process; with several on a Ray Train group of its own. Either way its folder
-is a training's as `train_energynet` leaves it, and a trial that was killed goes on from its last state.
+A trial of one worker trains in its own process, a trial of several workers with Ray Train. In both cases, its folder
+has the same files as one of `train_energynet`, and a trial that was killed resumes from its last checkpoint.
 """
 
 import contextlib
@@ -43,14 +43,14 @@ STOPPING_S = 300
 
 @dataclasses.dataclass(frozen=True)
 class TrialSetup:
-    """What all trials of a search have in common.
+    """Inputs shared by all trials of a search.
 
     Attributes:
         out: URL of the search.
-        run, job: a training with the settings that are not searched.
-        manifest: of the store.
-        maps: of its videos.
-        gpus: of a trial of one worker.
+        run, job: training with the settings that are not searched.
+        manifest: manifest of the store.
+        maps: attention maps of the store's videos.
+        gpus: GPUs per trial of one worker.
     """
 
     out: str
@@ -62,13 +62,13 @@ class TrialSetup:
 
 
 def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
-    """The function that Ray Tune runs.
+    """Train one trial and report its validations: Ray Tune's trainable.
 
     Args:
         config: `number` and `point` of the trial.
-        setup: of the search.
+        setup: inputs shared by all trials.
     """
-    # A trial that is stopped may still be writing; Ray gives its process to the next one only after that.
+    # A stopped trial may still be writing; with this timeout, Ray waits before it reuses the process.
     os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = str(STOPPING_S)
     url = trial_url(setup.out, config["number"])
     options = dataclasses.replace(setup.job.options, out=url, **config["point"])
@@ -80,7 +80,7 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
             run.begin({"options": dataclasses.asdict(options)})
             _drop_damaged(run)
             row = (_on_ray_train if options.workers > 1 else _in_this_process)(run, job, setup)
-        else:  # but killed before that was recorded
+        else:  # the trial had finished, but the search was killed before recording it
             for row in run.metrics():
                 tune.report(row | {AGAIN: True})
             row = {"update": report["updates"], OBJECTIVE: report[ACCURACY], KEPT_SHORTFALL: report[SHORTFALL]}
@@ -92,17 +92,17 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 
 def _drop_damaged(run: TrainRun) -> None:
-    """A trial without a good state is trained again: no one should have to mend one of many by hand."""
+    """Delete the checkpoints if all are damaged, so that the trial restarts without manual repair."""
     keeper = FolderKeeper(run.states)
     try:
         keeper.newest()
     except AllDamagedError:
         run.drop_states()
-        tune.report({OBJECTIVE: 0.0, DAMAGED: f"{'; '.join(keeper.damaged)}; it is trained again"})
+        tune.report({OBJECTIVE: 0.0, DAMAGED: f"{'; '.join(keeper.damaged)}; the trial restarts from scratch"})
 
 
 class _Teller:
-    """Metrics into the trial's folder, and a report to Ray Tune, with every look."""
+    """Writes each validation to the trial's metrics and reports it to Ray Tune; replaces the `Pen` of a training."""
 
     def __init__(self, run: TrainRun, events: EventFile):
         self._run, self._events = run, events
@@ -110,13 +110,16 @@ class _Teller:
         self._damaged: dict[str, str] = {}
 
     def note(self, text: str) -> None:
-        """No one looks at a single trial."""
+        """Ignore notes about progress: the search does not show those of single trials."""
 
     def pin(self, **changes: Any) -> None:
-        """Metrics of all looks; those before a kill are told to Ray Tune again, which may have forgotten them."""
+        """Write and report new validations.
+
+        After resuming, all earlier validations are reported again, because Ray Tune may not have saved them.
+        """
         rows = changes.get("rows", [])
         if changes.get("damaged"):
-            self._damaged = {DAMAGED: f"{'; '.join(changes['damaged'])}; the state before it is taken"}
+            self._damaged = {DAMAGED: f"{'; '.join(changes['damaged'])}; resuming from an older checkpoint"}
         if len(rows) <= self._told:
             return
         self._run.write_metrics(rows)
@@ -130,14 +133,14 @@ class _Teller:
 
 
 def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
-    """Trains to the end; the last row.
+    """Train a trial of one worker to the end, and return its last row of metrics.
 
     Raises:
-        UsageError: why there was no more.
+        UsageError: the training cannot continue.
     """
     started_s = time.monotonic()
     device = torch.device("cuda" if setup.gpus and torch.cuda.is_available() else "cpu")
-    torch.set_num_threads(1)  # the network is so small that a second one costs more than it brings
+    torch.set_num_threads(1)  # the network is so small that a second thread slows it down
     bank, validation = setup.maps.banks(job)
     placed, shared = _placed(bank, device, setup.gpus), setup.maps
     maps = TrainingMaps(placed, device, known_squares=shared.squares, known_windows=shared.windows)
@@ -153,16 +156,19 @@ def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
 
 
 def _placed(bank: MapBank, device: torch.device, gpus: float) -> MapBank:
-    """On the GPU if the maps fit into the trial's share of it: trials that start together all see it empty."""
+    """Move the maps to the GPU if they fit into the trial's share of its memory.
+
+    The free memory does not show this: trials that start at the same time all see an empty GPU.
+    """
     if device.type != "cuda":
         return bank
-    torch.cuda.empty_cache()  # of the trial that this process had before
+    torch.cuda.empty_cache()  # memory of the previous trial in this process
     room = DEVICE_SHARE * gpus * torch.cuda.mem_get_info(device)[1]
     return on_device(bank, device) if bank.maps.nbytes <= room else bank
 
 
 def _on_ray_train(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
-    """The same with several workers."""
+    """Train a trial of several workers to the end, and return its last row of metrics."""
     started_s, options = time.monotonic(), job.options
     placement = place_workers(options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=1)
     training = EnergyTraining(run, job, setup.manifest, {"maps": setup.maps})

@@ -1,4 +1,4 @@
-"""What a user sees of a search: a line per trial, a line now and then in between."""
+"""Progress of a search in the log: a line per completed trial, and a status line every few seconds."""
 
 import logging
 import time
@@ -16,10 +16,10 @@ SILENCE_S = 20.0
 
 
 class SearchWatch(Callback):
-    """Told by Ray Tune in the driver.
+    """Callback that logs the progress of a search in the driver.
 
     Args:
-        searcher: which holds the trials.
+        searcher: searcher that holds the trials.
     """
 
     def __init__(self, searcher: RecordedSearcher):
@@ -29,7 +29,7 @@ class SearchWatch(Callback):
         self._before = len(self._told)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Tells what has ended since; every few seconds that all goes on."""
+        """Log trials that have ended since the last call; log the status if nothing was logged for `SILENCE_S`."""
         fresh = [trial for trial in _over(self._searcher) if trial.number not in self._told]
         for trial in fresh:
             self._told.add(trial.number)
@@ -38,13 +38,13 @@ class SearchWatch(Callback):
             self._say(self._progress())
 
     def on_trial_result(self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **_: Any) -> None:
-        """Tells of damage that was found where a trial was resumed."""
+        """Warn about damaged checkpoints that were found when a trial was resumed."""
         if result.get(DAMAGED):
             self._told_s = time.monotonic()
             log.warning("trial %d: %s", trial.config["number"], result[DAMAGED])
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Tells why a process was lost, also where it is tried again."""
+        """Log why a trial failed, even if Ray Tune retries it."""
         number, error = trial.config["number"], trial.get_pickled_error()
         self._say(f"trial {number}: {type(error).__name__}: {(str(error).strip().splitlines() or ['?'])[-1]}")
 
@@ -73,12 +73,12 @@ def _over(searcher: RecordedSearcher) -> list[Trial]:
 
 
 def trial_line(trial: Trial) -> str:
-    """What came of a trial."""
+    """Format the result of a trial as a log line."""
     point = ", ".join(f"{name} {_shown(value)}" for name, value in trial.point.items())
     if trial.status in ("failed", "diverged"):
         return f"trial {trial.number} {trial.status}: {trial.error} ({point})"
     end = f"{trial.status} after update {trial.update}"
-    return f"trial {trial.number}: validation {trial.objective or 0:.1%}, {end} ({point})"
+    return f"trial {trial.number}: validation accuracy {trial.objective or 0:.1%}, {end} ({point})"
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""What a later step would refuse is refused before the first one."""
+"""Checks of all inputs before the first step."""
 
 import dataclasses
 
@@ -16,7 +16,7 @@ def check(plan, benchmark, **change):
 
 @pytest.fixture
 def words(tmp_path) -> str:
-    """The same vector for the words of both classes: it has an average, and no Fisher vector."""
+    """Word vectors that are equal for both classes: they have an average, but no Fisher vector."""
     path = tmp_path / "words.txt"
     path.write_text("kick 1 0\nwave 1 0\n")
     return str(path)
@@ -37,5 +37,5 @@ def test_near_duplicates_are_looked_for_where_there_are_web_images(two_splits, p
     check(plan, two_splits, near_duplicates=0.9)
     with pytest.raises(UsageError, match=r"--near-duplicates 1\.5: give a similarity"):
         check(plan, two_splits, near_duplicates=1.5)
-    with pytest.raises(UsageError, match="--near-duplicates is about Web images; give --images, or leave it away"):
+    with pytest.raises(UsageError, match=r"--near-duplicates: needs Web images\. Give --images, or leave"):
         check(plan, dataclasses.replace(two_splits, images=None), near_duplicates=0.9)

@@ -1,4 +1,4 @@
-"""The plan of the experiments, as data."""
+"""Steps and cells of the plan."""
 
 import dataclasses
 import itertools
@@ -161,7 +161,7 @@ def test_out_of_fold_every_finetuned_cell_gets_a_cnn_and_maps_per_fold(two_split
 
 
 def test_out_of_fold_the_rest_stays_as_it_is(two_splits, plan):
-    """So one folder can hold both, and what is alike is made once."""
+    """One folder can hold both plans, and their common steps run only once."""
     same = {step.name: step for step in make_steps(two_splits, plan)[0]}
     steps, cells = make_steps(two_splits, out_of_fold(plan))
     other = {step.name: step for step in steps}
@@ -179,7 +179,7 @@ def test_out_of_fold_the_rest_stays_as_it_is(two_splits, plan):
 def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planned(two_splits, plan):
     with pytest.raises(UsageError, match="5 folds of 4 videos or recordings: some are empty"):
         make_steps(two_splits, out_of_fold(plan, folds=5))
-    make_steps(two_splits, dataclasses.replace(plan, folds=5))  # of the same CNN nothing is parted
+    make_steps(two_splits, dataclasses.replace(plan, folds=5))  # map source same_cnn has no folds
 
 
 def test_trainings_side_by_side_share_the_cpus_and_the_first_have_them_all(two_splits, plan, monkeypatch):

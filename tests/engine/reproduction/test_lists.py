@@ -1,4 +1,4 @@
-"""The lists of the experiments, as files."""
+"""Split lists of the experiments."""
 
 import dataclasses
 from pathlib import Path

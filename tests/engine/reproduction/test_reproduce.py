@@ -1,4 +1,4 @@
-"""The whole reproduction on a rendered data set, tiny, and what it refuses before it begins."""
+"""Complete reproduction on a tiny rendered data set, and invalid input that is rejected before the first step."""
 
 import collections
 import csv
@@ -15,14 +15,14 @@ from attn.engine.reproduction.reproduce_options import ReproduceOptions
 from attn.errors import UsageError
 from attn.stages.energy_config import EnergyConfig
 
-pytestmark = pytest.mark.timeout(900)  # whichever test comes first waits for the whole reproduction
+pytestmark = pytest.mark.timeout(900)  # the first test waits for the whole reproduction
 
 TINY = EnergyConfig(updates=40, look_every=20, candidates_initial=16, candidates_final=32, num_hard=8)
 
 
 @pytest.fixture(scope="module")
 def finished(ray_local, tmp_path_factory):
-    """Options of a reproduction that is done, without the cells of other shares; its paths are relative."""
+    """Options of a finished reproduction of one share, with relative paths."""
     options = ReproduceOptions(
         dataset="synthetic",
         out=os.path.relpath(tmp_path_factory.mktemp("reproduced")),
@@ -78,7 +78,7 @@ def test_every_method_has_its_figures(finished):
 def test_tables_stand_in_three_forms(finished):
     with open(f"{finished.out}/tables.csv") as file:
         tables = collections.Counter(line["table"] for line in csv.DictReader(file))
-    # Pairs within the three CNNs, of adaptation, and of labels; a single share has no gain to compare and no crossing.
+    # Pairs within the three CNNs, of adaptation, and of labels; a single share has neither gains nor crossings.
     assert tables == {"web_images": 1, "methods": 2 * 13, "pairs": 3 + 3 + 7 + 4 + 5}
     with open(f"{finished.out}/tables.md") as file:
         assert "## Figures 4 and 5" in file.read()
@@ -118,7 +118,7 @@ def test_what_a_later_step_would_refuse_is_refused_before_anything_is_rendered(f
         ({"backbones": ("no_net",)}, "unknown backbone 'no_net'"),
         ({"weights": str(tmp_path / "none.pth")}, "none.pth"),
         ({"word_vectors": str(words)}, "words.txt: no word vectors for"),
-        ({"splits": (4,)}, "--splits 4: synthetic has the splits 1 to 3"),
+        ({"splits": (4,)}, "--splits 4: synthetic has no such split. Choose from 1 to 3."),
     ):
         with pytest.raises(UsageError, match=re.escape(said)):
             reproduce(dataclasses.replace(new, **change))
@@ -147,24 +147,24 @@ def test_a_class_without_web_images_is_refused(finished, tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"dataset": "ucf101"}, "--dataset ucf101 needs --root"),
-        ({"seeds": (1, 1)}, "--seeds 1 1: give different numbers"),
-        ({"fractions": (0.0,)}, "--fractions 0: give whole per cents"),
-        ({"fractions": (0.333,)}, "--fractions 0.333: give whole per cents"),
-        ({"splits": (1, 1)}, "--splits 1 1: name each once"),
-        ({"image_epochs": 0}, "--image-epochs 0: give 1 or more"),
-        ({"folds": 1}, "--folds 1: give 2 or more"),
-        ({"splits": (4,)}, "--splits 4: synthetic has the splits 1 to 3"),
+        ({"dataset": "ucf101"}, "--dataset ucf101: --root is missing"),
+        ({"seeds": (1, 1)}, "--seeds 1 1: not valid. Give different integers"),
+        ({"fractions": (0.0,)}, "--fractions 0: not valid. Give multiples of 0.01"),
+        ({"fractions": (0.333,)}, "--fractions 0.333: not valid. Give multiples of 0.01"),
+        ({"splits": (1, 1)}, "--splits 1 1: duplicate values. List each value once."),
+        ({"image_epochs": 0}, "--image-epochs 0: too small. Give 1 or more."),
+        ({"folds": 1}, "--folds 1: too small. Give 2 or more."),
+        ({"splits": (4,)}, "--splits 4: synthetic has no such split. Choose from 1 to 3."),
         ({"energynet": dataclasses.replace(TINY, num_hard=17)}, "--energynet.num-hard 17"),
         ({"root": "/nowhere"}, "/nowhere"),
-        ({"render_videos": 40}, "--render-videos 40: 32 are rendered in"),
+        ({"render_videos": 40}, "--render-videos 40: 32 were rendered in"),
         ({"image_epochs": 2}, "--image-epochs 2: "),
-        ({"energynet": dataclasses.replace(TINY, lr=0.5)}, "was made with 0.001; choose another --out"),
-        ({"input_size": 0}, "--input-size 0: give 1 or more"),
-        ({"actors": (5, 2)}, "--actors 5 2: give the smallest and the largest number"),
-        ({"max_failed_fraction": 2.0}, "--max-failed-fraction 2: give a share from 0 to 1"),
+        ({"energynet": dataclasses.replace(TINY, lr=0.5)}, "was made with 0.001. Choose another --out."),
+        ({"input_size": 0}, "--input-size 0: too small. Give 1 or more."),
+        ({"actors": (5, 2)}, "--actors 5 2: not a valid range. Give the minimum and the maximum"),
+        ({"max_failed_fraction": 2.0}, "--max-failed-fraction 2: out of range. Give a number from 0 to 1."),
         ({"std": (0.0, 0.0, 0.0)}, "std"),
-        ({"render_images": 40}, "--render-images 40: 48 are rendered in"),
+        ({"render_images": 40}, "--render-images 40: 48 were rendered in"),
     ],
 )
 def test_what_cannot_be_is_refused_at_once(finished, change, said):

@@ -1,4 +1,4 @@
-"""Figures of the tables from the score files of cells, some of them missing."""
+"""Figures of the tables, computed from score files, some of which are missing."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ def benchmark():
 
 @pytest.fixture
 def cells(tmp_path, new_manifest):
-    """All cells of two seeds, three shares and two splits, with their scores; and those scores."""
+    """Scores by cell for two seeds, three shares and two splits, also written to files."""
     found, random = {}, np.random.default_rng(0)
     for seed in (0, 1):
         for split, count in VIDEOS.items():
@@ -50,7 +50,7 @@ def collected(tmp_path, benchmark, cells):
 
 
 def by_hand(cells, share, first, second):
-    """Mean over splits of the mean over seeds, one video after the other."""
+    """Difference between two methods' accuracies, computed in plain loops: mean over splits of the mean over seeds."""
     return accuracy(cells, share, first) - accuracy(cells, share, second)
 
 
@@ -76,7 +76,7 @@ def test_pairs_and_gains_are_those_by_hand(tmp_path, benchmark, cells):
 
 
 def test_labels_are_compared_with_the_best_that_needs_none(tmp_path, benchmark, cells, new_manifest):
-    """The scores of a share pass for those of the adapted CNN, and those of another for an EnergyNet on its maps."""
+    """Scores of one share stand in for the adapted CNN's, those of another for an EnergyNet on its maps."""
     free = {dataclasses.replace(cell, trained_on="adapted"): cell for cell in cells if cell.trained_on == "010"}
     few = {dataclasses.replace(cell, trained_on="adapted-020"): cell for cell in cells if cell.trained_on == "100"}
     for cell in few.values():
@@ -102,12 +102,12 @@ def test_few_videos_with_attention_are_compared_with_more_without(tmp_path, benc
 
 
 def without(cells, *missing):
-    """The cells but those of some (seed, split, share)."""
+    """All cells except those of some (seed, split, share)."""
     return {cell: one for cell, one in cells.items() if (cell.seed, cell.split, cell.trained_on) not in missing}
 
 
 def test_a_missing_cell_leaves_only_the_seeds_that_both_sides_have(tmp_path, benchmark, cells):
-    """Without its first cell the smaller share meets the second split first, and has one seed of the first."""
+    """Without its first cell, the smaller share starts with the second split and has one seed of the first."""
     missing = without(cells, (0, "split1", "010"))
     paired = without(cells, *((0, "split1", share) for share in SHARES))
     results = collected(tmp_path, benchmark, list(missing))
@@ -143,7 +143,7 @@ def test_a_pair_rests_on_the_cells_that_have_both_methods(tmp_path, benchmark, c
     pairs = {one["first"]: one for one in results["pairs"] if one["trained_on"] == cell.trained_on}
     paired = without(cells, (cell.seed, cell.split, cell.trained_on))
     assert pairs["finetune+SVM"]["value"] == pytest.approx(by_hand(paired, cell.trained_on, "svm", "cnn"))
-    # The last pair that begins with the EnergyNet is the one with the SVM.
+    # The last pair whose first method is the EnergyNet compares it with the SVM.
     found = pairs["finetune+EnergyNet"]
     assert found["value"] == pytest.approx(by_hand(paired, cell.trained_on, "energynet", "svm"))
     assert (found["second"], found["cells"]) == ("finetune+SVM", 3)
@@ -185,7 +185,7 @@ def test_the_papers_numbers_stand_beside_ours(tmp_path, benchmark, cells):
 
 @pytest.mark.parametrize(("size", "unit"), [(2, "group"), (4, "video")])
 def test_groups_are_drawn_whole_if_there_are_enough(tmp_path, benchmark, cells, size, unit):
-    """Groups of two videos are less sure than videos; a split of a few groups is drawn by videos."""
+    """Resampling groups of two videos gives wider intervals; a split of a few groups is resampled by videos."""
     grouped = dataclasses.replace(
         benchmark, group_of=lambda video_id: int(video_id.split("-")[1]) // size, across_classes=True
     )

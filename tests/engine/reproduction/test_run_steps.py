@@ -1,4 +1,4 @@
-"""Steps on a real local Ray: order, what fails, what dies, what is finished."""
+"""Steps on a local Ray cluster: order, failures, lost processes, finished steps."""
 
 import dataclasses
 import json
@@ -67,7 +67,7 @@ def test_a_store_that_is_not_finished_any_more_is_made_again(ray_local, planted,
     run_steps([step], str(tmp_path), side_by_side=1, jobs=jobs)
     run_steps([step], str(tmp_path), side_by_side=1, jobs=jobs)
     assert (store / "_SUCCESS.json").read_text() == "1"
-    (store / "_SUCCESS.json").unlink()  # as verify --repair leaves it
+    (store / "_SUCCESS.json").unlink()  # same state as after verify --repair
     assert run_steps([step], str(tmp_path), side_by_side=1, jobs=jobs).failed == {}
     assert (store / "_SUCCESS.json").read_text() == "2"
 
@@ -91,7 +91,7 @@ def test_another_file_under_the_same_name_is_another_input(ray_local, tmp_path):
         if weights.read_text() != text:
             weights.write_text(text)
         assert run_steps(steps, str(tmp_path), side_by_side=1, jobs={"count": one_more_line}).failed == {}
-        # What a step of the plan makes is no input: b is not done again because a has written its own.
+        # The output of another step is not an input file: b does not run again after a has rewritten its output.
         assert [len(Path(one.options.out).read_text()) for one in steps] == [calls, calls]
 
 

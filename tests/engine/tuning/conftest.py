@@ -8,7 +8,7 @@ SPACES = Path(__file__).parents[3] / "tune" / "spaces.py"
 
 @pytest.fixture(scope="session")
 def spaces():
-    """The spaces that have a name; `tune/` is a folder of scripts, not a package."""
+    """Predefined search spaces; loaded from a path, because `tune/` is a folder of scripts, not a package."""
     found = importlib.util.spec_from_file_location("spaces", SPACES)
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)

@@ -1,4 +1,4 @@
-"""Which trial is the best one."""
+"""Ranking of trials."""
 
 import dataclasses
 

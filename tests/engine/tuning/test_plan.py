@@ -1,4 +1,4 @@
-"""What a search begun before there were recipes resumes with."""
+"""Settings of a resumed search that began before recipes were introduced."""
 
 import json
 from pathlib import Path
@@ -23,9 +23,9 @@ def options(planted, tmp_path):
 
 
 def test_a_search_begun_before_there_were_recipes_resumes_with_its_settings(options):
-    """Its trials too: none has a record of a recipe."""
+    """Its trials resume with these settings too, because their records do not name a recipe."""
     write_trial(options.out, Trial(1, {"lr": 1e-4}, {"lr": 1e-4}, status="finished", objective=0.5))
-    with pytest.raises(UsageError), open_search(options, SPACE):  # to learn what it is about
+    with pytest.raises(UsageError), open_search(options, SPACE):  # search.json is missing
         pass
     with open_search(SearchOptions(**{**vars(options), "out": f"{options.out}-new"}), SPACE) as new:
         pass

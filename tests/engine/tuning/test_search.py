@@ -1,4 +1,4 @@
-"""Whole searches on a real local Ray."""
+"""Complete searches on a local Ray cluster."""
 
 import contextlib
 import dataclasses
@@ -41,7 +41,7 @@ def quick(planted, out, **change):
 
 @pytest.fixture(scope="module")
 def searched(ray_local, by_fold, planted, tmp_path_factory):
-    """Options of a search that is done, on a store that has no test video."""
+    """Options of a finished search on a store without test videos."""
     store = by_fold.write("training-only", by_fold.listed)
     options = dataclasses.replace(quick(planted, tmp_path_factory.mktemp("searched") / "search"), store=str(store))
     assert search(options, {"all": SPACE}) == 0
@@ -71,7 +71,7 @@ def test_the_best_is_written_with_pictures_and_tables(searched):
 
 
 def test_a_trial_is_the_training_that_its_settings_make(searched, tmp_path):
-    """The best trial's network, bit for bit, from `train_energynet` with the settings that the search wrote."""
+    """`train_energynet` with the settings in best.json gives the same weights as the best trial, bit for bit."""
     best = json.loads((Path(searched.out) / "best.json").read_text())
     flags = ["--store", searched.store, "--split", searched.split, "--holdout-fraction", str(searched.holdout_fraction)]
     config = str(Path(searched.out) / "best.json")
@@ -92,7 +92,7 @@ def test_tensorboard_reads_every_trial(searched):
 
 def test_a_search_that_is_done_is_not_done_again(searched):
     before = {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")}
-    with pytest.raises(UsageError, match="holds a search; resume it with --resume"):
+    with pytest.raises(UsageError, match=r"holds a search\. Resume it with --resume"):
         search(searched, {"all": SPACE})
     assert search(dataclasses.replace(searched, resume=True), {"all": SPACE}) == 0
     assert {path: path.stat().st_mtime_ns for path in Path(searched.out).glob("trials/**/*")} == before
@@ -113,9 +113,9 @@ def test_another_search_in_its_folder_is_refused(searched, change, space):
         ({"side_by_side": 0}, "--side-by-side 0"),
         ({"gpus_per_trial": 1.5}, "--gpus-per-trial 1.5"),
         ({"gpus_per_trial": float("nan")}, "--gpus-per-trial nan"),
-        ({"gpus_per_trial": 0.0, "gpu": True}, "--gpus-per-trial 0 contradicts --gpu"),
-        ({"holdout_fraction": 0.0}, "holds no video out"),
-        ({"space": "some"}, "--space some: give all, or a .json file"),
+        ({"gpus_per_trial": 0.0, "gpu": True}, "--gpus-per-trial 0: contradicts --gpu"),
+        ({"holdout_fraction": 0.0}, "no video is held out"),
+        ({"space": "some"}, "--space some: unknown. Give all, or a .json file."),
         ({"space": "nothing.json"}, "nothing.json: does not exist"),
         ({"sampler": "grid"}, "lr is a range"),
         ({"num_hard": 200}, "--num-hard 200"),
@@ -172,7 +172,7 @@ def test_a_trial_that_diverges_is_recorded_and_the_search_goes_on(ray_local, pla
 
 @pytest.mark.long
 def test_trials_do_not_read_the_store_again(ray_local, planted, tmp_path):
-    """The store is removed once the first trial has begun."""
+    """The store is deleted as soon as the first trial has started."""
     shutil.copytree(planted / "store", tmp_path / "store")
     options = dataclasses.replace(
         quick(planted, tmp_path / "out", trials=5, scheduler="none"), store=str(tmp_path / "store")
@@ -250,7 +250,7 @@ def _start(options, log):
 
 @pytest.mark.long
 def test_a_search_lives_on_s3(ray_local, planted, spaces, s3, tmp_path):
-    """In a process of its own: its Ray knows the endpoint. What it finds is what one on this machine finds."""
+    """A search on S3 has the same results as a local one. Its own process starts a Ray that knows the endpoint."""
     store = join(s3, "store")
     fs, path = open_filesystem(store)
     fs.put(f"{planted}/store/", f"{path}/", recursive=True)

@@ -1,4 +1,4 @@
-"""The searcher as Ray Tune calls it, with results made up by a formula; the real thing is in test_search.py."""
+"""Searcher and scheduler with results from a formula; test_search.py runs them in Ray Tune."""
 
 import dataclasses
 import json
@@ -27,7 +27,7 @@ def searcher(out, *, sampler="tpe", most=6, space=SPACE, seed=3):
 
 
 def result(point, update=400, **more):
-    """Best at lr 1e-3."""
+    """Report of a trial whose accuracy is highest at lr 1e-3."""
     return {OBJECTIVE: 1 / (1 + abs(math.log10(point["lr"]) + 3)), "update": update, "seconds": update / 100, **more}
 
 
@@ -156,7 +156,7 @@ def test_what_one_trial_was_refused_for_ends_the_search(tmp_path):
 
 
 def test_trials_that_end_because_the_search_does_are_done_again(tmp_path):
-    """Ray Tune stops them as if a scheduler had."""
+    """Ray Tune stops these trials in the same way as a scheduler would."""
     found = searcher(tmp_path)
     first, second = found.suggest("a"), found.suggest("b")
     found.on_trial_complete("a", result(first["point"], **{ENDED: True, REFUSED: "disk full"}))
@@ -199,7 +199,7 @@ def test_a_damaged_record_is_named(tmp_path):
     write_trial(str(tmp_path), Trial(1, {}, {}))
     path = Path(trial_url(str(tmp_path), 1)) / "trial.json"
     path.write_text(path.read_text()[:20])
-    with pytest.raises(UsageError, match=r"trials/0001/trial.json is damaged"):
+    with pytest.raises(UsageError, match=r"trials/0001/trial.json: damaged"):
         read_trials(str(tmp_path))
 
 
@@ -210,7 +210,7 @@ def test_a_folder_without_a_record_was_never_begun(tmp_path):
 
 
 def after(known, *, updates=1600, look_every=100):
-    """A trial's looks, told to the scheduler that knows the trials before; what it says to each."""
+    """Return a function that reports a trial's validations to a scheduler with known trials and returns its actions."""
     scheduler = make_scheduler(
         SearchOptions(store="a", split="b", out="c", updates=updates, look_every=look_every), known
     )
@@ -232,7 +232,7 @@ def good(count, last):
 
 
 def test_a_resumed_scheduler_knows_the_trials_before():
-    """A trial behind what others reached at the first rung is stopped there; without them it would go on."""
+    """A trial that is behind the known trials at the first rung is stopped there; without them, it would continue."""
     assert after(good(4, 300))(0.3)[0] == "STOP"
     assert set(after([])(0.3)) == {"CONTINUE"}
 
@@ -253,7 +253,7 @@ def test_the_rungs_are_a_sixteenth_and_a_quarter_and_none_later():
 
 
 def test_what_got_beyond_a_rung_before_does_not_raise_its_bar():
-    """The look at the second rung counts there, not also at the first."""
+    """A validation at the second rung is compared only there, not also at the first."""
     scheduler = after([*good(1, 400), *good(1, 400)])
     assert scheduler(0.9)[0] == "CONTINUE"
 

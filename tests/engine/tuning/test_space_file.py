@@ -18,7 +18,7 @@ def test_a_space_is_read_from_a_file(tmp_path):
 def test_another_file_is_refused(text, tmp_path):
     path = tmp_path / "space.json"
     path.write_text(text)
-    with pytest.raises(UsageError, match="is no search space"):
+    with pytest.raises(UsageError, match="not a search space"):
         read_space(str(path))
 
 

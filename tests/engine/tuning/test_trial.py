@@ -1,4 +1,4 @@
-"""What a resumed trial tells, and what it does with states that are damaged."""
+"""Reports of a resumed trial, and its handling of damaged checkpoints."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +16,7 @@ ROWS = [{"update": update, "seconds": 1.0} for update in (100, 200, 300)]
 
 @pytest.fixture
 def told(monkeypatch):
-    """What Ray Tune is told."""
+    """Rows reported to Ray Tune."""
     rows = []
     monkeypatch.setattr(tune, "report", rows.append)
     return rows
@@ -48,7 +48,7 @@ def test_without_a_good_state_it_is_trained_anew(run, told):
     state.write_bytes(b"bad")
     _drop_damaged(run)
     assert not list(_folder(run).rglob("*"))
-    assert told[0][DAMAGED].endswith("is damaged (weights is not what was written); it is trained again")
+    assert told[0][DAMAGED].endswith("is damaged (weights is not what was written); the trial restarts from scratch")
 
 
 def _folder(run):

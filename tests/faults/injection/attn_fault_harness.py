@@ -1,8 +1,8 @@
-"""What a process does when it comes to a fault point (`attn.fault_points`) while a harness watches the run.
+"""Fault injection at the fault points (`attn.fault_points`) of a process.
 
-The folder that ATTN_FAULT_FOLDER names holds `plan.json`; `trace.txt` gets a line for every point reached and for every
-fault, and `claims/` a file for every fault, so that each happens once, however many processes there are. Whether a
-fault strikes follows from the seed and the video alone: the same seed breaks the same run at the same videos.
+The folder ATTN_FAULT_FOLDER holds `plan.json`. Each point that is reached and each fault adds a line to `trace.txt`;
+each fault also creates a file in `claims/`, so that it happens only once across all processes. Seed and video ID
+determine whether a fault is injected, so the same seed breaks the same videos.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ import psutil
 FOLDER = Path(os.environ["ATTN_FAULT_FOLDER"])
 PLAN = json.loads((FOLDER / "plan.json").read_text())
 DECODER_DELAY_S = 0.02
-START_S = 1.0  # a decoder that is only starting is not at work
+START_S = 1.0  # a younger decoder process is still starting
 
 
-at_work = ""  # the video that this process decodes
+at_work = ""  # ID of the video that this process is decoding
 
 
 def reach(point: str, video_id: str) -> None:
@@ -37,13 +37,13 @@ def reach(point: str, video_id: str) -> None:
 
 
 def strikes(seed: int, number: int, video_id: str) -> float:
-    """A number in [0, 1) that belongs to a video."""
+    """Return a number in [0, 1) that depends only on the seed, the fault and the video."""
     digest = hashlib.sha256(f"{seed} {number} {video_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
 
 
 def claim(number: int, video_id: str, most: int) -> bool:
-    """Whether this fault is still to happen, which is true once."""
+    """Claim a fault; True only for the first caller."""
     name = hashlib.sha256(video_id.encode()).hexdigest()[:16]
     if len(list((FOLDER / "claims").glob(f"{number}-*"))) >= most:
         return False
@@ -55,7 +55,7 @@ def claim(number: int, video_id: str, most: int) -> bool:
 
 
 def note(what: str, video_id: str) -> None:
-    """One line, written at once and whole; the clock is that of the machine, not of the process."""
+    """Append a line to the trace in a single write, with the machine's monotonic clock, which all processes share."""
     line = f"{time.monotonic():.4f}\t{os.getpid()}\t{what}\t{video_id}\n"
     descriptor = os.open(FOLDER / "trace.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     try:
@@ -75,7 +75,7 @@ def segfault(fault: str, video_id: str) -> None:
 
 
 def leak(fault: str, video_id: str) -> None:
-    """Takes memory until someone ends this process."""
+    """Allocate memory until this process is killed."""
     note(fault, video_id)
     kept = []
     while True:
@@ -84,7 +84,7 @@ def leak(fault: str, video_id: str) -> None:
 
 
 def to_decoder(number: int):
-    """A fault that signals the decoder child of this process once it is at work."""
+    """Return a fault that sends a signal to the decoder child of this process as soon as it is decoding."""
 
     def send(fault: str, video_id: str) -> None:
         def later() -> None:
@@ -94,7 +94,7 @@ def to_decoder(number: int):
                     with contextlib.suppress(psutil.Error):
                         started = time.time() - child.create_time() > START_S
                         if started and "decoder_process" in " ".join(child.cmdline()):
-                            note(fault, at_work)  # by now perhaps another than that which called for it
+                            note(fault, at_work)  # may be a later video than the one that triggered the fault
                             child.send_signal(number)
                             return
 

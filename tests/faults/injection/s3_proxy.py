@@ -1,10 +1,10 @@
-"""An S3 server that misbehaves: moto behind a proxy that breaks some requests on purpose.
+"""Faulty S3 server: moto behind a proxy that breaks some requests.
 
     s3_proxy.py PLAN.json
 
-The plan holds the kinds of trouble, the share of the requests it may befall which it does befall, how often at most, a
-seed, and the trace that gets a line for each. The ports of moto itself and of the proxy are printed as JSON; both end
-when the input does, with whoever started this.
+The plan holds the kinds of faults, a pattern of the requests to break, the share of these to break, the maximum number
+of faults, a seed, and the path of a trace that gets a line for each fault. The ports of moto and of the proxy are
+printed as JSON. Both servers end at the end of standard input, that is, with the process that started them.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 END_OF_HEAD = b"\r\n\r\n"
-RESET = struct.pack("ii", 1, 0)  # SO_LINGER of no time: closing sends RST
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER with a timeout of 0: closing sends RST
 
 
 class Request(NamedTuple):
@@ -30,7 +30,7 @@ class Request(NamedTuple):
 
 
 class Proxy:
-    """Answers what moto does, but for the requests that it breaks."""
+    """Proxy that forwards requests to moto and breaks some of them."""
 
     def __init__(self, moto: int, plan: dict[str, Any]):
         self.moto, self.plan = moto, plan
@@ -38,7 +38,7 @@ class Proxy:
         self.left = plan["most"]
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One request of a connection."""
+        """Serve the single request of a connection."""
         try:
             request = await _read(reader, writer)
             if self._befalls(request):
@@ -66,7 +66,7 @@ class Proxy:
             trace.write(line)
 
     async def answer(self, request: Request) -> bytes:
-        """What moto says."""
+        """Forward a request to moto and return the response."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.moto)
         writer.write(request.raw)
         await writer.drain()
@@ -78,50 +78,50 @@ class Proxy:
         await _send(writer, _error(503, "SlowDown"))
 
     async def error_500(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Perhaps what was asked has been done all the same."""
+        """Respond with 500; in half of the cases, moto has executed the request."""
         if self.random.random() < 0.5:
             await self.answer(request)
         await _send(writer, _error(500, "InternalError"))
 
     async def reset(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Before the answer, and perhaps before anything was done."""
+        """Reset the connection before the response; in half of the cases, moto has executed the request."""
         if self.random.random() < 0.5:
             await self.answer(request)
         _reset(writer)
 
     async def reset_within(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _send(writer, self._piece(await self.answer(request)))
-        await asyncio.sleep(0.05)  # what was sent would be lost with the connection
+        await asyncio.sleep(0.05)  # a reset at once would discard the data
         _reset(writer)
 
     async def cut(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """A body that ends too early, without any sign of an error."""
+        """Truncate the body without reporting an error."""
         await _send(writer, self._piece(await self.answer(request)))
 
     async def stall(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """For ever, before the answer or within."""
+        """Stop sending, before the response or within it, until the client closes the connection."""
         if self.random.random() < 0.5:
             await _send(writer, self._piece(await self.answer(request)))
         await reader.read()
 
     async def lose_upload(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """All that was sent is gone when it is to become a file."""
+        """Abort the multipart upload just before it is completed."""
         begun = f"DELETE {request.path} HTTP/1.1\r\nHost: moto\r\nConnection: close\r\n\r\n"
         await self.answer(Request("DELETE", request.path, begun.encode()))
         await _send(writer, await self.answer(request))
 
     async def full(self, request: Request, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """As AWS and as MinIO put it."""
+        """Respond that the storage is full, as AWS or as MinIO does."""
         await _send(writer, self.random.choice([_error(403, "QuotaExceeded"), _error(507, "XMinioStorageFull")]))
 
     def _piece(self, answer: bytes) -> bytes:
-        """The head and not all of the body."""
+        """Return the headers and a part of the body."""
         head = answer.index(END_OF_HEAD) + len(END_OF_HEAD)
         return answer[: head + int(self.random.random() * (len(answer) - head))]
 
 
 async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Request:
-    """A whole request, as moto gets it: to be answered on a connection of its own."""
+    """Read a whole request and rewrite it for moto, which gets a new connection for each request."""
     head = await reader.readuntil(END_OF_HEAD)
     if re.search(rb"(?i)\r\nexpect: *100-continue", head):
         await _send(writer, b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -162,7 +162,7 @@ def _error(status: int, code: str) -> bytes:
 
 
 async def main(plan: dict[str, Any]) -> None:
-    os.environ["S3_UPLOAD_PART_MIN_SIZE"] = "1"  # so that small files go up in pieces too
+    os.environ["S3_UPLOAD_PART_MIN_SIZE"] = "1"  # permits multipart uploads of small files
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -172,7 +172,7 @@ async def main(plan: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps({"moto": moto, "proxy": proxy.sockets[0].getsockname()[1]}) + "\n")
     sys.stdout.flush()
     await asyncio.to_thread(sys.stdin.read)
-    os._exit(0)  # what stalls is not waited for
+    os._exit(0)  # without waiting for stalled requests
 
 
 if __name__ == "__main__":

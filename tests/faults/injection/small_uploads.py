@@ -1,4 +1,4 @@
-"""The harness, with uploads in pieces from a few KB on rather than from many MB."""
+"""Fault harness with multipart uploads from 64 KB on instead of many MB."""
 
 from attn_fault_harness import reach as reach
 

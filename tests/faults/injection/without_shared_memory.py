@@ -1,4 +1,4 @@
-"""Runs a Python program with a /dev/shm of its own that has no room: without_shared_memory.py PROGRAM …"""
+"""Run a Python program with its own tiny /dev/shm: without_shared_memory.py PROGRAM …"""
 
 import ctypes
 import os
