@@ -1,4 +1,4 @@
-"""Named points of a run at which a test harness injects faults, to prove that no rows are lost or duplicated.
+"""Named points of a run where a test harness injects faults, to prove that no row is lost or duplicated.
 
 In normal use, reaching a point does nothing. A harness is a module with a function `reach` of the same arguments. Its
 name is set in the environment variable ATTN_FAULT_HARNESS, and it is found through PYTHONPATH; tests/faults has one.

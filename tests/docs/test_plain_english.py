@@ -12,13 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("attn", "jobs", "tune", "bench")
-NOT_YET = ("attn/engine", "attn/stages", "attn/models")
-NOT_YET += (
-    "attn/maps",
-    "attn/eval",
-    "attn/report",
-)
-NOT_YET += ("bench", "jobs")
+NOT_YET = ("attn/engine/training",)
 """Text that was written before the rules."""
 MOST_WORDS = 20
 """Words of a docstring's first sentence."""
