@@ -8,10 +8,10 @@ import platform
 
 from attn.datasets.split import read_split
 from attn.engine.allowance import allowed_failures
-from attn.engine.dataflow import frames_done
-from attn.engine.filling import StorePlan, fill_store
+from attn.engine.filling import Chain, StorePlan, fill_store
+from attn.engine.in_process import PLACEMENT, frames_in_process, runs_in_process
 from attn.engine.options import FramesOptions
-from attn.engine.placement import cluster_totals, living_nodes, place_decoding
+from attn.engine.placement import Placement, cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
 from attn.engine.split_check import present_videos
 from attn.errors import UsageError, some
@@ -98,14 +98,22 @@ def fill_frames(plan: StorePlan) -> int:
             raise
         log.warning("%s: read-only, so its failed videos are not retried: %s", plan.ledger.url, some(lacking))
         return 0
-    start_ray()
-    placement = place_decoding(cluster_totals(), living_nodes())
-    chain = functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
+    placement, chain = _workplace(plan)
     with plan.ledger.occupied(wait=True):
         if _is_complete(plan):
             return 0
         plan.ledger.begin(plan.manifest)
         return fill_store(plan, placement, chain)
+
+
+def _workplace(plan: StorePlan) -> tuple[Placement, Chain]:
+    if runs_in_process(plan.videos):
+        return PLACEMENT, frames_in_process(plan.manifest.schema)
+    from attn.engine.dataflow import frames_done  # imported here because Ray Data takes seconds to load
+
+    start_ray()
+    placement = place_decoding(cluster_totals(), living_nodes())
+    return placement, functools.partial(frames_done, schema=plan.manifest.schema, placement=placement)
 
 
 def _only_failed(plan: StorePlan) -> list[str]:

@@ -152,6 +152,8 @@ class _Run:
 
     def _start_writers(self) -> Sequence[Any]:
         plan = self.plan
+        if not self.placement.writers:
+            return [StoreWriter(plan.ledger.url, plan.manifest.schema, part_bytes=plan.part_mb * 2**20)]
         try:
             return start_writers(
                 self.placement.writers, plan.ledger.url, plan.manifest, part_bytes=plan.part_mb * 2**20
@@ -178,9 +180,10 @@ class _Run:
             except RayActorError:
                 log.warning(WRITER_LOST)
                 all_live = False
-            except RayTaskError as error:
+            except Exception as error:
                 problem = _reason(error)
-            ray.kill(writer)
+            if self.placement.writers:
+                ray.kill(writer)
         return total, problem, all_live
 
     def _progress(self, left: int, writers: Sequence[Any]) -> Progress:
@@ -262,5 +265,5 @@ def _reason(error: Exception) -> str:
 
 
 def _ask(method: Any) -> Any:
-    """Call a method of an actor and wait for its result."""
-    return ray.get(method.remote())
+    """Call a method of a writer, which may be an actor, and wait for its result."""
+    return ray.get(method.remote()) if hasattr(method, "remote") else method()

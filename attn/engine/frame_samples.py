@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from attn.engine.dataflow import samples_done
+from attn.engine.in_process import runs_in_process
 from attn.engine.placement import cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
 from attn.stages.decode import DecodeVideos
@@ -73,7 +73,7 @@ def choose_videos(videos: Sequence[Video], most: int, seed: int) -> list[Video]:
 
 
 def sample_frames(videos: Sequence[Video], stage: DecodeVideos, per_video: int) -> tuple[FrameBank, dict[str, Failure]]:
-    """Sample all videos, on Ray if there are more than `IN_PROCESS`.
+    """Sample all videos, on Ray if there are many.
 
     A video whose worker dies or hangs is tried up to three times; retries run one video per task.
 
@@ -86,7 +86,8 @@ def sample_frames(videos: Sequence[Video], stage: DecodeVideos, per_video: int) 
         Frames, and failures by video ID.
     """
     bank = FrameBank(len(videos) * per_video, stage.size)
-    with _in_process(per_video) if len(videos) <= IN_PROCESS else _on_ray(per_video) as chain:
+    small = len(videos) <= IN_PROCESS or runs_in_process(videos)
+    with _in_process(per_video) if small else _on_ray(per_video) as chain:
         return bank, fill_bank(bank, videos, stage, chain)
 
 
@@ -122,6 +123,8 @@ def _in_process(per_video: int) -> Iterator[Chain]:
 
 @contextlib.contextmanager
 def _on_ray(per_video: int) -> Iterator[Chain]:
+    from attn.engine.dataflow import samples_done  # imported here because Ray Data takes seconds to load
+
     start_ray()
     placement = place_decoding(cluster_totals(), living_nodes())
     done = functools.partial(samples_done, per_video=per_video, placement=placement)

@@ -45,6 +45,8 @@ class Placement:
         return "cuda" if self.gpus_per_actor else "cpu"
 
     def __str__(self) -> str:
+        if not self.writers:
+            return "in this process"
         low, high = self.actors
         decoding = f"up to {self.decode_tasks} decode tasks, {self.writers} writers"
         if not high:

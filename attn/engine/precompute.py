@@ -9,7 +9,8 @@ import ray
 
 from attn.engine.cli import EXIT_INTERRUPTED
 from attn.engine.estimate import estimate
-from attn.engine.filling import fill_store
+from attn.engine.filling import Chain, fill_store
+from attn.engine.in_process import PLACEMENT, maps_in_process, runs_in_process
 from attn.engine.options import PrecomputeOptions
 from attn.engine.placement import Placement, cluster_totals, living_nodes, place
 from attn.engine.plan import Plan, make_plan
@@ -32,13 +33,14 @@ def precompute(options: PrecomputeOptions) -> int:
         UsageError: flags or inputs are invalid; nothing was written.
     """
     plan = make_plan(options)
-    if options.dry_run and works_alone():
+    in_process = options.actors is None and options.gpus_per_actor is None and runs_in_process(plan.videos)
+    if in_process or (options.dry_run and works_alone()):
         totals = this_machine()
         nodes = [totals]
     else:
         start_ray()
         totals, nodes = cluster_totals(), living_nodes()
-    placement = place(options.actors, options.gpus_per_actor, totals, nodes)
+    placement = PLACEMENT if in_process else place(options.actors, options.gpus_per_actor, totals, nodes)
     log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
     if options.dry_run:
         log.info("%s", estimate(plan, placement))
@@ -47,25 +49,29 @@ def precompute(options: PrecomputeOptions) -> int:
 
 
 def fill(plan: Plan, placement: Placement) -> int:
-    """Fill the store of a plan on the running Ray and return the exit code."""
+    """Fill the store of a plan, on the running Ray or in this process, and return the exit code."""
     options = plan.options
-    from attn.engine.dataflow import maps_done  # imported here because Ray Data takes seconds to load
-
     with plan.ledger.occupied():
         if options.overwrite:
             plan.ledger.clear()
         plan.ledger.begin(plan.manifest)
-        settings = {**plan.compute_settings, "device": placement.device}
-        chain = functools.partial(
-            maps_done, cnn=ray.put(plan.cnn), settings=settings, schema=plan.manifest.schema, placement=placement
-        )
         try:
-            code = fill_store(plan, placement, chain)
+            code = fill_store(plan, placement, _chain(plan, placement))
         except KeyboardInterrupt:
             log.warning("interrupted; %s", plan.go_on)
             return EXIT_INTERRUPTED
     warn_of_one_answer(options.out)
     return code
+
+
+def _chain(plan: Plan, placement: Placement) -> Chain:
+    schema = plan.manifest.schema
+    if placement is PLACEMENT:
+        return maps_in_process(plan.cnn, plan.compute_settings, schema)
+    from attn.engine.dataflow import maps_done  # imported here because Ray Data takes seconds to load
+
+    settings = {**plan.compute_settings, "device": placement.device}
+    return functools.partial(maps_done, cnn=ray.put(plan.cnn), settings=settings, schema=schema, placement=placement)
 
 
 def warn_of_one_answer(url: str) -> None:

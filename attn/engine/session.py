@@ -7,6 +7,7 @@ RAY_ADDRESS is set (`ray job submit` sets it).
 import logging
 import os
 import socket
+import sys
 
 import ray
 from ray._private.resource_and_label_spec import ResourceAndLabelSpec
@@ -15,7 +16,8 @@ from attn.engine.cli import end_on_sigterm, say
 from attn.engine.local_ray import start_local
 from attn.errors import UsageError
 
-_in_place: list[bool] = []
+_local: list[bool] = []
+_step: list[bool] = []
 CONNECT_TIMEOUT_S = 5.0
 MOST_SHOWN = 400  # characters of a Ray message
 WAY_OUT = "Start the cluster, or unset RAY_ADDRESS to use only this machine."
@@ -40,9 +42,9 @@ def start_ray(*, num_cpus: int | None = None, object_store_bytes: int | None = N
     if address == "local":
         say("starting Ray on this machine")
         start_local(num_cpus, object_store_bytes)
-        _in_place[:] = [True]
+        _local[:] = [True]
     else:
-        _in_place.clear()
+        _local.clear()
         _join(address)
     end_on_sigterm()  # again, because Ray installs a handler that prints stack traces and exits at once
 
@@ -52,14 +54,22 @@ def works_alone() -> bool:
     return not ray.is_initialized() and (os.environ.get("RAY_ADDRESS") or "local") == "local"
 
 
-def trains_in_place() -> bool:
-    """Return whether trainings with one worker run in this process: without a cluster, or in a step."""
-    return bool(_in_place) if ray.is_initialized() else works_alone()
+def works_in_place() -> bool:
+    """Whether small jobs and trainings of one worker run in this process.
+
+    They do unless RAY_ADDRESS is set: it names a cluster, or asks for a local Ray (`local`). In a step of a plan, which
+    is a task of Ray, the driver decides.
+    """
+    if _step:
+        return True
+    return not os.environ.get("RAY_ADDRESS") and (bool(_local) or not ray.is_initialized())
 
 
-def train_in_place() -> None:
-    """Run trainings with one worker in this process, a Ray task that has their resources."""
-    _in_place[:] = [True]
+def work_in_place() -> None:
+    """Run small jobs and trainings of one worker in this process, a task of Ray, on all CPUs."""
+    _step[:] = [True]
+    if "torch" not in sys.modules:
+        os.environ.pop("OMP_NUM_THREADS", None)  # set by Ray to the CPUs of the task, which asks for none
 
 
 def this_machine() -> dict[str, float]:

@@ -78,7 +78,7 @@ class StoreWriter:
 
     def counts(self) -> Written:
         """Counts so far, including the open part."""
-        return sum(self._in_open_part.values(), self._written)
+        return sum(list(self._in_open_part.values()), self._written)  # a copy, since another thread may ask
 
     def failed(self) -> set[str]:
         """IDs of the videos given up."""

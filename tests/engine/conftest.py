@@ -37,6 +37,13 @@ def ray_local():
     ray.shutdown()
 
 
+@pytest.fixture
+def on_ray(ray_local, monkeypatch):
+    """The same Ray, for small jobs and trainings of one worker too, which else run in this process."""
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    return ray_local
+
+
 @pytest.fixture(scope="session")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Six clips of two classes, of 1 to 130 frames, noisy enough that every frame differs."""
@@ -146,7 +153,7 @@ def video_training(footage) -> TrainCnnOptions:
 
 
 @pytest.fixture(scope="session")
-def trained(ray_local, training, tmp_path_factory):
+def trained(training, tmp_path_factory):
     """Options of a training that is finished."""
     from attn.engine.training.cnn import train_cnn
 

@@ -110,7 +110,7 @@ def test_an_adapted_checkpoint_needs_a_flag(options: AdaptOptions, tmp_path: Pat
 
 @pytest.mark.long
 def test_ray_gives_the_statistics_of_one_process(
-    ray_local, options: AdaptOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    on_ray, options: AdaptOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two decode tasks at a time, one of which meets a file that is no video."""
     videos = tmp_path / "videos"

@@ -76,7 +76,7 @@ def check_store(url: str, alone: dict[str, dict], names: set[str] | None = None)
     assert rows == sum(len(alone[name]["frame"]) for name in seen)
 
 
-def test_store_equals_the_plain_loop(ray_local, options: PrecomputeOptions, alone: dict[str, dict]) -> None:
+def test_store_equals_the_plain_loop(on_ray, options: PrecomputeOptions, alone: dict[str, dict]) -> None:
     assert precompute(options) == 0
     check_store(options.out, alone)
     summary = json.loads((Path(options.out) / "_SUCCESS.json").read_text())
@@ -86,8 +86,21 @@ def test_store_equals_the_plain_loop(ray_local, options: PrecomputeOptions, alon
     assert progress["videos_done"] == progress["videos_total"] == len(alone)
 
 
+def test_a_small_job_starts_no_ray_and_its_store_is_the_same(
+    options: PrecomputeOptions,
+    alone: dict[str, dict],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("attn.engine.precompute.start_ray", None)
+    with caplog.at_level("INFO"):
+        assert precompute(options) == 0
+    assert "in this process" in caplog.text
+    check_store(options.out, alone)
+
+
 def test_second_run_does_nothing_and_more_videos_extend_the_store(
-    ray_local, options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path
+    options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path
 ) -> None:
     first = dataclasses.replace(options, videos=str(clip_folder / "Wave"))
     assert precompute(first) == 0
@@ -100,7 +113,7 @@ def test_second_run_does_nothing_and_more_videos_extend_the_store(
 
 
 def test_bad_videos_are_failures_and_good_ones_complete(
-    ray_local, options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path, tmp_path: Path
+    options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path, tmp_path: Path
 ) -> None:
     videos = tmp_path / "videos"
     (videos / "Wave").mkdir(parents=True)
@@ -122,7 +135,6 @@ def test_bad_videos_are_failures_and_good_ones_complete(
 
 
 def test_another_stride_is_refused_and_overwrite_starts_anew(
-    ray_local,
     options: PrecomputeOptions,
     clip_folder: Path,
     capsys: pytest.CaptureFixture[str],
@@ -145,7 +157,7 @@ def test_another_stride_is_refused_and_overwrite_starts_anew(
     assert all((frame == np.arange(len(frame)) * 10).all() for frame in frames.values())
 
 
-def test_dry_run_writes_nothing(ray_local, options: PrecomputeOptions, caplog: pytest.LogCaptureFixture) -> None:
+def test_dry_run_writes_nothing(on_ray, options: PrecomputeOptions, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     assert precompute(dataclasses.replace(options, dry_run=True)) == 0
     assert not Path(options.out).exists()
@@ -180,7 +192,7 @@ def test_bad_flags_are_one_line_and_nothing_is_written(
 def start_job(options: PrecomputeOptions, *more: str) -> subprocess.Popen:
     flags = ["--videos", options.videos, "--out", options.out, "--weights", options.weights]
     flags += ["--columns", *options.columns, "--batch-size", "16", "--part-mb", "1", *more]
-    environment = os.environ | {"RAY_ADDRESS": ""}
+    environment = os.environ | {"RAY_ADDRESS": "local"}
     return subprocess.Popen([sys.executable, JOB, *flags], stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -204,7 +216,7 @@ def wait_for_part(out: str, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def test_a_killed_driver_loses_and_doubles_nothing(ray_local, many: PrecomputeOptions, alone: dict[str, dict]) -> None:
+def test_a_killed_driver_loses_and_doubles_nothing(on_ray, many: PrecomputeOptions, alone: dict[str, dict]) -> None:
     with start_job(many) as process:
         wait_for_part(many.out, process)
         process.send_signal(signal.SIGKILL)
@@ -219,9 +231,7 @@ def test_a_killed_driver_loses_and_doubles_nothing(ray_local, many: PrecomputeOp
 
 
 @pytest.mark.long
-def test_a_store_that_cannot_be_written_any_more_is_one_line(
-    ray_local, many: PrecomputeOptions, tmp_path: Path
-) -> None:
+def test_a_store_that_cannot_be_written_any_more_is_one_line(on_ray, many: PrecomputeOptions, tmp_path: Path) -> None:
     with start_job(many) as process:
         wait_for_part(many.out, process)
         Path(many.out).rename(tmp_path / "aside")
@@ -237,7 +247,7 @@ def test_a_store_that_cannot_be_written_any_more_is_one_line(
 
 
 def test_a_writer_that_dies_while_it_starts_is_started_again(
-    ray_local, options: PrecomputeOptions, alone: dict[str, dict], caplog: pytest.LogCaptureFixture
+    on_ray, options: PrecomputeOptions, alone: dict[str, dict], caplog: pytest.LogCaptureFixture
 ) -> None:
     killed = threading.Event()
 

@@ -114,6 +114,7 @@ def test_many_videos_are_scored_from_their_store(options, monkeypatch):
     assert predict(options) == 0
     here = table(options)
     monkeypatch.setattr(job, "IN_PROCESS", 3)
+    monkeypatch.setattr(job, "runs_in_process", lambda videos: False)
     monkeypatch.setattr(job, "_fill_store", lambda plan: fill(plan) and 0)
     assert predict(options) == 0
     there = table(options)
@@ -126,7 +127,7 @@ def test_many_videos_are_scored_from_their_store(options, monkeypatch):
 
 
 @pytest.mark.long
-def test_ray_fills_that_store(ray_local, options, monkeypatch):
+def test_ray_fills_that_store(on_ray, options, monkeypatch):
     assert predict(options) == 0
     here = table(options)
     monkeypatch.setattr(job, "IN_PROCESS", 3)

@@ -81,7 +81,7 @@ def options(folder: Path, small_weights: Path, tmp_path_factory: pytest.TempPath
 
 
 @pytest.fixture(scope="module")
-def videos(ray_local, options: PrecomputeOptions) -> Videos:
+def videos(options: PrecomputeOptions) -> Videos:
     assert precompute(options) == EXIT_FAILED_VIDEOS
     return {video.video_id: video for video in AttentionStore.open(options.out).videos(["maps", "logits"])}
 

@@ -26,7 +26,7 @@ from attn.engine.cli import EXIT_UNTRAINED
 from attn.engine.clock import clock
 from attn.engine.placement import cluster_totals
 from attn.engine.reproduction.step import FRAMES, Step
-from attn.engine.session import train_in_place
+from attn.engine.session import work_in_place, works_in_place
 from attn.errors import UsageError
 from attn.storage.contents import SUCCESS
 from attn.storage.filesystem import is_local, join, open_filesystem, read_text, write_atomic
@@ -141,7 +141,7 @@ class _Runner:
         # Ray's own retries are off: Ray would restart a process that runs out of memory again and again.
         task: Any = ray.remote(num_cpus=0, num_gpus=_gpus(step), max_retries=0)(run_step)
         self.attempts[step.name] += 1
-        started = task.remote(step, log_url, self.jobs.get(step.job))
+        started = task.remote(step, log_url, self.jobs.get(step.job), in_place=_in_place(step))
         self.running[started] = (step, time.monotonic())
 
     def _wait(self) -> None:
@@ -172,24 +172,40 @@ class _Runner:
         return join(self.out, "done", f"{step.name.replace('/', '.')}.json")
 
 
+def _in_place(step: Step) -> bool:
+    """Whether a step does its work in its own process, if that is small: not on a cluster.
+
+    On a machine with GPUs only trainings do: the process of a step sees a GPU only if it is given one.
+    """
+    return works_in_place() and (_trains_alone(step) or not cluster_totals()["GPU"])
+
+
 def _gpus(step: Step) -> int:
-    """Number of GPUs of a step. A training of one worker needs one, because it runs in the step's process."""
-    trains = step.job in TRAININGS and step.options.workers == 1 and step.options.gpu is not False
-    return int(trains and cluster_totals()["GPU"] > 0)
+    """Number of GPUs that the process of a step needs."""
+    uses_gpu = _trains_alone(step) and works_in_place() and step.options.gpu is not False
+    return int(uses_gpu and cluster_totals()["GPU"] > 0)
 
 
-def run_step(step: Step, log_url: str, function: Callable[[Any], int] | None = None) -> str | None:
+def _trains_alone(step: Step) -> bool:
+    return step.job in TRAININGS and step.options.workers == 1
+
+
+def run_step(
+    step: Step, log_url: str, function: Callable[[Any], int] | None = None, *, in_place: bool = False
+) -> str | None:
     """Run a job in this process.
 
     Args:
         step: step to run.
         log_url: URL of the log, written line by line on a local disk, at the end on S3.
         function: the job's function; default: the one of the job's name.
+        in_place: run a small job, or a training of one worker, without further processes.
 
     Returns:
         The reason of a failure; None if the job succeeded.
     """
-    train_in_place()
+    if in_place:
+        work_in_place()
     with _logged(log_url):
         try:
             code = (function or job(step.job))(step.options)

@@ -7,7 +7,7 @@ import torch
 from ray.train import ScalingConfig
 
 from attn.engine.placement import cluster_totals, living_nodes
-from attn.engine.session import start_ray, this_machine, trains_in_place
+from attn.engine.session import start_ray, this_machine, works_in_place
 from attn.errors import UsageError
 
 
@@ -54,7 +54,7 @@ def place_training(workers: int, gpu: bool | None, *, most_cpus: int | None = No
     Raises:
         UsageError: the resources do not exist, or Ray does not start.
     """
-    if workers == 1 and trains_in_place():
+    if workers == 1 and works_in_place():
         totals = this_machine()
         placement = place_workers(1, gpu, totals, [totals], most_cpus=most_cpus)
         if placement.gpu == torch.cuda.is_available():  # local mode uses a GPU whenever torch sees one

@@ -61,7 +61,7 @@ def test_other_options_are_refused_with_the_difference(trained):
         train_cnn(dataclasses.replace(trained, epochs=5, seed=1))
 
 
-def test_a_command_that_is_refused_takes_nothing_from_the_same_one(ray_local, training, tmp_path):
+def test_a_command_that_is_refused_takes_nothing_from_the_same_one(training, tmp_path):
     options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), gpu=True)
     make_training(options).run.begin({})  # as one that is still starting
     with pytest.raises(UsageError, match="GPU"):
@@ -69,7 +69,7 @@ def test_a_command_that_is_refused_takes_nothing_from_the_same_one(ray_local, tr
     assert [path.name for path in folder_of(options).iterdir()] == ["run.json"]
 
 
-def test_near_duplicates_are_left_out_and_named(ray_local, training, photographs, tmp_path):
+def test_near_duplicates_are_left_out_and_named(training, photographs, tmp_path):
     web = tmp_path / "web"
     shutil.copytree(photographs, web)
     with Image.open(web / "cold" / "03.png") as image:

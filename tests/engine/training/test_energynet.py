@@ -50,7 +50,7 @@ def options(planted, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def trained(ray_local, planted, tmp_path_factory):
+def trained(planted, tmp_path_factory):
     """Options of a training that is finished, and was started with paths relative to its folder."""
     folder = tmp_path_factory.mktemp("trained")
     options = quick(planted, folder / "energynet", updates=400, look_every=100)
@@ -186,7 +186,7 @@ def test_a_store_of_another_cnn_is_refused(trained, planted, write_store, tmp_pa
 
 
 @pytest.fixture(scope="module")
-def by_one_worker(ray_local, planted, tmp_path_factory):
+def by_one_worker(planted, tmp_path_factory):
     """Options of a training that is finished, of few updates and mined negatives alone."""
     options = quick(planted, tmp_path_factory.mktemp("one") / "energynet", updates=120, look_every=40, num_random=0)
     assert train_energynet(options) == 0
@@ -208,7 +208,7 @@ def test_relative_paths_mean_those_of_the_folder_it_was_started_in(trained):
     assert Path(trained.out, "energynet.safetensors").exists()
 
 
-def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept(ray_local, options, caplog):
+def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept(options, caplog):
     few = dataclasses.replace(options, fraction=0.1)
     with caplog.at_level(logging.INFO):
         assert train_energynet(few) == 0
@@ -221,7 +221,7 @@ def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
-def test_a_killed_driver_goes_on_where_it_stopped(ray_local, options, tmp_path):
+def test_a_killed_driver_goes_on_where_it_stopped(options, tmp_path):
     """The resumed training ends with the weights of an unbroken one."""
     unbroken = dataclasses.replace(options, out=str(tmp_path / "unbroken"), updates=3000, look_every=200, patience=0)
     killed = dataclasses.replace(unbroken, out=str(tmp_path / "killed"))

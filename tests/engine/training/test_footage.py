@@ -74,7 +74,7 @@ def plain_loop(folder: str, size: int) -> dict[str, np.ndarray]:
 
 
 def test_the_store_has_every_frame_of_every_listed_video_once_and_no_other(
-    ray_local, options: TrainCnnOptions, tmp_path: Path
+    on_ray, options: TrainCnnOptions, tmp_path: Path
 ) -> None:
     training, frames = decoded(options)
     assert isinstance(frames, VideoFrames)
@@ -97,7 +97,7 @@ def test_the_store_has_every_frame_of_every_listed_video_once_and_no_other(
 
 
 def test_a_larger_share_decodes_only_what_is_new_and_other_runs_nothing(
-    ray_local, options: TrainCnnOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    options: TrainCnnOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     shared = dataclasses.replace(options, frames=str(tmp_path / "frames"))
@@ -124,7 +124,7 @@ def test_a_larger_share_decodes_only_what_is_new_and_other_runs_nothing(
 
 
 def test_an_unreadable_video_is_a_failure_and_left_out_for_good(
-    ray_local, options: TrainCnnOptions, footage: Path, tmp_path: Path
+    options: TrainCnnOptions, footage: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "videos").mkdir()
     for path in (footage / "videos").rglob("*.avi"):
@@ -161,7 +161,7 @@ def report_of(options: TrainCnnOptions) -> dict:
 
 
 @pytest.fixture(scope="module")
-def learnt(ray_local, video_training: TrainCnnOptions, tmp_path_factory: pytest.TempPathFactory) -> TrainCnnOptions:
+def learnt(video_training: TrainCnnOptions, tmp_path_factory: pytest.TempPathFactory) -> TrainCnnOptions:
     """Options of a training that is finished, and was started with paths relative to its folder."""
     folder = tmp_path_factory.mktemp("learnt")
     options = dataclasses.replace(video_training, out=str(folder / "cnn.safetensors"), frames=str(folder / "frames"))
@@ -212,7 +212,7 @@ def test_relative_paths_mean_those_of_the_folder_it_was_started_in(learnt: Train
 
 
 def test_without_a_video_to_spare_the_last_epoch_is_kept(
-    ray_local, options: TrainCnnOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    options: TrainCnnOptions, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     few = dataclasses.replace(options, fraction=0.01, epochs=2)
@@ -257,7 +257,7 @@ def kill_when(process: subprocess.Popen, reached) -> None:
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_driver_killed_while_decoding_and_while_training_goes_on(
-    ray_local, options: TrainCnnOptions, footage: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    options: TrainCnnOptions, footage: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "many").mkdir()
     lines = []

@@ -18,7 +18,7 @@ DISK_BYTES = 32 << 20
 
 
 @pytest.fixture(scope="module")
-def whole(ray_local, training, tmp_path_factory):
+def whole(training, tmp_path_factory):
     """Options of a training that nothing has disturbed."""
     options = dataclasses.replace(training, epochs=8, out=str(tmp_path_factory.mktemp("whole") / "cnn.safetensors"))
     assert train_cnn(options) == 0
@@ -140,7 +140,7 @@ def test_all_states_damaged_is_one_line_and_nothing_is_deleted(stopped, capsys):
     assert all(path.exists() for path in files)
 
 
-def test_a_loss_that_is_not_finite_is_one_line_and_exit_code_2(ray_local, training, tmp_path, capsys):
+def test_a_loss_that_is_not_finite_is_one_line_and_exit_code_2(training, tmp_path, capsys):
     options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), head_lr=1e30)
     assert run(train_cnn, options) == EXIT_USAGE
     line = error_of(capsys)
