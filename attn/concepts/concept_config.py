@@ -7,7 +7,7 @@ import dataclasses
 from typing import Literal
 
 from attn.errors import UsageError
-from attn.storage.reasons import shown
+from attn.storage.error_messages import shown
 
 Aggregation = Literal["fisher", "average", "onehot"]
 FISHER_ALONE = ("word_dimensions", "gaussians", "corpus")

@@ -17,7 +17,7 @@ from attn.concepts.mixture import fit_word_space
 from attn.concepts.vectors_file import WordVectors, read_word_vectors
 from attn.concepts.words import words_of
 from attn.errors import UsageError
-from attn.storage.reasons import shown
+from attn.storage.error_messages import shown
 
 LEAST_LENGTH = 1e-6  # a shorter vector is zero up to rounding
 

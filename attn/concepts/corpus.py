@@ -3,8 +3,8 @@
 import unicodedata
 
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text
-from attn.storage.reasons import shown
 
 
 def read_corpus(url: str) -> tuple[str, ...]:

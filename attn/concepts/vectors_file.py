@@ -17,8 +17,8 @@ from jaxtyping import Float
 
 from attn.concepts.vector_records import CHUNK_BYTES, Form, Layout, Sieved, sieve
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, storage_errors
-from attn.storage.reasons import shown
 
 _GZIP = b"\x1f\x8b"
 _FOREIGN = {

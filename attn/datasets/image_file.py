@@ -9,8 +9,8 @@ import io
 import numpy as np
 from PIL import Image, ImageOps
 
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
-from attn.storage.reasons import shown
 
 # Formats that browsers show. Some of Pillow's other formats are programs: Ghostscript would execute EPS.
 FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")

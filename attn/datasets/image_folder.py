@@ -14,10 +14,10 @@ from jaxtyping import Int
 from attn.classes import check_class_names, class_ids, spelling
 from attn.datasets.image_file import ImageError, read_image
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, storage_errors, url_of
 from attn.storage.left_out import IMAGES, is_plainly_other, left_out
 from attn.storage.listing import list_files, names_in
-from attn.storage.reasons import shown
 from attn.video.names import VIDEO_SUFFIXES
 
 __all__ = ["ImageError", "ImageFolder", "list_images", "read_image"]

@@ -14,8 +14,8 @@ from attn.datasets.fractions import deal_groups
 from attn.datasets.own_list import parse_file
 from attn.datasets.protocol import Benchmark, Split, check_images
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem
-from attn.storage.reasons import shown
 
 
 def benchmark(

@@ -6,9 +6,9 @@ from typing import Literal
 
 from attn.datasets.entries import SplitList
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import is_local, open_filesystem, storage_errors
 from attn.storage.listing import names_in
-from attn.storage.reasons import shown
 
 
 @dataclasses.dataclass(frozen=True)

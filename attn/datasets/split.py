@@ -11,9 +11,9 @@ from attn.datasets import hmdb51
 from attn.datasets.entries import Entry, SplitList, split_list
 from attn.datasets.own_list import parse_file, parse_text
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
-from attn.storage.reasons import shown
 
 __all__ = ["SplitList", "read_split", "split_text", "write_split_list"]
 

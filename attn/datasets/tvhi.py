@@ -10,9 +10,9 @@ import glob
 from attn.datasets.entries import SplitList
 from attn.datasets.protocol import Benchmark, Split, check_images
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.listing import names_in
-from attn.storage.reasons import shown
 
 # fmt: off
 SET_1 = {

@@ -18,8 +18,8 @@ from attn.classes import parse_class_list
 from attn.datasets.entries import Entry, SplitList, numbered_lines, split_list
 from attn.datasets.protocol import Benchmark, Split, check_folder, check_images
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, read_text
-from attn.storage.reasons import shown
 from attn.video.names import folder_of, is_video, video_id_of
 
 _LINE = re.compile(r"(?P<path>.+?)(?:\s+(?P<class_number>\d+))?")

@@ -11,9 +11,9 @@ import re
 
 from attn.datasets.protocol import Benchmark, Split, check_images
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.listing import names_in
-from attn.storage.reasons import shown
 from attn.video.names import is_video, video_id_of
 
 CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")

@@ -23,8 +23,8 @@ from attn.models.fit import fitting_tensors
 from attn.models.weights_file import read_weights_file
 from attn.stages.align import reader
 from attn.stages.decode import DecodeVideos
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
-from attn.storage.reasons import shown
 from attn.storage.writable import check_writable
 from attn.video.found import paths_of
 from attn.video.sample import Fps, Stride

@@ -25,7 +25,7 @@ from attn.engine.flag_errors import check_flags, in_one_line
 from attn.engine.flag_help import explained, flag_words
 from attn.errors import UsageError
 from attn.stages.recipe import WithRecipe
-from attn.storage.reasons import shown
+from attn.storage.error_messages import shown
 
 Options = TypeVar("Options")
 

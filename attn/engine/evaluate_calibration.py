@@ -13,9 +13,9 @@ from attn.engine.split_check import present_videos
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration, check_enough
 from attn.stages.scoring import Scorer
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import absolute, storage_errors
 from attn.storage.manifest import SCORE_FIELDS
-from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
 NAME = "calibration.json"

@@ -15,8 +15,8 @@ from attn.models.energynet_file import check_store, load_energynet
 from attn.models.model_file import Model, load_model
 from attn.stages.scoring import Calibrated, CnnAverage, CnnSoftmaxVote, CnnVote, EnergyNetScore, Scorer, SvmVote, UnAtt
 from attn.stages.svm import fit_svm_on_store
+from attn.storage.error_messages import shown
 from attn.storage.manifest import SCORE_FIELDS, Manifest
-from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
 KINDS: Mapping[str, tuple[type[Any], ...]] = {

@@ -27,12 +27,12 @@ from attn.engine.progress import Progress
 from attn.engine.writers import start_writers
 from attn.errors import UsageError
 from attn.stages.decode import DecodeVideos
-from attn.storage.attempts import try_again
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.left_out import NOTHING, LeftOut
 from attn.storage.manifest import StoreManifest
+from attn.storage.retry import retried
 from attn.storage.writer import StoreWriter, Written
 from attn.video.source import Video
 
@@ -245,7 +245,7 @@ class _Run:
     def _failures(self) -> dict[str, Failure]:
         ledger = self.plan.ledger
         with storage_errors(ledger.url):
-            return try_again(lambda: read_failures(ledger.fs, ledger.root), ledger.url)
+            return retried(lambda: read_failures(ledger.fs, ledger.root), ledger.url)
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import ray
 
-from attn.engine.growth import VARIABLE, most_resources
+from attn.engine.autoscaler import VARIABLE, most_resources
 from attn.errors import UsageError
 
 # Without a GPU, decoding and the CNN share the cores. One actor per core leaves a quarter of the core to decoding in

@@ -35,10 +35,10 @@ from attn.stages.frame_sample import by_video
 from attn.stages.one_answer import OneAnswer
 from attn.stages.rows import check_finite
 from attn.stages.scoring import CnnVote, Scorer, UnAtt
+from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import Manifest, read_manifest
-from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore, VideoRows
 from attn.storage.writer import LAST, POSITION
 from attn.video.guard import FrameReader

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from attn.datasets.split import SplitList
 from attn.errors import UsageError, some
-from attn.storage.reasons import shown
+from attn.storage.error_messages import shown
 
 log = logging.getLogger(__name__)
 

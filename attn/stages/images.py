@@ -14,7 +14,7 @@ from jaxtyping import Int
 from attn.datasets.image_folder import ImageError, read_image
 from attn.errors import UsageError
 from attn.stages.pixels import MANIFEST, ImageCache, cache_pixels
-from attn.storage.reasons import shown
+from attn.storage.error_messages import shown
 from attn.video.transform import PREPROCESSING, resize_and_crop
 
 MOST_BAD_FRACTION = 0.5

@@ -8,8 +8,8 @@ from fsspec import AbstractFileSystem
 from attn.storage import failures, manifest
 from attn.storage.filesystem import is_local, left_by
 from attn.storage.listing import names_in
-from attn.storage.orphans import remove_orphans
 from attn.storage.parts import is_part
+from attn.storage.stale_files import remove_orphans
 from attn.storage.uploads import give_up_uploads
 
 SUCCESS = "_SUCCESS.json"

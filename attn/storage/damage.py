@@ -8,8 +8,8 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import is_local, storage_errors, url_of
-from attn.storage.reasons import shown
 
 SET_ASIDE = "Run the same {job} again: it moves the part to _damaged/ and computes its videos again"
 REPAIR = "Run jobs/verify.py --deep --repair to move it to _damaged/, then the same {job} to compute its videos again"

@@ -20,9 +20,9 @@ from fsspec.core import url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from attn.errors import UsageError
-from attn.storage.attempts import try_again
-from attn.storage.orphans import locked_folder, remove_orphans
-from attn.storage.reasons import holds_credentials, reason, shown
+from attn.storage.error_messages import holds_credentials, reason, shown
+from attn.storage.retry import retried
+from attn.storage.stale_files import locked_folder, remove_orphans
 
 # The parts in flight, and a few copies of each, bound the memory of one upload. S3 allows 10,000 parts.
 UPLOAD_PART_BYTES = 8 << 20
@@ -139,7 +139,7 @@ def write_atomic(fs: AbstractFileSystem, path: str, data: bytes) -> None:
             hidden.write_bytes(data)
         return
     with storage_errors(url_of(fs, path)):
-        try_again(lambda: fs.pipe_file(path, data), url_of(fs, path))
+        retried(lambda: fs.pipe_file(path, data), url_of(fs, path))
 
 
 @contextlib.contextmanager
@@ -161,7 +161,7 @@ def atomic_path(fs: AbstractFileSystem, path: str) -> Iterator[Path]:
             scratch = Path(folder) / posixpath.basename(path)
             yield scratch
             if scratch.exists():
-                try_again(lambda: _upload(fs, scratch, path), url_of(fs, path))
+                retried(lambda: _upload(fs, scratch, path), url_of(fs, path))
 
 
 def left_by(name: str) -> str | None:

@@ -14,15 +14,15 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.storage.attempts import try_again
 from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_leftovers, remove_store
 from attn.storage.contents import PROGRESS as PROGRESS
 from attn.storage.damage import is_damage
 from attn.storage.filesystem import absolute, is_local, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import NAME as MANIFEST
 from attn.storage.manifest import Manifest, StoreManifest, read_manifest
-from attn.storage.occupied import occupied
 from attn.storage.parts import PartVideos, list_parts, read_parts, rewrite_without
+from attn.storage.retry import retried
+from attn.storage.run_lock import occupied
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Ledger:
         return read_manifest(self.fs, self.root, self.url, self.kind)
 
     def occupied(self, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
-        """Lock the store against other runs while the block lasts, see `attn.storage.occupied`."""
+        """Lock the store against other runs while the block lasts, see `attn.storage.run_lock`."""
         return occupied(self.fs, self.root, self.url, wait=wait)
 
     def begin(self, manifest: StoreManifest) -> None:
@@ -127,7 +127,7 @@ class Ledger:
         with storage_errors(self.url):
             if manifest is not None:
                 self._check_still(manifest)
-            return self._done() if is_local(self.fs) else try_again(self._done, self.url)
+            return self._done() if is_local(self.fs) else retried(self._done, self.url)
 
     def _check_still(self, manifest: StoreManifest) -> None:
         found = self.manifest()

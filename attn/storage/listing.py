@@ -17,8 +17,8 @@ from fsspec.core import has_magic
 from fsspec.utils import glob_translate
 
 from attn.errors import UsageError
+from attn.storage.error_messages import bucket_is_missing
 from attn.storage.filesystem import is_local
-from attn.storage.reasons import bucket_is_missing
 
 HADOOP_FOLDER = "_$folder$"
 

@@ -15,7 +15,7 @@ from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.schema import IMAGE, SCHEMA_VERSION, attention_schema, frames_schema
-from attn.storage.reasons import bucket_is_missing
+from attn.storage.error_messages import bucket_is_missing
 
 NAME = "manifest.json"
 

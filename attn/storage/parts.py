@@ -19,11 +19,11 @@ from fsspec import AbstractFileSystem
 
 from attn.fault_points import reach
 from attn.schema import FRAME, N_FRAMES, VIDEO_ID
-from attn.storage.attempts import PAUSES_S
 from attn.storage.damage import disk_fails
 from attn.storage.filesystem import atomic_path, write_atomic
 from attn.storage.listing import names_in
-from attn.storage.orphans import lock
+from attn.storage.retry import PAUSES_S
+from attn.storage.stale_files import lock
 from attn.storage.video_runs import find_runs
 
 ROW_GROUP_ROWS = 256

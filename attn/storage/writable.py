@@ -8,8 +8,8 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
+from attn.storage.error_messages import may_not, shown
 from attn.storage.filesystem import is_local, join, open_filesystem, storage_errors
-from attn.storage.reasons import may_not, shown
 
 PROBE = ".attn-may-write"
 

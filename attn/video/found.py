@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from attn.errors import UsageError, some
-from attn.storage.reasons import shown
+from attn.storage.error_messages import shown
 from attn.video.ids import tell_apart
 from attn.video.names import folder_of, video_id_of
 

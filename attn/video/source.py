@@ -18,10 +18,10 @@ from fsspec import AbstractFileSystem
 
 from attn.classes import ClassFinder
 from attn.errors import FleetingError, UsageError, VideoError
+from attn.storage.error_messages import is_lasting, shown
 from attn.storage.filesystem import is_local, open_filesystem, read_bytes, storage_errors, url_of
 from attn.storage.left_out import LeftOut, left_out
 from attn.storage.listing import File, glob_files
-from attn.storage.reasons import is_lasting, shown
 from attn.video.found import Found, Video, name_videos, paths_of
 from attn.video.ids import KnownIds
 from attn.video.labels import choose_label

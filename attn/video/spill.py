@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from attn.errors import FleetingError
-from attn.storage.orphans import remove_orphans
+from attn.storage.stale_files import remove_orphans
 
 MEMORY = Path("/dev/shm")  # noqa: S108  the names in it are random and opened exclusively
 MEMORY_SHARE = 0.25

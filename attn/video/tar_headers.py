@@ -18,8 +18,8 @@ from typing import NamedTuple
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import is_local, read_bytes, url_of
-from attn.storage.reasons import shown
 from attn.video.names import is_video, may_be_video
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import pytest
 from botocore.model import ServiceModel
 from botocore.validate import ParamValidator
 
-from attn.engine.growth import most_of
+from attn.engine.autoscaler import most_of
 
 Config = dict[str, Any]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from googleapiclient.discovery_cache import get_static_doc
 
-from attn.engine.growth import most_of
+from attn.engine.autoscaler import most_of
 
 Config = dict[str, Any]
 Document = dict[str, Any]

@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from attn.engine.growth import VARIABLE, parse_most
+from attn.engine.autoscaler import VARIABLE, parse_most
 
 Config = dict[str, Any]
 

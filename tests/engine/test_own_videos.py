@@ -15,7 +15,7 @@ from attn.engine.filling import fill_store
 from attn.engine.options import PrecomputeOptions, TrainCnnOptions
 from attn.engine.placement import Placement
 from attn.engine.plan import Plan, make_plan
-from attn.engine.training.footage import find_footage
+from attn.engine.training.training_videos import find_footage
 from attn.engine.verify import verify
 from attn.engine.verify_options import VerifyOptions
 from attn.errors import UsageError

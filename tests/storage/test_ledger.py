@@ -162,7 +162,7 @@ def test_what_is_done_is_asked_again_where_a_bucket_does_not_tell(
             raise S3ClientError("OperationAborted", "on purpose")
         return answer(*args, **settings)
 
-    monkeypatch.setattr("attn.storage.attempts.PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("attn.storage.retry.PAUSES_S", (0.0, 0.0))
     monkeypatch.setattr(S3Backend, refused, refuse_or_answer)
     assert ledger.done() == {"a": 3}
     assert left[0] < 0

@@ -9,15 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from attn.engine.options import TrainCnnOptions
-from attn.engine.training.board import Row
 from attn.engine.training.cnn_job import Training, TrainJob
 from attn.engine.training.cnn_learner import cnn_learner
 from attn.engine.training.cnn_plan import MIXED, make_training
 from attn.engine.training.cnn_rows import ACCURACY, epoch_line
 from attn.engine.training.driver import Report, train
 from attn.engine.training.fit import made_by
-from attn.engine.training.footage import FootageRecord, decode_footage, footage_record
 from attn.engine.training.state import State
+from attn.engine.training.status import Row
+from attn.engine.training.training_videos import TrainingVideosRecord, decode_training_videos, training_videos_record
 from attn.models.checkpoint import save_checkpoint
 from attn.stages.pictures import VideoFrames
 from attn.stages.untrained import UNTRAINED, untrained_reasons
@@ -49,11 +49,11 @@ class CnnTraining:
         footage, store = self._planned.footage, self._planned.frames
         if footage is None or store is None:
             return 0
-        frames = decode_footage(footage, store, self.run)
+        frames = decode_training_videos(footage, store, self.run)
         if not isinstance(frames, VideoFrames):
             return frames
         self.job = dataclasses.replace(self.job, pictures=frames)
-        self._videos: FootageRecord | None = footage_record(footage, frames, self.run)
+        self._videos: TrainingVideosRecord | None = training_videos_record(footage, frames, self.run)
         return 0
 
     def summary(self) -> str:

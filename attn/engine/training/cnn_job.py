@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 from attn.engine.filling import StorePlan
 from attn.engine.options import TrainCnnOptions
-from attn.engine.training.footage import Footage
 from attn.engine.training.run import TrainRun
+from attn.engine.training.training_videos import TrainingVideos
 from attn.models.checkpoint import Cnn
 from attn.stages.pictures import Pictures, WebImages
 
@@ -64,5 +64,5 @@ class Training(NamedTuple):
     run: TrainRun
     job: TrainJob
     cnn: Cnn
-    footage: Footage | None = None
+    footage: TrainingVideos | None = None
     frames: StorePlan | None = None

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from attn.engine.training.board import Pen, Row
 from attn.engine.training.cnn_flags import own_batch_size
 from attn.engine.training.cnn_job import TrainJob
 from attn.engine.training.cnn_mixture import Mixture
@@ -25,6 +24,7 @@ from attn.engine.training.cnn_rows import ACCURACY, MIXED_LOSS, best_row, signs_
 from attn.engine.training.diverged import check_losses, check_weights
 from attn.engine.training.group import Group
 from attn.engine.training.state import State, plain
+from attn.engine.training.status import Row, StatusWriter
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
 from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
@@ -41,7 +41,7 @@ MOST_WATCHED = 512
 
 
 @contextmanager
-def cnn_learner(job: TrainJob, group: Group, pen: Pen, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
+def cnn_learner(job: TrainJob, group: Group, pen: StatusWriter, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
     """Prepare the images of this machine; yield the learner, or the reason why no worker can train.
 
     Args:

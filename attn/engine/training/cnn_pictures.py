@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attn.engine.training.board import Pen
 from attn.engine.training.cnn_job import TrainJob
 from attn.engine.training.group import Group
+from attn.engine.training.status import StatusWriter
 from attn.engine.training.storage import check_storage
 from attn.errors import UsageError, some
 from attn.stages.images import check_skipped
@@ -18,7 +18,7 @@ from attn.stages.pictures import Pictures
 from attn.stages.pixels import ImageCache
 
 
-def ready(job: TrainJob, folder: Path, group: Group, pen: Pen) -> tuple[list[ImageCache], str | None]:
+def ready(job: TrainJob, folder: Path, group: Group, pen: StatusWriter) -> tuple[list[ImageCache], str | None]:
     """The pictures and the Web images that are mixed in, if any, the same on all machines; or why not."""
     caches = []
     for pictures in (job.pictures, job.mixed):
@@ -32,7 +32,7 @@ def ready(job: TrainJob, folder: Path, group: Group, pen: Pen) -> tuple[list[Ima
     return caches, None
 
 
-def prepared(job: TrainJob, folder: Path, pen: Pen) -> tuple[ImageCache | None, str | None]:
+def prepared(job: TrainJob, folder: Path, pen: StatusWriter) -> tuple[ImageCache | None, str | None]:
     """The pictures of this machine, or why there are none."""
 
     def tell(done: int) -> None:
@@ -62,7 +62,7 @@ def agreed(
     return cache, None
 
 
-def without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: Pen) -> ImageCache:
+def without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: StatusWriter) -> ImageCache:
     """Without near-duplicates, where they are to be left out; the first worker looks for them."""
     threshold = job.options.near_duplicates
     if threshold is None:

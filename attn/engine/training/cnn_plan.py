@@ -15,8 +15,8 @@ from attn.datasets.split import read_split
 from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn_flags import VIDEO_FLAGS, filled
 from attn.engine.training.cnn_job import Fresh, Training, TrainJob
-from attn.engine.training.footage import find_footage
 from attn.engine.training.run import SUFFIX, TrainRun, chosen
+from attn.engine.training.training_videos import find_training_videos
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
@@ -26,13 +26,13 @@ from attn.stages.finetune_config import START_SHARE
 from attn.stages.images import cache_key
 from attn.stages.pictures import Pictures, VideoFrames, WebImages
 from attn.stages.recipe import as_begun, check_recipe, unnamed_before
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
-from attn.storage.reasons import shown
 from attn.video.transform import PREPROCESSING
 
 log = logging.getLogger(__name__)
 
-# Flags that say where and how fast, not what is learnt; and those that `Footage.decisive` speaks of.
+# Flags that say where and how fast, not what is learnt; and those that `TrainingVideos.decisive` speaks of.
 CIRCUMSTANCES = {
     *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
     *("workers", "gpu", "cpus_per_worker", "cache", "mix_cache", "allow_untrained"),
@@ -89,7 +89,7 @@ def _web_images(url: str, images: ImageFolder, size: int, fraction: float, seed:
 def _from_videos(options: TrainCnnOptions, url: str) -> Training:
     names = _class_names(options.classes) or _listed_classes(options)
     _check_several(str(options.split), names)
-    footage = find_footage(options, names)
+    footage = find_training_videos(options, names)
     cnn = start_cnn(options, names)
     nothing_yet, decisive = VideoFrames(url, (), {}, frozenset()), footage.decisive
     mixed = None

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from attn.engine.clock import clock
-from attn.engine.training.board import Row
+from attn.engine.training.status import Row
 from attn.models.finetune import Validation
 
 ACCURACY, MIXED_LOSS = "validation_accuracy", "mixed_loss"

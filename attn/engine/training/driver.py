@@ -13,12 +13,12 @@ from typing import Any, Protocol
 from ray.train import UserCallback
 
 from attn.engine.cli import EXIT_UNTRAINED
-from attn.engine.training.board import Row
 from attn.engine.training.fit import fit, last_state
 from attn.engine.training.loop import Learner
 from attn.engine.training.placement import WorkerPlacement, place_training
 from attn.engine.training.run import TrainRun
 from attn.engine.training.state import State
+from attn.engine.training.status import Row
 from attn.engine.training.worker import train_worker
 from attn.errors import UsageError
 from attn.stages.untrained import UNTRAINED

@@ -9,7 +9,6 @@ import torch
 
 from attn.engine.clock import clock
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.training.board import Row
 from attn.engine.training.driver import Report, train
 from attn.engine.training.energynet_learner import new_net
 from attn.engine.training.energynet_maps import energy_learner
@@ -18,6 +17,7 @@ from attn.engine.training.energynet_rows import ACCURACY, SHORTFALL, SPREAD, Pro
 from attn.engine.training.fit import made_by
 from attn.engine.training.run import TrainRun
 from attn.engine.training.state import State
+from attn.engine.training.status import Row
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.stages.energy_untrained import Training, why_untrained
@@ -78,7 +78,7 @@ class EnergyTraining:
         )
 
     def line(self, rows: Sequence[Row]) -> str:
-        return look_line(rows, self.total)
+        return validation_line(rows, self.total)
 
     def finish(self, state: State, seconds: float) -> Report:
         """Write the weights of the best validation as the EnergyNet."""
@@ -144,7 +144,7 @@ def _why_untrained(job: EnergyJob, progress: Progress) -> list[str]:
     return why_untrained(progress.rows, progress.kept_row, training)
 
 
-def look_line(rows: Sequence[Row], updates: int) -> str:
+def validation_line(rows: Sequence[Row], updates: int) -> str:
     """Log line of the last validation."""
     row = rows[-1]
     held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%} (short by {row[SHORTFALL]:.3f}), "

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 
-from attn.engine.training.board import Row
 from attn.engine.training.diverged import DivergedError, check_weights
 from attn.engine.training.energynet_plan import EnergyJob
 from attn.engine.training.energynet_rows import ACCURACY, KEPT_ACCURACY, KEPT_SHORTFALL, SHORTFALL, SPREAD, Progress
 from attn.engine.training.group import Group
 from attn.engine.training.state import State, plain
+from attn.engine.training.status import Row
 from attn.mining.sampler import QuadrupleSampler
 from attn.mining.schedule import CandidateSchedule
 from attn.models.energynet import EnergyNet

@@ -9,11 +9,11 @@ from typing import TypeVar
 import torch
 
 from attn.engine.memory import available_bytes
-from attn.engine.training.board import Pen
 from attn.engine.training.energynet_learner import EnergyLearner
 from attn.engine.training.energynet_plan import EnergyJob
 from attn.engine.training.group import Group
 from attn.engine.training.shared_maps import SharedMaps
+from attn.engine.training.status import StatusWriter
 from attn.engine.training.storage import check_storage
 from attn.errors import UsageError
 from attn.stages.energy_training import TrainingMaps
@@ -29,7 +29,7 @@ DEVICE_SHARE = 0.8
 
 @contextmanager
 def energy_learner(
-    job: EnergyJob, group: Group, pen: Pen, *, maps: SharedMaps | None = None
+    job: EnergyJob, group: Group, pen: StatusWriter, *, maps: SharedMaps | None = None
 ) -> Iterator[EnergyLearner | UsageError]:
     """Read the maps; yield the learner, or the reason why no worker can train.
 

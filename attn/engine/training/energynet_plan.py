@@ -21,8 +21,8 @@ from attn.models.energynet_file import NAME
 from attn.stages.energy_config import WINDOW, WITH_RECIPES, EnergyConfig
 from attn.stages.recipe import as_begun
 from attn.stages.video_table import VideoTable
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, storage_errors
-from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
 log = logging.getLogger(__name__)

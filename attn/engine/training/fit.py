@@ -18,13 +18,13 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from attn.engine.cli import EXIT_INTERRUPTED
 from attn.engine.placement import living_nodes, may_grow
-from attn.engine.training.board import Board, RemoteBoard, Row
-from attn.engine.training.deaths import refusal_of_deaths
-from attn.engine.training.keeper import Files, FolderKeeper
+from attn.engine.training.checkpoints import CheckpointFolder, Files
 from attn.engine.training.placement import WorkerPlacement
 from attn.engine.training.run import TrainRun
+from attn.engine.training.status import LocalStatus, RemoteStatus, Row
 from attn.engine.training.storage import ray_storage
 from attn.engine.training.watch import TrainWatch
+from attn.engine.training.worker_failures import refusal_of_failures
 from attn.errors import UsageError
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ def fit(
         UsageError: the loop returned it, or workers were lost too often.
         TrainingFailedError: the loop or Ray failed too often.
     """
-    board = Board() if placement.in_place else RemoteBoard()
+    board = LocalStatus() if placement.in_place else RemoteStatus()
     # The URL of the checkpoints is resolved here: workers run in a folder of their own.
     config = {**config, "states": run.states, "board": board}
     trainer = _trainer(_loop(worker, config, large or {}, placement), run, placement, callbacks)
@@ -134,7 +134,7 @@ def _fitted(trainer: TorchTrainer) -> Result:
     try:
         return trainer.fit()
     except WorkerGroupError as error:
-        refusal = refusal_of_deaths(error, MOST_FAILURES + 1)
+        refusal = refusal_of_failures(error, MOST_FAILURES + 1)
         if refusal is None:
             raise
         raise refusal from error
@@ -146,7 +146,7 @@ def last_state(run: TrainRun) -> Files:
     Raises:
         UsageError: it was damaged since: the same command does the rest of the training again.
     """
-    states = FolderKeeper(run.states)
+    states = CheckpointFolder(run.states)
     files = states.restored()
     if files is None or states.damaged:
         why = "; ".join(states.damaged) or f"{run.states} is gone"

@@ -4,10 +4,10 @@ import time
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from attn.engine.training.board import Row
+from attn.engine.training.checkpoints import Checkpoints
 from attn.engine.training.diverged import DivergedError
-from attn.engine.training.keeper import Keeper
 from attn.engine.training.state import State
+from attn.engine.training.status import Row
 from attn.errors import UsageError
 
 
@@ -60,14 +60,14 @@ class Learner(Protocol):
 
 
 class Progress(Protocol):
-    """Receiver of a worker's progress, see `attn.engine.training.board.Pen`."""
+    """Receiver of a worker's progress, see `attn.engine.training.status.StatusWriter`."""
 
     def note(self, text: str) -> None:
         """Report the current activity; may be called at every step."""
         ...
 
     def pin(self, **changes: Any) -> None:
-        """Report fields of `attn.engine.training.board.News`."""
+        """Report fields of `attn.engine.training.status.Status`."""
         ...
 
 
@@ -84,7 +84,7 @@ class TrainingLoop:
         rows: metrics, one row per validation.
     """
 
-    def __init__(self, learner: Learner, progress: Progress, keeper: Keeper, *, run_url: str):
+    def __init__(self, learner: Learner, progress: Progress, keeper: Checkpoints, *, run_url: str):
         self.learner, self.keeper = learner, keeper
         self._progress, self._run_url = progress, run_url
         self.rows: list[Row] = []

@@ -16,8 +16,8 @@ from attn.engine.options import TrainEnergyNetOptions
 from attn.engine.split_check import present_videos
 from attn.errors import UsageError, some
 from attn.schema import MAPS
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import absolute, storage_errors
-from attn.storage.reasons import shown
 from attn.storage.store import AttentionStore
 
 # What maps must have in common to be learnt from as if one CNN had made them.

@@ -16,7 +16,7 @@ from typing import Any
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_bytes, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import names_in, remove_tree
-from attn.storage.occupied import occupied
+from attn.storage.run_lock import occupied
 from attn.storage.writable import check_writable
 
 SUFFIX = ".safetensors"
@@ -82,7 +82,7 @@ class TrainRun:
         return None if decisive is None or "recipe" in decisive else decisive
 
     def occupied(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps the same training, given twice, from going on twice, see `attn.storage.occupied`."""
+        """Keeps the same training, given twice, from going on twice, see `attn.storage.run_lock`."""
         fs, path = open_filesystem(self.url)
         return occupied(fs, path, self.url)
 

@@ -9,9 +9,9 @@ from typing import Self
 
 import ray
 
-from attn.engine.training.board import Board, News, RemoteBoard, Row
 from attn.engine.training.events import EventFile
 from attn.engine.training.run import TrainRun
+from attn.engine.training.status import LocalStatus, RemoteStatus, Row, Status
 from attn.stages.untrained import signs_to_tell
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class TrainWatch:
 
     def __init__(
         self,
-        board: Board | RemoteBoard,
+        board: LocalStatus | RemoteStatus,
         run: TrainRun,
         *,
         unit: str,
@@ -73,7 +73,7 @@ class TrainWatch:
             except Exception as error:  # what is shown must never end a training
                 log.warning("cannot write the metrics: %s", error)
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: Status) -> None:
         """Logs and writes what is new."""
         if news.skipped is not None and not self._skipped_told:
             self._skipped_told = True
@@ -96,7 +96,7 @@ class TrainWatch:
             more = f" and {len(skipped) - len(some)} more" if len(skipped) > len(some) else ""
             self._say(f"{len(skipped)} images are skipped: {'; '.join(some)}{more}")
 
-    def _tell_start(self, news: News) -> None:
+    def _tell_start(self, news: Status) -> None:
         lost = "workers were lost; " if self._started_s else ""
         self._started_s = news.started_s
         for line in news.damaged:
@@ -115,8 +115,8 @@ class TrainWatch:
             log.warning("%s %s: %s", self._unit, row[self._unit], text)
         self._events.add({name: value for name, value in row.items() if name != self._unit}, step=row[self._unit])
 
-    def _waiting(self, news: News) -> str:
-        if news.skipped is not None or news.rows or news.note or isinstance(self._board, Board):
+    def _waiting(self, news: Status) -> str:
+        if news.skipped is not None or news.rows or news.note or isinstance(self._board, LocalStatus):
             return "waiting for the workers"
         free = ray.available_resources()
         return f"starting {self._need} ({free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free now)"

@@ -6,10 +6,10 @@ import ray.train
 import ray.train.torch
 import torch
 
-from attn.engine.training.board import Pen
+from attn.engine.training.checkpoints import CheckpointFolder, GroupCheckpoints
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper, GroupKeeper
 from attn.engine.training.loop import TrainingLoop
+from attn.engine.training.status import StatusWriter
 from attn.errors import UsageError
 
 
@@ -24,8 +24,8 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
         The reason why the user must change something, or None. It is not raised, because Ray would try again.
     """
     job, group = config["job"], this_worker()
-    pen = Pen(config["board"], rank=group.rank)
-    keeper = GroupKeeper(FolderKeeper(config["states"], every_s=0), group, report=ray.train.report)
+    pen = StatusWriter(config["board"], rank=group.rank)
+    keeper = GroupCheckpoints(CheckpointFolder(config["states"], every_s=0), group, report=ray.train.report)
     with config["learner"](job, group, pen, **config["large"]) as learner:
         if isinstance(learner, UsageError):
             return learner

@@ -26,7 +26,7 @@ from attn.storage.filesystem import (
     url_of,
     write_atomic,
 )
-from attn.storage.occupied import occupied
+from attn.storage.run_lock import occupied
 from attn.storage.store import AttentionStore
 from attn.storage.writable import check_writable
 

@@ -15,7 +15,7 @@ from ray import tune
 from ray.tune.integration.ray_train import TuneReportCallback
 
 from attn.engine.placement import cluster_totals, living_nodes
-from attn.engine.training.board import Row
+from attn.engine.training.checkpoints import AllDamagedError, CheckpointFolder
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.driver import finished, fit_and_finish
 from attn.engine.training.energynet import EnergyTraining
@@ -25,11 +25,11 @@ from attn.engine.training.energynet_plan import EnergyJob, with_config
 from attn.engine.training.energynet_rows import ACCURACY, KEPT_SHORTFALL, SHORTFALL
 from attn.engine.training.events import EventFile
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import AllDamagedError, FolderKeeper
 from attn.engine.training.loop import TrainingLoop
 from attn.engine.training.placement import place_workers
 from attn.engine.training.run import TrainRun
 from attn.engine.training.shared_maps import SharedMaps
+from attn.engine.training.status import Row
 from attn.engine.training.storage import check_storage
 from attn.engine.tuning.records import trial_url
 from attn.engine.tuning.searcher import AGAIN, DAMAGED, DIVERGED, ENDED, OBJECTIVE, REFUSED
@@ -93,7 +93,7 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 def _drop_damaged(run: TrainRun) -> None:
     """Delete the checkpoints if all are damaged, so that the trial restarts without manual repair."""
-    keeper = FolderKeeper(run.states)
+    keeper = CheckpointFolder(run.states)
     try:
         keeper.newest()
     except AllDamagedError:
@@ -102,7 +102,7 @@ def _drop_damaged(run: TrainRun) -> None:
 
 
 class _Teller:
-    """Writes each validation to the trial's metrics and reports it to Ray Tune; replaces the `Pen` of a training."""
+    """Write each validation to the metrics of the trial and report it to Ray Tune, in place of a `StatusWriter`."""
 
     def __init__(self, run: TrainRun, events: EventFile):
         self._run, self._events = run, events
@@ -147,7 +147,7 @@ def _in_this_process(run: TrainRun, job: EnergyJob, setup: TrialSetup) -> Row:
     with contextlib.closing(EventFile(run.url)) as events:
         teller = _Teller(run, events)
         learner = EnergyLearner(job, maps, validation, Group.alone(device), teller.note)
-        loop = TrainingLoop(learner, teller, FolderKeeper(run.states), run_url=job.run_url)
+        loop = TrainingLoop(learner, teller, CheckpointFolder(run.states), run_url=job.run_url)
         why = loop.run()
     if why is not None:
         raise why

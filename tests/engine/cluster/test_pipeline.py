@@ -12,13 +12,13 @@ import torch
 
 from attn.engine.options import PrecomputeOptions, TrainEnergyNetOptions
 from attn.engine.plan import make_plan
-from attn.engine.training.board import Pen
+from attn.engine.training.checkpoints import CheckpointFolder
 from attn.engine.training.energynet_learner import EnergyLearner
 from attn.engine.training.energynet_maps import _read
 from attn.engine.training.energynet_plan import make_energy_training
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper
 from attn.engine.training.loop import TrainingLoop
+from attn.engine.training.status import StatusWriter
 from attn.engine.tuning.records import read_trials, trial_url
 from attn.models.energynet_file import load_energynet
 from attn.stages.attention import ComputeMaps
@@ -122,8 +122,8 @@ def weights_alone(said: dict[str, str], places: SimpleNamespace, tmp_path_factor
     maps, refusal = _read(job, group)
     assert maps is not None, refusal
     learner = EnergyLearner(job, *maps, group, lambda text: None)
-    keeper = FolderKeeper(str(tmp_path_factory.mktemp("alone")))
-    loop = TrainingLoop(learner, Pen(None, rank=1), keeper, run_url=job.run_url)
+    keeper = CheckpointFolder(str(tmp_path_factory.mktemp("alone")))
+    loop = TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a trial: more would add in another order
     try:

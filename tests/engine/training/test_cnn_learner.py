@@ -16,17 +16,17 @@ import ray.train
 import safetensors.torch
 import torch
 
-from attn.engine.training.board import Pen
+from attn.engine.training.checkpoints import CheckpointFolder
 from attn.engine.training.cnn import train_cnn
 from attn.engine.training.cnn_learner import CnnLearner
 from attn.engine.training.cnn_pictures import agreed
 from attn.engine.training.cnn_plan import make_training
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper
 from attn.engine.training.loop import TrainingLoop
 from attn.engine.training.run import TrainRun
 from attn.engine.training.state import State, plain
+from attn.engine.training.status import StatusWriter
 from attn.engine.training.worker import train_worker
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
@@ -97,9 +97,9 @@ def alone(training, tmp_path):
         options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), **settings)
         _, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-        keeper = FolderKeeper(str(tmp_path / "states"), every_s=0)
+        keeper = CheckpointFolder(str(tmp_path / "states"), every_s=0)
         learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
-        return TrainingLoop(learner, Pen(None, rank=1), keeper, run_url=job.run_url)
+        return TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
 
     return make
 
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(alone, tmp_path
     assert isinstance(why, DivergedError)
     said = r"the loss is not finite at epoch 1, update [123]: most likely the learning rate is too high; lower --lr and"
     assert re.match(said, str(why))
-    assert FolderKeeper(str(tmp_path / "states")).restored() is None
+    assert CheckpointFolder(str(tmp_path / "states")).restored() is None
 
 
 def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch):
@@ -158,7 +158,7 @@ def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch
     why = loop.run()
     assert isinstance(why, DivergedError)
     assert re.match(r"the weights are not finite after epoch 2 .*keeps the state after epoch 1$", str(why))
-    state = State.of(FolderKeeper(str(tmp_path / "states")).restored())
+    state = State.of(CheckpointFolder(str(tmp_path / "states")).restored())
     assert [row["epoch"] for row in state.record["rows"]] == [1]
 
 
@@ -173,7 +173,7 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
     again = alone(epochs=3)
     assert again.run() is None
     assert again.keeper.damaged == [f"{last} is damaged (weights.safetensors is not what was written)"]
-    found = FolderKeeper(str(tmp_path / "states")).restored()
+    found = CheckpointFolder(str(tmp_path / "states")).restored()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
     assert again.learner.kept_epoch == whole.learner.kept_epoch
 
@@ -185,12 +185,12 @@ def test_an_image_that_was_left_out_stays_out_of_a_resumed_training(alone, tmp_p
         return loop
 
     assert without(alone(epochs=3), 4).run() is None
-    expected = dict(FolderKeeper(str(tmp_path / "states")).restored())
+    expected = dict(CheckpointFolder(str(tmp_path / "states")).restored())
     shutil.rmtree(max((tmp_path / "states").iterdir()))
     again = alone(epochs=3)  # and that image can be read
     assert again.run() is None
     assert again.learner.job.pictures.names(np.array([4]))[0] in again.learner.skipped
-    found = FolderKeeper(str(tmp_path / "states")).restored()
+    found = CheckpointFolder(str(tmp_path / "states")).restored()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
 
 
@@ -229,18 +229,18 @@ def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
     monkeypatch.setattr(again.learner, "_validate", look(again.learner))
     assert again.run() is None
     assert again.learner.kept_epoch == 1
-    kept = State.of(FolderKeeper(str(tmp_path / "states")).restored()).best
+    kept = State.of(CheckpointFolder(str(tmp_path / "states")).restored()).best
     assert all(torch.equal(best[name], tensor) for name, tensor in kept.items())
 
 
 def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone, tmp_path):
     start = plain(alone(epochs=1).learner.backbone.export_weights())
     assert alone(epochs=1).run() is None
-    trained = FolderKeeper(str(tmp_path / "states")).restored()["weights.safetensors"]
+    trained = CheckpointFolder(str(tmp_path / "states")).restored()["weights.safetensors"]
     shutil.rmtree(tmp_path / "states")
     worker = alone(epochs=1, start_share=0.25)
     assert worker.run() is None
-    files = FolderKeeper(str(tmp_path / "states")).restored()
+    files = CheckpointFolder(str(tmp_path / "states")).restored()
     assert files["weights.safetensors"] == trained
     kept, now = State.of(files).best, safetensors.torch.load(trained)
     floating = [name for name in now if now[name].is_floating_point()]

@@ -17,15 +17,15 @@ from PIL import Image
 from torch.optim import SGD
 
 from attn.engine.training import cnn_learner
-from attn.engine.training.board import Pen
+from attn.engine.training.checkpoints import CheckpointFolder
 from attn.engine.training.cnn import CnnTraining
 from attn.engine.training.cnn_learner import CnnLearner
 from attn.engine.training.cnn_pictures import ready
 from attn.engine.training.cnn_plan import held_out_of, make_training
 from attn.engine.training.driver import finished
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper
 from attn.engine.training.loop import TrainingLoop
+from attn.engine.training.status import StatusWriter
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
@@ -63,12 +63,12 @@ def alone(training, tmp_path):
         run.begin({})
         photographs = make_training(dataclasses.replace(training, out=str(tmp_path / "none.safetensors")))
         job = dataclasses.replace(job, pictures=photographs.job.pictures)
-        group, pen = Group.alone(CPU), Pen(None, rank=1)
+        group, pen = Group.alone(CPU), StatusWriter(None, rank=1)
         caches, refusal = ready(job, tmp_path / "cache", group, pen)
         assert refusal is None
         cache, *mixed = caches
         learner = CnnLearner(job, cnn, cache, group, pen.note, *mixed)
-        return TrainingLoop(learner, pen, FolderKeeper(run.states, every_s=0), run_url=job.run_url)
+        return TrainingLoop(learner, pen, CheckpointFolder(run.states, every_s=0), run_url=job.run_url)
 
     return make
 

@@ -7,15 +7,15 @@ import shutil
 import pytest
 import torch
 
-from attn.engine.training.board import Pen
+from attn.engine.training.checkpoints import CheckpointFolder
 from attn.engine.training.cnn import CnnTraining
 from attn.engine.training.cnn_learner import CnnLearner
 from attn.engine.training.cnn_plan import make_training
 from attn.engine.training.driver import finished
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper
 from attn.engine.training.loop import TrainingLoop
 from attn.engine.training.state import plain
+from attn.engine.training.status import StatusWriter
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import load_checkpoint
@@ -40,7 +40,7 @@ def alone(tmp_path, monkeypatch):
     def make(options, accuracies=None):
         run, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-        keeper = FolderKeeper(run.states, every_s=0)
+        keeper = CheckpointFolder(run.states, every_s=0)
         learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
         validated = learner._validate
 
@@ -49,7 +49,7 @@ def alone(tmp_path, monkeypatch):
             return dataclasses.replace(tally, correct=accuracies[epoch + 1] * tally.images) if accuracies else tally
 
         monkeypatch.setattr(learner, "_validate", validate)
-        return TrainingLoop(learner, Pen(None, rank=1), keeper, run_url=job.run_url)
+        return TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
 
     return make
 

@@ -19,7 +19,7 @@ import torch
 from attn.engine.evaluate import evaluate
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.training.energynet import look_line, train_energynet
+from attn.engine.training.energynet import train_energynet, validation_line
 from attn.errors import UsageError
 from attn.models.energynet_file import load_energynet
 from attn.stages.early_stop import kept_look
@@ -265,4 +265,6 @@ def _start(options):
 def test_a_look_without_held_out_videos_says_nothing_of_them():
     row = {"update": 500, "loss": 1.5, "random_ranking": 0.9, "random_triplet": 0.4, "candidates": 128}
     row |= {"validation_accuracy": None, "validation_shortfall": None, "updates_per_s": 100.0}
-    assert look_line([row], 1000) == ("loss 1.500, random 0.900 + 0.400, 128 candidates, 100 updates/s, ETA 0:00:05")
+    assert validation_line([row], 1000) == (
+        "loss 1.500, random 0.900 + 0.400, 128 candidates, 100 updates/s, ETA 0:00:05"
+    )

@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.training.board import Pen
+from attn.engine.training.checkpoints import CheckpointFolder
 from attn.engine.training.diverged import DivergedError
 from attn.engine.training.energynet_learner import EnergyLearner
 from attn.engine.training.energynet_maps import _read
 from attn.engine.training.energynet_plan import make_energy_training
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper
 from attn.engine.training.loop import TrainingLoop
 from attn.engine.training.state import State, plain
+from attn.engine.training.status import StatusWriter
 from attn.errors import UsageError
 from attn.maps.energy import window_energy
 from attn.stages.energy_config import EnergyConfig
@@ -54,7 +54,9 @@ def make_loop(planted, states, tmp_path):
         assert refusal is None
         assert maps is not None
         learner = EnergyLearner(job, *maps, group, lambda text: None)
-        return TrainingLoop(learner, Pen(None, rank=1), FolderKeeper(states, every_s=0), run_url=job.run_url)
+        return TrainingLoop(
+            learner, StatusWriter(None, rank=1), CheckpointFolder(states, every_s=0), run_url=job.run_url
+        )
 
     return make
 
@@ -68,7 +70,7 @@ def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make
     assert kept["update"] == rows[-3]["update"] > 0
     assert kept["validation_accuracy"] > rows[-1]["validation_accuracy"]
     assert any((loop.learner.kept[name] != weight).any() for name, weight in loop.learner.net.state_dict().items())
-    state = State.of(FolderKeeper(states).restored())
+    state = State.of(CheckpointFolder(states).restored())
     assert state.record["rows"][state.record["kept"] - 1] == kept
     torch.testing.assert_close(state.best, loop.learner.kept, rtol=0, atol=0)
 
@@ -79,7 +81,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
     assert re.match(
         r"the loss is not finite at update \d+: most likely the learning rate is too high; lower --lr", str(why)
     )
-    assert FolderKeeper(states).restored() is None
+    assert CheckpointFolder(states).restored() is None
 
 
 def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypatch):
@@ -100,7 +102,7 @@ def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypat
     assert re.match(
         r"the weights are not finite after update 80 \(map_layer.weight\): .*keeps the state after update 40$", str(why)
     )
-    state = State.of(FolderKeeper(states).restored())
+    state = State.of(CheckpointFolder(states).restored())
     assert [row["update"] for row in state.record["rows"]] == [0, 40]
     assert all(torch.isfinite(weight).all() for weight in state.best.values())
 
@@ -186,7 +188,7 @@ def test_a_start_that_no_update_beats_is_kept(make_loop, states):
     assert rows[0]["validation_accuracy"] == rows[1]["validation_accuracy"] > 0
     assert rows[0]["validation_shortfall"] < rows[1]["validation_shortfall"]
     assert loop.learner.progress(rows).kept_row["update"] == 0
-    weights = State.of(FolderKeeper(states).restored()).best
+    weights = State.of(CheckpointFolder(states).restored()).best
     for name, weight in start.items():
         torch.testing.assert_close(weights[name], weight, rtol=0, atol=0)
     assert all(row["kept_accuracy"] == rows[0]["validation_accuracy"] for row in rows)

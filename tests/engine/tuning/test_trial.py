@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from ray import tune
 
-from attn.engine.training.keeper import FolderKeeper
+from attn.engine.training.checkpoints import CheckpointFolder
 from attn.engine.training.run import TrainRun
 from attn.engine.tuning.searcher import AGAIN, DAMAGED
 from attn.engine.tuning.trial import _drop_damaged, _Teller
@@ -40,7 +40,7 @@ def test_looks_of_before_are_told_as_such_and_drawn_once(run, told):
 
 
 def test_without_a_good_state_it_is_trained_anew(run, told):
-    keeper = FolderKeeper(run.states, every_s=0)
+    keeper = CheckpointFolder(run.states, every_s=0)
     keeper.write(100, lambda: [("weights", b"good")])
     _drop_damaged(run)
     assert (told, keeper.restored()) == ([], {"weights": b"good"})

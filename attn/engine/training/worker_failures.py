@@ -11,7 +11,7 @@ from attn.errors import UsageError
 _DEATHS = (RayActorError, NodeDiedError, OutOfMemoryError, WorkerCrashedError, WorkerHealthCheckTimeoutError)
 
 
-def refusal_of_deaths(error: WorkerGroupError, times: int) -> UsageError | None:
+def refusal_of_failures(error: WorkerGroupError, times: int) -> UsageError | None:
     """The line for the user where workers died and nothing else is to blame; None where the loop itself failed.
 
     Args:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from attn.engine import growth
-from attn.engine.growth import most_of, most_resources, parse_most
+from attn.engine.autoscaler import most_of, most_resources, parse_most
 from attn.errors import UsageError
 
 CONFIG: dict[str, Any] = {

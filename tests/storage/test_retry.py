@@ -12,8 +12,8 @@ from s3fs.errors import translate_boto_error
 
 from attn.errors import UsageError
 from attn.storage import attempts
-from attn.storage.attempts import try_again
 from attn.storage.filesystem import atomic_path, open_filesystem, read_bytes, write_atomic
+from attn.storage.retry import retried
 
 
 @pytest.fixture(autouse=True)
@@ -43,12 +43,12 @@ def raising(*errors: Exception) -> tuple[Callable[[], None], list[int]]:
 )
 def test_what_may_pass_is_tried_again(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
     attempt, calls = raising(error, error)
-    try_again(attempt, "s3://u:secret@bucket/part")
+    retried(attempt, "s3://u:secret@bucket/part")
     assert len(calls) == 3
     assert caplog.text.count("s3://bucket/part: ") == 2
     attempt, calls = raising(error, error, error, error)
     with pytest.raises(type(error)):
-        try_again(attempt, "s3://bucket/part")
+        retried(attempt, "s3://bucket/part")
     assert len(calls) == 3
 
 
@@ -59,7 +59,7 @@ def test_what_may_pass_is_tried_again(error: Exception, caplog: pytest.LogCaptur
 def test_what_lasts_is_raised_at_once(error: Exception) -> None:
     attempt, calls = raising(error)
     with pytest.raises(type(error)):
-        try_again(attempt, "s3://bucket/part")
+        retried(attempt, "s3://bucket/part")
     assert len(calls) == 1
 
 

@@ -34,7 +34,7 @@ class State(NamedTuple):
     files: Files
 
 
-class Keeper(Protocol):
+class Checkpoints(Protocol):
     """Keeps the states of one worker's training."""
 
     damaged: list[str]
@@ -74,7 +74,7 @@ class _UnfinishedError(Exception):
     """A state without sums."""
 
 
-class FolderKeeper:
+class CheckpointFolder:
     """Keeps the states in a folder, local or on S3, but not more often than every few seconds.
 
     What is lost by a kill is done again, and the same.
@@ -211,7 +211,7 @@ def _checked(fs: Any, path: str, digest: str) -> bytes:
     return data
 
 
-class GroupKeeper:
+class GroupCheckpoints:
     """Checkpoints of a group: the first worker writes them, all read the same one.
 
     Args:
@@ -220,7 +220,7 @@ class GroupKeeper:
         report: gets the metrics once all workers know that the checkpoint is written.
     """
 
-    def __init__(self, states: FolderKeeper, group: Group, report: Callable[[dict[str, Any]], None]):
+    def __init__(self, states: CheckpointFolder, group: Group, report: Callable[[dict[str, Any]], None]):
         self._states, self._group, self._report = states, group, report
         self.damaged: list[str] = []
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from attn.storage.reasons import is_lasting, reason, shown
+from attn.storage.error_messages import is_lasting, reason, shown
 
 Found = TypeVar("Found")
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 PAUSES_S = (1.0, 3.0, 9.0)
 
 
-def try_again(attempt: Callable[[], Found], url: str) -> Found:
+def retried(attempt: Callable[[], Found], url: str) -> Found:
     """Call `attempt` until it succeeds, with a retry after each pause of `PAUSES_S`, and return its result.
 
     The price: the error of a lasting outage is raised some seconds later. Lasting errors (see `is_lasting`), and errors

@@ -5,7 +5,7 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryErr
 from ray.train import WorkerGroupError
 from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError, WorkerHealthCheckTimeoutError
 
-from attn.engine.training.deaths import refusal_of_deaths
+from attn.engine.training.worker_failures import refusal_of_failures
 
 GLOO = "[/third_party/gloo/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:30482"
 STARTED_BADLY = RayTaskError("__init__", "Traceback (most recent call last): ...", ValueError("a bug"))
@@ -33,7 +33,7 @@ DEAD = found(ActorDiedError())
     ],
 )
 def test_deaths_are_one_line(failures, said):
-    refused = str(refusal_of_deaths(WorkerGroupError("...", dict(enumerate(failures))), 4))
+    refused = str(refusal_of_failures(WorkerGroupError("...", dict(enumerate(failures))), 4))
     assert refused.startswith("the workers died 4 times, last because: ")
     assert said in refused
     assert refused.endswith("; the same command resumes from the last state")
@@ -53,4 +53,4 @@ def test_deaths_are_one_line(failures, said):
     ],
 )
 def test_what_else_went_wrong_is_left_to_ray(failures):
-    assert refusal_of_deaths(WorkerGroupError("...", dict(enumerate(failures))), 4) is None
+    assert refusal_of_failures(WorkerGroupError("...", dict(enumerate(failures))), 4) is None

@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from s3fs.errors import translate_boto_error
 
-from attn.storage.reasons import reason, shown
+from attn.storage.error_messages import reason, shown
 
 
 def s3_error(code: str, message: str = "from the server") -> Exception:

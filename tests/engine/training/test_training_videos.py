@@ -21,7 +21,7 @@ from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn import train_cnn
 from attn.engine.training.cnn_job import Training
 from attn.engine.training.cnn_plan import make_training
-from attn.engine.training.footage import decode_footage
+from attn.engine.training.training_videos import decode_training_videos
 from attn.models.checkpoint import load_checkpoint
 from attn.stages.decode import IMAGE, DecodeVideos
 from attn.stages.pictures import VideoFrames
@@ -48,7 +48,7 @@ def decoded(options: TrainCnnOptions) -> tuple[Training, VideoFrames | int]:
     assert training.footage is not None
     assert training.frames is not None
     training.run.begin({})
-    return training, decode_footage(training.footage, training.frames, training.run)
+    return training, decode_training_videos(training.footage, training.frames, training.run)
 
 
 def parts_of(options: TrainCnnOptions) -> dict[Path, int]:

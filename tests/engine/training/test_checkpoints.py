@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from attn.engine.training import keeper as keeping
-from attn.engine.training.keeper import SUMS, FolderKeeper
+from attn.engine.training.checkpoints import SUMS, CheckpointFolder
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_bytes, write_atomic
 from attn.storage.listing import names_in
@@ -29,7 +29,7 @@ def saver(text):
 
 
 def keep(url, *updates):
-    keeper = FolderKeeper(url, every_s=0)
+    keeper = CheckpointFolder(url, every_s=0)
     for update in updates:
         keeper.keep(update, {}, saver(str(update)))
     return keeper
@@ -37,7 +37,7 @@ def keep(url, *updates):
 
 def held(url):
     """What the newest good state says, and what was passed over for it."""
-    keeper = FolderKeeper(url)
+    keeper = CheckpointFolder(url)
     files = keeper.restored()
     assert files is None or files["weights"] == b"w" + files["state.json"] * 1000
     return files and files["state.json"].decode(), keeper.damaged
@@ -73,7 +73,7 @@ def test_nothing_was_kept(url):
 
 
 def test_the_newest_state_comes_back_and_the_one_before_stays(url):
-    keeper = FolderKeeper(url, every_s=0)
+    keeper = CheckpointFolder(url, every_s=0)
     for update in (5, 10, 15):
         keeper.keep(update, {}, saver(str(update)))
         assert held(url) == (str(update), [])
@@ -106,7 +106,7 @@ def test_a_training_that_goes_on_from_the_one_before_keeps_it_until_there_are_tw
     keep(url, 5, 10)
     good, bad = states(url)
     change(join(url, bad), "weights", flipped)
-    keeper = FolderKeeper(url, every_s=0)
+    keeper = CheckpointFolder(url, every_s=0)
     assert keeper.restored() is not None
     keeper.keep(10, {}, saver("10"))
     assert good in states(url)
@@ -124,14 +124,14 @@ def test_all_damaged_is_one_line_and_nothing_is_deleted(url):
     fs, path = open_filesystem(url)
     before = {name: fs.cat_file(name) for name in fs.find(path)}
     with pytest.raises(UsageError, match=r"is damaged .*is damaged .*no other state is left") as refused:
-        FolderKeeper(url).restored()
+        CheckpointFolder(url).restored()
     assert "\n" not in str(refused.value)
     assert all(name in str(refused.value) for name in states(url))
     assert {name: fs.cat_file(name) for name in fs.find(path)} == before
 
 
 def test_states_are_written_every_few_seconds_only(url):
-    keeper = FolderKeeper(url, every_s=3600)
+    keeper = CheckpointFolder(url, every_s=3600)
     keeper.keep(5, {}, saver("5"))
     assert held(url) == (None, [])
 
@@ -144,12 +144,12 @@ def test_a_state_that_was_not_written_to_its_end_does_not_count(url):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FolderKeeper(url, every_s=0).keep(10, {}, killed)
+        CheckpointFolder(url, every_s=0).keep(10, {}, killed)
     found, said = held(url)
     assert found == "5"
     assert len(said) == 1
     assert said[0].endswith("was not written to its end")
-    keeper = FolderKeeper(url, every_s=0)
+    keeper = CheckpointFolder(url, every_s=0)
     keeper.restored()
     keeper.keep(10, {}, saver("10 again"))
     assert held(url) == ("10 again", [])
@@ -162,7 +162,7 @@ def test_the_first_state_of_all_half_written_is_no_reason_to_stop(url):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        FolderKeeper(url, every_s=0).keep(5, {}, killed)
+        CheckpointFolder(url, every_s=0).keep(5, {}, killed)
     found, said = held(url)
     assert found is None
     assert said[0].endswith("was not written to its end")
@@ -217,7 +217,7 @@ def refuse(monkeypatch, file, number):
 
 def test_newer_states_of_another_process_are_left_alone(url):
     keep(url, 15)
-    late = FolderKeeper(url, every_s=0)
+    late = CheckpointFolder(url, every_s=0)
     late.keep(5, {}, saver("5"))
     assert held(url) == ("15", [])
 
@@ -239,7 +239,7 @@ def test_a_storage_that_refuses_is_one_line_and_what_was_kept_before_is_left(s3,
     url = join(s3, "run")
     keep(url, 5, 10)
     act_as(["s3:ListBucket", "s3:GetObject"])
-    keeper = FolderKeeper(url, every_s=0)
+    keeper = CheckpointFolder(url, every_s=0)
     assert keeper.restored() is not None
     with pytest.raises(UsageError, match="access denied; check the credentials") as refused:
         keeper.keep(15, {}, saver("15"))

@@ -22,10 +22,10 @@ from attn.engine.split_check import present_videos
 from attn.engine.training.run import FRAMES, SETTLED, TrainRun
 from attn.errors import UsageError, some
 from attn.stages.pictures import VideoFrames
+from attn.storage.error_messages import shown
 from attn.storage.failures import read_failures
 from attn.storage.filesystem import join, storage_errors
 from attn.storage.ledger import Ledger
-from attn.storage.reasons import shown
 from attn.storage.store import FrameStore
 from attn.video.found import paths_of
 from attn.video.sample import Fps, Sampling, Stride
@@ -33,12 +33,12 @@ from attn.video.source import Video, list_videos
 
 log = logging.getLogger(__name__)
 
-FootageRecord = tuple[dict[str, Any], dict[str, Any]]
+TrainingVideosRecord = tuple[dict[str, Any], dict[str, Any]]
 """Record of what was learnt from: a summary for the checkpoint, and lists of videos for the report."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Footage:
+class TrainingVideos:
     """The videos of a split list that a training may use.
 
     Attributes:
@@ -76,7 +76,7 @@ class Footage:
         return plan_frames(url, self.videos, self.sampling, input_size, most)
 
 
-def find_footage(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Footage:
+def find_training_videos(options: TrainCnnOptions, class_names: tuple[str, ...]) -> TrainingVideos:
     """The videos of a list, or a share of them, where they lie.
 
     Args:
@@ -94,12 +94,12 @@ def find_footage(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Foot
         chosen, found, store=url, where=where, allow_missing=options.allow_missing, way_out="add them"
     )
     videos = [found[video_id] for video_id in sorted(present)]
-    footage = Footage(options, class_names, present, videos, split_record(where))
+    footage = TrainingVideos(options, class_names, present, videos, split_record(where))
     _check_classes(present, footage)
     return footage
 
 
-def decode_footage(footage: Footage, plan: StorePlan, run: TrainRun) -> VideoFrames | int:
+def decode_training_videos(footage: TrainingVideos, plan: StorePlan, run: TrainRun) -> VideoFrames | int:
     """Decodes what the store lacks, and settles what is learnt from and what is held out.
 
     Returns:
@@ -125,7 +125,7 @@ def decode_footage(footage: Footage, plan: StorePlan, run: TrainRun) -> VideoFra
     return _labelled(footage, VideoFrames(plan.ledger.url, parts, {}, frozenset()))
 
 
-def footage_record(footage: Footage, frames: VideoFrames, run: TrainRun) -> FootageRecord:
+def training_videos_record(footage: TrainingVideos, frames: VideoFrames, run: TrainRun) -> TrainingVideosRecord:
     """Record of what a training learns from."""
     failed = (run.read(SETTLED) or {}).get("failed", {})
     trained, held = sorted(frames.num_frames.keys() - frames.held), sorted(frames.held)
@@ -141,7 +141,7 @@ def footage_record(footage: Footage, frames: VideoFrames, run: TrainRun) -> Foot
     return summary, {"videos_trained": trained, "videos_held_out": held, "videos_failed": failed}
 
 
-def _labelled(footage: Footage, frames: VideoFrames) -> VideoFrames:
+def _labelled(footage: TrainingVideos, frames: VideoFrames) -> VideoFrames:
     options, ids = footage.options, class_ids(footage.class_names)
     split = {video_id: footage.split[video_id] for video_id in frames.num_frames}
     held = hold_out_videos(split, options.validation_fraction or 0, seed=options.seed)
@@ -152,7 +152,7 @@ def _labelled(footage: Footage, frames: VideoFrames) -> VideoFrames:
     return dataclasses.replace(frames, video_labels={one: ids[name] for one, name in split.items()}, held=held)
 
 
-def _check_classes(videos: Iterable[str], footage: Footage) -> None:
+def _check_classes(videos: Iterable[str], footage: TrainingVideos) -> None:
     """Refuses classes of which nothing could be learnt."""
     present = {footage.split[video_id] for video_id in videos}
     if missing := [name for name in footage.class_names if name not in present]:

@@ -10,12 +10,12 @@ import pytest
 
 from attn.errors import UsageError
 from attn.storage.filesystem import open_filesystem
-from attn.storage.occupied import occupied
+from attn.storage.run_lock import occupied
 
 HOLDER = """
 import sys, time
 from attn.storage.filesystem import open_filesystem
-from attn.storage.occupied import occupied
+from attn.storage.run_lock import occupied
 with occupied(*open_filesystem(sys.argv[1]), "s"):
     print("held", flush=True)
     time.sleep(60)

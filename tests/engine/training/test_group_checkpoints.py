@@ -10,8 +10,8 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from attn.engine.training.checkpoints import CheckpointFolder, GroupCheckpoints
 from attn.engine.training.group import Group
-from attn.engine.training.keeper import FolderKeeper, GroupKeeper
 from attn.errors import UsageError
 
 PATIENCE_S = 60  # for a worker that never says its word
@@ -23,7 +23,7 @@ def saver(text):
 
 def test_both_go_on_from_the_same_state_or_end_together(tmp_path):
     for name in ("good", "damaged", "all damaged"):
-        keeper = FolderKeeper(str(tmp_path / name), every_s=0)
+        keeper = CheckpointFolder(str(tmp_path / name), every_s=0)
         keeper.keep(1, {}, saver("1"))
         keeper.keep(2, {}, saver("2"))
         first, last = sorted((tmp_path / name).iterdir())
@@ -53,7 +53,7 @@ def process(rank: int, folder: Path) -> None:
     group = Group(rank, rank, 2, 2, torch.device("cpu"))
 
     def keeper(name):
-        return GroupKeeper(FolderKeeper(str(folder / name), every_s=0), group, lambda row: None)
+        return GroupCheckpoints(CheckpointFolder(str(folder / name), every_s=0), group, lambda row: None)
 
     def restored(name):
         one = keeper(name)

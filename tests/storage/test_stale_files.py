@@ -14,7 +14,7 @@ import pytest
 from attn.storage.filesystem import atomic_path, open_filesystem
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
-from attn.storage.orphans import ORPHAN_AGE_S
+from attn.storage.stale_files import ORPHAN_AGE_S
 
 PART = """
 import sys

@@ -17,7 +17,7 @@ Row = dict[str, Any]
 
 
 @dataclasses.dataclass
-class News:
+class Status:
     """The latest state of a training.
 
     Attributes:
@@ -37,44 +37,44 @@ class News:
     note: str = ""
 
 
-class Board:
+class LocalStatus:
     """Latest state of a training whose worker is the driver itself."""
 
     def __init__(self) -> None:
-        self._news = News()
+        self._news = Status()
 
     def pin(self, **changes: Any) -> None:
         """Replace fields of the state."""
         self._news = dataclasses.replace(self._news, **changes)
 
-    def read(self) -> News:
+    def read(self) -> Status:
         """Return the state."""
         return self._news
 
 
-class RemoteBoard:
+class RemoteStatus:
     """Latest state of a training whose workers run elsewhere, in an actor that needs no CPU."""
 
     def __init__(self) -> None:
-        self.actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(Board).remote()
+        self.actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(LocalStatus).remote()
 
     def pin(self, **changes: Any) -> None:
         """Replace fields of the state, without waiting."""
         self.actor.pin.remote(**changes)
 
-    def read(self) -> News:
+    def read(self) -> Status:
         """Return the state; an empty one if the actor was lost with its node, which must not end a training."""
         try:
-            news: News = ray.get(self.actor.read.remote(), timeout=READ_TIMEOUT_S)
+            news: Status = ray.get(self.actor.read.remote(), timeout=READ_TIMEOUT_S)
         except RayError:
-            return News()
+            return Status()
         return news
 
 
-class Pen:
+class StatusWriter:
     """A worker's way to the board; only the first of all workers writes, and waits for nothing."""
 
-    def __init__(self, board: Board | RemoteBoard | None, *, rank: int):
+    def __init__(self, board: LocalStatus | RemoteStatus | None, *, rank: int):
         self._board = board if rank == 0 else None
         self._noted_s = 0.0
 
@@ -85,6 +85,6 @@ class Pen:
             self.pin(note=text)
 
     def pin(self, **changes: Any) -> None:
-        """Fields of `News`."""
+        """Fields of `Status`."""
         if self._board is not None:
             self._board.pin(**changes)
