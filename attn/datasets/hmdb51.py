@@ -14,10 +14,10 @@ from attn.datasets.entries import Entry, numbered_lines
 from attn.errors import UsageError
 from attn.video.names import is_video, video_id_of
 
-Part = Literal["train", "test"]
+Part = Literal["train", "test", "both"]
 
 _FILE = re.compile(r"(?P<label>.+)_test_split(?P<split>\d+)\.txt")
-_FLAGS: dict[str, Part | None] = {"0": None, "1": "train", "2": "test"}
+_FLAGS: dict[str, str | None] = {"0": None, "1": "train", "2": "test"}
 
 
 def split_number(file_name: str) -> int | None:
@@ -33,7 +33,7 @@ def parse_list(text: str, file_name: str, where: str, part: Part) -> Iterator[En
         text: text of the file.
         file_name: name of the file, which contains the class.
         where: URL of the file, for messages.
-        part: part to return; the list contains both.
+        part: part to return; the list contains `train` and `test`.
 
     Raises:
         UsageError: the file's name contains no class, or a line has another form.
@@ -45,5 +45,5 @@ def parse_list(text: str, file_name: str, where: str, part: Part) -> Iterator[En
         video, _, flag = line.rpartition(" ")
         if flag not in _FLAGS or not is_video(video.strip()):
             raise UsageError(f"{place}: {line[:60]!r} is not an HMDB51 entry. Write `<video>.avi <0, 1 or 2>`.")
-        if _FLAGS[flag] == part:
+        if _FLAGS[flag] in ((part,) if part != "both" else ("train", "test")):
             yield Entry(video_id_of(video.strip()), name["label"], place, f"{name['label']}/{video.strip()}")

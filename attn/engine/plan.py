@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 
 import torch
 
-from attn.classes import class_ids, parse_class_list
+from attn.classes import class_ids, parse_class_list, spelling
 from attn.datasets.own_list import read_labels
 from attn.datasets.split import read_split
 from attn.engine.cli import say
@@ -128,16 +128,22 @@ def _held(ledger: Ledger, options: PrecomputeOptions) -> Collection[str]:
 
 
 def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[str, ...]) -> list[Video]:
-    """Videos named in at least one list. Unlabelled videos get the label of the list."""
-    named: dict[str, str] = {}
+    """Videos named in at least one list. Unlabelled videos get the label of the list, if it is a class of the CNN."""
+    named: dict[str, str | None] = {}
     for url in options.lists:
         found = paths_of(videos)
-        split = read_split(url, class_names, present=found)
+        split = read_split(url, part="both", present=found)
+        if known := {spelling(name) for name in split.values()} <= {spelling(name) for name in class_names}:
+            split = read_split(url, class_names, part="both", present=found)
+        elif {spelling(name) for name in split.values()} & {spelling(name) for name in class_names}:
+            read_split(url, class_names, part="both", present=found)  # some are: the others are mistakes, named here
+        else:
+            log.info("%s: its classes are not those of the CNN, so its videos are stored without labels", url)
         present_videos(split, found, store=options.videos, where=url, allow_missing=True)
-        named |= split
+        named |= split if known else dict.fromkeys(split)
     ids = class_ids(class_names)
     return [
-        dataclasses.replace(video, label=ids[named[video.video_id]] if video.label is None else video.label)
+        dataclasses.replace(video, label=ids.get(named[video.video_id] or "") if video.label is None else video.label)
         for video in videos
         if video.video_id in named
     ]

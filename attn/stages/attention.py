@@ -1,6 +1,6 @@
 """Computation of attention maps of all classes from frames: the work of one CNN actor."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -56,18 +56,22 @@ class ComputeMaps:
         batch = torch.from_numpy(writable).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         activations = self._activations((batch.float() - self._mean) / self._std)
         found = self._found(activations)
-        return {name: found[name].cpu().numpy() for name in self._columns}
+        return {name: found[name]().cpu().numpy() for name in self._columns}
 
     def _activations(self, batch: Tensor) -> Tensor:
         low = self._dtype != torch.float32
         with torch.autocast(self._device.type, dtype=self._dtype, enabled=low):
             return self._backbone.trunk(batch).float()
 
-    def _found(self, activations: Tensor) -> dict[str, Tensor]:
-        maps, logits = self._gradcam(activations)
+    def _found(self, activations: Tensor) -> dict[str, Callable[[], Tensor]]:
+        """Columns by name, computed on demand: maps of all classes need far more memory than the others."""
+        if MAPS in self._columns:
+            maps, logits = self._gradcam(activations)
+        else:
+            maps, logits = activations, None
         return {
-            MAPS: maps.half(),
-            LOGITS: logits,
-            FEATURES: activations.mean(dim=(-2, -1)).half(),
-            GRID: activations.half(),
+            MAPS: maps.half,
+            LOGITS: lambda: self._backbone.head(activations) if logits is None else logits,
+            FEATURES: lambda: activations.mean(dim=(-2, -1)).half(),
+            GRID: activations.half,
         }

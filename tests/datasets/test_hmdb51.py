@@ -10,7 +10,11 @@ TEXT = "#20_wave_f_nm_np1_fr_goo_0.avi 1 \nRATRACE_wave_f_nm_np1_fr_goo_37.avi 2
 
 @pytest.mark.parametrize(
     ("part", "video_ids"),
-    [("train", ["#20_wave_f_nm_np1_fr_goo_0"]), ("test", ["RATRACE_wave_f_nm_np1_fr_goo_37", "b"])],
+    [
+        ("train", ["#20_wave_f_nm_np1_fr_goo_0"]),
+        ("test", ["RATRACE_wave_f_nm_np1_fr_goo_37", "b"]),
+        ("both", ["#20_wave_f_nm_np1_fr_goo_0", "RATRACE_wave_f_nm_np1_fr_goo_37", "b"]),
+    ],
 )
 def test_the_flag_chooses_the_part(part, video_ids):
     entries = list(parse_list(TEXT, "brush_hair_test_split2.txt", "here", part))

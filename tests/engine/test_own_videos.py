@@ -15,7 +15,7 @@ from attn.engine.filling import fill_store
 from attn.engine.options import PrecomputeOptions, TrainCnnOptions
 from attn.engine.placement import Placement
 from attn.engine.plan import Plan, make_plan
-from attn.engine.training.training_videos import find_footage
+from attn.engine.training.training_videos import find_training_videos
 from attn.engine.verify import verify
 from attn.engine.verify_options import VerifyOptions
 from attn.errors import UsageError
@@ -51,6 +51,19 @@ def store(plan: Callable[[], Plan], tmp_path: Path, write_store: Callable[..., s
         logits = np.eye(3, dtype=np.float32)[[label]]
         rows[name] = {"logits": logits, "maps": np.ones((1, 3, *manifest.map_shape), np.float16)}
     return write_store(str(tmp_path / "store"), manifest, rows, finished=False)
+
+
+def test_lists_of_other_classes_choose_videos_and_give_no_label(videos, small_weights, tmp_path, caplog) -> None:
+    """As for features of a CNN of ImageNet. One class that is the CNN's and one that is not are a mistake."""
+    caplog.set_level("INFO")
+    chosen = tmp_path / "chosen.txt"
+    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), lists=(str(chosen),))
+    chosen.write_text("one/clip.avi Juggling\ntwo/clip.avi Rowing\n")
+    assert {video.video_id: video.label for video in make_plan(options).videos} == {"one/clip": None, "two/clip": None}
+    assert "its classes are not those of the CNN" in caplog.text
+    chosen.write_text("one/clip.avi Wave\ntwo/clip.avi Rowing\n")
+    with pytest.raises(UsageError, match="Rowing"):
+        make_plan(options)
 
 
 def test_a_plan_tells_them_apart_and_says_what_it_lacks(plan, caplog) -> None:
@@ -101,9 +114,9 @@ def test_they_are_trained_on_by_the_same_list(videos: Path, tmp_path: Path) -> N
     options = TrainCnnOptions(
         videos=str(videos), split=str(tmp_path / "list.txt"), backbone="small_cnn", out="x.safetensors"
     )
-    footage = find_footage(options, ("Wave", "Kick"))
+    footage = find_training_videos(options, ("Wave", "Kick"))
     assert footage.split == {"one/clip": "Wave", "two/clip": "Kick"}
     assert [Path(video.url).parent.name for video in footage.videos] == ["one", "two"]
     (videos / "one" / "clip.avi").unlink()
     with pytest.raises(UsageError, match=r"1 of the 2 videos of .*list\.txt are missing: one/clip\. Add them"):
-        find_footage(options, ("Wave", "Kick"))
+        find_training_videos(options, ("Wave", "Kick"))
