@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from attn.engine import growth
+from attn.engine import autoscaler
 from attn.engine.autoscaler import most_of, most_resources, parse_most
 from attn.errors import UsageError
 
@@ -59,7 +59,7 @@ def cluster(ray_local: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a cluster that was told nothing yet, and is not any more afterwards."""
     from ray.experimental import internal_kv
 
-    monkeypatch.delenv(growth.VARIABLE, raising=False)
+    monkeypatch.delenv(autoscaler.VARIABLE, raising=False)
     yield ray_local.get_runtime_context().gcs_address
     internal_kv._internal_kv_del(growth.key())
 
@@ -88,10 +88,10 @@ def test_a_description_that_is_none_is_passed_over(cluster: str, tmp_path: Path)
 def test_what_is_told_counts_more(cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     description = tmp_path / "bootstrap.yaml"
     description.write_text(yaml.safe_dump(CONFIG))
-    monkeypatch.setenv(growth.VARIABLE, "CPU=2")
+    monkeypatch.setenv(autoscaler.VARIABLE, "CPU=2")
     with _monitor(cluster, description):
         assert most_resources() == {"CPU": 2.0}
-    monkeypatch.delenv(growth.VARIABLE)
+    monkeypatch.delenv(autoscaler.VARIABLE)
     assert most_resources() == {"CPU": 2.0}
 
 

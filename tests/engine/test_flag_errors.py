@@ -34,7 +34,7 @@ def refused(capsys, *given, options=PrecomputeOptions):
         (["--fraction", "0.1"], "--fraction: unknown flag. Did you mean --max-failed-fraction?"),
         (
             ["--no-overwrite"],
-            "--no-overwrite: it is the default. Leave it out, or give --overwrite for the opposite.",
+            "--no-overwrite: this is the default. Leave it out, or give --overwrite for the opposite.",
         ),
         (
             ["--no-overwrit"],

@@ -43,6 +43,12 @@ def options(clip_folder: Path, small_weights: Path, tmp_path: Path) -> Precomput
     )
 
 
+@pytest.fixture
+def here(options: PrecomputeOptions) -> PrecomputeOptions:
+    """The same in this process, as so few videos are."""
+    return dataclasses.replace(options, actors=None)
+
+
 @pytest.fixture(scope="module")
 def alone(clip_folder: Path, small_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """What the stages give for every clip when they are called one after the other, without Ray."""
@@ -87,33 +93,33 @@ def test_store_equals_the_plain_loop(on_ray, options: PrecomputeOptions, alone: 
 
 
 def test_a_small_job_starts_no_ray_and_its_store_is_the_same(
-    options: PrecomputeOptions,
+    here: PrecomputeOptions,
     alone: dict[str, dict],
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr("attn.engine.precompute.start_ray", None)
     with caplog.at_level("INFO"):
-        assert precompute(options) == 0
+        assert precompute(here) == 0
     assert "in this process" in caplog.text
-    check_store(options.out, alone)
+    check_store(here.out, alone)
 
 
 def test_second_run_does_nothing_and_more_videos_extend_the_store(
-    options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path
+    here: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path
 ) -> None:
-    first = dataclasses.replace(options, videos=str(clip_folder / "Wave"))
+    first = dataclasses.replace(here, videos=str(clip_folder / "Wave"))
     assert precompute(first) == 0
-    before = {path: path.stat().st_mtime_ns for path in Path(options.out).glob("part-*")}
+    before = {path: path.stat().st_mtime_ns for path in Path(here.out).glob("part-*")}
     assert before
     assert precompute(first) == 0
-    assert precompute(options) == 0
-    check_store(options.out, alone)
+    assert precompute(here) == 0
+    check_store(here.out, alone)
     assert all(path.stat().st_mtime_ns == then for path, then in before.items())
 
 
 def test_bad_videos_are_failures_and_good_ones_complete(
-    options: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path, tmp_path: Path
+    here: PrecomputeOptions, alone: dict[str, dict], clip_folder: Path, tmp_path: Path
 ) -> None:
     videos = tmp_path / "videos"
     (videos / "Wave").mkdir(parents=True)
@@ -123,9 +129,9 @@ def test_bad_videos_are_failures_and_good_ones_complete(
     (videos / "text.avi").write_text("not a video" * 1000)
     (videos / "gone.avi").symlink_to(tmp_path / "nowhere.avi")
     bad = {"empty", "text", "gone"}
-    mixed = dataclasses.replace(options, videos=str(videos))
+    mixed = dataclasses.replace(here, videos=str(videos))
     assert precompute(mixed) == EXIT_FAILED_VIDEOS
-    ledger = Ledger.at(options.out)
+    ledger = Ledger.at(here.out)
     failures = read_failures(ledger.fs, ledger.root)
     assert failures.keys() == bad
     assert all(failure.message and failure.attempt == 1 for failure in failures.values())
@@ -135,25 +141,25 @@ def test_bad_videos_are_failures_and_good_ones_complete(
 
 
 def test_another_stride_is_refused_and_overwrite_starts_anew(
-    options: PrecomputeOptions,
+    here: PrecomputeOptions,
     clip_folder: Path,
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    few = dataclasses.replace(options, videos=str(clip_folder / "Wave"))
+    few = dataclasses.replace(here, videos=str(clip_folder / "Wave"))
     assert precompute(few) == 0
     other = dataclasses.replace(few, stride=10)
-    parts = sorted(Path(options.out).glob("part-*"))
+    parts = sorted(Path(here.out).glob("part-*"))
     assert run(precompute, other) == EXIT_USAGE
     assert 'sampling: {"stride": 10} here, {"stride": 5} there' in capsys.readouterr().err
-    assert sorted(Path(options.out).glob("part-*")) == parts
+    assert sorted(Path(here.out).glob("part-*")) == parts
     anew = dataclasses.replace(other, overwrite=True)
     with caplog.at_level("INFO"):
         assert precompute(dataclasses.replace(anew, dry_run=True)) == 0
     assert "3 videos to process, 0 done" in caplog.text
-    assert sorted(Path(options.out).glob("part-*")) == parts
+    assert sorted(Path(here.out).glob("part-*")) == parts
     assert precompute(anew) == 0
-    frames = {video.video_id: video.frame for video in AttentionStore.open(options.out).videos([])}
+    frames = {video.video_id: video.frame for video in AttentionStore.open(here.out).videos([])}
     assert all((frame == np.arange(len(frame)) * 10).all() for frame in frames.values())
 
 

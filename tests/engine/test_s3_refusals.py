@@ -44,10 +44,9 @@ from attn.video.sample import Stride
 from attn.video.source import Video
 
 WORK = (
-    "attn.engine.precompute.start_ray",
-    "attn.engine.decode_frames.start_ray",
-    "attn.engine.training.cnn.start_ray",
-    "attn.engine.training.energynet.start_ray",
+    "attn.engine.precompute.fill",
+    "attn.engine.decode_frames._workplace",
+    "attn.engine.training.driver.place_training",
     "attn.engine.tuning.search.start_ray",
     "attn.engine.reproduction.reproduce.start_ray",
     "attn.engine.reproduction.reproduce.render",

@@ -114,7 +114,7 @@ def test_a_start_that_fails_half_way_is_one_line_and_leaves_nothing_running(shor
     """Ray refuses so small an object store only after it has started three of its processes."""
     run = run_alone(FAILED_START.format(prepare="", store_bytes=20_000_000), RAY_TMPDIR=short_folder)
     line, left = run.stdout.splitlines()
-    assert line.startswith("Ray: does not start (Attempting to cap object store memory usage at 20000000 bytes, but"), (
+    assert line.startswith("Ray: did not start (Attempting to cap object store memory usage at 20000000 bytes, but"), (
         line
     )
     assert line.endswith("). Free memory in /dev/shm; in a container, raise --shm-size."), line

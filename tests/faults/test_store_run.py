@@ -131,7 +131,7 @@ def test_an_unfinished_store(run: StoreRun) -> None:
     Path(run.out, "_SUCCESS.json").unlink()
     assert run.left().unfinished == ("_SUCCESS.json is missing",)
     Path(run.out, "manifest.json").unlink()
-    assert "no manifest.json" in " ".join(run.left().unfinished)
+    assert "manifest.json is missing" in " ".join(run.left().unfinished)
 
 
 def test_the_command_must_end_with_0_twice(run: StoreRun) -> None:

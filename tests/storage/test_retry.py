@@ -11,14 +11,14 @@ from moto.s3.models import S3Backend
 from s3fs.errors import translate_boto_error
 
 from attn.errors import UsageError
-from attn.storage import attempts
+from attn.storage import retry
 from attn.storage.filesystem import atomic_path, open_filesystem, read_bytes, write_atomic
 from attn.storage.retry import retried
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attempts, "PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr(retry, "PAUSES_S", (0.0, 0.0))
 
 
 def s3_error(code: str) -> OSError:

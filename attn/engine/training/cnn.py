@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from attn.engine.options import TrainCnnOptions
-from attn.engine.training.cnn_job import Training, TrainJob
+from attn.engine.training.cnn_job import PlannedTraining, TrainJob
 from attn.engine.training.cnn_learner import cnn_learner
 from attn.engine.training.cnn_plan import MIXED, make_training
 from attn.engine.training.cnn_rows import ACCURACY, epoch_line
-from attn.engine.training.driver import Report, train
-from attn.engine.training.fit import made_by
+from attn.engine.training.driver import Report, Training, train
 from attn.engine.training.state import State
 from attn.engine.training.status import Row
 from attn.engine.training.training_videos import TrainingVideosRecord, decode_training_videos, training_videos_record
@@ -32,17 +31,17 @@ def train_cnn(options: TrainCnnOptions) -> int:
     return train(CnnTraining(make_training(options)))
 
 
-class CnnTraining:
+class CnnTraining(Training):
     """Fine-tuning of a CNN, see `attn.engine.training.driver.Training`."""
 
-    learner, unit = staticmethod(cnn_learner), "epoch"
+    learner, unit, packages = staticmethod(cnn_learner), "epoch", PACKAGES
 
-    def __init__(self, planned: Training):
-        self._planned, self._videos = planned, None
+    def __init__(self, planned: PlannedTraining):
+        self._planned = planned
+        self._videos: TrainingVideosRecord | None = None
         self.run, self.job, self.cnn = planned.run, planned.job, planned.cnn
         self.options, self.total = planned.job.options, planned.job.epochs
         self.most_cpus, self.large = self.options.cpus_per_worker, {"cnn": self.cnn}
-        self.made_by = {"options": dataclasses.asdict(self.options), **made_by(PACKAGES)}
 
     def prepare(self) -> int:
         """Decode the frames that the frame store lacks."""
@@ -53,7 +52,7 @@ class CnnTraining:
         if not isinstance(frames, VideoFrames):
             return frames
         self.job = dataclasses.replace(self.job, pictures=frames)
-        self._videos: TrainingVideosRecord | None = training_videos_record(footage, frames, self.run)
+        self._videos = training_videos_record(footage, frames, self.run)
         return 0
 
     def summary(self) -> str:

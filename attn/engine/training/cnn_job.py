@@ -50,7 +50,7 @@ class TrainJob:
         return hashlib.sha256(f"{self.pictures.cache_key}\n{self.run_url}".encode()).hexdigest()[:16]
 
 
-class Training(NamedTuple):
+class PlannedTraining(NamedTuple):
     """A training that is possible.
 
     Attributes:

@@ -14,7 +14,7 @@ from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
 from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn_flags import VIDEO_FLAGS, filled
-from attn.engine.training.cnn_job import Fresh, Training, TrainJob
+from attn.engine.training.cnn_job import Fresh, PlannedTraining, TrainJob
 from attn.engine.training.run import SUFFIX, TrainRun, chosen
 from attn.engine.training.training_videos import find_training_videos
 from attn.errors import UsageError
@@ -42,7 +42,7 @@ MIXED = "mixed_images"
 """Name of the Web images that are learnt beside frames, in what decides a training and in the records of one."""
 
 
-def make_training(options: TrainCnnOptions) -> Training:
+def make_training(options: TrainCnnOptions) -> PlannedTraining:
     """Reads what the flags name and checks that it fits together.
 
     Raises:
@@ -61,7 +61,7 @@ def _as_begun(options: TrainCnnOptions) -> TrainCnnOptions:
     return as_begun(options, begun)
 
 
-def _from_images(options: TrainCnnOptions, url: str) -> Training:
+def _from_images(options: TrainCnnOptions, url: str) -> PlannedTraining:
     images = list_images(url, _class_names(options.classes))
     _check_several(url, images.class_names)
     cnn = start_cnn(options, images.class_names)
@@ -86,7 +86,7 @@ def _web_images(url: str, images: ImageFolder, size: int, fraction: float, seed:
     return pictures, hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
-def _from_videos(options: TrainCnnOptions, url: str) -> Training:
+def _from_videos(options: TrainCnnOptions, url: str) -> PlannedTraining:
     names = _class_names(options.classes) or _listed_classes(options)
     _check_several(str(options.split), names)
     footage = find_training_videos(options, names)
@@ -123,7 +123,7 @@ def _training(
     pictures: Pictures,
     learnt_from: Mapping[str, Any],
     mixed: WebImages | None = None,
-) -> Training:
+) -> PlannedTraining:
     freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
     run = TrainRun(options.out, _decisive(options, cnn, freeze, learnt_from))
     fresh: Fresh = "all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing"
@@ -140,7 +140,7 @@ def _training(
         run_url=run.url,
         mixed=mixed,
     )
-    return Training(run, job, cnn)
+    return PlannedTraining(run, job, cnn)
 
 
 def start_share(options: TrainCnnOptions, fresh: Fresh) -> float:

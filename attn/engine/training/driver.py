@@ -4,17 +4,18 @@ After any failure the same command resumes after the last checkpoint. A finished
 that holds another training is refused.
 """
 
+import abc
+import dataclasses
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from ray.train import UserCallback
 
 from attn.engine.cli import EXIT_UNTRAINED
-from attn.engine.training.fit import fit, last_state
-from attn.engine.training.loop import Learner
+from attn.engine.training.fit import fit, last_state, made_by
 from attn.engine.training.placement import WorkerPlacement, place_training
 from attn.engine.training.run import TrainRun
 from attn.engine.training.state import State
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 Report = dict[str, Any]
 
 
-class Training(Protocol):
+class Training(abc.ABC):
     """One training: what a model adds to the driver.
 
     Attributes:
@@ -36,44 +37,41 @@ class Training(Protocol):
         options: command-line options; read here: `out`, `workers`, `gpu`, `allow_untrained`.
         job: everything a worker needs to know, as plain data with a `run_url`.
         learner: makes the learner of a worker, see `attn.engine.training.worker.train_worker`.
-        large: further arguments of `learner`, which travel through Ray's object store.
         unit: `epoch` or `update`.
         total: number of the last one.
+        large: further arguments of `learner`, which travel through Ray's object store.
         most_cpus: upper bound of the CPUs of a worker; None for no bound.
-        made_by: options and versions of packages, for the record.
+        packages: packages whose versions are recorded.
     """
 
     run: TrainRun
+    options: Any
+    job: Any
+    learner: Callable[..., AbstractContextManager[Any]]
+    unit: str
+    total: int
+    large: Mapping[str, Any] = {}
+    most_cpus: int | None = None
+    packages: Sequence[str] = ("torch", "ray", "numpy")
 
     @property
-    def options(self) -> Any: ...
-    @property
-    def job(self) -> Any: ...
-    @property
-    def learner(self) -> Callable[..., AbstractContextManager[Learner | UsageError]]: ...
-    @property
-    def large(self) -> Mapping[str, Any]: ...
-    @property
-    def unit(self) -> str: ...
-    @property
-    def total(self) -> int: ...
-    @property
-    def most_cpus(self) -> int | None: ...
-    @property
-    def made_by(self) -> dict[str, Any]: ...
+    def made_by(self) -> dict[str, Any]:
+        """Options and versions of packages, for the record."""
+        return {"options": dataclasses.asdict(self.options), **made_by(self.packages)}
 
     def prepare(self) -> int:
         """Make what the workers read; an exit code other than 0 ends the training."""
-        ...
+        return 0
 
+    @abc.abstractmethod
     def summary(self) -> str:
         """Data and classes in one line, for the log."""
-        ...
 
+    @abc.abstractmethod
     def line(self, rows: Sequence[Row]) -> str:
         """Log line of the last row."""
-        ...
 
+    @abc.abstractmethod
     def finish(self, state: State, seconds: float) -> Report:
         """Write the artefact; return its report.
 
@@ -81,11 +79,10 @@ class Training(Protocol):
             state: last state.
             seconds: duration of the training, preparation included.
         """
-        ...
 
+    @abc.abstractmethod
     def verdict(self, report: Report) -> str:
         """Outcome in one line."""
-        ...
 
 
 def train(training: Training) -> int:

@@ -1,6 +1,5 @@
 """Training of an EnergyNet on the maps of labelled videos: job of the driver."""
 
-import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,18 +8,17 @@ import torch
 
 from attn.engine.clock import clock
 from attn.engine.options import TrainEnergyNetOptions
-from attn.engine.training.driver import Report, train
+from attn.engine.training.driver import Report, Training, train
 from attn.engine.training.energynet_learner import new_net
 from attn.engine.training.energynet_maps import energy_learner
 from attn.engine.training.energynet_plan import EnergyJob, make_energy_training
 from attn.engine.training.energynet_rows import ACCURACY, SHORTFALL, SPREAD, Progress
-from attn.engine.training.fit import made_by
 from attn.engine.training.run import TrainRun
 from attn.engine.training.state import State
 from attn.engine.training.status import Row
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
-from attn.stages.energy_untrained import Training, why_untrained
+from attn.stages import energy_untrained
 from attn.stages.untrained import UNTRAINED
 from attn.storage.manifest import Manifest
 
@@ -35,39 +33,22 @@ def train_energynet(options: TrainEnergyNetOptions) -> int:
     return train(EnergyTraining(run, job, store.manifest))
 
 
-@dataclasses.dataclass
-class EnergyTraining:
+class EnergyTraining(Training):
     """Training of an EnergyNet, see `attn.engine.training.driver.Training`.
 
-    Attributes:
+    Args:
         run: run folder.
         job: everything a worker needs to know.
         manifest: manifest of the store whose maps will be scored.
         large: shared maps, if they are in the object store (`maps`).
     """
 
-    run: TrainRun
-    job: EnergyJob
-    manifest: Manifest
-    large: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-    learner, unit = staticmethod(energy_learner), "update"
+    learner, unit, packages = staticmethod(energy_learner), "update", PACKAGES
     most_cpus = 1  # the network is so small that a second thread costs more than it brings
 
-    @property
-    def options(self) -> TrainEnergyNetOptions:
-        return self.job.options
-
-    @property
-    def total(self) -> int:
-        return self.options.updates
-
-    @property
-    def made_by(self) -> dict[str, Any]:
-        return {"options": dataclasses.asdict(self.options), **made_by(PACKAGES)}
-
-    def prepare(self) -> int:
-        return 0
+    def __init__(self, run: TrainRun, job: EnergyJob, manifest: Manifest, large: Mapping[str, Any] | None = None):
+        self.run, self.job, self.manifest = run, job, manifest
+        self.options, self.total, self.large = job.options, job.options.updates, large or {}
 
     def summary(self) -> str:
         job = self.job
@@ -134,14 +115,14 @@ def _net(job: EnergyJob, weights: dict[str, torch.Tensor]) -> EnergyNet:
 
 def _why_untrained(job: EnergyJob, progress: Progress) -> list[str]:
     config = job.config
-    training = Training(
+    training = energy_untrained.Training(
         margin=config.energy_margin,
         residual=config.residual,
         triplets=config.triplet_weight > 0,
         classes=len(job.concepts.vectors),
         held_out=len(job.held_out.video_ids),
     )
-    return why_untrained(progress.rows, progress.kept_row, training)
+    return energy_untrained.why_untrained(progress.rows, progress.kept_row, training)
 
 
 def validation_line(rows: Sequence[Row], updates: int) -> str:

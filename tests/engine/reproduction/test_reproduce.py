@@ -115,7 +115,7 @@ def test_what_a_later_step_would_refuse_is_refused_before_anything_is_rendered(f
     words.write_text("apple 1 0\npear 0 1\n")
     new = dataclasses.replace(finished, out=str(tmp_path / "new"))
     for change, said in (
-        ({"backbones": ("no_net",)}, "unknown backbone 'no_net'"),
+        ({"backbones": ("no_net",)}, "'no_net': unknown backbone"),
         ({"weights": str(tmp_path / "none.pth")}, "none.pth"),
         ({"word_vectors": str(words)}, "words.txt: no word vectors for"),
         ({"splits": (4,)}, "--splits 4: synthetic has no such split. Choose from 1 to 3."),

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from attn.engine.training import keeper as keeping
+from attn.engine.training import checkpoints as checkpoints_module
 from attn.engine.training.checkpoints import SUMS, CheckpointFolder
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_bytes, write_atomic
@@ -212,7 +212,7 @@ def refuse(monkeypatch, file, number):
             raise OSError(number, os.strerror(number), path)
         return read_bytes(fs, path, *span)
 
-    monkeypatch.setattr(keeping, "read_bytes", read)
+    monkeypatch.setattr(checkpoints_module, "read_bytes", read)
 
 
 def test_newer_states_of_another_process_are_left_alone(url):

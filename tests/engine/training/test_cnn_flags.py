@@ -90,8 +90,8 @@ def test_a_flag_that_contradicts_the_recipe_is_refused() -> None:
     assert resolve(paper).lr == 1e-3
     for change, said in (
         ({"lr": 3e-4}, r"--recipe paper: it sets --lr to 0\.001, not 0\.0003\. Omit one of the two flags\.$"),
-        ({"balanced": True}, r"--recipe paper: --balanced is off there, not on\."),
-        ({"clip_norm": 1.0}, r"--recipe paper: --clip-norm is 0 there, not 1\."),
+        ({"balanced": True}, r"--recipe paper: it sets --balanced to off, not on\."),
+        ({"clip_norm": 1.0}, r"--recipe paper: it sets --clip-norm to 0, not 1\."),
     ):
         with pytest.raises(UsageError, match=said):
             resolve(dataclasses.replace(paper, **change))

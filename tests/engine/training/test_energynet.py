@@ -181,7 +181,7 @@ def test_a_store_of_another_cnn_is_refused(trained, planted, write_store, tmp_pa
         methods=("energynet",),
         energynet=trained.out,
     )
-    with pytest.raises(UsageError, match=rf"fingerprint {load_energynet(trained.out).fingerprint}, .*another CNN"):
+    with pytest.raises(UsageError, match=rf"fingerprint {load_energynet(trained.out).fingerprint}, .*so the CNN or the settings differ"):
         evaluate(options)
 
 
