@@ -38,9 +38,9 @@ class Checkpoints(Protocol):
     """Keeps the states of one worker's training."""
 
     damaged: list[str]
-    """A line for each state that `restored` passed over for one of an earlier update or epoch."""
+    """A line for each state that `restore` passed over for one of an earlier update or epoch."""
 
-    def restored(self) -> Files | None:
+    def restore(self) -> Files | None:
         """The newest good state; None where there is none.
 
         Raises:
@@ -48,7 +48,7 @@ class Checkpoints(Protocol):
         """
         ...
 
-    def keep(self, number: int, row: dict[str, Any], save: Save) -> None:
+    def save(self, number: int, row: dict[str, Any], save: Save) -> None:
         """Takes a new state.
 
         Args:
@@ -90,7 +90,7 @@ class CheckpointFolder:
         self._good = ""
         self.damaged: list[str] = []
 
-    def restored(self) -> Files | None:
+    def restore(self) -> Files | None:
         """The newest good state."""
         state = self.newest()
         return state and state.files
@@ -138,7 +138,7 @@ class CheckpointFolder:
         self._good = name
         return State(name, files)
 
-    def keep(self, number: int, row: dict[str, Any], save: Save) -> None:
+    def save(self, number: int, row: dict[str, Any], save: Save) -> None:
         if time.monotonic() - self._kept_s >= self._every_s:
             self.write(number, save)
 
@@ -224,7 +224,7 @@ class GroupCheckpoints:
         self._states, self._group, self._report = states, group, report
         self.damaged: list[str] = []
 
-    def restored(self) -> Files | None:
+    def restore(self) -> Files | None:
         """The newest good state."""
         first, found, why = self._group.rank == 0, None, None
         if first:
@@ -235,10 +235,10 @@ class GroupCheckpoints:
         self._agree(why)
         return found and found.files
 
-    def keep(self, number: int, row: dict[str, Any], save: Save) -> None:
+    def save(self, number: int, row: dict[str, Any], save: Save) -> None:
         why = None
         if self._group.rank == 0:
-            _, why = _attempt(lambda: self._states.keep(number, row, save))
+            _, why = _attempt(lambda: self._states.save(number, row, save))
         self._agree(why)  # all wait until the state is kept
         self._report(row)
 

@@ -41,21 +41,21 @@ MOST_WATCHED = 512
 
 
 @contextmanager
-def cnn_learner(job: TrainJob, group: Group, pen: StatusWriter, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
+def cnn_learner(job: TrainJob, group: Group, status: StatusWriter, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
     """Prepare the images of this machine; yield the learner, or the reason why no worker can train.
 
     Args:
         job: training.
         group: place of this worker among all.
-        pen: receiver of the progress.
+        status: receiver of the progress.
         cnn: start of the training; changed in place.
     """
     folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    caches, refusal = ready(job, folder, group, pen)
+    caches, refusal = ready(job, folder, group, status)
     if refusal is None:
         cache, *mixed = caches
-        learner = CnnLearner(job, cnn, without_copies(job, cache, group, pen), group, pen.note, *mixed)
-        pen.pin(skipped=learner.all_skipped)
+        learner = CnnLearner(job, cnn, without_copies(job, cache, group, status), group, status.note, *mixed)
+        status.update(skipped=learner.all_skipped)
         yield learner.refusal or learner
     else:
         yield UsageError(refusal)

@@ -18,25 +18,25 @@ from attn.stages.pictures import Pictures
 from attn.stages.pixels import ImageCache
 
 
-def ready(job: TrainJob, folder: Path, group: Group, pen: StatusWriter) -> tuple[list[ImageCache], str | None]:
+def ready(job: TrainJob, folder: Path, group: Group, status: StatusWriter) -> tuple[list[ImageCache], str | None]:
     """The pictures and the Web images that are mixed in, if any, the same on all machines; or why not."""
     caches = []
     for pictures in (job.pictures, job.mixed):
         if pictures is not None:
             one = dataclasses.replace(job, pictures=pictures)
             where = Path(job.mixed_folder) if pictures is job.mixed and job.mixed_folder else folder
-            cache, refusal = agreed(one, *prepared(one, where, pen), group)
+            cache, refusal = agreed(one, *prepared(one, where, status), group)
             if cache is None:
                 return [], refusal
             caches.append(cache)
     return caches, None
 
 
-def prepared(job: TrainJob, folder: Path, pen: StatusWriter) -> tuple[ImageCache | None, str | None]:
+def prepared(job: TrainJob, folder: Path, status: StatusWriter) -> tuple[ImageCache | None, str | None]:
     """The pictures of this machine, or why there are none."""
 
     def tell(done: int) -> None:
-        pen.note(f"preparing {job.pictures.noun}: {done} of {len(job.pictures.labels)}")
+        status.note(f"preparing {job.pictures.noun}: {done} of {len(job.pictures.labels)}")
 
     try:
         check_storage(job.run_url)
@@ -62,12 +62,12 @@ def agreed(
     return cache, None
 
 
-def without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: StatusWriter) -> ImageCache:
+def without_copies(job: TrainJob, cache: ImageCache, group: Group, status: StatusWriter) -> ImageCache:
     """Without near-duplicates, where they are to be left out; the first worker looks for them."""
     threshold = job.options.near_duplicates
     if threshold is None:
         return cache
-    pen.note("looking for near-duplicates")
+    status.note("looking for near-duplicates")
     found: dict[int, str] = {}
     if group.rank == 0:
         labels = job.pictures.labels.copy()

@@ -99,7 +99,7 @@ def train(training: Training) -> int:
         run.drop_states()  # a kill may have come before
         log.info("%s is finished already: %s", options.out, training.verdict(report))
         return exit_code(report, allow_untrained=options.allow_untrained)
-    with run.occupied():
+    with run.locked():
         new = run.begin(training.made_by)
         try:
             return _train(training)

@@ -29,19 +29,19 @@ DEVICE_SHARE = 0.8
 
 @contextmanager
 def energy_learner(
-    job: EnergyJob, group: Group, pen: StatusWriter, *, maps: SharedMaps | None = None
+    job: EnergyJob, group: Group, status: StatusWriter, *, maps: SharedMaps | None = None
 ) -> Iterator[EnergyLearner | UsageError]:
     """Read the maps; yield the learner, or the reason why no worker can train.
 
     Args:
         job: training.
         group: place of this worker among all.
-        pen: receiver of the progress.
+        status: receiver of the progress.
         maps: maps in the object store of this machine; None to read the stores of the job.
     """
-    pen.pin(skipped={}, note="reading maps")
+    status.update(skipped={}, note="reading maps")
     found, refusal = _read(job, group) if maps is None else (_of_shared(job, maps, group), None)
-    yield UsageError(refusal) if found is None else EnergyLearner(job, *found, group, pen.note)
+    yield UsageError(refusal) if found is None else EnergyLearner(job, *found, group, status.note)
 
 
 Maps = tuple[TrainingMaps, MapBank]

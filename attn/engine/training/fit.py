@@ -53,7 +53,7 @@ def fit(
 
     Args:
         worker: training loop; returns None, or the reason why the user must change something.
-        config: argument of the loop, which also gets `states`, `board` and `large`.
+        config: argument of the loop, which also gets `states`, `status` and `large`.
         run: name of the training and URL of its checkpoints.
         placement: workers and their resources.
         unit, total, line: progress in the log, see `TrainWatch`.
@@ -64,11 +64,11 @@ def fit(
         UsageError: the loop returned it, or workers were lost too often.
         TrainingFailedError: the loop or Ray failed too often.
     """
-    board = LocalStatus() if placement.in_place else RemoteStatus()
+    status = LocalStatus() if placement.in_place else RemoteStatus()
     # The URL of the checkpoints is resolved here: workers run in a folder of their own.
-    config = {**config, "states": run.states, "board": board}
+    config = {**config, "states": run.states, "status": status}
     trainer = _trainer(_loop(worker, config, large or {}, placement), run, placement, callbacks)
-    watch = TrainWatch(board, run, unit=unit, total=total, line=line, need=str(placement))
+    watch = TrainWatch(status, run, unit=unit, total=total, line=line, need=str(placement))
     with _interruptible(), watch:
         result = _in_place(trainer, placement) if placement.in_place else _fitted(trainer)
     if result.return_value is not None:
@@ -147,7 +147,7 @@ def last_state(run: TrainRun) -> Files:
         UsageError: it was damaged since: the same command does the rest of the training again.
     """
     states = CheckpointFolder(run.states)
-    files = states.restored()
+    files = states.restore()
     if files is None or states.damaged:
         why = "; ".join(states.damaged) or f"{run.states} is gone"
         raise UsageError(f"{why}; the same command does again what is lost")

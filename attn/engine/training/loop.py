@@ -66,7 +66,7 @@ class Progress(Protocol):
         """Report the current activity; may be called at every step."""
         ...
 
-    def pin(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:
         """Report fields of `attn.engine.training.status.Status`."""
         ...
 
@@ -77,15 +77,15 @@ class TrainingLoop:
     Args:
         learner: model, data and optimizer.
         progress: receiver of rows.
-        keeper: checkpoints.
+        checkpoints: checkpoints.
         run_url: URL of the run folder, for messages.
 
     Attributes:
         rows: metrics, one row per validation.
     """
 
-    def __init__(self, learner: Learner, progress: Progress, keeper: Checkpoints, *, run_url: str):
-        self.learner, self.keeper = learner, keeper
+    def __init__(self, learner: Learner, progress: Progress, checkpoints: Checkpoints, *, run_url: str):
+        self.learner, self.checkpoints = learner, checkpoints
         self._progress, self._run_url = progress, run_url
         self.rows: list[Row] = []
 
@@ -114,16 +114,16 @@ class TrainingLoop:
         self.rows = [*self.rows, row]
         self.learner.judge(self.rows)
         if self.reached:
-            self.keeper.keep(self.reached, row, lambda: self.learner.state(self.rows).files())
-        self._progress.pin(rows=self.rows, note="")
+            self.checkpoints.save(self.reached, row, lambda: self.learner.state(self.rows).files())
+        self._progress.update(rows=self.rows, note="")
 
     def _resume(self) -> None:
-        files = self.keeper.restored()
+        files = self.checkpoints.restore()
         if files is None:
             self.learner.prepare()
         else:
             state = State.of(files)
             self.learner.restore(state)
             self.rows = state.record["rows"]
-        damaged = tuple(self.keeper.damaged)
-        self._progress.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, note="", damaged=damaged)
+        damaged = tuple(self.checkpoints.damaged)
+        self._progress.update(started_s=time.time(), resumed=len(self.rows), rows=self.rows, note="", damaged=damaged)

@@ -81,7 +81,7 @@ class TrainRun:
         decisive = (self.read(RUN) or {}).get("decisive")
         return None if decisive is None or "recipe" in decisive else decisive
 
-    def occupied(self) -> contextlib.AbstractContextManager[None]:
+    def locked(self) -> contextlib.AbstractContextManager[None]:
         """Keeps the same training, given twice, from going on twice, see `attn.storage.run_lock`."""
         fs, path = open_filesystem(self.url)
         return occupied(fs, path, self.url)

@@ -43,7 +43,7 @@ class LocalStatus:
     def __init__(self) -> None:
         self._news = Status()
 
-    def pin(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:
         """Replace fields of the state."""
         self._news = dataclasses.replace(self._news, **changes)
 
@@ -58,9 +58,9 @@ class RemoteStatus:
     def __init__(self) -> None:
         self.actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(LocalStatus).remote()
 
-    def pin(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:
         """Replace fields of the state, without waiting."""
-        self.actor.pin.remote(**changes)
+        self.actor.update.remote(**changes)
 
     def read(self) -> Status:
         """Return the state; an empty one if the actor was lost with its node, which must not end a training."""
@@ -72,19 +72,19 @@ class RemoteStatus:
 
 
 class StatusWriter:
-    """A worker's way to the board; only the first of all workers writes, and waits for nothing."""
+    """A worker's way to the status; only the first of all workers writes, and waits for nothing."""
 
-    def __init__(self, board: LocalStatus | RemoteStatus | None, *, rank: int):
-        self._board = board if rank == 0 else None
+    def __init__(self, status: LocalStatus | RemoteStatus | None, *, rank: int):
+        self._status = status if rank == 0 else None
         self._noted_s = 0.0
 
     def note(self, text: str) -> None:
         """What is being done, but not more often than every few seconds."""
         if time.monotonic() - self._noted_s >= NOTE_EVERY_S:
             self._noted_s = time.monotonic()
-            self.pin(note=text)
+            self.update(note=text)
 
-    def pin(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:
         """Fields of `Status`."""
-        if self._board is not None:
-            self._board.pin(**changes)
+        if self._status is not None:
+            self._status.update(**changes)

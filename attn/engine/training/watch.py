@@ -22,10 +22,10 @@ SKIPPED_SHOWN = 5
 
 
 class TrainWatch:
-    """Reads the board while the body of its `with` runs.
+    """Reads the status while the body of its `with` runs.
 
     Args:
-        board: where the workers pin news.
+        status: where the workers pin news.
         run: whose metrics are written.
         unit: what a row is for, `epoch` or `update`; the row holds its number under that name, counted from 1.
         total: number of the last one.
@@ -35,7 +35,7 @@ class TrainWatch:
 
     def __init__(
         self,
-        board: LocalStatus | RemoteStatus,
+        status: LocalStatus | RemoteStatus,
         run: TrainRun,
         *,
         unit: str,
@@ -43,7 +43,7 @@ class TrainWatch:
         line: Callable[[Sequence[Row]], str],
         need: str,
     ):
-        self._board, self._run, self._need = board, run, need
+        self._status, self._run, self._need = status, run, need
         self._unit, self._total, self._line = unit, total, line
         self._rows = run.metrics()
         self._started_s = 0.0
@@ -62,23 +62,23 @@ class TrainWatch:
         self._stop.set()
         self._thread.join()
         with contextlib.suppress(Exception):
-            self.tell(self._board.read())
+            self.report(self._status.read())
         with contextlib.suppress(Exception):
             self._events.close()
 
     def _watch(self) -> None:
         while not self._stop.wait(LOOK_EVERY_S):
             try:
-                self.tell(self._board.read())
+                self.report(self._status.read())
             except Exception as error:  # what is shown must never end a training
                 log.warning("cannot write the metrics: %s", error)
 
-    def tell(self, news: Status) -> None:
+    def report(self, news: Status) -> None:
         """Logs and writes what is new."""
         if news.skipped is not None and not self._skipped_told:
             self._skipped_told = True
             self._tell_skipped(news.skipped)
-        if news.started_s not in (0, self._started_s):  # 0: the board itself was lost, and no one has pinned yet
+        if news.started_s not in (0, self._started_s):  # 0: the status itself was lost, and no one has pinned yet
             self._tell_start(news)
         told = len(self._rows)
         if len(news.rows) > told:
@@ -116,7 +116,7 @@ class TrainWatch:
         self._events.add({name: value for name, value in row.items() if name != self._unit}, step=row[self._unit])
 
     def _waiting(self, news: Status) -> str:
-        if news.skipped is not None or news.rows or news.note or isinstance(self._board, LocalStatus):
+        if news.skipped is not None or news.rows or news.note or isinstance(self._status, LocalStatus):
             return "waiting for the workers"
         free = ray.available_resources()
         return f"starting {self._need} ({free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free now)"

@@ -17,19 +17,19 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
     """Train on one worker of a group.
 
     Args:
-        config: `job`, data of the training; `learner`, a context manager that takes job, group and pen and yields a
-            `Learner` or a refusal; `large`, further arguments of it; `board`; `states`, URL of the checkpoints.
+        config: `job`, data of the training; `learner`, a context manager that takes job, group and status and yields a
+            `Learner` or a refusal; `large`, further arguments of it; `status`; `states`, URL of the checkpoints.
 
     Returns:
         The reason why the user must change something, or None. It is not raised, because Ray would try again.
     """
     job, group = config["job"], this_worker()
-    pen = StatusWriter(config["board"], rank=group.rank)
-    keeper = GroupCheckpoints(CheckpointFolder(config["states"], every_s=0), group, report=ray.train.report)
-    with config["learner"](job, group, pen, **config["large"]) as learner:
+    status = StatusWriter(config["status"], rank=group.rank)
+    checkpoints = GroupCheckpoints(CheckpointFolder(config["states"], every_s=0), group, report=ray.train.report)
+    with config["learner"](job, group, status, **config["large"]) as learner:
         if isinstance(learner, UsageError):
             return learner
-        return TrainingLoop(learner, pen, keeper, run_url=job.run_url).run()
+        return TrainingLoop(learner, status, checkpoints, run_url=job.run_url).run()
 
 
 def this_worker() -> Group:

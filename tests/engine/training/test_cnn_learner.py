@@ -97,9 +97,9 @@ def alone(training, tmp_path):
         options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), **settings)
         _, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-        keeper = CheckpointFolder(str(tmp_path / "states"), every_s=0)
+        checkpoints = CheckpointFolder(str(tmp_path / "states"), every_s=0)
         learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
-        return TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
+        return TrainingLoop(learner, StatusWriter(None, rank=1), checkpoints, run_url=job.run_url)
 
     return make
 
@@ -138,7 +138,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(alone, tmp_path
     assert isinstance(why, DivergedError)
     said = r"the loss is not finite at epoch 1, update [123]: most likely the learning rate is too high; lower --lr and"
     assert re.match(said, str(why))
-    assert CheckpointFolder(str(tmp_path / "states")).restored() is None
+    assert CheckpointFolder(str(tmp_path / "states")).restore() is None
 
 
 def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch):
@@ -158,22 +158,22 @@ def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch
     why = loop.run()
     assert isinstance(why, DivergedError)
     assert re.match(r"the weights are not finite after epoch 2 .*keeps the state after epoch 1$", str(why))
-    state = State.of(CheckpointFolder(str(tmp_path / "states")).restored())
+    state = State.of(CheckpointFolder(str(tmp_path / "states")).restore())
     assert [row["epoch"] for row in state.record["rows"]] == [1]
 
 
 def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
     whole = alone(epochs=3)
     assert whole.run() is None
-    expected = dict(whole.keeper.restored())
+    expected = dict(whole.checkpoints.restore())
     last = max((tmp_path / "states").iterdir())
     with (last / "weights.safetensors").open("r+b") as file:
         file.seek(500)
         file.write(bytes(300))
     again = alone(epochs=3)
     assert again.run() is None
-    assert again.keeper.damaged == [f"{last} is damaged (weights.safetensors is not what was written)"]
-    found = CheckpointFolder(str(tmp_path / "states")).restored()
+    assert again.checkpoints.damaged == [f"{last} is damaged (weights.safetensors is not what was written)"]
+    found = CheckpointFolder(str(tmp_path / "states")).restore()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
     assert again.learner.kept_epoch == whole.learner.kept_epoch
 
@@ -185,12 +185,12 @@ def test_an_image_that_was_left_out_stays_out_of_a_resumed_training(alone, tmp_p
         return loop
 
     assert without(alone(epochs=3), 4).run() is None
-    expected = dict(CheckpointFolder(str(tmp_path / "states")).restored())
+    expected = dict(CheckpointFolder(str(tmp_path / "states")).restore())
     shutil.rmtree(max((tmp_path / "states").iterdir()))
     again = alone(epochs=3)  # and that image can be read
     assert again.run() is None
     assert again.learner.job.pictures.names(np.array([4]))[0] in again.learner.skipped
-    found = CheckpointFolder(str(tmp_path / "states")).restored()
+    found = CheckpointFolder(str(tmp_path / "states")).restore()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
 
 
@@ -214,7 +214,7 @@ def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
 
     monkeypatch.setattr(worker.learner, "_validate", look(worker.learner))
     best = {}
-    kept = worker.keeper.keep
+    kept = worker.checkpoints.save
 
     def stop_after_two(number, row, save):
         kept(number, row, save)
@@ -223,24 +223,24 @@ def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
         if number == 2:
             raise UsageError("stopped")
 
-    monkeypatch.setattr(worker.keeper, "keep", stop_after_two)
+    monkeypatch.setattr(worker.checkpoints, "save", stop_after_two)
     assert str(worker.run()) == "stopped"
     again = alone(epochs=3)
     monkeypatch.setattr(again.learner, "_validate", look(again.learner))
     assert again.run() is None
     assert again.learner.kept_epoch == 1
-    kept = State.of(CheckpointFolder(str(tmp_path / "states")).restored()).best
+    kept = State.of(CheckpointFolder(str(tmp_path / "states")).restore()).best
     assert all(torch.equal(best[name], tensor) for name, tensor in kept.items())
 
 
 def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone, tmp_path):
     start = plain(alone(epochs=1).learner.backbone.export_weights())
     assert alone(epochs=1).run() is None
-    trained = CheckpointFolder(str(tmp_path / "states")).restored()["weights.safetensors"]
+    trained = CheckpointFolder(str(tmp_path / "states")).restore()["weights.safetensors"]
     shutil.rmtree(tmp_path / "states")
     worker = alone(epochs=1, start_share=0.25)
     assert worker.run() is None
-    files = CheckpointFolder(str(tmp_path / "states")).restored()
+    files = CheckpointFolder(str(tmp_path / "states")).restore()
     assert files["weights.safetensors"] == trained
     kept, now = State.of(files).best, safetensors.torch.load(trained)
     floating = [name for name in now if now[name].is_floating_point()]

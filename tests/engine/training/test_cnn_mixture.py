@@ -63,12 +63,12 @@ def alone(training, tmp_path):
         run.begin({})
         photographs = make_training(dataclasses.replace(training, out=str(tmp_path / "none.safetensors")))
         job = dataclasses.replace(job, pictures=photographs.job.pictures)
-        group, pen = Group.alone(CPU), StatusWriter(None, rank=1)
-        caches, refusal = ready(job, tmp_path / "cache", group, pen)
+        group, status = Group.alone(CPU), StatusWriter(None, rank=1)
+        caches, refusal = ready(job, tmp_path / "cache", group, status)
         assert refusal is None
         cache, *mixed = caches
-        learner = CnnLearner(job, cnn, cache, group, pen.note, *mixed)
-        return TrainingLoop(learner, pen, CheckpointFolder(run.states, every_s=0), run_url=job.run_url)
+        learner = CnnLearner(job, cnn, cache, group, status.note, *mixed)
+        return TrainingLoop(learner, status, CheckpointFolder(run.states, every_s=0), run_url=job.run_url)
 
     return make
 
@@ -143,9 +143,9 @@ def test_without_the_flag_nothing_is_mixed_in_and_no_column_speaks_of_it(alone, 
 def test_a_resumed_training_ends_as_an_unbroken_one_although_an_image_was_mended(alone, options, web, monkeypatch):
     whole = alone(options)
     assert whole.run() is None
-    expected = dict(whole.keeper.restored())
+    expected = dict(whole.checkpoints.restore())
     assert json.loads(expected["state.json"])["mixed"]["images"] == 11
-    shutil.rmtree(whole.keeper.url)
+    shutil.rmtree(whole.checkpoints.url)
 
     broken = alone(options)
     trained = broken.learner._epoch
@@ -162,7 +162,7 @@ def test_a_resumed_training_ends_as_an_unbroken_one_although_an_image_was_mended
     again.learner.mixture = dataclasses.replace(again.learner.mixture, cache=mended)
     assert again.run() is None
     assert again.learner.all_skipped.keys() >= {"kick/broken.png"}
-    assert dict(again.keeper.restored())["weights.safetensors"] == expected["weights.safetensors"]
+    assert dict(again.checkpoints.restore())["weights.safetensors"] == expected["weights.safetensors"]
 
 
 def test_a_web_image_that_was_learnt_and_cannot_be_read_ends_a_resumed_training(alone, options):

@@ -40,7 +40,7 @@ def alone(tmp_path, monkeypatch):
     def make(options, accuracies=None):
         run, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-        keeper = CheckpointFolder(run.states, every_s=0)
+        checkpoints = CheckpointFolder(run.states, every_s=0)
         learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
         validated = learner._validate
 
@@ -49,7 +49,7 @@ def alone(tmp_path, monkeypatch):
             return dataclasses.replace(tally, correct=accuracies[epoch + 1] * tally.images) if accuracies else tally
 
         monkeypatch.setattr(learner, "_validate", validate)
-        return TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
+        return TrainingLoop(learner, StatusWriter(None, rank=1), checkpoints, run_url=job.run_url)
 
     return make
 
@@ -89,7 +89,7 @@ def test_there_is_no_epoch_0_without_a_classifier_to_keep_or_in_the_papers_recip
         worker = alone(options)
         assert worker.run() is None
         assert epochs_of(worker) == [1, 2, 3]
-        shutil.rmtree(worker.keeper.url)
+        shutil.rmtree(worker.checkpoints.url)
 
 
 def test_a_drawn_classifier_is_chance(alone, start, tmp_path):
@@ -106,8 +106,8 @@ def test_a_training_that_was_ended_anywhere_goes_on_to_the_same_end(alone, start
     whole = alone(start, accuracies)
     before = plain(whole.learner.backbone.export_weights())
     assert whole.run() is None
-    expected = dict(whole.keeper.restored())
-    shutil.rmtree(whole.keeper.url)
+    expected = dict(whole.checkpoints.restore())
+    shutil.rmtree(whole.checkpoints.url)
 
     broken = alone(start, accuracies)
     trained = broken.learner._epoch
@@ -121,7 +121,7 @@ def test_a_training_that_was_ended_anywhere_goes_on_to_the_same_end(alone, start
     assert str(broken.run()) == "stopped"
     again = alone(start, accuracies)
     assert again.run() is None
-    found = dict(again.keeper.restored())
+    found = dict(again.checkpoints.restore())
     assert epochs_of(again) == [0, 1, 2, 3]
     assert found["weights.safetensors"] == expected["weights.safetensors"]
     assert found["kept.safetensors"] == expected["kept.safetensors"]

@@ -70,7 +70,7 @@ def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make
     assert kept["update"] == rows[-3]["update"] > 0
     assert kept["validation_accuracy"] > rows[-1]["validation_accuracy"]
     assert any((loop.learner.kept[name] != weight).any() for name, weight in loop.learner.net.state_dict().items())
-    state = State.of(CheckpointFolder(states).restored())
+    state = State.of(CheckpointFolder(states).restore())
     assert state.record["rows"][state.record["kept"] - 1] == kept
     torch.testing.assert_close(state.best, loop.learner.kept, rtol=0, atol=0)
 
@@ -81,7 +81,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
     assert re.match(
         r"the loss is not finite at update \d+: most likely the learning rate is too high; lower --lr", str(why)
     )
-    assert CheckpointFolder(states).restored() is None
+    assert CheckpointFolder(states).restore() is None
 
 
 def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypatch):
@@ -102,7 +102,7 @@ def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypat
     assert re.match(
         r"the weights are not finite after update 80 \(map_layer.weight\): .*keeps the state after update 40$", str(why)
     )
-    state = State.of(CheckpointFolder(states).restored())
+    state = State.of(CheckpointFolder(states).restore())
     assert [row["update"] for row in state.record["rows"]] == [0, 40]
     assert all(torch.isfinite(weight).all() for weight in state.best.values())
 
@@ -119,7 +119,7 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monk
     with (last / "optimizer.pt").open("r+b") as file:
         file.truncate(100)
     again, told = make_loop(updates=120, look_every=40), {}
-    monkeypatch.setattr(again._progress, "pin", lambda **changes: told.update({"damaged": (), **told} | changes))
+    monkeypatch.setattr(again._progress, "update", lambda **changes: told.update({"damaged": (), **told} | changes))
     assert again.run() is None
     assert told["damaged"] == (f"{last} is damaged (optimizer.pt is not what was written)",)
     assert told["resumed"] == 2
@@ -153,7 +153,7 @@ def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loo
     assert "File too large" in str(why)
     again = make_loop(updates=120, look_every=40)
     assert again.run() is None
-    assert not again.keeper.damaged
+    assert not again.checkpoints.damaged
     for name, weight in whole.learner.net.state_dict().items():
         torch.testing.assert_close(again.learner.net.state_dict()[name], weight, rtol=0, atol=0)
 
@@ -188,7 +188,7 @@ def test_a_start_that_no_update_beats_is_kept(make_loop, states):
     assert rows[0]["validation_accuracy"] == rows[1]["validation_accuracy"] > 0
     assert rows[0]["validation_shortfall"] < rows[1]["validation_shortfall"]
     assert loop.learner.progress(rows).kept_row["update"] == 0
-    weights = State.of(CheckpointFolder(states).restored()).best
+    weights = State.of(CheckpointFolder(states).restore()).best
     for name, weight in start.items():
         torch.testing.assert_close(weights[name], weight, rtol=0, atol=0)
     assert all(row["kept_accuracy"] == rows[0]["validation_accuracy"] for row in rows)

@@ -23,9 +23,9 @@ def saver(text):
 
 def test_both_go_on_from_the_same_state_or_end_together(tmp_path):
     for name in ("good", "damaged", "all damaged"):
-        keeper = CheckpointFolder(str(tmp_path / name), every_s=0)
-        keeper.keep(1, {}, saver("1"))
-        keeper.keep(2, {}, saver("2"))
+        checkpoints = CheckpointFolder(str(tmp_path / name), every_s=0)
+        checkpoints.save(1, {}, saver("1"))
+        checkpoints.save(2, {}, saver("2"))
         first, last = sorted((tmp_path / name).iterdir())
         for folder in {"good": [], "damaged": [last], "all damaged": [first, last]}[name]:
             (folder / "state.json").write_text("")
@@ -52,13 +52,13 @@ def process(rank: int, folder: Path) -> None:
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2, timeout=patience)
     group = Group(rank, rank, 2, 2, torch.device("cpu"))
 
-    def keeper(name):
+    def checkpoints(name):
         return GroupCheckpoints(CheckpointFolder(str(folder / name), every_s=0), group, lambda row: None)
 
     def restored(name):
-        one = keeper(name)
+        one = checkpoints(name)
         try:
-            files = one.restored()
+            files = one.restore()
         except UsageError as error:
             return str(error)
         return files and files["state.json"].decode(), len(one.damaged)
@@ -66,9 +66,9 @@ def process(rank: int, folder: Path) -> None:
     said = {name: restored(name) for name in ("good", "damaged", "all damaged", "nothing")}
     said["another disk"] = restored("a copy" if rank else "good")
     with pytest.raises(UsageError) as refused:
-        keeper("file" if rank == 0 else "good").keep(3, {}, saver("3"))
+        checkpoints("file" if rank == 0 else "good").save(3, {}, saver("3"))
     said["no folder"] = str(refused.value)
-    keeper("good").keep(3, {}, saver("3"))
+    checkpoints("good").save(3, {}, saver("3"))
     said["kept"] = restored("good")
     (folder / f"{rank}.json").write_text(json.dumps(said))
     dist.destroy_process_group()

@@ -149,5 +149,5 @@ def test_states_go_from_a_folder_whose_name_could_be_a_pattern(storage, request)
 
 def test_the_same_training_given_twice_is_refused(run):
     refused = pytest.raises(UsageError, match=r"cnn\.train: another run is using this folder\. ")
-    with run.occupied(), refused, run.occupied():
+    with run.locked(), refused, run.locked():
         pass
