@@ -90,7 +90,7 @@ def test_a_damaged_state_is_named_and_the_one_before_is_taken(tmp_path, damage):
     found, said = held(url)
     assert found == "5"
     assert len(said) == 1
-    assert re.fullmatch(rf"{re.escape(join(url, name))} is damaged \([^\n]+\)", said[0])
+    assert re.fullmatch(rf"{re.escape(join(url, name))}: damaged \([^\n]+\)", said[0])
 
 
 def test_a_missing_file_is_damage_too(url):
@@ -123,7 +123,7 @@ def test_all_damaged_is_one_line_and_nothing_is_deleted(url):
         change(join(url, name), "weights", flipped)
     fs, path = open_filesystem(url)
     before = {name: fs.cat_file(name) for name in fs.find(path)}
-    with pytest.raises(UsageError, match=r"is damaged .*is damaged .*no other state is left") as refused:
+    with pytest.raises(UsageError, match=r": damaged .*: damaged .*\. No other checkpoint is left") as refused:
         CheckpointFolder(url).restore()
     assert "\n" not in str(refused.value)
     assert all(name in str(refused.value) for name in states(url))
@@ -148,7 +148,7 @@ def test_a_state_that_was_not_written_to_its_end_does_not_count(url):
     found, said = held(url)
     assert found == "5"
     assert len(said) == 1
-    assert said[0].endswith("was not written to its end")
+    assert said[0].endswith(": incomplete (sums.json is missing)")
     checkpoints = CheckpointFolder(url, every_s=0)
     checkpoints.restore()
     checkpoints.save(10, {}, saver("10 again"))
@@ -165,7 +165,7 @@ def test_the_first_state_of_all_half_written_is_no_reason_to_stop(url):
         CheckpointFolder(url, every_s=0).save(5, {}, killed)
     found, said = held(url)
     assert found is None
-    assert said[0].endswith("was not written to its end")
+    assert said[0].endswith(": incomplete (sums.json is missing)")
 
 
 @pytest.mark.parametrize("file", ["weights", SUMS])
@@ -180,7 +180,7 @@ def test_what_is_left_beside_a_good_state_of_the_same_number_is_passed_over_in_s
     fs.rm(join(path, good, SUMS))
     found, said = held(url)
     assert found == "5"
-    assert [line.split()[0] for line in said] == [join(url, left), join(url, good)]
+    assert [line.split(": ")[0] for line in said] == [join(url, left), join(url, good)]
 
 
 @pytest.mark.parametrize("file", ["weights", SUMS])
@@ -192,7 +192,7 @@ def test_a_disk_that_cannot_read_the_newest_state_is_damage(tmp_path, monkeypatc
     refuse(monkeypatch, bad, number)
     found, said = held(url)
     assert found == "5"
-    assert said == [f"{join(url, states(url)[-1])} is damaged ({file} cannot be read: {os.strerror(number)})"]
+    assert said == [f"{join(url, states(url)[-1])}: damaged ({file} cannot be read: {os.strerror(number)})"]
 
 
 def test_other_errors_of_reading_are_no_damage(tmp_path, monkeypatch):

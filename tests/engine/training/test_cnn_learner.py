@@ -172,7 +172,7 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
         file.write(bytes(300))
     again = alone(epochs=3)
     assert again.run() is None
-    assert again.checkpoints.damaged == [f"{last} is damaged (weights.safetensors is not what was written)"]
+    assert again.checkpoints.damaged == [f"{last}: damaged (weights.safetensors does not match its checksum)"]
     found = CheckpointFolder(str(tmp_path / "states")).restore()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
     assert again.learner.kept_epoch == whole.learner.kept_epoch

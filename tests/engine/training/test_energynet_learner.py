@@ -121,7 +121,7 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monk
     again, told = make_loop(updates=120, look_every=40), {}
     monkeypatch.setattr(again._progress, "update", lambda **changes: told.update({"damaged": (), **told} | changes))
     assert again.run() is None
-    assert told["damaged"] == (f"{last} is damaged (optimizer.pt is not what was written)",)
+    assert told["damaged"] == (f"{last}: damaged (optimizer.pt does not match its checksum)",)
     assert told["resumed"] == 2
     for name, weight in whole.learner.net.state_dict().items():
         torch.testing.assert_close(again.learner.net.state_dict()[name], weight, rtol=0, atol=0)

@@ -38,8 +38,8 @@ def test_both_go_on_from_the_same_state_or_end_together(tmp_path):
     assert one == other
     assert one["good"] == ["2", 0]
     assert one["damaged"] == ["1", 1]
-    assert "no other state is left to resume from" in one["all damaged"]
-    assert "the newest state is another for each machine" in one["another disk"]
+    assert "No other checkpoint is left to resume from" in one["all damaged"]
+    assert "--out: the machines do not see the same checkpoint" in one["another disk"]
     assert str(tmp_path / "file") in one["no folder"]
     assert one["nothing"] == [None, 0]
     assert one["kept"] == ["3", 0]

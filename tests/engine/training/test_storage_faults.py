@@ -86,7 +86,7 @@ def test_a_disk_that_is_full_ends_it_with_a_line_and_with_room_it_goes_on(whole,
     with caplog.at_level("INFO"):
         assert run(train_cnn, options) == 0
     assert "resuming after epoch" in caplog.text
-    assert "is damaged" not in caplog.text
+    assert ": damaged" not in caplog.text
     assert same_weights(options, whole)
 
 
@@ -121,7 +121,7 @@ def test_a_damaged_state_is_named_in_a_warning_and_the_one_before_is_taken(whole
         assert run(train_cnn, stopped) == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert said == [
-        f"{last} is damaged (weights.safetensors is not what was written); the state before it is taken",
+        f"{last}: damaged (weights.safetensors does not match its checksum). Ignoring this checkpoint.",
     ]
     assert "resuming after epoch 7 of 8" in caplog.text
     assert same_weights(stopped, whole)
@@ -136,7 +136,7 @@ def test_all_states_damaged_is_one_line_and_nothing_is_deleted(stopped, capsys):
     assert run(train_cnn, stopped) == EXIT_USAGE
     line = error_of(capsys)
     assert all(str(state) in line for state in states_of(stopped))
-    assert "Put them back from a copy" in line
+    assert "Restore one from a backup" in line
     assert all(path.exists() for path in files)
 
 

@@ -88,10 +88,10 @@ def test_a_board_that_was_lost_with_its_machine_says_nothing_until_the_workers_a
 
 
 def test_states_that_were_passed_over_are_named_in_a_warning(watch, caplog):
-    watch.report(Status(started_s=1, resumed=1, rows=ROWS[:1], damaged=("/states/2 is damaged (a is missing)",)))
-    watch.report(Status(started_s=1, resumed=1, rows=ROWS[:2], damaged=("/states/2 is damaged (a is missing)",)))
+    watch.report(Status(started_s=1, resumed=1, rows=ROWS[:1], damaged=("/states/2: damaged (a is missing)",)))
+    watch.report(Status(started_s=1, resumed=1, rows=ROWS[:2], damaged=("/states/2: damaged (a is missing)",)))
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert warnings == ["/states/2 is damaged (a is missing); the state before it is taken"]
+    assert warnings == ["/states/2: damaged (a is missing). Ignoring this checkpoint."]
 
 
 def test_a_restart_is_told_and_epochs_done_again_stand_once(watch, run, caplog):

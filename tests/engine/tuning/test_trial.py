@@ -48,7 +48,7 @@ def test_without_a_good_state_it_is_trained_anew(run, told):
     state.write_bytes(b"bad")
     _drop_damaged(run)
     assert not list(_folder(run).rglob("*"))
-    assert told[0][DAMAGED].endswith("is damaged (weights is not what was written); the trial restarts from scratch")
+    assert told[0][DAMAGED].endswith(": damaged (weights does not match its checksum); the trial restarts from scratch")
 
 
 def _folder(run):
