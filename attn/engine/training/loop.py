@@ -1,4 +1,4 @@
-"""Training loop of one worker, the same for every model: resume, train, validate, save a checkpoint, until the end."""
+"""Training loop of one worker, the same for every model: resume, then train, validate and save checkpoints."""
 
 import time
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ class Learner(Protocol):
     """A model in training on one worker of a group; every worker of the group makes the same decisions.
 
     Attributes:
-        unit: `epoch` or `update`, the column of a row that counts its steps.
-        lr_flags: flags that make the steps smaller, for a message.
+        unit: `epoch` or `update`; also the column of a row that contains its number.
+        lr_flags: flags that make the steps smaller, for an error message.
     """
 
     unit: str
     lr_flags: str
 
     def prepare(self) -> None:
-        """Get ready for the first step; not called if a checkpoint is restored."""
+        """Prepare for the first step; not called if a checkpoint is restored."""
         ...
 
     def start_row(self) -> Row | None:
-        """Validate the state before the first step; None if it must not be kept."""
+        """Validate the initial weights; None if they are not a candidate for the model file."""
         ...
 
     def next_row(self, rows: Sequence[Row]) -> Row:
-        """Train up to the next validation, and validate.
+        """Train until the next validation, then validate.
 
         Raises:
             DivergedError: loss or weights are not finite.
@@ -47,14 +47,14 @@ class Learner(Protocol):
         ...
 
     def state(self, rows: Sequence[Row]) -> State:
-        """State after the last row."""
+        """Return the state after the last row."""
         ...
 
     def restore(self, state: State) -> None:
-        """Resume from a state.
+        """Restore a state.
 
         Raises:
-            UsageError: its data are not available any more.
+            UsageError: data used before the restart are not available any more.
         """
         ...
 
@@ -63,22 +63,22 @@ class Progress(Protocol):
     """Receiver of a worker's progress, see `attn.engine.training.status.StatusWriter`."""
 
     def note(self, text: str) -> None:
-        """Report the current activity; may be called at every step."""
+        """Report the current activity; cheap enough to call at every step."""
         ...
 
     def update(self, **changes: Any) -> None:
-        """Report fields of `attn.engine.training.status.Status`."""
+        """Replace fields of `attn.engine.training.status.Status`."""
         ...
 
 
 class TrainingLoop:
-    """Loop of one worker.
+    """Training loop of one worker.
 
     Args:
         learner: model, data and optimizer.
         progress: receiver of rows.
-        checkpoints: checkpoints.
-        run_url: URL of the run folder, for messages.
+        checkpoints: checkpoints of the training.
+        run_url: URL of the run folder, for error messages.
 
     Attributes:
         rows: metrics, one row per validation.
@@ -90,7 +90,7 @@ class TrainingLoop:
         self.rows: list[Row] = []
 
     def run(self) -> UsageError | None:
-        """Train to the end; return the reason if it stopped before. Checkpoints remain."""
+        """Train until the end; return the error if the training stopped early. Checkpoints are kept."""
         try:
             self._resume()
             if not self.rows and (row := self.learner.start_row()) is not None:
@@ -106,11 +106,11 @@ class TrainingLoop:
 
     @property
     def reached(self) -> int:
-        """Number of the last epoch or update."""
+        """Number of the last epoch or update; 0 before the first."""
         return self.rows[-1][self.learner.unit] if self.rows else 0
 
     def _add(self, row: Row) -> None:
-        """Judge, save and report the state after a row; the start needs no checkpoint."""
+        """Judge, save and report the state after a row; the initial weights need no checkpoint."""
         self.rows = [*self.rows, row]
         self.learner.judge(self.rows)
         if self.reached:

@@ -52,7 +52,7 @@ def test_a_finished_training_is_not_done_again(trained, caplog):
     before = Path(trained.out).stat().st_mtime_ns
     with caplog.at_level(logging.INFO):
         assert train_cnn(trained) == 0
-    assert "finished already: validation accuracy 1.000" in caplog.text
+    assert "already finished: validation accuracy 1.000" in caplog.text
     assert Path(trained.out).stat().st_mtime_ns == before
 
 

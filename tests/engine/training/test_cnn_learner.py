@@ -136,7 +136,7 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
 def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(alone, tmp_path):
     why = alone(head_lr=1e30).run()
     assert isinstance(why, DivergedError)
-    said = r"the loss is not finite at epoch 1, update [123]: most likely the learning rate is too high; lower --lr and"
+    said = r"the loss is not finite at epoch 1, update [123]: the learning rate is probably too high\. Lower --lr and"
     assert re.match(said, str(why))
     assert CheckpointFolder(str(tmp_path / "states")).restore() is None
 
@@ -157,7 +157,7 @@ def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch
     monkeypatch.setattr(worker, "_train", breaking)
     why = loop.run()
     assert isinstance(why, DivergedError)
-    assert re.match(r"the weights are not finite after epoch 2 .*keeps the state after epoch 1$", str(why))
+    assert re.match(r"the weights are not finite after epoch 2 .*holds the checkpoint of epoch 1\.$", str(why))
     state = State.of(CheckpointFolder(str(tmp_path / "states")).restore())
     assert [row["epoch"] for row in state.record["rows"]] == [1]
 

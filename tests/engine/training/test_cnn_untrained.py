@@ -75,7 +75,7 @@ def test_a_training_that_collapses_says_so_and_ends_with_4(options, caplog):
     caplog.clear()
     with caplog.at_level(logging.INFO):
         assert train_cnn(plain) == EXIT_UNTRAINED
-    assert "is finished already" in caplog.text
+    assert "is already finished" in caplog.text
     assert f"untrained: {reasons[0]}" in caplog.text
     assert train_cnn(dataclasses.replace(plain, allow_untrained=True)) == 0
 

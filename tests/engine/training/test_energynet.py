@@ -113,7 +113,7 @@ def test_the_last_look_that_is_not_worse_is_kept(trained):
 def test_a_finished_training_is_not_done_again_and_another_is_refused(trained, caplog):
     with caplog.at_level(logging.INFO):
         assert train_energynet(trained) == 0
-    assert "is finished already: validation accuracy 1.000" in caplog.text
+    assert "is already finished: validation accuracy 1.000" in caplog.text
     with pytest.raises(UsageError, match=r"energy_margin: 2.0 here, 1.0 there"):
         train_energynet(dataclasses.replace(trained, energy_margin=2.0))
 

@@ -84,7 +84,11 @@ def test_workers_read_their_maps_or_refuse_together(
     shared = job_of(dataclasses.replace(options, store=broken, map_memory_gb=SHARED))
     refused = rf"maps of {video_id}, frame 5, contain NaN or infinity\. Precompute"
     cases: Mapping[str, tuple[EnergyJob, EnergyJob, str | None]] = {
-        "the run": (good, dataclasses.replace(good, run_url=str(tmp_path / "no")), "not seen by all machines .*--out"),
+        "the run": (
+            good,
+            dataclasses.replace(good, run_url=str(tmp_path / "no")),
+            "not visible on all machines.*--out",
+        ),
         "the store": (good, gone, r"gone: no attention store here"),
         "a part": (good, torn, rf"^{re.escape(str(part))}: does not exist$"),
         "its copy of the maps": (good, nan, refused),

@@ -79,7 +79,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
     why = make_loop(updates=120, look_every=40, lr=1e30, weight_decay=0.0).run()
     assert isinstance(why, DivergedError)
     assert re.match(
-        r"the loss is not finite at update \d+: most likely the learning rate is too high; lower --lr", str(why)
+        r"the loss is not finite at update \d+: the learning rate is probably too high\. Lower --lr", str(why)
     )
     assert CheckpointFolder(states).restore() is None
 
@@ -100,7 +100,8 @@ def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypat
     why = loop.run()
     assert isinstance(why, DivergedError)
     assert re.match(
-        r"the weights are not finite after update 80 \(map_layer.weight\): .*keeps the state after update 40$", str(why)
+        r"the weights are not finite after update 80 \(map_layer.weight\): .*holds the checkpoint of update 40\.$",
+        str(why),
     )
     state = State.of(CheckpointFolder(states).restore())
     assert [row["update"] for row in state.record["rows"]] == [0, 40]

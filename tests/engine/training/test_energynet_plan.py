@@ -97,7 +97,7 @@ def test_one_that_is_finished_answers_so(options, begun_before, caplog):
     (begun_before / "report.json").write_text(json.dumps(report))
     with caplog.at_level(logging.INFO):
         assert train_energynet(dataclasses.replace(options, embedding_dim=32)) == 0
-    assert "is finished already: validation accuracy 0.500 (update 1000 of 6000)" in caplog.text
+    assert "is already finished: validation accuracy 0.500 (update 1000 of 6000)" in caplog.text
 
 
 def test_the_recipe_of_one_begun_since_is_not_guessed(options):

@@ -60,7 +60,7 @@ def test_another_suffix_is_refused(run):
 def test_a_torn_record_is_named(run, tmp_path):
     run.begin({})
     (tmp_path / "cnn.train" / "run.json").write_text('{"decis')
-    with pytest.raises(UsageError, match=r"run\.json is damaged"):
+    with pytest.raises(UsageError, match=r"run\.json: damaged"):
         run.report()
 
 

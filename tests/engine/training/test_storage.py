@@ -35,7 +35,7 @@ def begin(url):
 
 
 def test_a_worker_that_does_not_see_the_folder(url):
-    with pytest.raises(UsageError, match=r"cnn\.train is not seen by all machines"):
+    with pytest.raises(UsageError, match=r"cnn\.train: not visible on all machines"):
         check_storage(url)
     begin(url)
     check_storage(url)

@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_finite_is_one_line_and_exit_code_2(training, tmp_pat
     assert run(train_cnn, options) == EXIT_USAGE
     line = error_of(capsys)
     assert "the loss is not finite at epoch 1, update " in line
-    assert "most likely the learning rate is too high" in line
+    assert "the learning rate is probably too high" in line
     assert not Path(options.out).exists()
 
 

@@ -225,7 +225,7 @@ def test_without_a_video_to_spare_the_last_epoch_is_kept(
     assert [row["validation_accuracy"] for row in rows_of(few)] == [None, None]
     assert "nothing held out; epoch 2 kept" in caplog.text
     assert train_cnn(few) == 0
-    assert "is finished already: nothing held out" in caplog.text
+    assert "is already finished: nothing held out" in caplog.text
 
 
 DRIVER = """
