@@ -23,7 +23,7 @@ SUMS, PREFIX = "sums.json", "state-"
 Files = dict[str, bytes]
 """Files of a checkpoint: name → content."""
 MakeFiles = Callable[[], Iterable[tuple[str, bytes]]]
-"""Function that yields the files of a checkpoint one by one, so that they are not all in memory at once."""
+"""Function that yields the files of a checkpoint one by one, so that not all are in memory at once."""
 Value = TypeVar("Value")
 
 

@@ -1,4 +1,4 @@
-"""The function that every Ray Train worker runs, whatever it trains."""
+"""Training function that every Ray Train worker runs, the same for every model."""
 
 from typing import Any
 
@@ -17,11 +17,12 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
     """Train on one worker of a group.
 
     Args:
-        config: `job`, data of the training; `learner`, a context manager that takes job, group and status and yields a
-            `Learner` or a refusal; `large`, further arguments of it; `status`; `states`, URL of the checkpoints.
+        config: `job`, data of the training; `learner`, a context manager that takes job, group and `StatusWriter`, and
+            yields a `Learner` or an error; `large`, further arguments of `learner`; `status`, status of the training;
+            `states`, URL of the checkpoints.
 
     Returns:
-        The reason why the user must change something, or None. It is not raised, because Ray would try again.
+        The error that only the user can fix, or None. It is not raised, because Ray would retry.
     """
     job, group = config["job"], this_worker()
     status = StatusWriter(config["status"], rank=group.rank)
@@ -33,7 +34,7 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
 
 
 def this_worker() -> Group:
-    """Place of the current Ray Train worker in its group."""
+    """Return the group, seen from the current Ray Train worker."""
     context, device = ray.train.get_context(), ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)

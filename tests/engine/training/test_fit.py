@@ -44,7 +44,9 @@ def test_workers_that_die_are_one_line_and_ray_has_written_nothing_that_may_be_t
 
     with pytest.raises(UsageError) as refused:
         fit(loop)
-    assert str(refused.value).startswith("the workers died 1 time, last because: The actor is dead because its worker")
+    assert str(refused.value).startswith(
+        "the workers died 1 time, most recently because: The actor is dead because its worker"
+    )
     assert "\n" not in str(refused.value)
     found = [path for path in Path(tmp_path, "net.train").rglob("*") if path.is_file() and path.stat().st_size]
     assert {path.name.split(".")[0] for path in found} <= {"run", "events"}
