@@ -81,6 +81,6 @@ def test_near_duplicates_are_left_out_and_named(training, photographs, tmp_path)
     )
     assert train_cnn(options) == 0
     report = json.loads((folder_of(options) / "report.json").read_text())
-    assert report["skipped"]["cold/again.bmp"] == "cold/again.bmp repeats cold/03.png"
+    assert report["skipped"]["cold/again.bmp"] == "cold/again.bmp is a near-duplicate of cold/03.png"
     assert "cold/other class.png" not in report["skipped"]
     assert sum(report["images"].values()) == 23

@@ -200,7 +200,9 @@ def test_an_image_that_was_learnt_from_and_cannot_be_read_ends_a_resumed_trainin
     cache = again.learner.cache
     again.learner._choose(dataclasses.replace(cache, skipped={**cache.skipped, 4: "permission denied"}))
     said = str(again.run())
-    assert re.match(r"\S+: learnt from before, and not now \(permission denied\); mend or remove \S+\.train$", said)
+    assert re.match(
+        r"\S+: used by this training before, but unusable now \(permission denied\)\. .*remove \S+\.train\.$", said
+    )
 
 
 def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):

@@ -89,7 +89,7 @@ def batches(monkeypatch):
 def learnt_images(learner):
     """label → the Web images that may be learnt, and their mirror images."""
     mixture, found = learner.mixture, {0: [], 1: []}
-    for row in mixture._learnt:
+    for row in mixture._train_rows:
         pixels = mixture.cache.pixels[row]
         found[int(mixture.pictures.labels[row])] += [pixels.tobytes(), pixels[:, ::-1].tobytes()]
     return found
@@ -165,12 +165,14 @@ def test_a_resumed_training_ends_as_an_unbroken_one_although_an_image_was_mended
     assert dict(again.checkpoints.restore())["weights.safetensors"] == expected["weights.safetensors"]
 
 
-def test_a_web_image_that_was_learnt_and_cannot_be_read_ends_a_resumed_training(alone, options):
+def test_a_web_image_that_was_train_rows_and_cannot_be_read_ends_a_resumed_training(alone, options):
     assert alone(options).run() is None
     again = alone(options)
     worse = dataclasses.replace(again.learner.mixture.cache, skipped={**again.learner.mixture.cache.skipped, 0: "gone"})
     again.learner.mixture = dataclasses.replace(again.learner.mixture, cache=worse)
-    assert "kick/0.png: learnt from before, and not now (gone); mend or remove" in str(again.run())
+    assert "kick/0.png: used by this training before, but unusable now (gone). Repair the files, or remove" in str(
+        again.run()
+    )
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -217,17 +219,17 @@ def start(tmp_path):
     return make
 
 
-def test_what_the_start_held_out_is_not_learnt(alone, options, start, web):
+def test_what_the_start_held_out_is_not_train_rows(alone, options, start, web):
     told = {"options": {"images": "anywhere", "validation_fraction": 0.4, "seed": 7}, "adapted": {"frames": 128}}
     worker = alone(dataclasses.replace(options, weights=start(told)))
     names = sorted(str(path.relative_to(web)) for path in web.rglob("[0-9].png"))
     held = hold_out(names, np.array([name.startswith("k") for name in names], int), fraction=0.4, seed=7)
     assert sum(held) == 5
     pictures = worker.learner.mixture.pictures
-    assert sorted(pictures.names(worker.learner.mixture._learnt)) == [
+    assert sorted(pictures.names(worker.learner.mixture._train_rows)) == [
         name for name, out in zip(names, held, strict=True) if not out
     ]
-    assert pictures.labels[worker.learner.mixture._learnt].tolist() == [0, 0, 1, 1, 1, 1]
+    assert pictures.labels[worker.learner.mixture._train_rows].tolist() == [0, 0, 1, 1, 1, 1]
 
 
 def test_a_record_tells_what_was_held_out_or_nothing():
@@ -268,7 +270,7 @@ def test_folders_must_be_those_of_the_classes(options, web, tmp_path):
     assert not Path(options.out).with_suffix(".train").exists()
 
 
-def test_what_is_mixed_in_decides_what_is_learnt_and_where_it_lies_does_not(options, web, tmp_path):
+def test_what_is_mixed_in_decides_what_is_train_rows_and_where_it_lies_does_not(options, web, tmp_path):
     plain = make_training(dataclasses.replace(options, mix_images=None)).run.decisive
     mixed = make_training(options).run.decisive
     assert mixed.keys() - plain.keys() == {"mixed_images"}

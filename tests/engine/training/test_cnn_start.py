@@ -74,7 +74,7 @@ def test_the_start_is_kept_unless_an_epoch_is_better(alone, start, accuracies, k
     finished(training, worker.learner.state(worker.rows), 1.0)
     report = training.run.report()
     assert report is not None
-    assert ("the start is kept: no epoch was better" in training.verdict(report)) is (kept == 0)
+    assert ("initial weights kept: no epoch was better" in training.verdict(report)) is (kept == 0)
     assert (report["best_epoch"], report["start_accuracy"]) == (kept, accuracies[0])
     assert report["validation_accuracy"] == accuracies[kept]
     written = load_checkpoint(start.out).backbone.export_weights()

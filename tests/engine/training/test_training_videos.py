@@ -223,9 +223,9 @@ def test_without_a_video_to_spare_the_last_epoch_is_kept(
     assert report["validation_accuracy"] is None
     assert report["best_epoch"] == 2
     assert [row["validation_accuracy"] for row in rows_of(few)] == [None, None]
-    assert "nothing held out; epoch 2 kept" in caplog.text
+    assert "no videos held out; epoch 2 kept" in caplog.text
     assert train_cnn(few) == 0
-    assert "is already finished: nothing held out" in caplog.text
+    assert "is already finished: no videos held out" in caplog.text
 
 
 DRIVER = """
