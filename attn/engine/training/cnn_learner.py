@@ -195,7 +195,7 @@ class CnnLearner:
         return State(self.backbone.export_weights(), kept, self.optimizer.state_dict(), record)
 
     def start_row(self) -> Row | None:
-        """Row of epoch 0; None if the classifier is new, no image is held out or the recipe is the paper's."""
+        """Row of epoch 0; None with a new classifier, without held-out images or with --recipe paper."""
         if self.job.options.recipe == PAPER or self.job.fresh != "nothing" or not self.held:
             return None
         started_s, validated = time.monotonic(), self._validate(-1)

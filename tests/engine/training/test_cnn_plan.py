@@ -57,7 +57,7 @@ def test_what_cannot_be_is_refused(options, changes, message):
 
 def test_one_class_is_refused(options, photographs, tmp_path):
     shutil.copytree(photographs / "cold", tmp_path / "one" / "cold")
-    with pytest.raises(UsageError, match="one class, cold"):
+    with pytest.raises(UsageError, match="only one class, cold"):
         make_training(dataclasses.replace(options, images=str(tmp_path / "one")))
 
 
@@ -158,7 +158,7 @@ def test_a_training_begun_before_recipes_goes_on_as_it_began(plain, caplog):
     assert old | PAPER_RUN == old
     with caplog.at_level(logging.INFO):
         training = make_training(plain)
-    assert "was begun before there were recipes; it resumes with --recipe paper" in caplog.text
+    assert "started before recipes existed. Resuming with --recipe paper." in caplog.text
     assert training.run.decisive == old
     assert training.run.report() is None  # no difference is found
     options = training.job.options

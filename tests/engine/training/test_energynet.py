@@ -216,7 +216,7 @@ def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept
     assert (len(report["train_videos"]), report["held_out_videos"]) == (6, [])
     assert report["kept_update"] == 120
     assert report["validation_accuracy"] is None
-    assert "no video held out" in caplog.text
+    assert "no videos held out" in caplog.text
 
 
 @pytest.mark.long

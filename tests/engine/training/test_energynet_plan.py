@@ -82,7 +82,7 @@ def test_a_training_begun_before_there_were_recipes_resumes_with_its_settings(op
     given = dataclasses.replace(options, embedding_dim=32)
     with caplog.at_level(logging.INFO):
         run, job, _ = make_energy_training(given)
-    assert "was begun before there were recipes" in caplog.text
+    assert "started before recipes existed" in caplog.text
     assert run.report() is None  # not refused
     assert json.loads(json.dumps(run.decisive)) == json.loads((begun_before / "run.json").read_text())["decisive"]
     assert job.config == paper_recipe(given)
@@ -175,8 +175,8 @@ def test_another_setting_of_them_is_another_training(options):
         ({"num_hard": 33, "candidates_initial": 32}, "--num-hard 33: must be at most --candidates-initial (32)"),
         ({"energy_margin": 0.0}, "--energy-margin 0.0: must be above 0"),
         ({"triplet_margin": 2.5}, "--triplet-margin 2.5: must be from 0 to 2"),
-        ({"workers": 0}, "--workers 0: give 1 or more"),
-        ({"map_memory_gb": 0.0}, "--map-memory-gb 0: give a number above 0"),
+        ({"workers": 0}, "--workers 0: too small. Give 1 or more."),
+        ({"map_memory_gb": 0.0}, "--map-memory-gb 0: out of range. Give a number above 0."),
         ({"fraction": 0.0}, "0"),
         ({"aggregation": "fisher"}, "--aggregation fisher: needs word vectors"),
         ({"split": "/nowhere/list.txt"}, "/nowhere/list.txt"),

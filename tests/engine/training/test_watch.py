@@ -58,7 +58,7 @@ def test_the_start_is_a_line_too_and_not_given_up_for_its_equal(watch, run, capl
     rows = [row(1, 0.5) | nothing | {"epoch": 0}, row(1, 0.5), row(2, 0.75)]
     watch.report(Status(started_s=1, rows=rows))
     assert caplog.messages == [
-        "epoch 0/3: the start, validation 50.0%",
+        "epoch 0/3: initial weights, validation 50.0%",
         "epoch 1/3: loss 1.000, train 50.0%, validation 50.0%, 90 images/s, ETA 0:02:20",
         "epoch 2/3: loss 0.500, train 50.0%, validation 75.0% (best), 90 images/s, ETA 0:01:10",
     ]
