@@ -117,11 +117,11 @@ class EnergyTraining:
 
     def verdict(self, report: Report) -> str:
         if report[ACCURACY] is None:
-            return f"no videos held out; update {report['kept_update']} kept"
+            return f"no videos held out; weights after update {report['kept_update']} kept"
         if report["kept_update"] == 0:
             return (
-                f"validation accuracy {report[ACCURACY]:.3f} (initial weights kept: no validation of "
-                f"{report['updates']} updates was better)"
+                f"validation accuracy {report[ACCURACY]:.3f} (initial weights kept: no better validation in "
+                f"{report['updates']} updates)"
             )
         return f"validation accuracy {report[ACCURACY]:.3f} (update {report['kept_update']} of {report['updates']})"
 
