@@ -1,4 +1,4 @@
-"""States in a folder, on this machine and on S3; workers that share one are seen in test_group_checkpoints.py."""
+"""Checkpoints in a local folder and on S3; checkpoints of several workers are tested in test_group_checkpoints.py."""
 
 import contextlib
 import errno
@@ -36,7 +36,7 @@ def keep(url, *updates):
 
 
 def held(url):
-    """What the newest good state says, and what was passed over for it."""
+    """Text in the newest intact checkpoint, and the messages about skipped ones."""
     checkpoints = CheckpointFolder(url)
     files = checkpoints.restore()
     assert files is None or files["weights"] == b"w" + files["state.json"] * 1000
@@ -170,7 +170,7 @@ def test_the_first_state_of_all_half_written_is_no_reason_to_stop(url):
 
 @pytest.mark.parametrize("file", ["weights", SUMS])
 def test_what_is_left_beside_a_good_state_of_the_same_number_is_passed_over_in_silence(url, file):
-    """As by a kill before it was removed; after the last state of all no one would remove it any more."""
+    """A kill can leave it; after the last step, no later save would remove it."""
     keep(url, 5, 10)
     good = states(url)[-1]
     fs, path = open_filesystem(url)
@@ -196,7 +196,7 @@ def test_a_disk_that_cannot_read_the_newest_state_is_damage(tmp_path, monkeypatc
 
 
 def test_other_errors_of_reading_are_no_damage(tmp_path, monkeypatch):
-    """The user can mend them, and loses nothing."""
+    """The user can fix the cause without losing a checkpoint."""
     url = str(tmp_path)
     keep(url, 5, 10)
     refuse(monkeypatch, join(url, states(url)[-1], "weights"), errno.EACCES)
@@ -205,7 +205,7 @@ def test_other_errors_of_reading_are_no_damage(tmp_path, monkeypatch):
 
 
 def refuse(monkeypatch, file, number):
-    """Reading one file fails, as of a disk; root may read all, so no mode of the file does it."""
+    """Make reads of one file fail with an I/O error; file permissions do not stop root."""
 
     def read(fs, path, *span):
         if path == file:
@@ -249,7 +249,7 @@ def test_a_storage_that_refuses_is_one_line_and_what_was_kept_before_is_left(s3,
 
 @contextlib.contextmanager
 def files_of_at_most(count):
-    """As a disk that is full after so many bytes."""
+    """Simulate a full disk: no file can have more than `count` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[0][1]))
     try:

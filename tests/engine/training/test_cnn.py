@@ -1,4 +1,4 @@
-"""Whole trainings on a real local Ray."""
+"""Complete trainings of a CNN on a local Ray."""
 
 import dataclasses
 import json
@@ -63,7 +63,7 @@ def test_other_options_are_refused_with_the_difference(trained):
 
 def test_a_command_that_is_refused_takes_nothing_from_the_same_one(training, tmp_path):
     options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), gpu=True)
-    make_training(options).run.begin({})  # as one that is still starting
+    make_training(options).run.begin({})  # like a run that is still starting
     with pytest.raises(UsageError, match="GPU"):
         train_cnn(options)
     assert [path.name for path in folder_of(options).iterdir()] == ["run.json"]

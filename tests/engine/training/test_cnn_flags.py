@@ -1,4 +1,4 @@
-"""Which flags go together, and what is meant where one is left away."""
+"""Valid combinations of flags, and defaults that depend on other flags."""
 
 import dataclasses
 

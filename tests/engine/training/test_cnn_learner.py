@@ -39,7 +39,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, tra
     run, killed = TrainRun(two.out, {}), []
 
     def kill():
-        while len(run.metrics()) < 2:  # so that Ray has taken note of the first epoch
+        while len(run.metrics()) < 2:  # so that Ray has registered the first epoch
             time.sleep(0.02)
         killed.append(_worker_pid(ray_local))
         os.kill(killed[0], signal.SIGKILL)
@@ -59,7 +59,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, tra
 
 
 class TwoMachines:
-    """A group of this machine and one that has said its word."""
+    """Group of this worker and another one whose answer is fixed."""
 
     def __init__(self, refusal, skipped):
         self.other = refusal, skipped
@@ -91,7 +91,7 @@ def test_workers_refuse_together():
 
 @pytest.fixture
 def alone(training, tmp_path):
-    """alone(head_lr=…): the only worker of a training, without Ray Train."""
+    """Factory of training loops of one worker without Ray Train: `alone(head_lr=…)`."""
 
     def make(**settings):
         options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), **settings)
@@ -105,7 +105,7 @@ def alone(training, tmp_path):
 
 
 def test_the_rates_fall_when_and_as_far_as_asked_for(alone):
-    """Of the rates of an epoch the last is told: of the updates 3, 6 and 9 of nine, of which the first half is full."""
+    """Each row contains the last rate of its epoch: of updates 3, 6 and 9, with decay after half of the 9 updates."""
     worker = alone(epochs=3, lr_decay_after=0.5, lr_decay=0.2).learner
     assert worker.updates == 3
     assert [worker._epoch(epoch)["lr"] for epoch in range(3)] == pytest.approx([0.3, 0.06, 0.06])
@@ -123,7 +123,7 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
         return word
 
     monkeypatch.setattr("attn.engine.training.driver.train_worker", worker)
-    monkeypatch.setattr("attn.engine.training.fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait for ever
+    monkeypatch.setattr("attn.engine.training.fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait forever
     monkeypatch.setattr("attn.engine.training.fit.MOST_FAILURES", 0)
     out = tmp_path / "out" / "cnn.safetensors"
     with pytest.raises(UsageError, match=r"image cache .*/full: .*Give another folder with --cache") as refused:
@@ -142,7 +142,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(alone, tmp_path
 
 
 def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch):
-    """The loss of the last update was finite, what it made of the weights is not; nothing held out would see it."""
+    """The loss of the last update is finite, but not the weights after it, and no image is held out to detect this."""
     loop = alone(epochs=3)
     worker, trained = loop.learner, loop.learner._train
 
@@ -187,7 +187,7 @@ def test_an_image_that_was_left_out_stays_out_of_a_resumed_training(alone, tmp_p
     assert without(alone(epochs=3), 4).run() is None
     expected = dict(CheckpointFolder(str(tmp_path / "states")).restore())
     shutil.rmtree(max((tmp_path / "states").iterdir()))
-    again = alone(epochs=3)  # and that image can be read
+    again = alone(epochs=3)  # now the image is readable
     assert again.run() is None
     assert again.learner.job.pictures.names(np.array([4]))[0] in again.learner.skipped
     found = CheckpointFolder(str(tmp_path / "states")).restore()
@@ -206,7 +206,7 @@ def test_an_image_that_was_learnt_from_and_cannot_be_read_ends_a_resumed_trainin
 
 
 def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
-    """Its weights, not those of the epoch after which the training went on."""
+    """The weights of the best epoch are kept, not those of the epoch that was resumed from."""
     worker = alone(epochs=3)
     accuracies = iter([0.9, 0.1, 0.2])
 
@@ -253,7 +253,7 @@ def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone
 
 
 def _worker_pid(ray):
-    """Process of the training worker of this very Ray: others may run on the machine."""
+    """Return the process of the training worker of this Ray session; the machine may run others."""
     raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,6 +1,6 @@
-"""Web images that are learnt beside frames, on one worker without Ray.
+"""Web images mixed with frames, on one worker without Ray.
 
-The pictures of the training itself are photographs here, which a worker learns from as from frames.
+Photographs stand in for the frames, because workers treat both alike.
 """
 
 import copy
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def web(tmp_path):
-    """Seven images of one class and four of the other, in folders that are spelt otherwise; one that is no image."""
+    """Seven images of one class and four of another, in folders with another spelling; one file is not an image."""
     folder, random = tmp_path / "web", np.random.default_rng(0)
     for name, count in (("kick", 7), ("WAVE", 4)):
         (folder / name).mkdir(parents=True)
@@ -56,7 +56,7 @@ def options(video_training, web, tmp_path):
 
 @pytest.fixture
 def alone(training, tmp_path):
-    """alone(options): the only worker of a training, its frames replaced."""
+    """Factory of training loops of one worker with photographs in place of frames: `alone(options)`."""
 
     def make(options):
         run, job, cnn, *_ = make_training(options)
@@ -75,7 +75,7 @@ def alone(training, tmp_path):
 
 @pytest.fixture
 def batches(monkeypatch):
-    """What the updates get."""
+    """Batches of the updates."""
     seen, plain = [], cnn_learner.update
 
     def update(model, optimizer, normalise, batch, **settings):
@@ -87,7 +87,7 @@ def batches(monkeypatch):
 
 
 def learnt_images(learner):
-    """label → the Web images that may be learnt, and their mirror images."""
+    """Return label → pixels of the training Web images and of their mirror images."""
     mixture, found = learner.mixture, {0: [], 1: []}
     for row in mixture._train_rows:
         pixels = mixture.cache.pixels[row]
@@ -208,7 +208,7 @@ def test_the_checkpoint_and_the_report_say_what_was_mixed_in(alone, options, web
 
 @pytest.fixture
 def start(tmp_path):
-    """start(record): a checkpoint of the two classes whose record says how it was trained."""
+    """Factory of checkpoints of the two classes with a given training record: `start(record)`."""
 
     def make(record):
         torch.manual_seed(1)

@@ -1,4 +1,4 @@
-"""The state before the first update as epoch 0 of a training, on one worker without Ray."""
+"""Initial weights as epoch 0 of a training, on one worker without Ray."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ from attn.stages.recipe import paper_recipe
 
 @pytest.fixture
 def start(training, tmp_path):
-    """Options of a training that begins with a classifier of its classes."""
+    """Options of a training whose initial weights have a classifier of its classes."""
     torch.manual_seed(1)
     weights = build_backbone("small_cnn", 2).export_weights()
     torch.save({name: tensor.clone() for name, tensor in weights.items()}, tmp_path / "start.pth")
@@ -35,7 +35,7 @@ def start(training, tmp_path):
 
 @pytest.fixture
 def alone(tmp_path, monkeypatch):
-    """alone(options, [0.9, …]): the only worker of a training, and what its validations are made to find."""
+    """Factory of training loops of one worker with given validation accuracies: `alone(options, [0.9, …])`."""
 
     def make(options, accuracies=None):
         run, job, cnn, *_ = make_training(options)

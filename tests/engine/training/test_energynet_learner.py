@@ -1,4 +1,4 @@
-"""Training of one worker without Ray; Ray Train is in test_energynet.py and test_energynet_group.py."""
+"""Training of one worker without Ray; test_energynet.py and test_energynet_group.py use Ray Train."""
 
 import re
 import resource
@@ -32,13 +32,13 @@ QUICK = {"candidates_initial": 32, "candidates_final": 64, "num_hard": 16, "hold
 
 @pytest.fixture
 def states(tmp_path):
-    """URL where the loop keeps its states."""
+    """URL of the checkpoints of the loop."""
     return str(tmp_path / "states")
 
 
 @pytest.fixture
 def make_loop(planted, states, tmp_path):
-    """make_loop(lr=…): the loop of a training of one worker, without Ray."""
+    """Factory of training loops of one worker without Ray: `make_loop(lr=…)`."""
 
     def make(**settings):
         options = TrainEnergyNetOptions(
@@ -62,7 +62,7 @@ def make_loop(planted, states, tmp_path):
 
 
 def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make_loop, states):
-    """A step so large that whatever was learnt is thrown away again and again."""
+    """The steps are so large that each update destroys all progress."""
     loop = make_loop(updates=4000, look_every=1, patience=2, lr=10.0, weight_decay=0.0, residual=False, centre=False)
     assert loop.run() is None
     rows, kept = loop.rows, loop.learner.progress(loop.rows).kept_row
@@ -85,7 +85,7 @@ def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
 
 
 def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypatch):
-    """The loss of the last update was finite, what it made of the weights is not."""
+    """The loss of the last update is finite, but not the weights after it."""
     loop = make_loop(updates=120, look_every=40)
     update = loop.learner.trainer.update
 
@@ -109,7 +109,7 @@ def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypat
 
 
 def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monkeypatch):
-    """Of a training that stopped after 80 of 120 updates, and whose last state a disk has damaged."""
+    """A training stops after 80 of 120 updates, and its last checkpoint is damaged."""
     whole = make_loop(updates=120, look_every=40)
     assert whole.run() is None
     shutil.rmtree(states)
@@ -179,7 +179,7 @@ def test_before_the_first_update_it_is_unatt_and_that_is_the_first_row(make_loop
 
 
 def test_a_start_that_no_update_beats_is_kept(make_loop, states):
-    """Steps so large that nothing is learnt, though as many videos are right as at the start."""
+    """The steps are so large that the accuracy only equals that of the initial weights."""
     loop = make_loop(updates=10, look_every=10, lr=1.0, momentum=0.0, weight_decay=0.0)
     start = plain(loop.learner.net.state_dict())
     loop.learner.trainer.centre()

@@ -1,4 +1,4 @@
-"""What a training of an EnergyNet is known by, and what is none."""
+"""Plan of an EnergyNet's training: its fingerprint, and errors of invalid inputs."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def decisive(options, **change):
 
 
 def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(options):
-    """`decisive` is what a training of before there was a choice wrote, so that it goes on."""
+    """`decisive` is what a training wrote before these settings existed, so that it can resume."""
     usual = decisive(options)
     assert sorted(usual) == sorted(
         [
@@ -43,7 +43,7 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
         assert decisive(options, **change) == usual | change
 
 
-# What a training that was given `--embedding-dim 32` recorded before there were recipes, but for what it learnt from.
+# Record of a training with `--embedding-dim 32` from before recipes existed, without the entries about its data.
 OLD = {
     "energy_margin": 1.0,
     "triplet_margin": 0.5,
@@ -70,7 +70,7 @@ OLD = {
 
 @pytest.fixture
 def begun_before(options):
-    """Folder of a training begun before there were recipes, beside `--out`."""
+    """Run folder, next to `--out`, of a training from before recipes existed."""
     learnt_from = {key: decisive(options)[key] for key in ("fingerprint", "class_names", "videos", "concepts")}
     folder = Path(options.out, "energynet.train")
     folder.mkdir(parents=True)
@@ -83,7 +83,7 @@ def test_a_training_begun_before_there_were_recipes_resumes_with_its_settings(op
     with caplog.at_level(logging.INFO):
         run, job, _ = make_energy_training(given)
     assert "started before recipes existed" in caplog.text
-    assert run.report() is None  # not refused
+    assert run.report() is None  # accepted
     assert json.loads(json.dumps(run.decisive)) == json.loads((begun_before / "run.json").read_text())["decisive"]
     assert job.config == paper_recipe(given)
     for change in ({"lr": 0.01}, {"embedding_dim": 64}):
@@ -115,7 +115,7 @@ def test_a_setting_that_contradicts_the_recipe_is_refused_first(options):
 
 @pytest.fixture
 def with_words(options, tmp_path):
-    """The same with word vectors, of the class names and of 30 other words, and a corpus of these."""
+    """Options with word vectors of the class names and of 30 other words, and a corpus of these words."""
     rng, more = np.random.default_rng(0), [f"w{i}" for i in range(30)]
     lines = [f"{word} {' '.join(map(str, rng.normal(size=40).tolist()))}" for word in ("hug", "kick", "wave", *more)]
     (tmp_path / "words.txt").write_text("\n".join([*lines, ""]))

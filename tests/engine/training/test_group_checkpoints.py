@@ -1,4 +1,4 @@
-"""Two workers that keep one training's states: the first writes, both go on from the same one or end with one line."""
+"""Checkpoints of two workers: the first one writes, and both restore the same checkpoint or raise the same error."""
 
 import datetime
 import json
@@ -14,7 +14,7 @@ from attn.engine.training.checkpoints import CheckpointFolder, GroupCheckpoints
 from attn.engine.training.group import Group
 from attn.errors import UsageError
 
-PATIENCE_S = 60  # for a worker that never says its word
+PATIENCE_S = 60  # for a worker that never answers
 
 
 def saver(text):
@@ -46,7 +46,7 @@ def test_both_go_on_from_the_same_state_or_end_together(tmp_path):
 
 
 def process(rank: int, folder: Path) -> None:
-    """Each case after the other: a worker that is one word behind would be seen in the next."""
+    """Run all cases in one process, so that a collective call too few breaks the next case."""
     torch.set_num_threads(1)
     address, patience = f"file://{folder}/address", datetime.timedelta(seconds=PATIENCE_S)
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2, timeout=patience)

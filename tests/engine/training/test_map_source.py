@@ -1,4 +1,4 @@
-"""Whose maps an EnergyNet may learn from; nothing is trained here."""
+"""Stores that an EnergyNet can be trained on; no training is run."""
 
 import dataclasses
 import re
@@ -47,7 +47,7 @@ def test_maps_that_do_not_stand_for_those_of_the_store_are_refused(options, by_f
 
 
 def test_maps_of_another_backbone_precision_and_mean_are_not_refused(options, by_fold):
-    """Only what a map means is compared."""
+    """Only fields that change the meaning of a map are compared."""
     change = {"backbone": "resnet18", "precision": "bf16", "mean": (0.4, 0.4, 0.4), "columns": ("maps",)}
     other = by_fold.write("other", by_fold.listed[2::3], weights_sha256="9" * 64, **change)
     make_energy_training(dataclasses.replace(options, out_of_fold=(*by_fold.folds[:2], other)))
@@ -85,7 +85,7 @@ def test_a_video_with_maps_in_two_stores_is_refused_if_it_is_listed(options, by_
 
 
 def test_a_video_without_maps_out_of_fold_is_refused_unless_allowed(options, by_fold):
-    """Although --store has it."""
+    """Although --store contains the video."""
     two = dataclasses.replace(options, out_of_fold=by_fold.folds[:2])
     where = re.escape(" + ".join(by_fold.folds[:2]))
     with pytest.raises(UsageError, match=rf"^{where}: 8 of the 24 videos [^\n]+--allow-missing\.$"):
@@ -106,7 +106,7 @@ def test_a_store_out_of_fold_that_is_none_or_not_finished_is_refused(options, by
 
 
 def test_which_cnn_made_whose_maps_is_decisive(options, by_fold):
-    """The same fingerprints over other videos are other maps."""
+    """Swapping the videos of the fingerprints gives other maps."""
     a, b, c = (by_fold.listed[i::3] for i in range(3))
     first = dataclasses.replace(options, out_of_fold=by_fold.folds)
     swapped = [by_fold.write(f"swapped{i}", v, weights_sha256=f"{i + 1}" * 64) for i, v in enumerate((b, a, c))]
@@ -116,4 +116,4 @@ def test_which_cnn_made_whose_maps_is_decisive(options, by_fold):
     assert one.decisive["out_of_fold"].keys() == other.decisive["out_of_fold"].keys()
     halves = [by_fold.write(f"half{i}", c[i::2], weights_sha256="3" * 64) for i in range(2)]
     halved = dataclasses.replace(options, out_of_fold=(*by_fold.folds[:2], *halves))
-    assert make_energy_training(halved)[0].name == one.name  # of one CNN, whichever folder they lie in
+    assert make_energy_training(halved)[0].name == one.name  # maps of one CNN in two folders

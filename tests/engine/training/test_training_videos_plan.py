@@ -1,4 +1,4 @@
-"""What a training on videos can know, and refuse, before it decodes anything."""
+"""Plan of a training on videos: invalid inputs raise errors before any video is decoded."""
 
 import dataclasses
 from pathlib import Path

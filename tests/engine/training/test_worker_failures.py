@@ -1,4 +1,4 @@
-"""What Ray Train gives up on; workers that really die are in test_fit.py."""
+"""Errors of Ray Train and their messages; test_fit.py kills real workers."""
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayTaskError
@@ -12,7 +12,7 @@ STARTED_BADLY = RayTaskError("__init__", "Traceback (most recent call last): ...
 
 
 def found(failure):
-    """As Ray Train hands on what it meets when it asks a worker how it is."""
+    """Wrap a failure like a health check of Ray Train."""
     return WorkerHealthCheckFailedError("A worker health check failed.\nWorker info: ...", failure=failure)
 
 
