@@ -99,7 +99,7 @@ def fill_frames(plan: StorePlan) -> int:
         log.warning("%s: read-only, so its failed videos are not retried: %s", plan.ledger.url, some(lacking))
         return 0
     placement, chain = _workplace(plan)
-    with plan.ledger.occupied(wait=True):
+    with plan.ledger.locked(wait=True):
         if _is_complete(plan):
             return 0
         plan.ledger.begin(plan.manifest)

@@ -51,7 +51,7 @@ def precompute(options: PrecomputeOptions) -> int:
 def fill(plan: Plan, placement: Placement) -> int:
     """Fill the store of a plan, on the running Ray or in this process, and return the exit code."""
     options = plan.options
-    with plan.ledger.occupied():
+    with plan.ledger.locked():
         if options.overwrite:
             plan.ledger.clear()
         plan.ledger.begin(plan.manifest)

@@ -141,7 +141,7 @@ def verify(options: VerifyOptions) -> Verdict:
     """
     ledger = Ledger.at(options.store, _kind(options.store))
     listing = _listing(options)
-    with ledger.occupied() if options.repair else contextlib.nullcontext():
+    with ledger.locked() if options.repair else contextlib.nullcontext():
         audit = audit_store(ledger, deep=options.deep)
         if options.repair and audit.repairable:
             ledger.repair(audit.unreadable)

@@ -76,7 +76,7 @@ class Ledger:
         """Manifest of the store; None if no store was started."""
         return read_manifest(self.fs, self.root, self.url, self.kind)
 
-    def occupied(self, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
+    def locked(self, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
         """Lock the store against other runs while the block lasts, see `attn.storage.run_lock`."""
         return occupied(self.fs, self.root, self.url, wait=wait)
 

@@ -214,7 +214,7 @@ def state_damaged(material: Material, folder: Path, *, seed: int, times: int) ->
     _kill_drivers(broken, chance, times, damage)
     broken.finish()
     left = broken.left(whole)
-    assert len(re.findall("is damaged .*; the state before it is taken", broken.log())) == left.faults, broken.log()
+    assert len(re.findall(r": damaged .*\. Ignoring this checkpoint\.", broken.log())) == left.faults, broken.log()
     return left
 
 

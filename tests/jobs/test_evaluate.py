@@ -303,7 +303,7 @@ def test_cnn_alone_needs_no_maps_but_unatt_does(make_store: MakeStore, split: Pa
 def test_a_window_that_does_not_fit_the_maps_is_refused(
     make_store: MakeStore, split: Path, out: Path, window: int
 ) -> None:
-    with pytest.raises(UsageError, match=rf"--window {window} .*4×5 maps.*Give 1 to 4"):
+    with pytest.raises(UsageError, match=rf"--window {window}: .*4×5 maps.*Give 1 to 4"):
         evaluate(EvaluateOptions(make_store(), str(split), str(out), window=window))
     assert not out.exists()
 

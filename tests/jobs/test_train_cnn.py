@@ -65,7 +65,7 @@ def test_a_killed_training_goes_on_where_it_was(run_job, flags, tmp_path):
 def test_bad_input_is_one_line_and_writes_nothing(run_job, flags, tmp_path):
     result = run_job("train_cnn.py", *flags, "--epochs", "0")
     assert result.returncode == 2
-    assert result.stderr == "error: --epochs 0: give 1 or more\n"
+    assert result.stderr == "error: --epochs 0: too small. Give 1 or more.\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -147,7 +147,7 @@ def test_bad_input_is_one_line(arguments: list[str], said: str, run_job: RunJob,
 
 def test_a_store_that_is_being_filled_is_not_repaired(run_job: RunJob, store: Path) -> None:
     ledger = Ledger.at(str(store))
-    with ledger.occupied():
+    with ledger.locked():
         assert "another run is using this folder" in run_job("verify.py", "--store", store, "--repair").stderr
         assert run_job("verify.py", "--store", store, "--max-failed-fraction", 1).returncode == 0
 

@@ -1,1 +1,1 @@
-"""Trainings on Ray Train: what is settled before, what every worker does, what is kept and told meanwhile."""
+"""Training of CNNs and EnergyNets on Ray Train: planning, the loop of each worker, checkpoints and progress."""

@@ -1,8 +1,8 @@
-"""The states of a training: where one goes after every look or epoch, and where the newest good one comes from.
+"""Checkpoints of a run: saved after each validation or epoch, restored from the newest one whose checksums match.
 
-Each state is a folder of its own whose sums are written last. What a kill left half-written has none, what a disk
-damaged does not agree with them: either is passed over for the state before, so two are kept. Ray Train's own keeping
-has no sums, no way back, and one record of all states that ends the training where it is torn.
+Each checkpoint is a folder whose checksums are written last. A checkpoint without checksums is incomplete, one that
+does not match them is damaged. In both cases the previous checkpoint is used, so two are kept. Ray Train's own
+checkpoints have no checksums and no fallback, and a truncated record of all checkpoints ends the training.
 """
 
 import contextlib
@@ -21,147 +21,148 @@ from attn.storage.listing import names_in, remove_tree
 
 SUMS, PREFIX = "sums.json", "state-"
 Files = dict[str, bytes]
-"""What a state is made of: by name."""
-Save = Callable[[], Iterable[tuple[str, bytes]]]
-"""Gives the files of a state one by one, so that not all need be in memory at once."""
+"""Files of a checkpoint: name → content."""
+MakeFiles = Callable[[], Iterable[tuple[str, bytes]]]
+"""Function that yields the files of a checkpoint one by one, so that not all are in memory at once."""
 Value = TypeVar("Value")
 
 
 class State(NamedTuple):
-    """One that agrees with its sums."""
+    """Checkpoint whose checksums match."""
 
     name: str
     files: Files
 
 
 class Checkpoints(Protocol):
-    """Keeps the states of one worker's training."""
+    """Checkpoints of a training, as one worker sees them."""
 
     damaged: list[str]
-    """A line for each state that `restored` passed over for one of an earlier update or epoch."""
+    """One line for each newer checkpoint that `restore` skipped because it is damaged or incomplete."""
 
-    def restored(self) -> Files | None:
-        """The newest good state; None where there is none.
+    def restore(self) -> Files | None:
+        """Return the files of the newest intact checkpoint; None if no checkpoint exists.
 
         Raises:
-            UsageError: there are states, and all are damaged; or they cannot be read.
+            UsageError: all checkpoints are damaged, or they cannot be read.
         """
         ...
 
-    def keep(self, number: int, row: dict[str, Any], save: Save) -> None:
-        """Takes a new state.
+    def save(self, number: int, row: dict[str, Any], make_files: MakeFiles) -> None:
+        """Save a checkpoint.
 
         Args:
-            number: of the update or epoch after which it is so; grows.
-            row: metrics of the look.
-            save: makes the files.
+            number: number of the update or epoch; larger than that of the previous checkpoint.
+            row: metrics of the validation.
+            make_files: function that yields the files.
 
         Raises:
-            UsageError: the storage refuses; what was kept before is left.
+            UsageError: the checkpoint cannot be written; earlier checkpoints are unchanged.
         """
         ...
 
 
 class _DamagedError(Exception):
-    """What was read is not what was written; the message says what."""
+    """A file of a checkpoint does not match its checksum, is missing or is unreadable."""
 
 
 class AllDamagedError(UsageError):
-    """There is no state left to go on from."""
+    """All checkpoints are damaged."""
 
 
-class _UnfinishedError(Exception):
-    """A state without sums."""
+class _IncompleteError(Exception):
+    """A checkpoint has no checksums, because saving it was interrupted."""
 
 
 class CheckpointFolder:
-    """Keeps the states in a folder, local or on S3, but not more often than every few seconds.
+    """Checkpoints in a folder, local or on S3, saved at most every few seconds.
 
-    What is lost by a kill is done again, and the same.
+    A killed training repeats the steps since its last checkpoint, with the same results.
 
     Args:
-        url: of the folder; it need not exist.
-        every_s: seconds between two states that are written.
+        url: URL of the folder; it need not exist.
+        every_s: minimum number of seconds between two checkpoints.
     """
 
     def __init__(self, url: str, *, every_s: float = 10.0):
         self.url, self._every_s = url, every_s
-        self._kept_s = time.monotonic()
+        self._saved_s = time.monotonic()
         self._good = ""
         self.damaged: list[str] = []
 
-    def restored(self) -> Files | None:
-        """The newest good state."""
+    def restore(self) -> Files | None:
+        """Return the files of the newest intact checkpoint."""
         state = self.newest()
         return state and state.files
 
     def newest(self) -> State | None:
-        """The same, and its name.
+        """Return the newest intact checkpoint; None if no complete one exists.
 
         Raises:
-            AllDamagedError: there are states, and none is good.
+            AllDamagedError: complete checkpoints exist, and all are damaged.
         """
-        begun, passed = 0, dict[str, str]()
+        complete, skipped = 0, dict[str, str]()
         for name in sorted(self._names(), reverse=True):
             try:
                 state = self.read(name)
             except _DamagedError as error:
-                begun += 1
-                passed[name] = f"{join(self.url, name)} is damaged ({error})"
-            except _UnfinishedError:
-                passed[name] = f"{join(self.url, name)} was not written to its end"
+                complete += 1
+                skipped[name] = f"{join(self.url, name)}: damaged ({error})"
+            except _IncompleteError as error:
+                skipped[name] = f"{join(self.url, name)}: incomplete ({error})"
             else:
-                # With another of the same number nothing is lost; and after the last one no one would remove it.
-                self.damaged += [line for other, line in passed.items() if _numbered(other) > _numbered(name)]
+                # A skipped checkpoint with the same number is not reported: no progress is lost, and after the last
+                # step no later save would remove it.
+                self.damaged += [line for other, line in skipped.items() if _numbered(other) > _numbered(name)]
                 return state
-        self.damaged += passed.values()
-        if begun:
+        self.damaged += skipped.values()
+        if complete:
             raise AllDamagedError(
-                f"{'; '.join(self.damaged)}; no other state is left to resume from. Put them back from a copy, or "
-                f"remove {self.url} to train anew"
+                f"{'; '.join(self.damaged)}. No other checkpoint is left to resume from. Restore one from a backup, or "
+                f"remove {self.url} to train from scratch."
             )
         return None
 
     def read(self, name: str) -> State:
-        """One state.
+        """Read one checkpoint and verify its checksums.
 
         Raises:
-            UsageError: it cannot be read.
+            UsageError: the checkpoint cannot be read.
         """
         fs, path = open_filesystem(join(self.url, name))
         with storage_errors(join(self.url, name)):
             try:
                 sums = _parsed(_read(fs, join(path, SUMS)))
             except FileNotFoundError as error:
-                raise _UnfinishedError from error
+                raise _IncompleteError(f"{SUMS} is missing") from error
             files = {file: _checked(fs, join(path, file), digest) for file, digest in sums.items()}
         self._good = name
         return State(name, files)
 
-    def keep(self, number: int, row: dict[str, Any], save: Save) -> None:
-        if time.monotonic() - self._kept_s >= self._every_s:
-            self.write(number, save)
+    def save(self, number: int, row: dict[str, Any], make_files: MakeFiles) -> None:
+        if time.monotonic() - self._saved_s >= self._every_s:
+            self.write(number, make_files)
 
-    def write(self, number: int, save: Save) -> None:
-        """Adds a state, and leaves of older ones the last that is good."""
-        # Two processes that write the same state, one of which is not yet dead, must not mix their files.
+    def write(self, number: int, make_files: MakeFiles) -> None:
+        """Write a checkpoint, then remove older ones except the last intact one."""
+        # A random suffix, because a process that is still dying may write the same checkpoint at the same time.
         name = f"{PREFIX}{number:09d}-{secrets.token_hex(4)}"
         try:
-            self._write(name, save)
+            self._write(name, make_files)
         except UsageError:
-            with contextlib.suppress(Exception):  # what is half-written takes room that may have been missing
+            with contextlib.suppress(Exception):  # free the space of the incomplete checkpoint
                 self._remove(name)
             raise
         for other in self._names():
-            # Newer ones are of another process that is not dead yet, or not yet alone.
+            # Newer checkpoints belong to another process that is still running.
             if other not in (name, self._good) and _numbered(other) <= _numbered(name):
                 self._remove(other)
-        self._good, self._kept_s = name, time.monotonic()
+        self._good, self._saved_s = name, time.monotonic()
 
-    def _write(self, name: str, save: Save) -> None:
+    def _write(self, name: str, make_files: MakeFiles) -> None:
         fs, path = open_filesystem(join(self.url, name))
         sums = {}
-        for file, data in save():
+        for file, data in make_files():
             write_atomic(fs, join(path, file), data)
             sums[file] = hashlib.sha256(data).hexdigest()
         write_atomic(fs, join(path, SUMS), json.dumps(sums, indent=1).encode())
@@ -178,12 +179,12 @@ class CheckpointFolder:
 
 
 def _numbered(name: str) -> str:
-    """The name without what tells two writers apart; grows with the number."""
+    """Name without the random suffix; sorts by number."""
     return name[: len(PREFIX) + 9]
 
 
 def _read(fs: Any, path: str) -> bytes:
-    """A file; where a disk that fails gives an error in place of other bytes, that is damage too."""
+    """Read a file; an I/O error of a failing disk counts as damage."""
     try:
         return read_bytes(fs, path)
     except OSError as error:
@@ -197,7 +198,7 @@ def _parsed(data: bytes) -> dict[str, str]:
         sums = json.loads(data)
         return {str(file): str(digest) for file, digest in sums.items()}
     except (ValueError, AttributeError) as error:
-        raise _DamagedError(f"{SUMS} is no list of sums") from error
+        raise _DamagedError(f"{SUMS} is not a list of checksums") from error
 
 
 def _checked(fs: Any, path: str, digest: str) -> bytes:
@@ -207,53 +208,55 @@ def _checked(fs: Any, path: str, digest: str) -> bytes:
     except FileNotFoundError as error:
         raise _DamagedError(f"{file} is missing") from error
     if hashlib.sha256(data).hexdigest() != digest:
-        raise _DamagedError(f"{file} is not what was written")
+        raise _DamagedError(f"{file} does not match its checksum")
     return data
 
 
 class GroupCheckpoints:
-    """Checkpoints of a group: the first worker writes them, all read the same one.
+    """Checkpoints of a group of workers: the first worker writes them, and all workers read the same one.
 
     Args:
-        states: folder of the checkpoints.
-        group: place of this worker among all.
-        report: gets the metrics once all workers know that the checkpoint is written.
+        folder: folder of the checkpoints.
+        group: this worker and its group.
+        report: callback that receives the metrics once all workers know that the checkpoint is written.
     """
 
-    def __init__(self, states: CheckpointFolder, group: Group, report: Callable[[dict[str, Any]], None]):
-        self._states, self._group, self._report = states, group, report
+    def __init__(self, folder: CheckpointFolder, group: Group, report: Callable[[dict[str, Any]], None]):
+        self._folder, self._group, self._report = folder, group, report
         self.damaged: list[str] = []
 
-    def restored(self) -> Files | None:
-        """The newest good state."""
+    def restore(self) -> Files | None:
+        """Return the files of the newest intact checkpoint, the same on all workers."""
         first, found, why = self._group.rank == 0, None, None
         if first:
-            found, why = _attempt(self._states.newest)
-        name, why, self.damaged = self._group.gather((found and found.name, why, self._states.damaged))[0]
+            found, why = _attempt(self._folder.newest)
+        name, why, self.damaged = self._group.gather((found and found.name, why, self._folder.damaged))[0]
         if why is None and name is not None and not first:
-            found, why = _attempt(lambda: self._states.read(name))
+            found, why = _attempt(lambda: self._folder.read(name))
         self._agree(why)
         return found and found.files
 
-    def keep(self, number: int, row: dict[str, Any], save: Save) -> None:
+    def save(self, number: int, row: dict[str, Any], make_files: MakeFiles) -> None:
         why = None
         if self._group.rank == 0:
-            _, why = _attempt(lambda: self._states.keep(number, row, save))
-        self._agree(why)  # all wait until the state is kept
+            _, why = _attempt(lambda: self._folder.save(number, row, make_files))
+        self._agree(why)  # all workers wait until the checkpoint is written
         self._report(row)
 
     def _agree(self, why: str | None) -> None:
-        """An error of one is an error of all: no one may wait for a worker that has left."""
+        """Raise the error of any worker on all of them, so that none waits for a worker that has stopped."""
         why = next((text for text in self._group.gather(why) if text), None)
         if why is not None:
             raise UsageError(why)
 
 
 def _attempt(step: Callable[[], Value]) -> tuple[Value | None, str | None]:
-    """What a step gives, or why it gives nothing."""
+    """Return the result of a step and None, or None and the error message."""
     try:
         return step(), None
     except UsageError as error:
         return None, str(error)
-    except (_DamagedError, _UnfinishedError) as error:  # read well by the first worker a moment ago
-        return None, f"the newest state is another for each machine ({error}); give --out on S3 or on a shared disk"
+    except (_DamagedError, _IncompleteError) as error:  # the first worker has just read the same checkpoint
+        return None, (
+            f"--out: the machines do not see the same checkpoint ({error}). Choose an --out on S3 or on a shared disk."
+        )

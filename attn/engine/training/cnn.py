@@ -1,6 +1,7 @@
-"""Fine-tuning of a CNN on Web images, or on frames of videos: job of the driver.
+"""Fine-tuning of a CNN on Web images or on frames of videos: job of the driver.
 
-The last two epochs are kept while it runs, each with the weights of the best one: six times the weights at most.
+While the training runs, two checkpoints are kept. Each also holds the optimizer and the weights of the best epoch, so
+both take at most six times the size of the weights.
 """
 
 import dataclasses
@@ -32,7 +33,11 @@ def train_cnn(options: TrainCnnOptions) -> int:
 
 
 class CnnTraining(Training):
-    """Fine-tuning of a CNN, see `attn.engine.training.driver.Training`."""
+    """Fine-tuning of a CNN, see `attn.engine.training.driver.Training`.
+
+    Args:
+        planned: result of `make_training`.
+    """
 
     learner, unit, packages = staticmethod(cnn_learner), "epoch", PACKAGES
 
@@ -44,7 +49,7 @@ class CnnTraining(Training):
         self.most_cpus, self.large = self.options.cpus_per_worker, {"cnn": self.cnn}
 
     def prepare(self) -> int:
-        """Decode the frames that the frame store lacks."""
+        """Decode the frames that are missing in the frame store."""
         footage, store = self._planned.footage, self._planned.frames
         if footage is None or store is None:
             return 0
@@ -65,7 +70,7 @@ class CnnTraining(Training):
         return epoch_line(rows, self.total)
 
     def finish(self, state: State, seconds: float) -> Report:
-        """Write the best epoch as the checkpoint."""
+        """Write the weights of the best epoch to the model file."""
         self.cnn.backbone.import_weights(state.best)
         job, record = self.job, state.record
         rows = {row["epoch"]: row for row in record["rows"]}
@@ -91,25 +96,25 @@ class CnnTraining(Training):
 
     def verdict(self, report: Report) -> str:
         if report[ACCURACY] is None:
-            return f"nothing held out; epoch {report['best_epoch']} kept"
+            return f"no videos held out; epoch {report['best_epoch']} kept"
         if report["best_epoch"] == 0:
-            return f"validation accuracy {report[ACCURACY]:.3f} (the start is kept: no epoch was better)"
+            return f"validation accuracy {report[ACCURACY]:.3f} (initial weights kept: no epoch was better)"
         return f"validation accuracy {report[ACCURACY]:.3f} (epoch {report['best_epoch']} of {report['epochs']})"
 
 
-def _mixed(job: TrainJob, state: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Record of the Web images that were learnt beside frames, for the checkpoint; and what else the report says."""
+def _mixed(job: TrainJob, record: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the record of the mixed-in Web images for the model file, and further entries for the report."""
     if job.mixed is None:
         return {}, {}
-    skipped = state["mixed"]["skipped"]
-    record = {
+    skipped = record["mixed"]["skipped"]
+    mixed = {
         "url": job.options.mix_images,
-        "images": state["mixed"]["images"],
+        "images": record["mixed"]["images"],
         "skipped": len(skipped),
         "validation_fraction": job.mixed.validation_fraction,
         "seed": job.mixed.seed,
     }
-    return {MIXED: record}, {f"{MIXED}_skipped": skipped}
+    return {MIXED: mixed}, {f"{MIXED}_skipped": skipped}
 
 
 def _source(job: TrainJob) -> str:

@@ -1,4 +1,4 @@
-"""A CNN's training that is possible: plain data for its workers, and the network and videos that it begins with."""
+"""Planned training of a CNN: plain data for the workers, the initial network and the training videos."""
 
 import dataclasses
 import hashlib
@@ -16,20 +16,20 @@ Fresh = Literal["all", "classifier", "nothing"]
 
 @dataclasses.dataclass(frozen=True)
 class TrainJob:
-    """One training as plain data: what a worker must know, wherever it runs.
+    """Training as plain data for the workers, on any machine.
 
     Attributes:
-        options: flags; those that were left to the program are resolved in the fields below.
-        class_names: of the outputs.
-        pictures: what is learnt from.
-        mixed: Web images that are learnt beside frames; None for frames alone.
-        epochs: passes over it.
-        cache_folder: on each machine; None for a temporary one.
-        fresh: the part of the network that was just drawn.
-        freeze_batchnorm: keep its statistics.
-        run_url: folder beside the output.
-        start_share: share of the start in the weights that are kept.
-        mixed_folder: on each machine, for the images of `mixed`; None for the folder of the other pictures.
+        options: command-line options; automatic ones are resolved in the fields below.
+        class_names: class names, in the order of the outputs.
+        pictures: training images.
+        epochs: number of epochs.
+        cache_folder: folder of the pixel cache on each machine; None for a temporary folder.
+        fresh: part of the network with random initial weights.
+        freeze_batchnorm: whether BatchNorm statistics are frozen.
+        run_url: URL of the run folder.
+        mixed: Web images that are mixed with the frames; None for frames only.
+        start_share: share of the initial weights in the averaged weights.
+        mixed_folder: folder of the pixel cache of `mixed` on each machine; None to use `cache_folder`.
     """
 
     options: TrainCnnOptions
@@ -46,19 +46,19 @@ class TrainJob:
 
     @property
     def own_key(self) -> str:
-        """Names what is this training's alone on a machine: others may learn from the same pictures beside it."""
+        """Key of the temporary files of this training, which may share a machine with others on the same images."""
         return hashlib.sha256(f"{self.pictures.cache_key}\n{self.run_url}".encode()).hexdigest()[:16]
 
 
 class PlannedTraining(NamedTuple):
-    """A training that is possible.
+    """Planned training.
 
     Attributes:
-        run: its folder.
-        job: what its workers must know; of videos the pictures are still to come.
-        cnn: they start from it.
-        footage: the videos, None for Web images.
-        frames: how theirs come to stand in a store.
+        run: training run with its folder.
+        job: data for the workers; for videos, without `pictures` until the frames are decoded.
+        cnn: initial network.
+        footage: training videos; None for Web images.
+        frames: plan of the frame store; None for Web images.
     """
 
     run: TrainRun

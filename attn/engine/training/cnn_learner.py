@@ -1,7 +1,7 @@
-"""Fine-tuning of a CNN on one worker: its share of the pictures, epochs of updates, validation.
+"""Fine-tuning of a CNN on one worker: its share of the images, epochs of updates, validation.
 
-All workers make the same decisions: the order of the images follows from seed and epoch, and a refusal or a loss that
-is not finite is agreed upon before any of them stops, so none waits for a worker that has left.
+All workers make the same decisions: seed and epoch determine the order of the images, and errors and losses are
+exchanged before any worker stops, so that none waits for a worker that has stopped.
 """
 
 import shutil
@@ -35,31 +35,32 @@ from attn.stages.pixels import ImageCache
 from attn.stages.recipe import PAPER
 from attn.stages.untrained import UNTRAINED, Chance, epoch_signs
 
-# A loss that is not finite is found at most so many updates later; reading it makes the device wait.
+# Losses are read from the device after this number of updates, because each read waits for the device. A loss that is
+# not finite is detected at most this many updates later.
 READ_EVERY = 50
 MOST_WATCHED = 512
 
 
 @contextmanager
-def cnn_learner(job: TrainJob, group: Group, pen: StatusWriter, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
-    """Prepare the images of this machine; yield the learner, or the reason why no worker can train.
+def cnn_learner(job: TrainJob, group: Group, status: StatusWriter, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
+    """Prepare the images on this machine; yield the learner, or the error for the user.
 
     Args:
         job: training.
-        group: place of this worker among all.
-        pen: receiver of the progress.
-        cnn: start of the training; changed in place.
+        group: this worker and its group.
+        status: receiver of the progress.
+        cnn: initial network; modified in place.
     """
     folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    caches, refusal = ready(job, folder, group, pen)
+    caches, refusal = ready(job, folder, group, status)
     if refusal is None:
         cache, *mixed = caches
-        learner = CnnLearner(job, cnn, without_copies(job, cache, group, pen), group, pen.note, *mixed)
-        pen.pin(skipped=learner.all_skipped)
+        learner = CnnLearner(job, cnn, without_copies(job, cache, group, status), group, status.note, *mixed)
+        status.update(skipped=learner.all_skipped)
         yield learner.refusal or learner
     else:
         yield UsageError(refusal)
-    group.gather(None)  # no other worker reads the images any more
+    group.gather(None)  # wait until no worker reads the images any more
     if job.cache_folder is None and group.local_rank == 0:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -69,11 +70,11 @@ class CnnLearner:
 
     Args:
         job: training.
-        cnn: start of the training; changed in place.
-        cache: pixels of its pictures.
-        group: place of this worker among all.
-        note: receives the current activity.
-        mixed: pixels of the Web images that are mixed in.
+        cnn: initial network; modified in place.
+        cache: pixels of the images.
+        group: this worker and its group.
+        note: callback that receives the current activity.
+        mixed: pixels of the mixed-in Web images.
     """
 
     unit, lr_flags = "epoch", "--lr and --head-lr"
@@ -96,14 +97,14 @@ class CnnLearner:
         self._build(cnn)
 
     def _choose(self, cache: ImageCache) -> None:
-        """Split the pictures into trained and held-out ones."""
+        """Split the images into training and held-out images."""
         pictures, device = self.job.pictures, self.group.device
         self.cache, self.skipped = cache, skipped_names(pictures, cache)
         good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
         held = pictures.held_out(good)
         self.held = pictures.names(good[held])
         self.train = Photographs(cache.pixels, pictures.labels, good[~held], device)
-        # Without pictures to validate on, some of those that are learnt from show whether the network is alive.
+        # Without held-out images, some training images are used to check that the network still tells classes apart.
         watched = good[held] if held.any() else good[:: -(-len(good) // MOST_WATCHED)]
         self.watched = Photographs(cache.pixels, pictures.labels, watched, device)
         self.chance = self._chance(pictures.names(good[~held]))
@@ -111,12 +112,12 @@ class CnnLearner:
 
     @property
     def all_skipped(self) -> dict[str, str]:
-        """Name → why, of the pictures that cannot be used."""
+        """Unusable images: name → reason."""
         return {**self.skipped, **(self.mixture.record["skipped"] if self.mixture else {})}
 
     def _chance(self, trained: Sequence[str]) -> Chance:
-        """Accuracy and loss that guessing would reach on these pictures."""
-        train, held = (np.bincount(some.labels).tolist() for some in (self.train, self.watched))
+        """Accuracy and loss at chance level."""
+        train, held = (np.bincount(images.labels).tolist() for images in (self.train, self.watched))
         if self.job.options.balanced:
             train = [1] * int(np.count_nonzero(train))
         counts = {"train_count": len(trained), "validation_count": len(self.held)}
@@ -126,7 +127,7 @@ class CnnLearner:
         options, self.backbone = self.job.options, cnn.backbone.to(memory_format=torch.channels_last)
         torch.backends.cudnn.deterministic = True
         self.normalise = Normaliser(cnn.mean, cnn.std, self.group.device)
-        # Frozen statistics are the same everywhere; others are the first worker's, sent around before every update.
+        # Frozen statistics are equal on all workers; others are broadcast from the first worker before every update.
         settings = {"broadcast_buffers": not self.job.freeze_batchnorm}
         self.average = StartAverage(self.backbone, self.job.start_share)
         self.model = self.group.wrapped(self.backbone, **settings)
@@ -134,7 +135,7 @@ class CnnLearner:
         self.optimizer = make_optimizer(
             self.backbone,
             parts[self.job.fresh],
-            lr=options.lr or LR,  # filled in by now
+            lr=options.lr or LR,  # never None here, see `filled`
             fresh_lr=options.head_lr or DRAWN_LR,
             momentum=options.momentum,
             weight_decay=options.weight_decay,
@@ -142,15 +143,14 @@ class CnnLearner:
 
     @property
     def refusal(self) -> UsageError | None:
-        """Reason why this number of workers, or of pictures, cannot be trained with."""
+        """Error if the number of workers or of images is unsuitable; None otherwise."""
         smallest = len(self.train) // self.updates
         if smallest < self.group.size:
             noun = self.job.pictures.noun
-            return UsageError(
-                f"{self.group.size} workers cannot share batches of {smallest} {noun}; give fewer --workers"
-            )
+            return UsageError(f"--workers {self.group.size}: some batches have only {smallest} {noun}. Give fewer.")
         if self.job.pictures.validated and not self.held:
-            return UsageError("no image is left for validation; every class has one image alone")
+            images = self.job.options.images
+            return UsageError(f"{images}: no image is left for validation. Give at least two images of some class.")
         return None
 
     def prepare(self) -> None:
@@ -170,16 +170,16 @@ class CnnLearner:
         self.kept = state.best if self._keeps_others else {}
 
     def judge(self, rows: Sequence[Row]) -> None:
-        """Keep the weights of the newest epoch unless an earlier one was better; without validation, the newest."""
+        """Keep the weights of the last epoch if it is the best one; without validation, always."""
         if best_row(rows) is rows[-1]:
             self.kept_epoch = rows[-1]["epoch"]
             with self.average.applied():
-                keep = self._keeps_others and self.group.rank == 0
-                self.kept = plain(self.backbone.export_weights()) if keep else {}
+                copy = self._keeps_others and self.group.rank == 0
+                self.kept = plain(self.backbone.export_weights()) if copy else {}
 
     @property
     def _keeps_others(self) -> bool:
-        """Whether other weights than those of now may be kept."""
+        """Whether the kept weights can differ from the current ones."""
         return bool(self.held or self.average.share)
 
     def state(self, rows: Sequence[Row]) -> State:
@@ -195,7 +195,7 @@ class CnnLearner:
         return State(self.backbone.export_weights(), kept, self.optimizer.state_dict(), record)
 
     def start_row(self) -> Row | None:
-        """Row of epoch 0, if the start knows the classes and there is a way to compare it with later epochs."""
+        """Row of epoch 0; None with a new classifier, without held-out images or with --recipe paper."""
         if self.job.options.recipe == PAPER or self.job.fresh != "nothing" or not self.held:
             return None
         started_s, validated = time.monotonic(), self._validate(-1)
@@ -235,10 +235,10 @@ class CnnLearner:
         return {**row, UNTRAINED: epoch_signs(row, self.chance, self.job.options, seen_on)}
 
     def _train(self, epoch: int) -> tuple[Tally, Tally]:
-        """One pass over the training images; a tally of them, and the loss on what was mixed in."""
+        """Train for one epoch; return the tallies of the training images and of the mixed-in images."""
         options, seed = self.job.options, self.job.options.seed
         labels = self.train.labels if options.balanced else None
-        # Dropout of this epoch, so that a run that was resumed here draws what an unbroken one would have drawn.
+        # The seed depends on the epoch, so that dropout is the same in a resumed run and in an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self.group.rank]).generate_state(1)[0]))
         train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm)
         order = epoch_order(len(self.train), self.own_batch_size, seed=seed, epoch=epoch, labels=labels)
@@ -267,7 +267,7 @@ class CnnLearner:
         return Tally(loss, correct, float(len(self.train))), Tally(mixed_loss, 0.0, mixed)
 
     def _set_rates(self, update: int) -> None:
-        """For the update of that number, counted from 0."""
+        """Set the learning rates for an update, counted from 0."""
         options, updates = self.job.options, self.job.epochs * self.updates
         set_rates(
             *(self.optimizer, update, updates),
@@ -277,11 +277,11 @@ class CnnLearner:
         )
 
     def _validate(self, epoch: int) -> Validation:
-        """The held-out images, or some others that are watched, shared by the workers."""
+        """Validate on the held-out images, or on some training images without any, shared by the workers."""
         size, group = self.job.options.batch_size, self.group
         share = self.watched.share(size, worker=group.rank, workers=group.size)
         with self.average.applied():
-            mine = validate(self.backbone, self.normalise, share)
-        found = Validation.together(group.gather(mine))
-        check_losses(torch.tensor([found.loss]), epoch, self.updates)
-        return found
+            own = validate(self.backbone, self.normalise, share)
+        validated = Validation.together(group.gather(own))
+        check_losses(torch.tensor([validated.loss]), epoch, self.updates)
+        return validated

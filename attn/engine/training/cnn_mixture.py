@@ -1,4 +1,4 @@
-"""The Web images of which every update of a fine-tuning learns some, beside the frames that are its own."""
+"""Web images that are mixed into every batch of frames during fine-tuning."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping
@@ -18,14 +18,14 @@ from attn.stages.pixels import ImageCache
 
 @dataclasses.dataclass(frozen=True)
 class Mixture:
-    """The images that are mixed in, and when: seed and epoch decide, not the number of workers.
+    """Mixed-in Web images; seed and epoch determine their order, independently of the number of workers.
 
     Attributes:
-        pictures: the images; those that they hold out are not learnt from.
-        cache: their pixels on this machine.
-        group: the workers, which share every batch.
-        most: largest number of images in a batch.
-        seed: random state of the training.
+        pictures: Web images; their held-out images are not trained on.
+        cache: pixels of the images on this machine.
+        group: workers that share every batch.
+        most: maximum number of images per batch.
+        seed: random seed of the training.
     """
 
     pictures: WebImages
@@ -36,25 +36,25 @@ class Mixture:
 
     @classmethod
     def of(cls, job: TrainJob, cache: ImageCache, group: Group) -> "Mixture | None":
-        """That of a training; None without such images."""
+        """Create the mixture of a training; None without Web images."""
         most = job.options.batch_size - own_batch_size(job.options)
         return None if job.mixed is None else cls(job.mixed, cache, group, most, job.options.seed)
 
     def as_begun(self, before: Mapping[str, str], run_url: str) -> "Mixture":
-        """With the images that the training began with, see `as_begun` of the pictures."""
+        """Return a mixture of the images that the training started with, see `cnn_pictures.as_begun`."""
         return dataclasses.replace(self, cache=as_begun(self.pictures, self.cache, before, run_url))
 
     @property
     def record(self) -> dict[str, Any]:
-        """How many are learnt from, and which cannot be used, for the state of a training."""
-        return {"images": len(self._learnt), "skipped": skipped_names(self.pictures, self.cache)}
+        """Number of training images, and unusable images, for the checkpoint."""
+        return {"images": len(self._train_rows), "skipped": skipped_names(self.pictures, self.cache)}
 
     def sizes(self, order: Order) -> list[int]:
-        """Sizes of the batches beside those of an order: as large, but for an odd image."""
+        """Return the number of mixed-in images of each batch: as many as its own, at most `most`."""
         return [min(len(batch), self.most) for batch in order.batches]
 
     def beside(self, batches: Iterator[Batch], order: Order, epoch: int) -> Iterator[Batch]:
-        """This worker's share of the batches of an epoch, with its share of the images."""
+        """Add this worker's share of the Web images to its share of the batches of an epoch."""
         images = self._photographs
         mixed = mixed_order(images.labels, self.sizes(order), seed=self.seed, epoch=epoch)
         shares = images.shares(mixed, worker=self.group.rank, workers=self.group.size)
@@ -62,10 +62,10 @@ class Mixture:
 
     @property
     def _photographs(self) -> Photographs:
-        return Photographs(self.cache.pixels, self.pictures.labels, self._learnt, self.group.device)
+        return Photographs(self.cache.pixels, self.pictures.labels, self._train_rows, self.group.device)
 
     @property
-    def _learnt(self) -> np.ndarray:
-        """Rows of the images that are learnt from."""
+    def _train_rows(self) -> np.ndarray:
+        """Rows of the training images."""
         good = np.array([row for row in range(len(self.cache.pixels)) if row not in self.cache.skipped])
         return good[~self.pictures.held_out(good)]

@@ -1,4 +1,4 @@
-"""The pictures that a training worker learns from: prepared on its machine, and the same ones on all."""
+"""Training images of a worker: prepared on its machine, and the same on all machines."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,29 +18,29 @@ from attn.stages.pictures import Pictures
 from attn.stages.pixels import ImageCache
 
 
-def ready(job: TrainJob, folder: Path, group: Group, pen: StatusWriter) -> tuple[list[ImageCache], str | None]:
-    """The pictures and the Web images that are mixed in, if any, the same on all machines; or why not."""
+def ready(job: TrainJob, folder: Path, group: Group, status: StatusWriter) -> tuple[list[ImageCache], str | None]:
+    """Return the caches of the images and of mixed-in Web images, the same on all machines; or an error message."""
     caches = []
     for pictures in (job.pictures, job.mixed):
         if pictures is not None:
             one = dataclasses.replace(job, pictures=pictures)
             where = Path(job.mixed_folder) if pictures is job.mixed and job.mixed_folder else folder
-            cache, refusal = agreed(one, *prepared(one, where, pen), group)
+            cache, refusal = agreed(one, *prepared(one, where, status), group)
             if cache is None:
                 return [], refusal
             caches.append(cache)
     return caches, None
 
 
-def prepared(job: TrainJob, folder: Path, pen: StatusWriter) -> tuple[ImageCache | None, str | None]:
-    """The pictures of this machine, or why there are none."""
+def prepared(job: TrainJob, folder: Path, status: StatusWriter) -> tuple[ImageCache | None, str | None]:
+    """Return the pixel cache of this machine, or an error message."""
 
-    def tell(done: int) -> None:
-        pen.note(f"preparing {job.pictures.noun}: {done} of {len(job.pictures.labels)}")
+    def report(done: int) -> None:
+        status.note(f"preparing {job.pictures.noun}: {done} of {len(job.pictures.labels)}")
 
     try:
         check_storage(job.run_url)
-        return job.pictures.cached(folder, threads=torch.get_num_threads(), tell=tell), None
+        return job.pictures.cached(folder, threads=torch.get_num_threads(), tell=report), None
     except UsageError as error:
         return None, str(error)
 
@@ -48,12 +48,12 @@ def prepared(job: TrainJob, folder: Path, pen: StatusWriter) -> tuple[ImageCache
 def agreed(
     job: TrainJob, cache: ImageCache | None, refusal: str | None, group: Group
 ) -> tuple[ImageCache | None, str | None]:
-    """Without the images that any machine could not read: all workers must hold the same ones."""
-    said = group.gather((refusal, cache.skipped if cache else {}))
-    refusal = next((text for text, _ in said if text), None)
+    """Return the cache without the images that any machine could not read; all workers must use the same images."""
+    answers = group.gather((refusal, cache.skipped if cache else {}))
+    refusal = next((text for text, _ in answers if text), None)
     if cache is None or refusal is not None:
         return None, refusal
-    skipped = {index: why for _, found in said for index, why in found.items()}
+    skipped = {index: why for _, found in answers for index, why in found.items()}
     cache = dataclasses.replace(cache, skipped=dict(sorted(skipped.items())))
     try:
         check_skipped(cache, job.pictures.labels, job.class_names)
@@ -62,48 +62,50 @@ def agreed(
     return cache, None
 
 
-def without_copies(job: TrainJob, cache: ImageCache, group: Group, pen: StatusWriter) -> ImageCache:
-    """Without near-duplicates, where they are to be left out; the first worker looks for them."""
+def without_copies(job: TrainJob, cache: ImageCache, group: Group, status: StatusWriter) -> ImageCache:
+    """Return the cache without near-duplicates if `--near-duplicates` is given; the first worker searches for them."""
     threshold = job.options.near_duplicates
     if threshold is None:
         return cache
-    pen.note("looking for near-duplicates")
+    status.note("searching for near-duplicates")
     found: dict[int, str] = {}
     if group.rank == 0:
         labels = job.pictures.labels.copy()
         unusable = np.array(list(cache.skipped), np.int64)
-        labels[unusable] = -1 - unusable  # each a class of its own
+        labels[unusable] = -1 - unusable  # each in its own class
         original = near_duplicates(cache.pixels, labels, threshold=threshold)
         for row in np.flatnonzero(original >= 0).tolist():
             copy, first = job.pictures.names(np.array([row, original[row]]))
-            found[row] = f"{copy} repeats {first}"
+            found[row] = f"{copy} is a near-duplicate of {first}"
     found = group.gather(found)[0]
     return dataclasses.replace(cache, skipped=dict(sorted({**cache.skipped, **found}.items())))
 
 
 def skipped_names(pictures: Pictures, cache: ImageCache) -> dict[str, str]:
+    """Return the skipped images: name → reason."""
     rows = np.array(list(cache.skipped), np.int64)
     return dict(zip(pictures.names(rows), cache.skipped.values(), strict=True))
 
 
 def as_begun(pictures: Pictures, cache: ImageCache, before: Mapping[str, str], run_url: str) -> ImageCache:
-    """Without the images that were left out when the training began, readable now or not, and no others.
+    """Return the cache with exactly the images that the training started with.
 
-    Others would be another order and other updates, and what was learnt from might be held out.
+    With other images, order and updates would change, and a training image might become a held-out one.
 
     Args:
-        pictures: those of the cache.
-        cache: with what cannot be used now.
-        before: name → why, of what was left out then.
-        run_url: folder of the training, for the message.
+        pictures: images of the cache.
+        cache: pixel cache, with the images that are unusable now.
+        before: images that were skipped when the training started: name → reason.
+        run_url: URL of the run folder, for the error message.
 
     Raises:
-        UsageError: an image that was learnt from cannot be used any more.
+        UsageError: an image that was used before is unusable now.
     """
     skipped = skipped_names(pictures, cache)
     if fewer := sorted(skipped.keys() - before.keys()):
         raise UsageError(
-            f"{some(fewer)}: learnt from before, and not now ({skipped[fewer[0]]}); mend or remove {run_url}"
+            f"{some(fewer)}: used by this training before, but unusable now ({skipped[fewer[0]]}). Repair the files, "
+            f"or remove {run_url}."
         )
     if not before.keys() > skipped.keys():
         return cache

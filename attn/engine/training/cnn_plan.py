@@ -1,4 +1,4 @@
-"""Everything a training can know, and refuse, before it starts anything."""
+"""Plan of a CNN's training: read and check all inputs before anything is started or written."""
 
 import dataclasses
 import hashlib
@@ -32,21 +32,21 @@ from attn.video.transform import PREPROCESSING
 
 log = logging.getLogger(__name__)
 
-# Flags that say where and how fast, not what is learnt; and those that `TrainingVideos.decisive` speaks of.
+# Fields that do not affect the trained weights, and those that are covered by other entries of `decisive`.
 CIRCUMSTANCES = {
     *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
     *("workers", "gpu", "cpus_per_worker", "cache", "mix_cache", "allow_untrained"),
 }
 LATER = ("lr_decay_after", "lr_decay")
 MIXED = "mixed_images"
-"""Name of the Web images that are learnt beside frames, in what decides a training and in the records of one."""
+"""Key of the mixed-in Web images, in `decisive` and in the records of a training."""
 
 
 def make_training(options: TrainCnnOptions) -> PlannedTraining:
-    """Reads what the flags name and checks that it fits together.
+    """Plan a training: read the inputs that the flags name and check that they are consistent.
 
     Raises:
-        UsageError: the first thing that does not fit.
+        UsageError: an input is missing or invalid, or contradicts another one.
     """
     check_recipe(options)
     options = filled(_as_begun(options))
@@ -54,10 +54,10 @@ def make_training(options: TrainCnnOptions) -> PlannedTraining:
 
 
 def _as_begun(options: TrainCnnOptions) -> TrainCnnOptions:
-    """Options with which a training begun before there were recipes resumes: those it began with."""
+    """Return the options for resuming a training that was started before recipes existed, see `as_begun`."""
     begun = TrainRun(options.out, {}).begun_before_recipes()
     if begun is not None:
-        log.info("%s was begun before there were recipes; it resumes with --recipe paper", options.out)
+        log.info("%s: started before recipes existed. Resuming with --recipe paper.", options.out)
     return as_begun(options, begun)
 
 
@@ -70,7 +70,7 @@ def _from_images(options: TrainCnnOptions, url: str) -> PlannedTraining:
 
 
 def _web_images(url: str, images: ImageFolder, size: int, fraction: float, seed: int) -> tuple[WebImages, str]:
-    """The images of a folder, a fraction held out; and a digest of what they are, wherever they lie."""
+    """Return the images of a folder, a fraction of them held out, and a digest of their names and sizes."""
     stats = _stat(url, images)
     versions = [f"{path}\t{count}\t{changed}" for path, (count, changed) in zip(images.paths, stats, strict=True)]
     listing = "\n".join(sorted(f"{name}\t{count}" for name, (count, _) in zip(images.names, stats, strict=True)))
@@ -94,7 +94,7 @@ def _from_videos(options: TrainCnnOptions, url: str) -> PlannedTraining:
     nothing_yet, decisive = VideoFrames(url, (), {}, frozenset()), footage.decisive
     mixed = None
     if options.mix_images is not None:
-        # Folders of other classes are a mistake, unless the classes were chosen by name.
+        # Folders of other classes are an error, unless --classes selects some classes.
         images = list_images(options.mix_images, names, no_others=options.classes is None)
         mixed, digest = _web_images(options.mix_images, images, cnn.input_size, *held_out_of(cnn.trained))
         decisive = {**decisive, MIXED: digest}
@@ -103,15 +103,17 @@ def _from_videos(options: TrainCnnOptions, url: str) -> PlannedTraining:
 
 
 def held_out_of(trained: Mapping[str, Any]) -> tuple[float, int]:
-    """Share of each class, and seed, that a checkpoint's training on Web images held out of them.
+    """Return the fraction and the seed with which a checkpoint's training held out Web images.
 
     Args:
-        trained: the record in the checkpoint. One that does not tell gives a share of 0.
+        trained: training record of the checkpoint; if it has no such values, the fraction is 0.
     """
     options = trained.get("options")
     of_images = options if isinstance(options, dict) and options.get("images") else {}
-    told = trained.get(MIXED, of_images)
-    fraction, seed = (told.get(name) if isinstance(told, dict) else None for name in ("validation_fraction", "seed"))
+    record = trained.get(MIXED, of_images)
+    fraction, seed = (
+        record.get(name) if isinstance(record, dict) else None for name in ("validation_fraction", "seed")
+    )
     if isinstance(fraction, float) and 0 < fraction < 1 and isinstance(seed, int) and seed >= 0:
         return fraction, seed
     return 0.0, 0
@@ -121,11 +123,11 @@ def _training(
     options: TrainCnnOptions,
     cnn: Cnn,
     pictures: Pictures,
-    learnt_from: Mapping[str, Any],
+    data: Mapping[str, Any],
     mixed: WebImages | None = None,
 ) -> PlannedTraining:
     freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
-    run = TrainRun(options.out, _decisive(options, cnn, freeze, learnt_from))
+    run = TrainRun(options.out, _decisive(options, cnn, freeze, data))
     fresh: Fresh = "all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing"
     job = TrainJob(
         options=options,
@@ -144,16 +146,17 @@ def _training(
 
 
 def start_share(options: TrainCnnOptions, fresh: Fresh) -> float:
-    """Share of the start in what is kept: it is worth keeping if it knows the classes, and videos change it."""
+    """Return the share of the initial weights in the average; 0 for Web images and for new layers by default."""
     if options.start_share is not None:
         return options.start_share
     return START_SHARE if options.videos is not None and fresh == "nothing" else 0.0
 
 
 def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:
-    """Classes of the split list; those of the start checkpoint, in its order, if the list means them.
+    """Return the classes of the split list, in the order of the checkpoint in --weights if they are the same.
 
-    Its classifier is kept then. A list means them by all of their names, or by numbers that can only be theirs.
+    In this case, the classifier of the checkpoint is used. The list may give all of its names, or class numbers that
+    can only refer to them.
     """
     url, weights = str(options.split), options.weights or ""
     labels = read_split(url, part="train")
@@ -164,8 +167,8 @@ def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:
         return known
     if known and all(map(str.isdecimal, listed)):
         log.warning(
-            "%s: its numbers do not stand for all %d classes of %s. They become class names with a new classifier; "
-            "--classes tells which they mean.",
+            "%s: its class numbers do not cover all %d classes of %s, so they become class names of a new classifier. "
+            "Give their names with --classes.",
             shown(url),
             len(known),
             shown(weights),
@@ -174,13 +177,14 @@ def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:
 
 
 def _numbers_mean(url: str, labels: Mapping[str, str], known: tuple[str, ...]) -> bool:
-    """Whether a list names all known classes by their numbers alone: some folder, if it tells any, holds several.
+    """Return whether a list gives all known classes by their numbers.
 
-    A folder whose videos all have one number may be a class itself, by another name than the known one.
+    If its paths have folders, at least one folder must contain several classes: a folder with only one class number may
+    be a class with another name.
     """
     try:
         meant = read_split(url, known, part="train")
-    except UsageError:  # they do not fit
+    except UsageError:  # the numbers do not match the known classes
         return False
     bare = all(map(str.isdecimal, labels.values()))
     several = len({(labels[one], name) for one, name in meant.items()}) > len(set(labels.values()))
@@ -189,7 +193,7 @@ def _numbers_mean(url: str, labels: Mapping[str, str], known: tuple[str, ...]) -
 
 def _check_several(where: str, class_names: tuple[str, ...]) -> None:
     if len(class_names) < 2:
-        raise UsageError(f"{where} holds one class, {''.join(class_names)}; there is nothing to tell apart")
+        raise UsageError(f"{where}: contains only one class, {''.join(class_names)}. Give at least two.")
 
 
 def _class_names(url: str | None) -> tuple[str, ...] | None:
@@ -201,15 +205,15 @@ def _cache_folder(given: str | None, *, flag: str = "--cache") -> str | None:
         return None
     fs, path = open_filesystem(given)
     if not is_local(fs):
-        raise UsageError(f"{flag} {given}: pixels are mapped into memory; give a folder on a disk of the machine")
+        raise UsageError(f"{flag} {given}: not a local folder. Give a folder on a local disk; it is memory-mapped.")
     return path
 
 
 def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
-    """The network before the first update; what is drawn follows from the seed.
+    """Return the initial network; random weights depend only on the seed.
 
     Raises:
-        UsageError: no such network, weights that do not fit it, an input that is too small.
+        UsageError: the backbone does not exist, the weights do not match it, or the input size is invalid.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
@@ -232,7 +236,7 @@ def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
 
 
 def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
-    """Bytes and time of change of each image, as the storage tells them: the cache must follow a changed image."""
+    """Return the size and modification time of each image, so that the cache detects changed images."""
     fs, root = open_filesystem(url)
     with storage_errors(url):
         if is_local(fs):
@@ -243,14 +247,12 @@ def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
         return [(entry["size"], str(entry.get("LastModified") or entry.get("ETag"))) for entry in entries]
 
 
-def _decisive(
-    options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, learnt_from: Mapping[str, Any]
-) -> dict[str, Any]:
+def _decisive(options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, data: Mapping[str, Any]) -> dict[str, Any]:
     flags = [field.name for field in dataclasses.fields(options) if field.name not in CIRCUMSTANCES]
     unnamed = unnamed_before(options, TrainRun(options.out, {}).begun_before_recipes())
     return {
         **chosen(options, flags, later=LATER, unnamed=unnamed),
-        **learnt_from,
+        **data,
         "weights": cnn.weights_sha256[:16],
         "class_names": cnn.class_names,
         "input_size": cnn.input_size,

@@ -1,4 +1,4 @@
-"""The rows of metrics of a CNN's training: one per epoch, which of them is best, what the log says of them."""
+"""Rows of metrics of a CNN's training, one per epoch: columns, best row, log lines."""
 
 import math
 from collections.abc import Sequence
@@ -11,18 +11,18 @@ ACCURACY, MIXED_LOSS = "validation_accuracy", "mixed_loss"
 
 
 def best_row(rows: Sequence[Row]) -> Row:
-    """The row of the state that is kept: of the highest accuracy on held-out pictures, of equally good epochs the last.
+    """Return the row with the highest validation accuracy, the last of several; without validation, the last row.
 
-    Epoch 0, the start, is only given up for something better. Nothing held out: the last of all.
+    Epoch 0, the initial weights, is preferred to epochs that are only as good.
     """
     return max(rows, key=lambda row: (row[ACCURACY] or 0, row["epoch"] or math.inf))
 
 
 def epoch_line(rows: Sequence[Row], epochs: int) -> str:
-    """Log line of the last of some epochs."""
+    """Return the log line of the last row."""
     row = rows[-1]
     if row["epoch"] == 0:
-        return f"the start, validation {row[ACCURACY]:.1%}"
+        return f"initial weights, validation {row[ACCURACY]:.1%}"
     left_s = row["seconds"] * (epochs - row["epoch"])
     best = " (best)" if best_row(rows) is row else ""
     held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%}{best}, "
@@ -33,5 +33,5 @@ def epoch_line(rows: Sequence[Row], epochs: int) -> str:
 
 
 def signs_of_life(validated: Validation) -> dict[str, float]:
-    """Columns of a row that show whether the network still tells pictures apart."""
+    """Return the columns that show whether the network still tells classes apart."""
     return {"dead_channels": validated.dead_channels, "largest_class_share": validated.largest_class_share}

@@ -1,4 +1,4 @@
-"""A training that cannot go on because its numbers are none any more."""
+"""Error of a training whose loss or weights are not finite, and the checks that raise it."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,32 +9,32 @@ from attn.errors import UsageError
 
 
 class DivergedError(UsageError):
-    """The loss or the weights became NaN or infinite; the message says when."""
+    """The loss or the weights became NaN or infinite; the message names the step."""
 
     def explained(self, *, flags: str, run_url: str, kept: str) -> "DivergedError":
-        """The same with the likely cause and the way out.
+        """Return the error with the probable cause and the remedy.
 
         Args:
-            flags: that make the steps smaller.
-            run_url: folder of the training.
-            kept: what it keeps, e.g. `epoch 3`; empty where it keeps nothing.
+            flags: flags that make the steps smaller.
+            run_url: URL of the run folder.
+            kept: step of the last checkpoint, e.g. `epoch 3`; empty without a checkpoint.
         """
-        keeps = f", which keeps the state after {kept}" if kept else ""
+        checkpoint = f", which holds the checkpoint of {kept}" if kept else ""
         return DivergedError(
-            f"{self}: most likely the learning rate is too high; lower {flags}, with another --out or after removing "
-            f"{run_url}{keeps}"
+            f"{self}: the learning rate is probably too high. Lower {flags}, and choose another --out or remove "
+            f"{run_url}{checkpoint}."
         )
 
 
 def check_weights(weights: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], when: str) -> None:
-    """Refuses a state that nothing could go on from.
+    """Check that all weights are finite.
 
     Args:
-        weights: by name, buffers too.
-        when: for the message, e.g. `after update 500`.
+        weights: name → tensor, including buffers.
+        when: step for the message, e.g. `after update 500`.
 
     Raises:
-        DivergedError: one of them is NaN or infinite.
+        DivergedError: a weight is NaN or infinite.
     """
     for name, tensor in dict(weights).items():
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
@@ -42,15 +42,15 @@ def check_weights(weights: Mapping[str, Tensor] | Iterable[tuple[str, Tensor]], 
 
 
 def check_losses(losses: torch.Tensor, epoch: int, first_update: int) -> None:
-    """Refuses losses that are not finite.
+    """Check that all losses are finite.
 
     Args:
-        losses: of consecutive updates, the same on all workers.
-        epoch: counted from 0.
-        first_update: number of the first of them.
+        losses: losses of consecutive updates, the same on all workers.
+        epoch: number of the epoch, counted from 0.
+        first_update: number of the first update.
 
     Raises:
-        DivergedError: names the first update whose loss is not finite.
+        DivergedError: a loss is not finite; the message names the first such update.
     """
     finite = torch.isfinite(losses)
     if not finite.all():

@@ -1,7 +1,7 @@
 """Driver of a training, the same for every model.
 
-After any failure the same command resumes after the last checkpoint. A finished training is not repeated, and a folder
-that holds another training is refused.
+After a failure, the same command resumes from the last checkpoint. A finished training is not repeated, and a folder
+that holds another training is rejected.
 """
 
 import abc
@@ -30,17 +30,17 @@ Report = dict[str, Any]
 
 
 class Training(abc.ABC):
-    """One training: what a model adds to the driver.
+    """Model-specific part of a training.
 
     Attributes:
         run: run folder.
-        options: command-line options; read here: `out`, `workers`, `gpu`, `allow_untrained`.
-        job: everything a worker needs to know, as plain data with a `run_url`.
-        learner: makes the learner of a worker, see `attn.engine.training.worker.train_worker`.
+        options: command-line options; the driver reads `out`, `workers`, `gpu` and `allow_untrained`.
+        job: plain data for the workers, with a `run_url`.
+        learner: context manager that creates the learner of a worker, see `attn.engine.training.worker.train_worker`.
         unit: `epoch` or `update`.
-        total: number of the last one.
-        large: further arguments of `learner`, which travel through Ray's object store.
-        most_cpus: upper bound of the CPUs of a worker; None for no bound.
+        total: number of epochs or updates.
+        large: further arguments of `learner`, sent through Ray's object store.
+        most_cpus: maximum number of CPUs per worker; None for no limit.
         packages: packages whose versions are recorded.
     """
 
@@ -60,7 +60,7 @@ class Training(abc.ABC):
         return {"options": dataclasses.asdict(self.options), **made_by(self.packages)}
 
     def prepare(self) -> int:
-        """Make what the workers read; an exit code other than 0 ends the training."""
+        """Prepare the data for the workers; an exit code other than 0 ends the training."""
         return 0
 
     @abc.abstractmethod
@@ -73,11 +73,11 @@ class Training(abc.ABC):
 
     @abc.abstractmethod
     def finish(self, state: State, seconds: float) -> Report:
-        """Write the artefact; return its report.
+        """Write the model file; return the report.
 
         Args:
-            state: last state.
-            seconds: duration of the training, preparation included.
+            state: state at the end of the training.
+            seconds: duration of the training, including preparation.
         """
 
     @abc.abstractmethod
@@ -86,17 +86,17 @@ class Training(abc.ABC):
 
 
 def train(training: Training) -> int:
-    """Run a training, or what is left of it; return the exit code.
+    """Run or resume a training; return the exit code.
 
     Raises:
-        UsageError: before anything was written, or because data or learning rate are unusable.
+        UsageError: the flags or files are invalid, the data are unusable, or the loss is not finite.
     """
     run, options = training.run, training.options
     if (report := run.report()) is not None:
-        run.drop_states()  # a kill may have come before
-        log.info("%s is finished already: %s", options.out, training.verdict(report))
+        run.drop_states()  # the run may have been killed before removing them
+        log.info("%s is already finished: %s", options.out, training.verdict(report))
         return exit_code(report, allow_untrained=options.allow_untrained)
-    with run.occupied():
+    with run.locked():
         new = run.begin(training.made_by)
         try:
             return _train(training)
@@ -120,12 +120,12 @@ def _train(training: Training) -> int:
 def fit_and_finish(
     training: Training, placement: WorkerPlacement, started_s: float, callbacks: Sequence[UserCallback] = ()
 ) -> Report:
-    """Train on Ray Train, then write artefact and report.
+    """Train on Ray Train, then write the model file and the report.
 
     Args:
         training: prepared training.
         placement: workers and their resources.
-        started_s: monotonic time at which it started.
+        started_s: monotonic time at which the training started.
         callbacks: callbacks of Ray Train.
     """
     fit(
@@ -140,7 +140,7 @@ def fit_and_finish(
 
 
 def finished(training: Training, state: State, seconds: float) -> Report:
-    """Write metrics, artefact and report of a training that is over."""
+    """Write the metrics, the model file and the report of a training that has ended."""
     training.run.write_metrics(state.record["rows"])
     report = {**training.finish(state, seconds), "seconds": round(seconds, 1)}
     training.run.finish(report)
@@ -148,10 +148,10 @@ def finished(training: Training, state: State, seconds: float) -> Report:
 
 
 def exit_code(report: Mapping[str, Any], *, allow_untrained: bool) -> int:
-    """Exit code of a finished training; warn if it has learnt nothing.
+    """Return the exit code of a finished training; warn if the model is untrained.
 
     Args:
-        report: report of the training; `untrained` lists the reasons, and older reports lack it.
+        report: report of the training; its `untrained`, missing in older reports, lists the reasons.
         allow_untrained: value of `--allow-untrained`.
     """
     reasons = report.get(UNTRAINED) or []

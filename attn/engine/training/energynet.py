@@ -38,13 +38,13 @@ class EnergyTraining(Training):
 
     Args:
         run: run folder.
-        job: everything a worker needs to know.
+        job: data for the workers.
         manifest: manifest of the store whose maps will be scored.
-        large: shared maps, if they are in the object store (`maps`).
+        large: `maps`, if they are shared in the object store.
     """
 
     learner, unit, packages = staticmethod(energy_learner), "update", PACKAGES
-    most_cpus = 1  # the network is so small that a second thread costs more than it brings
+    most_cpus = 1  # the network is so small that a second thread slows it down
 
     def __init__(self, run: TrainRun, job: EnergyJob, manifest: Manifest, large: Mapping[str, Any] | None = None):
         self.run, self.job, self.manifest = run, job, manifest
@@ -62,7 +62,7 @@ class EnergyTraining(Training):
         return validation_line(rows, self.total)
 
     def finish(self, state: State, seconds: float) -> Report:
-        """Write the weights of the best validation as the EnergyNet."""
+        """Write the weights of the best validation to the EnergyNet file."""
         job, record = self.job, state.record
         progress = Progress(record["rows"], record["schedule"], record["kept"])
         kept = progress.kept_row
@@ -98,11 +98,11 @@ class EnergyTraining(Training):
 
     def verdict(self, report: Report) -> str:
         if report[ACCURACY] is None:
-            return f"no video held out; state after update {report['kept_update']} kept"
+            return f"no videos held out; weights after update {report['kept_update']} kept"
         if report["kept_update"] == 0:
             return (
-                f"validation accuracy {report[ACCURACY]:.3f} before the first update: none of {report['updates']} "
-                "updates was better, so the start is kept"
+                f"validation accuracy {report[ACCURACY]:.3f} (initial weights kept: no better validation in "
+                f"{report['updates']} updates)"
             )
         return f"validation accuracy {report[ACCURACY]:.3f} (update {report['kept_update']} of {report['updates']})"
 
@@ -126,9 +126,9 @@ def _why_untrained(job: EnergyJob, progress: Progress) -> list[str]:
 
 
 def validation_line(rows: Sequence[Row], updates: int) -> str:
-    """Log line of the last validation."""
+    """Return the log line of the last validation."""
     row = rows[-1]
-    held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%} (short by {row[SHORTFALL]:.3f}), "
+    held_out = "" if row[ACCURACY] is None else f"validation {row[ACCURACY]:.1%} (shortfall {row[SHORTFALL]:.3f}), "
     spread = f"spread {row[SPREAD]:.2f}, " if SPREAD in row else ""  # older rows lack it
     pace = ""
     if row["updates_per_s"] is not None:

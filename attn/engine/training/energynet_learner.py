@@ -1,4 +1,4 @@
-"""An EnergyNet in training on one worker: updates, validation on held-out videos, the best weights."""
+"""Training of an EnergyNet on one worker: updates, validation on held-out videos, best weights."""
 
 import math
 import time
@@ -30,8 +30,8 @@ class EnergyLearner:
         job: training.
         maps: training maps.
         validation: this worker's share of the held-out videos.
-        group: place of this worker among all.
-        note: receives the current activity.
+        group: this worker and its group.
+        note: callback that receives the current activity.
 
     Attributes:
         kept: weights of the best validation; empty if they are the current ones.
@@ -53,7 +53,7 @@ class EnergyLearner:
         self.scale = _map_scale(job, maps, group)
         self.residual_scale = _residual_scale(job, maps, group)
         self.net = self._net()
-        # The head of a residual network starts as 0, which is UnAtt.
+        # The head of a residual network is initially 0, which makes the network equal to UnAtt.
         share = self.config.start_share if self.config.residual else 0.0
         self.average = StartAverage(self.net.energy_head, share)
         self.kept: dict[str, torch.Tensor] = {}
@@ -76,13 +76,13 @@ class EnergyLearner:
             self.trainer.centre()
 
     def is_over(self, rows: Sequence[Row]) -> bool:
-        """Whether all updates are done, or none has helped for long."""
+        """Return whether all updates are done, or early stopping ends the training."""
         if rows and rows[-1]["update"] >= self.config.updates:
             return True
         return is_over(self.progress(rows).accuracies, self._held_out, self.config.patience)
 
     def start_row(self) -> Row | None:
-        """Row of the state before the first update, with the losses of random samples only."""
+        """Row of the initial weights, with losses of random samples; None with --recipe paper or without validation."""
         if self.config.recipe != "steady" or not self._held_out:
             return None
         started_s = time.monotonic()
@@ -106,7 +106,7 @@ class EnergyLearner:
         }
 
     def judge(self, rows: Sequence[Row]) -> None:
-        """Keep the newest weights unless an earlier validation, or the start, was better; record what they reach."""
+        """Keep the current weights unless the initial or earlier ones are better; add the kept accuracy to the row."""
         progress, videos = self.progress(rows), self._held_out
         if videos and not is_worse(progress.accuracies, videos) and progress.beats_start:
             self.kept_validation, self.kept = len(rows), self._averaged()
@@ -127,7 +127,7 @@ class EnergyLearner:
         self.kept = state.best if self.kept_validation else {}
 
     def progress(self, rows: Sequence[Row]) -> Progress:
-        """Rows and the number of the best of them."""
+        """Return the progress up to the last of these rows."""
         return Progress(list(rows), self.trainer.schedule.state(), self.kept_validation)
 
     @property
@@ -135,7 +135,7 @@ class EnergyLearner:
         return len(self.job.held_out.video_ids)
 
     def _validated(self, means: Step) -> dict[str, Any]:
-        """Part of a row that describes the current state."""
+        """Return the columns of a row that describe the current weights."""
         seen, schedule = self._look(), self.trainer.schedule
         return {
             **means._asdict(),
@@ -154,15 +154,15 @@ class EnergyLearner:
         return step
 
     def _look(self) -> Look:
-        """The held-out videos, shared by the workers."""
+        """Validate on the held-out videos, shared by the workers."""
         with self.average.applied():
             scores = score_bank(self.net, self.validation, self.group.device)
         labels = torch.from_numpy(self.validation.table.labels).to(self.group.device)
-        mine = look(scores, labels, margin=self.config.energy_margin)
-        return Look(*self.group.sum(torch.tensor(mine, dtype=torch.float64)).tolist())
+        own = look(scores, labels, margin=self.config.energy_margin)
+        return Look(*self.group.sum(torch.tensor(own, dtype=torch.float64)).tolist())
 
     def _spread(self) -> float:
-        """Spread of the embeddings of true maps of held-out videos; of random training samples if none is held out."""
+        """Return the spread of the embeddings of true maps: of held-out videos, or of random training samples."""
         held_out = bool(self.job.held_out.video_ids)
         maps, classes = true_maps(self.validation) if held_out else self.trainer.anchors()
         return spread(self.group.sum(directions(self.net, maps, classes)))
@@ -175,7 +175,7 @@ class EnergyLearner:
 def new_net(
     job: EnergyJob, concept_vectors: torch.Tensor, *, map_scale: float = 1.0, residual_scale: float = 1.0
 ) -> EnergyNet:
-    """The network that a job trains, with its first weights."""
+    """Create the network of a job with its initial weights."""
     config = job.config
     return EnergyNet(
         concept_vectors,
@@ -201,9 +201,9 @@ def _sampler(job: EnergyJob, device: torch.device) -> QuadrupleSampler:
 
 
 def _map_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
-    """Root mean square of the maps that are learnt from.
+    """Root mean square of the training maps.
 
-    Source: Li et al. 2017 leaves open how maps are scaled; one number keeps their relative energies.
+    Source: Li et al. 2017 do not specify how maps are scaled. A single scale preserves relative energies.
     """
     if job.config.map_scale == "none":
         return 1.0
@@ -211,11 +211,11 @@ def _map_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
 
 
 def _residual_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
-    """Root mean square of the window energies that are learnt from, less the mean of each frame's.
+    """Root mean square of the window energies of the training maps, after the mean over the classes is subtracted.
 
         sqrt(mean over F and c of (E_window(F, c) - mean over c of E_window(F, c))²)
 
-    In units of it, differences of window energies are of the size of the margin.
+    Divided by it, differences of window energies are of the order of the margin.
     """
     if not job.config.residual:
         return 1.0

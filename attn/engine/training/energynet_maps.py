@@ -1,4 +1,4 @@
-"""Maps of an EnergyNet's training on one worker: read together with the other workers, or shared by all trainings."""
+"""Maps of an EnergyNet's training on one worker: read from the stores, or shared by many trainings."""
 
 import dataclasses
 import os
@@ -23,49 +23,49 @@ from attn.storage.store import AttentionStore
 
 Value = TypeVar("Value")
 
-MEMORY_SHARE = 0.5  # of what the machine has left
-DEVICE_SHARE = 0.8
+MEMORY_SHARE = 0.5  # share of the machine's available memory
+DEVICE_SHARE = 0.8  # share of the device's free memory
 
 
 @contextmanager
 def energy_learner(
-    job: EnergyJob, group: Group, pen: StatusWriter, *, maps: SharedMaps | None = None
+    job: EnergyJob, group: Group, status: StatusWriter, *, maps: SharedMaps | None = None
 ) -> Iterator[EnergyLearner | UsageError]:
-    """Read the maps; yield the learner, or the reason why no worker can train.
+    """Read the maps; yield the learner, or the error for the user.
 
     Args:
         job: training.
-        group: place of this worker among all.
-        pen: receiver of the progress.
+        group: this worker and its group.
+        status: receiver of the progress.
         maps: maps in the object store of this machine; None to read the stores of the job.
     """
-    pen.pin(skipped={}, note="reading maps")
+    status.update(skipped={}, note="reading maps")
     found, refusal = _read(job, group) if maps is None else (_of_shared(job, maps, group), None)
-    yield UsageError(refusal) if found is None else EnergyLearner(job, *found, group, pen.note)
+    yield UsageError(refusal) if found is None else EnergyLearner(job, *found, group, status.note)
 
 
 Maps = tuple[TrainingMaps, MapBank]
-"""Those that are learnt from, and this worker's share of the held-out ones."""
+"""Training maps, and this worker's share of the held-out maps."""
 
 
 def _read(job: EnergyJob, group: Group) -> tuple[Maps | None, str | None]:
-    """The maps that this worker holds: all of them, or where they do not fit its share. Or why no one goes on."""
+    """Return all maps, or this worker's share if they do not fit, and the error of any worker."""
     opened, refusal = _attempt(job, lambda: _open(job, group))
     fits = opened is not None and bank_bytes(opened[0][0], job.train.rows) <= opened[1]
-    said = group.gather((refusal, fits))
-    refusal = next((text for text, _ in said if text), None)
+    answers = group.gather((refusal, fits))
+    refusal = next((text for text, _ in answers if text), None)
     if opened is None or refusal is not None:
         return None, refusal
-    shared = group.size > 1 and not all(fits for _, fits in said)
+    shared = group.size > 1 and not all(fits for _, fits in answers)
     found, refusal = _attempt(job, lambda: _fetch(job, *opened, group, shared=shared))
     refusal = next((text for text in group.gather(refusal) if text), None)
     return (found, None) if refusal is None else (None, refusal)
 
 
 def _attempt(job: EnergyJob, step: Callable[[], Value]) -> tuple[Value | None, str | None]:
-    """What a step gives, or why the user must change something: the others must learn of it before anybody leaves.
+    """Return the result of a step and None, or None and the error message for the other workers.
 
-    An error of the storage too, which Ray would meet again and again, and end with a trace.
+    Errors of the storage are included, because Ray would retry them and end with a traceback.
     """
     try:
         with storage_errors(" + ".join(job.store_urls)):
@@ -75,7 +75,7 @@ def _attempt(job: EnergyJob, step: Callable[[], Value]) -> tuple[Value | None, s
 
 
 def _open(job: EnergyJob, group: Group) -> tuple[list[AttentionStore], int]:
-    """The stores, and how many bytes of this machine's memory this worker may fill with training maps."""
+    """Open the stores; return them with the number of bytes that this worker may use for training maps."""
     check_storage(job.run_url)
     stores = [AttentionStore.open(url, allow_partial=job.options.allow_partial) for url in job.store_urls]
     held_out, _ = job.held_out.share(group.rank, group.size)
@@ -87,14 +87,14 @@ def _open(job: EnergyJob, group: Group) -> tuple[list[AttentionStore], int]:
 def _fetch(job: EnergyJob, stores: list[AttentionStore], room: int, group: Group, *, shared: bool) -> Maps:
     held_out, _ = job.held_out.share(group.rank, group.size)
     table, first_row = job.train.share(group.rank, group.size) if shared else (job.train, 0)
-    threads = min(MOST_READERS, os.cpu_count() or 1)  # for seconds only, and more than the worker computes with
+    threads = min(MOST_READERS, os.cpu_count() or 1)  # for a few seconds, more threads than the worker's CPUs
     bank = on_device(read_bank(stores, table, threads=threads, most_bytes=room), group.device)
     validation = read_bank(stores, held_out, threads=threads, most_bytes=room)
     return TrainingMaps(bank, group.device, first_row, group if shared else None), validation
 
 
 def _of_shared(job: EnergyJob, shared: SharedMaps, group: Group) -> Maps:
-    """Maps that lie in this machine's object store, for all its workers."""
+    """Return the maps in this machine's object store, shared by all its workers."""
     bank, validation = shared.banks(job, group.rank, group.size)
     placed = on_device(bank, group.device)
     maps = TrainingMaps(placed, group.device, known_squares=shared.squares, known_windows=shared.windows)
@@ -102,7 +102,7 @@ def _of_shared(job: EnergyJob, shared: SharedMaps, group: Group) -> Maps:
 
 
 def on_device(bank: MapBank, device: torch.device) -> MapBank:
-    """Where the network is, if they fit there."""
+    """Move the maps to the device of the network if they fit."""
     if device.type == "cuda" and bank.maps.nbytes <= DEVICE_SHARE * torch.cuda.mem_get_info(device)[0]:
         return dataclasses.replace(bank, maps=bank.maps.to(device))
     return bank

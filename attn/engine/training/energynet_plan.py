@@ -1,4 +1,4 @@
-"""Everything the training of an EnergyNet can know, and refuse, before it starts anything."""
+"""Plan of an EnergyNet's training: read and check all inputs before anything is started or written."""
 
 import dataclasses
 import hashlib
@@ -32,17 +32,17 @@ LATER = ("rank_by", "monitor_smoothing")
 
 @dataclasses.dataclass(frozen=True)
 class EnergyJob:
-    """One training as plain data: what a worker must know, wherever it runs.
+    """Training as plain data for the workers, on any machine.
 
     Attributes:
-        options: flags.
-        store_urls: of the maps, absolute.
-        map_source: what the report says of them.
-        train: videos that are learnt from.
-        held_out: videos that choose the best state; perhaps none.
+        options: command-line options.
+        store_urls: absolute URLs of the stores of the training maps.
+        map_source: entries about the maps for the report.
+        train: training videos.
+        held_out: videos for validation; may be empty.
         concepts: one vector per class.
-        map_shape: rows and columns of each map.
-        run_url: folder of the run.
+        map_shape: number of rows and columns of each map.
+        run_url: URL of the run folder.
     """
 
     options: TrainEnergyNetOptions
@@ -56,33 +56,33 @@ class EnergyJob:
 
     @property
     def config(self) -> EnergyConfig:
-        """Settings that decide the training."""
+        """Training settings."""
         return self.options
 
     @property
     def window(self) -> int:
-        """Side of the window that a residual network starts from."""
+        """Side of the window of a residual network's UnAtt energy."""
         return min(WINDOW, *self.map_shape)
 
 
 def make_energy_training(
     options: TrainEnergyNetOptions, *, begun: Mapping[str, Any] | None = None
 ) -> tuple[TrainRun, EnergyJob, AttentionStore]:
-    """Reads what the flags name and checks that it fits together.
+    """Plan a training: read the inputs that the flags name and check that they are consistent.
 
     Args:
-        options: flags.
-        begun: `decisive` of what is resumed, if that is not a training recorded in the folder beside `--out`.
+        options: command-line options.
+        begun: `decisive` of the run to resume, if it is not recorded in the run folder next to `--out`.
 
     Raises:
-        UsageError: the first thing that does not fit.
+        UsageError: an input is missing or invalid, or contradicts another one.
     """
     options.check()
     _check_numbers(options)
     begun = _begun(options) if begun is None else begun
     if before_recipes(begun):
         options = as_begun(options, begun)
-        log.info("%s was begun before there were recipes: it resumes with the paper's", options.out)
+        log.info("%s: started before recipes existed. Resuming with --recipe paper.", options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         source = open_map_source(options, store)
@@ -96,7 +96,7 @@ def make_energy_training(
     train = VideoTable.of({video_id: label for video_id, label in labels.items() if video_id not in held}, num_frames)
     held_out = VideoTable.of({video_id: labels[video_id] for video_id in held}, num_frames)
     if len(np.unique(train.labels)) < 2:
-        raise UsageError(f"{shown(options.split)}: the videos are of one class; there is nothing to tell apart")
+        raise UsageError(f"{shown(options.split)}: all training videos have one class. Give at least two classes.")
     concepts = make_concept_vectors(names, options, seed=options.seed)
     decisive = _decisive(options, store, source, train, held_out, concepts)
     run = TrainRun(join(options.out, NAME), _as_recorded(decisive, begun))
@@ -106,12 +106,13 @@ def make_energy_training(
 
 
 def with_config(run: TrainRun, job: EnergyJob, options: TrainEnergyNetOptions) -> tuple[TrainRun, EnergyJob]:
-    """Another training of the same maps, videos and concept vectors.
+    """Return another training with the same maps, videos and concept vectors.
 
     Args:
-        run, job: of `make_energy_training`.
-        options: the same, but for the fields of `EnergyConfig` that decide no video (all but `seed` and
-            `holdout_fraction`), and `out`.
+        run: run planned by `make_energy_training`.
+        job: job planned by `make_energy_training`.
+        options: options of the job with another `out` and other fields of `EnergyConfig`, except `seed` and
+            `holdout_fraction`, which select videos.
     """
     fields = {field.name for field in dataclasses.fields(EnergyConfig)}
     rest = {key: value for key, value in run.decisive.items() if key not in fields}
@@ -121,28 +122,30 @@ def with_config(run: TrainRun, job: EnergyJob, options: TrainEnergyNetOptions) -
 
 
 def _begun(options: TrainEnergyNetOptions) -> dict[str, Any]:
-    """`decisive` of the training in the folder beside `--out`; empty if there is none."""
+    """Return `decisive` of the training in the run folder next to `--out`; empty without one."""
     return (TrainRun(join(options.out, NAME), {}).read(RUN) or {}).get("decisive", {})
 
 
 def before_recipes(begun: Mapping[str, Any]) -> bool:
-    """Whether that is the record of a training, or of a search, begun before there were recipes."""
+    """Return whether this is `decisive` of a training or search that was started before recipes existed."""
     return bool(begun) and "recipe" not in begun
 
 
 def _as_recorded(decisive: dict[str, Any], begun: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what a record from before there were recipes does not name."""
+    """Remove the fields that a record from before recipes existed does not contain."""
     unnamed = WITH_RECIPES if before_recipes(begun) else ()
     return {name: value for name, value in decisive.items() if name not in unnamed}
 
 
 def _check_numbers(options: TrainEnergyNetOptions) -> None:
     if options.workers < 1:
-        raise UsageError(f"--workers {options.workers}: give 1 or more")
+        raise UsageError(f"--workers {options.workers}: too small. Give 1 or more.")
     if options.workers > options.candidates_initial:
-        raise UsageError(f"--workers {options.workers} cannot share {options.candidates_initial} --candidates-initial")
+        raise UsageError(
+            f"--workers {options.workers}: more than --candidates-initial ({options.candidates_initial}). Give fewer."
+        )
     if options.map_memory_gb is not None and not 0 < options.map_memory_gb < float("inf"):
-        raise UsageError(f"--map-memory-gb {options.map_memory_gb:g}: give a number above 0")
+        raise UsageError(f"--map-memory-gb {options.map_memory_gb:g}: out of range. Give a number above 0.")
 
 
 def _decisive(
@@ -154,8 +157,8 @@ def _decisive(
     concepts: ConceptVectors,
 ) -> dict[str, Any]:
     made_by = source.by_fingerprint({*train.video_ids, *held_out.video_ids})
-    # Not named where it is as usual, like `LATER`.
-    maps = {"out_of_fold": {key: _hash(some) for key, some in made_by.items()}} if options.out_of_fold else {}
+    # Omitted if it has its default value, like the fields in `LATER`.
+    maps = {"out_of_fold": {key: _hash(videos) for key, videos in made_by.items()}} if options.out_of_fold else {}
     return {
         **_chosen(options),
         **maps,
@@ -171,13 +174,13 @@ def _chosen(options: TrainEnergyNetOptions) -> dict[str, Any]:
 
 
 def _decisive_concepts(concepts: ConceptVectors) -> dict[str, Any]:
-    """Of files the sha256 says more than the name; the usual norm is not named, like `LATER`."""
+    """Return the record of the concept vectors without file names, whose SHA-256 is recorded, and without defaults."""
     unnamed = {"file", "corpus"} | ({"norm"} if concepts.record.get("norm") == "l2" else set())
     return {key: value for key, value in concepts.record.items() if key not in unnamed}
 
 
 def _rows(table: VideoTable) -> list[tuple[str, int, int]]:
-    """The videos of a table as plain data."""
+    """Return the videos of a table as JSON types."""
     return list(zip(table.video_ids, table.labels.tolist(), table.num_frames.tolist(), strict=True))
 
 

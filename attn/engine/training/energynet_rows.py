@@ -1,4 +1,4 @@
-"""Rows of metrics of an EnergyNet's training: one per validation, and which of them is best."""
+"""Rows of metrics of an EnergyNet's training, one per validation: columns and best row."""
 
 import dataclasses
 from typing import Any
@@ -13,8 +13,8 @@ class Progress:
     """Progress of a training.
 
     Attributes:
-        rows: metrics of every validation.
-        schedule: state of the schedule of candidates.
+        rows: metrics of all validations.
+        schedule: state of the candidate schedule.
         kept: number of the best validation, counted from 1; None without held-out videos.
     """
 
@@ -29,14 +29,14 @@ class Progress:
 
     @property
     def start(self) -> dict[str, Any] | None:
-        """Validation before the first update, if there was one."""
+        """Row of the validation before the first update; None without one."""
         return self.rows[0] if self.rows and self.rows[0]["update"] == 0 else None
 
     @property
     def beats_start(self) -> bool:
-        """Whether the last validation is better than the start, or is the start, or there was none.
+        """Whether the last validation is better than that of the initial weights; True if there is nothing to compare.
 
-        Better means correct for more videos, or for as many with margins that are violated less.
+        Better means a higher accuracy, or the same accuracy and a smaller shortfall.
         """
         start, last = self.start, self.rows[-1]
         if start is None or len(self.rows) == 1:

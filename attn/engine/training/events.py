@@ -1,4 +1,4 @@
-"""TensorBoard's events of a run, local or on S3."""
+"""TensorBoard event file of a run, local or on S3."""
 
 import tempfile
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from attn.storage.filesystem import is_local, join, open_filesystem, storage_err
 
 
 class EventFile:
-    """One file of events in a folder; on a remote storage it is uploaded again as it grows.
+    """Event file in a folder; on remote storage, it is uploaded again whenever it grows.
 
     Args:
-        url: of the folder.
+        url: URL of the folder.
     """
 
     def __init__(self, url: str):
@@ -24,7 +24,7 @@ class EventFile:
             self._writer = SummaryWriter(self._scratch.name if self._scratch else self._path)
 
     def add(self, row: Mapping[str, Any], *, step: int) -> None:
-        """The numbers of a row; names whose value is None are left out."""
+        """Write the numbers of a row; other values are left out."""
         for name, value in row.items():
             if isinstance(value, int | float):
                 self._writer.add_scalar(name, value, step)
@@ -32,7 +32,7 @@ class EventFile:
         self._upload()
 
     def close(self) -> None:
-        """Ends the file."""
+        """Close the file."""
         self._writer.close()
         self._upload()
         if self._scratch is not None:

@@ -1,4 +1,4 @@
-"""Running a training loop on Ray Train: workers, storage, progress and worker failures."""
+"""Training loops on Ray Train: workers, storage, progress and worker failures."""
 
 import contextlib
 import copy
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 MOST_FAILURES = 3
 # The first collective waits until the slowest machine has read its data.
 GROUP_TIMEOUT_S = 4 * 3600
-# Idle threads of torch that spin take the core from other processes: on a busy machine, updates took five times as
+# Idle torch threads that spin occupy cores that other processes need: on a busy machine, updates took five times as
 # long. `attn.engine.cli` does the same for this process.
 THREADS_SLEEP = {"OMP_WAIT_POLICY": "PASSIVE"}
 
@@ -53,22 +53,22 @@ def fit(
 
     Args:
         worker: training loop; returns None, or the reason why the user must change something.
-        config: argument of the loop, which also gets `states`, `board` and `large`.
-        run: name of the training and URL of its checkpoints.
+        config: argument of the loop, to which `states`, `status` and `large` are added.
+        run: training run, with its name and the URL of its checkpoints.
         placement: workers and their resources.
-        unit, total, line: progress in the log, see `TrainWatch`.
-        large: values that travel through Ray's object store.
-        callbacks: callbacks of Ray Train; local mode calls none.
+        unit, total, line: format of the progress in the log, see `TrainWatch`.
+        large: values sent through Ray's object store.
+        callbacks: callbacks of Ray Train; not called in local mode.
 
     Raises:
-        UsageError: the loop returned it, or workers were lost too often.
+        UsageError: the loop returned this error, or workers were lost too often.
         TrainingFailedError: the loop or Ray failed too often.
     """
-    board = LocalStatus() if placement.in_place else RemoteStatus()
-    # The URL of the checkpoints is resolved here: workers run in a folder of their own.
-    config = {**config, "states": run.states, "board": board}
+    status = LocalStatus() if placement.in_place else RemoteStatus()
+    # The URL of the checkpoints is resolved here, because workers have another working directory.
+    config = {**config, "states": run.states, "status": status}
     trainer = _trainer(_loop(worker, config, large or {}, placement), run, placement, callbacks)
-    watch = TrainWatch(board, run, unit=unit, total=total, line=line, need=str(placement))
+    watch = TrainWatch(status, run, unit=unit, total=total, line=line, need=str(placement))
     with _interruptible(), watch:
         result = _in_place(trainer, placement) if placement.in_place else _fitted(trainer)
     if result.return_value is not None:
@@ -82,9 +82,9 @@ def _loop(
     large: Mapping[str, Any],
     placement: WorkerPlacement,
 ) -> Callable[[], UsageError | None]:
-    """Bind the arguments of a loop; as `train_loop_config`, Ray's controller would unpack them and import torch."""
+    """Bind the arguments of a loop; Ray's controller would unpickle a `train_loop_config` and import torch for it."""
     if placement.in_place:
-        copies = copy.deepcopy(dict(large))  # a loop changes its network; so does it with workers
+        copies = copy.deepcopy(dict(large))  # the loop modifies its network; workers have copies too
         return lambda: worker({**config, "large": copies})
     stored = {name: ray.put(value) for name, value in large.items()}
     return lambda: worker({**config, "large": {name: ray.get(value) for name, value in stored.items()}})
@@ -97,10 +97,10 @@ def _trainer(
     callbacks: Sequence[UserCallback],
 ) -> TorchTrainer:
     if not placement.in_place:
-        # By default Ray polls workers every two seconds, and short epochs wait for it.
+        # By default, Ray polls the workers every two seconds, which delays short epochs.
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         if len(living_nodes()) == 1 and not may_grow():
-            # A process that watches for nodes about to be preempted; the only node takes the driver with it.
+            # The watcher is a process that detects preempted nodes. If the only node is preempted, the driver ends too.
             os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     storage, path = ray_storage(run.url)
     return TorchTrainer(
@@ -121,7 +121,7 @@ def _trainer(
 
 def _in_place(trainer: TorchTrainer, placement: WorkerPlacement) -> Result:
     """Train in this process, with as many threads as a worker would have."""
-    logging.getLogger("ray.train").setLevel(logging.WARNING)  # in local mode it logs every report
+    logging.getLogger("ray.train").setLevel(logging.WARNING)  # local mode logs every report
     before = torch.get_num_threads()
     torch.set_num_threads(placement.cpus)
     try:
@@ -141,36 +141,36 @@ def _fitted(trainer: TorchTrainer) -> Result:
 
 
 def last_state(run: TrainRun) -> Files:
-    """What a training that is over has kept last.
+    """Return the files of the last checkpoint of a training that has ended.
 
     Raises:
-        UsageError: it was damaged since: the same command does the rest of the training again.
+        UsageError: the checkpoint is damaged; running the same command again repeats the end of the training.
     """
-    states = CheckpointFolder(run.states)
-    files = states.restored()
-    if files is None or states.damaged:
-        why = "; ".join(states.damaged) or f"{run.states} is gone"
-        raise UsageError(f"{why}; the same command does again what is lost")
+    checkpoints = CheckpointFolder(run.states)
+    files = checkpoints.restore()
+    if files is None or checkpoints.damaged:
+        why = "; ".join(checkpoints.damaged) or f"{run.states}: the checkpoint is missing"
+        raise UsageError(f"{why}. Run the same command again to repeat the lost part of the training.")
     return files
 
 
 def made_by(packages: Sequence[str]) -> dict[str, Any]:
-    """Versions of Python and of some packages, for the record."""
+    """Return the versions of Python and of packages, for the record."""
     versions = {name: importlib.metadata.version(name) for name in packages}
     return {"packages": versions, "python": platform.python_version()}
 
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[None]:
-    """Ctrl-C stops the workers and says how to resume; afterwards it means what it meant before."""
+    """Stop the workers on Ctrl-C and log how to resume; the previous handler of Ctrl-C is restored on exit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.getsignal(signal.SIGINT)
     try:
         yield
-    except SystemExit as stop:  # Ray's answer to Ctrl-C, with the exit code of success
-        log.info("interrupted; the same command resumes from the last state")
+    except SystemExit as stop:  # Ray turns Ctrl-C into an exit with code 0
+        log.info("interrupted; run the same command to resume from the last checkpoint")
         raise SystemExit(EXIT_INTERRUPTED) from stop
     finally:
         signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""Workers of one training as a group: sums over all of them, and agreement before any of them continues."""
+"""Group of the workers of a training: sums and gathered values over all workers."""
 
 import dataclasses
 from typing import Any, TypeVar
@@ -13,11 +13,11 @@ Value = TypeVar("Value")
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Place of one worker among all.
+    """Worker and its group.
 
     Attributes:
-        rank: number among all workers.
-        local_rank: number among the workers of this machine.
+        rank: number of this worker among all workers.
+        local_rank: number of this worker among the workers of its machine.
         local_size: number of workers on this machine.
         size: number of workers.
         device: device of this worker.
@@ -31,14 +31,14 @@ class Group:
 
     @classmethod
     def alone(cls, device: torch.device) -> "Group":
-        """A group of one worker."""
+        """Return a group of one worker."""
         return cls(0, 0, 1, 1, device)
 
     def wrapped(self, model: nn.Module, **settings: Any) -> nn.Module:
         """Move a model to the device; with several workers, average its gradients over them.
 
         Args:
-            model: moved in place.
+            model: model; moved in place.
             settings: further arguments of `DistributedDataParallel`.
         """
         model = model.to(self.device)
@@ -49,14 +49,14 @@ class Group:
         return DistributedDataParallel(model, **settings)
 
     def sum(self, values: Tensor) -> Tensor:
-        """Sum over all workers, element by element."""
+        """Return the elementwise sum over all workers."""
         values = values.to(self.device)
         if self.size > 1:
             dist.all_reduce(values)
         return values
 
     def gather(self, value: Value) -> list[Value]:
-        """Gathers a value of each worker, in order of rank; every worker waits until all have given theirs."""
+        """Return the values of all workers, in order of rank; every worker waits for all others."""
         if self.size == 1:
             return [value]
         values: list[Value | None] = [None] * self.size

@@ -1,4 +1,4 @@
-"""Training loop of one worker, the same for every model: resume, train, validate, save a checkpoint, until the end."""
+"""Training loop of one worker, the same for every model: resume, then train, validate and save checkpoints."""
 
 import time
 from collections.abc import Sequence
@@ -15,23 +15,23 @@ class Learner(Protocol):
     """A model in training on one worker of a group; every worker of the group makes the same decisions.
 
     Attributes:
-        unit: `epoch` or `update`, the column of a row that counts its steps.
-        lr_flags: flags that make the steps smaller, for a message.
+        unit: `epoch` or `update`; also the column of a row that contains its number.
+        lr_flags: flags that make the steps smaller, for an error message.
     """
 
     unit: str
     lr_flags: str
 
     def prepare(self) -> None:
-        """Get ready for the first step; not called if a checkpoint is restored."""
+        """Prepare for the first step; not called if a checkpoint is restored."""
         ...
 
     def start_row(self) -> Row | None:
-        """Validate the state before the first step; None if it must not be kept."""
+        """Validate the initial weights; None if they are not a candidate for the model file."""
         ...
 
     def next_row(self, rows: Sequence[Row]) -> Row:
-        """Train up to the next validation, and validate.
+        """Train until the next validation, then validate.
 
         Raises:
             DivergedError: loss or weights are not finite.
@@ -47,14 +47,14 @@ class Learner(Protocol):
         ...
 
     def state(self, rows: Sequence[Row]) -> State:
-        """State after the last row."""
+        """Return the state after the last row."""
         ...
 
     def restore(self, state: State) -> None:
-        """Resume from a state.
+        """Restore a state.
 
         Raises:
-            UsageError: its data are not available any more.
+            UsageError: data used before the restart are not available any more.
         """
         ...
 
@@ -63,34 +63,34 @@ class Progress(Protocol):
     """Receiver of a worker's progress, see `attn.engine.training.status.StatusWriter`."""
 
     def note(self, text: str) -> None:
-        """Report the current activity; may be called at every step."""
+        """Report the current activity; cheap enough to call at every step."""
         ...
 
-    def pin(self, **changes: Any) -> None:
-        """Report fields of `attn.engine.training.status.Status`."""
+    def update(self, **changes: Any) -> None:
+        """Replace fields of `attn.engine.training.status.Status`."""
         ...
 
 
 class TrainingLoop:
-    """Loop of one worker.
+    """Training loop of one worker.
 
     Args:
         learner: model, data and optimizer.
         progress: receiver of rows.
-        keeper: checkpoints.
-        run_url: URL of the run folder, for messages.
+        checkpoints: checkpoints of the training.
+        run_url: URL of the run folder, for error messages.
 
     Attributes:
         rows: metrics, one row per validation.
     """
 
-    def __init__(self, learner: Learner, progress: Progress, keeper: Checkpoints, *, run_url: str):
-        self.learner, self.keeper = learner, keeper
+    def __init__(self, learner: Learner, progress: Progress, checkpoints: Checkpoints, *, run_url: str):
+        self.learner, self.checkpoints = learner, checkpoints
         self._progress, self._run_url = progress, run_url
         self.rows: list[Row] = []
 
     def run(self) -> UsageError | None:
-        """Train to the end; return the reason if it stopped before. Checkpoints remain."""
+        """Train until the end; return the error if the training stopped early. Checkpoints are kept."""
         try:
             self._resume()
             if not self.rows and (row := self.learner.start_row()) is not None:
@@ -106,24 +106,24 @@ class TrainingLoop:
 
     @property
     def reached(self) -> int:
-        """Number of the last epoch or update."""
+        """Number of the last epoch or update; 0 before the first."""
         return self.rows[-1][self.learner.unit] if self.rows else 0
 
     def _add(self, row: Row) -> None:
-        """Judge, save and report the state after a row; the start needs no checkpoint."""
+        """Judge, save and report the state after a row; the initial weights need no checkpoint."""
         self.rows = [*self.rows, row]
         self.learner.judge(self.rows)
         if self.reached:
-            self.keeper.keep(self.reached, row, lambda: self.learner.state(self.rows).files())
-        self._progress.pin(rows=self.rows, note="")
+            self.checkpoints.save(self.reached, row, lambda: self.learner.state(self.rows).files())
+        self._progress.update(rows=self.rows, note="")
 
     def _resume(self) -> None:
-        files = self.keeper.restored()
+        files = self.checkpoints.restore()
         if files is None:
             self.learner.prepare()
         else:
             state = State.of(files)
             self.learner.restore(state)
             self.rows = state.record["rows"]
-        damaged = tuple(self.keeper.damaged)
-        self._progress.pin(started_s=time.time(), resumed=len(self.rows), rows=self.rows, note="", damaged=damaged)
+        damaged = tuple(self.checkpoints.damaged)
+        self._progress.update(started_s=time.time(), resumed=len(self.rows), rows=self.rows, note="", damaged=damaged)

@@ -1,9 +1,9 @@
-"""The stores whose maps an EnergyNet is learnt from: the one it will score, or others that were made out of fold.
+"""Source of the training maps of an EnergyNet: the store that it will score, or out-of-fold stores.
 
-On a video that its CNN was fine-tuned on, the true class stands out more than on a test video, and an EnergyNet may
-come to expect that. Maps of CNNs that have not seen the video are no better than those of a test video; the price is
-one more fine-tuned CNN and store per fold. Each of these CNNs has learnt from fewer videos, and none is the one whose
-maps are scored in the end.
+On videos that a CNN was fine-tuned on, the true class stands out more than on test videos, and an EnergyNet may overfit
+to that. Out-of-fold maps come from CNNs that were not fine-tuned on the video, as for test videos. The price is one
+more fine-tuned CNN and store per fold. Each of these CNNs was trained on fewer videos, and none of them makes the maps
+that are scored in the end.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ from attn.storage.error_messages import shown
 from attn.storage.filesystem import absolute, storage_errors
 from attn.storage.store import AttentionStore
 
-# What maps must have in common to be learnt from as if one CNN had made them.
+# Manifest fields that must be equal so that maps of several CNNs can be used together.
 COMPARED = (
     *("class_names", "map_shape", "map_layer", "alpha_reduce"),
     *("preprocessing", "sampling", "input_size"),
@@ -29,11 +29,12 @@ COMPARED = (
 
 @dataclasses.dataclass(frozen=True)
 class MapSource:
-    """Where the maps of a training come from.
+    """Source of the training maps.
 
     Attributes:
-        name: whether the CNN whose maps are scored made them, or CNNs that were not fine-tuned on their videos.
-        stores: that hold them.
+        name: `same_cnn` for maps of the CNN whose maps are scored; `out_of_fold` for maps of CNNs that were not
+            fine-tuned on these videos.
+        stores: stores of the maps.
     """
 
     name: Literal["same_cnn", "out_of_fold"]
@@ -41,12 +42,12 @@ class MapSource:
 
     @property
     def urls(self) -> tuple[str, ...]:
-        """URLs of the stores, absolute."""
+        """Absolute URLs of the stores."""
         return tuple(absolute(store.url) for store in self.stores)
 
     @property
     def record(self) -> dict[str, Any]:
-        """Entries of a report about it."""
+        """Entries for the report."""
         return {
             "map_source": self.name,
             "map_fingerprints": sorted({store.manifest.fingerprint for store in self.stores}),
@@ -54,22 +55,22 @@ class MapSource:
 
     @functools.cached_property
     def num_frames(self) -> Mapping[str, int]:
-        """Kept frames of all videos of the stores."""
+        """Number of kept frames of each video in the stores."""
         return {v: rows for store in self.stores for part in store.parts for v, rows in part.rows.items()}
 
     def videos(self, listed: SplitList, options: TrainEnergyNetOptions) -> SplitList:
-        """The listed videos that are there.
+        """Return the listed videos that the stores contain.
 
         Raises:
-            UsageError: videos are missing, or have maps in two stores.
+            UsageError: videos are missing, or are in two stores.
         """
         first: dict[str, AttentionStore] = {}
         for store in self.stores:
             if twice := sorted(listed.keys() & first.keys() & set(store.video_ids)):
                 other = first[twice[0]]
                 raise UsageError(
-                    f"--out-of-fold: {shown(other.url)} and {shown(store.url)} both hold {some(twice)}; "
-                    "leave out the one whose CNN was fine-tuned on them"
+                    f"--out-of-fold: {shown(other.url)} and {shown(store.url)} both contain {some(twice)}. "
+                    "Leave out the store whose CNN was fine-tuned on them."
                 )
             first |= dict.fromkeys(store.video_ids, store)
         return present_videos(
@@ -81,7 +82,7 @@ class MapSource:
         )
 
     def by_fingerprint(self, videos: set[str]) -> dict[str, list[str]]:
-        """Which of the videos the CNN of each fingerprint has made the maps of, in an order of their own."""
+        """Return fingerprint → videos whose maps were made with it, both sorted."""
         found: dict[str, list[str]] = {}
         for store in self.stores:
             found.setdefault(store.manifest.fingerprint, []).extend(videos & set(store.video_ids))
@@ -89,14 +90,14 @@ class MapSource:
 
 
 def open_map_source(options: TrainEnergyNetOptions, store: AttentionStore) -> MapSource:
-    """The stores that the flags name.
+    """Open the stores of the training maps.
 
     Args:
-        options: flags.
-        store: of `--store`.
+        options: command-line options.
+        store: store of `--store`.
 
     Raises:
-        UsageError: no such store, or one whose maps do not stand for those of `--store`.
+        UsageError: a store does not exist, contains no maps, or was made with other settings than `--store`.
     """
     _check_maps(store, "")
     if not options.out_of_fold:
@@ -110,7 +111,7 @@ def open_map_source(options: TrainEnergyNetOptions, store: AttentionStore) -> Ma
 def _opened(url: str, options: TrainEnergyNetOptions) -> AttentionStore:
     with storage_errors(url):
         store = AttentionStore.open(url, allow_partial=options.allow_partial)
-        _ = store.parts  # read here, where an error of the storage gets its line
+        _ = store.parts  # read here, so that a storage error becomes a message
     return store
 
 
@@ -118,16 +119,17 @@ def _check_fits(other: AttentionStore, store: AttentionStore) -> None:
     where = f"--out-of-fold {shown(other.url)}"
     if difference := other.manifest.difference(store.manifest, only=COMPARED):
         raise UsageError(
-            f"{where} does not fit --store {shown(store.url)} ({difference}); precompute both with the same settings"
+            f"{where}: does not match --store {shown(store.url)} ({difference}). Precompute both with the same "
+            "settings."
         )
     _check_maps(other, "--out-of-fold ")
     if other.manifest.weights_sha256 == store.manifest.weights_sha256:
         raise UsageError(
-            f"{where} was made by the CNN of --store {shown(store.url)}; name stores of CNNs that were not fine-tuned "
-            "on the videos they hold, or leave out --out-of-fold"
+            f"{where}: made by the CNN of --store {shown(store.url)}. Give stores of CNNs that were not fine-tuned on "
+            "their videos, or leave out --out-of-fold."
         )
 
 
 def _check_maps(store: AttentionStore, flag: str) -> None:
     if MAPS not in store.manifest.columns:
-        raise UsageError(f"{flag}{shown(store.url)} holds no maps; precompute again with --columns maps logits")
+        raise UsageError(f"{flag}{shown(store.url)}: contains no maps. Precompute it again with --columns maps logits.")

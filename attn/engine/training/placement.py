@@ -1,4 +1,4 @@
-"""CPUs and GPUs of the workers of a training."""
+"""Placement of training workers: CPUs and GPUs per worker."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ class WorkerPlacement:
 
     @property
     def scaling(self) -> ScalingConfig:
-        """Resources in the terms of Ray Train; no workers stand for its local mode."""
+        """Resources as Ray Train's scaling config; 0 workers select its local mode."""
         if self.in_place:
             return ScalingConfig(num_workers=0, use_gpu=self.gpu)
         each: dict[str, float] = {"CPU": self.cpus, **({"GPU": 1} if self.gpu else {})}
@@ -43,13 +43,13 @@ class WorkerPlacement:
 def place_training(workers: int, gpu: bool | None, *, most_cpus: int | None = None) -> WorkerPlacement:
     """Place the workers of a training; start or join Ray unless one worker can run in this process.
 
-    Ray Train starts five processes for a single worker, which takes longer than many a training on a small data set.
-    In place, a worker that dies takes the job with it: the same command resumes.
+    Ray Train starts five processes for a single worker, which takes longer than many trainings on small data sets. The
+    price is that a worker that dies in this process ends the job; the same command resumes.
 
     Args:
         workers: number of workers.
         gpu: one GPU for each worker; None to use GPUs if there are any.
-        most_cpus: upper bound of the CPUs per worker; None for no bound.
+        most_cpus: maximum number of CPUs per worker; None for no limit.
 
     Raises:
         UsageError: the resources do not exist, or Ray does not start.
@@ -71,36 +71,38 @@ def place_workers(
     *,
     most_cpus: int | None = None,
 ) -> WorkerPlacement:
-    """Gives each worker as many CPUs as all of them can have at once, and a GPU where there is one.
+    """Give all workers the same, largest possible number of CPUs, and a GPU each if the cluster has GPUs.
 
-    Ray sets the threads of torch to the CPUs of the worker: asking for one would leave the others idle. The price is
-    that nothing else runs on these machines meanwhile. Beside a GPU a worker has that GPU's share of the machine, so
-    that the other GPUs can be used too.
+    Ray sets the number of torch threads to the CPUs of the worker, so with one CPU the others would be idle. The price
+    is that nothing else can run on these machines in the meantime. A worker with a GPU gets that GPU's share of the
+    machine's CPUs, so that the other GPUs can be used too.
 
     Args:
-        workers: how many.
-        gpu: one GPU each; None for where the cluster has one.
-        totals: CPUs and GPUs of the cluster, or what it may grow to.
-        nodes: the same, of each machine that is up.
-        most_cpus: no worker gets more; None for no limit.
+        workers: number of workers.
+        gpu: one GPU for each worker; None to use GPUs if there are any.
+        totals: CPUs and GPUs of the cluster, or the maximum that it can grow to.
+        nodes: CPUs and GPUs of each running machine.
+        most_cpus: maximum number of CPUs per worker; None for no limit.
 
     Raises:
-        UsageError: the cluster never has so much.
+        UsageError: the cluster can never have enough resources.
     """
     use_gpu = totals.get("GPU", 0) > 0 if gpu is None else gpu
     unit = "GPU" if use_gpu else "CPU"
     has = totals.get(unit, 0)
     if workers > has:
-        way_out = "give fewer --workers" if has else "leave --gpu away"
-        raise UsageError(f"{workers} workers need {workers} {unit}, the cluster has {has:g}; {way_out}")
+        way_out = "Give fewer." if has else "Leave out --gpu."
+        raise UsageError(f"--workers {workers}: they need {workers} {unit}, but the cluster has {has:g}. {way_out}")
     if workers > totals.get("CPU", 0):
-        raise UsageError(f"{workers} workers need a CPU each, the cluster has {totals['CPU']:g}; give fewer --workers")
+        raise UsageError(
+            f"--workers {workers}: they need a CPU each, but the cluster has {totals['CPU']:g}. Give fewer."
+        )
     cpus = cpus_per_worker(workers, nodes, use_gpu=use_gpu)
     return WorkerPlacement(workers, min(cpus, most_cpus or cpus), use_gpu)
 
 
 def cpus_per_worker(workers: int, nodes: Sequence[Mapping[str, float]], *, use_gpu: bool) -> int:
-    """The largest number of CPUs that every worker can have; 1 where machines must be started first."""
+    """Return the largest number of CPUs that every worker can have; 1 if machines must be started first."""
 
     def share(node: Mapping[str, float]) -> int:
         return int(node.get("CPU", 0) // max(node.get("GPU", 0), 1)) if use_gpu else int(node.get("CPU", 0))

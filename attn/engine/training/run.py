@@ -1,8 +1,8 @@
-"""The folder beside a checkpoint: which training it belongs to, how far it is, what came of it.
+"""Run folder next to a model file: settings, checkpoints, metrics and report of the training.
 
-For `cnn.safetensors` it is `cnn.train/`: `run.json` written first, `metrics.jsonl` and TensorBoard's events as the
-epochs go by, `report.json` written last; a folder named by the run's fingerprint holds states to go on from meanwhile.
-`frames/` may be a frame store, which outlives the run.
+For `cnn.safetensors` it is `cnn.train/`. `run.json` is written first, `metrics.jsonl` and TensorBoard events after each
+epoch, `report.json` last. Until then, a folder named after the run's fingerprint holds the checkpoints. `frames/` may
+be a frame store, which is kept after the run.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ RUN, REPORT, METRICS, STATES = "run.json", "report.json", "metrics.jsonl", "stat
 FRAMES, SETTLED = "frames", "videos.json"
 EVENTS = "events.out.tfevents"
 REMOVALS = 5
-"""Tries to remove a folder in which a lost worker, not dead yet, or Ray may still be at work."""
+"""Attempts to remove a folder in which a lost worker that is still running, or Ray, may be writing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainRun:
-    """A training and where it is kept.
+    """Training run with its folder.
 
     Attributes:
-        out: URL of the checkpoint.
-        decisive: everything that decides what is learnt, in JSON types. The number of workers is not among it: a
-            training that lost a machine may go on with fewer.
+        out: URL of the model file.
+        decisive: everything that determines the trained weights, in JSON types. The number of workers is not included,
+            so a training that lost a machine can resume with fewer.
     """
 
     out: str
@@ -42,55 +42,55 @@ class TrainRun:
 
     @property
     def url(self) -> str:
-        """The folder."""
+        """URL of the run folder."""
         fs, path = open_filesystem(self.out)
         return url_of(fs, path.removesuffix(SUFFIX) + ".train")
 
     @cached_property
     def name(self) -> str:
-        """Fingerprint of what is decisive; Ray's name of the run."""
+        """Fingerprint of `decisive`; also Ray's name of the run."""
         return hashlib.sha256(json.dumps(self.decisive, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def states(self) -> str:
-        """URL of the states."""
+        """URL of the checkpoint folder."""
         return join(self.url, self.name, STATES)
 
     def report(self) -> dict[str, Any] | None:
-        """What came of this very training, if it is finished.
+        """Return the report of this training; None if the training is not finished.
 
         Raises:
-            UsageError: --out belongs to another training, or to no one knows what.
+            UsageError: --out is not a checkpoint name, belongs to another training, or is an unknown file.
         """
         if not self.out.endswith(SUFFIX):
-            raise UsageError(f"{self.out}: a checkpoint is one {SUFFIX} file; name --out so")
+            raise UsageError(f"{self.out}: not a checkpoint name. Give --out a name that ends in {SUFFIX}.")
         begun = self.read(RUN)
         if begun is None:
             if self._exists(self.out):
-                raise UsageError(f"{self.out} exists; remove it, or choose another --out")
+                raise UsageError(f"{self.out}: exists already. Remove it, or choose another --out.")
             return None
         if difference := _difference(self.decisive, begun.get("decisive", {})):
             raise UsageError(
-                f"{self.url} holds a training with other options ({difference}); "
-                f"remove it and {self.out}, or choose another --out"
+                f"{self.url}: holds a training with other options ({difference}). "
+                f"Remove it and {self.out}, or choose another --out."
             )
         return self.read(REPORT) if self._exists(self.out) else None
 
     def begun_before_recipes(self) -> dict[str, Any] | None:
-        """Record of what decided the training in this folder if it began before recipes; None otherwise."""
+        """Return `decisive` of the training in this folder if it started before recipes existed; otherwise None."""
         decisive = (self.read(RUN) or {}).get("decisive")
         return None if decisive is None or "recipe" in decisive else decisive
 
-    def occupied(self) -> contextlib.AbstractContextManager[None]:
-        """Keeps the same training, given twice, from going on twice, see `attn.storage.run_lock`."""
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Lock the folder against other runs of the same training, see `attn.storage.run_lock`."""
         fs, path = open_filesystem(self.url)
         return occupied(fs, path, self.url)
 
     def begin(self, made_by: dict[str, Any]) -> bool:
-        """Writes `run.json`: from now on the same command resumes and another one is refused. False: it was there.
+        """Write `run.json`, so that the same command resumes and another one is rejected; False if it exists already.
 
         Raises:
-            UsageError: nothing can be written there.
+            UsageError: the folder is not writable.
         """
         check_writable(self.url)
         if self.read(RUN) is not None:
@@ -99,30 +99,30 @@ class TrainRun:
         return True
 
     def finish(self, report: dict[str, Any]) -> None:
-        """Writes the report; what only a resumed training needs is removed."""
+        """Write the report and remove the checkpoints."""
         self.write(REPORT, json.dumps(report, indent=1, ensure_ascii=False))
         self.drop_states()
 
     def drop_states(self) -> None:
-        """Removes all states: the training begins again."""
+        """Remove all checkpoints."""
         self._remove(join(self.url, self.name))
 
     def forget(self) -> None:
-        """Removes what a training that was refused before it learnt anything has written, but not frames.
+        """Remove the files of a run that was rejected before its first step, except frames.
 
-        For whoever began it: of another process nothing may be taken away. Nor may what was in the folder before.
+        Only for the process that started the run. Files that were in the folder before are kept.
         """
         if self.metrics() or names_in(*open_filesystem(self.states)):
             return
         names = names_in(*open_filesystem(self.url))
-        mine = [name for name in names if name in (METRICS, SETTLED, self.name) or name.startswith(EVENTS)]
-        for name in [*mine, RUN]:
+        own = [name for name in names if name in (METRICS, SETTLED, self.name) or name.startswith(EVENTS)]
+        for name in [*own, RUN]:
             self._remove(join(self.url, name))
-        if set(names) <= {*mine, RUN}:
+        if set(names) <= {*own, RUN}:
             self._remove(self.url)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The rows of `metrics.jsonl`, one per epoch; none where it is damaged: a resumed training writes them anew."""
+        """Return the rows of `metrics.jsonl`; empty if it is damaged, because a resumed training writes it again."""
         url = join(self.url, METRICS)
         if not self._exists(url):
             return []
@@ -135,19 +135,19 @@ class TrainRun:
             return []
 
     def write_metrics(self, rows: list[dict[str, Any]]) -> None:
-        """All rows anew: an epoch that was done twice stands there once."""
+        """Replace all rows, so that a repeated epoch appears only once."""
         self.write(METRICS, "".join(json.dumps(row) + "\n" for row in rows))
 
     def write(self, name: str, text: str) -> None:
-        """A small file of the folder, whole or not at all."""
+        """Write a small file of the folder atomically."""
         fs, path = open_filesystem(join(self.url, name))
         write_atomic(fs, path, text.encode())
 
     def read(self, name: str) -> dict[str, Any] | None:
-        """A JSON file of the folder, if it is there.
+        """Read a JSON file of the folder; None if it does not exist.
 
         Raises:
-            UsageError: it is damaged.
+            UsageError: the file is damaged.
         """
         url = join(self.url, name)
         if not self._exists(url):
@@ -155,7 +155,7 @@ class TrainRun:
         try:
             return dict(json.loads(read_text(*open_filesystem(url))))
         except ValueError as error:
-            raise UsageError(f"{url} is damaged ({error}); remove {self.url}, or choose another --out") from error
+            raise UsageError(f"{url}: damaged ({error}). Remove {self.url}, or choose another --out.") from error
 
     def _exists(self, url: str) -> bool:
         fs, path = open_filesystem(url)
@@ -168,32 +168,32 @@ class TrainRun:
             for _ in range(REMOVALS):
                 if not fs.exists(path):
                     return
-                with contextlib.suppress(FileNotFoundError):  # another program removed a part of it meanwhile
+                with contextlib.suppress(FileNotFoundError):  # another process removed a part of it in the meantime
                     remove_tree(fs, path)
 
 
 def chosen(
     options: Any, names: Collection[str], *, later: Collection[str], unnamed: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What the fields of some options say, for `decisive`.
+    """Return the values of option fields, for `decisive`.
 
-    Fields that came later than the first trainings are named only where they are not as usual: a training begun before
-    there was a choice goes on.
+    Fields that were added later are included only if they differ from their default, so that a run started before
+    the field existed can resume.
 
     Args:
-        options: a dataclass.
-        names: of its fields that decide what is learnt.
-        later: those of them that came later.
-        unnamed: further ones and the values they had unsaid, see `attn.stages.recipe.unnamed_before`.
+        options: options, a dataclass.
+        names: fields that affect the trained weights.
+        later: fields among them that were added later.
+        unnamed: further fields with their defaults at that time, see `attn.stages.recipe.unnamed_before`.
     """
-    usual = {field.name: field.default for field in dataclasses.fields(options) if field.name in later}
-    usual |= unnamed or {}
+    defaults = {field.name: field.default for field in dataclasses.fields(options) if field.name in later}
+    defaults |= unnamed or {}
     values = {name: getattr(options, name) for name in names}
-    return {name: value for name, value in values.items() if name not in usual or value != usual[name]}
+    return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
 
 def _difference(here: dict[str, Any], there: dict[str, Any]) -> str:
-    """What differs, in one line: `lr: 0.01 here, 0.001 there`."""
+    """Return the differences in one line: `lr: 0.01 here, 0.001 there`."""
     here = json.loads(json.dumps(here))
     return "; ".join(
         f"{key}: {_short(here.get(key))} here, {_short(there.get(key))} there"

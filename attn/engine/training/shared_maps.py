@@ -1,7 +1,7 @@
-"""Maps that many trainings learn from: read once, in Ray's object store, used where they lie.
+"""Maps shared by many trainings: read once into Ray's object store and used without copying.
 
-Each machine gets one copy, which all trainings there see without copying. A task reads them, not the driver: where a
-machine is lost with them, Ray reads them again.
+Each machine holds one copy for all trainings that run there. The maps are read by a task instead of the driver, so that
+Ray can run the task again if the machine that holds them is lost.
 """
 
 import dataclasses
@@ -29,10 +29,10 @@ class SharedMaps:
     """References to the maps of a training's videos, in the order of its tables.
 
     Attributes:
-        train: of the videos that are learnt from.
-        held_out: of the others.
-        squares: sum of the squares of all training maps, and how many numbers they are: every training needs it.
-        windows: the same of their window energies, see `TrainingMaps.window_squares`.
+        train: reference to the maps of the training videos.
+        held_out: reference to the maps of the held-out videos.
+        squares: sum of the squares of all values of the training maps, and the number of values.
+        windows: sum of squares and count of their window energies, see `TrainingMaps.window_squares`.
     """
 
     train: Any
@@ -41,32 +41,34 @@ class SharedMaps:
     windows: tuple[float, int]
 
     def banks(self, job: EnergyJob, rank: int = 0, size: int = 1) -> tuple[MapBank, MapBank]:
-        """Training maps, and one worker's share of the held-out ones. Read only.
+        """Return the training maps and one worker's share of the held-out maps, read-only.
 
         Args:
-            job: whose tables they are.
-            rank, size: of the worker among all.
+            job: training with the tables of the videos.
+            rank: number of the worker among all workers.
+            size: number of workers.
 
         Raises:
-            UsageError: they were lost with their machine, and could not be read again.
+            UsageError: the maps were lost with their machine and cannot be read again.
         """
         train, held_out = ray.get([self.train, self.held_out])
         if train is None or held_out is None:
-            raise UsageError(f"{' + '.join(job.store_urls)}: lost with its machine, and cannot be read again")
+            urls = " + ".join(job.store_urls)
+            raise UsageError(f"{urls}: the maps were lost with a machine and cannot be read again. Check the store.")
         share, first = job.held_out.share(rank, size)
         return _bank(train, job.train), _bank(held_out[first : first + share.rows], share)
 
 
 def share_maps(job: EnergyJob) -> SharedMaps:
-    """Reads the maps into the object store of some machine; returns when they are there.
+    """Read the maps into the object store of one machine, and wait until this is done.
 
     Raises:
-        UsageError: no machine has room for them; a store cannot be read, or its maps are no good.
+        UsageError: no machine has enough memory; a store cannot be read, or its maps are invalid.
     """
     _check_room(job)
     read: Any = ray.remote(num_cpus=1, num_returns=3, max_retries=3)(_read)
-    train, held_out, said = read.remote(job)
-    sums: Any = ray.get(said)
+    train, held_out, sums_or_error = read.remote(job)
+    sums: Any = ray.get(sums_or_error)
     if isinstance(sums, str):
         raise UsageError(sums)
     return SharedMaps(train, held_out, *sums)
@@ -76,7 +78,7 @@ Squares = tuple[float, int]
 
 
 def _read(job: EnergyJob) -> tuple[np.ndarray | None, np.ndarray | None, tuple[Squares, Squares] | str]:
-    """Training maps, held-out maps, squares and those of windows; or why not."""
+    """Return training maps, held-out maps and the sums for `SharedMaps`; or None, None and an error message."""
     threads = min(MOST_READERS, os.cpu_count() or 1)
     try:
         with storage_errors(" + ".join(job.store_urls)):
@@ -91,13 +93,13 @@ def _read(job: EnergyJob) -> tuple[np.ndarray | None, np.ndarray | None, tuple[S
 
 def _bank(maps: np.ndarray, table: VideoTable) -> MapBank:
     with warnings.catch_warnings():
-        # The object store's memory is read only, and no one here writes.
+        # Memory of the object store is read-only, and the maps are never written.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return MapBank(torch.from_numpy(maps), table)
 
 
 def _check_room(job: EnergyJob) -> None:
-    """Refuses maps that no machine can hold; nothing is known of machines that an autoscaler may start."""
+    """Check that one machine can hold the maps; skipped if an autoscaler may start larger machines."""
     if may_grow():
         return
     rows = job.train.rows + job.held_out.rows
@@ -105,6 +107,7 @@ def _check_room(job: EnergyJob) -> None:
     room = max((node.get("object_store_memory", 0) for node in living_nodes()), default=0)
     if needed > room:
         raise UsageError(
-            f"the maps need {needed / 1e9:.1f} GB of Ray's object store, the largest machine has {room / 1e9:.1f} GB "
-            "there; use a larger machine, or start Ray with more --object-store-memory, or give a smaller --fraction"
+            f"{' + '.join(job.store_urls)}: the maps need {needed / 1e9:.1f} GB of Ray's object store, but the largest "
+            f"machine has {room / 1e9:.1f} GB. Use a larger machine, start Ray with a larger --object-store-memory, or "
+            "give a smaller --fraction."
         )

@@ -1,7 +1,7 @@
-"""State of a training after a validation, as the files of a checkpoint.
+"""State of a training after a validation, stored as the files of a checkpoint.
 
-`weights.safetensors`: current weights; `kept.safetensors`: those of the best validation, if they differ;
-`optimizer.pt`: tensors and numbers, read without unpickling anything else; `state.json`: everything else.
+`weights.safetensors`: current weights; `kept.safetensors`: weights of the best validation, if they differ;
+`optimizer.pt`: tensors and numbers, loaded with `weights_only=True`; `state.json`: everything else.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class State:
         weights: current weights, on any device.
         kept: weights of the best validation; empty if they are the current ones.
         optimizer: state of the optimizer.
-        record: rows of metrics (`rows`) and further entries of the model, in JSON types.
+        record: rows of metrics (`rows`) and model-specific entries, in JSON types.
     """
 
     weights: dict[str, Tensor]
@@ -39,7 +39,7 @@ class State:
         return self.kept or self.weights
 
     def files(self) -> Iterator[tuple[str, bytes]]:
-        """Names and contents, one at a time so that not all are in memory at once."""
+        """Yield names and contents, one at a time so that not all are in memory at once."""
         yield WEIGHTS, safetensors.torch.save(plain(self.weights))
         if self.kept:
             yield KEPT, safetensors.torch.save(self.kept)
@@ -50,9 +50,9 @@ class State:
 
     @classmethod
     def of(cls, files: Mapping[str, bytes]) -> "State":
-        """Read the files of a checkpoint, on the CPU."""
+        """Create a state from the files of a checkpoint, on the CPU."""
         record = json.loads(files[RECORD])
-        if "epochs" in record:  # name of the rows in checkpoints of CNNs that were begun before all had one format
+        if "epochs" in record:  # name of the rows in older checkpoints of CNNs
             record["rows"] = record.pop("epochs")
         return cls(
             weights=safetensors.torch.load(files[WEIGHTS]),
@@ -63,7 +63,7 @@ class State:
 
 
 def plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous copies on the CPU, which later steps do not change."""
+    """Return contiguous copies on the CPU, which later steps do not modify."""
     return {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in tensors.items()
     }

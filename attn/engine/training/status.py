@@ -1,6 +1,6 @@
-"""What the workers of a training tell the driver: a small actor where they pin news and the driver reads them.
+"""Status of a running training: written by the first worker, read by the driver through a small actor.
 
-Ray's own way, the workers' printed lines, reaches the user behind process numbers, twice, or late.
+Lines that workers print would reach the user through Ray, with process IDs, twice or late.
 """
 
 import dataclasses
@@ -18,15 +18,15 @@ Row = dict[str, Any]
 
 @dataclasses.dataclass
 class Status:
-    """The latest state of a training.
+    """Status of a training.
 
     Attributes:
-        rows: metrics, one row per finished epoch (or other unit), from the first on: a worker that resumes pins all.
-        started_s: when the workers last started, in seconds since 1970; 0 until they have.
-        resumed: rows that were there by then.
-        skipped: image → why it cannot be read; None before that is known.
-        damaged: a line for each kept state that could not be gone on from.
-        note: what is being done right now.
+        rows: metrics of all validations, one row each, including those before a resume.
+        started_s: time of the last start of the workers, in seconds since 1970; 0 before the first start.
+        resumed: number of rows at that time.
+        skipped: image → reason why it is not used; None before the images are prepared.
+        damaged: one line for each damaged or incomplete checkpoint that was skipped.
+        note: current activity.
     """
 
     rows: list[Row] = dataclasses.field(default_factory=list)
@@ -38,53 +38,58 @@ class Status:
 
 
 class LocalStatus:
-    """Latest state of a training whose worker is the driver itself."""
+    """Status of a training whose only worker is the driver process."""
 
     def __init__(self) -> None:
-        self._news = Status()
+        self._current = Status()
 
-    def pin(self, **changes: Any) -> None:
-        """Replace fields of the state."""
-        self._news = dataclasses.replace(self._news, **changes)
+    def update(self, **changes: Any) -> None:
+        """Replace fields of the status."""
+        self._current = dataclasses.replace(self._current, **changes)
 
     def read(self) -> Status:
-        """Return the state."""
-        return self._news
+        """Return the status."""
+        return self._current
 
 
 class RemoteStatus:
-    """Latest state of a training whose workers run elsewhere, in an actor that needs no CPU."""
+    """Status of a training with Ray Train workers, stored in an actor that needs no CPU."""
 
     def __init__(self) -> None:
         self.actor: Any = ray.remote(num_cpus=0, max_restarts=-1)(LocalStatus).remote()
 
-    def pin(self, **changes: Any) -> None:
-        """Replace fields of the state, without waiting."""
-        self.actor.pin.remote(**changes)
+    def update(self, **changes: Any) -> None:
+        """Replace fields of the status, without waiting."""
+        self.actor.update.remote(**changes)
 
     def read(self) -> Status:
-        """Return the state; an empty one if the actor was lost with its node, which must not end a training."""
+        """Return the status; an empty one if the actor was lost with its node, which must not end a training."""
         try:
-            news: Status = ray.get(self.actor.read.remote(), timeout=READ_TIMEOUT_S)
+            status: Status = ray.get(self.actor.read.remote(), timeout=READ_TIMEOUT_S)
         except RayError:
             return Status()
-        return news
+        return status
 
 
 class StatusWriter:
-    """A worker's way to the board; only the first of all workers writes, and waits for nothing."""
+    """Writer of one worker to the status; only the first worker writes, without waiting.
 
-    def __init__(self, board: LocalStatus | RemoteStatus | None, *, rank: int):
-        self._board = board if rank == 0 else None
+    Args:
+        status: status to write to; None to write nothing.
+        rank: number of the worker among all workers.
+    """
+
+    def __init__(self, status: LocalStatus | RemoteStatus | None, *, rank: int):
+        self._status = status if rank == 0 else None
         self._noted_s = 0.0
 
     def note(self, text: str) -> None:
-        """What is being done, but not more often than every few seconds."""
+        """Report the current activity, at most every few seconds."""
         if time.monotonic() - self._noted_s >= NOTE_EVERY_S:
             self._noted_s = time.monotonic()
-            self.pin(note=text)
+            self.update(note=text)
 
-    def pin(self, **changes: Any) -> None:
-        """Fields of `Status`."""
-        if self._board is not None:
-            self._board.pin(**changes)
+    def update(self, **changes: Any) -> None:
+        """Replace fields of `Status`."""
+        if self._status is not None:
+            self._status.update(**changes)

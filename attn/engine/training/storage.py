@@ -1,7 +1,7 @@
-"""Where Ray Train keeps what it knows of a run: any fsspec URL.
+"""Storage of Ray Train for a run, on any fsspec URL.
 
-That is an empty marker alone: Ray writes a record only of checkpoints handed to it, and the states of a training are
-kept without it. So no kill can tear anything of Ray's there.
+Ray Train writes only an empty marker there. It records only checkpoints that are reported to it, and
+`attn.engine.training.checkpoints` does not report any, so a kill cannot truncate a file of Ray.
 """
 
 from pyarrow.fs import FileType, FSSpecHandler, PyFileSystem
@@ -11,23 +11,23 @@ from attn.storage.filesystem import open_filesystem, storage_errors
 
 
 def ray_storage(url: str) -> tuple[PyFileSystem, str]:
-    """Filesystem and path for `ray.train.RunConfig`; S3 through s3fs, as everywhere here.
+    """Return the filesystem and path for `ray.train.RunConfig`; S3 is accessed through s3fs.
 
     Raises:
-        UsageError: no such kind of URL.
+        UsageError: the URL scheme is not supported.
     """
     fs, path = open_filesystem(url)
     return PyFileSystem(FSSpecHandler(fs)), path
 
 
 def check_storage(url: str) -> None:
-    """Refuses, on a worker's machine, a folder of the run that is not the driver's: Ray notices after an epoch only.
+    """Check on a worker's machine that the driver's run folder is visible; Ray would notice only after an epoch.
 
     Raises:
-        UsageError: this machine does not see it, or cannot look.
+        UsageError: this machine does not see the folder, or cannot read it.
     """
     fs, path = ray_storage(url)
     with storage_errors(url):
         found = fs.get_file_info(path).type
     if found == FileType.NotFound:
-        raise UsageError(f"{url} is not seen by all machines of the cluster; give --out on S3 or on a shared disk")
+        raise UsageError(f"{url}: not visible on all machines. Choose an --out on S3 or on a shared disk.")

@@ -1,7 +1,7 @@
-"""The videos that a CNN is trained on: chosen before any work, then decoded into a frame store.
+"""Training videos of a CNN: selected first, then decoded into a frame store.
 
-What a training learns from is settled once, when its frames are there: a video that could not be read then is left
-out of it for good, however often the training is resumed.
+The set of training videos is fixed once their frames are stored: a video that could not be decoded then is left out
+for the whole training, including all resumed runs.
 """
 
 import dataclasses
@@ -34,18 +34,18 @@ from attn.video.source import Video, list_videos
 log = logging.getLogger(__name__)
 
 TrainingVideosRecord = tuple[dict[str, Any], dict[str, Any]]
-"""Record of what was learnt from: a summary for the checkpoint, and lists of videos for the report."""
+"""Record of the training videos: a summary for the model file, and lists of videos for the report."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingVideos:
-    """The videos of a split list that a training may use.
+    """Videos of a split list that a training can use.
 
     Attributes:
-        options: of the training, with every share filled in.
-        class_names: of the outputs.
-        split: their classes.
-        videos: where they lie, without labels: the frames serve other lists too.
+        options: options of the training, with all fractions filled in.
+        class_names: class names, in the order of the outputs.
+        split: class of each video.
+        videos: videos without labels, because the frame store can be used with other lists too.
         listed: name and sha256 of the list.
     """
 
@@ -61,30 +61,30 @@ class TrainingVideos:
 
     @property
     def decisive(self) -> dict[str, Any]:
-        """Facts that decide what is learnt: not where the videos lie, and not who listed them."""
+        """Entries of `decisive` for the videos; independent of their folder and of the name of the list."""
         listing = "\n".join(f"{video.video_id}\t{video.size}\t{self.split[video.video_id]}" for video in self.videos)
         videos = hashlib.sha256(listing.encode()).hexdigest()[:16]
         return {"videos": videos, "fraction": self.options.fraction, "sampling": repr(self.sampling)}
 
     def plan(self, run: TrainRun, input_size: int) -> StorePlan:
-        """How the frames come to stand in the store.
+        """Return the plan of the frame store.
 
         Raises:
-            UsageError: the store holds something else.
+            UsageError: the store was made with other settings.
         """
         url, most = self.options.frames or join(run.url, FRAMES), self.options.max_failed_fraction
         return plan_frames(url, self.videos, self.sampling, input_size, most)
 
 
 def find_training_videos(options: TrainCnnOptions, class_names: tuple[str, ...]) -> TrainingVideos:
-    """The videos of a list, or a share of them, where they lie.
+    """Find the videos of the split list, or of a fraction of it.
 
     Args:
-        options: with `videos` and `split`.
-        class_names: of the outputs.
+        options: options with `videos` and `split`.
+        class_names: class names, in the order of the outputs.
 
     Raises:
-        UsageError: some are not there; a class has none.
+        UsageError: videos are missing, or a class has none.
     """
     url, where = str(options.videos), str(options.split)
     found = {video.video_id: video for video in list_videos(url)}
@@ -100,13 +100,13 @@ def find_training_videos(options: TrainCnnOptions, class_names: tuple[str, ...])
 
 
 def decode_training_videos(footage: TrainingVideos, plan: StorePlan, run: TrainRun) -> VideoFrames | int:
-    """Decodes what the store lacks, and settles what is learnt from and what is held out.
+    """Decode the videos that are missing in the store, and split them into training and held-out videos.
 
     Returns:
-        The frames, or the exit code where the store could not be filled, or too many videos cannot be read.
+        The frames; or an exit code if the store is incomplete or too many videos failed.
 
     Raises:
-        UsageError: a class has no video that can be read; one of a resumed training cannot be read any more.
+        UsageError: no video of a class can be decoded, or a video of a resumed training is not available any more.
     """
     settled = run.read(SETTLED)
     if settled is not None:
@@ -121,12 +121,14 @@ def decode_training_videos(footage: TrainingVideos, plan: StorePlan, run: TrainR
         _check_classes(frames, footage)
         run.write(SETTLED, json.dumps({"frames": frames, "failed": _reasons(lost, plan.ledger)}, ensure_ascii=False))
     elif lost:
-        raise UsageError(f"{some(lost)}: no longer to be read, but learnt from before; mend them or remove {run.url}")
+        raise UsageError(
+            f"{some(lost)}: used by this training before, but unusable now. Repair them, or remove {run.url}."
+        )
     return _labelled(footage, VideoFrames(plan.ledger.url, parts, {}, frozenset()))
 
 
 def training_videos_record(footage: TrainingVideos, frames: VideoFrames, run: TrainRun) -> TrainingVideosRecord:
-    """Record of what a training learns from."""
+    """Return the record of the training and held-out videos."""
     failed = (run.read(SETTLED) or {}).get("failed", {})
     trained, held = sorted(frames.num_frames.keys() - frames.held), sorted(frames.held)
     ids = json.dumps([trained, held], ensure_ascii=False).encode()
@@ -146,20 +148,19 @@ def _labelled(footage: TrainingVideos, frames: VideoFrames) -> VideoFrames:
     split = {video_id: footage.split[video_id] for video_id in frames.num_frames}
     held = hold_out_videos(split, options.validation_fraction or 0, seed=options.seed)
     if not held:
-        log.warning("no class can spare a video for validation; the last epoch will be kept")
+        log.warning("no class has enough videos to hold one out; the last epoch will be kept")
     rows = sum(frames.num_frames.values())
     log.info("%d frames of %d videos, %d of them held out", rows, len(split), len(held))
     return dataclasses.replace(frames, video_labels={one: ids[name] for one, name in split.items()}, held=held)
 
 
 def _check_classes(videos: Iterable[str], footage: TrainingVideos) -> None:
-    """Refuses classes of which nothing could be learnt."""
+    """Check that every class has a video."""
     present = {footage.split[video_id] for video_id in videos}
     if missing := [name for name in footage.class_names if name not in present]:
         where = shown(str(footage.options.split))
         raise UsageError(
-            f"{where} has no video to learn {some(missing)} from that is there and can be read; "
-            "add some, or give --classes without"
+            f"{where}: no usable training video of {some(missing)}. Add some, or leave these classes out of --classes."
         )
 
 

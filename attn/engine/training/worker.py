@@ -1,4 +1,4 @@
-"""The function that every Ray Train worker runs, whatever it trains."""
+"""Training function that every Ray Train worker runs, the same for every model."""
 
 from typing import Any
 
@@ -17,23 +17,24 @@ def train_worker(config: dict[str, Any]) -> UsageError | None:
     """Train on one worker of a group.
 
     Args:
-        config: `job`, data of the training; `learner`, a context manager that takes job, group and pen and yields a
-            `Learner` or a refusal; `large`, further arguments of it; `board`; `states`, URL of the checkpoints.
+        config: `job`, data of the training; `learner`, a context manager that takes job, group and `StatusWriter`, and
+            yields a `Learner` or an error; `large`, further arguments of `learner`; `status`, status of the training;
+            `states`, URL of the checkpoints.
 
     Returns:
-        The reason why the user must change something, or None. It is not raised, because Ray would try again.
+        The error that only the user can fix, or None. It is not raised, because Ray would retry.
     """
     job, group = config["job"], this_worker()
-    pen = StatusWriter(config["board"], rank=group.rank)
-    keeper = GroupCheckpoints(CheckpointFolder(config["states"], every_s=0), group, report=ray.train.report)
-    with config["learner"](job, group, pen, **config["large"]) as learner:
+    status = StatusWriter(config["status"], rank=group.rank)
+    checkpoints = GroupCheckpoints(CheckpointFolder(config["states"], every_s=0), group, report=ray.train.report)
+    with config["learner"](job, group, status, **config["large"]) as learner:
         if isinstance(learner, UsageError):
             return learner
-        return TrainingLoop(learner, pen, keeper, run_url=job.run_url).run()
+        return TrainingLoop(learner, status, checkpoints, run_url=job.run_url).run()
 
 
 def this_worker() -> Group:
-    """Place of the current Ray Train worker in its group."""
+    """Return the group, seen from the current Ray Train worker."""
     context, device = ray.train.get_context(), ray.train.torch.get_device()
     if device.type == "cuda":
         torch.cuda.set_device(device)

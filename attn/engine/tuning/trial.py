@@ -93,12 +93,12 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
 
 def _drop_damaged(run: TrainRun) -> None:
     """Delete the checkpoints if all are damaged, so that the trial restarts without manual repair."""
-    keeper = CheckpointFolder(run.states)
+    checkpoints = CheckpointFolder(run.states)
     try:
-        keeper.newest()
+        checkpoints.newest()
     except AllDamagedError:
         run.drop_states()
-        tune.report({OBJECTIVE: 0.0, DAMAGED: f"{'; '.join(keeper.damaged)}; the trial restarts from scratch"})
+        tune.report({OBJECTIVE: 0.0, DAMAGED: f"{'; '.join(checkpoints.damaged)}; the trial restarts from scratch"})
 
 
 class _Teller:
@@ -112,7 +112,7 @@ class _Teller:
     def note(self, text: str) -> None:
         """Ignore notes about progress: the search does not show those of single trials."""
 
-    def pin(self, **changes: Any) -> None:
+    def update(self, **changes: Any) -> None:
         """Write and report new validations.
 
         After resuming, all earlier validations are reported again, because Ray Tune may not have saved them.

@@ -122,8 +122,8 @@ def weights_alone(said: dict[str, str], places: SimpleNamespace, tmp_path_factor
     maps, refusal = _read(job, group)
     assert maps is not None, refusal
     learner = EnergyLearner(job, *maps, group, lambda text: None)
-    keeper = CheckpointFolder(str(tmp_path_factory.mktemp("alone")))
-    loop = TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
+    checkpoints = CheckpointFolder(str(tmp_path_factory.mktemp("alone")))
+    loop = TrainingLoop(learner, StatusWriter(None, rank=1), checkpoints, run_url=job.run_url)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as in a trial: more would add in another order
     try:

@@ -35,7 +35,7 @@ def test_the_vectors_of_the_classes_are_tried_with_the_aggregation_of_the_traini
 
 def test_near_duplicates_are_looked_for_where_there_are_web_images(two_splits, plan):
     check(plan, two_splits, near_duplicates=0.9)
-    with pytest.raises(UsageError, match=r"--near-duplicates 1\.5: give a similarity"):
+    with pytest.raises(UsageError, match=r"--near-duplicates 1\.5: out of range"):
         check(plan, two_splits, near_duplicates=1.5)
     with pytest.raises(UsageError, match=r"--near-duplicates: needs Web images\. Give --images, or leave"):
         check(plan, dataclasses.replace(two_splits, images=None), near_duplicates=0.9)

@@ -1,4 +1,4 @@
-"""States in a folder, on this machine and on S3; workers that share one are seen in test_keeper_group.py."""
+"""Checkpoints in a local folder and on S3; checkpoints of several workers are tested in test_group_checkpoints.py."""
 
 import contextlib
 import errno
@@ -29,18 +29,18 @@ def saver(text):
 
 
 def keep(url, *updates):
-    keeper = CheckpointFolder(url, every_s=0)
+    checkpoints = CheckpointFolder(url, every_s=0)
     for update in updates:
-        keeper.keep(update, {}, saver(str(update)))
-    return keeper
+        checkpoints.save(update, {}, saver(str(update)))
+    return checkpoints
 
 
 def held(url):
-    """What the newest good state says, and what was passed over for it."""
-    keeper = CheckpointFolder(url)
-    files = keeper.restored()
+    """Text in the newest intact checkpoint, and the messages about skipped ones."""
+    checkpoints = CheckpointFolder(url)
+    files = checkpoints.restore()
     assert files is None or files["weights"] == b"w" + files["state.json"] * 1000
-    return files and files["state.json"].decode(), keeper.damaged
+    return files and files["state.json"].decode(), checkpoints.damaged
 
 
 def states(url):
@@ -73,9 +73,9 @@ def test_nothing_was_kept(url):
 
 
 def test_the_newest_state_comes_back_and_the_one_before_stays(url):
-    keeper = CheckpointFolder(url, every_s=0)
+    checkpoints = CheckpointFolder(url, every_s=0)
     for update in (5, 10, 15):
-        keeper.keep(update, {}, saver(str(update)))
+        checkpoints.save(update, {}, saver(str(update)))
         assert held(url) == (str(update), [])
     assert [name[:15] for name in states(url)] == ["state-000000010", "state-000000015"]
 
@@ -90,7 +90,7 @@ def test_a_damaged_state_is_named_and_the_one_before_is_taken(tmp_path, damage):
     found, said = held(url)
     assert found == "5"
     assert len(said) == 1
-    assert re.fullmatch(rf"{re.escape(join(url, name))} is damaged \([^\n]+\)", said[0])
+    assert re.fullmatch(rf"{re.escape(join(url, name))}: damaged \([^\n]+\)", said[0])
 
 
 def test_a_missing_file_is_damage_too(url):
@@ -106,13 +106,13 @@ def test_a_training_that_goes_on_from_the_one_before_keeps_it_until_there_are_tw
     keep(url, 5, 10)
     good, bad = states(url)
     change(join(url, bad), "weights", flipped)
-    keeper = CheckpointFolder(url, every_s=0)
-    assert keeper.restored() is not None
-    keeper.keep(10, {}, saver("10"))
+    checkpoints = CheckpointFolder(url, every_s=0)
+    assert checkpoints.restore() is not None
+    checkpoints.save(10, {}, saver("10"))
     assert good in states(url)
     assert bad not in states(url)
     assert held(url) == ("10", [])
-    keeper.keep(15, {}, saver("15"))
+    checkpoints.save(15, {}, saver("15"))
     assert good not in states(url)
     assert len(states(url)) == 2
 
@@ -123,16 +123,16 @@ def test_all_damaged_is_one_line_and_nothing_is_deleted(url):
         change(join(url, name), "weights", flipped)
     fs, path = open_filesystem(url)
     before = {name: fs.cat_file(name) for name in fs.find(path)}
-    with pytest.raises(UsageError, match=r"is damaged .*is damaged .*no other state is left") as refused:
-        CheckpointFolder(url).restored()
+    with pytest.raises(UsageError, match=r": damaged .*: damaged .*\. No other checkpoint is left") as refused:
+        CheckpointFolder(url).restore()
     assert "\n" not in str(refused.value)
     assert all(name in str(refused.value) for name in states(url))
     assert {name: fs.cat_file(name) for name in fs.find(path)} == before
 
 
 def test_states_are_written_every_few_seconds_only(url):
-    keeper = CheckpointFolder(url, every_s=3600)
-    keeper.keep(5, {}, saver("5"))
+    checkpoints = CheckpointFolder(url, every_s=3600)
+    checkpoints.save(5, {}, saver("5"))
     assert held(url) == (None, [])
 
 
@@ -144,14 +144,14 @@ def test_a_state_that_was_not_written_to_its_end_does_not_count(url):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        CheckpointFolder(url, every_s=0).keep(10, {}, killed)
+        CheckpointFolder(url, every_s=0).save(10, {}, killed)
     found, said = held(url)
     assert found == "5"
     assert len(said) == 1
-    assert said[0].endswith("was not written to its end")
-    keeper = CheckpointFolder(url, every_s=0)
-    keeper.restored()
-    keeper.keep(10, {}, saver("10 again"))
+    assert said[0].endswith(": incomplete (sums.json is missing)")
+    checkpoints = CheckpointFolder(url, every_s=0)
+    checkpoints.restore()
+    checkpoints.save(10, {}, saver("10 again"))
     assert held(url) == ("10 again", [])
     assert len(states(url)) == 2
 
@@ -162,15 +162,15 @@ def test_the_first_state_of_all_half_written_is_no_reason_to_stop(url):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        CheckpointFolder(url, every_s=0).keep(5, {}, killed)
+        CheckpointFolder(url, every_s=0).save(5, {}, killed)
     found, said = held(url)
     assert found is None
-    assert said[0].endswith("was not written to its end")
+    assert said[0].endswith(": incomplete (sums.json is missing)")
 
 
 @pytest.mark.parametrize("file", ["weights", SUMS])
 def test_what_is_left_beside_a_good_state_of_the_same_number_is_passed_over_in_silence(url, file):
-    """As by a kill before it was removed; after the last state of all no one would remove it any more."""
+    """A kill can leave it; after the last step, no later save would remove it."""
     keep(url, 5, 10)
     good = states(url)[-1]
     fs, path = open_filesystem(url)
@@ -180,7 +180,7 @@ def test_what_is_left_beside_a_good_state_of_the_same_number_is_passed_over_in_s
     fs.rm(join(path, good, SUMS))
     found, said = held(url)
     assert found == "5"
-    assert [line.split()[0] for line in said] == [join(url, left), join(url, good)]
+    assert [line.split(": ")[0] for line in said] == [join(url, left), join(url, good)]
 
 
 @pytest.mark.parametrize("file", ["weights", SUMS])
@@ -192,11 +192,11 @@ def test_a_disk_that_cannot_read_the_newest_state_is_damage(tmp_path, monkeypatc
     refuse(monkeypatch, bad, number)
     found, said = held(url)
     assert found == "5"
-    assert said == [f"{join(url, states(url)[-1])} is damaged ({file} cannot be read: {os.strerror(number)})"]
+    assert said == [f"{join(url, states(url)[-1])}: damaged ({file} cannot be read: {os.strerror(number)})"]
 
 
 def test_other_errors_of_reading_are_no_damage(tmp_path, monkeypatch):
-    """The user can mend them, and loses nothing."""
+    """The user can fix the cause without losing a checkpoint."""
     url = str(tmp_path)
     keep(url, 5, 10)
     refuse(monkeypatch, join(url, states(url)[-1], "weights"), errno.EACCES)
@@ -205,7 +205,7 @@ def test_other_errors_of_reading_are_no_damage(tmp_path, monkeypatch):
 
 
 def refuse(monkeypatch, file, number):
-    """Reading one file fails, as of a disk; root may read all, so no mode of the file does it."""
+    """Make reads of one file fail with an I/O error; file permissions do not stop root."""
 
     def read(fs, path, *span):
         if path == file:
@@ -218,20 +218,20 @@ def refuse(monkeypatch, file, number):
 def test_newer_states_of_another_process_are_left_alone(url):
     keep(url, 15)
     late = CheckpointFolder(url, every_s=0)
-    late.keep(5, {}, saver("5"))
+    late.save(5, {}, saver("5"))
     assert held(url) == ("15", [])
 
 
 def test_no_room_is_one_line_and_what_was_kept_before_is_left(tmp_path):
     url = str(tmp_path / "run")
-    keeper = keep(url, 5, 10)
+    checkpoints = keep(url, 5, 10)
     before = states(url)
     with files_of_at_most(1 << 20), pytest.raises(UsageError, match="File too large") as refused:
-        keeper.keep(15, {}, lambda: iter([("weights", bytes(100)), ("optimizer", bytes(3 << 20))]))
+        checkpoints.save(15, {}, lambda: iter([("weights", bytes(100)), ("optimizer", bytes(3 << 20))]))
     assert url in str(refused.value)
     assert states(url) == before
     assert held(url) == ("10", [])
-    keeper.keep(15, {}, saver("15"))
+    checkpoints.save(15, {}, saver("15"))
     assert held(url) == ("15", [])
 
 
@@ -239,17 +239,17 @@ def test_a_storage_that_refuses_is_one_line_and_what_was_kept_before_is_left(s3,
     url = join(s3, "run")
     keep(url, 5, 10)
     act_as(["s3:ListBucket", "s3:GetObject"])
-    keeper = CheckpointFolder(url, every_s=0)
-    assert keeper.restored() is not None
+    checkpoints = CheckpointFolder(url, every_s=0)
+    assert checkpoints.restore() is not None
     with pytest.raises(UsageError, match="access denied; check the credentials") as refused:
-        keeper.keep(15, {}, saver("15"))
+        checkpoints.save(15, {}, saver("15"))
     assert "\n" not in str(refused.value)
     assert held(url) == ("10", [])
 
 
 @contextlib.contextmanager
 def files_of_at_most(count):
-    """As a disk that is full after so many bytes."""
+    """Simulate a full disk: no file can have more than `count` bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[0][1]))
     try:

@@ -1,4 +1,4 @@
-"""Whole trainings on a real local Ray."""
+"""Complete trainings of a CNN on a local Ray."""
 
 import dataclasses
 import json
@@ -52,7 +52,7 @@ def test_a_finished_training_is_not_done_again(trained, caplog):
     before = Path(trained.out).stat().st_mtime_ns
     with caplog.at_level(logging.INFO):
         assert train_cnn(trained) == 0
-    assert "finished already: validation accuracy 1.000" in caplog.text
+    assert "already finished: validation accuracy 1.000" in caplog.text
     assert Path(trained.out).stat().st_mtime_ns == before
 
 
@@ -63,7 +63,7 @@ def test_other_options_are_refused_with_the_difference(trained):
 
 def test_a_command_that_is_refused_takes_nothing_from_the_same_one(training, tmp_path):
     options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), gpu=True)
-    make_training(options).run.begin({})  # as one that is still starting
+    make_training(options).run.begin({})  # like a run that is still starting
     with pytest.raises(UsageError, match="GPU"):
         train_cnn(options)
     assert [path.name for path in folder_of(options).iterdir()] == ["run.json"]
@@ -81,6 +81,6 @@ def test_near_duplicates_are_left_out_and_named(training, photographs, tmp_path)
     )
     assert train_cnn(options) == 0
     report = json.loads((folder_of(options) / "report.json").read_text())
-    assert report["skipped"]["cold/again.bmp"] == "cold/again.bmp repeats cold/03.png"
+    assert report["skipped"]["cold/again.bmp"] == "cold/again.bmp is a near-duplicate of cold/03.png"
     assert "cold/other class.png" not in report["skipped"]
     assert sum(report["images"].values()) == 23

@@ -39,7 +39,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, tra
     run, killed = TrainRun(two.out, {}), []
 
     def kill():
-        while len(run.metrics()) < 2:  # so that Ray has taken note of the first epoch
+        while len(run.metrics()) < 2:  # so that Ray has registered the first epoch
             time.sleep(0.02)
         killed.append(_worker_pid(ray_local))
         os.kill(killed[0], signal.SIGKILL)
@@ -59,7 +59,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, tra
 
 
 class TwoMachines:
-    """A group of this machine and one that has said its word."""
+    """Group of this worker and another one whose answer is fixed."""
 
     def __init__(self, refusal, skipped):
         self.other = refusal, skipped
@@ -91,21 +91,21 @@ def test_workers_refuse_together():
 
 @pytest.fixture
 def alone(training, tmp_path):
-    """alone(head_lr=…): the only worker of a training, without Ray Train."""
+    """Factory of training loops of one worker without Ray Train: `alone(head_lr=…)`."""
 
     def make(**settings):
         options = dataclasses.replace(training, out=str(tmp_path / "cnn.safetensors"), **settings)
         _, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-        keeper = CheckpointFolder(str(tmp_path / "states"), every_s=0)
+        checkpoints = CheckpointFolder(str(tmp_path / "states"), every_s=0)
         learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
-        return TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
+        return TrainingLoop(learner, StatusWriter(None, rank=1), checkpoints, run_url=job.run_url)
 
     return make
 
 
 def test_the_rates_fall_when_and_as_far_as_asked_for(alone):
-    """Of the rates of an epoch the last is told: of the updates 3, 6 and 9 of nine, of which the first half is full."""
+    """Each row contains the last rate of its epoch: of updates 3, 6 and 9, with decay after half of the 9 updates."""
     worker = alone(epochs=3, lr_decay_after=0.5, lr_decay=0.2).learner
     assert worker.updates == 3
     assert [worker._epoch(epoch)["lr"] for epoch in range(3)] == pytest.approx([0.3, 0.06, 0.06])
@@ -123,7 +123,7 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
         return word
 
     monkeypatch.setattr("attn.engine.training.driver.train_worker", worker)
-    monkeypatch.setattr("attn.engine.training.fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait for ever
+    monkeypatch.setattr("attn.engine.training.fit.GROUP_TIMEOUT_S", 60)  # for a worker that would wait forever
     monkeypatch.setattr("attn.engine.training.fit.MOST_FAILURES", 0)
     out = tmp_path / "out" / "cnn.safetensors"
     with pytest.raises(UsageError, match=r"image cache .*/full: .*Give another folder with --cache") as refused:
@@ -136,13 +136,13 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
 def test_a_loss_that_is_not_finite_ends_it_with_epoch_and_update(alone, tmp_path):
     why = alone(head_lr=1e30).run()
     assert isinstance(why, DivergedError)
-    said = r"the loss is not finite at epoch 1, update [123]: most likely the learning rate is too high; lower --lr and"
+    said = r"the loss is not finite at epoch 1, update [123]: the learning rate is probably too high\. Lower --lr and"
     assert re.match(said, str(why))
-    assert CheckpointFolder(str(tmp_path / "states")).restored() is None
+    assert CheckpointFolder(str(tmp_path / "states")).restore() is None
 
 
 def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch):
-    """The loss of the last update was finite, what it made of the weights is not; nothing held out would see it."""
+    """The loss of the last update is finite, but not the weights after it, and no image is held out to detect this."""
     loop = alone(epochs=3)
     worker, trained = loop.learner, loop.learner._train
 
@@ -157,23 +157,23 @@ def test_weights_that_are_not_finite_are_never_kept(alone, tmp_path, monkeypatch
     monkeypatch.setattr(worker, "_train", breaking)
     why = loop.run()
     assert isinstance(why, DivergedError)
-    assert re.match(r"the weights are not finite after epoch 2 .*keeps the state after epoch 1$", str(why))
-    state = State.of(CheckpointFolder(str(tmp_path / "states")).restored())
+    assert re.match(r"the weights are not finite after epoch 2 .*holds the checkpoint of epoch 1\.$", str(why))
+    state = State.of(CheckpointFolder(str(tmp_path / "states")).restore())
     assert [row["epoch"] for row in state.record["rows"]] == [1]
 
 
 def test_a_damaged_state_is_told_and_the_end_is_the_same(alone, tmp_path):
     whole = alone(epochs=3)
     assert whole.run() is None
-    expected = dict(whole.keeper.restored())
+    expected = dict(whole.checkpoints.restore())
     last = max((tmp_path / "states").iterdir())
     with (last / "weights.safetensors").open("r+b") as file:
         file.seek(500)
         file.write(bytes(300))
     again = alone(epochs=3)
     assert again.run() is None
-    assert again.keeper.damaged == [f"{last} is damaged (weights.safetensors is not what was written)"]
-    found = CheckpointFolder(str(tmp_path / "states")).restored()
+    assert again.checkpoints.damaged == [f"{last}: damaged (weights.safetensors does not match its checksum)"]
+    found = CheckpointFolder(str(tmp_path / "states")).restore()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
     assert again.learner.kept_epoch == whole.learner.kept_epoch
 
@@ -185,12 +185,12 @@ def test_an_image_that_was_left_out_stays_out_of_a_resumed_training(alone, tmp_p
         return loop
 
     assert without(alone(epochs=3), 4).run() is None
-    expected = dict(CheckpointFolder(str(tmp_path / "states")).restored())
+    expected = dict(CheckpointFolder(str(tmp_path / "states")).restore())
     shutil.rmtree(max((tmp_path / "states").iterdir()))
-    again = alone(epochs=3)  # and that image can be read
+    again = alone(epochs=3)  # now the image is readable
     assert again.run() is None
     assert again.learner.job.pictures.names(np.array([4]))[0] in again.learner.skipped
-    found = CheckpointFolder(str(tmp_path / "states")).restored()
+    found = CheckpointFolder(str(tmp_path / "states")).restore()
     assert found["weights.safetensors"] == expected["weights.safetensors"]
 
 
@@ -200,11 +200,13 @@ def test_an_image_that_was_learnt_from_and_cannot_be_read_ends_a_resumed_trainin
     cache = again.learner.cache
     again.learner._choose(dataclasses.replace(cache, skipped={**cache.skipped, 4: "permission denied"}))
     said = str(again.run())
-    assert re.match(r"\S+: learnt from before, and not now \(permission denied\); mend or remove \S+\.train$", said)
+    assert re.match(
+        r"\S+: used by this training before, but unusable now \(permission denied\)\. .*remove \S+\.train\.$", said
+    )
 
 
 def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
-    """Its weights, not those of the epoch after which the training went on."""
+    """The weights of the best epoch are kept, not those of the epoch that was resumed from."""
     worker = alone(epochs=3)
     accuracies = iter([0.9, 0.1, 0.2])
 
@@ -214,7 +216,7 @@ def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
 
     monkeypatch.setattr(worker.learner, "_validate", look(worker.learner))
     best = {}
-    kept = worker.keeper.keep
+    kept = worker.checkpoints.save
 
     def stop_after_two(number, row, save):
         kept(number, row, save)
@@ -223,24 +225,24 @@ def test_the_best_epoch_survives_a_resumption(alone, tmp_path, monkeypatch):
         if number == 2:
             raise UsageError("stopped")
 
-    monkeypatch.setattr(worker.keeper, "keep", stop_after_two)
+    monkeypatch.setattr(worker.checkpoints, "save", stop_after_two)
     assert str(worker.run()) == "stopped"
     again = alone(epochs=3)
     monkeypatch.setattr(again.learner, "_validate", look(again.learner))
     assert again.run() is None
     assert again.learner.kept_epoch == 1
-    kept = State.of(CheckpointFolder(str(tmp_path / "states")).restored()).best
+    kept = State.of(CheckpointFolder(str(tmp_path / "states")).restore()).best
     assert all(torch.equal(best[name], tensor) for name, tensor in kept.items())
 
 
 def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone, tmp_path):
     start = plain(alone(epochs=1).learner.backbone.export_weights())
     assert alone(epochs=1).run() is None
-    trained = CheckpointFolder(str(tmp_path / "states")).restored()["weights.safetensors"]
+    trained = CheckpointFolder(str(tmp_path / "states")).restore()["weights.safetensors"]
     shutil.rmtree(tmp_path / "states")
     worker = alone(epochs=1, start_share=0.25)
     assert worker.run() is None
-    files = CheckpointFolder(str(tmp_path / "states")).restored()
+    files = CheckpointFolder(str(tmp_path / "states")).restore()
     assert files["weights.safetensors"] == trained
     kept, now = State.of(files).best, safetensors.torch.load(trained)
     floating = [name for name in now if now[name].is_floating_point()]
@@ -251,7 +253,7 @@ def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone
 
 
 def _worker_pid(ray):
-    """Process of the training worker of this very Ray: others may run on the machine."""
+    """Return the process of the training worker of this Ray session; the machine may run others."""
     raylet = ray._private.worker._global_node.all_processes["raylet"][0].process.pid
     for status in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,6 +1,6 @@
-"""Web images that are learnt beside frames, on one worker without Ray.
+"""Web images mixed with frames, on one worker without Ray.
 
-The pictures of the training itself are photographs here, which a worker learns from as from frames.
+Photographs stand in for the frames, because workers treat both alike.
 """
 
 import copy
@@ -38,7 +38,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def web(tmp_path):
-    """Seven images of one class and four of the other, in folders that are spelt otherwise; one that is no image."""
+    """Seven images of one class and four of another, in folders with another spelling; one file is not an image."""
     folder, random = tmp_path / "web", np.random.default_rng(0)
     for name, count in (("kick", 7), ("WAVE", 4)):
         (folder / name).mkdir(parents=True)
@@ -56,26 +56,26 @@ def options(video_training, web, tmp_path):
 
 @pytest.fixture
 def alone(training, tmp_path):
-    """alone(options): the only worker of a training, its frames replaced."""
+    """Factory of training loops of one worker with photographs in place of frames: `alone(options)`."""
 
     def make(options):
         run, job, cnn, *_ = make_training(options)
         run.begin({})
         photographs = make_training(dataclasses.replace(training, out=str(tmp_path / "none.safetensors")))
         job = dataclasses.replace(job, pictures=photographs.job.pictures)
-        group, pen = Group.alone(CPU), StatusWriter(None, rank=1)
-        caches, refusal = ready(job, tmp_path / "cache", group, pen)
+        group, status = Group.alone(CPU), StatusWriter(None, rank=1)
+        caches, refusal = ready(job, tmp_path / "cache", group, status)
         assert refusal is None
         cache, *mixed = caches
-        learner = CnnLearner(job, cnn, cache, group, pen.note, *mixed)
-        return TrainingLoop(learner, pen, CheckpointFolder(run.states, every_s=0), run_url=job.run_url)
+        learner = CnnLearner(job, cnn, cache, group, status.note, *mixed)
+        return TrainingLoop(learner, status, CheckpointFolder(run.states, every_s=0), run_url=job.run_url)
 
     return make
 
 
 @pytest.fixture
 def batches(monkeypatch):
-    """What the updates get."""
+    """Batches of the updates."""
     seen, plain = [], cnn_learner.update
 
     def update(model, optimizer, normalise, batch, **settings):
@@ -87,9 +87,9 @@ def batches(monkeypatch):
 
 
 def learnt_images(learner):
-    """label → the Web images that may be learnt, and their mirror images."""
+    """Return label → pixels of the training Web images and of their mirror images."""
     mixture, found = learner.mixture, {0: [], 1: []}
-    for row in mixture._learnt:
+    for row in mixture._train_rows:
         pixels = mixture.cache.pixels[row]
         found[int(mixture.pictures.labels[row])] += [pixels.tobytes(), pixels[:, ::-1].tobytes()]
     return found
@@ -143,9 +143,9 @@ def test_without_the_flag_nothing_is_mixed_in_and_no_column_speaks_of_it(alone, 
 def test_a_resumed_training_ends_as_an_unbroken_one_although_an_image_was_mended(alone, options, web, monkeypatch):
     whole = alone(options)
     assert whole.run() is None
-    expected = dict(whole.keeper.restored())
+    expected = dict(whole.checkpoints.restore())
     assert json.loads(expected["state.json"])["mixed"]["images"] == 11
-    shutil.rmtree(whole.keeper.url)
+    shutil.rmtree(whole.checkpoints.url)
 
     broken = alone(options)
     trained = broken.learner._epoch
@@ -162,15 +162,17 @@ def test_a_resumed_training_ends_as_an_unbroken_one_although_an_image_was_mended
     again.learner.mixture = dataclasses.replace(again.learner.mixture, cache=mended)
     assert again.run() is None
     assert again.learner.all_skipped.keys() >= {"kick/broken.png"}
-    assert dict(again.keeper.restored())["weights.safetensors"] == expected["weights.safetensors"]
+    assert dict(again.checkpoints.restore())["weights.safetensors"] == expected["weights.safetensors"]
 
 
-def test_a_web_image_that_was_learnt_and_cannot_be_read_ends_a_resumed_training(alone, options):
+def test_a_web_image_that_was_train_rows_and_cannot_be_read_ends_a_resumed_training(alone, options):
     assert alone(options).run() is None
     again = alone(options)
     worse = dataclasses.replace(again.learner.mixture.cache, skipped={**again.learner.mixture.cache.skipped, 0: "gone"})
     again.learner.mixture = dataclasses.replace(again.learner.mixture, cache=worse)
-    assert "kick/0.png: learnt from before, and not now (gone); mend or remove" in str(again.run())
+    assert "kick/0.png: used by this training before, but unusable now (gone). Repair the files, or remove" in str(
+        again.run()
+    )
 
 
 @pytest.mark.parametrize("workers", [2, 3])
@@ -206,7 +208,7 @@ def test_the_checkpoint_and_the_report_say_what_was_mixed_in(alone, options, web
 
 @pytest.fixture
 def start(tmp_path):
-    """start(record): a checkpoint of the two classes whose record says how it was trained."""
+    """Factory of checkpoints of the two classes with a given training record: `start(record)`."""
 
     def make(record):
         torch.manual_seed(1)
@@ -217,17 +219,17 @@ def start(tmp_path):
     return make
 
 
-def test_what_the_start_held_out_is_not_learnt(alone, options, start, web):
+def test_what_the_start_held_out_is_not_train_rows(alone, options, start, web):
     told = {"options": {"images": "anywhere", "validation_fraction": 0.4, "seed": 7}, "adapted": {"frames": 128}}
     worker = alone(dataclasses.replace(options, weights=start(told)))
     names = sorted(str(path.relative_to(web)) for path in web.rglob("[0-9].png"))
     held = hold_out(names, np.array([name.startswith("k") for name in names], int), fraction=0.4, seed=7)
     assert sum(held) == 5
     pictures = worker.learner.mixture.pictures
-    assert sorted(pictures.names(worker.learner.mixture._learnt)) == [
+    assert sorted(pictures.names(worker.learner.mixture._train_rows)) == [
         name for name, out in zip(names, held, strict=True) if not out
     ]
-    assert pictures.labels[worker.learner.mixture._learnt].tolist() == [0, 0, 1, 1, 1, 1]
+    assert pictures.labels[worker.learner.mixture._train_rows].tolist() == [0, 0, 1, 1, 1, 1]
 
 
 def test_a_record_tells_what_was_held_out_or_nothing():
@@ -268,7 +270,7 @@ def test_folders_must_be_those_of_the_classes(options, web, tmp_path):
     assert not Path(options.out).with_suffix(".train").exists()
 
 
-def test_what_is_mixed_in_decides_what_is_learnt_and_where_it_lies_does_not(options, web, tmp_path):
+def test_what_is_mixed_in_decides_what_is_train_rows_and_where_it_lies_does_not(options, web, tmp_path):
     plain = make_training(dataclasses.replace(options, mix_images=None)).run.decisive
     mixed = make_training(options).run.decisive
     assert mixed.keys() - plain.keys() == {"mixed_images"}

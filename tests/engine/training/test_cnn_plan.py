@@ -1,4 +1,4 @@
-"""What is refused before anything starts: one line each, and nothing written."""
+"""Plan of a CNN's training: invalid inputs raise one-line errors before anything is written."""
 
 import dataclasses
 import logging
@@ -57,7 +57,7 @@ def test_what_cannot_be_is_refused(options, changes, message):
 
 def test_one_class_is_refused(options, photographs, tmp_path):
     shutil.copytree(photographs / "cold", tmp_path / "one" / "cold")
-    with pytest.raises(UsageError, match="one class, cold"):
+    with pytest.raises(UsageError, match="only one class, cold"):
         make_training(dataclasses.replace(options, images=str(tmp_path / "one")))
 
 
@@ -125,7 +125,7 @@ def test_the_fingerprint_follows_what_is_learnt_and_not_where(options, photograp
 
 
 def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(options):
-    """`decisive` is what a training of before there was a choice wrote, so that it goes on."""
+    """`decisive` is what a training wrote before these settings existed, so that it can resume."""
     usual = make_training(options).run.decisive
     assert not {"lr_decay_after", "lr_decay"} & usual.keys()
     assert usual["lr"] == LR
@@ -134,11 +134,11 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
 
 
 PAPER_RUN = {"lr": 1e-3, "head_lr": 1e-2}
-"""What a training of before there were recipes recorded of them, its command having said nothing."""
+"""Learning rates recorded by a training with default flags, before recipes existed."""
 
 
 def begun_before(options, **recorded):
-    """A folder as such a training left it; its `decisive`."""
+    """Create the run folder of a training from before recipes existed; return its `decisive`."""
     run = make_training(paper_recipe(options)).run
     unnamed = {"recipe", "warmup", "clip_norm", "balanced"}
     assert unnamed < run.decisive.keys()
@@ -149,7 +149,7 @@ def begun_before(options, **recorded):
 
 @pytest.fixture
 def plain(options):
-    """Options that leave open what a recipe sets."""
+    """Options without the values that a recipe sets."""
     return dataclasses.replace(options, head_lr=None)
 
 
@@ -158,9 +158,9 @@ def test_a_training_begun_before_recipes_goes_on_as_it_began(plain, caplog):
     assert old | PAPER_RUN == old
     with caplog.at_level(logging.INFO):
         training = make_training(plain)
-    assert "was begun before there were recipes; it resumes with --recipe paper" in caplog.text
+    assert "started before recipes existed. Resuming with --recipe paper." in caplog.text
     assert training.run.decisive == old
-    assert training.run.report() is None  # no difference is found
+    assert training.run.report() is None  # the options are accepted
     options = training.job.options
     assert (options.recipe, options.warmup, options.clip_norm, options.balanced) == ("paper", 0, 0.0, False)
     assert make_training(paper_recipe(plain)).run.decisive == old

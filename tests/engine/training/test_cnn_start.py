@@ -1,4 +1,4 @@
-"""The state before the first update as epoch 0 of a training, on one worker without Ray."""
+"""Initial weights as epoch 0 of a training, on one worker without Ray."""
 
 import dataclasses
 import json
@@ -24,7 +24,7 @@ from attn.stages.recipe import paper_recipe
 
 @pytest.fixture
 def start(training, tmp_path):
-    """Options of a training that begins with a classifier of its classes."""
+    """Options of a training whose initial weights have a classifier of its classes."""
     torch.manual_seed(1)
     weights = build_backbone("small_cnn", 2).export_weights()
     torch.save({name: tensor.clone() for name, tensor in weights.items()}, tmp_path / "start.pth")
@@ -35,12 +35,12 @@ def start(training, tmp_path):
 
 @pytest.fixture
 def alone(tmp_path, monkeypatch):
-    """alone(options, [0.9, …]): the only worker of a training, and what its validations are made to find."""
+    """Factory of training loops of one worker with given validation accuracies: `alone(options, [0.9, …])`."""
 
     def make(options, accuracies=None):
         run, job, cnn, *_ = make_training(options)
         cache = job.pictures.cached(tmp_path / "cache", threads=1, tell=lambda done: None)
-        keeper = CheckpointFolder(run.states, every_s=0)
+        checkpoints = CheckpointFolder(run.states, every_s=0)
         learner = CnnLearner(job, cnn, cache, Group.alone(torch.device("cpu")), lambda text: None)
         validated = learner._validate
 
@@ -49,7 +49,7 @@ def alone(tmp_path, monkeypatch):
             return dataclasses.replace(tally, correct=accuracies[epoch + 1] * tally.images) if accuracies else tally
 
         monkeypatch.setattr(learner, "_validate", validate)
-        return TrainingLoop(learner, StatusWriter(None, rank=1), keeper, run_url=job.run_url)
+        return TrainingLoop(learner, StatusWriter(None, rank=1), checkpoints, run_url=job.run_url)
 
     return make
 
@@ -74,7 +74,7 @@ def test_the_start_is_kept_unless_an_epoch_is_better(alone, start, accuracies, k
     finished(training, worker.learner.state(worker.rows), 1.0)
     report = training.run.report()
     assert report is not None
-    assert ("the start is kept: no epoch was better" in training.verdict(report)) is (kept == 0)
+    assert ("initial weights kept: no epoch was better" in training.verdict(report)) is (kept == 0)
     assert (report["best_epoch"], report["start_accuracy"]) == (kept, accuracies[0])
     assert report["validation_accuracy"] == accuracies[kept]
     written = load_checkpoint(start.out).backbone.export_weights()
@@ -89,7 +89,7 @@ def test_there_is_no_epoch_0_without_a_classifier_to_keep_or_in_the_papers_recip
         worker = alone(options)
         assert worker.run() is None
         assert epochs_of(worker) == [1, 2, 3]
-        shutil.rmtree(worker.keeper.url)
+        shutil.rmtree(worker.checkpoints.url)
 
 
 def test_a_drawn_classifier_is_chance(alone, start, tmp_path):
@@ -106,8 +106,8 @@ def test_a_training_that_was_ended_anywhere_goes_on_to_the_same_end(alone, start
     whole = alone(start, accuracies)
     before = plain(whole.learner.backbone.export_weights())
     assert whole.run() is None
-    expected = dict(whole.keeper.restored())
-    shutil.rmtree(whole.keeper.url)
+    expected = dict(whole.checkpoints.restore())
+    shutil.rmtree(whole.checkpoints.url)
 
     broken = alone(start, accuracies)
     trained = broken.learner._epoch
@@ -121,7 +121,7 @@ def test_a_training_that_was_ended_anywhere_goes_on_to_the_same_end(alone, start
     assert str(broken.run()) == "stopped"
     again = alone(start, accuracies)
     assert again.run() is None
-    found = dict(again.keeper.restored())
+    found = dict(again.checkpoints.restore())
     assert epochs_of(again) == [0, 1, 2, 3]
     assert found["weights.safetensors"] == expected["weights.safetensors"]
     assert found["kept.safetensors"] == expected["kept.safetensors"]

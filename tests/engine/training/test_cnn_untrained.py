@@ -1,6 +1,6 @@
-"""A shift that kills plain SGD, reproduced in small: told, exit code 4, and gone with the steady recipe.
+"""Domain shift that breaks plain SGD: warning and exit code 4; the steady recipe trains well.
 
-A network whose statistics are those of noise learns two classes of images.
+A network whose BatchNorm statistics come from noise is trained on two classes of images.
 """
 
 import dataclasses
@@ -18,17 +18,17 @@ from attn.models.backbone import build_backbone
 from attn.models.checkpoint import load_checkpoint
 
 BACKBONE = "mobilenet_v2_w010"
-PLAIN = {"warmup": 0, "clip_norm": 0.0, "balanced": False}  # the paper's recipe, but for the rates
+PLAIN = {"warmup": 0, "clip_norm": 0.0, "balanced": False}  # the paper's recipe, except the learning rates
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """Of five other classes: the classifier is drawn."""
+    """Checkpoint of five other classes, so that the training needs a new classifier."""
     torch.manual_seed(1)
     backbone = build_backbone(BACKBONE, 5).train()
     for layer in backbone.modules():
         if isinstance(layer, BatchNorm2d):
-            layer.momentum = None  # one average of all that it sees
+            layer.momentum = None  # cumulative average
     with torch.no_grad():
         backbone((torch.rand(64, 3, 32, 32) - 0.5) / 0.25)
     path = tmp_path_factory.mktemp("start") / "start.pth"
@@ -38,7 +38,7 @@ def weights(tmp_path_factory):
 
 @pytest.fixture
 def options(training, weights, tmp_path):
-    """Options of a training of 40 updates in this process, at a rate that is high."""
+    """Options of a training of 40 updates in this process, with a high learning rate."""
 
     return dataclasses.replace(
         training,
@@ -69,13 +69,13 @@ def test_a_training_that_collapses_says_so_and_ends_with_4(options, caplog):
     reasons = report_of(plain)["untrained"]
     assert reasons
     assert [text for text in warnings if text.startswith("untrained: ")] == [f"untrained: {text}" for text in reasons]
-    cnn = load_checkpoint(plain.out)  # is there to be looked at
+    cnn = load_checkpoint(plain.out)  # it can be loaded
     assert cnn.trained["untrained"] == reasons
 
     caplog.clear()
     with caplog.at_level(logging.INFO):
         assert train_cnn(plain) == EXIT_UNTRAINED
-    assert "is finished already" in caplog.text
+    assert "is already finished" in caplog.text
     assert f"untrained: {reasons[0]}" in caplog.text
     assert train_cnn(dataclasses.replace(plain, allow_untrained=True)) == 0
 

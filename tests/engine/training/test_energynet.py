@@ -1,4 +1,4 @@
-"""Whole trainings of an EnergyNet on a real local Ray."""
+"""Complete trainings of an EnergyNet on a local Ray."""
 
 import contextlib
 import dataclasses
@@ -28,7 +28,7 @@ from attn.storage.store import AttentionStore
 ROOT = Path(__file__).parents[3]
 
 
-# A training of seconds.
+# A training that takes seconds.
 QUICK = {
     "candidates_initial": 32,
     "candidates_final": 64,
@@ -51,7 +51,7 @@ def options(planted, tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(planted, tmp_path_factory):
-    """Options of a training that is finished, and was started with paths relative to its folder."""
+    """Options of a finished training that was started with relative paths."""
     folder = tmp_path_factory.mktemp("trained")
     options = quick(planted, folder / "energynet", updates=400, look_every=100)
     store, split = (os.path.relpath(path, folder) for path in (options.store, options.split))
@@ -113,13 +113,13 @@ def test_the_last_look_that_is_not_worse_is_kept(trained):
 def test_a_finished_training_is_not_done_again_and_another_is_refused(trained, caplog):
     with caplog.at_level(logging.INFO):
         assert train_energynet(trained) == 0
-    assert "is finished already: validation accuracy 1.000" in caplog.text
+    assert "is already finished: validation accuracy 1.000" in caplog.text
     with pytest.raises(UsageError, match=r"energy_margin: 2.0 here, 1.0 there"):
         train_energynet(dataclasses.replace(trained, energy_margin=2.0))
 
 
 def test_out_of_fold_it_learns_from_those_maps_and_its_store_need_not_have_any(trained, by_fold, tmp_path):
-    """They are the maps it learnt from before, in other stores and another order."""
+    """The maps are those of the first training, in other stores and another order."""
     out_of_fold = dataclasses.replace(
         trained, store=by_fold.bare, out_of_fold=by_fold.folds[::-1], out=str(tmp_path / "energynet")
     )
@@ -133,7 +133,7 @@ def test_out_of_fold_it_learns_from_those_maps_and_its_store_need_not_have_any(t
         assert (record["map_source"], record["map_fingerprints"]) == ("out_of_fold", fingerprints)
     assert report_of(trained)["map_source"] == "same_cnn"
     assert report_of(trained)["map_fingerprints"] == [expected.fingerprint]
-    assert train_energynet(dataclasses.replace(out_of_fold, out_of_fold=by_fold.folds)) == 0  # their order is no matter
+    assert train_energynet(dataclasses.replace(out_of_fold, out_of_fold=by_fold.folds)) == 0  # in any order
     with pytest.raises(UsageError, match=r"other options \(out_of_fold: null here, \{"):
         train_energynet(dataclasses.replace(out_of_fold, store=trained.store, out_of_fold=()))
     with pytest.raises(UsageError, match=r"other options \(out_of_fold: \{[^;]* here, null there\)"):
@@ -181,13 +181,15 @@ def test_a_store_of_another_cnn_is_refused(trained, planted, write_store, tmp_pa
         methods=("energynet",),
         energynet=trained.out,
     )
-    with pytest.raises(UsageError, match=rf"fingerprint {load_energynet(trained.out).fingerprint}, .*so the CNN or the settings differ"):
+    with pytest.raises(
+        UsageError, match=rf"fingerprint {load_energynet(trained.out).fingerprint}, .*so the CNN or the settings differ"
+    ):
         evaluate(options)
 
 
 @pytest.fixture(scope="module")
 def by_one_worker(planted, tmp_path_factory):
-    """Options of a training that is finished, of few updates and mined negatives alone."""
+    """Options of a finished training with few updates and only mined negatives."""
     options = quick(planted, tmp_path_factory.mktemp("one") / "energynet", updates=120, look_every=40, num_random=0)
     assert train_energynet(options) == 0
     return options
@@ -195,7 +197,7 @@ def by_one_worker(planted, tmp_path_factory):
 
 @pytest.mark.parametrize("memory_gb", [pytest.param(None, marks=pytest.mark.long), 1e-6])
 def test_two_workers_learn_what_one_learns(by_one_worker, tmp_path, memory_gb):
-    """Also where the maps do not fit, and each worker holds its share of the videos, on disk."""
+    """Also if the maps do not fit into memory, so that each worker holds its share of the videos on disk."""
     two = dataclasses.replace(by_one_worker, out=str(tmp_path / "two"), workers=2, map_memory_gb=memory_gb)
     assert train_energynet(two) == 0
     first, second = (load_energynet(one.out).net.state_dict() for one in (by_one_worker, two))
@@ -216,13 +218,13 @@ def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept
     assert (len(report["train_videos"]), report["held_out_videos"]) == (6, [])
     assert report["kept_update"] == 120
     assert report["validation_accuracy"] is None
-    assert "no video held out" in caplog.text
+    assert "no videos held out" in caplog.text
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_killed_driver_goes_on_where_it_stopped(options, tmp_path):
-    """The resumed training ends with the weights of an unbroken one."""
+    """The resumed training ends with the weights of an uninterrupted one."""
     unbroken = dataclasses.replace(options, out=str(tmp_path / "unbroken"), updates=3000, look_every=200, patience=0)
     killed = dataclasses.replace(unbroken, out=str(tmp_path / "killed"))
     process = _start(killed)

@@ -1,4 +1,4 @@
-"""Two workers of an EnergyNet's training of which one alone meets what it must refuse: both end, with its line."""
+"""Training of an EnergyNet with two workers, one of which has an error: both end with its message."""
 
 import dataclasses
 import datetime
@@ -25,8 +25,8 @@ from attn.engine.training.worker import train_worker
 from attn.errors import UsageError
 from attn.storage.store import AttentionStore
 
-SHARED = 1e-6  # GB for maps: less than they take, so that each worker reads its share alone
-PATIENCE_S = 60  # for a worker that never says its word
+SHARED = 1e-6  # GB for maps: too few for all maps, so that each worker reads only its share
+PATIENCE_S = 60  # for a worker that never answers
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def options(planted: Path, tmp_path: Path) -> TrainEnergyNetOptions:
 def broken_for_second(
     options: TrainEnergyNetOptions, tmp_path: Path, write_store: Callable[..., str]
 ) -> tuple[str, str]:
-    """URL of a store whose second worker's share alone holds a map with NaN, and the video of that map."""
+    """URL of a store with NaN only in the second worker's share, and the ID of the video."""
     job = job_of(options)
     (first, _), (second, _) = (job.train.share(worker, 2) for worker in range(2))
     video_id = second.video_ids[len(second.video_ids) // 2]
@@ -84,7 +84,11 @@ def test_workers_read_their_maps_or_refuse_together(
     shared = job_of(dataclasses.replace(options, store=broken, map_memory_gb=SHARED))
     refused = rf"maps of {video_id}, frame 5, contain NaN or infinity\. Precompute"
     cases: Mapping[str, tuple[EnergyJob, EnergyJob, str | None]] = {
-        "the run": (good, dataclasses.replace(good, run_url=str(tmp_path / "no")), "not seen by all machines .*--out"),
+        "the run": (
+            good,
+            dataclasses.replace(good, run_url=str(tmp_path / "no")),
+            "not visible on all machines.*--out",
+        ),
         "the store": (good, gone, r"gone: no attention store here"),
         "a part": (good, torn, rf"^{re.escape(str(part))}: does not exist$"),
         "its copy of the maps": (good, nan, refused),
@@ -102,7 +106,7 @@ def test_workers_read_their_maps_or_refuse_together(
 
 
 def process(rank: int, folder: Path, cases: Mapping[str, tuple[EnergyJob, EnergyJob]]) -> None:
-    """Each case after the other: a worker that is one word behind would be seen in the next."""
+    """Run all cases in one process, so that a collective call too few breaks the next case."""
     torch.set_num_threads(1)
     address, patience = f"file://{folder}/address", datetime.timedelta(seconds=PATIENCE_S)
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2, timeout=patience)

@@ -1,4 +1,4 @@
-"""Training of one worker without Ray; Ray Train is in test_energynet.py and test_energynet_group.py."""
+"""Training of one worker without Ray; test_energynet.py and test_energynet_group.py use Ray Train."""
 
 import re
 import resource
@@ -32,13 +32,13 @@ QUICK = {"candidates_initial": 32, "candidates_final": 64, "num_hard": 16, "hold
 
 @pytest.fixture
 def states(tmp_path):
-    """URL where the loop keeps its states."""
+    """URL of the checkpoints of the loop."""
     return str(tmp_path / "states")
 
 
 @pytest.fixture
 def make_loop(planted, states, tmp_path):
-    """make_loop(lr=…): the loop of a training of one worker, without Ray."""
+    """Factory of training loops of one worker without Ray: `make_loop(lr=…)`."""
 
     def make(**settings):
         options = TrainEnergyNetOptions(
@@ -62,7 +62,7 @@ def make_loop(planted, states, tmp_path):
 
 
 def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make_loop, states):
-    """A step so large that whatever was learnt is thrown away again and again."""
+    """The steps are so large that each update destroys all progress."""
     loop = make_loop(updates=4000, look_every=1, patience=2, lr=10.0, weight_decay=0.0, residual=False, centre=False)
     assert loop.run() is None
     rows, kept = loop.rows, loop.learner.progress(loop.rows).kept_row
@@ -70,7 +70,7 @@ def test_it_stops_when_it_has_been_worse_for_long_and_keeps_what_was_better(make
     assert kept["update"] == rows[-3]["update"] > 0
     assert kept["validation_accuracy"] > rows[-1]["validation_accuracy"]
     assert any((loop.learner.kept[name] != weight).any() for name, weight in loop.learner.net.state_dict().items())
-    state = State.of(CheckpointFolder(states).restored())
+    state = State.of(CheckpointFolder(states).restore())
     assert state.record["rows"][state.record["kept"] - 1] == kept
     torch.testing.assert_close(state.best, loop.learner.kept, rtol=0, atol=0)
 
@@ -79,13 +79,13 @@ def test_a_loss_that_is_not_finite_ends_it_with_its_update(make_loop, states):
     why = make_loop(updates=120, look_every=40, lr=1e30, weight_decay=0.0).run()
     assert isinstance(why, DivergedError)
     assert re.match(
-        r"the loss is not finite at update \d+: most likely the learning rate is too high; lower --lr", str(why)
+        r"the loss is not finite at update \d+: the learning rate is probably too high\. Lower --lr", str(why)
     )
-    assert CheckpointFolder(states).restored() is None
+    assert CheckpointFolder(states).restore() is None
 
 
 def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypatch):
-    """The loss of the last update was finite, what it made of the weights is not."""
+    """The loss of the last update is finite, but not the weights after it."""
     loop = make_loop(updates=120, look_every=40)
     update = loop.learner.trainer.update
 
@@ -100,15 +100,16 @@ def test_weights_that_are_not_finite_are_never_kept(make_loop, states, monkeypat
     why = loop.run()
     assert isinstance(why, DivergedError)
     assert re.match(
-        r"the weights are not finite after update 80 \(map_layer.weight\): .*keeps the state after update 40$", str(why)
+        r"the weights are not finite after update 80 \(map_layer.weight\): .*holds the checkpoint of update 40\.$",
+        str(why),
     )
-    state = State.of(CheckpointFolder(states).restored())
+    state = State.of(CheckpointFolder(states).restore())
     assert [row["update"] for row in state.record["rows"]] == [0, 40]
     assert all(torch.isfinite(weight).all() for weight in state.best.values())
 
 
 def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monkeypatch):
-    """Of a training that stopped after 80 of 120 updates, and whose last state a disk has damaged."""
+    """A training stops after 80 of 120 updates, and its last checkpoint is damaged."""
     whole = make_loop(updates=120, look_every=40)
     assert whole.run() is None
     shutil.rmtree(states)
@@ -119,9 +120,9 @@ def test_a_damaged_state_is_told_and_the_end_is_the_same(make_loop, states, monk
     with (last / "optimizer.pt").open("r+b") as file:
         file.truncate(100)
     again, told = make_loop(updates=120, look_every=40), {}
-    monkeypatch.setattr(again._progress, "pin", lambda **changes: told.update({"damaged": (), **told} | changes))
+    monkeypatch.setattr(again._progress, "update", lambda **changes: told.update({"damaged": (), **told} | changes))
     assert again.run() is None
-    assert told["damaged"] == (f"{last} is damaged (optimizer.pt is not what was written)",)
+    assert told["damaged"] == (f"{last}: damaged (optimizer.pt does not match its checksum)",)
     assert told["resumed"] == 2
     for name, weight in whole.learner.net.state_dict().items():
         torch.testing.assert_close(again.learner.net.state_dict()[name], weight, rtol=0, atol=0)
@@ -153,7 +154,7 @@ def test_no_room_for_a_state_is_said_and_the_one_before_is_gone_on_from(make_loo
     assert "File too large" in str(why)
     again = make_loop(updates=120, look_every=40)
     assert again.run() is None
-    assert not again.keeper.damaged
+    assert not again.checkpoints.damaged
     for name, weight in whole.learner.net.state_dict().items():
         torch.testing.assert_close(again.learner.net.state_dict()[name], weight, rtol=0, atol=0)
 
@@ -178,7 +179,7 @@ def test_before_the_first_update_it_is_unatt_and_that_is_the_first_row(make_loop
 
 
 def test_a_start_that_no_update_beats_is_kept(make_loop, states):
-    """Steps so large that nothing is learnt, though as many videos are right as at the start."""
+    """The steps are so large that the accuracy only equals that of the initial weights."""
     loop = make_loop(updates=10, look_every=10, lr=1.0, momentum=0.0, weight_decay=0.0)
     start = plain(loop.learner.net.state_dict())
     loop.learner.trainer.centre()
@@ -188,7 +189,7 @@ def test_a_start_that_no_update_beats_is_kept(make_loop, states):
     assert rows[0]["validation_accuracy"] == rows[1]["validation_accuracy"] > 0
     assert rows[0]["validation_shortfall"] < rows[1]["validation_shortfall"]
     assert loop.learner.progress(rows).kept_row["update"] == 0
-    weights = State.of(CheckpointFolder(states).restored()).best
+    weights = State.of(CheckpointFolder(states).restore()).best
     for name, weight in start.items():
         torch.testing.assert_close(weights[name], weight, rtol=0, atol=0)
     assert all(row["kept_accuracy"] == rows[0]["validation_accuracy"] for row in rows)

@@ -1,4 +1,4 @@
-"""What a training of an EnergyNet is known by, and what is none."""
+"""Plan of an EnergyNet's training: its fingerprint, and errors of invalid inputs."""
 
 import dataclasses
 import json
@@ -28,7 +28,7 @@ def decisive(options, **change):
 
 
 def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(options):
-    """`decisive` is what a training of before there was a choice wrote, so that it goes on."""
+    """`decisive` is what a training wrote before these settings existed, so that it can resume."""
     usual = decisive(options)
     assert sorted(usual) == sorted(
         [
@@ -43,7 +43,7 @@ def test_settings_that_came_later_are_named_only_where_they_are_not_as_usual(opt
         assert decisive(options, **change) == usual | change
 
 
-# What a training that was given `--embedding-dim 32` recorded before there were recipes, but for what it learnt from.
+# Record of a training with `--embedding-dim 32` from before recipes existed, without the entries about its data.
 OLD = {
     "energy_margin": 1.0,
     "triplet_margin": 0.5,
@@ -70,7 +70,7 @@ OLD = {
 
 @pytest.fixture
 def begun_before(options):
-    """Folder of a training begun before there were recipes, beside `--out`."""
+    """Run folder, next to `--out`, of a training from before recipes existed."""
     learnt_from = {key: decisive(options)[key] for key in ("fingerprint", "class_names", "videos", "concepts")}
     folder = Path(options.out, "energynet.train")
     folder.mkdir(parents=True)
@@ -82,8 +82,8 @@ def test_a_training_begun_before_there_were_recipes_resumes_with_its_settings(op
     given = dataclasses.replace(options, embedding_dim=32)
     with caplog.at_level(logging.INFO):
         run, job, _ = make_energy_training(given)
-    assert "was begun before there were recipes" in caplog.text
-    assert run.report() is None  # not refused
+    assert "started before recipes existed" in caplog.text
+    assert run.report() is None  # accepted
     assert json.loads(json.dumps(run.decisive)) == json.loads((begun_before / "run.json").read_text())["decisive"]
     assert job.config == paper_recipe(given)
     for change in ({"lr": 0.01}, {"embedding_dim": 64}):
@@ -97,7 +97,7 @@ def test_one_that_is_finished_answers_so(options, begun_before, caplog):
     (begun_before / "report.json").write_text(json.dumps(report))
     with caplog.at_level(logging.INFO):
         assert train_energynet(dataclasses.replace(options, embedding_dim=32)) == 0
-    assert "is finished already: validation accuracy 0.500 (update 1000 of 6000)" in caplog.text
+    assert "is already finished: validation accuracy 0.500 (update 1000 of 6000)" in caplog.text
 
 
 def test_the_recipe_of_one_begun_since_is_not_guessed(options):
@@ -115,7 +115,7 @@ def test_a_setting_that_contradicts_the_recipe_is_refused_first(options):
 
 @pytest.fixture
 def with_words(options, tmp_path):
-    """The same with word vectors, of the class names and of 30 other words, and a corpus of these."""
+    """Options with word vectors of the class names and of 30 other words, and a corpus of these words."""
     rng, more = np.random.default_rng(0), [f"w{i}" for i in range(30)]
     lines = [f"{word} {' '.join(map(str, rng.normal(size=40).tolist()))}" for word in ("hug", "kick", "wave", *more)]
     (tmp_path / "words.txt").write_text("\n".join([*lines, ""]))
@@ -175,8 +175,8 @@ def test_another_setting_of_them_is_another_training(options):
         ({"num_hard": 33, "candidates_initial": 32}, "--num-hard 33: must be at most --candidates-initial (32)"),
         ({"energy_margin": 0.0}, "--energy-margin 0.0: must be above 0"),
         ({"triplet_margin": 2.5}, "--triplet-margin 2.5: must be from 0 to 2"),
-        ({"workers": 0}, "--workers 0: give 1 or more"),
-        ({"map_memory_gb": 0.0}, "--map-memory-gb 0: give a number above 0"),
+        ({"workers": 0}, "--workers 0: too small. Give 1 or more."),
+        ({"map_memory_gb": 0.0}, "--map-memory-gb 0: out of range. Give a number above 0."),
         ({"fraction": 0.0}, "0"),
         ({"aggregation": "fisher"}, "--aggregation fisher: needs word vectors"),
         ({"split": "/nowhere/list.txt"}, "/nowhere/list.txt"),

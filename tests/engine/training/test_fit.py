@@ -1,4 +1,4 @@
-"""What a training costs before its first update and how a failed one ends; whole ones: test_cnn, test_energynet."""
+"""Start-up cost and failures of `fit`; test_cnn.py and test_energynet.py run complete trainings."""
 
 import os
 import signal
@@ -19,7 +19,7 @@ WORKERS = ("training.worker", "training.cnn_learner", "training.energynet_maps",
 
 
 def test_workers_load_nothing_slow_that_few_of_them_need():
-    """Seconds of every process of a training or a pool, and there are many."""
+    """Each import would cost seconds in every process of a training or an actor pool."""
     code = f"import sys, {', '.join(f'attn.engine.{name}' for name in WORKERS)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
@@ -29,7 +29,7 @@ def test_workers_load_nothing_slow_that_few_of_them_need():
 
 @pytest.fixture
 def fit(ray_local, tmp_path, monkeypatch):
-    """Runs a loop that is not tried again."""
+    """Function that runs a training loop without retries."""
     monkeypatch.setattr(fitting, "MOST_FAILURES", 0)
     run = TrainRun(str(tmp_path / "net.safetensors"), {})
     run.begin({})
@@ -44,7 +44,9 @@ def test_workers_that_die_are_one_line_and_ray_has_written_nothing_that_may_be_t
 
     with pytest.raises(UsageError) as refused:
         fit(loop)
-    assert str(refused.value).startswith("the workers died 1 time, last because: The actor is dead because its worker")
+    assert str(refused.value).startswith(
+        "the workers died 1 time, most recently because: The actor is dead because its worker"
+    )
     assert "\n" not in str(refused.value)
     found = [path for path in Path(tmp_path, "net.train").rglob("*") if path.is_file() and path.stat().st_size]
     assert {path.name.split(".")[0] for path in found} <= {"run", "events"}

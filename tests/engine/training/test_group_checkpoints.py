@@ -1,4 +1,4 @@
-"""Two workers that keep one training's states: the first writes, both go on from the same one or end with one line."""
+"""Checkpoints of two workers: the first one writes, and both restore the same checkpoint or raise the same error."""
 
 import datetime
 import json
@@ -14,7 +14,7 @@ from attn.engine.training.checkpoints import CheckpointFolder, GroupCheckpoints
 from attn.engine.training.group import Group
 from attn.errors import UsageError
 
-PATIENCE_S = 60  # for a worker that never says its word
+PATIENCE_S = 60  # for a worker that never answers
 
 
 def saver(text):
@@ -23,9 +23,9 @@ def saver(text):
 
 def test_both_go_on_from_the_same_state_or_end_together(tmp_path):
     for name in ("good", "damaged", "all damaged"):
-        keeper = CheckpointFolder(str(tmp_path / name), every_s=0)
-        keeper.keep(1, {}, saver("1"))
-        keeper.keep(2, {}, saver("2"))
+        checkpoints = CheckpointFolder(str(tmp_path / name), every_s=0)
+        checkpoints.save(1, {}, saver("1"))
+        checkpoints.save(2, {}, saver("2"))
         first, last = sorted((tmp_path / name).iterdir())
         for folder in {"good": [], "damaged": [last], "all damaged": [first, last]}[name]:
             (folder / "state.json").write_text("")
@@ -38,27 +38,27 @@ def test_both_go_on_from_the_same_state_or_end_together(tmp_path):
     assert one == other
     assert one["good"] == ["2", 0]
     assert one["damaged"] == ["1", 1]
-    assert "no other state is left to resume from" in one["all damaged"]
-    assert "the newest state is another for each machine" in one["another disk"]
+    assert "No other checkpoint is left to resume from" in one["all damaged"]
+    assert "--out: the machines do not see the same checkpoint" in one["another disk"]
     assert str(tmp_path / "file") in one["no folder"]
     assert one["nothing"] == [None, 0]
     assert one["kept"] == ["3", 0]
 
 
 def process(rank: int, folder: Path) -> None:
-    """Each case after the other: a worker that is one word behind would be seen in the next."""
+    """Run all cases in one process, so that a collective call too few breaks the next case."""
     torch.set_num_threads(1)
     address, patience = f"file://{folder}/address", datetime.timedelta(seconds=PATIENCE_S)
     dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2, timeout=patience)
     group = Group(rank, rank, 2, 2, torch.device("cpu"))
 
-    def keeper(name):
+    def checkpoints(name):
         return GroupCheckpoints(CheckpointFolder(str(folder / name), every_s=0), group, lambda row: None)
 
     def restored(name):
-        one = keeper(name)
+        one = checkpoints(name)
         try:
-            files = one.restored()
+            files = one.restore()
         except UsageError as error:
             return str(error)
         return files and files["state.json"].decode(), len(one.damaged)
@@ -66,9 +66,9 @@ def process(rank: int, folder: Path) -> None:
     said = {name: restored(name) for name in ("good", "damaged", "all damaged", "nothing")}
     said["another disk"] = restored("a copy" if rank else "good")
     with pytest.raises(UsageError) as refused:
-        keeper("file" if rank == 0 else "good").keep(3, {}, saver("3"))
+        checkpoints("file" if rank == 0 else "good").save(3, {}, saver("3"))
     said["no folder"] = str(refused.value)
-    keeper("good").keep(3, {}, saver("3"))
+    checkpoints("good").save(3, {}, saver("3"))
     said["kept"] = restored("good")
     (folder / f"{rank}.json").write_text(json.dumps(said))
     dist.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Whose maps an EnergyNet may learn from; nothing is trained here."""
+"""Stores that an EnergyNet can be trained on; no training is run."""
 
 import dataclasses
 import re
@@ -40,14 +40,14 @@ def test_maps_that_do_not_stand_for_those_of_the_store_are_refused(options, by_f
     with pytest.raises(UsageError) as refused:
         make_energy_training(dataclasses.replace(options, out_of_fold=(*by_fold.folds, other)))
     complaint = (
-        f"--out-of-fold {other} does not fit --store {planted / 'store'} ({said}); precompute both with the same "
+        f"--out-of-fold {other}: does not match --store {planted / 'store'} ({said}). Precompute both with the same "
     )
-    assert str(refused.value) == f"{complaint}settings"
+    assert str(refused.value) == f"{complaint}settings."
     assert not Path(options.out).exists()
 
 
 def test_maps_of_another_backbone_precision_and_mean_are_not_refused(options, by_fold):
-    """Only what a map means is compared."""
+    """Only fields that change the meaning of a map are compared."""
     change = {"backbone": "resnet18", "precision": "bf16", "mean": (0.4, 0.4, 0.4), "columns": ("maps",)}
     other = by_fold.write("other", by_fold.listed[2::3], weights_sha256="9" * 64, **change)
     make_energy_training(dataclasses.replace(options, out_of_fold=(*by_fold.folds[:2], other)))
@@ -55,7 +55,7 @@ def test_maps_of_another_backbone_precision_and_mean_are_not_refused(options, by
 
 def test_a_store_of_the_same_cnn_is_not_out_of_fold(options, by_fold, planted):
     same = by_fold.write("same", by_fold.listed[2::3])
-    with pytest.raises(UsageError, match=rf"^--out-of-fold {same} was made by the CNN of --store [^\n]+$"):
+    with pytest.raises(UsageError, match=rf"^--out-of-fold {same}: made by the CNN of --store [^\n]+$"):
         make_energy_training(dataclasses.replace(options, out_of_fold=(*by_fold.folds[:2], same)))
 
 
@@ -65,17 +65,19 @@ def test_a_store_without_maps_is_refused(options, by_fold, bare):
     logits = by_fold.write(f"no-maps{bare}", by_fold.listed[2::3], **columns)
     change = {"store": logits} if bare == "--store" else {"out_of_fold": (*by_fold.folds[:2], logits)}
     where = logits if bare == "--store" else f"--out-of-fold {logits}"
-    with pytest.raises(UsageError, match=rf"^{where} holds no maps; precompute again with --columns maps logits$"):
+    with pytest.raises(
+        UsageError, match=rf"^{where}: contains no maps\. Precompute it again with --columns maps logits\.$"
+    ):
         make_energy_training(dataclasses.replace(options, **{"out_of_fold": by_fold.folds, **change}))
 
 
 def test_a_video_with_maps_in_two_stores_is_refused_if_it_is_listed(options, by_fold):
     twice = by_fold.write("twice", [by_fold.listed[3], *by_fold.listed[2::3]], weights_sha256="7" * 64)
     folds = (*by_fold.folds[:2], twice)
-    complaint = rf"^--out-of-fold: {folds[0]} and {twice} both hold {by_fold.listed[3]}; leave out [^\n]+$"
+    complaint = rf"^--out-of-fold: {folds[0]} and {twice} both contain {by_fold.listed[3]}\. Leave out [^\n]+$"
     with pytest.raises(UsageError, match=complaint):
         make_energy_training(dataclasses.replace(options, out_of_fold=folds))
-    with pytest.raises(UsageError, match=rf"^--out-of-fold: {twice} and {twice} both hold [^\n]+$"):
+    with pytest.raises(UsageError, match=rf"^--out-of-fold: {twice} and {twice} both contain [^\n]+$"):
         make_energy_training(dataclasses.replace(options, out_of_fold=(*folds[1:], twice)))
     tested = by_fold.write("tested", ["v_Hug_g09_c01", *by_fold.listed[::3]], weights_sha256="7" * 64)
     also = by_fold.write("also", ["v_Hug_g09_c01", *by_fold.listed[1::3]], weights_sha256="7" * 64)
@@ -83,7 +85,7 @@ def test_a_video_with_maps_in_two_stores_is_refused_if_it_is_listed(options, by_
 
 
 def test_a_video_without_maps_out_of_fold_is_refused_unless_allowed(options, by_fold):
-    """Although --store has it."""
+    """Although --store contains the video."""
     two = dataclasses.replace(options, out_of_fold=by_fold.folds[:2])
     where = re.escape(" + ".join(by_fold.folds[:2]))
     with pytest.raises(UsageError, match=rf"^{where}: 8 of the 24 videos [^\n]+--allow-missing\.$"):
@@ -104,7 +106,7 @@ def test_a_store_out_of_fold_that_is_none_or_not_finished_is_refused(options, by
 
 
 def test_which_cnn_made_whose_maps_is_decisive(options, by_fold):
-    """The same fingerprints over other videos are other maps."""
+    """Swapping the videos of the fingerprints gives other maps."""
     a, b, c = (by_fold.listed[i::3] for i in range(3))
     first = dataclasses.replace(options, out_of_fold=by_fold.folds)
     swapped = [by_fold.write(f"swapped{i}", v, weights_sha256=f"{i + 1}" * 64) for i, v in enumerate((b, a, c))]
@@ -114,4 +116,4 @@ def test_which_cnn_made_whose_maps_is_decisive(options, by_fold):
     assert one.decisive["out_of_fold"].keys() == other.decisive["out_of_fold"].keys()
     halves = [by_fold.write(f"half{i}", c[i::2], weights_sha256="3" * 64) for i in range(2)]
     halved = dataclasses.replace(options, out_of_fold=(*by_fold.folds[:2], *halves))
-    assert make_energy_training(halved)[0].name == one.name  # of one CNN, whichever folder they lie in
+    assert make_energy_training(halved)[0].name == one.name  # maps of one CNN in two folders

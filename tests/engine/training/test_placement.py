@@ -50,7 +50,7 @@ def test_ray_is_asked_for_just_that(gpu, each):
 
 def test_gpus_without_a_cpu_each_are_refused():
     machine = {"CPU": 4.0, "GPU": 8.0}
-    with pytest.raises(UsageError, match="8 workers need a CPU each, the cluster has 4"):
+    with pytest.raises(UsageError, match="--workers 8: they need a CPU each, but the cluster has 4"):
         place_workers(8, True, machine, [machine])
     assert place_workers(4, True, machine, [machine]).cpus == 1
 

@@ -60,7 +60,7 @@ def test_another_suffix_is_refused(run):
 def test_a_torn_record_is_named(run, tmp_path):
     run.begin({})
     (tmp_path / "cnn.train" / "run.json").write_text('{"decis')
-    with pytest.raises(UsageError, match=r"run\.json is damaged"):
+    with pytest.raises(UsageError, match=r"run\.json: damaged"):
         run.report()
 
 
@@ -94,7 +94,7 @@ def test_damaged_metrics_are_none_and_written_anew(run, tmp_path):
 
 
 def test_what_has_a_state_is_never_forgotten(run, tmp_path):
-    """Also where its metrics are gone: all states may be damaged, and the user has a copy of one."""
+    """Also without metrics: all checkpoints may be damaged, and the user may have a backup."""
     run.begin({})
     state = tmp_path / "cnn.train" / run.name / "states" / "state-000000001-0123abcd"
     state.mkdir(parents=True)
@@ -119,7 +119,7 @@ def test_who_did_not_begin_it_is_told(run):
 
 
 def test_a_folder_that_another_process_removes_too_is_no_reason_to_stop(run, tmp_path, monkeypatch):
-    """As a worker does that was lost with its machine and is not dead yet."""
+    """A lost worker that is still running may do so."""
     finish(run, tmp_path)
     folder, removed = tmp_path / "cnn.train" / run.name, []
     remove = shutil.rmtree
@@ -149,5 +149,5 @@ def test_states_go_from_a_folder_whose_name_could_be_a_pattern(storage, request)
 
 def test_the_same_training_given_twice_is_refused(run):
     refused = pytest.raises(UsageError, match=r"cnn\.train: another run is using this folder\. ")
-    with run.occupied(), refused, run.occupied():
+    with run.locked(), refused, run.locked():
         pass

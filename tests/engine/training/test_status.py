@@ -2,17 +2,17 @@ from attn.engine.training.status import RemoteStatus, Status, StatusWriter
 
 
 def test_the_first_worker_alone_writes_and_notes_are_rare(ray_local):
-    board = RemoteStatus()
-    assert board.read() == Status()
-    pen = StatusWriter(board, rank=0)
-    pen.note("one")
-    pen.note("two")
-    pen.pin(skipped={"a.jpg": "is no image"})
-    StatusWriter(board, rank=1).pin(note="from the second")
-    assert board.read() == Status(note="one", skipped={"a.jpg": "is no image"})
+    status = RemoteStatus()
+    assert status.read() == Status()
+    writer = StatusWriter(status, rank=0)
+    writer.note("one")
+    writer.note("two")
+    writer.update(skipped={"a.jpg": "is no image"})
+    StatusWriter(status, rank=1).update(note="from the second")
+    assert status.read() == Status(note="one", skipped={"a.jpg": "is no image"})
 
 
 def test_a_board_that_is_gone_gives_no_news(ray_local):
-    board = RemoteStatus()
-    ray_local.kill(board.actor)
-    assert board.read() == Status()
+    status = RemoteStatus()
+    ray_local.kill(status.actor)
+    assert status.read() == Status()

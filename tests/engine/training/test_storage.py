@@ -1,4 +1,4 @@
-"""Where Ray Train puts its marker, on this machine and on S3, and what a worker sees of it."""
+"""Storage of Ray Train on a local disk and on S3, and the check of it by a worker."""
 
 import pickle
 import secrets
@@ -18,7 +18,7 @@ def url(request, tmp_path):
 
 def test_what_ray_does_there(url):
     fs, path = ray_storage(url)
-    fs = pickle.loads(pickle.dumps(fs))  # noqa: S301 (Ray sends it so)
+    fs = pickle.loads(pickle.dumps(fs))  # noqa: S301 (as Ray sends it)
     marker = f"{path}/run/.marker"
     fs.create_dir(f"{path}/run")
     assert fs.get_file_info(marker).type == pyarrow.fs.FileType.NotFound
@@ -35,7 +35,7 @@ def begin(url):
 
 
 def test_a_worker_that_does_not_see_the_folder(url):
-    with pytest.raises(UsageError, match=r"cnn\.train is not seen by all machines"):
+    with pytest.raises(UsageError, match=r"cnn\.train: not visible on all machines"):
         check_storage(url)
     begin(url)
     check_storage(url)

@@ -1,4 +1,4 @@
-"""Trainings whose storage fails them: full, or holding a damaged state. One line says so, and what was good is used."""
+"""Trainings on a full disk or with damaged checkpoints: one-line errors, and intact checkpoints are used."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ DISK_BYTES = 32 << 20
 
 @pytest.fixture(scope="module")
 def whole(training, tmp_path_factory):
-    """Options of a training that nothing has disturbed."""
+    """Options of an uninterrupted training."""
     options = dataclasses.replace(training, epochs=8, out=str(tmp_path_factory.mktemp("whole") / "cnn.safetensors"))
     assert train_cnn(options) == 0
     return options
@@ -27,7 +27,7 @@ def whole(training, tmp_path_factory):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of its own of some megabytes."""
+    """Folder on a disk of a few megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder)]
@@ -51,7 +51,7 @@ def states_of(options):
 
 
 def fill(folder, options, *, rows):
-    """The disk, once so many epochs are told."""
+    """Fill the disk once the metrics have this number of rows."""
     metrics = folder_of(options) / "metrics.jsonl"
     until_s = time.monotonic() + 120
     while time.monotonic() < until_s and not (metrics.exists() and len(metrics.read_text().splitlines()) >= rows):
@@ -65,7 +65,7 @@ def fill(folder, options, *, rows):
 
 
 def error_of(capsys):
-    """The one line that a job says before it ends with 2."""
+    """Return the only error line of a job that ends with exit code 2."""
     said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(said) == 1
     return said[0]
@@ -86,13 +86,13 @@ def test_a_disk_that_is_full_ends_it_with_a_line_and_with_room_it_goes_on(whole,
     with caplog.at_level("INFO"):
         assert run(train_cnn, options) == 0
     assert "resuming after epoch" in caplog.text
-    assert "is damaged" not in caplog.text
+    assert ": damaged" not in caplog.text
     assert same_weights(options, whole)
 
 
 @pytest.fixture
 def stopped(whole, tmp_path, monkeypatch):
-    """Options of a training that has two states and is not over."""
+    """Options of an unfinished training with two checkpoints."""
     options = dataclasses.replace(whole, out=str(tmp_path / "cnn.safetensors"))
     with monkeypatch.context() as change:
         change.setattr("attn.engine.training.cnn.save_checkpoint", _stop)
@@ -107,7 +107,7 @@ def _stop(*_):
 
 
 def damage(state):
-    """A range of zeros, as a disk leaves where a write was lost."""
+    """Overwrite a range with zeros, as after a lost write."""
     with (state / "weights.safetensors").open("r+b") as file:
         file.seek(600)
         file.write(bytes(512))
@@ -121,7 +121,7 @@ def test_a_damaged_state_is_named_in_a_warning_and_the_one_before_is_taken(whole
         assert run(train_cnn, stopped) == 0
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert said == [
-        f"{last} is damaged (weights.safetensors is not what was written); the state before it is taken",
+        f"{last}: damaged (weights.safetensors does not match its checksum). Ignoring this checkpoint.",
     ]
     assert "resuming after epoch 7 of 8" in caplog.text
     assert same_weights(stopped, whole)
@@ -136,7 +136,7 @@ def test_all_states_damaged_is_one_line_and_nothing_is_deleted(stopped, capsys):
     assert run(train_cnn, stopped) == EXIT_USAGE
     line = error_of(capsys)
     assert all(str(state) in line for state in states_of(stopped))
-    assert "Put them back from a copy" in line
+    assert "Restore one from a backup" in line
     assert all(path.exists() for path in files)
 
 
@@ -145,7 +145,7 @@ def test_a_loss_that_is_not_finite_is_one_line_and_exit_code_2(training, tmp_pat
     assert run(train_cnn, options) == EXIT_USAGE
     line = error_of(capsys)
     assert "the loss is not finite at epoch 1, update " in line
-    assert "most likely the learning rate is too high" in line
+    assert "the learning rate is probably too high" in line
     assert not Path(options.out).exists()
 
 

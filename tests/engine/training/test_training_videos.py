@@ -1,4 +1,4 @@
-"""Frames of listed videos on a real local Ray: each once, decoded once, and what is learnt from is settled once."""
+"""Training videos on a local Ray: each is decoded once, and the set of training videos is fixed."""
 
 import contextlib
 import dataclasses
@@ -34,7 +34,7 @@ from attn.video.guard import FrameReader
 from attn.video.sample import Stride
 from attn.video.source import list_videos
 
-EPOCHS = 25  # so many that a driver can be killed among them on a busy machine too
+EPOCHS = 25  # enough to kill a driver during the training, even on a busy machine
 LISTED = {f"v_{name}_g{i:02}_c01" for name in ("Wave", "Kick") for i in range(1, 6)}
 
 
@@ -63,7 +63,7 @@ def rows_in(*parts: Path) -> Counter[str]:
 
 
 def plain_loop(folder: str, size: int) -> dict[str, np.ndarray]:
-    """The frames of every video, decoded one after the other."""
+    """Frames of every video, decoded sequentially."""
     with FrameReader() as reader:
         return {
             video.video_id: np.concatenate(
@@ -111,7 +111,7 @@ def test_a_larger_share_decodes_only_what_is_new_and_other_runs_nothing(
     after = parts_of(shared)
     assert before.items() < after.items()
     assert rows_in(*after.keys() - before.keys()).keys() == LISTED - few.num_frames.keys()
-    (tmp_path / "frames" / "_SUCCESS.json").unlink()  # as a run leaves it that was killed at the very end
+    (tmp_path / "frames" / "_SUCCESS.json").unlink()  # like a run that was killed at the very end
     other = dataclasses.replace(shared, out=str(tmp_path / "other.safetensors"), fraction=0.7, seed=5, head_lr=0.1)
     _, some = decoded(other)
     assert isinstance(some, VideoFrames)
@@ -162,7 +162,7 @@ def report_of(options: TrainCnnOptions) -> dict:
 
 @pytest.fixture(scope="module")
 def learnt(video_training: TrainCnnOptions, tmp_path_factory: pytest.TempPathFactory) -> TrainCnnOptions:
-    """Options of a training that is finished, and was started with paths relative to its folder."""
+    """Options of a finished training that was started with relative paths."""
     folder = tmp_path_factory.mktemp("learnt")
     options = dataclasses.replace(video_training, out=str(folder / "cnn.safetensors"), frames=str(folder / "frames"))
     relative = {name: os.path.relpath(getattr(options, name), folder) for name in ("videos", "split", "out", "frames")}
@@ -223,9 +223,9 @@ def test_without_a_video_to_spare_the_last_epoch_is_kept(
     assert report["validation_accuracy"] is None
     assert report["best_epoch"] == 2
     assert [row["validation_accuracy"] for row in rows_of(few)] == [None, None]
-    assert "nothing held out; epoch 2 kept" in caplog.text
+    assert "no videos held out; epoch 2 kept" in caplog.text
     assert train_cnn(few) == 0
-    assert "is finished already: nothing held out" in caplog.text
+    assert "is already finished: no videos held out" in caplog.text
 
 
 DRIVER = """

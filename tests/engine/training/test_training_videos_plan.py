@@ -1,4 +1,4 @@
-"""What a training on videos can know, and refuse, before it decodes anything."""
+"""Plan of a training on videos: invalid inputs raise errors before any video is decoded."""
 
 import dataclasses
 from pathlib import Path
@@ -41,7 +41,10 @@ def test_another_input_size_or_sampling_is_refused_before_any_work(options: Trai
             {"split": "{}/unknown.txt"},
             r"2 of the 4 videos of .* are missing: v_Kick_x, v_Wave_x\. Add them, or give --al",
         ),
-        ({"split": "{}/unknown.txt", "classes": "{}/three.txt", "allow_missing": True}, "no video to learn Hug from"),
+        (
+            {"split": "{}/unknown.txt", "classes": "{}/three.txt", "allow_missing": True},
+            "no usable training video of Hug",
+        ),
         ({"split": "{}/one.txt"}, "one class, Wave"),
         ({"weights": "{}/none.safetensors"}, "none.safetensors"),
     ],
@@ -105,7 +108,7 @@ def test_numbers_of_all_classes_of_the_start_keep_its_classifier(
     job = make_training(dataclasses.replace(options, **flags)).job
     assert job.fresh == fresh
     assert (job.class_names == ("Wave", "Kick")) == (fresh == "nothing")
-    assert any("do not stand for all 2 classes" in one for one in caplog.messages) == (numbers == (0, 3))
+    assert any("do not cover all 2 classes" in one for one in caplog.messages) == (numbers == (0, 3))
 
 
 def test_the_fingerprint_follows_the_videos_and_the_seed_and_not_where_they_lie(

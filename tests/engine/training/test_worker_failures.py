@@ -1,4 +1,4 @@
-"""What Ray Train gives up on; workers that really die are in test_fit.py."""
+"""Errors of Ray Train and their messages; test_fit.py kills real workers."""
 
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, OutOfMemoryError, RayTaskError
@@ -12,7 +12,7 @@ STARTED_BADLY = RayTaskError("__init__", "Traceback (most recent call last): ...
 
 
 def found(failure):
-    """As Ray Train hands on what it meets when it asks a worker how it is."""
+    """Wrap a failure like a health check of Ray Train."""
     return WorkerHealthCheckFailedError("A worker health check failed.\nWorker info: ...", failure=failure)
 
 
@@ -23,20 +23,20 @@ DEAD = found(ActorDiedError())
     ("failures", "said"),
     [
         ([DEAD, DEAD], "The actor died unexpectedly"),
-        ([found(OutOfMemoryError("Task was killed: low on memory.\nMemory was 1 of 1 GB"))], "low on memory; see"),
+        ([found(OutOfMemoryError("Task was killed: low on memory.\nMemory was 1 of 1 GB"))], "low on memory. See"),
         ([found(ActorUnavailableError("the network is gone", None))], "the network is gone"),
         (
             [WorkerHealthCheckTimeoutError("A check has been hanging.\nWorker info: ...")],
-            "been hanging; see",
+            "been hanging. See",
         ),
         ([RuntimeError(GLOO), DEAD], "The actor died unexpectedly"),
     ],
 )
 def test_deaths_are_one_line(failures, said):
     refused = str(refusal_of_failures(WorkerGroupError("...", dict(enumerate(failures))), 4))
-    assert refused.startswith("the workers died 4 times, last because: ")
+    assert refused.startswith("the workers died 4 times, most recently because: ")
     assert said in refused
-    assert refused.endswith("; the same command resumes from the last state")
+    assert refused.endswith(", then run the same command to resume from the last checkpoint.")
     assert "\n" not in refused
 
 

@@ -134,7 +134,7 @@ def test_bad_input_is_one_line_before_anything_is_written(planted, tmp_path, cha
     [
         ({"gpus_per_trial": 0.5}, "a trial of 1 CPU and 0.5 GPU can never be placed: the cluster has 2 CPU and 0 GPU"),
         ({"gpu": True}, "can never be placed"),
-        ({"workers": 3}, "3 workers need 3 CPU, the cluster has 2"),
+        ({"workers": 3}, "--workers 3: they need 3 CPU, but the cluster has 2"),
     ],
 )
 def test_what_never_fits_is_refused_before_a_trial_begins(ray_local, planted, tmp_path, change, said):

@@ -31,8 +31,8 @@ def test_looks_of_before_are_told_as_such_and_drawn_once(run, told):
     run.write_metrics(ROWS[:2])
     drawn = []
     teller = _Teller(run, SimpleNamespace(add=lambda row, step: drawn.append(step)))
-    teller.pin(rows=ROWS[:2], damaged=("state 3 is damaged",))
-    teller.pin(rows=ROWS)
+    teller.update(rows=ROWS[:2], damaged=("state 3 is damaged",))
+    teller.update(rows=ROWS)
     assert [row.get(AGAIN, False) for row in told] == [True, True, False]
     assert [DAMAGED in row for row in told] == [True, False, False]
     assert drawn == [300]
@@ -40,15 +40,15 @@ def test_looks_of_before_are_told_as_such_and_drawn_once(run, told):
 
 
 def test_without_a_good_state_it_is_trained_anew(run, told):
-    keeper = CheckpointFolder(run.states, every_s=0)
-    keeper.write(100, lambda: [("weights", b"good")])
+    checkpoints = CheckpointFolder(run.states, every_s=0)
+    checkpoints.write(100, lambda: [("weights", b"good")])
     _drop_damaged(run)
-    assert (told, keeper.restored()) == ([], {"weights": b"good"})
+    assert (told, checkpoints.restore()) == ([], {"weights": b"good"})
     state = next(path for path in _folder(run).rglob("weights"))
     state.write_bytes(b"bad")
     _drop_damaged(run)
     assert not list(_folder(run).rglob("*"))
-    assert told[0][DAMAGED].endswith("is damaged (weights is not what was written); the trial restarts from scratch")
+    assert told[0][DAMAGED].endswith(": damaged (weights does not match its checksum); the trial restarts from scratch")
 
 
 def _folder(run):
