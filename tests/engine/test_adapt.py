@@ -305,7 +305,7 @@ def test_bad_input_is_refused(
             {"weights": str(plain), "backbone": "squeezenet1_0"},
             "squeezenet1_0 has no BatchNorm. Give its training images",
         ),
-        ({"weights": str(small_weights)}, f"{small_weights}: every BatchNorm mean is 0 and every variance 1"),
+        ({"weights": str(small_weights)}, f"{small_weights}: every BatchNorm mean is 0 and every variance is 1"),
         ({"frames": 127}, "127 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
         ({"frames": 31, "allow_few": True}, "31 frames: too few for stable BatchNorm statistics. Give 32"),
         ({"stride": 5}, "53 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),

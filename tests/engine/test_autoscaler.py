@@ -61,7 +61,7 @@ def cluster(ray_local: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
     monkeypatch.delenv(autoscaler.VARIABLE, raising=False)
     yield ray_local.get_runtime_context().gcs_address
-    internal_kv._internal_kv_del(growth.key())
+    internal_kv._internal_kv_del(autoscaler.key())
 
 
 def test_a_cluster_that_does_not_grow(cluster: str) -> None:

@@ -195,10 +195,10 @@ def test_bad_flags_are_one_line_and_nothing_is_written(
     assert not Path(options.out).exists()
 
 
-def start_job(options: PrecomputeOptions, *more: str) -> subprocess.Popen:
+def start_job(options: PrecomputeOptions, *more: str, ray_address: str = "local") -> subprocess.Popen:
     flags = ["--videos", options.videos, "--out", options.out, "--weights", options.weights]
     flags += ["--columns", *options.columns, "--batch-size", "16", "--part-mb", "1", *more]
-    environment = os.environ | {"RAY_ADDRESS": "local"}
+    environment = os.environ | {"RAY_ADDRESS": ray_address}
     return subprocess.Popen([sys.executable, JOB, *flags], stderr=subprocess.PIPE, text=True, env=environment)
 
 
@@ -222,8 +222,14 @@ def wait_for_part(out: str, process: subprocess.Popen) -> None:
         time.sleep(0.02)
 
 
-def test_a_killed_driver_loses_and_doubles_nothing(on_ray, many: PrecomputeOptions, alone: dict[str, dict]) -> None:
-    with start_job(many) as process:
+@pytest.mark.parametrize("ray_address", ["", pytest.param("local", marks=pytest.mark.long)])
+def test_a_killed_driver_loses_and_doubles_nothing(
+    ray_address: str, many: PrecomputeOptions, alone: dict[str, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A small job in its own process, and one on a local Ray."""
+    monkeypatch.setenv("RAY_ADDRESS", ray_address)
+    many = dataclasses.replace(many, actors=None)
+    with start_job(many, ray_address=ray_address) as process:
         wait_for_part(many.out, process)
         process.send_signal(signal.SIGKILL)
         process.wait()

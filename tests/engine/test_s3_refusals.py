@@ -224,8 +224,7 @@ def test_finished_frames_may_lie_where_nobody_may_write(
     plan.ledger.begin(plan.manifest)
     plan.ledger.finish({})
     act_as(["s3:Get*", "s3:List*"])
-    with pytest.raises(BegunError):
-        call("decode_frames", store)
+    assert fill_frames(plan_frames(store, [], Stride(5), 32, 0.0)) == 0
     assert call("decode_frames", f"{store}2") == 2
     assert "do not permit writing" in capsys.readouterr().err
 

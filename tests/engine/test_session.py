@@ -90,7 +90,7 @@ def test_a_ray_that_starts_too_slowly_gets_another_chance_a_short_folder_and_a_f
 
 
 FAILED_START = """
-import psutil, sys, threading, time, logging
+import contextlib, psutil, sys, threading, time, logging
 import ray._private.services as services
 import attn.engine.session as session, attn.errors
 logging.basicConfig(level=logging.WARNING)
@@ -99,7 +99,8 @@ most = 0
 def count():
     global most
     while True:
-        most = max(most, len(psutil.Process().children()))
+        with contextlib.suppress(psutil.Error):  # a process may end while it is counted
+            most = max(most, len(psutil.Process().children()))
         time.sleep(0.02)
 threading.Thread(target=count, daemon=True).start()
 try:

@@ -27,7 +27,7 @@ MakeFiles = Callable[[], Iterable[tuple[str, bytes]]]
 Value = TypeVar("Value")
 
 
-class State(NamedTuple):
+class Checkpoint(NamedTuple):
     """Checkpoint whose checksums match."""
 
     name: str
@@ -95,7 +95,7 @@ class CheckpointFolder:
         state = self.newest()
         return state and state.files
 
-    def newest(self) -> State | None:
+    def newest(self) -> Checkpoint | None:
         """Return the newest intact checkpoint; None if no complete one exists.
 
         Raises:
@@ -123,7 +123,7 @@ class CheckpointFolder:
             )
         return None
 
-    def read(self, name: str) -> State:
+    def read(self, name: str) -> Checkpoint:
         """Read one checkpoint and verify its checksums.
 
         Raises:
@@ -137,7 +137,7 @@ class CheckpointFolder:
                 raise _IncompleteError(f"{SUMS} is missing") from error
             files = {file: _checked(fs, join(path, file), digest) for file, digest in sums.items()}
         self._good = name
-        return State(name, files)
+        return Checkpoint(name, files)
 
     def save(self, number: int, row: dict[str, Any], make_files: MakeFiles) -> None:
         if time.monotonic() - self._saved_s >= self._every_s:

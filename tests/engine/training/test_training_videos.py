@@ -19,7 +19,7 @@ import pytest
 from attn.engine.cli import EXIT_FAILED_VIDEOS
 from attn.engine.options import TrainCnnOptions
 from attn.engine.training.cnn import train_cnn
-from attn.engine.training.cnn_job import Training
+from attn.engine.training.cnn_job import PlannedTraining
 from attn.engine.training.cnn_plan import make_training
 from attn.engine.training.training_videos import decode_training_videos
 from attn.models.checkpoint import load_checkpoint
@@ -43,7 +43,7 @@ def options(video_training: TrainCnnOptions, tmp_path: Path) -> TrainCnnOptions:
     return dataclasses.replace(video_training, out=str(tmp_path / "cnn.safetensors"))
 
 
-def decoded(options: TrainCnnOptions) -> tuple[Training, VideoFrames | int]:
+def decoded(options: TrainCnnOptions) -> tuple[PlannedTraining, VideoFrames | int]:
     training = make_training(options)
     assert training.footage is not None
     assert training.frames is not None
