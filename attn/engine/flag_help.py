@@ -22,12 +22,19 @@ def explained(options_type: type[Any]) -> type[Any]:
     texts = {name: text for parent in reversed(options_type.__mro__[:-1]) for name, text in _texts(parent).items()}
     types = get_type_hints(options_type, include_extras=True)
     annotations = {
-        field.name: Annotated[types[field.name], tyro.conf.arg(help=texts[field.name], help_behavior_hint=_hint)]
+        field.name: Annotated[types[field.name], _argument(texts[field.name], is_on=field.default is True)]
         for field in dataclasses.fields(options_type)
         if field.name in texts and field.default_factory is dataclasses.MISSING
     }
     known = type(options_type.__name__, (options_type,), {"__annotations__": annotations, "__doc__": None})
     return dataclasses.dataclass(frozen=True, kw_only=True)(known)
+
+
+def _argument(text: str, *, is_on: bool) -> Any:
+    """Help of one flag; a switch that is on by default appears only as `--no-…`, which turns it off."""
+    if is_on:
+        return tyro.conf.arg(help=f"Turn this off: {text}", help_behavior_hint="")
+    return tyro.conf.arg(help=text, help_behavior_hint=_hint)
 
 
 def flag_words(options_type: type[Any], values: Mapping[str, Any]) -> list[str]:

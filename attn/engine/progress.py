@@ -11,6 +11,7 @@ from typing import Self
 
 from tqdm import tqdm
 
+from attn.engine.clock import clock
 from attn.storage.ledger import PROGRESS, Ledger
 from attn.storage.writer import Written
 
@@ -112,16 +113,8 @@ class Progress:
         elif self._bar.disable:
             log.info(
                 "%d/%d videos, %.1f frames/s, %d failed, ETA %s",
-                *(done, self._total, rate, failed, _clock(eta_s)),
+                *(done, self._total, rate, failed, "unknown" if eta_s is None else clock(eta_s)),
             )
         else:
             self._bar.set_postfix_str(f"{rate:.1f} frames/s, {failed} failed", refresh=False)
             self._bar.update(done + failed - self._bar.n)
-
-
-def _clock(seconds: float | None) -> str:
-    if seconds is None:
-        return "unknown"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"

@@ -28,6 +28,8 @@ class Child(Parent):
     """Another rate."""
     names: tuple[str, ...] = ()
     """Which ones (default: all)."""
+    careful: bool = True
+    """Check twice."""
 
 
 def shown(options_type, capsys, monkeypatch):
@@ -48,6 +50,12 @@ def test_lines_are_joined_and_a_default_that_says_nothing_is_not_shown(capsys, m
 def test_a_field_that_is_declared_again_has_the_later_text_and_default(capsys, monkeypatch):
     text = shown(Child, capsys, monkeypatch)
     assert "Another rate. (default: 0.5)" in text
+
+
+def test_a_switch_that_is_on_says_that_its_flag_turns_it_off(capsys, monkeypatch):
+    assert "--no-careful" in (text := shown(Child, capsys, monkeypatch))
+    assert "Turn this off: Check twice." in text
+    assert "(default: True)" not in text
     assert "Learning rate" not in text
     assert "Which ones (default: all).  " in text
 
