@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from attn.engine.in_process import runs_in_process
+from attn.engine.in_process import needs_no_ray
 from attn.engine.placement import cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
 from attn.stages.decode import DecodeVideos
@@ -22,8 +22,6 @@ from attn.video.source import Video
 
 log = logging.getLogger(__name__)
 
-IN_PROCESS = 32
-"""Maximum number of videos decoded in this process; starting Ray takes about as long as decoding them."""
 TRIES = 3
 MOST_VIDEOS_PER_TASK = 16
 HEARTBEAT_S = 5.0
@@ -86,8 +84,7 @@ def sample_frames(videos: Sequence[Video], stage: DecodeVideos, per_video: int) 
         Frames, and failures by video ID.
     """
     bank = FrameBank(len(videos) * per_video, stage.size)
-    small = len(videos) <= IN_PROCESS or runs_in_process(videos)
-    with _in_process(per_video) if small else _on_ray(per_video) as chain:
+    with _in_process(per_video) if needs_no_ray(videos) else _on_ray(per_video) as chain:
         return bank, fill_bank(bank, videos, stage, chain)
 
 

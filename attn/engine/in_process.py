@@ -24,8 +24,8 @@ from attn.video.source import Video
 
 MOST_BYTES = 200_000_000
 """Bytes of videos times CPUs. On two cores, 100 MB (370 clips of UCF101) take about as long as starting Ray."""
-MOST_UNKNOWN = 32
-"""Videos whose size the listing does not report, such as a broken link."""
+FEW = 32
+"""Videos that take less time to decode than Ray to start, whatever their size."""
 PLACEMENT = Placement((0, 0), 0, 0, 0, 1, 0)
 """Placement without workers."""
 
@@ -36,8 +36,13 @@ Tensors = Callable[[np.ndarray], Mapping[str, np.ndarray]]
 def runs_in_process(videos: Sequence[Video]) -> bool:
     """Whether a job on these videos runs in this process: no cluster is joined, and the videos are small."""
     sizes = [video.size for video in videos if video.size is not None]
-    few_unknown = len(videos) - len(sizes) <= MOST_UNKNOWN
+    few_unknown = len(videos) - len(sizes) <= FEW  # such as broken links
     return few_unknown and works_in_place() and sum(sizes) * this_machine()["CPU"] <= MOST_BYTES
+
+
+def needs_no_ray(videos: Sequence[Video]) -> bool:
+    """Whether a job that only reads these videos runs in this process, beside a cluster too."""
+    return len(videos) <= FEW or runs_in_process(videos)
 
 
 def rows_done(

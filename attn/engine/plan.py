@@ -4,7 +4,7 @@ import dataclasses
 import importlib.metadata
 import logging
 import platform
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 
@@ -78,7 +78,7 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
         _log_unlabelled(videos)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
     manifest = _manifest(options, cnn, sampling)
-    ledger.check(manifest, anew=options.overwrite)
+    ledger.check(manifest, overwrite=options.overwrite)
     stage = DecodeVideos(
         sampling, cnn.input_size, options.batch_size, decoder=options.decoder, timeout_s=options.decode_timeout_s
     )
@@ -132,21 +132,27 @@ def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[
     named: dict[str, str | None] = {}
     for url in options.lists:
         found = paths_of(videos)
-        split = read_split(url, part="both", present=found)
-        if known := {spelling(name) for name in split.values()} <= {spelling(name) for name in class_names}:
-            split = read_split(url, class_names, part="both", present=found)
-        elif {spelling(name) for name in split.values()} & {spelling(name) for name in class_names}:
-            read_split(url, class_names, part="both", present=found)  # some are: the others are mistakes, named here
-        else:
-            log.info("%s: its classes are not those of the CNN, so its videos are stored without labels", url)
-        present_videos(split, found, store=options.videos, where=url, allow_missing=True)
-        named |= split if known else dict.fromkeys(split)
+        split = _classes_of(url, found, class_names)
+        present_videos(dict.fromkeys(split, ""), found, store=options.videos, where=url, allow_missing=True)
+        named |= split
     ids = class_ids(class_names)
     return [
         dataclasses.replace(video, label=ids.get(named[video.video_id] or "") if video.label is None else video.label)
         for video in videos
         if video.video_id in named
     ]
+
+
+def _classes_of(url: str, found: Mapping[str, str], class_names: tuple[str, ...]) -> dict[str, str | None]:
+    """Videos of a list and their classes; without classes if the list is about others than the CNN's.
+
+    A number, or one class of the CNN, shows that the CNN's classes are meant; any other class is then an error.
+    """
+    split, known = read_split(url, part="both", present=found), {spelling(name) for name in class_names}
+    if any(name.isdecimal() or spelling(name) in known for name in split.values()):
+        return dict(read_split(url, class_names, part="both", present=found))
+    log.info("%s: its classes are not those of the CNN, so its videos are stored without labels", url)
+    return dict.fromkeys(split)
 
 
 def _class_names(url: str) -> tuple[str, ...]:

@@ -33,19 +33,23 @@ def precompute(options: PrecomputeOptions) -> int:
         UsageError: flags or inputs are invalid; nothing was written.
     """
     plan = make_plan(options)
-    in_process = options.actors is None and options.gpus_per_actor is None and runs_in_process(plan.videos)
-    if in_process or (options.dry_run and works_alone()):
-        totals = this_machine()
-        nodes = [totals]
-    else:
-        start_ray()
-        totals, nodes = cluster_totals(), living_nodes()
-    placement = PLACEMENT if in_process else place(options.actors, options.gpus_per_actor, totals, nodes)
+    placement = _placement(plan)
     log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
     if options.dry_run:
         log.info("%s", estimate(plan, placement))
         return 0
     return fill(plan, placement)
+
+
+def _placement(plan: Plan) -> Placement:
+    """Choose where the work runs; start or join Ray unless it is not needed."""
+    actors, gpus = plan.options.actors, plan.options.gpus_per_actor
+    if actors is None and gpus is None and runs_in_process(plan.videos):
+        return PLACEMENT
+    if plan.options.dry_run and works_alone():
+        return place(actors, gpus, this_machine(), [this_machine()])
+    start_ray()
+    return place(actors, gpus, cluster_totals(), living_nodes())
 
 
 def fill(plan: Plan, placement: Placement) -> int:

@@ -18,7 +18,7 @@ import torch
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.cli import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED, say
 from attn.engine.evaluate_methods import own_scorer, unlike
-from attn.engine.in_process import runs_in_process
+from attn.engine.in_process import needs_no_ray
 from attn.engine.options import PrecomputeOptions
 from attn.engine.plan import Plan, make_plan
 from attn.engine.predict_options import PredictOptions
@@ -45,8 +45,6 @@ from attn.video.guard import FrameReader
 
 log = logging.getLogger(__name__)
 
-IN_PROCESS = 32
-"""Maximum number of videos scored in this process."""
 TRIES = 3
 EXIT_ERROR = 1
 STORE, CSV, PARQUET = "store", "predictions.csv", "predictions.parquet"
@@ -60,7 +58,7 @@ def predict(options: PredictOptions) -> int:
     """
     plan, scorer = make_prediction_plan(options)
     log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
-    if len(plan.videos) > IN_PROCESS and not runs_in_process(plan.videos):
+    if not needs_no_ray(plan.videos):
         if code := _fill_store(plan):
             return code
         return _finish(options, plan, scorer, stored_rows(plan, scorer))

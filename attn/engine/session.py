@@ -61,14 +61,18 @@ def works_in_place() -> bool:
     is a task of Ray, the driver decides.
     """
     if _step:
-        return True
+        return _step[0]
     return not os.environ.get("RAY_ADDRESS") and (bool(_local) or not ray.is_initialized())
 
 
-def work_in_place() -> None:
-    """Run small jobs and trainings of one worker in this process, a task of Ray, on all CPUs."""
-    _step[:] = [True]
-    if "torch" not in sys.modules:
+def begin_step(*, in_place: bool) -> None:
+    """Decide for this process, a Ray task that may have run another step before, whether it works in place.
+
+    Args:
+        in_place: run small jobs and trainings of one worker in this process, on all CPUs.
+    """
+    _step[:] = [in_place]
+    if in_place and "torch" not in sys.modules:
         os.environ.pop("OMP_NUM_THREADS", None)  # set by Ray to the CPUs of the task, which asks for none
 
 

@@ -55,8 +55,8 @@ class Ledger:
         """Whether `_SUCCESS.json` exists."""
         return self.fs.exists(f"{self.root}/{SUCCESS}")
 
-    def check(self, manifest: StoreManifest, *, anew: bool = False) -> None:
-        """Refuse a folder of other files and, unless `anew`, a store with a different manifest.
+    def check(self, manifest: StoreManifest, *, overwrite: bool = False) -> None:
+        """Refuse a folder of other files and, unless `overwrite`, a store with a different manifest.
 
         Raises:
             UsageError: the manifests differ; the folder holds files but no store; the store cannot be read, for example
@@ -68,8 +68,8 @@ class Ledger:
         if found is None:
             if strange:
                 raise UsageError(f"{self.url}: holds files but no {self.kind.kind}. Choose another {self.kind.flag}.")
-        elif not anew and (difference := manifest.difference(found)):
-            way_out = f"Choose another {self.kind.flag}, or {self.kind.anew}"
+        elif not overwrite and (difference := manifest.difference(found)):
+            way_out = f"Choose another {self.kind.flag}, or {self.kind.way_out}"
             raise UsageError(f"{self.url}: made with other settings ({difference}). {way_out}.")
 
     def manifest(self) -> StoreManifest | None:

@@ -35,7 +35,7 @@ class StoreManifest:
     """Name of the job that makes the store."""
     flag: ClassVar[str]
     """Flag that names the store."""
-    anew: ClassVar[str]
+    way_out: ClassVar[str]
     """End of a message, about how to discard the rows of an existing store."""
 
     @property
@@ -115,7 +115,7 @@ class Manifest(StoreManifest):
     kind = "attention store"
     job = "precompute"
     flag = "--out"
-    anew = "add --overwrite"
+    way_out = "add --overwrite"
 
     class_names: tuple[str, ...]
     backbone: str
@@ -164,7 +164,7 @@ class FrameManifest(StoreManifest):
     kind = "frame store"
     job = "train_cnn"
     flag = "--frames"
-    anew = "remove this one"
+    way_out = "remove this one"
 
     input_size: int
     preprocessing: str

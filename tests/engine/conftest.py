@@ -39,7 +39,7 @@ def ray_local():
 
 @pytest.fixture
 def on_ray(ray_local, monkeypatch):
-    """The same Ray, for small jobs and trainings of one worker too, which else run in this process."""
+    """Ray for small jobs and trainings of one worker too, which otherwise run in this process."""
     monkeypatch.setenv("RAY_ADDRESS", "local")
     return ray_local
 

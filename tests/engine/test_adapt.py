@@ -121,7 +121,7 @@ def test_ray_gives_the_statistics_of_one_process(
     here = dataclasses.replace(options, videos=str(videos), max_failed_fraction=0.2, allow_few=True)
     there = dataclasses.replace(here, out=str(tmp_path / "ray.safetensors"))
     assert adapt_cnn(here) == 0
-    monkeypatch.setattr(frame_samples, "IN_PROCESS", 0)
+    monkeypatch.setattr(frame_samples, "needs_no_ray", lambda videos: False)
     assert adapt_cnn(there) == 0
     torch.testing.assert_close(statistics(there.out), statistics(here.out), rtol=1e-5, atol=1e-6)
     told = load_checkpoint(there.out).trained["adapted"]

@@ -66,6 +66,20 @@ def test_lists_of_other_classes_choose_videos_and_give_no_label(videos, small_we
         make_plan(options)
 
 
+@pytest.mark.parametrize(("numbers", "labels"), [((0, 1, 2), [2, 0, 1]), ((1, 2, 3), [2, 0, 1]), ((1, 2, 2), None)])
+def test_numbers_in_a_list_are_those_of_the_cnns_classes(videos, small_weights, tmp_path, numbers, labels) -> None:
+    """They begin at 0 or at 1, whichever the list shows; a list that shows neither is a mistake."""
+    rows = zip(("one/clip", "two/clip", "c"), numbers, strict=True)
+    (tmp_path / "chosen.csv").write_text("video_id,label\n" + "".join(f"{name},{number}\n" for name, number in rows))
+    lists = (str(tmp_path / "chosen.csv"),)
+    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), lists=lists)
+    if labels is None:
+        with pytest.raises(UsageError, match="class '1' is not among the 3 class names"):
+            make_plan(options)
+    else:
+        assert [video.label for video in make_plan(options).videos] == labels
+
+
 def test_a_plan_tells_them_apart_and_says_what_it_lacks(plan, caplog) -> None:
     caplog.set_level("INFO")
     made = plan()

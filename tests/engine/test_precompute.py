@@ -45,7 +45,7 @@ def options(clip_folder: Path, small_weights: Path, tmp_path: Path) -> Precomput
 
 @pytest.fixture
 def here(options: PrecomputeOptions) -> PrecomputeOptions:
-    """The same in this process, as so few videos are."""
+    """Options without a pool, so that so few videos are processed in this process."""
     return dataclasses.replace(options, actors=None)
 
 

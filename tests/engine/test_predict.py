@@ -113,15 +113,14 @@ def test_predictions_are_those_of_a_store_and_its_evaluation(with_model, name):
 def test_many_videos_are_scored_from_their_store(options, monkeypatch):
     assert predict(options) == 0
     here = table(options)
-    monkeypatch.setattr(job, "IN_PROCESS", 3)
-    monkeypatch.setattr(job, "runs_in_process", lambda videos: False)
+    monkeypatch.setattr(job, "needs_no_ray", lambda videos: False)
     monkeypatch.setattr(job, "_fill_store", lambda plan: fill(plan) and 0)
     assert predict(options) == 0
     there = table(options)
     assert {name: row["class"] for name, row in here.items()} == {name: row["class"] for name, row in there.items()}
     assert [row["frames"] for row in here.values()] == [row["frames"] for row in there.values()]
     assert here["broken"] == there["broken"]
-    monkeypatch.setattr(job, "IN_PROCESS", 32)
+    monkeypatch.undo()
     with pytest.raises(UsageError, match=r"made from the videos of .*Choose another --out\."):
         predict(dataclasses.replace(options, videos=f"{options.videos}/*Wave*"))
 
@@ -130,7 +129,7 @@ def test_many_videos_are_scored_from_their_store(options, monkeypatch):
 def test_ray_fills_that_store(on_ray, options, monkeypatch):
     assert predict(options) == 0
     here = table(options)
-    monkeypatch.setattr(job, "IN_PROCESS", 3)
+    monkeypatch.setattr(job, "needs_no_ray", lambda videos: False)
     assert predict(options) == 0
     there = table(options)
     assert here.keys() == there.keys()

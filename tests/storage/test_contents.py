@@ -70,7 +70,7 @@ def test_whatever_moment_clear_is_killed_the_next_one_goes_on(
         with pytest.raises(Killed):
             full_store.clear()
         assert not full_store.fs.exists(f"{full_store.root}/{SUCCESS}")
-        full_store.check(manifest, anew=True)
+        full_store.check(manifest, overwrite=True)
     assert files_in(full_store) == ["manifest.json"]
     monkeypatch.setattr(full_store.fs, "rm_file", remove)
     full_store.clear()
@@ -103,7 +103,7 @@ def test_a_run_killed_while_it_wrote_the_manifest_can_be_run_again(tmp_path: Pat
     assert [path.suffix for path in tmp_path.iterdir()] == [".tmp"]
     ledger = Ledger.at(str(tmp_path))
     ledger.check(manifest)
-    ledger.check(manifest, anew=True)
+    ledger.check(manifest, overwrite=True)
     ledger.clear()
 
 

@@ -26,7 +26,7 @@ from attn.engine.cli import EXIT_UNTRAINED
 from attn.engine.clock import clock
 from attn.engine.placement import cluster_totals
 from attn.engine.reproduction.step import FRAMES, Step
-from attn.engine.session import work_in_place, works_in_place
+from attn.engine.session import begin_step, works_in_place
 from attn.errors import UsageError
 from attn.storage.contents import SUCCESS
 from attn.storage.filesystem import is_local, join, open_filesystem, read_text, write_atomic
@@ -204,8 +204,7 @@ def run_step(
     Returns:
         The reason of a failure; None if the job succeeded.
     """
-    if in_place:
-        work_in_place()
+    begin_step(in_place=in_place)
     with _logged(log_url):
         try:
             code = (function or job(step.job))(step.options)

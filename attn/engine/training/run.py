@@ -108,11 +108,12 @@ class TrainRun:
         self._remove(join(self.url, self.name))
 
     def forget(self) -> None:
-        """Remove the files of a run that was rejected before its first step, except frames.
+        """Remove the files of a run that ended before its first checkpoint, except frames.
 
         Only for the process that started the run. Files that were in the folder before are kept.
         """
-        if self.metrics() or names_in(*open_filesystem(self.states)):
+        trained = [row for row in self.metrics() if row.get("epoch") or row.get("update")]  # row 0 is the start
+        if trained or names_in(*open_filesystem(self.states)):
             return
         names = names_in(*open_filesystem(self.url))
         own = [name for name in names if name in (METRICS, SETTLED, self.name) or name.startswith(EVENTS)]

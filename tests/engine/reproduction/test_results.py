@@ -76,7 +76,7 @@ def test_pairs_and_gains_are_those_by_hand(tmp_path, benchmark, cells):
 
 
 def test_labels_are_compared_with_the_best_that_needs_none(tmp_path, benchmark, cells, new_manifest):
-    """Scores of one share stand in for the adapted CNN's, those of another for an EnergyNet on its maps."""
+    """Scores of two shares stand in: one for the adapted CNN, one for an EnergyNet on its maps."""
     free = {dataclasses.replace(cell, trained_on="adapted"): cell for cell in cells if cell.trained_on == "010"}
     few = {dataclasses.replace(cell, trained_on="adapted-020"): cell for cell in cells if cell.trained_on == "100"}
     for cell in few.values():

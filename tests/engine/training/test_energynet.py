@@ -210,6 +210,13 @@ def test_relative_paths_mean_those_of_the_folder_it_was_started_in(trained):
     assert Path(trained.out, "energynet.safetensors").exists()
 
 
+def test_a_loss_that_is_not_finite_leaves_nothing_behind(options):
+    """The row of the start is written before the first update; the same --out must take another --lr."""
+    with pytest.raises(UsageError, match="the loss is not finite at update"):
+        train_energynet(dataclasses.replace(options, lr=1e30, weight_decay=0.0, allow_untrained=True))
+    assert not Path(options.out).exists() or not list(Path(options.out).iterdir())
+
+
 def test_without_a_video_to_spare_nothing_is_held_out_and_the_last_state_is_kept(options, caplog):
     few = dataclasses.replace(options, fraction=0.1)
     with caplog.at_level(logging.INFO):
