@@ -128,7 +128,7 @@ def test_the_best_method_becomes_one_file_that_scores_new_videos(ray_local, opti
     out = str(tmp_path / "results")
     assert evaluate(EvaluateOptions(store, str(split), out, model=written)) == 0
     with pytest.MonkeyPatch.context() as patch:  # nothing is done twice
-        patch.setattr("attn.engine.reproduction.run_steps.job", None)
+        patch.setattr("attn.engine.reproduction.run_steps.run_step", None)
         assert choose(options) == 0
     assert (tmp_path / "choice" / COMPARE / "tables.md").exists()
 

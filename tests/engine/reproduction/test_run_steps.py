@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from attn.engine import session
 from attn.engine.evaluate_options import EvaluateOptions
 from attn.engine.options import FramesOptions, PrecomputeOptions
-from attn.engine.reproduction import run_steps as module
+from attn.engine.reproduction import step_task
 from attn.engine.reproduction.run_steps import run_steps
 from attn.engine.reproduction.step import Step
 
@@ -167,7 +168,7 @@ def _break(_):
 
 @pytest.mark.parametrize("name", ["decode_frames", "evaluate", "precompute", "train_cnn", "train_energynet"])
 def test_every_job_of_a_plan_exists(name):
-    assert module.job(name).__name__ == name
+    assert step_task.job(name).__name__ == name
 
 
 @pytest.mark.parametrize(
@@ -182,5 +183,14 @@ def test_every_job_of_a_plan_exists(name):
     ],
 )
 def test_a_traceback_of_another_process_becomes_one_line(message, said):
-    assert module.in_short(message) == said
-    assert len(module.in_short(message * 500)) < 600
+    assert step_task.in_short(message) == said
+    assert len(step_task.in_short(message * 500)) < 600
+
+
+def test_a_process_that_has_done_a_step_in_place_may_do_the_next_elsewhere(monkeypatch):
+    """Ray gives the process of one step to the next."""
+    monkeypatch.setattr(session, "_step", [])
+    session.begin_step(in_place=True)
+    assert session.works_in_place()
+    session.begin_step(in_place=False)
+    assert not session.works_in_place()
