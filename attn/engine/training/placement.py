@@ -28,6 +28,8 @@ class WorkerPlacement:
     in_place: bool = False
 
     def __str__(self) -> str:
+        if self.in_place:
+            return f"in this process on {'1 GPU' if self.gpu else f'{self.cpus} CPU'}"
         plural = "s" if self.workers > 1 else ""
         return f"{self.workers} worker{plural} of {self.cpus} CPU{' and 1 GPU' if self.gpu else ''}"
 

@@ -116,7 +116,9 @@ class TrainWatch:
         self._events.add({name: value for name, value in row.items() if name != self._unit}, step=row[self._unit])
 
     def _waiting(self, status: Status) -> str:
-        if status.skipped is not None or status.rows or status.note or isinstance(self._status, LocalStatus):
+        if isinstance(self._status, LocalStatus):
+            return f"still busy {self._need}"
+        if status.skipped is not None or status.rows or status.note:
             return "waiting for the workers"
         free = ray.available_resources()
         return f"starting {self._need} ({free.get('CPU', 0):g} CPU and {free.get('GPU', 0):g} GPU are free now)"

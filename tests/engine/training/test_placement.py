@@ -59,3 +59,9 @@ def test_gpus_without_a_cpu_each_are_refused():
 def test_what_the_cluster_never_has_is_refused(workers, gpu, need):
     with pytest.raises(UsageError, match=need):
         place_workers(workers, gpu, {"CPU": 2}, LAPTOP)
+
+
+def test_a_training_in_place_names_no_worker():
+    assert str(WorkerPlacement(1, 2, gpu=False, in_place=True)) == "in this process on 2 CPU"
+    assert str(WorkerPlacement(1, 2, gpu=True, in_place=True)) == "in this process on 1 GPU"
+    assert str(WorkerPlacement(2, 1, gpu=False)) == "2 workers of 1 CPU"
