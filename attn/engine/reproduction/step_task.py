@@ -1,4 +1,4 @@
-"""One step of a plan as a Ray task: its place, the call of its job, its log and its result."""
+"""A step of a plan as a Ray task: its place, its call, its log and its result."""
 
 import contextlib
 import logging
