@@ -2,11 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST = $(BIN)/python -m pytest --dist loadfile --durations=15
-ON_RAY := tests/faults tests/fuzz tests/jobs tests/engine
+ON_RAY := tests/faults tests/fuzz tests/jobs tests/engine tests/commands
 
 # Many processes start here. Without cached byte code, which some images turn off, each compiles torch and Ray again.
 unexport PYTHONDONTWRITEBYTECODE
-LOADED = attn.engine.precompute, attn.engine.training.cnn_learner, attn.engine.tuning.search, attn.report.search_page
+LOADED = attn.commands.precompute, attn.training.cnn_learner, attn.commands.search.search, attn.report.search_page
 
 .PHONY: install demo test test-all lint bench fuzz faults clean
 
@@ -37,7 +37,7 @@ test: lint
 
 # The kills, the clusters and the storms of errors too; about an hour.
 test-all: test
-	$(PYTEST) -n 2 -m long tests/video tests/engine tests/jobs tests/fuzz --ignore=tests/engine/cluster
+	$(PYTEST) -n 2 -m long tests/video tests/training tests/docs tests/commands tests/engine tests/jobs tests/fuzz --ignore=tests/engine/cluster
 	$(PYTEST) -m long tests/engine/cluster tests/faults  # clusters of many nodes, which want the whole machine
 
 bench: install

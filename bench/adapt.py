@@ -28,8 +28,8 @@ from attn.models.backbone import Backbone, build_backbone
 from attn.models.finetune import Normaliser
 from attn.stages.decode import DecodeVideos
 from attn.stages.frame_sample import sample_videos
-from attn.video.guard import FrameReader
 from attn.video.sample import Stride
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
 
 CLIP_FRAMES, CLIP_SIZE = 150, (240, 320)

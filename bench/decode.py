@@ -33,9 +33,9 @@ from av.video.stream import VideoStream
 
 from attn.video.chunks import gather
 from attn.video.decode import read_frames
-from attn.video.guard import FrameReader
 from attn.video.reading import Reading
 from attn.video.sample import Stride
+from attn.video.sandbox.guard import FrameReader
 from attn.video.transform import resize_and_crop
 
 STRIDE = 5

@@ -30,12 +30,12 @@ from attn.losses.energy_ranking import energy_ranking_loss
 from attn.losses.triplet import triplet_loss
 from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
-from attn.stages.energy_config import EnergyConfig
-from attn.stages.energy_training import Alone, EnergyTrainer, TrainingMaps, samples_per_update
-from attn.stages.energy_validation import frame_energies
-from attn.stages.map_bank import MapBank
-from attn.stages.recipe import paper_recipe
-from attn.stages.video_table import VideoTable
+from attn.stages.scoring import frame_energies
+from attn.training.energy_config import EnergyConfig
+from attn.training.energy_training import Alone, EnergyTrainer, TrainingMaps, samples_per_update
+from attn.training.map_bank import MapBank
+from attn.training.recipe import paper_recipe
+from attn.training.video_table import VideoTable
 
 NUM_CLASSES, SIDE = 101, 7
 WORDS = 200
@@ -213,8 +213,8 @@ def read(flags: argparse.Namespace) -> None:
     """Compare `read_bank` with pyarrow for reading a store into memory."""
     import pyarrow.parquet as pq
 
-    from attn.stages.map_bank import read_bank
     from attn.storage.store import AttentionStore
+    from attn.training.map_bank import read_bank
 
     with tempfile.TemporaryDirectory() as folder:
         table = write_store(folder, flags.store_frames)

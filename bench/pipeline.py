@@ -27,15 +27,15 @@ import psutil
 import torch
 import tyro
 
-from attn.engine.options import PrecomputeOptions
-from attn.engine.plan import Plan, make_plan
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.precompute_plan import Plan, make_plan
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode import IMAGE, DecodeVideos
 from attn.stages.rows import record_batch
 from attn.storage.writer import StoreWriter, travelling_schema
-from attn.video.guard import FrameReader
+from attn.video.sandbox.guard import FrameReader
 
 PRECOMPUTE = Path(__file__).resolve().parents[1] / "jobs" / "precompute.py"
 

@@ -21,8 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LOOP = """
 import sys
 from pathlib import Path
-from attn.engine.options import PrecomputeOptions
-from attn.engine.plan import make_plan
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.precompute_plan import make_plan
 from attn.stages.attention import ComputeMaps
 from bench.pipeline import loop_over
 videos, weights, out = sys.argv[1:]

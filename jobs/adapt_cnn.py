@@ -5,13 +5,13 @@ Exit codes: 0 success, 2 invalid flag, file or CNN (nothing was written), 3 too 
 written).
 """
 
-from attn.engine.adapt_options import AdaptOptions
-from attn.engine.cli import end, parse, run
+from attn.commands.adapt_options import AdaptOptions
+from attn.commands.cli import end, parse, run
 
 
 def main() -> int:
     options = parse(AdaptOptions, __doc__)
-    from attn.engine.adapt import adapt_cnn  # imported after parsing flags, so that --help is fast
+    from attn.commands.adapt import adapt_cnn  # imported after parsing flags, so that --help is fast
 
     return run(adapt_cnn, options)
 

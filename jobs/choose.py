@@ -7,13 +7,13 @@ one without labels. Exit codes: 0 success, 1 some steps failed (run the same com
 file.
 """
 
-from attn.engine.choose_options import ChooseOptions
-from attn.engine.cli import end, parse, run
+from attn.commands.choose_options import ChooseOptions
+from attn.commands.cli import end, parse, run
 
 
 def main() -> int:
     options = parse(ChooseOptions, __doc__)
-    from attn.engine.choose import choose  # imported after parsing flags, so that --help is fast
+    from attn.commands.choose import choose  # imported after parsing flags, so that --help is fast
 
     return run(choose, options)
 

@@ -8,11 +8,11 @@ videos. The demo is a small version of `jobs/reproduce.py --dataset synthetic`.
 
 from typing import TYPE_CHECKING, Any
 
-from attn.engine.cli import end, parse, run
-from attn.engine.reproduction.reproduce_options import DemoOptions
+from attn.commands.cli import end, parse, run
+from attn.commands.reproduction.reproduce_options import DemoOptions
 
 if TYPE_CHECKING:
-    from attn.engine.demo import DemoResult
+    from attn.commands.demo import DemoResult
 
 FIGURES = ("top_1", "top_3")
 UNLABELLED = {"web": "Without any video", "adapted": "With unlabelled videos"}
@@ -20,7 +20,7 @@ UNLABELLED = {"web": "Without any video", "adapted": "With unlabelled videos"}
 
 def main() -> int:
     options = parse(DemoOptions, __doc__)
-    from attn.engine.demo import demo  # imported after parsing flags, so that --help is fast
+    from attn.commands.demo import demo  # imported after parsing flags, so that --help is fast
 
     def show(options: DemoOptions) -> int:
         print(report(demo(options)))

@@ -5,13 +5,13 @@ The job writes metrics.json and scores.parquet, with --calibrate also calibratio
 flag or file (nothing was written).
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.evaluate_options import EvaluateOptions
+from attn.commands.cli import end, parse, run
+from attn.commands.evaluate_options import EvaluateOptions
 
 
 def main() -> int:
     options = parse(EvaluateOptions, __doc__)
-    from attn.engine.evaluate import evaluate  # imported after parsing flags, so that --help is fast
+    from attn.commands.evaluate import evaluate  # imported after parsing flags, so that --help is fast
 
     return run(evaluate, options)
 

@@ -5,13 +5,13 @@ Shards are written atomically. Exit codes: 0 success, 2 invalid flag, file or fo
 videos could not be read and were left out.
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.options import PackOptions
+from attn.commands.cli import end, parse, run
+from attn.commands.pack_options import PackOptions
 
 
 def main() -> int:
     options = parse(PackOptions, __doc__)
-    from attn.engine.pack import pack  # imported after parsing flags, so that --help is fast
+    from attn.commands.pack import pack  # imported after parsing flags, so that --help is fast
 
     return run(pack, options)
 

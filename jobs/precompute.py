@@ -5,13 +5,13 @@ Run the same command again after a crash to complete the store; only unfinished 
 0 success, 1 the CNN or the store failed, 2 invalid flag or file (nothing was done), 3 too many videos failed.
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.options import PrecomputeOptions
+from attn.commands.cli import end, parse, run
+from attn.commands.precompute_options import PrecomputeOptions
 
 
 def main() -> int:
     options = parse(PrecomputeOptions, __doc__)
-    from attn.engine.precompute import precompute  # imported after parsing flags, so that --help is fast
+    from attn.commands.precompute import precompute  # imported after parsing flags, so that --help is fast
 
     return run(precompute, options)
 

@@ -5,13 +5,13 @@ The job writes predictions.csv and predictions.parquet. Exit codes: 0 success, 1
 flag or file (nothing was done), 3 too many videos cannot be read (the others are written).
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.predict_options import PredictOptions
+from attn.commands.cli import end, parse, run
+from attn.commands.predict_options import PredictOptions
 
 
 def main() -> int:
     options = parse(PredictOptions, __doc__)
-    from attn.engine.predict import predict  # imported after parsing flags, so that --help is fast
+    from attn.commands.predict import predict  # imported after parsing flags, so that --help is fast
 
     return run(predict, options)
 

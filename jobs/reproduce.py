@@ -5,14 +5,14 @@ Each step is one of the other jobs. Finished steps are not repeated, and a faile
 on it. `--dataset synthetic` works out of the box.
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.reproduction.reproduce_options import ReproduceOptions
+from attn.commands.cli import end, parse, run
+from attn.commands.reproduction.reproduce_options import ReproduceOptions
 
 
 def main() -> int:
     """Return the exit code: 0 success, 1 some steps failed, 2 user error."""
     options = parse(ReproduceOptions, __doc__)
-    from attn.engine.reproduction.reproduce import reproduce  # imported after parsing flags, so that --help is fast
+    from attn.commands.reproduction.reproduce import reproduce  # imported after parsing flags, so that --help is fast
 
     return run(reproduce, options)
 

@@ -6,13 +6,13 @@ time, run the same command to resume. Exit codes: 0 success, 1 the frames could 
 3 too many videos cannot be read, 4 the training has learnt nothing (its checkpoint is written).
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.options import TrainCnnOptions
+from attn.commands.cli import end, parse, run
+from attn.training.cnn_options import TrainCnnOptions
 
 
 def main() -> int:
     options = parse(TrainCnnOptions, __doc__)
-    from attn.engine.training.cnn import train_cnn  # imported after parsing flags, so that --help is fast
+    from attn.commands.train_cnn import train_cnn  # imported after parsing flags, so that --help is fast
 
     return run(train_cnn, options)
 

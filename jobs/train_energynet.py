@@ -5,14 +5,14 @@ Maps are read once from the store. The checkpoint with the best result on held-o
 any time, run the same command to resume from the last validation.
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.options import TrainEnergyNetOptions
+from attn.commands.cli import end, parse, run
+from attn.training.energynet_options import TrainEnergyNetOptions
 
 
 def main() -> int:
     """Return the exit code: 0 success, 2 user error."""
     options = parse(TrainEnergyNetOptions, __doc__)
-    from attn.engine.training.energynet import train_energynet  # imported after parsing flags, so that --help is fast
+    from attn.commands.train_energynet import train_energynet  # imported after parsing flags, so that --help is fast
 
     return run(train_energynet, options)
 

@@ -4,13 +4,13 @@
 Exit codes: 0 complete, 1 incomplete, 2 invalid flag or storage error.
 """
 
-from attn.engine.cli import end, parse, run
-from attn.engine.verify_options import VerifyOptions
+from attn.commands.cli import end, parse, run
+from attn.commands.verify_options import VerifyOptions
 
 
 def main() -> int:
     options = parse(VerifyOptions, __doc__)
-    from attn.engine.verify import verify  # imported after parsing flags, so that --help is fast
+    from attn.commands.verify import verify  # imported after parsing flags, so that --help is fast
 
     def report(options: VerifyOptions) -> int:
         verdict = verify(options)

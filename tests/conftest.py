@@ -31,6 +31,8 @@ install_import_hook(
 hypothesis.settings.register_profile("attn", deadline=None)
 hypothesis.settings.load_profile("attn")
 
+pytest_plugins = ["tests.small_inputs"]
+
 Images = Sequence[np.ndarray]
 WriteClip = Callable[..., Path]
 

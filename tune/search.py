@@ -7,14 +7,14 @@ Trials are compared on held-out training videos. The best settings are written t
 
 from spaces import SPACES
 
-from attn.engine.cli import end, parse, run
-from attn.engine.tuning.search_options import SearchOptions
+from attn.commands.cli import end, parse, run
+from attn.training.search_options import SearchOptions
 
 
 def main() -> int:
     """Return the exit code: 0 success, 1 some trials failed, 2 user error, 130 interrupted."""
     options = parse(SearchOptions, __doc__)
-    from attn.engine.tuning.search import search  # imported after parsing flags, so that --help is fast
+    from attn.commands.search.search import search  # imported after parsing flags, so that --help is fast
 
     return run(lambda given: search(given, SPACES), options)
 

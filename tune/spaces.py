@@ -4,7 +4,7 @@ The ranges include the defaults and the paper's values (m = 1, β = 0.5, lr = 1e
 side. A search tries the defaults first, with the changes given by its flags.
 """
 
-from attn.engine.tuning.space import Choice, Range, Space
+from attn.training.search_space import Choice, Range, Space
 
 MARGINS: Space = {
     "energy_margin": Range(0.1, 10, log=True),

@@ -1,6 +1,6 @@
 """Settings that decide the concept vectors, from the class names to the vectors.
 
-The module imports neither torch nor scikit-learn, because `attn.engine.options` turns the fields into flags.
+The module imports neither torch nor scikit-learn, so that `--help` is fast: its fields are flags.
 """
 
 import dataclasses

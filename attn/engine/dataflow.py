@@ -22,8 +22,10 @@ from ray.util.annotations import RayDeprecationWarning
 from attn.engine.console import silence_restart_notice
 from attn.engine.decoding import decode, decode_samples, decode_to_writers, sample_of, task_tables
 from attn.engine.delivery import WRITER_DIED, ComputeError, Outcome, WriterDiedError, deliver, failure, one_line
+from attn.engine.filling import Chain
 from attn.engine.placement import Placement
 from attn.fault_points import reach
+from attn.models.checkpoint import Cnn
 from attn.models.torchvision_models import load_torchvision
 from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps
@@ -60,6 +62,11 @@ class AttentionActor:
             return failure(self._broken)
         reach("maps", frames[VIDEO_ID][0])
         return deliver(lambda: record_batch(frames, self._compute(frames[IMAGE]), self._schema), self._writers)
+
+
+def maps_chain(cnn: Cnn, settings: dict[str, Any], schema: pa.Schema, placement: Placement) -> Chain:
+    """Return the chain that computes maps with a network, which is sent to the actors once."""
+    return functools.partial(maps_done, cnn=ray.put(cnn), settings=settings, schema=schema, placement=placement)
 
 
 def maps_done(

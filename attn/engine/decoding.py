@@ -20,7 +20,7 @@ from attn.stages.decode import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.stages.rows import record_batch
 from attn.storage.failures import Failure
-from attn.video.guard import FrameReader
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
 
 VIDEO_SCHEMA = pa.schema(

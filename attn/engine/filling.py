@@ -20,8 +20,8 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from attn.engine.allowance import allowed_failures, told_failures
-from attn.engine.cli import EXIT_FAILED_VIDEOS
 from attn.engine.delivery import ComputeError, WriterDiedError
+from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.engine.placement import Placement
 from attn.engine.progress import Progress
 from attn.engine.writers import start_writers

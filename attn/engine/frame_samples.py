@@ -17,7 +17,7 @@ from attn.engine.session import start_ray
 from attn.stages.decode import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.storage.failures import Failure
-from attn.video.guard import FrameReader
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from attn.stages.decode import DecodeVideos
 from attn.stages.rows import record_batch
 from attn.storage.failures import Failure
 from attn.storage.writer import StoreWriter, travelling_schema
-from attn.video.guard import FrameReader
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
 
 MOST_BYTES = 200_000_000

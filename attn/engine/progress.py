@@ -11,7 +11,7 @@ from typing import Self
 
 from tqdm import tqdm
 
-from attn.engine.clock import clock
+from attn.durations import clock
 from attn.storage.ledger import PROGRESS, Ledger
 from attn.storage.writer import Written
 

@@ -12,8 +12,8 @@ import sys
 import ray
 from ray._private.resource_and_label_spec import ResourceAndLabelSpec
 
-from attn.engine.cli import end_on_sigterm, say
 from attn.engine.local_ray import start_local
+from attn.engine.terminal import end_on_sigterm, say
 from attn.errors import UsageError
 
 _local: list[bool] = []

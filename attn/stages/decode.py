@@ -18,9 +18,9 @@ from attn.storage.failures import Failure
 from attn.storage.writer import LAST, POSITION
 from attn.video.chunks import FrameChunk
 from attn.video.decode import DecoderName
-from attn.video.guard import FrameReader
 from attn.video.reading import Reading
 from attn.video.sample import Sampling
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, check_readable, open_video
 
 NO_LABEL = -1

@@ -11,7 +11,7 @@ from attn.schema import FRAME, IMAGE, VIDEO_ID
 from attn.stages.decode import Columns, DecodeVideos
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST
-from attn.video.guard import FrameReader
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
 
 

@@ -1,7 +1,7 @@
 """Scoring methods: small classes that compute one score per class from the rows of a video.
 
 A method defines the columns that it reads, a definition (recorded with every figure) and the name of its scores. To add
-a method, write a class and construct it in `attn.engine.evaluate_methods`.
+a method, write a class and construct it in `attn.commands.evaluate_methods`.
 """
 
 import dataclasses
@@ -9,17 +9,18 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from attn.eval.calibration import Calibration
 from attn.eval.fusion import frame_average, late_fusion, softmax
 from attn.maps.energy import video_scores, window_energy
 from attn.models.energynet import EnergyNet
 from attn.schema import FEATURES, LOGITS, MAPS
-from attn.stages.energy_validation import frame_energies
 from attn.stages.svm import LinearSvm
 from attn.storage.store import VideoRows
 
-# Maps are converted to float32 for the sums, in chunks that limit the memory for long videos.
+# Chunks limit the memory for long videos: float32 maps, and hidden activations of 13 MB with 101 classes.
 FRAMES_AT_ONCE = 256
 
 CALIBRATED = "_calibrated"
@@ -172,6 +173,12 @@ class EnergyNetScore:
     def __call__(self, rows: VideoRows) -> np.ndarray:
         device = self.net.map_scale.device
         return video_scores(frame_energies(self.net, torch.tensor(rows.maps).to(device))).cpu().numpy()
+
+
+@torch.inference_mode()
+def frame_energies(net: EnergyNet, maps: Float[Tensor, "frame cls row col"]) -> Float[Tensor, "frame cls"]:
+    """E_net of all classes for any number of frames, computed in chunks."""
+    return torch.cat([net.energies(chunk) for chunk in maps.split(FRAMES_AT_ONCE)])
 
 
 @dataclasses.dataclass(frozen=True)

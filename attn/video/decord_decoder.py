@@ -18,12 +18,12 @@ from av.video.stream import VideoStream
 
 from attn.errors import VideoError
 from attn.video.aspect import is_square
-from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import INTRA, PREDICTED, picture_type
 from attn.video.opening import open_video_stream
 from attn.video.orientation import Orientation, orientation_of
 from attn.video.reading import Frame, VideoEnd
 from attn.video.sample import Keep
+from attn.video.sandbox.confinement import pass_on_shortage
 
 # Formats on which decord was compared with PyAV; all others are decoded with PyAV.
 TRIED_CONTAINERS = frozenset({"avi", "mov,mp4,m4a,3gp,3g2,mj2"})

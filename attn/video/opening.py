@@ -11,8 +11,8 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from attn.errors import VideoError
-from attn.video.confinement import pass_on_shortage
 from attn.video.reading import MOST_PIXELS
+from attn.video.sandbox.confinement import pass_on_shortage
 
 # Formats of real videos. FFmpeg's other formats are excluded regardless of the file name: playlists and lists of files,
 # through which a video could show other files of this machine, and exotic, poorly maintained formats.

@@ -10,8 +10,8 @@ from av.error import FFmpegError
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from attn.video.confinement import pass_on_shortage
 from attn.video.file_length import is_all_there
+from attn.video.sandbox.confinement import pass_on_shortage
 
 # Tolerance for a duration without a frame count; recorders round it or let the audio continue.
 DURATION_TOLERANCE_S = 0.5

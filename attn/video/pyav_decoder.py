@@ -16,13 +16,13 @@ from jaxtyping import UInt8
 from attn.errors import VideoError
 from attn.video.aspect import PixelAspect
 from attn.video.clock import FrameClock
-from attn.video.confinement import pass_on_shortage
 from attn.video.gop_tails import needed_frames
 from attn.video.opening import open_video_stream
 from attn.video.orientation import Orientation, orientation_of
 from attn.video.packets import IntactPackets
 from attn.video.reading import MOST_PIXELS, Frame, VideoEnd
 from attn.video.sample import Keep
+from attn.video.sandbox.confinement import pass_on_shortage
 
 
 def pyav_frames(path: str, keep: Keep) -> Generator[Frame, None, VideoEnd]:

@@ -41,10 +41,12 @@ def _fitting(cluster: Config) -> bool:
 
 def _parse(words: list[str], root: Path) -> object:
     """What a script of the project makes of its command line."""
-    from attn.engine.cli import parse
+    from attn.commands.cli import parse
 
-    (options,) = re.findall(r"parse\((\w+), __doc__\)", (root / words[0]).read_text())
-    return parse(getattr(importlib.import_module("attn.engine.options"), options), None, words[1:])
+    text = (root / words[0]).read_text()
+    (options,) = re.findall(r"parse\((\w+), __doc__\)", text)
+    (module,) = re.findall(rf"from (\S+) import {options}", text)
+    return parse(getattr(importlib.import_module(module), options), None, words[1:])
 
 
 def _entrypoint(job: Config, root: Path) -> list[str]:

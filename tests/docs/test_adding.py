@@ -13,8 +13,8 @@ import safetensors.torch
 import torch
 
 from attn.classes import class_ids
+from attn.commands.evaluate_scores import score_videos
 from attn.datasets.split import read_split
-from attn.engine.evaluate_scores import score_videos
 from attn.errors import UsageError
 from attn.storage.store import AttentionStore
 from tests.stores import plant

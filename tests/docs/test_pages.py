@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from attn.engine.cli import parse
+from attn.commands.cli import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*(path for path in sorted(ROOT.glob("*.md"))), *sorted((ROOT / "docs").rglob("*.md"))]

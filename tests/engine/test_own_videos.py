@@ -8,17 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn.engine.estimate import estimate
-from attn.engine.evaluate import evaluate
-from attn.engine.evaluate_options import EvaluateOptions
+from attn.commands.estimate import estimate
+from attn.commands.evaluate import evaluate
+from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.precompute_plan import Plan, make_plan
+from attn.commands.training_videos import find_training_videos
+from attn.commands.verify import verify
+from attn.commands.verify_options import VerifyOptions
 from attn.engine.filling import fill_store
-from attn.engine.options import PrecomputeOptions, TrainCnnOptions
 from attn.engine.placement import Placement
-from attn.engine.plan import Plan, make_plan
-from attn.engine.training.training_videos import find_training_videos
-from attn.engine.verify import verify
-from attn.engine.verify_options import VerifyOptions
 from attn.errors import UsageError
+from attn.training.cnn_options import TrainCnnOptions
 
 PLACEMENT = Placement((1, 1), 0, 1, 0.5, 1, 1)
 LIST = "one/clip.avi Wave\nmy/videos/two/clip.avi kick\n"

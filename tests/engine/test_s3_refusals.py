@@ -13,45 +13,42 @@ import pytest
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
-from attn.engine.cli import run
-from attn.engine.decode_frames import decode_frames, fill_frames, plan_frames
-from attn.engine.demo import demo
-from attn.engine.evaluate import evaluate
-from attn.engine.evaluate_options import EvaluateOptions
+from attn.commands.cli import run
+from attn.commands.decode_frames import decode_frames, fill_frames, plan_frames
+from attn.commands.demo import demo
+from attn.commands.evaluate import evaluate
+from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.pack import pack
+from attn.commands.pack_options import PackOptions
+from attn.commands.precompute import precompute
+from attn.commands.precompute_options import FramesOptions, PrecomputeOptions
+from attn.commands.precompute_plan import make_plan
+from attn.commands.reproduction.reproduce import reproduce
+from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions
+from attn.commands.search.search import search
+from attn.commands.train_cnn import train_cnn
+from attn.commands.train_energynet import train_energynet
 from attn.engine.filling import StorePlan
-from attn.engine.options import (
-    FramesOptions,
-    PackOptions,
-    PrecomputeOptions,
-    TrainCnnOptions,
-    TrainEnergyNetOptions,
-)
-from attn.engine.pack import pack
-from attn.engine.plan import make_plan
-from attn.engine.precompute import precompute
-from attn.engine.reproduction.reproduce import reproduce
-from attn.engine.reproduction.reproduce_options import DemoOptions, ReproduceOptions
-from attn.engine.training.cnn import train_cnn
-from attn.engine.training.energynet import train_energynet
-from attn.engine.training.events import EventFile
-from attn.engine.tuning.records import Trial, write_trial
-from attn.engine.tuning.search import search
-from attn.engine.tuning.search_options import SearchOptions
-from attn.engine.tuning.space import Range
 from attn.errors import UsageError
 from attn.storage.failures import Failure, FailureLog
+from attn.training.cnn_options import TrainCnnOptions
+from attn.training.energynet_options import TrainEnergyNetOptions
+from attn.training.events import EventFile
+from attn.training.search_options import SearchOptions
+from attn.training.search_space import Range
+from attn.training.trial_records import Trial, write_trial
 from attn.video.sample import Stride
 from attn.video.source import Video
 
 WORK = (
-    "attn.engine.precompute.fill",
-    "attn.engine.decode_frames._workplace",
-    "attn.engine.training.driver.place_training",
-    "attn.engine.tuning.search.start_ray",
-    "attn.engine.reproduction.reproduce.start_ray",
-    "attn.engine.reproduction.reproduce.render",
-    "attn.engine.evaluate.score_videos",
-    "attn.engine.pack.write_shards",
+    "attn.commands.precompute.fill",
+    "attn.commands.decode_frames._workplace",
+    "attn.engine.train.driver.place_training",
+    "attn.commands.search.search.start_ray",
+    "attn.commands.reproduction.reproduce.start_ray",
+    "attn.commands.reproduction.reproduce.render",
+    "attn.commands.evaluate.score_videos",
+    "attn.commands.pack.write_shards",
 )
 JOBS = (
     *("pack", "precompute", "decode_frames", "train_cnn", "train_cnn of videos", "train_energynet", "evaluate"),

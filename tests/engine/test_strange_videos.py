@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from attn.engine.cli import EXIT_FAILED_VIDEOS
-from attn.engine.options import PrecomputeOptions
-from attn.engine.precompute import precompute
+from attn.commands.precompute import precompute
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.storage.failures import read_failures
 from attn.storage.ledger import Ledger
 from attn.storage.store import AttentionStore, VideoRows

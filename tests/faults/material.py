@@ -39,12 +39,12 @@ def make_material(folder: Path, count: int, seed: int = 0) -> Material:
 
     The longest clips are truncated, and some have no label, so that no small column is constant.
     """
-    from attn.engine.options import PrecomputeOptions
-    from attn.engine.plan import make_plan
+    from attn.commands.precompute_options import PrecomputeOptions
+    from attn.commands.precompute_plan import make_plan
     from attn.models.backbone import build_backbone
     from attn.models.checkpoint import Cnn, save_checkpoint
     from attn.stages.attention import ComputeMaps
-    from attn.video.guard import FrameReader
+    from attn.video.sandbox.guard import FrameReader
 
     videos = folder / "videos"
     videos.mkdir(parents=True)

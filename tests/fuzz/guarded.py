@@ -12,9 +12,9 @@ import numpy as np
 from attn.errors import VideoError
 from attn.video.chunks import FrameChunk
 from attn.video.decode import DecoderName
-from attn.video.guard import FrameReader
 from attn.video.reading import Reading
 from attn.video.sample import Sampling
+from attn.video.sandbox.guard import FrameReader
 
 SIZE = 32
 OUTCOMES = ("complete", "truncated", "failed", "timeout", "crashed")

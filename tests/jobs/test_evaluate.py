@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from attn.engine.evaluate import evaluate
-from attn.engine.evaluate_options import EvaluateOptions
+from attn.commands.evaluate import evaluate
+from attn.commands.evaluate_options import EvaluateOptions
 from attn.errors import UsageError
 from attn.eval.metrics import AP_KINDS, mean_average_precision, top_k_accuracy
 from attn.models.backbone import build_backbone

@@ -8,8 +8,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from attn.engine.evaluate import evaluate
-from attn.engine.evaluate_options import EvaluateOptions
+from attn.commands.evaluate import evaluate
+from attn.commands.evaluate_options import EvaluateOptions
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration
 from attn.stages.scoring import CnnAverage, UnAtt

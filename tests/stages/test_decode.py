@@ -16,9 +16,9 @@ from attn.stages.decode import IMAGE, DecodeVideos
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST, POSITION
 from attn.video.chunks import FrameChunk
-from attn.video.guard import FrameReader
 from attn.video.reading import Reading
 from attn.video.sample import Fps, Stride
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
 
 LENGTHS = {"one": 1, "few": 7, "many": 50, "some": 23}

@@ -12,8 +12,8 @@ from attn.stages.decode import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST
-from attn.video.guard import FrameReader
 from attn.video.sample import Stride
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
 
 LENGTHS = {"few": 3, "many": 150, "one": 1, "some": 47}

@@ -23,7 +23,7 @@ import sys
 import threading
 from pathlib import Path
 
-from attn.video import confinement
+from attn.video.sandbox import confinement
 
 folder, owner, version, threads = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "threads"
 opened = open(folder / "opened", "wb", buffering=0)

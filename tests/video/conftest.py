@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from attn.video.guard import FrameReader
+from attn.video.sandbox.guard import FrameReader
 
 REAL_CLIPS = Path(__file__).resolve().parents[3] / "shared" / "data"
 A_FEW, SEVERAL = 2, 8

@@ -110,7 +110,7 @@ def test_what_is_no_video_is_left_to_pyav(content, read, tmp_path):
 
 LACK = """
 import sys
-from attn.video.confinement import confine
+from attn.video.sandbox.confinement import confine
 from attn.video.decord_decoder import NoThreadError, decord_frames
 frames = decord_frames(sys.argv[1], lambda index, time_s: index % 5 == 0)
 next(frames)

@@ -10,7 +10,7 @@ from attn.errors import VideoError
 from attn.video import header
 from attn.video.header import read_header
 from attn.video.reading import VideoHeader
-from attn.video.wire import dump, parse_from_decoder
+from attn.video.sandbox.wire import dump, parse_from_decoder
 
 
 @pytest.mark.parametrize("suffix", [".avi", ".mp4", ".mkv"])

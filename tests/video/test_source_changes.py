@@ -13,8 +13,8 @@ from attn.storage.failures import Failure
 from attn.storage.filesystem import join
 from attn.storage.writer import LAST
 from attn.video import source
-from attn.video.guard import FrameReader
 from attn.video.sample import Stride
+from attn.video.sandbox.guard import FrameReader
 from attn.video.source import list_videos, open_video, read_video
 from tests.video.shards import put, tar_of
 

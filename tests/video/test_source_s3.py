@@ -18,8 +18,8 @@ from werkzeug.serving import make_server
 
 from attn.storage.filesystem import join, open_filesystem, write_atomic
 from attn.video import source, spill
-from attn.video.guard import FrameReader
 from attn.video.sample import Stride
+from attn.video.sandbox.guard import FrameReader
 from attn.video.shards import write_shards
 from attn.video.source import list_videos, open_video, read_video
 from attn.video.unchanged import HEADER_BYTES

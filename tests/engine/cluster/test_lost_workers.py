@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from attn.engine.tuning.records import read_trials, trial_url
 from attn.models.checkpoint import load_checkpoint
 from attn.models.energynet_file import load_energynet
+from attn.training.trial_records import read_trials, trial_url
 
 METRICS = "energynet.train/metrics.jsonl"
 

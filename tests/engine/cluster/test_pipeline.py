@@ -10,21 +10,22 @@ import pytest
 import s3fs
 import torch
 
-from attn.engine.options import PrecomputeOptions, TrainEnergyNetOptions
-from attn.engine.plan import make_plan
-from attn.engine.training.checkpoints import CheckpointFolder
-from attn.engine.training.energynet_learner import EnergyLearner
-from attn.engine.training.energynet_maps import _read
-from attn.engine.training.energynet_plan import make_energy_training
-from attn.engine.training.group import Group
-from attn.engine.training.loop import TrainingLoop
-from attn.engine.training.status import StatusWriter
-from attn.engine.tuning.records import read_trials, trial_url
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.precompute_plan import make_plan
+from attn.commands.train_energynet_plan import make_energy_training
 from attn.models.energynet_file import load_energynet
 from attn.stages.attention import ComputeMaps
 from attn.storage.store import AttentionStore
 from attn.synthetic.render import render_images, render_videos
-from attn.video.guard import FrameReader
+from attn.training.checkpoints import CheckpointFolder
+from attn.training.energynet_learner import EnergyLearner
+from attn.training.energynet_maps import _read
+from attn.training.energynet_options import TrainEnergyNetOptions
+from attn.training.group import Group
+from attn.training.loop import TrainingLoop
+from attn.training.status import StatusWriter
+from attn.training.trial_records import read_trials, trial_url
+from attn.video.sandbox.guard import FrameReader
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]  # a machine of two cores is busy with four nodes
 

@@ -1,0 +1,125 @@
+"""Common entry code of all scripts: parse flags, set up logging, convert errors to exit codes."""
+
+import argparse
+import atexit
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+import tyro
+
+from attn.commands.flag_errors import check_flags, in_one_line
+from attn.commands.flag_help import explained, flag_words
+from attn.engine.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
+from attn.engine.terminal import CLOCK, end_on_sigterm, printable, say
+from attn.errors import UsageError
+from attn.storage.error_messages import shown
+from attn.training.recipe import WithRecipe
+
+Options = TypeVar("Options")
+
+_exit_code: list[int] = []
+
+
+def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
+    """Parse the command line into a frozen dataclass.
+
+    A leading `--` is dropped because `ray job submit -- jobs/x.py -- …` passes it to the script. On a terminal, a
+    message announces that libraries are loaded next, which takes up to a minute on a busy machine.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given[:1] == ["--"]:
+        given = given[1:]
+    try:
+        return _parsed(options_type, description, given)
+    except UsageError as error:
+        _print_error(error)
+        raise SystemExit(EXIT_USAGE) from error
+
+
+def _parsed(options_type: type[Options], description: str | None, given: list[str]) -> Options:
+    check_flags(options_type, given)
+    if any(field.name == "config" for field in dataclasses.fields(options_type)):  # type: ignore[arg-type]
+        given = [*_config_flags(given), *given]
+    if issubclass(options_type, WithRecipe):
+        values = options_type.RECIPES.get(_asked(given, "--recipe") or "", {})
+        given = [*flag_words(options_type, values), *given]
+    known = explained(options_type)
+    with in_one_line():
+        found = tyro.cli(known, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
+    options = options_type(**{field.name: getattr(found, field.name) for field in dataclasses.fields(known)})
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: idle threads must not spin
+    say("loading libraries")
+    return options
+
+
+def _config_flags(given: Sequence[str]) -> list[str]:
+    """Settings of the --config file as flags. They precede the given flags because the last value of a flag wins."""
+    url = _asked(given, "--config")
+    if url is None:
+        return []
+    from attn.commands.settings_file import settings_flags  # imported here to keep --help fast
+
+    return settings_flags(url)
+
+
+def _asked(given: Sequence[str], flag: str) -> str | None:
+    """Value of one flag, read before all flags are parsed."""
+    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    asked.add_argument(flag, dest="value")
+    try:
+        return asked.parse_known_args(given)[0].value
+    except argparse.ArgumentError:  # the flag has no value; the full parser reports it
+        return None
+
+
+def run(job: Callable[[Options], int], options: Options) -> int:
+    """Run a job and return its exit code. A user error is printed as one line."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_OneLine("%(asctime)s %(message)s", CLOCK))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("attn").setLevel(logging.INFO)
+    end_on_sigterm()
+    try:
+        return job(options)
+    except UsageError as error:
+        _print_error(error)
+        return EXIT_USAGE
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run the same command to resume\n")
+        return EXIT_INTERRUPTED
+
+
+def end(exit_code: int) -> NoReturn:
+    """Exit a script, skipping the exit handlers of C libraries.
+
+    Arrow threads occasionally abort an exiting process although all work is done (apache/arrow#34314). Exit handlers of
+    Python libraries still run.
+    """
+    _exit_code.append(exit_code)
+    sys.exit(exit_code)
+
+
+@atexit.register  # registered before those of other libraries, so that it runs last
+def _leave() -> None:
+    if _exit_code:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(_exit_code[0])
+
+
+class _OneLine(logging.Formatter):
+    """Formatter that escapes our messages, which contain file names. Other messages may have several lines."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  name of the overridden method
+        if record.name.startswith("attn"):
+            record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+def _print_error(error: UsageError) -> None:
+    """Print an error as one line without credentials: the message may contain a URL that was not checked for them."""
+    sys.stderr.write(f"error: {printable(' '.join(shown(str(error)).split()))}\n")

@@ -1,0 +1,138 @@
+"""Demo of the whole method on a rendered data set: the paper's tables in small, and localisation of attention.
+
+Each step calls the same job as the script of its name. A second run resumes an interrupted demo.
+"""
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from attn.commands.reproduction.cell import WEB
+from attn.commands.reproduction.reproduce import TABLES, reproduce
+from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions
+from attn.errors import UsageError
+from attn.eval.localisation import Localisation, box_coverage, localisation
+from attn.storage.filesystem import is_local, open_filesystem
+from attn.storage.store import AttentionStore, VideoRows
+from attn.synthetic.boxes import BoxTrack, read_boxes
+from attn.video.sample import Stride
+from attn.video.sandbox.guard import FrameReader
+
+log = logging.getLogger(__name__)
+
+BACKBONE = "small_cnn"
+# One split and two shares of the training videos: minutes instead of hours.
+SPLITS, FRACTIONS = (1,), (0.2, 1.0)
+EXAMPLES = 4
+STRIP_FRAMES = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class DemoResult:
+    """Results of the demo.
+
+    Attributes:
+        tables: file with the tables.
+        results: content of the tables, as collected by `reproduce`.
+        store: attention store of the CNN trained on Web images.
+        localisation: agreement of the true class's maps with the true boxes.
+        pictures: overlays of maps on frames.
+    """
+
+    tables: Path
+    results: dict[str, Any]
+    store: Path
+    localisation: Localisation
+    pictures: list[Path]
+
+
+def demo(options: DemoOptions) -> DemoResult:
+    """Run all steps.
+
+    Raises:
+        UsageError: a step failed, and its log contains the reason; or `--out` is not a local folder.
+    """
+    if not is_local(open_filesystem(options.out)[0]):
+        raise UsageError(f"--out {options.out}: not a local folder. Give --out a local folder.")
+    root = Path(options.out)
+    plan = ReproduceOptions(
+        dataset="synthetic",
+        out=str(root),
+        splits=SPLITS,
+        fractions=FRACTIONS,
+        seeds=(options.seed,),
+        image_epochs=options.epochs,
+        no_image=False,
+        map_source="same_cnn",  # out of fold would double the trainings
+        render_images=options.images,
+        render_videos=options.videos,
+    )
+    if code := reproduce(plan):
+        raise UsageError(f"the demo stopped: a step ended with exit code {code}. See the logs in {root}/logs.")
+    data, store = root / "data", root / BACKBONE / f"seed{options.seed}" / WEB / "store"
+    tracks = {path.stem: read_boxes(path) for path in (data / "boxes").iterdir()}
+    return DemoResult(
+        tables=root / f"{TABLES}.md",
+        results=json.loads((root / f"{TABLES}.json").read_text()),
+        store=store,
+        localisation=attention_in_boxes(store, tracks),
+        pictures=draw_examples(store, tracks, data / "UCF-101", root / "pictures"),
+    )
+
+
+def attention_in_boxes(store: Path, tracks: Mapping[str, BoxTrack]) -> Localisation:
+    """Share of the true class's attention inside the true box, over all frames that show the action."""
+    maps, coverage = [], []
+    for video in AttentionStore.open(str(store)).videos(["maps"]):
+        track = tracks[video.video_id]
+        acting = _acting(video, track)
+        maps.append(video.maps[acting, video.label].astype(np.float32))
+        boxes = _boxes(track)[video.frame[acting]]
+        shape = (track.height, track.width)
+        coverage.append(box_coverage(boxes, source_shape=shape, map_shape=video.maps.shape[-2:]))
+    return localisation(np.concatenate(maps), np.concatenate(coverage))
+
+
+def draw_examples(store: Path, tracks: Mapping[str, BoxTrack], videos: Path, folder: Path) -> list[Path]:
+    """Draw the first video of each of a few classes: maps of its true class over frames of the action."""
+    from attn.report.overlay import Strip, save_strip  # matplotlib takes a second to load
+
+    opened = AttentionStore.open(str(store))
+    names = opened.manifest.class_names
+    pictures: dict[int, Path] = {}
+    for video in opened.videos(["maps"]):
+        if video.label is None or video.label in pictures or len(pictures) == EXAMPLES:
+            continue
+        track = tracks[video.video_id]
+        rows = np.flatnonzero(_acting(video, track))
+        rows = rows[np.linspace(0, len(rows) - 1, STRIP_FRAMES).astype(int)]
+        strip = Strip(
+            video_id=video.video_id,
+            class_name=names[video.label],
+            frames=_frames(videos / names[video.label] / f"{video.video_id}.avi", video.frame[rows]),
+            maps=video.maps[rows, video.label].astype(np.float32),
+            time_s=video.time_s[rows],
+            boxes=_boxes(track)[video.frame[rows]],
+        )
+        pictures[video.label] = save_strip(strip, folder)
+    return list(pictures.values())
+
+
+def _frames(path: Path, indices: np.ndarray) -> np.ndarray:
+    with FrameReader() as reader:
+        frames = [image.copy() for chunk in reader.read(path, Stride(1), size=None) for image in chunk.images]
+    return np.stack([frames[i] for i in indices])
+
+
+def _acting(video: VideoRows, track: BoxTrack) -> np.ndarray:
+    first, stop = track.acting
+    return (video.frame >= first) & (video.frame < stop)
+
+
+def _boxes(track: BoxTrack) -> np.ndarray:
+    return np.array(track.boxes, np.float64)

@@ -1,0 +1,140 @@
+"""Evaluate: score the videos of a split list from an attention store and compute metrics.
+
+Each store is read in one pass with one video in memory at a time; only one score vector per video and method is kept.
+Ray is not used: reading a store of half a million frames is faster than starting a cluster.
+"""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import posixpath
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from attn.classes import class_ids
+from attn.commands import evaluate_calibration as calibration_file
+from attn.commands.evaluate_calibration import open_calibration
+from attn.commands.evaluate_methods import make_scorers
+from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.evaluate_scores import Scored, score_videos
+from attn.commands.split_check import present_videos
+from attn.datasets.split import read_split
+from attn.eval.calibration import Calibration
+from attn.eval.summary import EVALUATOR, INTERVALS, compare, summarise
+from attn.report.table import metrics_table
+from attn.stages.scoring import CALIBRATED, Calibrated, Scorer
+from attn.storage import scores as scores_file
+from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
+from attn.storage.listing import glob_files
+from attn.storage.scores import Scores, scores_parquet
+from attn.storage.store import AttentionStore
+from attn.storage.writable import check_writable
+
+log = logging.getLogger(__name__)
+
+METRICS = "metrics.json"
+BASELINE = "cnn"
+
+
+def evaluate(options: EvaluateOptions) -> int:
+    """Write `scores.parquet`, `calibration.json` with `--calibrate`, and then `metrics.json`; return the exit code.
+
+    Raises:
+        UsageError: flags, lists or stores are invalid; nothing was written.
+    """
+    check_writable(options.out)
+    fs, out = open_filesystem(options.out)
+    with storage_errors(options.store):
+        store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
+        video_ids = store.video_ids
+    names = store.manifest.class_names
+    split, ids = read_split(options.split, names, present=video_ids), class_ids(names)
+    there = present_videos(
+        split, video_ids, store=options.store, where=options.split, allow_missing=options.allow_missing
+    )
+    labels, missing = {video_id: ids[name] for video_id, name in there.items()}, sorted(split.keys() - there.keys())
+    source = open_calibration(options, store)
+    methods = make_scorers(options, store)
+
+    also = source.videos if source is not None and source.tested_store else frozenset()
+    scored = score_videos(store, methods, labels, calibrating=also)
+    calibrations = {} if source is None else source.fit(scored, methods)
+    scores, definitions = scores_of(scored, labels, methods, calibrations)
+    metrics = {
+        "options": dataclasses.asdict(options),
+        "store": {"url": options.store, "fingerprint": store.manifest.fingerprint},
+        "split": {**split_record(options.split), "videos": len(split)},
+        "missing": {"videos": len(missing), "ids": missing},
+        "relabelled": {"videos": len(scored.relabelled), "ids": scored.relabelled},
+        "warnings": scored.warnings,
+        "calibration": source
+        and {**source.record(labels.keys()), "lists": [split_record(url) for url in options.calibrate_lists]},
+        **figures(scores, definitions, names),
+    }
+    folder = out.rstrip("/")
+    write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(scores, store.manifest))
+    if source is not None:
+        write_atomic(fs, f"{folder}/{calibration_file.NAME}", source.file(calibrations))
+    write_atomic(fs, f"{folder}/{METRICS}", json.dumps(metrics, indent=1, ensure_ascii=False).encode())
+    for line in metrics_table(metrics):
+        log.info("%s", line)
+    return 0
+
+
+def scores_of(
+    scored: Scored, labels: Mapping[str, int], methods: Sequence[Scorer], calibrations: Mapping[str, Calibration]
+) -> tuple[Scores, dict[str, str]]:
+    """Return scores of the tested videos and definitions of the methods; calibrated scores follow each method.
+
+    Args:
+        scored: results of a pass over the store of the tested videos.
+        labels: class IDs by video ID, for the tested videos.
+        methods: scorers in the order of the tables.
+        calibrations: calibration statistics by method name.
+    """
+    video_ids = sorted(labels)
+    by_method: dict[str, np.ndarray] = {}
+    definitions: dict[str, str] = {}
+    for method in methods:
+        plain = scored.of(method.name, video_ids)
+        by_method[method.name], definitions[method.name] = plain, method.definition
+        if found := calibrations.get(method.name):
+            calibrated = Calibrated(method, found)
+            by_method[calibrated.name], definitions[calibrated.name] = found.apply(plain), calibrated.definition
+    return Scores(video_ids, np.array([labels[one] for one in video_ids], np.int16), by_method), definitions
+
+
+def figures(scores: Scores, definitions: Mapping[str, str], class_names: tuple[str, ...]) -> dict[str, Any]:
+    """Metrics of all methods and paired comparisons.
+
+    Each method is compared with the baseline, and calibrated scores with uncalibrated ones. Pairs with a missing method
+    are omitted.
+    """
+    by_method, labels = scores.by_method, scores.labels
+    results = {
+        name: {"method": definition, **summarise(by_method[name], labels, class_names=class_names)}
+        for name, definition in definitions.items()
+    }
+    pairs = [(name, BASELINE) for name in by_method if name != BASELINE]
+    pairs += [(name + CALIBRATED, name) for name in by_method]
+    paired = {
+        f"{first} - {second}": compare(by_method[first], by_method[second], labels)
+        for first, second in pairs
+        if first in by_method and second in by_method
+    }
+    return {"evaluator": EVALUATOR, "intervals": INTERVALS, "methods": results, "paired": paired}
+
+
+def split_record(url: str) -> dict[str, str]:
+    """File name and SHA-256 of a split list. For a folder or glob, the hash is that of the `sha256sum` listing."""
+    fs, path = open_filesystem(url)
+    files = sorted(file.path for file in glob_files(fs, path))
+    sums = [hashlib.sha256(read_bytes(fs, file)).hexdigest() for file in files]
+    listing = "".join(f"{digest}  {posixpath.basename(file)}\n" for digest, file in zip(sums, files, strict=True))
+    return {
+        "file": posixpath.basename(path.rstrip("/")),
+        "sha256": sums[0] if len(sums) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
+    }

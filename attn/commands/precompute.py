@@ -1,0 +1,88 @@
+"""Precompute: attention maps of every class for every sampled frame, each exactly once."""
+
+import contextlib
+import itertools
+import logging
+
+from attn.commands.estimate import estimate
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.precompute_plan import Plan, make_plan
+from attn.engine.exit_codes import EXIT_INTERRUPTED
+from attn.engine.filling import Chain, fill_store
+from attn.engine.in_process import PLACEMENT, maps_in_process, runs_in_process
+from attn.engine.placement import Placement, cluster_totals, living_nodes, place
+from attn.engine.session import start_ray, this_machine, works_alone
+from attn.errors import UsageError
+from attn.schema import LOGITS, MAPS
+from attn.stages.one_answer import OneAnswer
+from attn.storage.store import AttentionStore
+
+log = logging.getLogger(__name__)
+
+MOST_WATCHED = 100
+"""Maximum number of stored videos read to check that the CNN distinguishes classes."""
+
+
+def precompute(options: PrecomputeOptions) -> int:
+    """Fill the store at `--out` and return the exit code.
+
+    Raises:
+        UsageError: flags or inputs are invalid; nothing was written.
+    """
+    plan = make_plan(options)
+    placement = _placement(plan)
+    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
+    if options.dry_run:
+        log.info("%s", estimate(plan, placement))
+        return 0
+    return fill(plan, placement)
+
+
+def _placement(plan: Plan) -> Placement:
+    """Choose where the work runs; start or join Ray unless it is not needed."""
+    actors, gpus = plan.options.actors, plan.options.gpus_per_actor
+    if actors is None and gpus is None and runs_in_process(plan.videos):
+        return PLACEMENT
+    if plan.options.dry_run and works_alone():
+        return place(actors, gpus, this_machine(), [this_machine()])
+    start_ray()
+    return place(actors, gpus, cluster_totals(), living_nodes())
+
+
+def fill(plan: Plan, placement: Placement) -> int:
+    """Fill the store of a plan, on the running Ray or in this process, and return the exit code."""
+    options = plan.options
+    with plan.ledger.locked():
+        if options.overwrite:
+            plan.ledger.clear()
+        plan.ledger.begin(plan.manifest)
+        try:
+            code = fill_store(plan, placement, _chain(plan, placement))
+        except KeyboardInterrupt:
+            log.warning("interrupted; %s", plan.go_on)
+            return EXIT_INTERRUPTED
+    warn_of_one_answer(options.out)
+    return code
+
+
+def _chain(plan: Plan, placement: Placement) -> Chain:
+    schema = plan.manifest.schema
+    if placement is PLACEMENT:
+        return maps_in_process(plan.cnn, plan.compute_settings, schema)
+    from attn.engine.dataflow import maps_chain  # imported here because Ray Data takes seconds to load
+
+    settings = {**plan.compute_settings, "device": placement.device}
+    return maps_chain(plan.cnn, settings, schema, placement)
+
+
+def warn_of_one_answer(url: str) -> None:
+    """Warn if the CNN has learnt nothing. For most stores, the first video rules that out."""
+    with contextlib.suppress(UsageError, OSError):  # the store is finished even if it cannot be read now
+        store, seen = AttentionStore.open(url, allow_partial=True), OneAnswer()
+        columns = [name for name in (LOGITS, MAPS) if name in store.manifest.columns]
+        for rows in itertools.islice(store.videos(columns), MOST_WATCHED if columns else 0):
+            seen.see(rows, rows.label)
+            if seen.refuted:
+                return
+        for warning in seen.warnings(store.manifest.class_names):
+            log.warning("%s", warning)

@@ -1,0 +1,82 @@
+"""Options for filling attention and frame stores; the docstring of a field is its help text."""
+
+import dataclasses
+from typing import Literal
+
+from attn.training.finetune_config import Rgb
+
+Column = Literal["maps", "logits", "features", "grid"]
+Precision = Literal["fp32", "bf16", "fp16"]
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecomputeOptions:
+    videos: str
+    """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
+    out: str
+    """Attention store to create or complete, local or s3://."""
+    weights: str
+    """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
+    `imagenet`."""
+    backbone: str | None = None
+    """torchvision name of the CNN (default: read from a .safetensors checkpoint)."""
+    classes: str | None = None
+    """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint)."""
+    labels: str | None = None
+    """Labels of videos whose folder is not named after a class: lines `<video> <class>`, a CSV or a Parquet file.
+    Videos already in the store keep their labels."""
+    lists: tuple[str, ...] = ()
+    """Split lists: process only videos named in at least one of them (default: all videos)."""
+    stride: int = 5
+    """Sampling stride S: use frames 0, S, 2S, …"""
+    fps: float | None = None
+    """Sampling rate in frames per second, by time stamp; replaces --stride (default: sample by --stride)."""
+    columns: tuple[Column, ...] = ("maps", "logits")
+    """Columns to store for each frame. features: pooled activations; grid: all activations."""
+    actors: tuple[int, int] | None = None
+    """Minimum and maximum number of CNN actors (default: 1 to all GPUs; without GPUs, one per CPU core). The pool grows
+    as machines join."""
+    gpus_per_actor: float | None = None
+    """GPUs per CNN actor, 0 for the CPU (default: 1 if the cluster has a GPU, otherwise 0)."""
+    batch_size: int = 64
+    """Frames per forward pass."""
+    precision: Precision = "fp32"
+    """Precision of the CNN's trunk. The maps are always computed in fp32."""
+    alpha_reduce: Literal["mean", "sum"] = "mean"
+    """Reduction of gradients over a map: mean, as in the paper, or sum, as in the original Grad-CAM. With sum, maps are
+    rows × cols times as large."""
+    mean: Rgb | None = None
+    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise ImageNet's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise ImageNet's)."""
+    input_size: int | None = None
+    """Side of the square input, in pixels (default: the checkpoint's, otherwise 224)."""
+    decoder: Literal["auto", "pyav", "decord"] = "auto"
+    """Video decoder. auto, pyav: PyAV, correct on every file and faster. decord: decord for files that it decodes
+    correctly, otherwise PyAV."""
+    decode_timeout_s: float = 60.0
+    """Seconds without a new frame after which decoding is stopped and the video counts as failed."""
+    part_mb: int = 128
+    """Size at which an output part is closed, in MB before compression. A video is never split."""
+    max_failed_fraction: float = 0.01
+    """Largest allowed share of failed videos, 0 to 1; if more fail, the job exits with code 3."""
+    overwrite: bool = False
+    """Remove the existing store at --out and start from scratch."""
+    dry_run: bool = False
+    """Report the videos, frames, bytes and actors of the run, and exit."""
+
+
+@dataclasses.dataclass(frozen=True)
+class FramesOptions:
+    videos: str
+    """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
+    lists: tuple[str, ...]
+    """Split lists: decode only videos named in at least one of them."""
+    out: str
+    """Frame store to create or complete, local or s3://."""
+    input_size: int
+    """Side of the square frames, in pixels."""
+    stride: int
+    """Sampling stride S: use frames 0, S, 2S, …"""
+    max_failed_fraction: float = 0.01
+    """Largest allowed share of unreadable videos, 0 to 1; if more are unreadable, the job exits with code 3."""

@@ -1,0 +1,202 @@
+"""Checks and plan of precompute, made before any work."""
+
+import dataclasses
+import importlib.metadata
+import logging
+import platform
+from collections.abc import Collection, Mapping, Sequence
+
+import torch
+
+from attn.classes import class_ids, parse_class_list, spelling
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.split_check import present_videos
+from attn.datasets.own_list import read_labels
+from attn.datasets.split import read_split
+from attn.engine.filling import StorePlan
+from attn.engine.terminal import say
+from attn.errors import UsageError, some
+from attn.maps.gradcam import GradCam
+from attn.models.checkpoint import Cnn, check_input_size, load_weights
+from attn.stages.decode import DecodeVideos
+from attn.storage.filesystem import open_filesystem, read_text, storage_errors
+from attn.storage.ledger import Ledger
+from attn.storage.manifest import Manifest
+from attn.storage.writable import check_writable
+from attn.video.found import keep_names, paths_of
+from attn.video.sample import Fps, Sampling, Stride
+from attn.video.source import Video, find_videos, label_videos
+from attn.video.transform import PREPROCESSING
+
+log = logging.getLogger(__name__)
+
+PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan(StorePlan):
+    """Plan of an attention store, with the CNN that computes its rows."""
+
+    manifest: Manifest
+    options: PrecomputeOptions
+    cnn: Cnn
+
+    @property
+    def compute_settings(self) -> dict[str, object]:
+        """Settings of `attn.stages.attention.ComputeMaps`, except for the device."""
+        return {
+            "columns": self.manifest.columns,
+            "precision": self.options.precision,
+            "alpha_reduce": self.options.alpha_reduce,
+        }
+
+
+def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: bool = True) -> Plan:
+    """Read the inputs and check that they are consistent.
+
+    Args:
+        options: flags of precompute.
+        cnn: CNN of `--weights`, if it is loaded already.
+        labelled: whether to label the videos, from their folders, tar shards and lists.
+
+    Raises:
+        UsageError: an input is invalid or inconsistent with the others; the message names the first one.
+    """
+    _check_numbers(options)
+    check_writable(options.out)
+    cnn = cnn or _load(options)
+    check_input_size(cnn)
+    labels = read_labels(options.labels, cnn.class_names) if options.labels else {}
+    ledger = Ledger.at(options.out)
+    say(f"{options.videos}: listing videos")
+    listing = find_videos(options.videos)
+    found = keep_names(listing.found, _held(ledger, options), options.out)
+    videos = label_videos(found, cnn.class_names if labelled else (), labels)
+    if options.lists:
+        videos = _listed(options, videos, cnn.class_names)
+    if labelled:
+        _log_unlabelled(videos)
+    sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
+    manifest = _manifest(options, cnn, sampling)
+    ledger.check(manifest, overwrite=options.overwrite)
+    stage = DecodeVideos(
+        sampling, cnn.input_size, options.batch_size, decoder=options.decoder, timeout_s=options.decode_timeout_s
+    )
+    return Plan(
+        videos=videos,
+        manifest=manifest,
+        ledger=ledger,
+        stage=stage,
+        part_mb=options.part_mb,
+        max_failed_fraction=options.max_failed_fraction,
+        go_on=f"run the same command{' without --overwrite' if options.overwrite else ''} to resume",
+        left_out=listing.left_out,
+        options=options,
+        cnn=cnn,
+    )
+
+
+def _load(options: PrecomputeOptions) -> Cnn:
+    names = _class_names(options.classes) if options.classes else None
+    say(f"{options.weights}: loading the CNN")
+    return load_weights(
+        options.weights,
+        backbone=options.backbone,
+        classes=names,
+        mean=options.mean,
+        std=options.std,
+        input_size=options.input_size,
+        new_classifier=False,
+    )
+
+
+def _log_unlabelled(videos: Sequence[Video]) -> None:
+    """Log the number of unlabelled videos. They are processed and can be scored, but metrics require labels."""
+    if without := [video.video_id for video in videos if video.label is None]:
+        log.info(
+            "%d of %d videos have no label: %s. Their folders are not named after classes; --labels can label them.",
+            len(without),
+            len(videos),
+            some(without),
+        )
+
+
+def _held(ledger: Ledger, options: PrecomputeOptions) -> Collection[str]:
+    """IDs of the videos in the store; empty for a new store or with `--overwrite`."""
+    with storage_errors(options.out):
+        return {} if options.overwrite or not ledger.begun else ledger.completed()
+
+
+def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[str, ...]) -> list[Video]:
+    """Videos named in at least one list. Unlabelled videos get the label of the list, if it is a class of the CNN."""
+    named: dict[str, str | None] = {}
+    for url in options.lists:
+        found = paths_of(videos)
+        split = _classes_of(url, found, class_names)
+        present_videos(dict.fromkeys(split, ""), found, store=options.videos, where=url, allow_missing=True)
+        named |= split
+    ids = class_ids(class_names)
+    return [
+        dataclasses.replace(video, label=ids.get(named[video.video_id] or "") if video.label is None else video.label)
+        for video in videos
+        if video.video_id in named
+    ]
+
+
+def _classes_of(url: str, found: Mapping[str, str], class_names: tuple[str, ...]) -> dict[str, str | None]:
+    """Videos of a list and their classes; without classes if the list is about others than the CNN's.
+
+    A number, or one class of the CNN, shows that the CNN's classes are meant; any other class is then an error.
+    """
+    split, known = read_split(url, part="both", present=found), {spelling(name) for name in class_names}
+    if any(name.isdecimal() or spelling(name) in known for name in split.values()):
+        return dict(read_split(url, class_names, part="both", present=found))
+    log.info("%s: its classes are not those of the CNN, so its videos are stored without labels", url)
+    return dict.fromkeys(split)
+
+
+def _class_names(url: str) -> tuple[str, ...]:
+    return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url)
+
+
+def _check_numbers(options: PrecomputeOptions) -> None:
+    if options.batch_size < 1:
+        raise UsageError(f"--batch-size {options.batch_size}: must be at least 1.")
+    if options.input_size is not None and options.input_size < 1:
+        raise UsageError(f"--input-size {options.input_size}: must be at least 1 pixel.")
+    if options.part_mb < 1:
+        raise UsageError(f"--part-mb {options.part_mb}: must be at least 1.")
+    if not options.decode_timeout_s > 0:
+        raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: must be positive.")
+    if not 0 <= options.max_failed_fraction <= 1:
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
+    if not options.columns:
+        raise UsageError("--columns: empty. Name at least one of maps, logits, features, grid.")
+
+
+def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manifest:
+    with torch.inference_mode():
+        probe = torch.zeros(1, 3, cnn.input_size, cnn.input_size)
+        _, num_channels, height, width = cnn.backbone.eval().trunk(probe).shape
+    return Manifest(
+        class_names=cnn.class_names,
+        backbone=cnn.backbone_name,
+        weights_sha256=cnn.weights_sha256,
+        map_layer=cnn.backbone.map_layer,
+        alpha_reduce=options.alpha_reduce,
+        input_size=cnn.input_size,
+        mean=cnn.mean,
+        std=cnn.std,
+        preprocessing=PREPROCESSING,
+        sampling={type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]},
+        precision=options.precision,
+        columns=tuple(sorted(set(options.columns))),
+        num_channels=num_channels,
+        map_shape=(height, width),
+        informative={
+            "map_route": GradCam.of(cnn.backbone.head).route,
+            "python": platform.python_version(),
+            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "options": dataclasses.asdict(options),
+        },
+    )

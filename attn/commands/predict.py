@@ -1,0 +1,281 @@
+"""Predict: classify the videos of a folder with one model, without lists, labels or class folders.
+
+A few videos are decoded and scored in this process with the stages that precompute runs on Ray, because starting Ray
+would take as long. More videos are precomputed into an attention store and scored from there.
+"""
+
+import dataclasses
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+
+from attn.commands.evaluate_methods import own_scorer, unlike
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.precompute_plan import Plan, make_plan
+from attn.commands.predict_options import PredictOptions
+from attn.commands.predictions import Prediction, csv_table, json_line, parquet_table, text_line
+from attn.engine.allowance import allowed_failures, told_failures
+from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
+from attn.engine.in_process import needs_no_ray
+from attn.engine.terminal import say
+from attn.errors import UsageError
+from attn.models.checkpoint import Cnn, cnn_of
+from attn.models.model_file import Model, load_model
+from attn.models.weights_file import read_weights_file
+from attn.schema import FRAME, IMAGE, TIME_S, TRUNCATED, VIDEO_ID
+from attn.stages.attention import ComputeMaps
+from attn.stages.decode import Columns
+from attn.stages.finite import check_finite as check_stored
+from attn.stages.frame_sample import by_video
+from attn.stages.one_answer import OneAnswer
+from attn.stages.rows import check_finite
+from attn.stages.scoring import CnnVote, Scorer, UnAtt
+from attn.storage.error_messages import shown
+from attn.storage.failures import Failure, read_failures
+from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
+from attn.storage.manifest import Manifest, read_manifest
+from attn.storage.store import AttentionStore, VideoRows
+from attn.storage.writer import LAST, POSITION
+from attn.video.sandbox.guard import FrameReader
+
+log = logging.getLogger(__name__)
+
+TRIES = 3
+EXIT_ERROR = 1
+STORE, CSV, PARQUET = "store", "predictions.csv", "predictions.parquet"
+
+
+def predict(options: PredictOptions) -> int:
+    """Print a line per video, write both tables and return the exit code.
+
+    Raises:
+        UsageError: flags or inputs are invalid; no work was done.
+    """
+    plan, scorer = make_prediction_plan(options)
+    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
+    if not needs_no_ray(plan.videos):
+        if code := _fill_store(plan):
+            return code
+        return _finish(options, plan, scorer, stored_rows(plan, scorer))
+    try:
+        return _finish(options, plan, scorer, computed_rows(plan, scorer))
+    except (FloatingPointError, torch.OutOfMemoryError) as error:
+        log.error("%s; nothing was written", " ".join(str(error).split()))
+        return EXIT_ERROR
+    except KeyboardInterrupt:
+        log.warning("interrupted; nothing was written. Run the same command to start again.")
+        return EXIT_INTERRUPTED
+
+
+def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
+    """Read the inputs and check that they are consistent; nothing is written.
+
+    Returns:
+        Plan to precompute an attention store of the videos, and their scorer.
+
+    Raises:
+        UsageError: an input is invalid or inconsistent with the others; the message names the first one.
+    """
+    if not 0 <= options.max_failed_fraction <= 1:
+        raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
+    say(f"{options.model}: loading the model")
+    model, cnn = _load(options)
+    scorer = _scorer(options, model)
+    settings = PrecomputeOptions(
+        videos=absolute(options.videos),
+        out=join(options.out, STORE),
+        weights=options.model,
+        stride=options.stride,
+        fps=options.fps,
+        alpha_reduce="sum" if model is not None and model.maps.get("alpha_reduce") == "sum" else "mean",
+        max_failed_fraction=1.0,  # failures become rows of the tables and are counted later
+    )
+    plan = make_plan(settings, cnn=cnn, labelled=False)
+    _check_maps(options, model, scorer, plan.manifest)
+    _check_same_videos(plan)
+    return plan, scorer
+
+
+def _load(options: PredictOptions) -> tuple[Model | None, Cnn]:
+    """Load the model (None for a checkpoint) and its CNN."""
+    file = read_weights_file(options.model)
+    if file.described is None:
+        raise UsageError(
+            f"{shown(options.model)}: does not contain its architecture and classes. Give a checkpoint of train_cnn or "
+            "adapt_cnn; both accept --backbone and --classes."
+        )
+    if file.described.method is None:
+        return None, cnn_of(file)
+    model = load_model(options.model)
+    return model, model.cnn
+
+
+def _scorer(options: PredictOptions, model: Model | None) -> Scorer:
+    if model is None:
+        return UnAtt() if options.method == UnAtt.name else CnnVote()
+    if options.method is not None:
+        raise UsageError(f"--method {options.method}: {shown(options.model)} has its own method. Leave out --method.")
+    return own_scorer(model)
+
+
+def _check_maps(options: PredictOptions, model: Model | None, scorer: Scorer, manifest: Manifest) -> None:
+    """Check that the model can score the maps of its CNN."""
+    rows, cols = manifest.map_shape
+    if model is None and isinstance(scorer, UnAtt) and scorer.window > min(rows, cols):
+        raise UsageError(
+            f"--method unatt: its window of {scorer.window} cells does not fit the {rows}×{cols} maps of "
+            f"{shown(options.model)}. Use --method cnn."
+        )
+    if model is not None and (other := unlike(model, manifest)):
+        raise UsageError(
+            f"{shown(options.model)}: its method was chosen on maps of another {', '.join(other)}. Run choose again."
+        )
+
+
+def _check_same_videos(plan: Plan) -> None:
+    """Check that the store was made from the same videos: other videos may have the same names."""
+    with storage_errors(plan.options.out):
+        begun = read_manifest(plan.ledger.fs, plan.ledger.root, plan.options.out, Manifest)
+    before = plan.options.videos if begun is None else begun.informative.get("options", {}).get("videos")
+    if before != plan.options.videos:
+        raise UsageError(f"{plan.options.out}: made from the videos of {shown(str(before))}. Choose another --out.")
+
+
+def computed_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
+    """Compute the rows of each video in this process, with one video in memory at a time.
+
+    Errors that may be transient are tried three times, such as a decoder that was killed or a storage timeout.
+
+    Raises:
+        FloatingPointError: the CNN returns non-finite numbers.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    settings = {**plan.compute_settings, "columns": scorer.columns, "device": device}
+    compute, seen = ComputeMaps(plan.cnn, **settings), OneAnswer()
+    left = {video.video_id: video for video in plan.videos}
+    with FrameReader() as reader:
+        for attempt in range(1, TRIES + 1):
+            stage = dataclasses.replace(plan.stage, attempt=attempt, last_try=attempt == TRIES)
+            for item in rows_of(stage(list(left.values()), reader), compute):
+                del left[item.video_id]
+                if isinstance(item, VideoRows):
+                    seen.see(item, None)
+                yield item
+            if not left:
+                break
+            log.warning("%d videos were not finished; retrying them", len(left))
+    for warning in seen.warnings(plan.manifest.class_names):
+        log.warning("%s", warning)
+
+
+def rows_of(items: Iterable[Columns | Failure], compute: ComputeMaps) -> Iterator[VideoRows | Failure]:
+    """Yield the rows of one video after the other, or only the failure if decoding a video fails."""
+    held: list[Columns] = []
+    for item in items:
+        if isinstance(item, Failure):
+            yield item
+            continue
+        tensors = compute(item.pop(IMAGE))
+        for name, values in tensors.items():
+            check_finite(values, name, item)
+        for part in by_video({**item, **tensors}):
+            if part[POSITION][0] == 0:  # the previous video failed or is complete
+                held = []
+            held.append(part)
+            if part[LAST][-1]:
+                yield _joined(held, list(tensors))
+                held = []
+
+
+def _joined(parts: list[Columns], names: list[str]) -> VideoRows:
+    """Concatenate the parts of one video."""
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in (FRAME, TIME_S, *names)}
+    frame, time_s = columns.pop(FRAME), columns.pop(TIME_S)
+    return VideoRows(parts[0][VIDEO_ID][0], None, bool(parts[-1][TRUNCATED][-1]), frame, time_s, columns)
+
+
+def _fill_store(plan: Plan) -> int:
+    """Precompute the videos and return the exit code."""
+    from attn.commands.precompute import fill
+    from attn.engine.placement import cluster_totals, living_nodes, place  # imported here: few videos need no Ray
+    from attn.engine.session import start_ray
+
+    start_ray()
+    return fill(plan, place(None, None, cluster_totals(), living_nodes()))
+
+
+def stored_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
+    """Read the rows of each video from the store of a plan, or its failure if it is not there."""
+    store = AttentionStore.open(plan.options.out)
+    left = {video.video_id: video for video in plan.videos}
+    for rows in store.videos(scorer.columns):
+        if left.pop(rows.video_id, None) is not None:
+            for name, values in rows.tensors.items():
+                check_stored(store.url, rows.video_id, rows.frame, name, values)
+            yield rows
+    with storage_errors(store.url):
+        failures = read_failures(plan.ledger.fs, plan.ledger.root)
+    for one in left.values():
+        unknown = Failure(
+            one.video_id, one.url, "decode", "Unknown", "reason not recorded; run the same command again", 0
+        )
+        yield failures.get(one.video_id, unknown)
+
+
+def _finish(options: PredictOptions, plan: Plan, scorer: Scorer, found: Iterable[VideoRows | Failure]) -> int:
+    """Print each prediction as soon as it is available, then write the tables."""
+    names, urls = plan.manifest.class_names, {video.video_id: shown(video.url) for video in plan.videos}
+    format_line = json_line if options.json else functools.partial(text_line, width=max(map(len, urls)))
+    predictions: list[Prediction] = []
+    for item in found:
+        url = urls[item.video_id]
+        if isinstance(item, Failure):
+            one = Prediction(item.video_id, url, error=item.message)
+        else:
+            one = Prediction(item.video_id, url, len(item.frame), np.asarray(scorer(item), np.float64))
+        _print(format_line(one, names))
+        predictions.append(one)
+    predictions.sort(key=lambda one: one.video_id)
+    _write(options, plan, scorer, predictions)
+    log.info(
+        "wrote %s and %s. Scores: %s; they are not probabilities.", join(options.out, CSV), PARQUET, scorer.definition
+    )
+    return _verdict(options, predictions)
+
+
+def _print(line: str) -> None:
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has closed the pipe, such as `| head`; the tables must still be written
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _write(options: PredictOptions, plan: Plan, scorer: Scorer, predictions: list[Prediction]) -> None:
+    names = plan.manifest.class_names
+    metadata = {
+        "class_names": json.dumps(names, ensure_ascii=False),
+        "fingerprint": plan.manifest.fingerprint,
+        "method": scorer.name,
+        "definition": scorer.definition,
+        "options": json.dumps(dataclasses.asdict(options), ensure_ascii=False),
+    }
+    tables = {PARQUET: parquet_table(predictions, names, metadata), CSV: csv_table(predictions, names)}
+    for name, data in tables.items():
+        write_atomic(*open_filesystem(join(options.out, name)), data)
+
+
+def _verdict(options: PredictOptions, predictions: list[Prediction]) -> int:
+    """Return exit code 3 if too many videos failed, otherwise 0."""
+    failed, fraction = sum(one.scores is None for one in predictions), options.max_failed_fraction
+    if failed <= allowed_failures(fraction, len(predictions)):
+        return 0
+    summary = told_failures(failed, len(predictions), fraction)
+    log.error("%s; the others are written. Replace or remove them, or raise --max-failed-fraction.", summary)
+    return EXIT_FAILED_VIDEOS

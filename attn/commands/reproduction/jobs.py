@@ -1,0 +1,23 @@
+"""Jobs that the steps of a reproduction call."""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def job(name: str) -> Callable[[Any], int]:
+    """Return the function of a job by the name of its script."""
+    from attn.commands.adapt import adapt_cnn
+    from attn.commands.decode_frames import decode_frames
+    from attn.commands.evaluate import evaluate
+    from attn.commands.precompute import precompute
+    from attn.commands.train_cnn import train_cnn
+    from attn.commands.train_energynet import train_energynet
+
+    return {
+        "adapt_cnn": adapt_cnn,
+        "decode_frames": decode_frames,
+        "evaluate": evaluate,
+        "precompute": precompute,
+        "train_cnn": train_cnn,
+        "train_energynet": train_energynet,
+    }[name]

@@ -1,0 +1,110 @@
+"""Split lists of the experiments.
+    <out>/splits/classes.txt
+    <out>/splits/<split>-test.txt
+    <out>/splits/<split>-train-<percent>-seed<k>.txt
+    <out>/splits/<split>-train-<percent>-seed<k>-fold<i>of<n>.txt    all but fold i
+    <out>/splits/<split>-train-<percent>-seed<k>-left<i>of<n>.txt    fold i
+
+Each fraction and fold has its own list, so the training videos of every CNN are on record and are drawn only once.
+"""
+
+import hashlib
+
+from attn.commands.reproduction.reproduce_options import ReproduceOptions
+from attn.datasets.benchmark import Benchmark, Split
+from attn.datasets.fractions import Fold, deal_groups, split_folds, take_fraction
+from attn.datasets.split import SplitList, split_text, write_split_list
+from attn.errors import UsageError
+from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+
+
+def percent(fraction: float) -> str:
+    """Format a fraction as three digits of per cent, such as 020, so that folders sort by it."""
+    return f"{round(100 * fraction):03d}"
+
+
+def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
+    """Write the class list and the lists of all splits, fractions, seeds and folds.
+
+    Each split draws its fractions independently: splits with overlapping lists should not share the same few videos.
+    """
+    fs, path = open_filesystem(list_of_classes(options))
+    write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
+    for url, split in make_lists(benchmark, options):
+        write_split_list(url, split, benchmark.class_names)
+
+
+def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
+    """Check that no list on record would change: finished steps have used the videos and labels of these lists.
+
+    Raises:
+        UsageError: a list would change.
+    """
+    for url, split in make_lists(benchmark, options):
+        fs, path = open_filesystem(url)
+        with storage_errors(url):
+            before = read_text(fs, path) if fs.exists(path) else None
+        if before not in (None, split_text(split, benchmark.class_names, where=url)):
+            raise UsageError(
+                f"{options.out}: was made with other videos or labels ({url} would change). Choose another --out."
+            )
+
+
+def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[str, SplitList]]:
+    """Return the URL and the content of every list.
+
+    Raises:
+        UsageError: there are too few training videos for the number of folds.
+    """
+    found: list[tuple[str, SplitList]] = []
+    for split in chosen_splits(benchmark, options):
+        if split.test:
+            found.append((list_of_test(options, split.name), split.test))
+        for seed in options.seeds:
+            own = int(hashlib.sha256(f"{seed}/{split.name}".encode()).hexdigest()[:8], 16)
+            for fraction in {*(options.fractions or ()), 1.0}:
+                share = take_fraction(split.train, fraction, seed=own)
+                url = list_of_train(options, split.name, percent(fraction), seed)
+                found.append((url, share))
+                if options.map_source == "out_of_fold" and fraction in (options.fractions or ()):
+                    folds = _folds(share, options.folds, own, benchmark, url)
+                    for number, fold in enumerate(folds, start=1):
+                        found += zip(lists_of_fold(url, number, options.folds), fold, strict=True)
+    return found
+
+
+def _folds(share: SplitList, count: int, seed: int, benchmark: Benchmark, where: str) -> list[Fold]:
+    if benchmark.across_classes and benchmark.group_of is not None:
+        return deal_groups(share, count, seed=seed, group_of=benchmark.group_of, where=where)
+    return split_folds(share, count, seed=seed, group_of=benchmark.group_of)
+
+
+def chosen_splits(benchmark: Benchmark, options: ReproduceOptions) -> tuple[Split, ...]:
+    """Splits to run: those of `--splits`, or all."""
+    numbers = options.splits or tuple(range(1, len(benchmark.splits) + 1))
+    return tuple(benchmark.splits[number - 1] for number in numbers)
+
+
+def list_of_classes(options: ReproduceOptions) -> str:
+    """URL of the class list."""
+    return join(options.out, "splits", "classes.txt")
+
+
+def list_of_test(options: ReproduceOptions, split: str) -> str:
+    """URL of the list of a split's test videos."""
+    return _list(options, split, "test")
+
+
+def list_of_train(options: ReproduceOptions, split: str, share: str, seed: int) -> str:
+    """URL of the list of training videos of a split, share and seed."""
+    return _list(options, split, f"train-{share}-seed{seed}")
+
+
+def lists_of_fold(train: str, number: int, count: int) -> tuple[str, str]:
+    """URLs of the lists of videos outside and inside a fold of a training list; folds are numbered from 1."""
+    whole = train.removesuffix(".txt")
+    return f"{whole}-fold{number}of{count}.txt", f"{whole}-left{number}of{count}.txt"
+
+
+def _list(options: ReproduceOptions, split: str, what: str) -> str:
+    return join(options.out, "splits", f"{split}-{what}.txt")

@@ -1,0 +1,1 @@
+"""Hyperparameter search: options, plan and results."""

@@ -1,0 +1,162 @@
+"""Plan of a search: every check that can be made before the first trial starts."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from fsspec import AbstractFileSystem
+
+from attn.commands.search.space_file import read_space
+from attn.commands.train_energynet_plan import before_recipes, make_energy_training
+from attn.errors import UsageError
+from attn.storage.filesystem import (
+    absolute,
+    join,
+    open_filesystem,
+    read_text,
+    storage_errors,
+    url_of,
+    write_atomic,
+)
+from attn.storage.run_lock import occupied
+from attn.storage.store import AttentionStore
+from attn.storage.writable import check_writable
+from attn.training.energynet_job import EnergyJob
+from attn.training.recipe import as_begun
+from attn.training.run import TrainRun
+from attn.training.search_options import SearchOptions
+from attn.training.search_space import Space, check_space, grid
+from attn.training.trial_records import Trial, read_trials
+
+SEARCH = "search.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchPlan:
+    """A search whose flags and data were checked.
+
+    Attributes:
+        options: flags; `out` is absolute.
+        space: settings to search and their values.
+        run, job: training with the settings that are not searched.
+        store: store of the training maps.
+        known: trials of earlier runs of this search.
+    """
+
+    options: SearchOptions
+    space: Space
+    run: TrainRun
+    job: EnergyJob
+    store: AttentionStore
+    known: list[Trial]
+
+
+@contextlib.contextmanager
+def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator[SearchPlan]:
+    """Read and check all inputs of a search; write only `search.json`.
+
+    On a local disk, the output folder is locked against other searches until the context ends.
+
+    Args:
+        options: flags.
+        spaces: predefined spaces by name.
+
+    Raises:
+        UsageError: a flag or an input is invalid, or they contradict each other.
+    """
+    _check_numbers(options)
+    options = dataclasses.replace(options, out=absolute(options.out))
+    check_writable(options.out)
+    space = spaces[options.space] if options.space in spaces else _own_space(options.space, spaces)
+    check_space(space, options)
+    begun = _begun(options)
+    run, job, store = make_energy_training(options, begun=begun)
+    if before_recipes(begun):
+        options = as_begun(options, begun)
+    if not job.held_out.video_ids:
+        raise UsageError(
+            f"--holdout-fraction {options.holdout_fraction:g}: no video is held out, so trials cannot be validated. "
+            "Give a larger fraction, or more than two videos of a class."
+        )
+    if options.sampler == "grid" and not grid(space, options):
+        raise UsageError("--sampler grid: no combination satisfies K_h ≤ M0 ≤ M1. Change the values in --space.")
+    with occupied(*open_filesystem(options.out), options.out):
+        known = read_trials(options.out)
+        _settle(options, _decisive(options, space, run), known)
+        yield SearchPlan(options, space, run, job, store, known)
+
+
+def _begun(options: SearchOptions) -> dict[str, Any]:
+    """Return `decisive` of the search in `--out`; empty if its record is missing or unreadable.
+
+    `_check_same` rejects an unreadable record later.
+    """
+    fs, path = open_filesystem(join(options.out, SEARCH))
+    with contextlib.suppress(ValueError, KeyError, TypeError, FileNotFoundError), storage_errors(options.out):
+        return dict(json.loads(read_text(fs, path))["decisive"]) if fs.exists(path) else {}
+    return {}
+
+
+def _check_numbers(options: SearchOptions) -> None:
+    for name in ("trials", "side_by_side"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise UsageError(f"--{name.replace('_', '-')} {value}: too small. Give 1 or more.")
+    gpus = options.gpus_per_trial
+    if gpus is not None and not 0 <= gpus <= 1:
+        raise UsageError(
+            f"--gpus-per-trial {gpus:g}: out of range. Give a number from 0 to 1; to use more GPUs in a trial, give "
+            "--workers."
+        )
+    if gpus is not None and options.gpu is not None and options.gpu != (gpus > 0):
+        raise UsageError(f"--gpus-per-trial {gpus:g}: contradicts --{'' if options.gpu else 'no-'}gpu. Give only one.")
+    if options.workers > 1 and gpus is not None:
+        raise UsageError("--gpus-per-trial: needs --workers 1. For several workers with one GPU each, give --gpu.")
+
+
+def _own_space(given: str, spaces: Mapping[str, Space]) -> Space:
+    if not given.endswith(".json"):
+        raise UsageError(f"--space {given}: unknown. Give {', '.join(spaces)}, or a .json file.")
+    return read_space(given)
+
+
+def _decisive(options: SearchOptions, space: Space, run: TrainRun) -> dict[str, Any]:
+    """Settings that determine the trials, as JSON types."""
+    searched = {name: _hash(dataclasses.asdict(domain)) for name, domain in sorted(space.items())}
+    rest = {name: value for name, value in run.decisive.items() if name not in space}
+    decisive = {**rest, "space": searched, "sampler": options.sampler, "scheduler": options.scheduler}
+    return dict(json.loads(json.dumps(decisive)))
+
+
+def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Trial]) -> None:
+    """Write the settings of the search to `search.json`; existing trials must have used the same settings.
+
+    Raises:
+        UsageError: they used other settings, or `--resume` was not given.
+    """
+    url = join(options.out, SEARCH)
+    fs, path = open_filesystem(url)
+    if known:
+        _check_same(options, decisive, fs, path)
+    write_atomic(fs, path, json.dumps({"decisive": decisive}, indent=1, ensure_ascii=False).encode())
+
+
+def _check_same(options: SearchOptions, decisive: dict[str, Any], fs: AbstractFileSystem, path: str) -> None:
+    if not options.resume:
+        raise UsageError(f"{options.out}: holds a search. Resume it with --resume, or choose another --out.")
+    try:
+        before = dict(json.loads(read_text(fs, path))["decisive"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"{url_of(fs, path)}: damaged ({error}). Choose another --out.") from error
+    if differing := [key for key in decisive.keys() | before.keys() if decisive.get(key) != before.get(key)]:
+        raise UsageError(
+            f"{options.out}: holds a search with other settings ({', '.join(sorted(differing))}). Give the same flags "
+            "as before, or choose another --out."
+        )
+
+
+def _hash(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Trials on Ray Tune: searcher, trial and progress."""

@@ -1,1 +1,0 @@
-"""Hyperparameter search for EnergyNets, on Ray Tune."""

@@ -1,0 +1,1 @@
+"""Trainings without Ray: learners, loop, run folder, checkpoints, banks of data, settings."""

@@ -1,0 +1,134 @@
+"""Settings for training an EnergyNet, both those given in the paper and those it leaves open.
+
+This module does not import torch, so that `--help` is fast: flags are derived from it.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from attn.errors import UsageError
+from attn.training.recipe import PAPER, WithRecipe, check_recipe
+
+WINDOW = 3
+"""s: side of the window of the window energy in residual networks, in map cells; limited by the map."""
+WITH_RECIPES = ("recipe", "residual", "start_share", "mirror", "centre", "semi_hard")
+"""Settings introduced together with recipes; records of older training runs lack them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EnergyConfig(WithRecipe):
+    """Settings of network, losses, mining and length of training. The paper gives m, β, d, lr and weight decay."""
+
+    RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "steady": {},
+        PAPER: {
+            "residual": False,
+            "start_share": 0.0,
+            "mirror": False,
+            "centre": False,
+            "semi_hard": False,
+            "lr": 1e-4,
+            "weight_decay": 5e-4,
+            "updates": 20_000,
+            "look_every": 500,
+        },
+    }
+    FREE: ClassVar[frozenset[str]] = frozenset({"updates", "look_every"})
+
+    recipe: Literal["steady", "paper"] = "steady"
+    """steady: for few labels. It starts from UnAtt, and the start is kept unless a later checkpoint is better on
+    held-out videos. paper: the paper's plain training, without the next five settings, with a learning rate of 0.0001
+    and a weight decay of 0.0005."""
+    residual: bool = True
+    """Add the learned energy to the window energy, so that the untrained network is equivalent to UnAtt."""
+    start_share: float = 0.5
+    """S: share of UnAtt in the residual network that is validated and saved, 0 to below 1. The learned energy is
+    weighted by 1 - S."""
+    mirror: bool = True
+    """Mirror the maps of every other sample left to right."""
+    centre: bool = True
+    """Centre the initial embeddings of true maps at zero. Otherwise all point in one direction, and the triplet loss
+    has little effect."""
+    semi_hard: bool = True
+    """Ignore triplets whose negative is nearer than their positive, until the number of candidates is raised."""
+    energy_margin: float = 1.0
+    """m: margin by which the energy of the true class should exceed the others."""
+    triplet_margin: float = 0.5
+    """β: margin, in cosine distance (0 to 2), by which other classes should be farther away than the same class."""
+    triplet_weight: float = 1.0
+    """λ: weight of the triplet loss relative to the ranking loss; 0 disables it."""
+    embedding_dim: int = 64
+    """d: dimension of the embeddings."""
+    hidden_dim: int = 128
+    """Width of the first layer."""
+    normalise_embedding: bool = False
+    """Normalise embeddings to length 1 before the energy head."""
+    map_scale: Literal["rms", "none"] = "rms"
+    """rms: divide all maps by the root mean square of the training maps. none: do not scale maps."""
+    candidates_initial: int = 128
+    """M0: initial number of random candidates from which the hardest are chosen."""
+    candidates_final: int = 512
+    """M1: number of candidates after the loss of random samples has fallen below the threshold."""
+    num_hard: int = 64
+    """K_h: number of hardest candidates used in an update."""
+    num_random: int = 8
+    """R: number of additional random samples used in every update."""
+    rank_by: Literal["joint", "ranking"] = "joint"
+    """Loss by which the hardest candidates are chosen. joint: the training loss. ranking: only the ranking loss."""
+    switch_threshold: float = 0.25
+    """τ: threshold of the mean ranking loss of random samples, in units of m."""
+    monitor_smoothing: float = 0.98
+    """Smoothing factor of that loss (exponential moving average over updates), 0 to below 1."""
+    lr: float = 1e-3
+    """Learning rate of SGD."""
+    momentum: float = 0.9
+    """SGD momentum."""
+    weight_decay: float = 0.03
+    """L2 penalty. It pulls a residual network back towards UnAtt."""
+    updates: int = 2000
+    """Maximum number of updates."""
+    look_every: int = 100
+    """Updates between two validations on the held-out videos; each validation writes a row of metrics and a
+    checkpoint."""
+    patience: int = 10
+    """Number of consecutive validations clearly worse than the best one after which training stops; 0 disables early
+    stopping."""
+    holdout_fraction: float = 0.1
+    """Share of the training videos of each class held out for early stopping; at least two remain for training."""
+    seed: int = 0
+    """Random seed of the fraction, the held-out videos, the initial weights and all samples."""
+
+    def check(self) -> None:
+        """Check all settings.
+
+        Raises:
+            UsageError: a setting is out of range or contradicts the recipe; the message names the first one.
+        """
+        check_recipe(self)
+        for name in ("embedding_dim", "hidden_dim", "candidates_initial", "num_hard", "updates", "look_every"):
+            _refuse(name, getattr(self, name), "must be at least 1", getattr(self, name) < 1)
+        for name in ("num_random", "patience", "seed", "triplet_weight", "weight_decay"):
+            _refuse(name, getattr(self, name), "must be 0 or more", not 0 <= getattr(self, name) < float("inf"))
+        for name in ("energy_margin", "lr", "switch_threshold"):
+            _refuse(name, getattr(self, name), "must be above 0", not 0 < getattr(self, name) < float("inf"))
+        _refuse("triplet_margin", self.triplet_margin, "must be from 0 to 2", not 0 <= self.triplet_margin <= 2)
+        for name in ("momentum", "monitor_smoothing", "holdout_fraction", "start_share"):
+            _refuse(name, getattr(self, name), "must be from 0 to below 1", not 0 <= getattr(self, name) < 1)
+        _refuse(
+            "candidates_final",
+            self.candidates_final,
+            f"must be at least --candidates-initial ({self.candidates_initial})",
+            self.candidates_final < self.candidates_initial,
+        )
+        _refuse(
+            "num_hard",
+            self.num_hard,
+            f"must be at most --candidates-initial ({self.candidates_initial})",
+            self.num_hard > self.candidates_initial,
+        )
+
+
+def _refuse(name: str, value: object, rule: str, wrong: bool) -> None:
+    if wrong:
+        raise UsageError(f"--{name.replace('_', '-')} {value}: {rule}.")

@@ -1,0 +1,1 @@
+"""Confined process that decodes videos: protocol, limits and guard."""

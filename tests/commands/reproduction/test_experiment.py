@@ -1,0 +1,192 @@
+"""Steps and cells of the plan."""
+
+import dataclasses
+import itertools
+
+import pytest
+
+from attn.commands.reproduction import reproduce
+from attn.commands.reproduction.experiment import make_steps
+from attn.errors import UsageError
+
+
+def test_every_step_comes_after_what_it_needs(two_splits, plan):
+    steps, _ = make_steps(two_splits, plan)
+    names = [step.name for step in steps]
+    assert len(set(names)) == len(names)
+    for place, step in enumerate(steps):
+        assert set(step.needs) <= set(names[:place])
+
+
+def test_every_set_of_scores_is_planned(two_splits, plan):
+    steps, cells = make_steps(two_splits, plan)
+    found = {(cell.seed, cell.split, cell.trained_on) for cell in cells}
+    shares = ("web", "adapted", "adapted-020", "adapted-100", "020", "100", "noimage")
+    assert found == {(seed, split, share) for seed in (0, 1) for split in ("split1", "split2") for share in shares}
+    assert {cell.scores for cell in cells} == {step.name for step in steps if step.job == "evaluate"}
+
+
+def test_a_cell_reads_what_the_steps_before_it_write(two_splits, plan):
+    steps = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    root = "small_cnn/seed1/split2/020"
+    cnn, maps, net, scores = (steps[f"{root}/{name}"].options for name in ("cnn", "maps", "energynet", "scores"))
+    assert cnn.weights == steps["small_cnn/seed1/split2/adapted/cnn"].options.out
+    assert maps.weights == cnn.out
+    assert net.store == scores.store == maps.out
+    assert scores.energynet == net.out
+    assert cnn.split == net.split == scores.train_split
+    assert maps.lists == (cnn.split, scores.split)
+    assert (cnn.seed, net.seed) == (1, 1)
+    assert cnn.frames == steps["frames"].options.out
+
+
+def test_the_cnn_of_web_images_is_adapted_to_training_videos_alone(two_splits, plan):
+    steps = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    root, web = "small_cnn/seed1/split2/adapted", "small_cnn/seed1/web"
+    adapted, maps, scores = (steps[f"{root}/{name}"].options for name in ("cnn", "maps", "scores"))
+    train = steps["small_cnn/seed1/split2/100/cnn"].options.split
+    assert adapted.weights == steps[f"{web}/cnn"].options.out
+    assert adapted.lists == scores.calibrate_lists == (train,)
+    assert scores.split not in adapted.lists
+    assert maps.weights == adapted.out
+    assert set(maps.lists) == {train, scores.split}
+    assert scores.store == scores.calibrate == maps.out
+    plain = steps[f"{web}/split2"].options
+    assert (plain.split, plain.calibrate_lists) == (scores.split, (train,))
+
+
+def test_an_energynet_learns_some_labels_on_maps_of_the_adapted_cnn(two_splits, plan):
+    steps = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    root = "small_cnn/seed1/split2/adapted"
+    net, scores = (steps[f"{root}/020/{name}"].options for name in ("energynet", "scores"))
+    assert net.store == scores.store == steps[f"{root}/maps"].options.out
+    assert net.split == steps["small_cnn/seed1/split2/020/cnn"].options.split
+    assert (scores.energynet, scores.methods) == (net.out, ("energynet",))
+
+
+def test_the_paper_adapts_nothing_and_calibrates_nothing(two_splits, plan):
+    steps, cells = make_steps(two_splits, dataclasses.replace(plan, recipe="paper"))
+    assert {cell.trained_on for cell in cells} == {"web", "020", "100", "noimage"}
+    assert not [step for step in steps if step.job == "adapt_cnn"]
+    cnns = [step.options for step in steps if step.job == "train_cnn"]
+    assert {(cnn.recipe, cnn.lr, cnn.clip_norm, cnn.mix_images) for cnn in cnns} == {("paper", 1e-3, 0, None)}
+    assert not any(step.options.calibrate for step in steps if step.job == "evaluate")
+
+
+@pytest.mark.parametrize("adapt", [True, False])
+def test_what_starts_from_web_images_learns_them_beside_the_frames(two_splits, plan, adapt):
+    steps, _ = make_steps(two_splits, out_of_fold(plan, adapt=adapt, folds=2))
+    mixed = {step.name: step.options.mix_images for step in steps if step.job == "train_cnn"}
+    without = {name for name, images in mixed.items() if images is None}
+    assert without == {name for name in mixed if "/web/" in name or "/noimage/" in name}
+    assert {images for name, images in mixed.items() if name not in without} == {"images"}
+    assert any("/fold1of2/" in name for name in mixed.keys() - without)
+
+
+def test_a_cnn_without_batchnorm_is_aligned_with_its_web_images(two_splits, plan):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, backbones=("small_cnn", "vgg16")))
+    adapted = [step for step in steps if step.job == "adapt_cnn"]
+    assert {(step.name.split("/")[0], step.options.images) for step in adapted} == {
+        ("small_cnn", None),
+        ("vgg16", "images"),
+    }
+
+
+@pytest.mark.parametrize(("backbone", "change"), [("vgg16", {"web_cnn": "web.safetensors"}), ("small_cnn", {})])
+def test_a_cnn_that_cannot_or_shall_not_is_not_adapted(two_splits, plan, backbone, change):
+    without = dataclasses.replace(two_splits, images=None) if change else two_splits
+    plan = dataclasses.replace(plan, backbones=(backbone,), adapt=bool(change), **change)
+    steps, _ = make_steps(without, plan)
+    assert not [step for step in steps if step.job == "adapt_cnn"]
+    cnn = next(step.options for step in steps if step.name == f"{backbone}/seed0/split1/020/cnn")
+    assert cnn.weights.endswith("web.safetensors" if change else "/web/cnn.safetensors")
+
+
+def test_near_duplicates_are_looked_for_among_web_images_alone(two_splits, plan):
+    steps, _ = make_steps(two_splits, out_of_fold(plan, near_duplicates=0.9, folds=2))
+    cnns = [step for step in steps if step.job == "train_cnn"]
+    assert {step.name for step in cnns if step.options.near_duplicates == 0.9} == {
+        f"small_cnn/seed{seed}/web/cnn" for seed in (0, 1)
+    }
+    assert {step.options.near_duplicates for step in cnns} == {None, 0.9}
+
+
+def test_word_vectors_and_their_aggregation_reach_every_energynet(two_splits, plan):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, word_vectors="words", aggregation="average"))
+    nets = [step.options for step in steps if step.job == "train_energynet"]
+    assert {(net.word_vectors, net.aggregation) for net in nets} == {("words", "average")}
+
+
+def test_without_web_images_nothing_asks_for_them(two_splits, plan):
+    bare = dataclasses.replace(two_splits, images=None)
+    steps, cells = make_steps(bare, dataclasses.replace(plan, weights="imagenet"))
+    assert {cell.trained_on for cell in cells} == {"020", "100"}
+    assert not [step for step in steps if "web" in step.name]
+    adapted = {step.options.out: step.options for step in steps if step.job == "adapt_cnn"}
+    assert {step.options.weights for step in steps if step.job == "train_cnn"} == adapted.keys()
+    assert {(one.weights, one.features_only) for one in adapted.values()} == {("imagenet", True)}
+    assert {step.options.mix_images for step in steps if step.job == "train_cnn"} == {None}
+
+
+def out_of_fold(plan, **change):
+    return dataclasses.replace(plan, map_source="out_of_fold", **change)
+
+
+@pytest.mark.parametrize("folds", [2, 3])
+def test_out_of_fold_every_finetuned_cell_gets_a_cnn_and_maps_per_fold(two_splits, plan, folds):
+    steps = {step.name: step for step in make_steps(two_splits, out_of_fold(plan, folds=folds))[0]}
+    root = "small_cnn/seed1/split2/020"
+    whole = steps[f"{root}/cnn"]
+    net, scores = (steps[f"{root}/{name}-folds{folds}"] for name in ("energynet", "scores"))
+    stores, needs = [], [f"{root}/maps"]
+    for number in range(1, folds + 1):
+        cnn, maps = (steps[f"{root}/fold{number}of{folds}/{name}"] for name in ("cnn", "maps"))
+        lists, end = whole.options.split.removesuffix(".txt"), f"{number}of{folds}.txt"
+        assert cnn.options == dataclasses.replace(whole.options, split=f"{lists}-fold{end}", out=cnn.options.out)
+        assert cnn.needs == whole.needs
+        assert maps.options.weights == cnn.options.out
+        assert maps.options.lists == (f"{lists}-left{end}",)
+        assert maps.options.columns == ("maps", "logits")
+        assert maps.needs == (cnn.name,)
+        stores.append(maps.options.out)
+        needs.append(maps.name)
+    outs = [step.options.out for step in steps.values()]
+    assert len(set(outs)) == len(outs)
+    assert net.options.out_of_fold == tuple(stores)
+    assert net.options.split == whole.options.split
+    assert net.options.store == steps[f"{root}/maps"].options.out
+    assert net.needs == tuple(needs)
+    assert scores.options.energynet == net.options.out
+    assert scores.needs == (f"{root}/maps", net.name)
+
+
+def test_out_of_fold_the_rest_stays_as_it_is(two_splits, plan):
+    """One folder can hold both plans, and their common steps run only once."""
+    same = {step.name: step for step in make_steps(two_splits, plan)[0]}
+    steps, cells = make_steps(two_splits, out_of_fold(plan))
+    other = {step.name: step for step in steps}
+    assert len(other) == len(steps)
+    for place, step in enumerate(steps):
+        assert set(step.needs) <= {before.name for before in steps[:place]}
+    both = same.keys() & other.keys()
+    assert all(same[name] == other[name] for name in both)
+    names = itertools.product((0, 1), (1, 2), ("020", "100"), ("energynet", "scores"))
+    assert same.keys() - both == {f"small_cnn/seed{k}/split{n}/{share}/{what}" for k, n, share, what in names}
+    assert not [name for name in other if "noimage/fold" in name or "web/fold" in name]
+    assert {one.scores for one in cells} == {step.name for step in steps if step.job == "evaluate"}
+
+
+def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planned(two_splits, plan):
+    with pytest.raises(UsageError, match="5 folds of 4 videos or recordings: some are empty"):
+        make_steps(two_splits, out_of_fold(plan, folds=5))
+    make_steps(two_splits, dataclasses.replace(plan, folds=5))  # map source same_cnn has no folds
+
+
+def test_trainings_side_by_side_share_the_cpus_and_the_first_have_them_all(two_splits, plan, monkeypatch):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, seeds=(0,), no_image=False))
+    monkeypatch.setattr(reproduce, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 0.0})
+    cpus = {step.name: step.options.cpus_per_worker for step in reproduce._sharing(steps, 4) if step.job == "train_cnn"}
+    assert cpus.pop("small_cnn/seed0/web/cnn") == 8
+    assert set(cpus.values()) == {2}
+    monkeypatch.setattr(reproduce, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert reproduce._sharing(steps, 2) == steps

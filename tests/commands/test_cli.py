@@ -1,0 +1,74 @@
+"""How a job ends that is told to."""
+
+import signal
+import subprocess
+import sys
+
+import pytest
+
+ABORTS = """
+import atexit, ctypes, sys
+from attn.commands.cli import end
+libc = ctypes.CDLL(None)
+libc.on_exit(libc.abort, None)
+atexit.register(print, "the libraries have ended")
+{}(3)
+"""
+
+
+def test_a_library_that_aborts_at_the_end_does_not_change_the_exit_code():
+    def run(way):
+        return subprocess.run([sys.executable, "-c", ABORTS.format(way)], capture_output=True, text=True, check=False)
+
+    assert run("sys.exit").returncode == -signal.SIGABRT
+    done = run("end")
+    assert done.returncode == 3
+    assert done.stdout == "the libraries have ended\n"
+
+
+JOB = """
+import signal, sys, time
+{}
+from attn.commands.cli import run
+def job(_):
+    print("at work", flush=True)
+    for _ in range(600):  # a signal just before one long sleep is heard only after it
+        time.sleep(0.1)
+sys.exit(run(job, None))
+"""
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "",
+        "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])",  # as Ray hands it down
+        "signal.signal(signal.SIGINT, signal.SIG_IGN)",  # as a shell does to what runs behind &
+    ],
+)
+def test_sigterm_ends_a_job_as_ctrl_c_does(before):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", JOB.format(before)], text=True, **pipes) as process:
+        assert process.stdout.readline() == "at work\n"
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert said == "interrupted; run the same command to resume\n"
+
+
+NAMES = """
+import logging, sys
+from attn.commands.cli import run
+from attn.errors import UsageError
+def job(_):
+    logging.getLogger("attn.engine").warning("failed: %s", "a\\x1b[2J\\nb")
+    raise UsageError("c\\x07 d")
+sys.exit(run(job, None))
+"""
+
+
+def test_names_of_files_neither_begin_lines_nor_command_a_terminal():
+    done = subprocess.run([sys.executable, "-c", NAMES], capture_output=True, text=True, check=False)
+    warning, error = done.stderr.splitlines()
+    assert warning.endswith(r"failed: a\x1b[2J\nb")
+    assert error == r"error: c\x07 d"

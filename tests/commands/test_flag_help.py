@@ -1,0 +1,75 @@
+"""Help texts: on one line until the terminal breaks them, with a default where there is one to show."""
+
+import dataclasses
+
+import pytest
+
+from attn.commands.cli import parse
+from attn.commands.flag_help import explained
+from attn.commands.pack_options import PackOptions
+from attn.commands.precompute_options import FramesOptions, PrecomputeOptions
+from attn.training.cnn_options import TrainCnnOptions
+from attn.training.energynet_options import TrainEnergyNetOptions
+from attn.training.search_options import SearchOptions
+
+JOBS = [PackOptions, PrecomputeOptions, FramesOptions, TrainCnnOptions, TrainEnergyNetOptions, SearchOptions]
+
+
+@dataclasses.dataclass(frozen=True)
+class Parent:
+    weights: str
+    """Where the network
+    begins."""
+    rate: float | None = None
+    """Learning rate, 1/update
+    (default: what the network was made with)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Child(Parent):
+    rate: float | None = 0.5
+    """Another rate."""
+    names: tuple[str, ...] = ()
+    """Which ones (default: all)."""
+    careful: bool = True
+    """Check twice."""
+
+
+def shown(options_type, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit) as ended:
+        parse(options_type, None, ["--help"])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_lines_are_joined_and_a_default_that_says_nothing_is_not_shown(capsys, monkeypatch):
+    text = shown(Parent, capsys, monkeypatch)
+    assert "Where the network begins. (required)" in text
+    assert "Learning rate, 1/update (default: what the network was made with).  " in text
+    assert "None)" not in text
+
+
+def test_a_field_that_is_declared_again_has_the_later_text_and_default(capsys, monkeypatch):
+    text = shown(Child, capsys, monkeypatch)
+    assert "Another rate. (default: 0.5)" in text
+
+
+def test_a_switch_that_is_on_says_that_its_flag_turns_it_off(capsys, monkeypatch):
+    assert "--no-careful" in (text := shown(Child, capsys, monkeypatch))
+    assert "Turn this off: Check twice." in text
+    assert "(default: True)" not in text
+    assert "Learning rate" not in text
+    assert "Which ones (default: all).  " in text
+
+
+def test_what_is_parsed_is_of_the_type_itself():
+    found = parse(Child, None, ["--weights", "a", "--names", "b", "c"])
+    assert type(found) is Child
+    assert found == Child(weights="a", names=("b", "c"))
+
+
+@pytest.mark.parametrize("options_type", JOBS, ids=lambda options_type: options_type.__name__)
+def test_every_flag_of_every_job_is_explained(options_type):
+    fields = {field.name for field in dataclasses.fields(options_type)}
+    assert fields - explained(options_type).__annotations__.keys() <= {"energynet"}  # settings in a group of their own
