@@ -38,6 +38,9 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
     except UsageError as error:
         _print_error(error)
         raise SystemExit(EXIT_USAGE) from error
+    except BrokenPipeError:  # `--help | head` closed the pipe; Python would complain again when it flushes stdout
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
 
 
 def _parsed(options_type: type[Options], description: str | None, given: list[str]) -> Options:

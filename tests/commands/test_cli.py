@@ -72,3 +72,12 @@ def test_names_of_files_neither_begin_lines_nor_command_a_terminal():
     warning, error = done.stderr.splitlines()
     assert warning.endswith(r"failed: a\x1b[2J\nb")
     assert error == r"error: c\x07 d"
+
+
+def test_a_pipe_that_closes_before_the_help_ends_is_no_error():
+    script = "import sys; from attn.commands.cli import parse; from attn.commands.pack_options import PackOptions; "
+    command = [sys.executable, "-c", script + "parse(PackOptions, None, ['--help'])"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, said) == (0, "")
