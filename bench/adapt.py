@@ -26,7 +26,7 @@ from attn.engine.frame_samples import FrameBank, choose_videos, fill_bank
 from attn.models.adapt import adapt
 from attn.models.backbone import Backbone, build_backbone
 from attn.models.finetune import Normaliser
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.stages.frame_sample import sample_videos
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader

@@ -32,7 +32,7 @@ from attn.commands.precompute_plan import Plan, make_plan
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.stages.attention import ComputeMaps
-from attn.stages.decode import IMAGE, DecodeVideos
+from attn.stages.decode_videos import IMAGE, DecodeVideos
 from attn.stages.rows import record_batch
 from attn.storage.writer import StoreWriter, travelling_schema
 from attn.video.sandbox.guard import FrameReader

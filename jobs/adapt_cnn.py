@@ -11,7 +11,7 @@ from attn.commands.cli import end, parse, run
 
 def main() -> int:
     options = parse(AdaptOptions, __doc__)
-    from attn.commands.adapt import adapt_cnn  # imported after parsing flags, so that --help is fast
+    from attn.commands.adapt_cnn import adapt_cnn  # imported after parsing flags, so that --help is fast
 
     return run(adapt_cnn, options)
 

@@ -22,7 +22,7 @@ from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.models.fit import fitting_tensors
 from attn.models.weights_file import read_weights_file
 from attn.stages.align import reader
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.writable import check_writable

@@ -15,7 +15,7 @@ from attn.engine.in_process import PLACEMENT, frames_in_process, runs_in_process
 from attn.engine.placement import Placement, cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
 from attn.errors import UsageError, some
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.storage.failures import read_failures
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger

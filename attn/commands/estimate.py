@@ -12,7 +12,7 @@ from attn.commands.precompute_plan import Plan
 from attn.engine.placement import Placement
 from attn.errors import VideoError
 from attn.schema import FRAME_FIELDS
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.video.sample import Fps
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, open_video

@@ -18,7 +18,7 @@ from attn.engine.terminal import say
 from attn.errors import UsageError, some
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest

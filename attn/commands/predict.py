@@ -30,7 +30,7 @@ from attn.models.model_file import Model, load_model
 from attn.models.weights_file import read_weights_file
 from attn.schema import FRAME, IMAGE, TIME_S, TRUNCATED, VIDEO_ID
 from attn.stages.attention import ComputeMaps
-from attn.stages.decode import Columns
+from attn.stages.decode_videos import Columns
 from attn.stages.finite import check_finite as check_stored
 from attn.stages.frame_sample import by_video
 from attn.stages.one_answer import OneAnswer

@@ -12,7 +12,7 @@ from typing import Literal
 
 from attn.datasets.entries import Entry, numbered_lines
 from attn.errors import UsageError
-from attn.video.names import is_video, video_id_of
+from attn.video.file_names import is_video, video_id_of
 
 Part = Literal["train", "test", "both"]
 

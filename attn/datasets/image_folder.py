@@ -18,7 +18,7 @@ from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, storage_errors, url_of
 from attn.storage.left_out import IMAGES, is_plainly_other, left_out
 from attn.storage.listing import list_files, names_in
-from attn.video.names import VIDEO_SUFFIXES
+from attn.video.file_names import VIDEO_SUFFIXES
 
 __all__ = ["ImageError", "ImageFolder", "list_images", "read_image"]
 

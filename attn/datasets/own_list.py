@@ -21,7 +21,7 @@ from attn.datasets.entries import Entry, names_meant, numbered_lines
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
-from attn.video.names import VIDEO_SUFFIXES, folder_of, is_video, video_id_of
+from attn.video.file_names import VIDEO_SUFFIXES, folder_of, is_video, video_id_of
 
 VIDEO_COLUMNS = (
     "video_id",

@@ -20,7 +20,7 @@ from attn.datasets.protocol import Benchmark, Split, check_folder, check_images
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, read_text
-from attn.video.names import folder_of, is_video, video_id_of
+from attn.video.file_names import folder_of, is_video, video_id_of
 
 _LINE = re.compile(r"(?P<path>.+?)(?:\s+(?P<class_number>\d+))?")
 _VIDEO_ID = re.compile(r"v_.+_g(?P<group>\d+)_c\d+")

@@ -14,7 +14,7 @@ from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.listing import names_in
-from attn.video.names import is_video, video_id_of
+from attn.video.file_names import is_video, video_id_of
 
 CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")
 

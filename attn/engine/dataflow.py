@@ -29,7 +29,7 @@ from attn.models.checkpoint import Cnn
 from attn.models.torchvision_models import load_torchvision
 from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps
-from attn.stages.decode import IMAGE, DecodeVideos
+from attn.stages.decode_videos import IMAGE, DecodeVideos
 from attn.stages.frame_sample import FrameSample
 from attn.stages.rows import record_batch
 from attn.storage.failures import Failure

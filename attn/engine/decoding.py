@@ -16,7 +16,7 @@ import ray
 
 from attn.engine.delivery import Outcome, deliver, writer_of
 from attn.schema import FRAME, IMAGE, VIDEO_ID
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.stages.rows import record_batch
 from attn.storage.failures import Failure

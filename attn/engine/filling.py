@@ -26,7 +26,7 @@ from attn.engine.placement import Placement
 from attn.engine.progress import Progress
 from attn.engine.writers import start_writers
 from attn.errors import UsageError
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger

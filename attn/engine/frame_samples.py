@@ -14,7 +14,7 @@ from jaxtyping import Int, UInt8
 from attn.engine.in_process import needs_no_ray
 from attn.engine.placement import cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.storage.failures import Failure
 from attn.video.sandbox.guard import FrameReader

@@ -15,7 +15,7 @@ from attn.engine.placement import Placement
 from attn.engine.session import this_machine, works_in_place
 from attn.fault_points import reach
 from attn.schema import IMAGE, VIDEO_ID
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.stages.rows import record_batch
 from attn.storage.failures import Failure
 from attn.storage.writer import StoreWriter, travelling_schema

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from attn.errors import UsageError
 from attn.models.small_cnn import SmallCnn
-from attn.models.split import TORCHVISION, Split, split_features
 from attn.models.torchvision_models import load_torchvision
+from attn.models.trunk_head import TORCHVISION, Split, split_features
 
 BACKBONE_NAMES = (*TORCHVISION, "small_cnn")
 """Names of the backbones; `mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, is also valid."""

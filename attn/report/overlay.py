@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from PIL import Image
 
-from attn.report.names import FONT, file_name, printable, shortened
+from attn.report.figure_names import FONT, file_name, printable, shortened
 
 PANEL_IN = 1.5
 TITLE_IN = 0.36

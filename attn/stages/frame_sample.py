@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from attn.schema import FRAME, IMAGE, VIDEO_ID
-from attn.stages.decode import Columns, DecodeVideos
+from attn.stages.decode_videos import Columns, DecodeVideos
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST
 from attn.video.sandbox.guard import FrameReader

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from attn.schema import LABEL
-from attn.stages.decode import NO_LABEL
+from attn.stages.decode_videos import NO_LABEL
 from attn.storage.tensors import tensor_array
 
 
@@ -19,7 +19,7 @@ def record_batch(
     """Rows to send to a writer.
 
     Args:
-        frames: columns from `attn.stages.decode`.
+        frames: columns from `attn.stages.decode_videos`.
         tensors: columns from `ComputeMaps`, or the images in `frames`.
         schema: schema of the rows, see `attn.storage.writer.travelling_schema`.
 
@@ -45,7 +45,7 @@ def check_finite(values: np.ndarray, name: str, frames: Mapping[str, np.ndarray]
     Args:
         values: [frame, …].
         name: name of the column.
-        frames: columns from `attn.stages.decode`.
+        frames: columns from `attn.stages.decode_videos`.
 
     Raises:
         FloatingPointError: a value is NaN or infinite; the message names column, video and frame.

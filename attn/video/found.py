@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from attn.errors import UsageError, some
 from attn.storage.error_messages import shown
+from attn.video.file_names import folder_of, video_id_of
 from attn.video.ids import tell_apart
-from attn.video.names import folder_of, video_id_of
 
 MOST_NAMES = 4
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeVar
 
 from attn.errors import UsageError, some
-from attn.video.names import is_video
+from attn.video.file_names import is_video
 
 Item = TypeVar("Item")
 

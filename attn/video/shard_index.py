@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from fsspec import AbstractFileSystem
 
 from attn.storage.filesystem import read_bytes, storage_errors, url_of
-from attn.video.names import SHARD_SUFFIX, is_video
+from attn.video.file_names import SHARD_SUFFIX, is_video
 from attn.video.tar_headers import LARGEST_READ_BYTES, Member, leaves_archive, read_members
 
 log = logging.getLogger(__name__)

@@ -24,7 +24,7 @@ from attn.errors import FleetingError, VideoError
 from attn.storage.filesystem import atomic_path, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.listing import names_in
 from attn.storage.retry import PAUSES_S
-from attn.video.names import SHARD_SUFFIX, is_shard
+from attn.video.file_names import SHARD_SUFFIX, is_shard
 from attn.video.shard_index import dump_index, index_path
 from attn.video.source import Video, read_video
 from attn.video.tar_headers import Member

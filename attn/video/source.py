@@ -22,10 +22,10 @@ from attn.storage.error_messages import is_lasting, shown
 from attn.storage.filesystem import is_local, open_filesystem, read_bytes, storage_errors, url_of
 from attn.storage.left_out import LeftOut, left_out
 from attn.storage.listing import File, glob_files
+from attn.video.file_names import NO_VIDEO_SUFFIXES, SHARD_SUFFIX, VIDEO_SUFFIXES, is_shard, is_video, video_id_of
 from attn.video.found import Found, Video, name_videos, paths_of
 from attn.video.ids import KnownIds
 from attn.video.labels import choose_label
-from attn.video.names import NO_VIDEO_SUFFIXES, SHARD_SUFFIX, VIDEO_SUFFIXES, is_shard, is_video, video_id_of
 from attn.video.shard_index import list_shard
 from attn.video.spill import spilled
 from attn.video.unchanged import HEADER_BYTES, Version, is_header_of, version_of

@@ -20,7 +20,7 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import is_local, read_bytes, url_of
-from attn.video.names import is_video, may_be_video
+from attn.video.file_names import is_video, may_be_video
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from attn.commands.train_cnn_plan import PlannedTraining, make_training
 from attn.commands.training_videos import decode_training_videos
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.models.checkpoint import load_checkpoint
-from attn.stages.decode import IMAGE, DecodeVideos
+from attn.stages.decode_videos import IMAGE, DecodeVideos
 from attn.storage.audit import audit_store
 from attn.storage.failures import read_failures
 from attn.storage.ledger import Ledger

@@ -11,7 +11,7 @@ from attn.engine.decoding import decode_to_writers, task_tables
 from attn.engine.delivery import WRITER_DIED, deliver, one_line, writer_of
 from attn.errors import UsageError
 from attn.schema import VIDEO_ID, frames_schema
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.storage.writer import travelling_schema
 from attn.video.sample import Stride
 from attn.video.source import list_videos

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from guarded import Outcome, order_problems
 
 from attn.errors import FleetingError, VideoError
-from attn.video.names import video_id_of
+from attn.video.file_names import video_id_of
 from attn.video.sample import Fps, Sampling
 
 JOB = Path(__file__).resolve().parents[2] / "jobs" / "precompute.py"

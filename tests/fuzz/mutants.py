@@ -10,7 +10,7 @@ from impostors import IMPOSTORS
 from mutations import MUTATIONS
 from strange import STRANGE
 
-from attn.video.names import VIDEO_SUFFIXES
+from attn.video.file_names import VIDEO_SUFFIXES
 
 WRONG_EXTENSION = "wrong_extension"
 

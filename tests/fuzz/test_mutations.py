@@ -16,7 +16,7 @@ from mutants import ROUND, WRONG_EXTENSION, mutant
 from mutations import MUTATIONS
 
 from attn.video.decode import read_frames
-from attn.video.names import is_video
+from attn.video.file_names import is_video
 from attn.video.sample import Stride
 
 DIGESTS = (

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attn.schema import FRAME, IMAGE, VIDEO_ID
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST

@@ -8,7 +8,7 @@ import pytest
 
 from attn.errors import FleetingError, VideoError
 from attn.schema import VIDEO_ID
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.storage.failures import Failure
 from attn.storage.filesystem import join
 from attn.storage.writer import LAST

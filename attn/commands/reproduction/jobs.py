@@ -6,7 +6,7 @@ from typing import Any
 
 def job(name: str) -> Callable[[Any], int]:
     """Return the function of a job by the name of its script."""
-    from attn.commands.adapt import adapt_cnn
+    from attn.commands.adapt_cnn import adapt_cnn
     from attn.commands.decode_frames import decode_frames
     from attn.commands.evaluate import evaluate
     from attn.commands.precompute import precompute

@@ -1,6 +1,6 @@
 import pytest
 
-from attn.report.names import file_name, printable, shortened
+from attn.report.figure_names import file_name, printable, shortened
 
 NAMES = ["v_Wave_g01_c01", "a/b\\c:d*?", "..", "$x_{1}$\n", "发球", "bad\udcff", "é" * 200, "z" * 300]
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from attn.schema import FRAME, LABEL, TRUNCATED, VIDEO_ID
-from attn.stages.decode import IMAGE, DecodeVideos
+from attn.stages.decode_videos import IMAGE, DecodeVideos
 from attn.storage.failures import Failure
 from attn.storage.writer import LAST, POSITION
 from attn.video.chunks import FrameChunk

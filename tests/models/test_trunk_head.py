@@ -2,7 +2,7 @@ import torch
 from torchvision import models as tv
 
 from attn.models.backbone import BACKBONE_NAMES
-from attn.models.split import TORCHVISION, GoogLeNetInput, split_densenet, split_vgg
+from attn.models.trunk_head import TORCHVISION, GoogLeNetInput, split_densenet, split_vgg
 
 
 def test_every_torchvision_backbone_has_a_way_to_cut_it():

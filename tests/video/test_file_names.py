@@ -1,6 +1,6 @@
 import pytest
 
-from attn.video.names import folder_of, is_shard, is_video, video_id_of
+from attn.video.file_names import folder_of, is_shard, is_video, video_id_of
 
 
 @pytest.mark.parametrize(

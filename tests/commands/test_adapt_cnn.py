@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from attn.commands.adapt import adapt_cnn
+from attn.commands.adapt_cnn import adapt_cnn
 from attn.commands.adapt_options import AdaptOptions
 from attn.engine import frame_samples
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
@@ -22,7 +22,7 @@ from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, load_weights, save_checkpoint
 from attn.models.finetune import Normaliser
 from attn.stages.align import reader, spread
-from attn.stages.decode import DecodeVideos
+from attn.stages.decode_videos import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
@@ -229,7 +229,7 @@ def test_an_interruption_leaves_nothing(options: AdaptOptions, monkeypatch: pyte
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("attn.commands.adapt.sample_frames", interrupted)
+    monkeypatch.setattr("attn.commands.adapt_cnn.sample_frames", interrupted)
     assert adapt_cnn(options) == EXIT_INTERRUPTED
     assert not Path(options.out).exists()
 
