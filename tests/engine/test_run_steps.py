@@ -149,7 +149,10 @@ def test_what_fails_takes_down_only_what_needs_it_and_is_tried_again(ray_local, 
 def test_a_step_that_kills_its_process_takes_down_no_other(ray_local, planted, tmp_path):
     deadly = Step("deadly", "tests_kill", FramesOptions("", (), "", 1, 1))
     outcome = run_steps(
-        [deadly, evaluation(planted, tmp_path, "good")], str(tmp_path), of({"tests_kill": _kill}), side_by_side=2
+        [deadly, evaluation(planted, tmp_path, "good")],
+        str(tmp_path),
+        of({"tests_kill": _kill, "evaluate": job("evaluate")}),
+        side_by_side=2,
     )
     assert outcome.failed.keys() == {"deadly"}
     assert "its process died" in outcome.failed["deadly"]
@@ -172,7 +175,7 @@ def _break(_):
 
 @pytest.mark.parametrize("name", ["decode_frames", "evaluate", "precompute", "train_cnn", "train_energynet"])
 def test_every_job_of_a_plan_exists(name):
-    assert step_task.job(name).__name__ == name
+    assert job(name).__name__ == name
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from attn.errors import UsageError
 from attn.training.run import TrainRun
 
 SLOW = {"sklearn", "scipy", "torchvision", "torch._dynamo", "tensorboard", "optuna"}
-WORKERS = ("training.worker", "training.cnn_learner", "training.energynet_maps", "dataflow")
+WORKERS = ("engine.train.worker", "training.cnn_learner", "training.energynet_maps", "engine.dataflow")
 
 
 def test_workers_load_nothing_slow_that_few_of_them_need():
     """Each import would cost seconds in every process of a training or an actor pool."""
-    code = f"import sys, {', '.join(f'attn.engine.{name}' for name in WORKERS)}; print(*sys.modules)"
+    code = f"import sys, {', '.join(f'attn.{name}' for name in WORKERS)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "torch" in loaded
