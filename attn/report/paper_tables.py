@@ -56,8 +56,8 @@ def _lines(results: Record) -> Iterator[Record]:
             if figure in record:
                 paper = paper_value(results["dataset"], *method, figure)
                 yield {**record, **record[figure], "table": "methods", "figure": figure, "paper": paper}
-    for table in ("pairs", "gains", "crossings"):
-        for found in results[table]:
+    for table in ("pairs", "gains", "crossings", "beside"):
+        for found in results.get(table, ()):
             yield {**found, "table": table, "figure": results["figure"]}
 
 
@@ -88,6 +88,7 @@ def as_markdown(results: Record) -> str:
             f"Figures 4 and 5. {FIGURE_NAMES[results['figure']]} by share of the training videos", _curve(results)
         ),
         *_section("Paired differences on the same videos, in points", _pairs(results)),
+        *_section(f"Beside {results.get('other')}, in points", _beside(results)),
         *_section("Does the order of the paper hold?", _orders(results)),
         *_section("Training runs without progress", *_untrained(results)),
         *_section(
@@ -223,6 +224,16 @@ def _pairs(results: Record) -> list[list[str]]:
     for pair in results["pairs"]:
         name = f"{pair['first']} − {pair['second']}"
         rows.append([pair["backbone"], _share(pair), name, _shown(pair, sign="+"), str(pair["videos"])])
+    return rows
+
+
+def _beside(results: Record) -> list[list[str]]:
+    """Table of this reproduction beside another one, with paired differences."""
+    rows = [["CNN", "training videos", "method", "this", "other", "this − other", "videos"]]
+    for found in results.get("beside", ()):
+        place = [found["backbone"], _share(found), found["method"]]
+        figures = [_shown(found["this"]), _shown(found["other"]), _shown(found, sign="+")]
+        rows.append([*place, *figures, str(found["videos"])])
     return rows
 
 

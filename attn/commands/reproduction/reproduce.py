@@ -9,12 +9,13 @@ import json
 import logging
 from typing import Any
 
+from attn.commands.reproduction.beside import compare, open_beside
 from attn.commands.reproduction.cell import Cell
 from attn.commands.reproduction.data import check_needs, is_to_be_rendered, open_data, render
 from attn.commands.reproduction.experiment import make_steps
 from attn.commands.reproduction.jobs import job
 from attn.commands.reproduction.lists import write_lists
-from attn.commands.reproduction.reproduce_options import ReproduceOptions
+from attn.commands.reproduction.reproduce_options import PLAN, ReproduceOptions
 from attn.commands.reproduction.results import collect
 from attn.commands.reproduction.trainings import trainings
 from attn.datasets.benchmark import Benchmark
@@ -33,7 +34,7 @@ from attn.video.source import list_videos
 
 log = logging.getLogger(__name__)
 
-TABLES, PLAN = "tables", "plan.json"
+TABLES = "tables"
 # Options that must not change within a folder. The others select steps, locate the data, or limit resources.
 SETTLED = (
     *("dataset", "image_epochs", "frame_epochs", "input_size", "stride", "mean", "std"),
@@ -81,6 +82,7 @@ def reproduce(options: ReproduceOptions) -> int:
     benchmark = open_data(options)
     steps, cells = make_steps(benchmark, options)
     check_needs(options, benchmark, steps)
+    other = open_beside(options, benchmark)
     videos = _videos(options, benchmark)
     if (plan := _plan_before(options)) and plan.get("videos", videos) != videos:
         raise UsageError(
@@ -99,7 +101,10 @@ def reproduce(options: ReproduceOptions) -> int:
     outcome = run_plan(steps, options)
     seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
     made = {"seconds": seconds, "trainings": trainings([step for step in steps if step.name not in outcome.failed])}
-    write_tables(options, benchmark, cells, outcome.failed, made)
+    done = [cell for cell in cells if cell.scores not in outcome.failed]
+    if other is not None:
+        made["other"], made["beside"] = options.beside, list(compare((options, done), other, benchmark))
+    write_tables(options, benchmark, done, outcome.failed, made)
     if outcome.failed:
         log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
         return EXIT_FAILED_STEPS
@@ -161,11 +166,12 @@ def write_tables(
     Args:
         options: resolved options.
         benchmark: the data set.
-        cells: sets of scores of the plan.
-        failed: reason by name of the failed step; scores of failed steps are left out.
-        made: further entries of `tables.json`: seconds per job, and the summary of the trainings.
+        cells: sets of scores that were computed.
+        failed: reason by name of the failed step.
+        made: further entries of `tables.json`: seconds per job, the summary of the trainings, and the comparison with
+            another reproduction.
     """
-    found = collect(options, benchmark, [cell for cell in cells if cell.scores not in failed], failed)
+    found = collect(options, benchmark, cells, failed)
     results = {**found, **made}
     _write(options, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
     _write(options, f"{TABLES}.csv", as_csv(results))

@@ -7,6 +7,9 @@ from attn.concepts.concept_config import Aggregation
 from attn.training.energy_config import EnergyConfig
 from attn.training.finetune_config import Rgb
 
+PLAN = "plan.json"
+"""File in the output folder with the options and steps of a reproduction."""
+
 
 @dataclasses.dataclass(frozen=True)
 class ReproduceOptions:
@@ -84,6 +87,9 @@ class ReproduceOptions:
     """Number of Web images to render for --dataset synthetic."""
     render_videos: int = 320
     """Number of videos to render for --dataset synthetic."""
+    beside: str | None = None
+    """Output folder of another reproduction of the same data set, e.g. one with --recipe paper. The tables show both,
+    with paired differences."""
     dry_run: bool = False
     """List the steps without running them."""
 
