@@ -10,6 +10,7 @@ from typing import Any
 from attn.errors import some
 
 Record = Mapping[str, Any]
+_SAME = "Differences in points, paired by video; evaluator, AP, tIoUs and videos as above."
 
 
 def detection_lines(record: Record) -> Iterator[str]:
@@ -36,7 +37,7 @@ def detection_markdown(record: Record) -> str:
         found = list(rows)
         parts += [f"## {evaluator}", _caption(found[0], record), "\n".join(_table(found, record))]
         if pairs := [one for one in record["paired"] if (one["evaluator"], one["ap"]) == (evaluator, ap)]:
-            parts.append("\n".join(_differences(pairs, record)))
+            parts += [_SAME, "\n".join(_differences(pairs, record))]
     if record["warnings"]:
         parts += ["## Warnings", "\n".join(f"* {warning}" for warning in record["warnings"])]
     return "\n\n".join(parts) + "\n"

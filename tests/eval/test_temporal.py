@@ -74,6 +74,12 @@ def test_pairs_far_from_zero_are_found():
     assert found.first.tolist() == found.second.tolist() == [0, 1, 2]
 
 
+def test_long_segments_of_the_group_before_are_no_partners():
+    one = Spans(np.array([10**6, 10**6 + 1]), np.zeros(2), np.array([1e9, 1.0]))
+    found = overlapping_pairs(one, one)
+    assert found.first.tolist() == found.second.tolist() == [0, 1]
+
+
 def slow_nms(of, scores, threshold):
     kept = []
     for i in sorted(range(len(scores)), key=lambda i: (-scores[i], i)):
