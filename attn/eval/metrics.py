@@ -20,6 +20,20 @@ class ClassMean(NamedTuple):
     num_classes: int
 
 
+class HitAtK(NamedTuple):
+    """Labels among the k highest scores of a video.
+
+    Attributes:
+        hit: share of the videos of which at least one label is among them.
+        average: mean over the videos of the share of a video's labels that are among them.
+        num_videos: number of videos with a label.
+    """
+
+    hit: float
+    average: float
+    num_videos: int
+
+
 def true_class_rank(
     scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"]
 ) -> Int[np.ndarray, "video"]:
@@ -35,6 +49,28 @@ def top_k_accuracy(scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarra
     Source: evaluation of UCF101, Li et al. 2017, section 4.5 (k = 1 and 3).
     """
     return float((true_class_rank(scores, labels) < k).mean())
+
+
+def hit_at_k(scores: Float[np.ndarray, "video cls"], positives: Bool[np.ndarray, "video cls"], *, k: int = 3) -> HitAtK:
+    """Hit@k and average Hit@k of videos with a set of labels; videos without a label are left out.
+
+    Args:
+        scores: score per video and class; equal scores are ranked by class index.
+        positives: mask of the labels of each video.
+        k: number of classes.
+
+    Raises:
+        ValueError: all videos are without a label.
+
+    Source: ActivityNet's classification evaluator, k = 3.
+    """
+    labelled = positives.any(axis=1)
+    if not labelled.any():
+        raise ValueError("Hit@k needs a video with a label")
+    best = np.argsort(-scores[labelled], axis=1, kind="stable")[:, :k]
+    truth = positives[labelled]
+    found = np.take_along_axis(truth, best, axis=1).sum(axis=1)
+    return HitAtK(float((found > 0).mean()), float((found / truth.sum(axis=1)).mean()), len(truth))
 
 
 def per_class_accuracy(
@@ -101,7 +137,31 @@ def map_of_rankings(
     rankings: Int[np.ndarray, "cls rank"], labels: Int[np.ndarray, "video"], *, kind: ApKind = "noninterpolated"
 ) -> ClassMean:
     """`mean_average_precision` from given rankings; a resampled ranking may contain a video several times."""
-    hits = labels[rankings] == np.arange(len(rankings))[:, None]
+    return _mean_of_hits(labels[rankings] == np.arange(len(rankings))[:, None], kind)
+
+
+def multilabel_map(
+    scores: Float[np.ndarray, "video cls"],
+    positives: Bool[np.ndarray, "video cls"],
+    *,
+    kind: ApKind = "noninterpolated",
+) -> ClassMean:
+    """`mean_average_precision` of videos with a set of labels.
+
+    A video without a label, such as a background video, is a negative of all classes. Classes without a positive video
+    are excluded.
+
+    Raises:
+        ValueError: all videos are without a label.
+
+    Source: recognition task of THUMOS14, 101 classes, non-interpolated; ActivityNet's classification, interpolated.
+    """
+    if not positives.any():
+        raise ValueError("a mean average precision needs a video with a label")
+    return _mean_of_hits(np.take_along_axis(positives.T, class_rankings(scores), axis=1), kind)
+
+
+def _mean_of_hits(hits: Bool[np.ndarray, "cls rank"], kind: ApKind) -> ClassMean:
     npos = hits.sum(axis=1)
     present = npos > 0
     aps = _ap_of_hits(hits[present], npos[present], kind)
@@ -111,12 +171,32 @@ def map_of_rankings(
 def _ap_of_hits(
     hits: Bool[np.ndarray, "cls rank"], npos: Int[np.ndarray, "cls"], kind: ApKind
 ) -> Float[np.ndarray, "cls"]:
-    num_hits = np.cumsum(hits, axis=1)
-    precision = num_hits / np.arange(1, hits.shape[1] + 1)
+    row, place = np.nonzero(hits)
+    return ap_of_hit_ranks(row, place + 1, npos, kind)
+
+
+def ap_of_hit_ranks(
+    row: Int[np.ndarray, "hit"], rank: Int[np.ndarray, "hit"], npos: Int[np.ndarray, "row"], kind: ApKind
+) -> Float[np.ndarray, "row"]:
+    """Average precision of several rankings at once, from the ranks of their positives only.
+
+    Precision is highest at a positive, so no definition of average precision depends on the other ranks.
+
+    Args:
+        row: ranking of each positive that was retrieved, ascending.
+        rank: its rank in the ranking, from 1, ascending within a ranking.
+        npos: number of positives of each ranking, at least 1.
+        kind: definition, as in `average_precision`.
+    """
+    found = np.bincount(row, minlength=len(npos))
+    order = np.arange(1, found.max(initial=0) + 1)
+    ranks = np.full((len(npos), len(order)), np.inf)
+    ranks[row, np.arange(len(row)) - np.repeat(np.cumsum(found) - found, found)] = rank
+    precision = order / ranks  # 0 after the last positive
     if kind == "11point":
         # Recall is compared in integer tenths, so that rounding cannot exclude a rank with a recall of exactly r.
-        reached = [np.where(10 * num_hits >= r * npos[:, None], precision, 0) for r in range(11)]
+        reached = [np.where(10 * order >= r * npos[:, None], precision, 0) for r in range(11)]
         return np.mean([at.max(axis=1, initial=0) for at in reached], axis=0)
     if kind == "interpolated":
         precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]  # largest at this rank or later
-    return np.where(hits, precision, 0).sum(axis=1) / npos
+    return precision.sum(axis=1) / npos

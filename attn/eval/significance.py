@@ -9,9 +9,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 
 Statistic = Callable[[Int[np.ndarray, "video"]], float]
+Statistics = Callable[[Int[np.ndarray, "video"]], Float[np.ndarray, "*figure"]]
 
 
 class Interval(NamedTuple):
@@ -35,10 +36,26 @@ def bootstrap_interval(
 
     Source: Efron 1979; percentile method.
     """
+    return percentile_interval(
+        bootstrap_draws(statistic, num_videos, resamples=resamples, seed=seed), confidence=confidence
+    )
+
+
+def bootstrap_draws(
+    statistic: Statistic | Statistics, num_videos: int, *, resamples: int = 1000, seed: int = 0
+) -> Float[np.ndarray, "draw *figure"]:
+    """Figures of each bootstrap draw; arguments as in `bootstrap_interval`.
+
+    The differences of the draws of two methods with equal seeds give the interval of their paired difference.
+    """
     rng = np.random.default_rng(seed)
-    values = [statistic(rng.integers(num_videos, size=num_videos)) for _ in range(resamples)]
+    return np.array([statistic(rng.integers(num_videos, size=num_videos)) for _ in range(resamples)])
+
+
+def percentile_interval(draws: Float[np.ndarray, "draw"], *, confidence: float = 0.95) -> Interval:
+    """Interval between the percentiles of the draws that leave equal shares outside."""
     tail = (1 - confidence) / 2
-    low, high = np.quantile(values, [tail, 1 - tail])
+    low, high = np.quantile(draws, [tail, 1 - tail])
     return Interval(float(low), float(high))
 
 

@@ -6,8 +6,10 @@ from attn.eval.metrics import (
     AP_KINDS,
     average_precision,
     class_rankings,
+    hit_at_k,
     map_of_rankings,
     mean_average_precision,
+    multilabel_map,
     per_class_accuracy,
     top_k_accuracy,
     true_class_rank,
@@ -144,3 +146,53 @@ def test_only_the_ranking_counts(dtype):
     assert top_k_accuracy(scores, labels, k=3) == top_k_accuracy(stretched, labels, k=3)
     for kind in AP_KINDS:
         assert mean_average_precision(scores, labels, kind=kind) == mean_average_precision(stretched, labels, kind=kind)
+
+
+def test_multilabel_map_by_hand():
+    """Two videos with two labels and one, and a background video that outranks one of them."""
+    scores = np.array([[3.0, 1.0, 0.0], [1.0, 3.0, 0.0], [2.0, 2.0, 9.0]])
+    positives = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0]], bool)
+    # class 0 ranks 1, 0, 1 → (1 + 2/3)/2; class 1 ranks 0, 0, 1 → 1/3; class 2 has no positive video
+    assert multilabel_map(scores, positives) == (pytest.approx((5 / 6 + 1 / 3) / 2), 2)
+
+
+@pytest.mark.parametrize("kind", AP_KINDS)
+def test_multilabel_map_is_the_mean_of_the_classes_and_that_of_single_labels(kind):
+    rng = np.random.default_rng(5)
+    scores, positives = rng.normal(size=(30, 4)), rng.random((30, 4)) < 0.3
+    aps = [average_precision(scores[:, c], positives[:, c], kind=kind) for c in range(4)]
+    assert multilabel_map(scores, positives, kind=kind) == (pytest.approx(np.mean(aps)), 4)
+    labels = rng.integers(4, size=30)
+    single = multilabel_map(scores, np.eye(4, dtype=bool)[labels], kind=kind)
+    assert single == mean_average_precision(scores, labels, kind=kind)
+
+
+def test_background_videos_are_negatives_of_all_classes():
+    rng = np.random.default_rng(6)
+    scores, positives = rng.normal(size=(20, 3)), np.eye(3, dtype=bool)[rng.integers(3, size=20)]
+    with_background = multilabel_map(
+        np.concatenate([scores, np.full((50, 3), 9.0)]), np.concatenate([positives, np.zeros((50, 3), bool)])
+    )
+    assert with_background.value < 0.5 * multilabel_map(scores, positives).value
+    assert with_background.num_classes == 3
+
+
+def test_hit_at_k_by_hand():
+    """Labels {0, 1}, {2}, none, {3}; the two best of each video are classes 0 and 2, 2 and 0, …, 0 and 1."""
+    scores = np.array([[4, 1, 3, 2], [2, 1, 3, 0], [9, 9, 9, 9], [1, 1, 1, 1]], float)
+    positives = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]], bool)
+    assert hit_at_k(scores, positives, k=2) == (pytest.approx(2 / 3), pytest.approx(1.5 / 3), 3)
+    assert hit_at_k(scores, positives, k=4) == (1, 1, 3)
+
+
+def test_hit_at_k_of_single_labels_is_top_k():
+    rng = np.random.default_rng(7)
+    scores, labels = rng.integers(-3, 3, size=(50, 6)).astype(float), rng.integers(6, size=50)  # with ties
+    expected = top_k_accuracy(scores, labels, k=3)
+    assert hit_at_k(scores, np.eye(6, dtype=bool)[labels]) == (expected, pytest.approx(expected), 50)
+
+
+@pytest.mark.parametrize("figure", [hit_at_k, multilabel_map])
+def test_labels_are_needed(figure):
+    with pytest.raises(ValueError, match="a video with a label"):
+        figure(np.zeros((2, 3)), np.zeros((2, 3), bool))

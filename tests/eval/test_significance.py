@@ -5,7 +5,13 @@ import pytest
 from scipy.stats import binomtest
 
 from attn.eval.metrics import class_rankings, map_of_rankings, mean_average_precision
-from attn.eval.significance import bootstrap_interval, compare_paired, resample_rankings
+from attn.eval.significance import (
+    bootstrap_draws,
+    bootstrap_interval,
+    compare_paired,
+    percentile_interval,
+    resample_rankings,
+)
 
 
 def test_interval_of_an_accuracy_has_the_binomial_width():
@@ -64,3 +70,12 @@ def test_exact_test_is_the_two_sided_binomial(only_first, only_second):
 def test_order_of_the_methods_does_not_change_the_p_value():
     first, second = np.arange(50) % 2 == 0, np.arange(50) % 3 == 0
     assert compare_paired(first, second).p_value == compare_paired(second, first).p_value < 1
+
+
+def test_draws_of_several_figures_are_those_of_each():
+    values = np.random.default_rng(3).normal(size=(40, 2))
+    draws = bootstrap_draws(lambda rows: values[rows].mean(axis=0), 40, resamples=60, seed=4)
+    assert draws.shape == (60, 2)
+    for i in range(2):
+        alone = bootstrap_interval(lambda rows, i=i: float(values[rows, i].mean()), 40, resamples=60, seed=4)
+        assert percentile_interval(draws[:, i]) == pytest.approx(alone)
