@@ -6,7 +6,7 @@ ON_RAY := tests/faults tests/fuzz tests/jobs tests/engine tests/commands
 
 # Many processes start here. Without cached byte code, which some images turn off, each compiles torch and Ray again.
 unexport PYTHONDONTWRITEBYTECODE
-LOADED = attn.commands.precompute, attn.training.cnn_learner, attn.commands.search.search, attn.report.search_page
+LOADED = attn.commands.precompute, attn.training.cnn_worker, attn.commands.search.search, attn.report.search_page
 
 .PHONY: install demo test test-all lint bench fuzz faults clean
 

@@ -152,6 +152,7 @@ def video_training(footage) -> TrainCnnOptions:
         epochs=3,
         batch_size=7,
         head_lr=0.05,
+        epoch_updates=1,
         batchnorm="frozen",
         allow_untrained=True,
     )

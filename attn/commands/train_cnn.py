@@ -14,9 +14,9 @@ from attn.commands.training_videos import TrainingVideosRecord, decode_training_
 from attn.engine.train.driver import Report, Training, train
 from attn.models.checkpoint import save_checkpoint
 from attn.training.cnn_job import TrainJob
-from attn.training.cnn_learner import cnn_learner
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.cnn_rows import ACCURACY, epoch_line
+from attn.training.cnn_worker import cnn_learner
 from attn.training.pictures import VideoFrames
 from attn.training.state import State
 from attn.training.status import Row

@@ -28,7 +28,7 @@ from attn.training.finetune_config import START_SHARE
 from attn.training.images import cache_key
 from attn.training.pictures import Pictures, VideoFrames, WebImages
 from attn.training.recipe import as_begun, check_recipe, unnamed_before
-from attn.training.run import SUFFIX, TrainRun, chosen
+from attn.training.run import RUN, SUFFIX, TrainRun, chosen
 from attn.video.transform import PREPROCESSING
 
 log = logging.getLogger(__name__)
@@ -73,11 +73,19 @@ def make_training(options: TrainCnnOptions) -> PlannedTraining:
 
 
 def _as_begun(options: TrainCnnOptions) -> TrainCnnOptions:
-    """Return the options for resuming a training that was started before recipes existed, see `as_begun`."""
+    """Return the options for resuming a training that was started before recipes or `epoch_updates` existed."""
+    if _lacks_updates(options) and options.epoch_updates is None:
+        options = dataclasses.replace(options, epoch_updates=1)
     begun = TrainRun(options.out, {}).begun_before_recipes()
     if begun is not None:
         log.info("%s: started before recipes existed. Resuming with --recipe paper.", options.out)
     return as_begun(options, begun)
+
+
+def _lacks_updates(options: TrainCnnOptions) -> bool:
+    """Whether the training in this folder was started before `epoch_updates` existed."""
+    run = TrainRun(options.out, {}).read(RUN)
+    return run is not None and "epoch_updates" not in run.get("decisive", {})
 
 
 def _from_images(options: TrainCnnOptions, url: str) -> PlannedTraining:
@@ -269,6 +277,8 @@ def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
 def _decisive(options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, data: Mapping[str, Any]) -> dict[str, Any]:
     flags = [field.name for field in dataclasses.fields(options) if field.name not in CIRCUMSTANCES]
     unnamed = unnamed_before(options, TrainRun(options.out, {}).begun_before_recipes())
+    if _lacks_updates(options):
+        unnamed["epoch_updates"] = 1
     return {
         **chosen(options, flags, later=LATER, unnamed=unnamed),
         **data,

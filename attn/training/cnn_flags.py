@@ -14,11 +14,14 @@ VIDEO_FLAGS = (
 
 # Source: Li et al. 2017, section 4.2 (30 % of the images). The other values are choices of this project.
 EPOCHS_OF_IMAGES, EPOCHS_OF_VIDEOS = 30, 10
+# With 10 videos of UCF101, 10 epochs of one update each left the loss on held-out training videos at 1.5; it settled
+# after 150 updates.
+UPDATES_OF_IMAGES, UPDATES_OF_VIDEOS = 1, 30
 HELD_OUT_IMAGES, HELD_OUT_VIDEOS = 0.3, 0.1
 
 
 def resolve(options: TrainCnnOptions) -> TrainCnnOptions:
-    """Return the options with defaults for epochs, validation fraction, clipping and learning rates.
+    """Return the options with defaults for epochs, updates, validation fraction, clipping and learning rates.
 
     Raises:
         UsageError: flags contradict each other, or a number is out of range.
@@ -40,6 +43,7 @@ def filled(options: TrainCnnOptions) -> TrainCnnOptions:
         "lr": LR if options.mix_images is None else MIXED_LR,
         "head_lr": SCRATCH_LR if options.weights is None else DRAWN_LR,
         "epochs": EPOCHS_OF_IMAGES if images else EPOCHS_OF_VIDEOS,
+        "epoch_updates": UPDATES_OF_IMAGES if images else UPDATES_OF_VIDEOS,
         "validation_fraction": HELD_OUT_IMAGES if images else HELD_OUT_VIDEOS,
     }
     missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
@@ -66,7 +70,7 @@ def _check_source(options: TrainCnnOptions) -> None:
 
 
 def _check_numbers(options: TrainCnnOptions) -> None:
-    for flag in ("epochs", "batch_size", "workers"):
+    for flag in ("epochs", "epoch_updates", "batch_size", "workers"):
         if getattr(options, flag) < 1:
             raise UsageError(f"--{flag.replace('_', '-')} {getattr(options, flag)}: too small. Give 1 or more.")
     if options.cpus_per_worker is not None and options.cpus_per_worker < 1:

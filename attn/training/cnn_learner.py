@@ -4,12 +4,9 @@ All workers make the same decisions: seed and epoch determine the order of the i
 exchanged before any worker stops, so that none waits for a worker that has stopped.
 """
 
-import shutil
-import tempfile
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,13 +15,23 @@ from torch import Tensor
 
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
-from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
+from attn.models.finetune import (
+    Batch,
+    Normaliser,
+    Tally,
+    Validation,
+    make_optimizer,
+    set_rates,
+    train_mode,
+    update,
+    validate,
+)
 from attn.models.start_average import StartAverage
-from attn.stages.batches import Photographs, epoch_order, num_batches
+from attn.stages.batches import Order, Photographs, epoch_order, num_batches
 from attn.training.cnn_flags import own_batch_size
 from attn.training.cnn_job import TrainJob
 from attn.training.cnn_mixture import Mixture
-from attn.training.cnn_pictures import as_begun, ready, skipped_names, without_copies
+from attn.training.cnn_pictures import as_begun, skipped_names
 from attn.training.cnn_rows import ACCURACY, MIXED_LOSS, best_row, signs_of_life
 from attn.training.diverged import check_losses, check_weights
 from attn.training.finetune_config import DRAWN_LR, LR
@@ -32,37 +39,13 @@ from attn.training.group import Group
 from attn.training.pixels import ImageCache
 from attn.training.recipe import PAPER
 from attn.training.state import State, plain
-from attn.training.status import Row, StatusWriter
+from attn.training.status import Row
 from attn.training.untrained import UNTRAINED, Chance, epoch_signs
 
 # Losses are read from the device after this number of updates, because each read waits for the device. A loss that is
 # not finite is detected at most this many updates later.
 READ_EVERY = 50
 MOST_WATCHED = 512
-
-
-@contextmanager
-def cnn_learner(job: TrainJob, group: Group, status: StatusWriter, *, cnn: Cnn) -> Iterator["CnnLearner | UsageError"]:
-    """Prepare the images on this machine; yield the learner, or the error for the user.
-
-    Args:
-        job: training.
-        group: this worker and its group.
-        status: receiver of the progress.
-        cnn: initial network; modified in place.
-    """
-    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    caches, refusal = ready(job, folder, group, status)
-    if refusal is None:
-        cache, *mixed = caches
-        learner = CnnLearner(job, cnn, without_copies(job, cache, group, status), group, status.note, *mixed)
-        status.update(skipped=learner.all_skipped)
-        yield learner.refusal or learner
-    else:
-        yield UsageError(refusal)
-    group.gather(None)  # wait until no worker reads the images any more
-    if job.cache_folder is None and group.local_rank == 0:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class CnnLearner:
@@ -108,7 +91,9 @@ class CnnLearner:
         watched = good[held] if held.any() else good[:: -(-len(good) // MOST_WATCHED)]
         self.watched = Photographs(cache.pixels, pictures.labels, watched, device)
         self.chance = self._chance(pictures.names(good[~held]))
-        self.updates = num_batches(len(self.train), self.own_batch_size)
+        batches = num_batches(len(self.train), self.own_batch_size)
+        self.passes = -(-(self.job.options.epoch_updates or 1) // batches)
+        self.updates = self.passes * batches
 
     @property
     def all_skipped(self) -> dict[str, str]:
@@ -144,7 +129,7 @@ class CnnLearner:
     @property
     def refusal(self) -> UsageError | None:
         """Error if the number of workers or of images is unsuitable; None otherwise."""
-        smallest = len(self.train) // self.updates
+        smallest = len(self.train) * self.passes // self.updates
         if smallest < self.group.size:
             noun = self.job.pictures.noun
             return UsageError(f"--workers {self.group.size}: some batches have only {smallest} {noun}. Give fewer.")
@@ -237,14 +222,12 @@ class CnnLearner:
     def _train(self, epoch: int) -> tuple[Tally, Tally]:
         """Train for one epoch; return the tallies of the training images and of the mixed-in images."""
         options, seed = self.job.options, self.job.options.seed
-        labels = self.train.labels if options.balanced else None
         # The seed depends on the epoch, so that dropout is the same in a resumed run and in an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self.group.rank]).generate_state(1)[0]))
         train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm)
-        order = epoch_order(len(self.train), self.own_batch_size, seed=seed, epoch=epoch, labels=labels)
-        batches = self.train.shares(order, worker=self.group.rank, workers=self.group.size)
-        if self.mixture:
-            batches = self.mixture.beside(batches, order, epoch)
+        passes = range(epoch * self.passes, (epoch + 1) * self.passes)
+        orders = {number: self._order(number) for number in passes}
+        batches = itertools.chain.from_iterable(self._batches(order, number) for number, order in orders.items())
         loss = correct = mixed_loss = 0.0
         unread: list[torch.Tensor] = []
         for number, batch in enumerate(batches, 1):
@@ -263,8 +246,20 @@ class CnnLearner:
                 more_loss, more_correct, more_mixed_loss = sums.sum(dim=0).tolist()
                 loss, correct, mixed_loss = loss + more_loss, correct + more_correct, mixed_loss + more_mixed_loss
                 unread = []
-        mixed = float(sum(self.mixture.sizes(order))) if self.mixture else 0.0
-        return Tally(loss, correct, float(len(self.train))), Tally(mixed_loss, 0.0, mixed)
+        images = float(len(self.train) * self.passes)
+        mixed = float(sum(sum(self.mixture.sizes(order)) for order in orders.values())) if self.mixture else 0.0
+        return Tally(loss, correct, images), Tally(mixed_loss, 0.0, mixed)
+
+    def _order(self, number: int) -> Order:
+        """Order of a pass over the training images, counted from 0 over all epochs."""
+        options = self.job.options
+        labels = self.train.labels if options.balanced else None
+        return epoch_order(len(self.train), self.own_batch_size, seed=options.seed, epoch=number, labels=labels)
+
+    def _batches(self, order: Order, number: int) -> Iterator[Batch]:
+        """Yield this worker's share of the batches of a pass."""
+        batches = self.train.shares(order, worker=self.group.rank, workers=self.group.size)
+        return self.mixture.beside(batches, order, number) if self.mixture else batches
 
     def _set_rates(self, update: int) -> None:
         """Set the learning rates for an update, counted from 0."""

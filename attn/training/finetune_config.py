@@ -32,13 +32,21 @@ class FinetuneConfig(WithRecipe):
 
     RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "steady": {},
-        PAPER: {"lr": 1e-3, "head_lr": 1e-2, "warmup": 0, "clip_norm": 0.0, "balanced": False, "start_share": 0.0},
+        PAPER: {
+            "lr": 1e-3,
+            "head_lr": 1e-2,
+            "warmup": 0,
+            "clip_norm": 0.0,
+            "balanced": False,
+            "start_share": 0.0,
+            "epoch_updates": 1,
+        },
     }
 
     recipe: Literal["steady", "paper"] = "steady"
     """steady: the defaults. The start weights are kept if no epoch is better. paper: plain SGD. It is equivalent to
-    --lr 0.001, --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0 and --no-balanced, and the best epoch is
-    kept."""
+    --lr 0.001, --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0, --epoch-updates 1 and --no-balanced, and
+    the best epoch is kept."""
     lr: float | None = None
     """Learning rate of the pretrained layers (default: 0.0003; with --mix-images, which stabilise the training, 0.001).
     """
@@ -54,6 +62,9 @@ class FinetuneConfig(WithRecipe):
     if the start weights include the classifier, otherwise 0."""
     balanced: bool = True
     """Draw each class equally often in an epoch: images of small classes repeat, and large classes are subsampled."""
+    epoch_updates: int | None = None
+    """Minimum number of updates in an epoch. A smaller training set is repeated within an epoch (default: 30 on frames,
+    1 on Web images)."""
     lr_decay_after: float = 2 / 3
     """Share of the updates after which both learning rates decay, 0 to 1; 1 disables the decay."""
     lr_decay: float = 0.1

@@ -62,6 +62,7 @@ def test_images_and_videos_have_their_own_length_and_share() -> None:
         given = dataclasses.replace(
             options,
             epochs=3,
+            epoch_updates=5,
             validation_fraction=0.5,
             lr=0.1,
             head_lr=0.5,

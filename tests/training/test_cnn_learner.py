@@ -192,3 +192,16 @@ def test_kept_is_the_mean_with_the_start_and_the_updates_are_those_without(alone
     again = alone(epochs=1, start_share=0.25)
     assert again.run() is None  # resumed, with nothing left to do
     assert all(torch.equal(again.learner.kept[name], kept[name]) for name in floating)
+
+
+def test_a_small_training_set_is_repeated_within_an_epoch(alone):
+    """Three batches of 22 images make one pass; 7 updates need three passes, each in an order of its own."""
+    worker = alone(epochs=2, epoch_updates=7)
+    assert (worker.learner.passes, worker.learner.updates) == (3, 9)
+    assert worker.run() is None
+    images = len(worker.learner.train)
+    assert [row["epoch"] for row in worker.rows] == [1, 2]
+    orders = [np.concatenate(worker.learner._order(number).batches).tolist() for number in range(6)]
+    assert all(sorted(order) == list(range(images)) for order in orders)
+    assert len(set(map(tuple, orders))) == 6
+    assert 0 <= worker.rows[0]["train_accuracy"] <= 1

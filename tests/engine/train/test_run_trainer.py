@@ -15,7 +15,7 @@ from attn.errors import UsageError
 from attn.training.run import TrainRun
 
 SLOW = {"sklearn", "scipy", "torchvision", "torch._dynamo", "tensorboard", "optuna"}
-WORKERS = ("engine.train.worker", "training.cnn_learner", "training.energynet_maps", "engine.dataflow")
+WORKERS = ("engine.train.worker", "training.cnn_worker", "training.energynet_maps", "engine.dataflow")
 
 
 def test_workers_load_nothing_slow_that_few_of_them_need():
