@@ -31,9 +31,10 @@ from attn.losses.triplet import triplet_loss
 from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
 from attn.stages.energy_config import EnergyConfig
-from attn.stages.energy_training import Alone, EnergyTrainer, TrainingMaps, samples_per_update
+from attn.stages.energy_training import EnergyTrainer, TrainingMaps, samples_per_update
 from attn.stages.energy_validation import frame_energies
 from attn.stages.map_bank import MapBank
+from attn.stages.peers import Alone
 from attn.stages.recipe import paper_recipe
 from attn.stages.video_table import VideoTable
 

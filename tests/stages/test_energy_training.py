@@ -12,9 +12,10 @@ from torch import Tensor
 from attn.mining.sampler import UPDATES_AT_ONCE, Quadruples
 from attn.models.energynet import EnergyNet
 from attn.stages.energy_config import EnergyConfig
-from attn.stages.energy_training import ROWS_AT_ONCE, Alone, EnergyTrainer, Step, TrainingMaps, samples_per_update
+from attn.stages.energy_training import ROWS_AT_ONCE, EnergyTrainer, Step, TrainingMaps, samples_per_update
 from attn.stages.energy_validation import directions, spread
 from attn.stages.map_bank import MapBank
+from attn.stages.peers import Alone
 from attn.stages.video_table import VideoTable
 from tests.stages.conftest import CELLS, CONFIG, CPU, SHAPE, bank_of, net_of, sampler_of
 

@@ -11,9 +11,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from attn.stages.energy_training import Alone, EnergyTrainer, Peers, TrainingMaps
+from attn.stages.energy_training import EnergyTrainer, TrainingMaps
 from attn.stages.energy_validation import directions, spread
 from attn.stages.map_bank import MapBank
+from attn.stages.peers import Alone, Peers
 from tests.stages.conftest import CONFIG, CPU, LABELS, NUM_FRAMES, SHAPE, bank_of, net_of, sampler_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,9 +8,10 @@ from torch import Tensor
 from attn.maps.energy import window_energy
 from attn.models.energynet import EnergyNet
 from attn.stages.energy_config import EnergyConfig
-from attn.stages.energy_training import Alone, EnergyTrainer, TrainingMaps
+from attn.stages.energy_training import EnergyTrainer, TrainingMaps
 from attn.stages.energy_validation import look, score_bank
 from attn.stages.map_bank import MapBank
+from attn.stages.peers import Alone
 from attn.stages.video_table import VideoTable
 from tests.stages.conftest import CPU, sampler_of
 

@@ -17,8 +17,9 @@ import torch
 from attn.engine.placement import living_nodes, may_grow
 from attn.engine.training.energynet_plan import EnergyJob
 from attn.errors import UsageError
-from attn.stages.energy_training import Alone, TrainingMaps
+from attn.stages.energy_training import TrainingMaps
 from attn.stages.map_bank import MOST_READERS, MapBank, read_bank
+from attn.stages.peers import Alone
 from attn.stages.video_table import VideoTable
 from attn.storage.filesystem import storage_errors
 from attn.storage.store import AttentionStore
