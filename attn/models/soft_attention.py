@@ -29,8 +29,8 @@ class Architecture:
         attention: form of the attention logits, see `attn.models.spatial_attention`.
         attention_layers: layers between a cell and its additive logits.
         lstm_layers: number of stacked LSTM layers.
-        depth_form: per_layer: each layer has its own attention. top, bottom: the lowest layer alone takes a glimpse,
-            which the hidden state of the topmost or of the lowest layer directs.
+        depth_form: per_layer: each layer has its own attention. top, bottom: only the lowest layer has one, driven by
+            the hidden state of the topmost or of the lowest layer.
         hidden_dim: d, width of the LSTM and of the hidden layer of the output.
         multi_label: whether a window may have several classes, so that outputs are sigmoids instead of a softmax.
         dropout: probability of dropping a unit.

@@ -42,7 +42,7 @@ class Windows:
     def of(cls, num_frames: Int[np.ndarray, "video"], *, frames: int, stride: int, skip: int) -> "Windows":
         """Find the windows of each video.
 
-            starts of a video of N frames: 0, stride, … up to N - T · skip, or 0 alone if N is smaller than T · skip
+            starts of a video of N frames: 0, stride, … up to N - T · skip, or only 0 if N is smaller than T · skip
 
         A video without frames has no window.
 
