@@ -119,7 +119,7 @@ def _architecture(described: Mapping[str, Any], most_layers: int) -> Architectur
             raise ValueError(f"{name} {value!r}")
         if kind is int and not 1 <= value <= (most_layers if name.endswith("_layers") else 1 << 31):
             raise ValueError(f"{name} {value!r}")
-    found = Architecture(**described)
-    if not 0 <= found.dropout < 1:
-        raise ValueError(f"dropout {found.dropout!r}")
-    return found
+    dropout = float(described["dropout"])
+    if not 0 <= dropout < 1:
+        raise ValueError(f"dropout {dropout!r}")
+    return Architecture(**{**described, "dropout": dropout})
