@@ -153,7 +153,8 @@ def test_a_whole_number_is_a_probability_too(rewritten):
 
 def test_sizes_that_the_tensors_lack_take_no_memory(limited_memory, rewritten):
     huge = {"num_channels": 2**31, "hidden_dim": 2**30, "num_cells": 6}
-    refused(rewritten(text=lambda said: said | {"architecture": said["architecture"] | huge}))
+    with pytest.raises(UsageError, match="size mismatch"):  # and not that memory is short
+        load_soft_attention(rewritten(text=lambda said: said | {"architecture": said["architecture"] | huge}))
 
 
 @pytest.mark.parametrize("key", list(trained_net().net.state_dict()))
@@ -163,9 +164,12 @@ def test_a_missing_tensor(rewritten, key):
     )
 
 
-def test_other_tensors(rewritten):
+def test_an_unknown_tensor(rewritten):
     refused(rewritten(lambda tensors: tensors | {"more": torch.zeros(1)}), "RuntimeError")
-    refused(rewritten(lambda tensors: tensors | {"output.bias": torch.zeros(3, dtype=torch.float64)}))
+
+
+def test_a_tensor_of_another_precision(rewritten):
+    refused(rewritten(lambda tensors: tensors | {"output.bias": torch.zeros(3, dtype=torch.float64)}), "ValueError")
 
 
 def test_weights_that_are_no_numbers(rewritten):
