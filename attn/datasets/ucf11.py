@@ -120,10 +120,8 @@ def nearest_groups(labels: SplitList, wanted: float) -> frozenset[int]:
     for video_id in labels:
         sizes[group_of(video_id)] = sizes.get(group_of(video_id), 0) + 1
     sets: dict[int, tuple[int, ...]] = {0: ()}  # number of clips → first set of groups with that number
-    for group in sorted(sizes, reverse=True):
-        for count, others in list(sets.items()):
-            found = (group, *others)
-            sets[count + sizes[group]] = min(sets.get(count + sizes[group], found), found)
+    for group in sorted(sizes, reverse=True):  # a set with a lower first group replaces those with equally many clips
+        sets |= {count + sizes[group]: (group, *others) for count, others in sets.items()}
     del sets[0], sets[len(labels)]
     return frozenset(min(sets.items(), key=lambda one: (abs(one[0] - wanted), one[1]))[1])
 
