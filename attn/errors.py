@@ -31,3 +31,16 @@ class FleetingError(VideoError):
     Its storage did not answer, or its decoder was killed or hung. A run retries the video before the error becomes a
     row of `failures/`.
     """
+
+
+def refuse_flag(name: str, value: object, rule: str, wrong: bool) -> None:
+    """Refuse the value of a flag if it is wrong.
+
+    Args:
+        name: name of the flag's field.
+        value: value of the flag.
+        rule: phrase that says which values are right.
+        wrong: whether the value breaks the rule.
+    """
+    if wrong:
+        raise UsageError(f"--{name.replace('_', '-')} {value}: {rule}.")

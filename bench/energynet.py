@@ -32,8 +32,9 @@ from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
 from attn.stages.scoring import frame_energies
 from attn.training.energy_config import EnergyConfig
-from attn.training.energy_training import Alone, EnergyTrainer, TrainingMaps, samples_per_update
+from attn.training.energy_training import EnergyTrainer, TrainingMaps, samples_per_update
 from attn.training.map_bank import MapBank
+from attn.training.peers import Alone
 from attn.training.recipe import paper_recipe
 from attn.training.video_table import VideoTable
 

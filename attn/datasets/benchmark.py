@@ -3,16 +3,19 @@
 from collections.abc import Callable
 from typing import Literal, get_args
 
-from attn.datasets import synthetic, tvhi, ucf101, ut_interaction
+from attn.datasets import synthetic, tvhi, ucf11, ucf101, ut_interaction
 from attn.datasets.protocol import Benchmark, Split
 from attn.errors import UsageError
 
 __all__ = ["Benchmark", "BenchmarkName", "Split", "open_benchmark"]
 
-BenchmarkName = Literal["ucf101", "tvhi", "ut_interaction", "synthetic"]
+BenchmarkName = Literal["ucf101", "ucf11", "ucf11_975", "ucf11_random", "tvhi", "ut_interaction", "synthetic"]
 
 _BY_NAME: dict[str, Callable[[str, str | None], Benchmark]] = {
     "ucf101": ucf101.benchmark,
+    "ucf11": ucf11.benchmark,
+    "ucf11_975": ucf11.benchmark_975,
+    "ucf11_random": ucf11.benchmark_random,
     "tvhi": tvhi.benchmark,
     "ut_interaction": ut_interaction.benchmark,
     "synthetic": synthetic.benchmark,

@@ -71,6 +71,43 @@ class Benchmark:
         }
 
 
+def leave_one_out(labels: SplitList, group_of: Callable[[str], int], prefix: str) -> tuple[Split, ...]:
+    """One split per group number, in ascending order, which tests the videos of this number.
+
+    Args:
+        labels: videos in the order of the splits' lists.
+        group_of: function from a video ID to its group number, counted over all classes or within each.
+        prefix: name of a split without its number.
+    """
+    groups = {video_id: group_of(video_id) for video_id in labels}
+    return tuple(
+        Split(
+            f"{prefix}{left_out}",
+            {video_id: name for video_id, name in labels.items() if groups[video_id] != left_out},
+            {video_id: name for video_id, name in labels.items() if groups[video_id] == left_out},
+        )
+        for left_out in sorted(set(groups.values()))
+    )
+
+
+def check_groups(split: Split, group_of: Callable[[str], Hashable]) -> None:
+    """Refuse clips of one recording on both sides of a split, which would test memorised people and places.
+
+    Args:
+        split: split to check.
+        group_of: function from a video ID to its recording, counted within its class.
+
+    Raises:
+        UsageError: a group is on both sides; the message names two of its videos.
+    """
+    groups = {(name, group_of(video_id)): video_id for video_id, name in split.train.items()}
+    for video_id, name in split.test.items():
+        if twin := groups.get((name, group_of(video_id))):
+            raise UsageError(
+                f"{split.name}: test video {video_id} and training video {twin} share a group. Correct the lists."
+            )
+
+
 def check_folder(url: str, way_out: str) -> None:
     """Refuse a URL that is not a folder.
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 
 from attn.classes import parse_class_list
 from attn.datasets.entries import Entry, SplitList, numbered_lines, split_list
-from attn.datasets.protocol import Benchmark, Split, check_folder, check_images
+from attn.datasets.protocol import Benchmark, Split, check_folder, check_groups, check_images
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, read_text
@@ -55,18 +55,8 @@ def benchmark(root: str, images: str | None) -> Benchmark:
 def _read_split(lists: str, number: int, class_names: Sequence[str]) -> Split:
     train, test = (read_list(join(lists, f"{part}list{number:02}.txt"), class_names) for part in ("train", "test"))
     split = Split(f"split{number}", train, test)
-    _check_groups(split)
+    check_groups(split, group_of)
     return split
-
-
-def _check_groups(split: Split) -> None:
-    """Refuse clips of one recording on both sides of a split, which would test memorised people and places."""
-    groups = {(name, group_of(video_id)): video_id for video_id, name in split.train.items()}
-    for video_id, name in split.test.items():
-        if twin := groups.get((name, group_of(video_id))):
-            raise UsageError(
-                f"{split.name}: test video {video_id} and training video {twin} share a group. Correct the lists."
-            )
 
 
 def read_list(url: str, class_names: Sequence[str]) -> SplitList:

@@ -9,7 +9,7 @@ Source: Ryoo, Aggarwal 2010.
 
 import re
 
-from attn.datasets.protocol import Benchmark, Split, check_images
+from attn.datasets.protocol import Benchmark, check_images, leave_one_out
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, storage_errors
@@ -41,14 +41,7 @@ def benchmark(root: str, images: str | None) -> Benchmark:
             f"{shown(root)}: clips of {len(sequences)} sequences found, but leaving one out needs two. "
             "Name the folder of <index>_<sequence>_<class>.avi."
         )
-    splits = tuple(
-        Split(
-            f"sequence{left_out}",
-            {video_id: name for _, sequence, name, video_id in clips if sequence != left_out},
-            {video_id: name for _, sequence, name, video_id in clips if sequence == left_out},
-        )
-        for left_out in sequences
-    )
+    splits = leave_one_out({video_id: name for _, _, name, video_id in clips}, _sequence_of, "sequence")
     return Benchmark("ut_interaction", CLASSES, root, images, 5, "top_1", splits)
 
 
@@ -60,3 +53,7 @@ def _clip(video_id: str, root: str) -> tuple[int, int, str, str]:
             f"{shown(root)}: {video_id} is not named <index>_<sequence>_<class 0 to 5>. Move it elsewhere."
         )
     return int(match["index"]), int(match["sequence"]), CLASSES[int(match["class_id"])], video_id
+
+
+def _sequence_of(video_id: str) -> int:
+    return int(video_id.split("_")[1])

@@ -1,1 +1,1 @@
-"""Losses of the EnergyNet: one loss per file, one value per sample."""
+"""Losses of the EnergyNet and of the soft-attention LSTM: one loss per file, one value per sample."""

@@ -1,18 +1,16 @@
 """Saving and loading of a trained EnergyNet: one file with everything needed to score attention stores."""
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from torch import Tensor
 
-from attn.errors import UsageError
+from attn.models.described_file import check_fingerprint, not_a, read_described, write_described
 from attn.models.energynet import EnergyNet
-from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
-from attn.storage.filesystem import join, open_filesystem, read_bytes, storage_errors
+from attn.storage.filesystem import join
 
-NAME = "energynet.safetensors"
+NAME, KIND = "energynet.safetensors", "an EnergyNet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,8 +34,7 @@ class TrainedEnergyNet:
 
 def save_energynet(folder: str, trained: TrainedEnergyNet) -> str:
     """Write `energynet.safetensors` into a folder, local or s3://, atomically. Returns its SHA-256."""
-    text = json.dumps(describe(trained), ensure_ascii=False)
-    return write_tensors(join(folder, NAME), trained.net.state_dict(), text)
+    return write_described(join(folder, NAME), trained.net.state_dict(), describe(trained))
 
 
 def describe(trained: TrainedEnergyNet) -> dict[str, Any]:
@@ -63,15 +60,7 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
         UsageError: the file is missing, damaged or not an EnergyNet.
     """
     url = join(folder, NAME)
-    with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
-    tensors, text = parse_tensors(url, data)
-    check_finite(url, tensors)
-    try:
-        description = dict(json.loads(text or "{}"))
-    except (ValueError, TypeError) as error:
-        raise _not_an_energynet(url, error) from error
-    return assemble(url, tensors, description)
+    return assemble(url, *read_described(url, KIND))
 
 
 def assemble(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> TrainedEnergyNet:
@@ -104,12 +93,8 @@ def assemble(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, 
         )
         net.load_state_dict(tensors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise _not_an_energynet(url, error) from error
+        raise not_a(KIND, url, error) from error
     return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, how)
-
-
-def _not_an_energynet(url: str, error: Exception) -> UsageError:
-    return UsageError(f"{url}: not an EnergyNet, or incomplete ({error!r}). Train it again.")
 
 
 def _check_shapes(
@@ -162,8 +147,4 @@ def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: s
     Raises:
         UsageError: the maps are from another CNN, of other classes or computed with other settings.
     """
-    if fingerprint != trained.fingerprint:
-        raise UsageError(
-            f"{folder}: was trained on maps with fingerprint {trained.fingerprint}, but {url} has {fingerprint}, so "
-            "the CNN or the settings differ. Train on this store, or score a store with the former fingerprint."
-        )
+    check_fingerprint(trained.fingerprint, folder, url, fingerprint, "maps")

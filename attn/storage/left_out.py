@@ -27,7 +27,7 @@ SOUND = suffixes("aac ac3 aif aiff amr flac m4a m4b mid midi mka mp2 mp3 oga opu
 TEXTS = suffixes(
     "ass bib cfg cfm conf csv css diff doc docx eaf gpx htm html ini ipynb json jsonl js log m md md5 nfo ods odt pdf "
     "ppt pptx properties ps py rst rtf sbv sh sha1 sha256 sha512 sql srt ssa sub tex textgrid toml tsv ttml txt url "
-    "vtt xls xlsx xml xmp yaml yml"
+    "vtt xgtf xls xlsx xml xmp yaml yml"
 )
 DATA = suffixes(
     "aae arrow bdm bup bvh c3d ckpt class cls cpi db feather h5 hdf5 idx ifo index label lock lst mat mks mpl npy npz "

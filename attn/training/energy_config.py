@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from attn.errors import UsageError
+from attn.errors import refuse_flag
 from attn.training.recipe import PAPER, WithRecipe, check_recipe
 
 WINDOW = 3
@@ -107,28 +107,23 @@ class EnergyConfig(WithRecipe):
         """
         check_recipe(self)
         for name in ("embedding_dim", "hidden_dim", "candidates_initial", "num_hard", "updates", "look_every"):
-            _refuse(name, getattr(self, name), "must be at least 1", getattr(self, name) < 1)
+            refuse_flag(name, getattr(self, name), "must be at least 1", getattr(self, name) < 1)
         for name in ("num_random", "patience", "seed", "triplet_weight", "weight_decay"):
-            _refuse(name, getattr(self, name), "must be 0 or more", not 0 <= getattr(self, name) < float("inf"))
+            refuse_flag(name, getattr(self, name), "must be 0 or more", not 0 <= getattr(self, name) < float("inf"))
         for name in ("energy_margin", "lr", "switch_threshold"):
-            _refuse(name, getattr(self, name), "must be above 0", not 0 < getattr(self, name) < float("inf"))
-        _refuse("triplet_margin", self.triplet_margin, "must be from 0 to 2", not 0 <= self.triplet_margin <= 2)
+            refuse_flag(name, getattr(self, name), "must be above 0", not 0 < getattr(self, name) < float("inf"))
+        refuse_flag("triplet_margin", self.triplet_margin, "must be from 0 to 2", not 0 <= self.triplet_margin <= 2)
         for name in ("momentum", "monitor_smoothing", "holdout_fraction", "start_share"):
-            _refuse(name, getattr(self, name), "must be from 0 to below 1", not 0 <= getattr(self, name) < 1)
-        _refuse(
+            refuse_flag(name, getattr(self, name), "must be from 0 to below 1", not 0 <= getattr(self, name) < 1)
+        refuse_flag(
             "candidates_final",
             self.candidates_final,
             f"must be at least --candidates-initial ({self.candidates_initial})",
             self.candidates_final < self.candidates_initial,
         )
-        _refuse(
+        refuse_flag(
             "num_hard",
             self.num_hard,
             f"must be at most --candidates-initial ({self.candidates_initial})",
             self.num_hard > self.candidates_initial,
         )
-
-
-def _refuse(name: str, value: object, rule: str, wrong: bool) -> None:
-    if wrong:
-        raise UsageError(f"--{name.replace('_', '-')} {value}: {rule}.")

@@ -7,7 +7,7 @@ Source: Li et al. 2017, sections 3.4.1 to 3.4.4.
 """
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -22,38 +22,10 @@ from attn.mining.schedule import CandidateSchedule
 from attn.models.energynet import EnergyNet
 from attn.training.energy_config import EnergyConfig
 from attn.training.map_bank import MapBank
+from attn.training.peers import Peers, sum_gradients
 from attn.window_energy import window_energy
 
 ROWS_AT_ONCE = 256
-
-
-class Peers(Protocol):
-    """Worker group, from the view of one worker.
-
-    Attributes:
-        rank: rank of this worker.
-        size: number of workers.
-    """
-
-    @property
-    def rank(self) -> int: ...
-    @property
-    def size(self) -> int: ...
-
-    def sum(self, values: Tensor) -> Tensor:
-        """Sum element-wise over all workers; may overwrite its argument."""
-        ...
-
-
-@dataclasses.dataclass(frozen=True)
-class Alone:
-    """Group of one worker."""
-
-    rank: int = 0
-    size: int = 1
-
-    def sum(self, values: Tensor) -> Tensor:
-        return values
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +171,9 @@ class EnergyTrainer:
         if self.config.num_random:
             extra = own < self.config.num_random
             random = torch.stack([(loss.detach() * extra).sum() for loss in losses[:2]]) / self.config.num_random
-        loss, ranking, triplet = self._share(torch.cat([joint.detach().sum()[None] / len(chosen), random]))
+        loss, ranking, triplet = sum_gradients(
+            self.net, torch.cat([joint.detach().sum()[None] / len(chosen), random]), self._peers
+        )
         self.optimizer.step()
         self.schedule.observe(ranking)
         return Step(loss, ranking, triplet)
@@ -271,17 +245,6 @@ class EnergyTrainer:
 
     def _joint(self, losses: Losses) -> Tensor:
         return torch.add(losses.ranking, losses.counted, alpha=self.config.triplet_weight)
-
-    def _share(self, numbers: Tensor) -> list[float]:
-        """Sum gradients and a few numbers over the workers, in one message."""
-        if self._peers.size == 1:
-            return numbers.tolist()
-        gradients = [weight.grad for weight in self.net.parameters() if weight.grad is not None]
-        total = self._peers.sum(torch.cat([*(gradient.flatten() for gradient in gradients), numbers]))
-        parts = total.split([gradient.numel() for gradient in gradients] + [len(numbers)])
-        for gradient, part in zip(gradients, parts, strict=False):
-            gradient.copy_(part.view_as(gradient))
-        return parts[-1].tolist()
 
 
 def samples_per_update(config: EnergyConfig) -> int:

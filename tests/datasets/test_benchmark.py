@@ -22,8 +22,13 @@ def roots(tmp_path):
         (tmp_path / name).mkdir()
         for clip in clips:
             (tmp_path / name / f"{clip}.avi").touch()
+    for group in ("01", "02"):
+        folder = tmp_path / "ucf11" / "action_youtube_naudio" / "walking" / f"v_walk_dog_{group}"
+        folder.mkdir(parents=True)
+        (folder / f"v_walk_dog_{group}_01.avi").touch()
     names = dict.fromkeys(get_args(BenchmarkName), tmp_path / "ucf101")
-    return names | {name: tmp_path / name for name in ("tvhi", "ut_interaction")}
+    names |= {name: tmp_path / name for name in ("tvhi", "ut_interaction")}
+    return names | dict.fromkeys(("ucf11", "ucf11_975", "ucf11_random"), tmp_path / "ucf11")
 
 
 @pytest.mark.parametrize("name", get_args(BenchmarkName))
@@ -43,6 +48,6 @@ def test_images_are_passed_on(roots, tmp_path):
 
 def test_an_unknown_name(tmp_path):
     with pytest.raises(
-        UsageError, match=r"data set 'kinetics': unknown\. Choose from ucf101, tvhi, ut_interaction, synth"
+        UsageError, match=r"data set 'kinetics': unknown\. Choose from ucf101, ucf11, ucf11_975, ucf11_random, tvhi"
     ):
         open_benchmark(cast("BenchmarkName", "kinetics"), str(tmp_path))

@@ -1,9 +1,6 @@
 """Small trainings of an EnergyNet."""
 
-from collections.abc import Iterator
-
 import numpy as np
-import pytest
 import torch
 
 from attn.mining.sampler import QuadrupleSampler
@@ -30,15 +27,6 @@ CONFIG = EnergyConfig(
     embedding_dim=8,
     seed=3,
 )
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Tensors are small here; two threads wait for each other, on a busy machine fifty times as long as they work."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def bank_of(labels: tuple[int, ...] = LABELS, num_frames: tuple[int, ...] = NUM_FRAMES) -> MapBank:

@@ -12,9 +12,10 @@ from torch import Tensor
 from attn.mining.sampler import UPDATES_AT_ONCE, Quadruples
 from attn.models.energynet import EnergyNet
 from attn.training.energy_config import EnergyConfig
-from attn.training.energy_training import ROWS_AT_ONCE, Alone, EnergyTrainer, Step, TrainingMaps, samples_per_update
+from attn.training.energy_training import ROWS_AT_ONCE, EnergyTrainer, Step, TrainingMaps, samples_per_update
 from attn.training.energy_validation import directions, spread
 from attn.training.map_bank import MapBank
+from attn.training.peers import Alone
 from attn.training.video_table import VideoTable
 from tests.training.conftest import CELLS, CONFIG, CPU, SHAPE, bank_of, net_of, sampler_of
 

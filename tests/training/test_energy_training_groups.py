@@ -11,9 +11,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
-from attn.training.energy_training import Alone, EnergyTrainer, Peers, TrainingMaps
+from attn.training.energy_training import EnergyTrainer, TrainingMaps
 from attn.training.energy_validation import directions, spread
 from attn.training.map_bank import MapBank
+from attn.training.peers import Alone, Peers
 from tests.training.conftest import CONFIG, CPU, LABELS, NUM_FRAMES, SHAPE, bank_of, net_of, sampler_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -8,9 +8,10 @@ from torch import Tensor
 from attn.maps.energy import window_energy
 from attn.models.energynet import EnergyNet
 from attn.training.energy_config import EnergyConfig
-from attn.training.energy_training import Alone, EnergyTrainer, TrainingMaps
+from attn.training.energy_training import EnergyTrainer, TrainingMaps
 from attn.training.energy_validation import look, score_bank
 from attn.training.map_bank import MapBank
+from attn.training.peers import Alone
 from attn.training.video_table import VideoTable
 from tests.training.conftest import CPU, sampler_of
 

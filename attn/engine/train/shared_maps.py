@@ -18,9 +18,10 @@ from attn.engine.placement import living_nodes, may_grow
 from attn.errors import UsageError
 from attn.storage.filesystem import storage_errors
 from attn.storage.store import AttentionStore
-from attn.training.energy_training import Alone, TrainingMaps
+from attn.training.energy_training import TrainingMaps
 from attn.training.energynet_job import EnergyJob
 from attn.training.map_bank import MOST_READERS, MapBank, read_bank
+from attn.training.peers import Alone
 from attn.training.video_table import VideoTable
 
 
