@@ -4,12 +4,9 @@ All workers make the same decisions: seed and epoch determine the order of the i
 exchanged before any worker stops, so that none waits for a worker that has stopped.
 """
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +18,7 @@ from attn.models.checkpoint import Cnn
 from attn.models.finetune import Normaliser, Tally, Validation, make_optimizer, set_rates, train_mode, update, validate
 from attn.models.start_average import StartAverage
 from attn.stages.batches import Photographs, epoch_order, num_batches
+from attn.training.cache_folder import cache_folder
 from attn.training.cnn_flags import own_batch_size
 from attn.training.cnn_job import TrainJob
 from attn.training.cnn_mixture import Mixture
@@ -51,18 +49,15 @@ def cnn_learner(job: TrainJob, group: Group, status: StatusWriter, *, cnn: Cnn) 
         status: receiver of the progress.
         cnn: initial network; modified in place.
     """
-    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    caches, refusal = ready(job, folder, group, status)
-    if refusal is None:
-        cache, *mixed = caches
-        learner = CnnLearner(job, cnn, without_copies(job, cache, group, status), group, status.note, *mixed)
-        status.update(skipped=learner.all_skipped)
-        yield learner.refusal or learner
-    else:
-        yield UsageError(refusal)
-    group.gather(None)  # wait until no worker reads the images any more
-    if job.cache_folder is None and group.local_rank == 0:
-        shutil.rmtree(folder, ignore_errors=True)
+    with cache_folder(job.cache_folder, "attn-images-", job.own_key, group) as folder:
+        caches, refusal = ready(job, folder, group, status)
+        if refusal is None:
+            cache, *mixed = caches
+            learner = CnnLearner(job, cnn, without_copies(job, cache, group, status), group, status.note, *mixed)
+            status.update(skipped=learner.all_skipped)
+            yield learner.refusal or learner
+        else:
+            yield UsageError(refusal)
 
 
 class CnnLearner:
