@@ -303,10 +303,3 @@ def test_selected_maps_equal_those_of_numpy(shape, sample, seed):
     found = select_maps(bank, *(torch.from_numpy(np.asarray(some)) for some in wanted))
     expected = bank.values.numpy()[wanted].astype(np.float32).reshape(*sample, -1)
     np.testing.assert_array_equal(found.numpy(), expected, strict=True)
-
-
-def test_a_bank_of_read_only_values_gives_no_warning(recwarn):
-    values = np.zeros((2, 3), np.float16)
-    values.flags.writeable = False
-    assert Bank.of(values, VideoTable(("v",), np.zeros(1, np.int64), np.array([2]))).values.shape == (2, 3)
-    assert not recwarn.list
