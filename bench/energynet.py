@@ -31,9 +31,9 @@ from attn.losses.triplet import triplet_loss
 from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
 from attn.stages.scoring import frame_energies
+from attn.training.bank import Bank
 from attn.training.energy_config import EnergyConfig
 from attn.training.energy_training import EnergyTrainer, TrainingMaps, samples_per_update
-from attn.training.map_bank import MapBank
 from attn.training.peers import Alone
 from attn.training.recipe import paper_recipe
 from attn.training.video_table import VideoTable
@@ -71,14 +71,14 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def random_bank(videos: int, frames: int, device: torch.device) -> MapBank:
+def random_bank(videos: int, frames: int, device: torch.device) -> Bank:
     """Random maps of videos of all classes: rectified noise, half of it zero."""
     labels = np.sort(np.arange(videos) % NUM_CLASSES)
     table = VideoTable(tuple(f"v{i:05}" for i in range(videos)), labels, np.full(videos, frames))
-    maps = torch.empty(table.rows, NUM_CLASSES, SIDE * SIDE, dtype=torch.float16, device=device)
+    maps = torch.empty(table.rows, NUM_CLASSES, SIDE, SIDE, dtype=torch.float16, device=device)
     for chunk in maps.split(1024):
         chunk.normal_().relu_()
-    return MapBank(maps, table)
+    return Bank(maps, table)
 
 
 def new_net(device: torch.device, *, residual: bool = False) -> EnergyNet:
@@ -87,8 +87,8 @@ def new_net(device: torch.device, *, residual: bool = False) -> EnergyNet:
     return EnergyNet(concepts, (SIDE, SIDE), residual=residual).to(device)
 
 
-def new_trainer(bank: MapBank, config: EnergyConfig) -> EnergyTrainer:
-    device = bank.maps.device
+def new_trainer(bank: Bank, config: EnergyConfig) -> EnergyTrainer:
+    device = bank.values.device
     sampler = QuadrupleSampler(
         torch.from_numpy(bank.table.labels).to(device),
         torch.from_numpy(bank.table.num_frames).to(device),
@@ -100,7 +100,7 @@ def new_trainer(bank: MapBank, config: EnergyConfig) -> EnergyTrainer:
     return EnergyTrainer(net, TrainingMaps(bank, device), sampler, config, Alone())
 
 
-def compare_updates(bank: MapBank, candidates: int, flags: argparse.Namespace) -> None:
+def compare_updates(bank: Bank, candidates: int, flags: argparse.Namespace) -> None:
     """Compare our trainer with the plain loop at its best number of DataLoader workers."""
     config = dataclasses.replace(EnergyConfig(), candidates_initial=candidates, candidates_final=candidates)
     trainer = new_trainer(bank, config)
@@ -117,7 +117,7 @@ def compare_updates(bank: MapBank, candidates: int, flags: argparse.Namespace) -
     print(f"{candidates} | {ours:.0f} | {loader:.1f} | {best} | {ours / loader:.1f}")
 
 
-def compare_recipes(bank: MapBank, flags: argparse.Namespace) -> None:
+def compare_recipes(bank: Bank, flags: argparse.Namespace) -> None:
     """Compare the paper's recipe, the same with one part of the steady recipe each, and the steady recipe.
 
     Ratios are computed within each round, because the load of a shared machine varies between rounds.
@@ -147,9 +147,9 @@ def rate(step: Callable[[], object], count: int) -> float:
 class PlainQuadruples(Dataset):
     """Dataset of random quadruples, from maps by class, video and frame."""
 
-    def __init__(self, bank: MapBank):
+    def __init__(self, bank: Bank):
         self.by_class: dict[int, list[Tensor]] = {}
-        maps = bank.maps.cpu()
+        maps = bank.values.flatten(2).cpu()
         for label, first, count in zip(bank.table.labels, bank.table.first_row, bank.table.num_frames, strict=True):
             self.by_class.setdefault(int(label), []).append(maps[first : first + count])
         self.classes = list(self.by_class)
@@ -171,8 +171,8 @@ class PlainQuadruples(Dataset):
 class PlainLoop:
     """Straightforward implementation of the same training."""
 
-    def __init__(self, bank: MapBank, config: EnergyConfig, workers: int):
-        self.config, self.device = config, bank.maps.device
+    def __init__(self, bank: Bank, config: EnergyConfig, workers: int):
+        self.config, self.device = config, bank.values.device
         self.net = new_net(self.device)
         self.optimizer = SGD(self.net.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
         size = config.candidates_initial + config.num_random
@@ -203,9 +203,9 @@ class PlainLoop:
         return ranking + self.config.triplet_weight * triplet
 
 
-def score(bank: MapBank, flags: argparse.Namespace) -> None:
+def score(bank: Bank, flags: argparse.Namespace) -> None:
     """Print the number of frames per second for the energies of all classes."""
-    net, maps = new_net(bank.maps.device), bank.maps.unflatten(2, (SIDE, SIDE))
+    net, maps = new_net(bank.values.device), bank.values
     rates = [len(maps) * rate(lambda: frame_energies(net, maps).sum().item(), 1) for _ in range(flags.repeats + 1)]
     print(f"\nscoring: {statistics.median(rates[1:]):.0f} frames/s of {NUM_CLASSES} classes each")
 
@@ -214,17 +214,18 @@ def read(flags: argparse.Namespace) -> None:
     """Compare `read_bank` with pyarrow for reading a store into memory."""
     import pyarrow.parquet as pq
 
+    from attn.schema import MAPS
     from attn.storage.store import AttentionStore
-    from attn.training.map_bank import read_bank
+    from attn.training.bank import read_bank
 
     with tempfile.TemporaryDirectory() as folder:
         table = write_store(folder, flags.store_frames)
         store = AttentionStore.open(folder)
         parts = sorted(str(path) for path in Path(folder).glob("part-*.parquet"))
-        columns, threads = ["maps"], torch.get_num_threads()
+        columns, threads = [MAPS], torch.get_num_threads()
         ours, pyarrow = [], []
         for _ in range(flags.repeats):
-            ours.append(1 / rate(lambda: read_bank([store], table, threads=threads), 1))
+            ours.append(1 / rate(lambda: read_bank([store], table, MAPS, threads=threads), 1))
             pyarrow.append(1 / rate(lambda: [pq.read_table(part, columns=columns) for part in parts], 1))
         bank_s, arrow_s = statistics.median(ours), statistics.median(pyarrow)
         size_gb = sum(Path(part).stat().st_size for part in parts) / 1e9

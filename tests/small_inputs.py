@@ -15,7 +15,7 @@ from PIL import Image
 
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.datasets.protocol import Benchmark, Split
-from attn.schema import FEATURES, LOGITS, MAPS
+from attn.schema import FEATURES, GRID, LOGITS, MAPS
 from attn.storage.manifest import Manifest
 from attn.training.cnn_options import TrainCnnOptions
 from tests.stores import plant
@@ -242,6 +242,8 @@ def make_store(tmp_path: Path, manifest: Manifest, write_store: Callable[..., st
                 FEATURES: rng.normal(size=(count, 4)).astype(np.float16),
                 LOGITS: rng.normal(size=(count, 3)).astype(np.float32),
             }
+            if GRID in manifest.columns:
+                tensors[GRID] = rng.random((count, 4, 2, 3)).astype(np.float16)
             given = {MAPS: (maps or {}).get(video_id), FEATURES: (features or {}).get(video_id)}
             rows[video_id] = tensors | {column: values for column, values in given.items() if values is not None}
         return write_store(str(tmp_path / name), manifest, rows, part_bytes=part_bytes)

@@ -10,14 +10,15 @@ import torch
 from attn.commands.train_energynet_plan import make_energy_training, with_config
 from attn.durations import clock
 from attn.engine.train.driver import Report, Training, train
-from attn.engine.train.shared_maps import share_maps
+from attn.engine.train.shared_bank import share_bank
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
+from attn.schema import MAPS
 from attn.storage.manifest import Manifest
 from attn.training import energy_untrained
 from attn.training.energynet_job import EnergyJob
 from attn.training.energynet_learner import new_net
-from attn.training.energynet_maps import energy_learner
+from attn.training.energynet_maps import energy_learner, map_squares
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.energynet_rows import ACCURACY, SHORTFALL, SPREAD, Progress
 from attn.training.run import TrainRun
@@ -58,7 +59,7 @@ class EnergyTraining(Training):
         return EnergyTraining(*with_config(self.run, self.job, options), self.manifest, self.large)
 
     def shared(self) -> "EnergyTraining":
-        return EnergyTraining(self.run, self.job, self.manifest, {"maps": share_maps(self.job)})
+        return EnergyTraining(self.run, self.job, self.manifest, {"maps": share_bank(self.job, MAPS, map_squares)})
 
     def summary(self) -> str:
         job = self.job

@@ -1,13 +1,11 @@
 """Learner of a CNN on one worker, with its images prepared on this machine."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
+from attn.training.cache_folder import cache_folder
 from attn.training.cnn_job import TrainJob
 from attn.training.cnn_learner import CnnLearner
 from attn.training.cnn_pictures import ready, without_copies
@@ -25,15 +23,12 @@ def cnn_learner(job: TrainJob, group: Group, status: StatusWriter, *, cnn: Cnn) 
         status: receiver of the progress.
         cnn: initial network; modified in place.
     """
-    folder = Path(job.cache_folder or Path(tempfile.gettempdir()) / f"attn-images-{job.own_key}")
-    caches, refusal = ready(job, folder, group, status)
-    if refusal is None:
-        cache, *mixed = caches
-        learner = CnnLearner(job, cnn, without_copies(job, cache, group, status), group, status.note, *mixed)
-        status.update(skipped=learner.all_skipped)
-        yield learner.refusal or learner
-    else:
-        yield UsageError(refusal)
-    group.gather(None)  # wait until no worker reads the images any more
-    if job.cache_folder is None and group.local_rank == 0:
-        shutil.rmtree(folder, ignore_errors=True)
+    with cache_folder(job.cache_folder, "attn-images-", job.own_key, group) as folder:
+        caches, refusal = ready(job, folder, group, status)
+        if refusal is None:
+            cache, *mixed = caches
+            learner = CnnLearner(job, cnn, without_copies(job, cache, group, status), group, status.note, *mixed)
+            status.update(skipped=learner.all_skipped)
+            yield learner.refusal or learner
+        else:
+            yield UsageError(refusal)

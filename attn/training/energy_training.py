@@ -7,6 +7,7 @@ Source: Li et al. 2017, sections 3.4.1 to 3.4.4.
 """
 
 import dataclasses
+import math
 from typing import NamedTuple
 
 import torch
@@ -20,8 +21,8 @@ from attn.mining.hardest import hardest
 from attn.mining.sampler import UPDATES_AT_ONCE, Quadruples, QuadrupleSampler
 from attn.mining.schedule import CandidateSchedule
 from attn.models.energynet import EnergyNet
+from attn.training.bank import Bank, select_maps
 from attn.training.energy_config import EnergyConfig
-from attn.training.map_bank import MapBank
 from attn.training.peers import Peers, sum_gradients
 from attn.window_energy import window_energy
 
@@ -41,7 +42,7 @@ class TrainingMaps:
         known_windows: sum of squares of their window energies and the number of values, if already computed.
     """
 
-    bank: MapBank
+    bank: Bank
     device: torch.device
     first_row: int = 0
     peers: Peers | None = None
@@ -51,11 +52,11 @@ class TrainingMaps:
     def select(self, rows: Int[Tensor, "*sample"], classes: Int[Tensor, "*sample"]) -> Float[Tensor, "*sample cell"]:
         """Select single maps, in float32. If maps are distributed, all workers must request the same ones together."""
         if self.peers is None:
-            return self._of_bank(rows, classes)
+            return select_maps(self.bank, rows, classes, self.device)
         local = rows - self.first_row
         held = (local >= 0) & (local < self.bank.table.rows)
-        found = torch.zeros(*rows.shape, self.bank.maps.shape[2], device=self.device)
-        found[held] = self._of_bank(local[held], classes[held])
+        found = torch.zeros(*rows.shape, math.prod(self.bank.values.shape[2:]), device=self.device)
+        found[held] = select_maps(self.bank, local[held], classes[held], self.device)
         return self.peers.sum(found)
 
     def sum_of_squares(self, peers: Peers) -> tuple[float, int]:
@@ -67,34 +68,29 @@ class TrainingMaps:
         squares = sum(float(chunk.float().square().sum(dtype=torch.float64)) for chunk in chunks)
         return squares, sum(chunk.numel() for chunk in chunks)
 
-    def window_squares(self, peers: Peers, map_shape: tuple[int, int], window: int) -> tuple[float, int]:
+    def window_squares(self, peers: Peers, window: int) -> tuple[float, int]:
         """Sum of squares of the window energies, centred per frame over the classes, and the number of values.
 
         Energies are centred because only their differences between the classes of a frame affect the ranking.
 
         Args:
             peers: worker group.
-            map_shape: rows and columns of a map.
             window: side of the window, in map cells.
         """
         squares, count = 0.0, 0
         for chunk in self._part(peers).split(ROWS_AT_ONCE):
-            energies = window_energy(chunk.unflatten(-1, map_shape), window=window)
+            energies = window_energy(chunk, window=window)
             squares += float((energies - energies.mean(1, keepdim=True)).square().sum(dtype=torch.float64))
             count += energies.numel()
         return squares, count
 
     def _part(self, peers: Peers) -> Tensor:
         """This worker's share of the maps."""
-        maps = self.bank.maps
+        maps = self.bank.values
         if self.peers is not None:
             return maps
         start, stop = (len(maps) * rank // peers.size for rank in (peers.rank, peers.rank + 1))
         return maps[start:stop]
-
-    def _of_bank(self, rows: Tensor, classes: Tensor) -> Tensor:
-        where = self.bank.maps.device
-        return self.bank.select(rows.to(where), classes.to(where)).to(self.device)
 
 
 class Losses(NamedTuple):

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from attn.models.energynet import EnergyNet
-from attn.training.map_bank import MapBank
+from attn.training.bank import Bank, select_maps
 
 # Frames processed at a time; hidden activations of all classes take 13 MB with 101 classes.
 FRAMES_AT_ONCE = 256
@@ -32,7 +32,7 @@ class Look(NamedTuple):
 
 
 @torch.inference_mode()
-def score_bank(net: EnergyNet, bank: MapBank, device: torch.device) -> Float[Tensor, "video cls"]:
+def score_bank(net: EnergyNet, bank: Bank, device: torch.device) -> Float[Tensor, "video cls"]:
     """Scores of all videos of a bank.
 
         score(V, c) = (1/N) Σ_F E_net(F, c)
@@ -41,10 +41,10 @@ def score_bank(net: EnergyNet, bank: MapBank, device: torch.device) -> Float[Ten
     """
     table = bank.table
     rows = torch.from_numpy(np.repeat(np.arange(len(table.labels)), table.num_frames))
-    scores = torch.zeros(len(table.labels), bank.maps.shape[1], device=device)
+    scores = torch.zeros(len(table.labels), bank.values.shape[1], device=device)
     for start in range(0, table.rows, FRAMES_AT_ONCE):
         chunk = slice(start, start + FRAMES_AT_ONCE)
-        energies = net.energies(bank.maps[chunk].to(device)[..., None])
+        energies = net.energies(bank.values[chunk].to(device))
         scores.index_add_(0, rows[chunk].to(device), energies)
     return scores / torch.from_numpy(table.num_frames).to(device)[:, None].clamp(min=1)
 
@@ -60,10 +60,10 @@ def look(scores: Float[Tensor, "video cls"], labels: Int[Tensor, "video"], *, ma
 
 
 @torch.inference_mode()
-def true_maps(bank: MapBank) -> tuple[Float[Tensor, "frame cell"], Int[Tensor, "frame"]]:
+def true_maps(bank: Bank) -> tuple[Float[Tensor, "frame cell"], Int[Tensor, "frame"]]:
     """Maps of the true classes of all frames of a bank, in float32, and these classes."""
-    labels = torch.from_numpy(np.repeat(bank.table.labels, bank.table.num_frames)).to(bank.maps.device)
-    return bank.select(torch.arange(len(labels), device=labels.device), labels), labels
+    labels = torch.from_numpy(np.repeat(bank.table.labels, bank.table.num_frames)).to(bank.values.device)
+    return select_maps(bank, torch.arange(len(labels), device=labels.device), labels), labels
 
 
 @torch.inference_mode()

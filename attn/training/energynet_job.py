@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from attn.concepts.concept_vectors import ConceptVectors
+from attn.storage.store import AttentionStore
 from attn.training.energy_config import WINDOW, EnergyConfig
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.video_table import VideoTable
@@ -42,3 +43,11 @@ class EnergyJob:
     def window(self) -> int:
         """Side of the window of a residual network's UnAtt energy."""
         return min(WINDOW, *self.map_shape)
+
+    def open_stores(self) -> list[AttentionStore]:
+        """Open the stores of the training maps.
+
+        Raises:
+            UsageError: a store does not exist or is not finished.
+        """
+        return [AttentionStore.open(url, allow_partial=self.options.allow_partial) for url in self.store_urls]

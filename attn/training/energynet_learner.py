@@ -11,6 +11,7 @@ from attn.mining.sampler import QuadrupleSampler
 from attn.mining.schedule import CandidateSchedule
 from attn.models.energynet import EnergyNet
 from attn.models.start_average import StartAverage
+from attn.training.bank import Bank
 from attn.training.diverged import DivergedError, check_weights
 from attn.training.early_stop import is_over, is_worse
 from attn.training.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
@@ -18,7 +19,6 @@ from attn.training.energy_validation import Look, directions, look, score_bank, 
 from attn.training.energynet_job import EnergyJob
 from attn.training.energynet_rows import ACCURACY, KEPT_ACCURACY, KEPT_SHORTFALL, SHORTFALL, SPREAD, Progress
 from attn.training.group import Group
-from attn.training.map_bank import MapBank
 from attn.training.state import State, plain
 from attn.training.status import Row
 
@@ -44,7 +44,7 @@ class EnergyLearner:
         self,
         job: EnergyJob,
         maps: TrainingMaps,
-        validation: MapBank,
+        validation: Bank,
         group: Group,
         note: Callable[[str], None],
     ):
@@ -220,7 +220,7 @@ def _residual_scale(job: EnergyJob, maps: TrainingMaps, group: Group) -> float:
     if not job.config.residual:
         return 1.0
     known = maps.known_windows
-    return _rms(known or maps.window_squares(group, job.map_shape, job.window), group, known=known is not None)
+    return _rms(known or maps.window_squares(group, job.window), group, known=known is not None)
 
 
 def _rms(squares: tuple[float, int], group: Group, *, known: bool) -> float:

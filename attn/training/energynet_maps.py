@@ -1,41 +1,40 @@
 """Maps of an EnergyNet's training on one worker: read from the stores, or shared by many trainings."""
 
-import dataclasses
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
-import torch
-
 from attn.errors import UsageError
 from attn.memory import available_bytes
+from attn.schema import MAPS
 from attn.storage.filesystem import storage_errors
 from attn.storage.store import AttentionStore
+from attn.training.bank import Bank, bank_bytes, on_device, read_bank
 from attn.training.energy_training import TrainingMaps
 from attn.training.energynet_job import EnergyJob
 from attn.training.energynet_learner import EnergyLearner
 from attn.training.group import Group
 from attn.training.loop import Progress
-from attn.training.map_bank import MOST_READERS, MapBank, bank_bytes, read_bank
+from attn.training.peers import Alone
 from attn.training.storage import check_storage
 
 Value = TypeVar("Value")
 
 MEMORY_SHARE = 0.5  # share of the machine's available memory
-DEVICE_SHARE = 0.8  # share of the device's free memory
+
+Squares = tuple[float, int]
+"""Sum of the squares of some values, and their number."""
 
 
 class HeldMaps(Protocol):
-    """Maps held in memory for many trainings, see `attn.engine.train.shared_maps.SharedMaps`."""
+    """Maps held in memory for many trainings, see `attn.engine.train.shared_bank.SharedBank`."""
 
     @property
-    def squares(self) -> tuple[float, int]: ...
+    def known(self) -> tuple[Squares, Squares]:
+        """Result of `map_squares`."""
+        ...
 
-    @property
-    def windows(self) -> tuple[float, int]: ...
-
-    def banks(self, job: EnergyJob, rank: int = 0, size: int = 1) -> tuple[MapBank, MapBank]:
+    def banks(self, job: EnergyJob, rank: int = 0, size: int = 1) -> tuple[Bank, Bank]:
         """Return the training maps and one worker's share of the held-out maps."""
         ...
 
@@ -58,14 +57,14 @@ def energy_learner(
     yield UsageError(refusal) if found is None else EnergyLearner(job, *found, group, status.note)
 
 
-Maps = tuple[TrainingMaps, MapBank]
+Maps = tuple[TrainingMaps, Bank]
 """Training maps, and this worker's share of the held-out maps."""
 
 
 def _read(job: EnergyJob, group: Group) -> tuple[Maps | None, str | None]:
     """Return all maps, or this worker's share if they do not fit, and the error of any worker."""
     opened, refusal = _attempt(job, lambda: _open(job, group))
-    fits = opened is not None and bank_bytes(opened[0][0], job.train.rows) <= opened[1]
+    fits = opened is not None and bank_bytes(opened[0][0], MAPS, job.train.rows) <= opened[1]
     answers = group.gather((refusal, fits))
     refusal = next((text for text, _ in answers if text), None)
     if opened is None or refusal is not None:
@@ -91,42 +90,32 @@ def _attempt(job: EnergyJob, step: Callable[[], Value]) -> tuple[Value | None, s
 def _open(job: EnergyJob, group: Group) -> tuple[list[AttentionStore], int]:
     """Open the stores; return them with the number of bytes that this worker may use for training maps."""
     check_storage(job.run_url)
-    stores = [AttentionStore.open(url, allow_partial=job.options.allow_partial) for url in job.store_urls]
+    stores = job.open_stores()
     held_out, _ = job.held_out.share(group.rank, group.size)
     given_gb = job.options.map_memory_gb
     room = int(given_gb * 1e9) if given_gb is not None else int(available_bytes() * MEMORY_SHARE / group.local_size)
-    return stores, max(room - bank_bytes(stores[0], held_out.rows), 0)
+    return stores, max(room - bank_bytes(stores[0], MAPS, held_out.rows), 0)
 
 
 def _fetch(job: EnergyJob, stores: list[AttentionStore], room: int, group: Group, *, shared: bool) -> Maps:
     held_out, _ = job.held_out.share(group.rank, group.size)
     table, first_row = job.train.share(group.rank, group.size) if shared else (job.train, 0)
-    threads = min(MOST_READERS, os.cpu_count() or 1)  # for a few seconds, more threads than the worker's CPUs
-    bank = on_device(read_bank(stores, table, threads=threads, most_bytes=room), group.device)
-    validation = read_bank(stores, held_out, threads=threads, most_bytes=room)
+    bank = on_device(read_bank(stores, table, MAPS, most_bytes=room), group.device)
+    validation = read_bank(stores, held_out, MAPS, most_bytes=room)
     return TrainingMaps(bank, group.device, first_row, group if shared else None), validation
 
 
 def _of_shared(job: EnergyJob, shared: HeldMaps, group: Group, gpus: float) -> Maps:
     """Return the maps in this machine's object store, shared by all its workers."""
     bank, validation = shared.banks(job, group.rank, group.size)
-    placed = on_device(bank, group.device, gpus)
-    maps = TrainingMaps(placed, group.device, known_squares=shared.squares, known_windows=shared.windows)
-    return maps, validation
+    placed, (squares, windows) = on_device(bank, group.device, gpus), shared.known
+    return TrainingMaps(placed, group.device, known_squares=squares, known_windows=windows), validation
 
 
-def on_device(bank: MapBank, device: torch.device, gpus: float = 1.0) -> MapBank:
-    """Move the maps to the device of the network if they fit.
+def map_squares(bank: Bank, job: EnergyJob) -> tuple[Squares, Squares]:
+    """Squares of all maps and of their window energies, computed once for many trainings.
 
-    Args:
-        bank: maps.
-        device: device of the network.
-        gpus: share of the GPU that this training may use. Below 1 it applies to all memory, because trainings that
-            start at the same time all see an empty GPU.
+    See `TrainingMaps.sum_of_squares` and `window_squares`.
     """
-    if device.type != "cuda":
-        return bank
-    torch.cuda.empty_cache()  # memory of an earlier training in this process
-    free, total = torch.cuda.mem_get_info(device)
-    room = DEVICE_SHARE * (free if gpus >= 1 else gpus * total)
-    return dataclasses.replace(bank, maps=bank.maps.to(device)) if bank.maps.nbytes <= room else bank
+    maps = TrainingMaps(bank, bank.values.device)
+    return maps.sum_of_squares(Alone()), maps.window_squares(Alone(), job.window)

@@ -1,7 +1,6 @@
 """Pixel caches of photographs, which are decoded, resized and cropped once and read in every epoch."""
 
 import hashlib
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from jaxtyping import Int
 from attn.datasets.image_folder import ImageError, read_image
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.training.pixels import MANIFEST, ImageCache, cache_pixels
+from attn.training.pixels import ImageCache, cache_pixels
 from attn.video.transform import PREPROCESSING, resize_and_crop
 
 MOST_BAD_FRACTION = 0.5
@@ -65,7 +64,7 @@ def cache_images(
             "not_given": [index for index, fault in faults.items() if fault.not_given],
         }
 
-    return cache_pixels(len(paths), size, key, folder, fill, stale=lambda home: _mended(paths, home))
+    return cache_pixels(len(paths), size, key, folder, fill, stale=lambda manifest: _mended(paths, manifest))
 
 
 def check_skipped(cache: ImageCache, labels: Int[np.ndarray, "image"], class_names: Sequence[str]) -> None:
@@ -135,7 +134,7 @@ def _fault(path: str, error: Exception) -> _Fault:
     return _Fault(str(error), not_given=True)
 
 
-def _mended(paths: Sequence[str], home: Path) -> bool:
+def _mended(paths: Sequence[str], manifest: dict[str, Any]) -> bool:
     """Return whether any image that could not be read from the storage is readable now."""
 
     def readable(path: str) -> bool:
@@ -145,5 +144,5 @@ def _mended(paths: Sequence[str], home: Path) -> bool:
             return False
         return True
 
-    not_given: list[int] = json.loads((home / MANIFEST).read_text()).get("not_given", [])
+    not_given: list[int] = manifest.get("not_given", [])
     return any(readable(paths[index]) for index in not_given)

@@ -1,4 +1,4 @@
-"""Table of the videos of a training run, whose order determines the rows of a map bank."""
+"""Table of the videos of a training run, whose order determines the rows of a bank."""
 
 import dataclasses
 from collections.abc import Mapping

@@ -5,9 +5,9 @@ import torch
 
 from attn.mining.sampler import QuadrupleSampler
 from attn.models.energynet import EnergyNet
+from attn.training.bank import Bank
 from attn.training.energy_config import EnergyConfig
 from attn.training.energy_training import samples_per_update
-from attn.training.map_bank import MapBank
 from attn.training.video_table import VideoTable
 
 CPU = torch.device("cpu")
@@ -29,7 +29,7 @@ CONFIG = EnergyConfig(
 )
 
 
-def bank_of(labels: tuple[int, ...] = LABELS, num_frames: tuple[int, ...] = NUM_FRAMES) -> MapBank:
+def bank_of(labels: tuple[int, ...] = LABELS, num_frames: tuple[int, ...] = NUM_FRAMES) -> Bank:
     """Random maps, that of the true class somewhat stronger in places of its own."""
     videos = tuple(f"v{i:02}" for i in range(len(labels)))
     table = VideoTable(videos, np.array(labels, np.int64), np.array(num_frames, np.int64))
@@ -37,7 +37,7 @@ def bank_of(labels: tuple[int, ...] = LABELS, num_frames: tuple[int, ...] = NUM_
     maps = torch.rand(table.rows, CLASSES, CELLS, generator=generator)
     for row, label in enumerate(np.repeat(labels, num_frames)):
         maps[row, label, label::CLASSES] += 0.5
-    return MapBank(maps.half(), table)
+    return Bank(maps.half().unflatten(2, SHAPE), table)
 
 
 def sampler_of(table: VideoTable, config: EnergyConfig, num_classes: int = CLASSES) -> QuadrupleSampler:

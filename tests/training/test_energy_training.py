@@ -11,10 +11,10 @@ from torch import Tensor
 
 from attn.mining.sampler import UPDATES_AT_ONCE, Quadruples
 from attn.models.energynet import EnergyNet
+from attn.training.bank import Bank, select_maps
 from attn.training.energy_config import EnergyConfig
 from attn.training.energy_training import ROWS_AT_ONCE, EnergyTrainer, Step, TrainingMaps, samples_per_update
 from attn.training.energy_validation import directions, spread
-from attn.training.map_bank import MapBank
 from attn.training.peers import Alone
 from attn.training.video_table import VideoTable
 from tests.training.conftest import CELLS, CONFIG, CPU, SHAPE, bank_of, net_of, sampler_of
@@ -22,7 +22,7 @@ from tests.training.conftest import CELLS, CONFIG, CPU, SHAPE, bank_of, net_of, 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-def trainer_of(config: EnergyConfig, *, bank: MapBank | None = None, maps: TrainingMaps | None = None) -> EnergyTrainer:
+def trainer_of(config: EnergyConfig, *, bank: Bank | None = None, maps: TrainingMaps | None = None) -> EnergyTrainer:
     bank = bank or bank_of()
     maps = maps or TrainingMaps(bank, CPU)
     return EnergyTrainer(net_of(config), maps, sampler_of(bank.table, config), config, Alone())
@@ -35,11 +35,11 @@ def mirrored(one_map: Tensor) -> Tensor:
 
 
 def slow_losses(
-    net: EnergyNet, bank: MapBank, drawn: Quadruples, place: int, config: EnergyConfig
+    net: EnergyNet, bank: Bank, drawn: Quadruples, place: int, config: EnergyConfig
 ) -> tuple[Tensor, Tensor]:
     """Ranking and triplet loss of one quadruple of an update."""
     one = drawn[place]
-    maps = [bank.maps[row, cls].double() for row, cls in zip(one.rows.tolist(), one.classes.tolist(), strict=True)]
+    maps = list(bank.values[one.rows, one.classes].flatten(1).double())
     maps = [mirrored(one_map) for one_map in maps] if config.mirror and place % 2 else maps
     branches = [net(one_map, cls) for one_map, cls in zip(maps, one.classes, strict=True)]
     ranking = (branches[0].energy - branches[1].energy + config.energy_margin).clamp(min=0)
@@ -59,7 +59,7 @@ def slow_joint(losses: tuple[Tensor, Tensor], weight: float, config: EnergyConfi
 class SlowTrainer:
     """One sample after the other, in fp64, with SGD written out."""
 
-    def __init__(self, config: EnergyConfig, bank: MapBank):
+    def __init__(self, config: EnergyConfig, bank: Bank):
         self.config, self.bank, self.net = config, bank, net_of(config).double()
         self.sampler = sampler_of(bank.table, config)
         self.speed = [torch.zeros_like(weights) for weights in self.net.parameters()]
@@ -156,8 +156,8 @@ def test_check_11_learns_from_the_hardest_candidates_and_further_random_samples(
         for j, i in enumerate([*range(num_random), *hard]):
             # The whole quadruple: an anchor keeps the positive that was drawn with it, hard or not.
             assert torch.equal(classes[:, j], drawn.classes[:, i])
-            expected = bank.maps[drawn.rows[:, i], drawn.classes[:, i]].float()
-            assert torch.equal(maps[:, j], expected if i % 2 == 0 else expected.unflatten(1, SHAPE).flip(2).flatten(1))
+            expected = bank.values[drawn.rows[:, i], drawn.classes[:, i]].float()
+            assert torch.equal(maps[:, j], (expected if i % 2 == 0 else expected.flip(2)).flatten(1))
 
 
 def test_check_11_the_candidates_become_more_once_after_the_threshold():
@@ -214,7 +214,7 @@ def test_a_centred_start_gives_random_true_maps_a_mean_embedding_of_zero_and_a_s
     config = dataclasses.replace(CONFIG, normalise_embedding=False)
     trainer, bank = trainer_of(config), bank_of()
     block = sampler_of(bank.table, config).block(0)
-    maps, classes = bank.select(block.rows[1], block.classes[1]).flatten(0, 1), block.classes[1].flatten()
+    maps, classes = select_maps(bank, block.rows[1], block.classes[1]).flatten(0, 1), block.classes[1].flatten()
 
     def embeddings() -> Tensor:
         return trainer.net(maps, classes).embedding.detach()
@@ -293,12 +293,12 @@ def test_samples_per_update():
 
 @pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE + 3])
 def test_squares_of_window_energies_equal_slow_loops(rows):
-    maps = torch.rand(rows, 2, 12, generator=torch.Generator().manual_seed(0)).mul(30).half()
-    bank = MapBank(maps, VideoTable(("v",), np.zeros(1, np.int64), np.array([rows])))
-    parts = [TrainingMaps(bank, CPU).window_squares(Alone(rank, 3), SHAPE, 2) for rank in range(3)]
+    maps = torch.rand(rows, 2, *SHAPE, generator=torch.Generator().manual_seed(0)).mul(30).half()
+    bank = Bank(maps, VideoTable(("v",), np.zeros(1, np.int64), np.array([rows])))
+    parts = [TrainingMaps(bank, CPU).window_squares(Alone(rank, 3), 2) for rank in range(3)]
     total, count = (sum(values) for values in zip(*parts, strict=True))
     expected = 0.0
-    for frame in maps.double().unflatten(2, SHAPE):
+    for frame in maps.double():
         windows = [[one[i : i + 2, j : j + 2].sum().item() for i in range(2) for j in range(3)] for one in frame]
         energies = [max(sums) for sums in windows]
         mean = sum(energies) / 2
@@ -310,7 +310,7 @@ def test_squares_of_window_energies_equal_slow_loops(rows):
 @pytest.mark.parametrize("rows", [1, ROWS_AT_ONCE, 2 * ROWS_AT_ONCE + 3])
 def test_sum_of_squares_equals_slow_loops(rows):
     maps = torch.rand(rows, 2, 3, generator=torch.Generator().manual_seed(0)).mul(300).half()
-    bank = MapBank(maps, VideoTable(("v",), np.zeros(1, np.int64), np.array([rows])))
+    bank = Bank(maps, VideoTable(("v",), np.zeros(1, np.int64), np.array([rows])))
     parts = [TrainingMaps(bank, CPU).sum_of_squares(Alone(rank, 3)) for rank in range(3)]
     total, count = (sum(values) for values in zip(*parts, strict=True))
     assert count == rows * 6

@@ -11,11 +11,11 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 
+from attn.training.bank import Bank
 from attn.training.energy_training import EnergyTrainer, TrainingMaps
 from attn.training.energy_validation import directions, spread
-from attn.training.map_bank import MapBank
 from attn.training.peers import Alone, Peers
-from tests.training.conftest import CONFIG, CPU, LABELS, NUM_FRAMES, SHAPE, bank_of, net_of, sampler_of
+from tests.training.conftest import CONFIG, CPU, LABELS, NUM_FRAMES, bank_of, net_of, sampler_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -81,7 +81,7 @@ def train(case: Case, peers: Peers) -> dict[str, Any]:
     measured = tuple(trainer.measure())
     steps = [tuple(trainer.update(number)) for number in range(case.updates)]
     total, count = maps.sum_of_squares(peers)
-    windows = maps.window_squares(peers, SHAPE, 2)
+    windows = maps.window_squares(peers, 2)
     sums = peers.sum(torch.tensor([total, count, *windows], dtype=torch.float64)).tolist()
     apart = spread(peers.sum(directions(trainer.net, *trainer.anchors())))
     weights = torch.cat([value.detach().double().flatten() for value in trainer.net.parameters()])
@@ -89,10 +89,10 @@ def train(case: Case, peers: Peers) -> dict[str, Any]:
     return {"weights": weights, "steps": steps, "schedule": trainer.schedule.state(), "sums": [*sums, apart]}
 
 
-def share_of(bank: MapBank, peers: Peers) -> TrainingMaps:
+def share_of(bank: Bank, peers: Peers) -> TrainingMaps:
     """Of all maps, as that member of a group holds them."""
     table, first_row = bank.table.share(peers.rank, peers.size)
-    mine = MapBank(bank.maps[first_row : first_row + table.rows], table)
+    mine = Bank(bank.values[first_row : first_row + table.rows], table)
     return TrainingMaps(mine, CPU, first_row, peers)
 
 

@@ -7,10 +7,10 @@ from torch import Tensor
 
 from attn.maps.energy import window_energy
 from attn.models.energynet import EnergyNet
+from attn.training.bank import Bank
 from attn.training.energy_config import EnergyConfig
 from attn.training.energy_training import EnergyTrainer, TrainingMaps
 from attn.training.energy_validation import look, score_bank
-from attn.training.map_bank import MapBank
 from attn.training.peers import Alone
 from attn.training.video_table import VideoTable
 from tests.training.conftest import CPU, sampler_of
@@ -21,7 +21,7 @@ CLASSES, SIDE, BLOB = 4, 7, torch.tensor([[1.0, 2, 1], [2, 4, 2], [1, 2, 1]])
 PLACES = ((0, 0), (0, 4), (4, 0), (4, 4))
 
 
-def planted(videos_per_class: int, seed: int) -> MapBank:
+def planted(videos_per_class: int, seed: int) -> Bank:
     """The map of the true class has its blob in the class's own corner, any other map in the corner of another class.
 
     Every map holds one blob whole, of a random strength: neither its total nor its largest window tells anything.
@@ -36,16 +36,16 @@ def planted(videos_per_class: int, seed: int) -> MapBank:
             other = (cls + rng.integers(1, CLASSES)) % CLASSES
             top, left = PLACES[cls if cls == label else other]
             maps[row, cls, top : top + 3, left : left + 3] = BLOB * float(rng.uniform(0.5, 1.5))
-    return MapBank(maps.flatten(2).half(), table)
+    return Bank(maps.half(), table)
 
 
-def accuracy(scores: Tensor, bank: MapBank) -> float:
+def accuracy(scores: Tensor, bank: Bank) -> float:
     seen = look(scores, torch.from_numpy(bank.table.labels), margin=1.0)
     return seen.correct / seen.videos
 
 
-def window_scores(bank: MapBank, window: int) -> Tensor:
-    energies = window_energy(bank.maps.unflatten(2, (SIDE, SIDE)), window=window)
+def window_scores(bank: Bank, window: int) -> Tensor:
+    energies = window_energy(bank.values, window=window)
     return torch.stack([part.mean(0) for part in energies.split(bank.table.num_frames.tolist())])
 
 

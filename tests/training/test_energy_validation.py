@@ -8,8 +8,8 @@ from attn.maps.energy import video_scores
 from attn.models.energynet import EnergyNet
 from attn.stages.scoring import frame_energies
 from attn.training import energy_validation
+from attn.training.bank import Bank
 from attn.training.energy_validation import Look, directions, look, score_bank, spread, true_maps
-from attn.training.map_bank import MapBank
 from attn.training.video_table import VideoTable
 
 CPU = torch.device("cpu")
@@ -21,14 +21,14 @@ def net() -> EnergyNet:
     return EnergyNet(torch.randn(3, 4), (2, 3), hidden_dim=16, embedding_dim=5, map_scale=0.5)
 
 
-def bank_of(*num_frames: int, classes: int = 3) -> MapBank:
+def bank_of(*num_frames: int, classes: int = 3) -> Bank:
     table = VideoTable(
         tuple(f"v{i}" for i in range(len(num_frames))),
         np.zeros(len(num_frames), np.int64),
         np.array(num_frames, np.int64),
     )
-    maps = torch.rand(table.rows, classes, 6, generator=torch.Generator().manual_seed(1)).half()
-    return MapBank(maps, table)
+    maps = torch.rand(table.rows, classes, 2, 3, generator=torch.Generator().manual_seed(1)).half()
+    return Bank(maps, table)
 
 
 @pytest.fixture(params=[1, 2, 5, 256])
@@ -42,7 +42,7 @@ def test_scores_of_a_bank_equal_slow_loops(net, at_once):
     scores = score_bank(net, bank, CPU)
     for video, (first, count) in enumerate(zip(bank.table.first_row, bank.table.num_frames, strict=True)):
         for cls in range(3):
-            maps = [bank.maps[first + i, cls].float() for i in range(count)]
+            maps = [bank.values[first + i, cls].flatten().float() for i in range(count)]
             energies = [net(one_map, torch.tensor(cls)).energy.item() for one_map in maps]
             assert scores[video, cls].item() == pytest.approx(sum(energies) / len(energies), abs=1e-6)
 
@@ -50,7 +50,7 @@ def test_scores_of_a_bank_equal_slow_loops(net, at_once):
 def test_a_bank_is_scored_as_the_evaluation_scores_its_videos(net, at_once):
     bank = bank_of(4, 1, 7)
     for video, (first, count) in enumerate(zip(bank.table.first_row, bank.table.num_frames, strict=True)):
-        maps = bank.maps[first : first + count].reshape(count, 3, 2, 3)
+        maps = bank.values[first : first + count]
         torch.testing.assert_close(score_bank(net, bank, CPU)[video], video_scores(frame_energies(net, maps)))
 
 
@@ -110,10 +110,10 @@ def test_a_network_that_broke_is_not_called_good():
 
 def test_true_maps_are_those_of_the_label_of_each_frame():
     bank = bank_of(2, 3)
-    labelled = MapBank(bank.maps, VideoTable(bank.table.video_ids, np.array([0, 2]), bank.table.num_frames))
+    labelled = Bank(bank.values, VideoTable(bank.table.video_ids, np.array([0, 2]), bank.table.num_frames))
     maps, classes = true_maps(labelled)
     assert classes.tolist() == [0, 0, 2, 2, 2]
-    assert torch.equal(maps, torch.stack([bank.maps[row, cls].float() for row, cls in enumerate(classes.tolist())]))
+    assert torch.equal(maps, bank.values[torch.arange(5), classes].flatten(1).float())
 
 
 def test_spread_is_the_mean_cosine_distance_of_all_pairs(net, monkeypatch):

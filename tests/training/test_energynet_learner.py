@@ -164,7 +164,7 @@ def test_before_the_first_update_it_is_unatt_and_that_is_the_first_row(make_loop
     bank, labels = loop.learner.validation, torch.from_numpy(loop.learner.validation.table.labels)
     unatt = UnAtt(window=3)
     expected = [
-        unatt(SimpleNamespace(maps=bank.maps[first : first + count].unflatten(2, (4, 4)).numpy()))
+        unatt(SimpleNamespace(maps=bank.values[first : first + count].numpy()))
         for first, count in zip(bank.table.first_row, bank.table.num_frames, strict=True)
     ]
     scores = score_bank(loop.learner.net, bank, torch.device("cpu")) * loop.learner.residual_scale
@@ -216,6 +216,6 @@ def test_the_papers_start_is_neither_centred_nor_residual(make_loop):
 
 def test_the_residual_scale_is_the_root_mean_square_of_what_ranks_classes(make_loop):
     loop = make_loop()
-    energies = window_energy(loop.learner.trainer._maps.bank.maps.unflatten(2, (4, 4)).double())
+    energies = window_energy(loop.learner.trainer._maps.bank.values.double())
     expected = (energies - energies.mean(1, keepdim=True)).square().mean().sqrt().item()
     assert loop.learner.net.residual_scale.item() == pytest.approx(expected, rel=1e-5)

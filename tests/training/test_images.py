@@ -2,7 +2,6 @@ import json
 import os
 import shutil
 import socket
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -146,44 +145,6 @@ def test_mostly_bad_images_are_refused(photographs, tmp_path):
         check_skipped(cache, np.array([0, 0, 0, 1, 1, 1]), CLASSES)
 
 
-def test_what_a_killed_process_left_is_made_anew(photographs, tmp_path):
-    folder = tmp_path / "cache"
-    expected = make(photographs, folder).pixels.copy()
-    torn = folder / f".{KEY}.{os.uname().nodename}.partial"
-    os.rename(folder / KEY, torn)
-    os.truncate(torn / "pixels.u8", 10)
-    os.remove(torn / "manifest.json")
-    np.testing.assert_array_equal(make(photographs, folder).pixels, expected)
-    assert not torn.exists()
-
-
-def test_of_several_at_once_one_makes_it(photographs, tmp_path):
-    reads, results = [], []
-
-    def work():
-        results.append(make(photographs, tmp_path / "cache", tell=reads.append).pixels)
-
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(results) == 4
-    assert reads == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_machine_that_shares_the_folder_and_is_faster_wins(photographs, tmp_path):
-    folder = tmp_path / "cache"
-
-    def another_machine(done):
-        if done == len(photographs):
-            shutil.copytree(tmp_path / "other" / KEY, folder / KEY)
-
-    expected = make(photographs, tmp_path / "other").pixels
-    np.testing.assert_array_equal(make(photographs, folder, tell=another_machine).pixels, expected)
-    assert not list(folder.glob("*.partial"))
-
-
 def test_the_manifest_is_part_of_what_appears(photographs, tmp_path):
     make(photographs, tmp_path / "cache")
     assert json.loads((tmp_path / "cache" / KEY / "manifest.json").read_text())["skipped"] == {}
@@ -193,17 +154,3 @@ def test_the_manifest_is_part_of_what_appears(photographs, tmp_path):
 def test_any_change_makes_another_cache(versions):
     assert cache_key(versions, SIZE) != cache_key(["a.jpg 1 2"], SIZE)
     assert cache_key(["a.jpg 1 2"], SIZE + 1) != cache_key(["a.jpg 1 2"], SIZE)
-
-
-def test_a_folder_without_room_is_named_before_anything_is_decoded(photographs, tmp_path):
-    free = shutil.disk_usage(tmp_path).free
-    side = int((free / len(photographs) / 3) ** 0.5) + 1000
-    with pytest.raises(UsageError, match="--cache"):
-        cache_images(photographs, KEY, side, tmp_path / "cache", threads=1, tell=pytest.fail)
-    assert not (tmp_path / "cache" / KEY).exists()
-
-
-def test_a_folder_that_cannot_be_is_named(photographs, tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="file/cache"):
-        make(photographs, tmp_path / "file" / "cache")

@@ -57,7 +57,7 @@ def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, 
     monkeypatch.setattr("attn.engine.train.run_trainer.GROUP_TIMEOUT_S", 60)  # for a worker that would wait forever
     monkeypatch.setattr("attn.engine.train.run_trainer.MOST_FAILURES", 0)
     out = tmp_path / "out" / "cnn.safetensors"
-    with pytest.raises(UsageError, match=r"image cache .*/full: .*Give another folder with --cache") as refused:
+    with pytest.raises(UsageError, match=r"cache .*/full: .*Give another folder with --cache") as refused:
         train_cnn(dataclasses.replace(training, out=str(out), workers=2))
     assert [(tmp_path / "said" / str(rank)).read_text() for rank in range(2)] == [str(refused.value)] * 2
     assert "\n" not in str(refused.value)
