@@ -9,10 +9,11 @@ from torch import Tensor
 
 from attn.errors import UsageError
 from attn.models.energynet import EnergyNet
-from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
-from attn.storage.filesystem import join, open_filesystem, read_bytes, storage_errors
+from attn.models.tensors_file import Kind, TensorsFile, check_finite, check_kind, read_tensors, write_tensors
+from attn.storage.filesystem import join
 
-NAME = "energynet.safetensors"
+ENERGYNET = Kind("energynet", 1, "0.1.0")
+NAME = f"{ENERGYNET.name}.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +38,7 @@ class TrainedEnergyNet:
 def save_energynet(folder: str, trained: TrainedEnergyNet) -> str:
     """Write `energynet.safetensors` into a folder, local or s3://, atomically. Returns its SHA-256."""
     text = json.dumps(describe(trained), ensure_ascii=False)
-    return write_tensors(join(folder, NAME), trained.net.state_dict(), text)
+    return write_tensors(join(folder, NAME), trained.net.state_dict(), text, ENERGYNET)
 
 
 def describe(trained: TrainedEnergyNet) -> dict[str, Any]:
@@ -62,16 +63,22 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
     Raises:
         UsageError: the file is missing, damaged or not an EnergyNet.
     """
-    url = join(folder, NAME)
-    with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
-    tensors, text = parse_tensors(url, data)
-    check_finite(url, tensors)
+    return energynet_of(read_tensors(join(folder, NAME)))
+
+
+def energynet_of(file: TensorsFile) -> TrainedEnergyNet:
+    """EnergyNet from a file that has been read.
+
+    Raises:
+        UsageError: the file is damaged or not an EnergyNet.
+    """
+    check_kind(file, ENERGYNET)
+    check_finite(file.url, file.tensors)
     try:
-        description = dict(json.loads(text or "{}"))
+        description = dict(json.loads(file.text or "{}"))
     except (ValueError, TypeError) as error:
-        raise _not_an_energynet(url, error) from error
-    return assemble(url, tensors, description)
+        raise _not_an_energynet(file.url, error) from error
+    return assemble(file.url, file.tensors, description)
 
 
 def assemble(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> TrainedEnergyNet:
@@ -148,22 +155,3 @@ def _start(description: Mapping[str, Any], height: int, width: int) -> tuple[boo
     if type(residual) is not bool or type(window) is not int or not 1 <= window <= min(height, width):
         raise ValueError(f"residual {residual!r}, a window of {window!r} on maps of {height}×{width}")
     return residual, window
-
-
-def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: str) -> None:
-    """Check that a store contains maps of the kind that the network was trained on.
-
-    Args:
-        trained: trained network.
-        folder: URL of the network's folder.
-        url: URL of the store to score.
-        fingerprint: fingerprint of that store.
-
-    Raises:
-        UsageError: the maps are from another CNN, of other classes or computed with other settings.
-    """
-    if fingerprint != trained.fingerprint:
-        raise UsageError(
-            f"{folder}: was trained on maps with fingerprint {trained.fingerprint}, but {url} has {fingerprint}, so "
-            "the CNN or the settings differ. Train on this store, or score a store with the former fingerprint."
-        )

@@ -96,7 +96,7 @@ def table(options):
 def test_predictions_are_those_of_a_store_and_its_evaluation(with_model, name):
     options = with_model(name)
     assert predict(options) == 0
-    rows, (plan, scorer) = table(options), make_prediction_plan(options)
+    rows, (plan, scorer, _) = table(options), make_prediction_plan(options)
     store = fill(plan)
     scored = score_videos(store, (scorer,), dict.fromkeys(store.video_ids, 0))
     assert rows.keys() == {*store.video_ids, "broken"}
@@ -140,7 +140,7 @@ def test_ray_fills_that_store(on_ray, options, monkeypatch):
 
 
 def test_rows_are_those_of_the_store_whatever_fails_between_them(options):
-    plan, scorer = make_prediction_plan(options)
+    plan, scorer, _ = make_prediction_plan(options)
     small = dataclasses.replace(plan, stage=dataclasses.replace(plan.stage, batch_size=7))
     found = {item.video_id: item for item in computed_rows(small, scorer)}
     fill(plan)
@@ -158,7 +158,7 @@ def test_rows_are_those_of_the_store_whatever_fails_between_them(options):
 
 def test_a_video_that_fails_on_its_way_leaves_no_rows(options):
     """Its first frames are in a batch already, without a last one, and those of the next video follow."""
-    plan, scorer = make_prediction_plan(options)
+    plan, scorer, _ = make_prediction_plan(options)
     stage = dataclasses.replace(plan.stage, batch_size=100)
     compute = ComputeMaps(plan.cnn, **{**plan.compute_settings, "columns": scorer.columns}, device="cpu")
     videos = [video for video in plan.videos if video.video_id != "broken"]
@@ -214,7 +214,7 @@ def test_a_reader_that_leaves_does_not_cost_the_tables(options, monkeypatch):
 def test_folders_need_not_be_classes(options, videos):
     (videos / "2024").mkdir()
     shutil.move(videos / "v_Kick_g03_c01.avi", videos / "2024")
-    plan, _ = make_prediction_plan(options)
+    plan, *_ = make_prediction_plan(options)
     assert {video.label for video in plan.videos} == {None}
 
 
