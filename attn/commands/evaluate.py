@@ -65,7 +65,7 @@ def evaluate(options: EvaluateOptions) -> int:
     calibrations = {} if source is None else source.fit(scored, methods)
     scores, definitions = scores_of(scored, labels, methods, calibrations)
     metrics = {
-        "options": dataclasses.asdict(options),
+        "options": {**dataclasses.asdict(options), "methods": options.chosen_methods},
         "store": {"url": options.store, "fingerprint": store.manifest.fingerprint},
         "split": {**split_record(options.split), "videos": len(split)},
         "missing": {"videos": len(missing), "ids": missing},

@@ -83,6 +83,7 @@ def test_models_alone_replace_the_methods_and_can_be_calibrated(job, net, plante
     url = net("net")
     metrics, _ = job("--model", url)
     assert list(metrics["methods"]) == ["energynet"]
+    assert metrics["options"]["methods"] == []
     metrics, _ = job("--model", f"a={url}", "--calibrate", planted / "store")
     assert list(metrics["methods"]) == ["a", "a_calibrated"]
 
@@ -123,7 +124,7 @@ def test_a_checkpoint_votes_on_the_stores_of_its_cnn_only(job, planted, tmp_path
 def other_store(planted, tmp_path, write_store):
     """Store of the planted videos by a CNN of other classes: features, and logits if asked for.
 
-    Its labels are ids of its own classes.
+    Some videos have a label, the third of these classes.
     """
 
     def make(*columns, class_names=OTHERS):
@@ -132,7 +133,7 @@ def other_store(planted, tmp_path, write_store):
         videos = {rows.video_id: {"features": rows.tensors["features"]} for rows in store.videos(["features"])}
         for tensors in videos.values() if columns else ():
             tensors["logits"] = np.ones((len(tensors["features"]), len(class_names)), np.float32)
-        labels = {video_id: 1 for video_id in videos if "_Kick_" in video_id}
+        labels = {video_id: 2 for video_id in videos if "_Kick_" in video_id}
         return write_store(str(tmp_path / "other"), manifest, videos, labels=labels)
 
     return make

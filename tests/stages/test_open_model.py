@@ -12,7 +12,7 @@ from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
 from attn.models.energynet import EnergyNet
-from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, save_energynet
+from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, load_energynet, save_energynet
 from attn.models.model_file import Model, save_model
 from attn.models.tensors_file import Kind, read_tensors, write_tensors
 from attn.models.weights_file import CNN
@@ -118,3 +118,11 @@ def test_a_folder_with_no_model_or_two_is_refused(files):
     (files / URLS["checkpoint"]).rename(files / "net" / "cnn.safetensors")
     with pytest.raises(UsageError, match=r"contains cnn\.safetensors and energynet\.safetensors\. Name one"):
         open_model(str(files / "net"))
+
+
+def test_a_folder_on_s3(files, s3):
+    net = load_energynet(str(files / "net"))
+    save_energynet(f"{s3}/run", net)
+    assert open_model(f"{s3}/run").fingerprint == FINGERPRINT
+    with pytest.raises(UsageError, match="nothing: neither a model file nor a folder"):
+        open_model(f"{s3}/nothing")
