@@ -25,6 +25,9 @@ FEATURES = "features"
 GRID = "grid"
 IMAGE = "image"
 
+OF_CLASSES = frozenset({LOGITS, MAPS})
+"""Columns with an axis of the store's classes; the others do not depend on classes."""
+
 FRAME_FIELDS = (
     pa.field(VIDEO_ID, pa.string(), nullable=False),
     pa.field(FRAME, pa.int32(), nullable=False, metadata={"meaning": "index in the source"}),

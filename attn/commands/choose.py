@@ -10,23 +10,24 @@ import logging
 from typing import Any
 
 from attn.commands.choose_options import ChooseOptions
-from attn.commands.evaluate_methods import scorer_of
 from attn.commands.evaluate_scores import score_videos
 from attn.commands.reproduction.cell import ADAPTED, WEB
+from attn.commands.reproduction.cell_scores import FEW_LABELS, NAMES
 from attn.commands.reproduction.data import open_data
 from attn.commands.reproduction.experiment import make_steps
 from attn.commands.reproduction.lists import write_lists
 from attn.commands.reproduction.reproduce import EXIT_FAILED_STEPS, TABLES, reproduce, resolved, run_plan
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
-from attn.commands.reproduction.results import FEW_LABELS
 from attn.datasets.protocol import Split
 from attn.engine.step import Step
 from attn.eval.calibration import Calibration
 from attn.eval.choice import Choice, choose_method
+from attn.methods import IN_MODEL_FILE
 from attn.models.checkpoint import load_checkpoint
 from attn.models.energynet_file import load_energynet
 from attn.models.model_file import Model, save_model
 from attn.report.choice_table import choice_table
+from attn.stages.open_model import scorer_of
 from attn.stages.scoring import CALIBRATED
 from attn.storage.filesystem import join, open_filesystem, read_text, write_atomic
 from attn.storage.manifest import SCORE_FIELDS
@@ -35,7 +36,7 @@ from attn.storage.store import AttentionStore
 log = logging.getLogger(__name__)
 
 COMPARE, MODEL, CHOICE = "compare", "model.safetensors", "choice.json"
-FOR_MODELS = ("cnn", "cnn_average_calibrated", "unatt", "unatt_calibrated", "energynet", FEW_LABELS)
+FOR_MODELS = tuple(name for name in NAMES if name.removesuffix(CALIBRATED) in (*IN_MODEL_FILE, FEW_LABELS))
 """Score names supported by model files."""
 ALL = "all"
 
@@ -151,7 +152,7 @@ class _Winner:
 
 def _calibration(model: Model, store: AttentionStore) -> dict[str, Any]:
     """Calibration record computed on all videos of a store."""
-    scorer, videos = scorer_of(model, store.url, store), sorted(store.video_ids)
+    scorer, videos = scorer_of(model), sorted(store.video_ids)
     scored = score_videos(store, (scorer,), {}, calibrating=set(videos))
     return Calibration.fit(scored.of(scorer.name, videos)).as_record()
 

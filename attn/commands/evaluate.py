@@ -50,21 +50,22 @@ def evaluate(options: EvaluateOptions) -> int:
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         video_ids = store.video_ids
-    names = store.manifest.class_names
-    split, ids = read_split(options.split, names, present=video_ids), class_ids(names)
+    scoring = make_scorers(options, store)
+    methods, names = scoring.scorers, scoring.class_names
+    split = read_split(options.split, names, present=video_ids, whose=scoring.whose)
     there = present_videos(
         split, video_ids, store=options.store, where=options.split, allow_missing=options.allow_missing
     )
+    ids = class_ids(names)
     labels, missing = {video_id: ids[name] for video_id, name in there.items()}, sorted(split.keys() - there.keys())
-    source = open_calibration(options, store)
-    methods = make_scorers(options, store)
+    source = open_calibration(options, store, scoring)
 
     also = source.videos if source is not None and source.tested_store else frozenset()
-    scored = score_videos(store, methods, labels, calibrating=also)
+    scored = score_videos(store, methods, labels, names, calibrating=also)
     calibrations = {} if source is None else source.fit(scored, methods)
     scores, definitions = scores_of(scored, labels, methods, calibrations)
     metrics = {
-        "options": dataclasses.asdict(options),
+        "options": {**dataclasses.asdict(options), "methods": options.chosen_methods},
         "store": {"url": options.store, "fingerprint": store.manifest.fingerprint},
         "split": {**split_record(options.split), "videos": len(split)},
         "missing": {"videos": len(missing), "ids": missing},
@@ -75,9 +76,9 @@ def evaluate(options: EvaluateOptions) -> int:
         **figures(scores, definitions, names),
     }
     folder = out.rstrip("/")
-    write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(scores, store.manifest))
+    write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(scores, store.manifest, names))
     if source is not None:
-        write_atomic(fs, f"{folder}/{calibration_file.NAME}", source.file(calibrations))
+        write_atomic(fs, f"{folder}/{calibration_file.NAME}", source.file(calibrations, names))
     write_atomic(fs, f"{folder}/{METRICS}", json.dumps(metrics, indent=1, ensure_ascii=False).encode())
     for line in metrics_table(metrics):
         log.info("%s", line)

@@ -5,13 +5,14 @@ import json
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
-from attn.commands.evaluate_methods import calibrated_columns
+from attn.commands.evaluate_methods import Scoring
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.evaluate_scores import Scored, score_videos
 from attn.commands.split_check import present_videos
 from attn.datasets.split import read_split
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration, check_enough
+from attn.methods import CHOICES, METHODS, with_variants
 from attn.stages.scoring import Scorer
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import absolute, storage_errors
@@ -61,22 +62,23 @@ class CalibrationSource:
             "transductive": both > 0,
         }
 
-    def file(self, calibrations: Mapping[str, Calibration]) -> bytes:
-        """Return the content of `calibration.json`."""
+    def file(self, calibrations: Mapping[str, Calibration], class_names: Sequence[str]) -> bytes:
+        """Return the content of `calibration.json` for scores of the given classes."""
         content = {
             "fingerprint": self.store.manifest.fingerprint,
-            "class_names": self.store.manifest.class_names,
+            "class_names": class_names,
             "methods": {name: calibration.as_record() for name, calibration in calibrations.items()},
         }
         return json.dumps(content, indent=1, ensure_ascii=False).encode()
 
 
-def open_calibration(options: EvaluateOptions, store: AttentionStore) -> CalibrationSource | None:
+def open_calibration(options: EvaluateOptions, store: AttentionStore, scoring: Scoring) -> CalibrationSource | None:
     """Open the store and select the videos of `--calibrate`; None without the flag.
 
     Args:
         options: flags of the evaluation.
         store: store of `--store`.
+        scoring: scorers of the evaluation.
 
     Raises:
         UsageError: the store was made with another CNN, lacks columns or has too few videos; or none of the methods
@@ -89,14 +91,9 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore) -> Calibra
                 "--calibrate-lists: requires --calibrate. Give --calibrate the store of the listed videos."
             )
         return None
-    if options.model is not None:
-        raise UsageError("--calibrate: --model has its own calibration. Leave out one of the two.")
-    columns = calibrated_columns(options.methods)
+    columns = [name for scorer in scoring.scorers if scorer.calibrated for name in scorer.columns]
     if not columns:
-        raise UsageError(
-            f"--methods {' '.join(options.methods)}: cannot be calibrated. Add cnn, unatt or energynet, or leave out "
-            "--calibrate."
-        )
+        raise _cannot_be_calibrated(options)
     same = absolute(url).rstrip("/") == absolute(options.store).rstrip("/")
     with storage_errors(url):
         other = store if same else AttentionStore.open(url, allow_partial=options.allow_partial)
@@ -106,10 +103,20 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore) -> Calibra
             f"--calibrate {shown(url)}: does not fit --store {shown(options.store)} ({difference}). Precompute both "
             "with the same CNN and settings."
         )
-    other.check_columns(columns)
+    other.check_columns(dict.fromkeys(columns))
     videos = _listed(options, found) if options.calibrate_lists else found
-    check_enough(len(videos), len(store.manifest.class_names), where=f"--calibrate {shown(url)}")
+    check_enough(len(videos), len(scoring.class_names), where=f"--calibrate {shown(url)}")
     return CalibrationSource(other, videos, same)
+
+
+def _cannot_be_calibrated(options: EvaluateOptions) -> UsageError:
+    if options.model:
+        return UsageError("--calibrate: --model has its own calibration. Leave out one of the two.")
+    *first, last = (name for name in CHOICES if any(METHODS[one].calibrated for one in with_variants(name)))
+    return UsageError(
+        f"--methods {' '.join(options.chosen_methods)}: cannot be calibrated. Add {', '.join(first)} or {last}, or "
+        "leave out --calibrate."
+    )
 
 
 def _listed(options: EvaluateOptions, found: Set[str]) -> Set[str]:

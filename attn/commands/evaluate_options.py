@@ -1,11 +1,20 @@
 """Flags of jobs/evaluate.py."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar
+
+from attn.methods import CHOICES, Choice, summaries
+
+DEFAULT_METHODS = ("cnn", "unatt")
 
 
 @dataclasses.dataclass(frozen=True)
 class EvaluateOptions:
+    """Options of the job. `reproduce` identifies finished evaluations by them: a new field or default redoes them."""
+
+    WORDS: ClassVar[Mapping[str, str]] = {"methods": summaries(CHOICES), "default": " ".join(DEFAULT_METHODS)}
+
     store: str
     """Attention store, local or s3://."""
     split: str
@@ -14,14 +23,14 @@ class EvaluateOptions:
     unlabelled videos under any class, and read scores.parquet."""
     out: str
     """Output folder for metrics.json and scores.parquet, local or s3://."""
-    methods: tuple[Literal["cnn", "unatt", "energynet", "svm"], ...] = ("cnn", "unatt")
-    """Methods: cnn (majority vote of the CNN), unatt (window energy), energynet (learned energy), svm (linear SVMs on
-    pooled features)."""
-    model: str | None = None
-    """Model file written by choose, evaluated in place of --methods and its flags. --store must be precomputed with
-    it."""
+    methods: tuple[Choice, ...] | None = None
+    """Methods: {methods} (default: {default}; with --model, none)."""
+    model: tuple[str, ...] | None = None
+    """Model files of any kind, each as NAME=URL or URL. NAME is the name of its scores (default: its kind, or for a
+    model file of choose, its method). A URL may be the folder of a training, such as train_energynet's. --store must
+    have the fingerprint of the store that the model was trained on, or be precomputed with the model."""
     energynet: str | None = None
-    """Folder written by train_energynet, for the method energynet."""
+    """Folder written by train_energynet, for the method energynet. --model takes it too."""
     train_split: str | None = None
     """List of training videos, for the method svm; the store must contain their features."""
     fraction: float = 1.0
@@ -44,3 +53,10 @@ class EvaluateOptions:
     """Score the listed videos that the store has, even if others are missing."""
     allow_partial: bool = False
     """Read a store whose precompute has not finished."""
+
+    @property
+    def chosen_methods(self) -> tuple[str, ...]:
+        """Methods of `--methods`, or the default ones."""
+        if self.methods is None:
+            return () if self.model else DEFAULT_METHODS
+        return self.methods

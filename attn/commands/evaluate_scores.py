@@ -45,6 +45,7 @@ def score_videos(
     store: AttentionStore,
     methods: Sequence[Scorer],
     labels: Mapping[str, int],
+    class_names: Sequence[str] | None = None,
     *,
     calibrating: Set[str] = frozenset(),
 ) -> Scored:
@@ -54,6 +55,7 @@ def score_videos(
         store: store that contains all of the videos.
         methods: one or more scorers.
         labels: class IDs by video ID, for the tested videos. The split list overrides labels in the store.
+        class_names: classes of the labels. Default: the store's; labels in the store are only compared with these.
         calibrating: IDs of videos that are scored without a label.
 
     Raises:
@@ -63,6 +65,7 @@ def score_videos(
     columns = list(dict.fromkeys(name for method in (methods if labels else calibrated) for name in method.columns))
     found: dict[str, dict[str, np.ndarray]] = {}
     relabelled, one_answer = [], OneAnswer()
+    comparable = class_names in (None, store.manifest.class_names)
     for rows in _with_heartbeat(store.videos(columns), labels.keys() | calibrating):
         for name in columns:
             check_finite(store.url, rows.video_id, rows.frame, name, rows.tensors[name])
@@ -70,7 +73,7 @@ def score_videos(
         found[rows.video_id] = {method.name: method(rows) for method in (calibrated if label is None else methods)}
         if label is not None:
             one_answer.see(rows, label)
-            if rows.label not in (None, label):
+            if comparable and rows.label not in (None, label):
                 relabelled.append(rows.video_id)
     warnings = one_answer.warnings(store.manifest.class_names)
     if relabelled:

@@ -18,7 +18,10 @@ SAYS_NOTHING = ("", "None")
 
 
 def explained(options_type: type[Any]) -> type[Any]:
-    """Return a subclass of an options dataclass with help texts attached to the fields."""
+    """Return a subclass of an options dataclass with help texts attached to the fields.
+
+    A class attribute `WORDS` has texts for words in braces, such as a list of methods made from their table.
+    """
     texts = {name: text for parent in reversed(options_type.__mro__[:-1]) for name, text in _texts(parent).items()}
     types = get_type_hints(options_type, include_extras=True)
     annotations = {
@@ -60,4 +63,6 @@ def _texts(options_type: type[Any]) -> dict[str, str]:
         match statement, after:
             case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
                 texts[name] = " ".join(text.split())
+    for word, meaning in getattr(options_type, "WORDS", {}).items():
+        texts = {name: text.replace(f"{{{word}}}", meaning) for name, text in texts.items()}
     return texts

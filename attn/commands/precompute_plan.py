@@ -12,12 +12,13 @@ from attn.classes import class_ids, parse_class_list, spelling
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.own_list import read_labels
-from attn.datasets.split import read_split
+from attn.datasets.split import classes_of_list, read_split
 from attn.engine.filling import StorePlan
 from attn.engine.terminal import say
 from attn.errors import UsageError, some
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
+from attn.schema import OF_CLASSES
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
@@ -132,7 +133,7 @@ def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[
     named: dict[str, str | None] = {}
     for url in options.lists:
         found = paths_of(videos)
-        split = _classes_of(url, found, class_names)
+        split = _classes_of(url, found, class_names, typos=bool(OF_CLASSES & {*options.columns}))
         present_videos(dict.fromkeys(split, ""), found, store=options.videos, where=url, allow_missing=True)
         named |= split
     ids = class_ids(class_names)
@@ -143,14 +144,19 @@ def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[
     ]
 
 
-def _classes_of(url: str, found: Mapping[str, str], class_names: tuple[str, ...]) -> dict[str, str | None]:
+def _classes_of(
+    url: str, found: Mapping[str, str], class_names: tuple[str, ...], *, typos: bool
+) -> dict[str, str | None]:
     """Videos of a list and their classes; without classes if the list is about others than the CNN's.
 
-    A number, or one class of the CNN, shows that the CNN's classes are meant; any other class is then an error.
+    With `typos`, a number or one class of the CNN shows that its classes are meant, and any other class is an error.
+    Otherwise the list is about the CNN's classes only if it names no others: columns without an axis of classes fit
+    any list, and lists of other classes share some names with ImageNet's.
     """
     split, known = read_split(url, part="both", present=found), {spelling(name) for name in class_names}
-    if any(name.isdecimal() or spelling(name) in known for name in split.values()):
-        return dict(read_split(url, class_names, part="both", present=found))
+    some_known = any(name.isdecimal() or spelling(name) in known for name in split.values())
+    if some_known and (typos or classes_of_list(url, class_names, part="both") == class_names):
+        return dict(read_split(url, class_names, part="both", present=found, whose=" of the CNN"))
     log.info("%s: its classes are not those of the CNN, so its videos are stored without labels", url)
     return dict.fromkeys(split)
 

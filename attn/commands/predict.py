@@ -15,7 +15,6 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import torch
 
-from attn.commands.evaluate_methods import own_scorer, unlike
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import Plan, make_plan
 from attn.commands.predict_options import PredictOptions
@@ -25,17 +24,15 @@ from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.engine.in_process import needs_no_ray
 from attn.engine.terminal import say
 from attn.errors import UsageError
-from attn.models.checkpoint import Cnn, cnn_of
-from attn.models.model_file import Model, load_model
-from attn.models.weights_file import read_weights_file
 from attn.schema import FRAME, IMAGE, TIME_S, TRUNCATED, VIDEO_ID
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode_videos import Columns
 from attn.stages.finite import check_finite as check_stored
 from attn.stages.frame_sample import by_video
 from attn.stages.one_answer import OneAnswer
+from attn.stages.open_model import TrainedModel, open_model
 from attn.stages.rows import check_finite
-from attn.stages.scoring import CnnVote, Scorer, UnAtt
+from attn.stages.scoring import Scorer, UnAtt, cnn_scorer
 from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
@@ -57,14 +54,14 @@ def predict(options: PredictOptions) -> int:
     Raises:
         UsageError: flags or inputs are invalid; no work was done.
     """
-    plan, scorer = make_prediction_plan(options)
-    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
+    plan, scorer, names = make_prediction_plan(options)
+    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
     if not needs_no_ray(plan.videos):
         if code := _fill_store(plan):
             return code
-        return _finish(options, plan, scorer, stored_rows(plan, scorer))
+        return _finish(options, plan, scorer, names, stored_rows(plan, scorer))
     try:
-        return _finish(options, plan, scorer, computed_rows(plan, scorer))
+        return _finish(options, plan, scorer, names, computed_rows(plan, scorer))
     except (FloatingPointError, torch.OutOfMemoryError) as error:
         log.error("%s; nothing was written", " ".join(str(error).split()))
         return EXIT_ERROR
@@ -73,11 +70,11 @@ def predict(options: PredictOptions) -> int:
         return EXIT_INTERRUPTED
 
 
-def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
+def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[str, ...]]:
     """Read the inputs and check that they are consistent; nothing is written.
 
     Returns:
-        Plan to precompute an attention store of the videos, and their scorer.
+        Plan to precompute an attention store of the videos, their scorer, and the names of the scored classes.
 
     Raises:
         UsageError: an input is invalid or inconsistent with the others; the message names the first one.
@@ -85,7 +82,12 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
     say(f"{options.model}: loading the model")
-    model, cnn = _load(options)
+    model = open_model(options.model)
+    if model.cnn is None:
+        raise UsageError(
+            f"{shown(options.model)}: a model of kind {model.kind}, without the CNN that it needs. Precompute the "
+            "videos and give both to evaluate, or give a model file of choose."
+        )
     scorer = _scorer(options, model)
     settings = PrecomputeOptions(
         videos=absolute(options.videos),
@@ -93,46 +95,34 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer]:
         weights=options.model,
         stride=options.stride,
         fps=options.fps,
-        alpha_reduce="sum" if model is not None and model.maps.get("alpha_reduce") == "sum" else "mean",
+        alpha_reduce="sum" if model.settings.get("alpha_reduce") == "sum" else "mean",
         max_failed_fraction=1.0,  # failures become rows of the tables and are counted later
     )
-    plan = make_plan(settings, cnn=cnn, labelled=False)
+    if not {*scorer.columns} <= {*settings.columns}:
+        settings = dataclasses.replace(settings, columns=scorer.columns)
+    plan = make_plan(settings, cnn=model.cnn, labelled=False)
     _check_maps(options, model, scorer, plan.manifest)
     _check_same_videos(plan)
-    return plan, scorer
+    return plan, scorer, model.class_names
 
 
-def _load(options: PredictOptions) -> tuple[Model | None, Cnn]:
-    """Load the model (None for a checkpoint) and its CNN."""
-    file = read_weights_file(options.model)
-    if file.described is None:
-        raise UsageError(
-            f"{shown(options.model)}: does not contain its architecture and classes. Give a checkpoint of train_cnn or "
-            "adapt_cnn; both accept --backbone and --classes."
-        )
-    if file.described.method is None:
-        return None, cnn_of(file)
-    model = load_model(options.model)
-    return model, model.cnn
-
-
-def _scorer(options: PredictOptions, model: Model | None) -> Scorer:
-    if model is None:
-        return UnAtt() if options.method == UnAtt.name else CnnVote()
-    if options.method is not None:
+def _scorer(options: PredictOptions, model: TrainedModel) -> Scorer:
+    if options.method is None:
+        return model.scorer
+    if model.method is not None:
         raise UsageError(f"--method {options.method}: {shown(options.model)} has its own method. Leave out --method.")
-    return own_scorer(model)
+    return cnn_scorer(options.method)
 
 
-def _check_maps(options: PredictOptions, model: Model | None, scorer: Scorer, manifest: Manifest) -> None:
+def _check_maps(options: PredictOptions, model: TrainedModel, scorer: Scorer, manifest: Manifest) -> None:
     """Check that the model can score the maps of its CNN."""
     rows, cols = manifest.map_shape
-    if model is None and isinstance(scorer, UnAtt) and scorer.window > min(rows, cols):
+    if model.method is None and isinstance(scorer, UnAtt) and scorer.window > min(rows, cols):
         raise UsageError(
             f"--method unatt: its window of {scorer.window} cells does not fit the {rows}×{cols} maps of "
             f"{shown(options.model)}. Use --method cnn."
         )
-    if model is not None and (other := unlike(model, manifest)):
+    if other := model.unlike(manifest):
         raise UsageError(
             f"{shown(options.model)}: its method was chosen on maps of another {', '.join(other)}. Run choose again."
         )
@@ -228,9 +218,15 @@ def stored_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
         yield failures.get(one.video_id, unknown)
 
 
-def _finish(options: PredictOptions, plan: Plan, scorer: Scorer, found: Iterable[VideoRows | Failure]) -> int:
+def _finish(
+    options: PredictOptions,
+    plan: Plan,
+    scorer: Scorer,
+    names: tuple[str, ...],
+    found: Iterable[VideoRows | Failure],
+) -> int:
     """Print each prediction as soon as it is available, then write the tables."""
-    names, urls = plan.manifest.class_names, {video.video_id: shown(video.url) for video in plan.videos}
+    urls = {video.video_id: shown(video.url) for video in plan.videos}
     format_line = json_line if options.json else functools.partial(text_line, width=max(map(len, urls)))
     predictions: list[Prediction] = []
     for item in found:
@@ -242,7 +238,7 @@ def _finish(options: PredictOptions, plan: Plan, scorer: Scorer, found: Iterable
         _print(format_line(one, names))
         predictions.append(one)
     predictions.sort(key=lambda one: one.video_id)
-    _write(options, plan, scorer, predictions)
+    _write(options, plan, scorer, names, predictions)
     log.info(
         "wrote %s and %s. Scores: %s; they are not probabilities.", join(options.out, CSV), PARQUET, scorer.definition
     )
@@ -257,8 +253,9 @@ def _print(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _write(options: PredictOptions, plan: Plan, scorer: Scorer, predictions: list[Prediction]) -> None:
-    names = plan.manifest.class_names
+def _write(
+    options: PredictOptions, plan: Plan, scorer: Scorer, names: tuple[str, ...], predictions: list[Prediction]
+) -> None:
     metadata = {
         "class_names": json.dumps(names, ensure_ascii=False),
         "fingerprint": plan.manifest.fingerprint,

@@ -54,7 +54,8 @@ def make_energy_training(
         source = open_map_source(options, store)
         num_frames = source.num_frames
     names = store.manifest.class_names
-    listed = read_split(options.split, names, part="train", present=list(num_frames))
+    whose = f" of {shown(store.url)}, whose maps are learnt from"
+    listed = read_split(options.split, names, part="train", present=list(num_frames), whose=whose)
     split = source.videos(take_fraction(listed, options.fraction, seed=options.seed), options)
     held = hold_out_videos(split, fraction=options.holdout_fraction, seed=options.seed)
     ids = class_ids(names)

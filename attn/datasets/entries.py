@@ -36,7 +36,10 @@ def numbered_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
 
 
 def split_list(
-    entries: Iterable[Entry], class_names: Sequence[str], present: Iterable[str] | Mapping[str, str] = ()
+    entries: Iterable[Entry],
+    class_names: Sequence[str],
+    present: Iterable[str] | Mapping[str, str] = (),
+    whose: str = "",
 ) -> SplitList:
     """Videos of a list, with their classes spelt as in `class_names`.
 
@@ -47,6 +50,7 @@ def split_list(
         entries: entries of the list.
         class_names: names of the classes; every label must be one of them.
         present: IDs of the existing videos; a mapping also gives their locations.
+        whose: owner of the class names, for messages.
 
     Raises:
         UsageError: a class is unknown, a video appears twice, or several videos share a name; the message names the
@@ -59,7 +63,7 @@ def split_list(
     for entry, video_id, name in zip(listed, ids, names, strict=True):
         if name is None:
             raise UsageError(
-                f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names. "
+                f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names{whose}. "
                 "Correct the label."
             )
         if (first := lines.setdefault(video_id, entry)) is not entry:

@@ -6,16 +6,16 @@ import io
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from attn.classes import class_ids
+from attn.classes import ClassFinder, class_ids
 from attn.datasets import hmdb51
-from attn.datasets.entries import Entry, SplitList, split_list
+from attn.datasets.entries import Entry, SplitList, names_meant, split_list
 from attn.datasets.own_list import parse_file, parse_text
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
 
-__all__ = ["SplitList", "read_split", "split_text", "write_split_list"]
+__all__ = ["SplitList", "classes_of_list", "read_split", "split_text", "write_split_list"]
 
 
 def read_split(
@@ -24,6 +24,7 @@ def read_split(
     *,
     part: hmdb51.Part = "test",
     present: Iterable[str] | Mapping[str, str] = (),
+    whose: str = "",
 ) -> SplitList:
     """Videos of a split list and their classes.
 
@@ -37,16 +38,38 @@ def read_split(
         part: part to read from lists that contain both; other lists contain only one part.
         present: IDs of the existing videos. Listed videos that are among them get these IDs. A mapping also gives their
             locations, which distinguish videos of the same name.
+        whose: owner of the class names, for messages, such as ` of store/`.
 
     Raises:
         UsageError: the format or a class is unknown; a video appears twice; several videos share a name; the list is
             empty. The message names the file and line.
     """
-    entries = list(_entries(url, part))
-    if not entries:
-        raise UsageError(f"{shown(url)}: no {part} videos listed. Check that it is the right list.")
+    entries = _some_entries(url, part)
     names = sorted({entry.label for entry in entries}) if class_names is None else class_names
-    return split_list(entries, names, present)
+    return split_list(entries, names, present, whose)
+
+
+def classes_of_list(url: str, class_names: tuple[str, ...], *, part: hmdb51.Part = "test") -> tuple[str, ...]:
+    """Classes that a split list is about: the given ones if it names no others, otherwise its own, sorted.
+
+    Numbers count as positions in the given classes, except in a list that gives each class a name and a number: its
+    numbers are positions among the given classes only if it has as many classes.
+
+    Args:
+        url: local path or URL.
+        class_names: classes that may be meant, by name or by number.
+        part: part to read from lists that contain both.
+
+    Raises:
+        UsageError: the format is unknown, or the list is empty.
+    """
+    entries, find = _some_entries(url, part), ClassFinder(class_names)
+    labels = {entry.label for entry in entries}
+    both = {(entry.label, entry.number) for entry in entries if entry.number != entry.label}
+    own = len(both) == len(labels) != len(class_names) and any(find(label) is None for label in labels)
+    if own or None in names_meant(entries, class_names):
+        return tuple(sorted(labels))
+    return class_names
 
 
 def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> None:
@@ -98,6 +121,13 @@ def _table_text(split: SplitList) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([("video_id", "label"), *split.items()])
     return text.getvalue()
+
+
+def _some_entries(url: str, part: hmdb51.Part) -> list[Entry]:
+    entries = list(_entries(url, part))
+    if not entries:
+        raise UsageError(f"{shown(url)}: no {part} videos listed. Check that it is the right list.")
+    return entries
 
 
 def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:

@@ -10,55 +10,33 @@ from typing import Any
 from torch import Tensor
 
 from attn.errors import UsageError
-from attn.models.tensors_file import check_finite, parse_tensors, write_tensors
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
+from attn.models.tensors_file import Kind, TensorsFile, check_finite, check_kind, write_tensors
 
 
-def write_described(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> str:
+def write_described(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any], kind: Kind) -> str:
     """Write a file, local or s3://, atomically. Returns its SHA-256."""
-    return write_tensors(url, tensors, json.dumps(description, ensure_ascii=False))
+    return write_tensors(url, tensors, json.dumps(description, ensure_ascii=False), kind)
 
 
-def read_described(url: str, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read the tensors, all finite, and the description of a file.
+def description_of(file: TensorsFile, kind: Kind, noun: str) -> dict[str, Any]:
+    """Return the description of a file, whose tensors must be finite.
 
     Args:
-        url: URL of the file.
-        kind: kind of network with its article, for messages.
+        file: file that has been read.
+        kind: expected kind.
+        noun: name of the kind with its article, for messages.
 
     Raises:
-        UsageError: the file is missing, damaged or of another kind.
+        UsageError: the file is of another kind or damaged.
     """
-    with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
-    tensors, text = parse_tensors(url, data)
-    check_finite(url, tensors)
+    check_kind(file, kind)
+    check_finite(file.url, file.tensors)
     try:
-        return tensors, dict(json.loads(text or "{}"))
+        return dict(json.loads(file.text or "{}"))
     except (ValueError, TypeError) as error:
-        raise not_a(kind, url, error) from error
+        raise not_a(noun, file.url, error) from error
 
 
-def not_a(kind: str, url: str, error: Exception) -> UsageError:
+def not_a(noun: str, url: str, error: Exception) -> UsageError:
     """Error for a file that is not a network of some kind, named with its article."""
-    return UsageError(f"{url}: not {kind}, or incomplete ({error!r}). Train it again.")
-
-
-def check_fingerprint(trained: str, folder: str, url: str, fingerprint: str, rows: str) -> None:
-    """Check that a store contains rows of the kind that a network was trained on.
-
-    Args:
-        trained: fingerprint of the store used in training.
-        folder: URL of the network's folder.
-        url: URL of the store to score.
-        fingerprint: fingerprint of that store.
-        rows: name of the input, in the plural.
-
-    Raises:
-        UsageError: the rows are from another CNN, or computed with other settings.
-    """
-    if fingerprint != trained:
-        raise UsageError(
-            f"{folder}: was trained on {rows} with fingerprint {trained}, but {url} has {fingerprint}, so the CNN or "
-            "the settings differ. Train on this store, or score a store with the former fingerprint."
-        )
+    return UsageError(f"{url}: not {noun}, or incomplete ({error!r}). Train it again.")

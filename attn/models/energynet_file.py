@@ -6,11 +6,13 @@ from typing import Any
 
 from torch import Tensor
 
-from attn.models.described_file import check_fingerprint, not_a, read_described, write_described
+from attn.models.described_file import description_of, not_a, write_described
 from attn.models.energynet import EnergyNet
+from attn.models.tensors_file import Kind, TensorsFile, read_tensors
 from attn.storage.filesystem import join
 
-NAME, KIND = "energynet.safetensors", "an EnergyNet"
+ENERGYNET, NOUN = Kind("energynet", 1, "0.1.0"), "an EnergyNet"
+NAME = f"{ENERGYNET.name}.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +36,7 @@ class TrainedEnergyNet:
 
 def save_energynet(folder: str, trained: TrainedEnergyNet) -> str:
     """Write `energynet.safetensors` into a folder, local or s3://, atomically. Returns its SHA-256."""
-    return write_described(join(folder, NAME), trained.net.state_dict(), describe(trained))
+    return write_described(join(folder, NAME), trained.net.state_dict(), describe(trained), ENERGYNET)
 
 
 def describe(trained: TrainedEnergyNet) -> dict[str, Any]:
@@ -59,8 +61,16 @@ def load_energynet(folder: str) -> TrainedEnergyNet:
     Raises:
         UsageError: the file is missing, damaged or not an EnergyNet.
     """
-    url = join(folder, NAME)
-    return assemble(url, *read_described(url, KIND))
+    return energynet_of(read_tensors(join(folder, NAME)))
+
+
+def energynet_of(file: TensorsFile) -> TrainedEnergyNet:
+    """EnergyNet from a file that has been read.
+
+    Raises:
+        UsageError: the file is damaged or not an EnergyNet.
+    """
+    return assemble(file.url, file.tensors, description_of(file, ENERGYNET, NOUN))
 
 
 def assemble(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any]) -> TrainedEnergyNet:
@@ -93,7 +103,7 @@ def assemble(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, 
         )
         net.load_state_dict(tensors)
     except (KeyError, ValueError, TypeError, RuntimeError) as error:
-        raise not_a(KIND, url, error) from error
+        raise not_a(NOUN, url, error) from error
     return TrainedEnergyNet(net.eval().requires_grad_(False), names, (height, width), fingerprint, how)
 
 
@@ -133,18 +143,3 @@ def _start(description: Mapping[str, Any], height: int, width: int) -> tuple[boo
     if type(residual) is not bool or type(window) is not int or not 1 <= window <= min(height, width):
         raise ValueError(f"residual {residual!r}, a window of {window!r} on maps of {height}×{width}")
     return residual, window
-
-
-def check_store(trained: TrainedEnergyNet, folder: str, url: str, fingerprint: str) -> None:
-    """Check that a store contains maps of the kind that the network was trained on.
-
-    Args:
-        trained: trained network.
-        folder: URL of the network's folder.
-        url: URL of the store to score.
-        fingerprint: fingerprint of that store.
-
-    Raises:
-        UsageError: the maps are from another CNN, of other classes or computed with other settings.
-    """
-    check_fingerprint(trained.fingerprint, folder, url, fingerprint, "maps")

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from attn.errors import UsageError
+from attn.methods import IN_MODEL_FILE
 from attn.models.checkpoint import Cnn, cnn_of, save_checkpoint
 from attn.models.energynet_file import TrainedEnergyNet, assemble, describe
 from attn.models.tensors_file import check_finite
-from attn.models.weights_file import description_of, read_weights_file
-
-METHODS = ("cnn", "cnn_average", "unatt", "energynet")
-"""Names of the methods that a model file can contain."""
+from attn.models.weights_file import WeightsFile, description_of, read_weights_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Model:
 
     Attributes:
         cnn: CNN with the SHA-256 of its own checkpoint.
-        method: one of `METHODS`.
+        method: one of `attn.methods.IN_MODEL_FILE`.
         maps: settings of the stores that the method can score, by name, in JSON types.
         window: side of UnAtt's energy window, in map cells.
         calibration: record of an `attn.eval.calibration.Calibration` of the scores; None for uncalibrated scores.
@@ -72,8 +70,12 @@ def load_model(url: str) -> Model:
     Raises:
         UsageError: the file is not a model file, or is damaged.
     """
-    file = read_weights_file(url)
-    method = description_of(file).method
+    return model_of(read_weights_file(url))
+
+
+def model_of(file: WeightsFile) -> Model:
+    """Model from a file that has been read; raises UsageError as `load_model`."""
+    url, method = file.url, description_of(file).method
     if method is None:
         raise UsageError(f"{url}: a checkpoint without a method. Give a model file from jobs/choose.py, or --methods.")
     try:
@@ -96,7 +98,7 @@ def _check(model: Model) -> None:
         KeyError, TypeError, ValueError, OverflowError: a setting is missing or invalid.
     """
     names, net, (rows, cols) = model.cnn.class_names, model.energynet, model.maps["map_shape"]
-    if model.method not in METHODS or (model.method == "energynet") == (net is None):
+    if model.method not in IN_MODEL_FILE or (model.method == "energynet") == (net is None):
         raise ValueError(f"method {model.method!r}")
     if tuple(model.maps.get("class_names", names)) != names:
         raise ValueError("the classes of the maps differ from the CNN's")

@@ -7,12 +7,13 @@ from typing import Any, get_args, get_type_hints
 import torch
 from torch import Tensor
 
-from attn.models.described_file import check_fingerprint, not_a, read_described, write_described
+from attn.models.described_file import description_of, not_a, write_described
 from attn.models.soft_attention import Architecture, SoftAttention
+from attn.models.tensors_file import Kind, TensorsFile, read_tensors
 from attn.storage.filesystem import join
 
-NAME, KIND = "soft_attention.safetensors", "a soft-attention LSTM"
-_TAG = "soft_attention"
+SOFT_ATTENTION, NOUN = Kind("soft_attention", 1, "0.1.0"), "a soft-attention LSTM"
+NAME = f"{SOFT_ATTENTION.name}.safetensors"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,6 @@ class TrainedSoftAttention:
 def save_soft_attention(folder: str, trained: TrainedSoftAttention) -> str:
     """Write `soft_attention.safetensors` into a folder, local or s3://, atomically. Returns its SHA-256."""
     description = {
-        "kind": _TAG,
         "architecture": dataclasses.asdict(trained.net.architecture),
         "class_names": trained.class_names,
         "map_shape": trained.map_shape,
@@ -47,7 +47,7 @@ def save_soft_attention(folder: str, trained: TrainedSoftAttention) -> str:
         "fingerprint": trained.fingerprint,
         "trained": dict(trained.trained),
     }
-    return write_described(join(folder, NAME), trained.net.state_dict(), description)
+    return write_described(join(folder, NAME), trained.net.state_dict(), description, SOFT_ATTENTION)
 
 
 def load_soft_attention(folder: str) -> TrainedSoftAttention:
@@ -56,18 +56,24 @@ def load_soft_attention(folder: str) -> TrainedSoftAttention:
     Raises:
         UsageError: the file is missing, damaged or not a soft-attention LSTM.
     """
-    url = join(folder, NAME)
-    tensors, description = read_described(url, KIND)
+    return soft_attention_of(read_tensors(join(folder, NAME)))
+
+
+def soft_attention_of(file: TensorsFile) -> TrainedSoftAttention:
+    """Soft-attention LSTM from a file that has been read.
+
+    Raises:
+        UsageError: the file is damaged or not a soft-attention LSTM.
+    """
+    description = description_of(file, SOFT_ATTENTION, NOUN)
     try:
-        if description["kind"] != _TAG:
-            raise ValueError(f"kind {description['kind']!r}")
-        architecture = _architecture(description["architecture"], len(tensors))
+        architecture = _architecture(description["architecture"], len(file.tensors))
         names, (height, width) = tuple(map(str, description["class_names"])), description["map_shape"]
         whole = all(type(side) is int and side > 0 for side in (height, width))
         if not whole or (len(names), height * width) != (architecture.num_classes, architecture.num_cells):
             raise ValueError(f"{len(names)} classes and a map of {height}×{width} for {architecture}")
         return TrainedSoftAttention(
-            _net(architecture, tensors),
+            _net(architecture, file.tensors),
             names,
             (height, width),
             str(description["backbone"]),
@@ -75,22 +81,7 @@ def load_soft_attention(folder: str) -> TrainedSoftAttention:
             dict(description["trained"]),
         )
     except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
-        raise not_a(KIND, url, error) from error
-
-
-def check_store(trained: TrainedSoftAttention, folder: str, url: str, fingerprint: str) -> None:
-    """Check that a store contains grids of the kind that the network was trained on.
-
-    Args:
-        trained: trained network.
-        folder: URL of the network's folder.
-        url: URL of the store to score.
-        fingerprint: fingerprint of that store.
-
-    Raises:
-        UsageError: the grids are from another CNN, or computed with other settings.
-    """
-    check_fingerprint(trained.fingerprint, folder, url, fingerprint, f"grids of {trained.backbone}")
+        raise not_a(NOUN, file.url, error) from error
 
 
 def _net(architecture: Architecture, tensors: Mapping[str, Tensor]) -> SoftAttention:

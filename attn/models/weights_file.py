@@ -20,10 +20,12 @@ import torch
 from torch import Tensor
 
 from attn.errors import UsageError
-from attn.models.tensors_file import parse_tensors, write_tensors
+from attn.models.tensors_file import Kind, TensorsFile, check_kind, read_tensors, write_tensors
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
 
 Rgb = tuple[float, float, float]
+
+CNN = Kind("cnn", 1, "0.1.0")
 
 METHOD_PREFIX = "method."
 """Prefix of tensors that belong to the scoring method, not to the CNN."""
@@ -119,16 +121,26 @@ def read_weights_file(url: str) -> WeightsFile:
     if not url.endswith((".safetensors", *TORCH_SAVE)):
         suffixes = f".safetensors, {', '.join(TORCH_SAVE[:-1])} or {TORCH_SAVE[-1]}"
         raise UsageError(f"{url}: not a weights file by its suffix. Give weights as {suffixes}.")
-    fs, path = open_filesystem(url)
+    if url.endswith(".safetensors"):
+        return weights_of(read_tensors(url))
     with storage_errors(url):
-        data = read_bytes(fs, path)
-    tensors, text = parse_tensors(url, data) if url.endswith(".safetensors") else (_state_dict(url, data), None)
-    sha256, described = hashlib.sha256(data).hexdigest(), _description(url, text)
+        data = read_bytes(*open_filesystem(url))
+    return WeightsFile(url, _state_dict(url, data), hashlib.sha256(data).hexdigest())
+
+
+def weights_of(file: TensorsFile) -> WeightsFile:
+    """Weights of a CNN in a `.safetensors` file that has been read.
+
+    Raises:
+        UsageError: the file is of another kind, or its description is invalid.
+    """
+    check_kind(file, CNN)
+    described, tensors = _description(file.url, file.text), file.tensors
     if described is None or described.method is None:
-        return WeightsFile(url, tensors, sha256, described)
+        return WeightsFile(file.url, tensors, file.sha256, described)
     own = {name: one for name, one in tensors.items() if not name.startswith(METHOD_PREFIX)}
     others = {name.removeprefix(METHOD_PREFIX): tensors[name] for name in tensors.keys() - own.keys()}
-    return WeightsFile(url, own, str(described.method.get("cnn_sha256")), described, others)
+    return WeightsFile(file.url, own, str(described.method.get("cnn_sha256")), described, others)
 
 
 def describe_checkpoint(url: str) -> Description:
@@ -151,7 +163,7 @@ def description_of(file: WeightsFile) -> Description:
 
 def write_weights_file(url: str, tensors: Mapping[str, Tensor], description: Description) -> str:
     """Write a checkpoint atomically; equal weights give equal bytes. Returns its SHA-256."""
-    return write_tensors(url, tensors, description.to_json())
+    return write_tensors(url, tensors, description.to_json(), CNN)
 
 
 def _state_dict(url: str, data: bytes) -> dict[str, Tensor]:

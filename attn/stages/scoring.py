@@ -1,11 +1,13 @@
 """Scoring methods: small classes that compute one score per class from the rows of a video.
 
-A method defines the columns that it reads, a definition (recorded with every figure) and the name of its scores. To add
-a method, write a class and construct it in `attn.commands.evaluate_methods`.
+A method has the columns that it reads, a definition (recorded with every figure) and the name of its scores. To add a
+method, write a class here and its line in `attn.methods`. A model of another kind brings a class of its own along
+(`attn.stages.open_model`).
 """
 
 import dataclasses
-from typing import Protocol
+from collections.abc import Callable
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -15,9 +17,9 @@ from torch import Tensor
 from attn.eval.calibration import Calibration
 from attn.eval.fusion import frame_average, late_fusion, softmax
 from attn.maps.energy import video_scores, window_energy
+from attn.methods import METHODS
 from attn.models.energynet import EnergyNet
-from attn.schema import FEATURES, LOGITS, MAPS
-from attn.stages.svm import LinearSvm
+from attn.schema import FEATURES
 from attn.storage.store import VideoRows
 
 # Chunks limit the memory for long videos: float32 maps, and hidden activations of 13 MB with 101 classes.
@@ -34,8 +36,7 @@ class Scorer(Protocol):
         name: name of its scores in tables.
         columns: columns of the store that it reads.
         definition: definition of the score, in one phrase.
-        calibrated: True if `evaluate --calibrate` adds a second set of scores. Late-fused scores are not calibrated,
-            because each video averages different frames, those of its majority class (see `attn.eval.calibration`).
+        calibrated: True if `evaluate --calibrate` adds a second set of scores.
     """
 
     @property
@@ -53,6 +54,52 @@ class Scorer(Protocol):
     def __call__(self, rows: VideoRows) -> np.ndarray:
         """Compute the scores [cls] of one video."""
         ...
+
+
+class InTable:
+    """Base of the methods in `attn.methods.METHODS`, which has their attributes."""
+
+    name: ClassVar[str]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return METHODS[self.name].columns
+
+    @property
+    def definition(self) -> str:
+        return METHODS[self.name].definition
+
+    @property
+    def calibrated(self) -> bool:
+        return METHODS[self.name].calibrated
+
+
+@dataclasses.dataclass(frozen=True)
+class Named:
+    """Scores of another method under a name that the user has chosen.
+
+    Args:
+        scorer: method that computes the scores.
+        name: name of the scores.
+    """
+
+    scorer: Scorer
+    name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return self.scorer.columns
+
+    @property
+    def definition(self) -> str:
+        return self.scorer.definition
+
+    @property
+    def calibrated(self) -> bool:
+        return self.scorer.calibrated
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        return self.scorer(rows)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,52 +135,43 @@ class Calibrated:
 
 
 @dataclasses.dataclass(frozen=True)
-class CnnVote:
+class CnnVote(InTable):
     """The CNN's predictions, by majority vote over the frames.
 
     Source: Li et al. 2017, section 4.3.
     """
 
     name = "cnn"
-    columns = (LOGITS,)
-    definition = "majority vote of frames; mean logits of the frames of the majority class"
-    calibrated = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(rows.logits)
 
 
 @dataclasses.dataclass(frozen=True)
-class CnnSoftmaxVote:
+class CnnSoftmaxVote(InTable):
     """`CnnVote` with probabilities in place of logits, which makes the scores of different videos comparable."""
 
     name = "cnn_softmax"
-    columns = (LOGITS,)
-    definition = "majority vote of frames; mean probabilities of the frames of the majority class"
-    calibrated = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(softmax(rows.logits))
 
 
 @dataclasses.dataclass(frozen=True)
-class CnnAverage:
+class CnnAverage(InTable):
     """Mean of the logits of all frames, including those that disagree with the majority.
 
     Source: Li et al. 2017, section 4.3, where it is slightly worse than the vote.
     """
 
     name = "cnn_average"
-    columns = (LOGITS,)
-    definition = "mean logits of all frames"
-    calibrated = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return frame_average(rows.logits)
 
 
 @dataclasses.dataclass(frozen=True)
-class UnAtt:
+class UnAtt(InTable):
     """Unsupervised attention (UnAtt): window energy of each frame's map, averaged over the frames.
 
     Args:
@@ -144,9 +182,6 @@ class UnAtt:
 
     window: int = 3
     name = "unatt"
-    columns = (MAPS,)
-    definition = "mean over all frames of the largest attention in any window of the raw map"
-    calibrated = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         chunks = (rows.maps[i : i + FRAMES_AT_ONCE] for i in range(0, len(rows.maps), FRAMES_AT_ONCE))
@@ -155,7 +190,7 @@ class UnAtt:
 
 
 @dataclasses.dataclass(frozen=True)
-class EnergyNetScore:
+class EnergyNetScore(InTable):
     """Learned energy of the maps, averaged over the frames.
 
     Args:
@@ -166,9 +201,6 @@ class EnergyNetScore:
 
     net: EnergyNet
     name = "energynet"
-    columns = (MAPS,)
-    definition = "mean over all frames of the learned energy of the raw map"
-    calibrated = True
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         device = self.net.map_scale.device
@@ -182,20 +214,28 @@ def frame_energies(net: EnergyNet, maps: Float[Tensor, "frame cls row col"]) -> 
 
 
 @dataclasses.dataclass(frozen=True)
-class SvmVote:
+class SvmVote(InTable):
     """Linear SVMs on the CNN's pooled features, by majority vote over the frames.
 
     Args:
-        svm: trained SVMs.
+        svm: function that returns the distances [frame, cls] for features [frame, chan], such as a `LinearSvm`.
 
     Source: Li et al. 2017, section 4.3.
     """
 
-    svm: LinearSvm
+    svm: Callable[[np.ndarray], np.ndarray]
     name = "svm"
-    columns = (FEATURES,)
-    definition = "one-vs-rest linear SVMs on pooled features, C of the options; majority vote"
-    calibrated = False
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         return late_fusion(self.svm(rows.tensors[FEATURES]))
+
+
+def cnn_scorer(name: str, window: int = 3) -> Scorer:
+    """Return the scorer of a method that needs only a CNN.
+
+    Args:
+        name: name of the scores: `unatt`, `cnn` or one of its variants.
+        window: side of UnAtt's energy window, in map cells.
+    """
+    makers = {one.name: one for one in (CnnVote, CnnSoftmaxVote, CnnAverage)}
+    return UnAtt(window) if name == UnAtt.name else makers[name]()

@@ -71,12 +71,15 @@ def fit_svm(
     return LinearSvm(weights, bias)
 
 
-def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int], *, c: float = 1.0) -> LinearSvm:
+def fit_svm_on_store(
+    store: AttentionStore, labels: Mapping[str, int], *, num_classes: int, c: float = 1.0
+) -> LinearSvm:
     """Fit SVMs to all frames of selected videos of a store.
 
     Args:
         store: store with pooled features.
         labels: video ID → class id, for videos in the store.
+        num_classes: number of classes.
         c: as in `fit_svm`.
 
     Raises:
@@ -89,5 +92,4 @@ def fit_svm_on_store(store: AttentionStore, labels: Mapping[str, int], *, c: flo
             check_finite(store.url, rows.video_id, rows.frame, FEATURES, features)
             found.append(features.astype(np.float32))
             frame_labels.append(np.full(len(rows.frame), labels[rows.video_id]))
-    num_classes = len(store.manifest.class_names)
     return fit_svm(np.concatenate(found), np.concatenate(frame_labels), num_classes=num_classes, c=c)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -31,12 +32,18 @@ class Scores:
     by_method: dict[str, np.ndarray]
 
 
-def scores_parquet(scores: Scores, manifest: Manifest) -> bytes:
+def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str] | None = None) -> bytes:
     """Content of the file, with one row per method and video.
 
     The metadata of its schema contains the class names and the store's fingerprint.
+
+    Args:
+        scores: scores of the videos.
+        manifest: manifest of the store.
+        class_names: classes of the scores. Default: the store's.
     """
-    field = scores_field(len(manifest.class_names))
+    names = manifest.class_names if class_names is None else class_names
+    field = scores_field(len(names))
     schema = pa.schema(
         [
             pa.field(VIDEO_ID, pa.string(), nullable=False),
@@ -45,7 +52,7 @@ def scores_parquet(scores: Scores, manifest: Manifest) -> bytes:
             field,
         ],
         metadata={
-            "class_names": json.dumps(manifest.class_names, ensure_ascii=False),
+            "class_names": json.dumps(names, ensure_ascii=False),
             "fingerprint": manifest.fingerprint,
         },
     )

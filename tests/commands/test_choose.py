@@ -126,7 +126,7 @@ def test_the_best_method_becomes_one_file_that_scores_new_videos(ray_local, opti
     split = tmp_path / "new.txt"
     split.write_text("".join(f"{name}/new{number}.avi\n" for number, name in enumerate(CLASSES)))
     out = str(tmp_path / "results")
-    assert evaluate(EvaluateOptions(store, str(split), out, model=written)) == 0
+    assert evaluate(EvaluateOptions(store, str(split), out, model=(written,))) == 0
     with pytest.MonkeyPatch.context() as patch:  # nothing is done twice
         patch.setattr("attn.engine.run_steps.run_step", None)
         assert choose(options) == 0

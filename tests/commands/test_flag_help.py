@@ -5,14 +5,20 @@ import dataclasses
 import pytest
 
 from attn.commands.cli import parse
+from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
 from attn.commands.pack_options import PackOptions
 from attn.commands.precompute_options import FramesOptions, PrecomputeOptions
+from attn.commands.predict_options import PredictOptions
+from attn.methods import CHOICES, OF_CNN, summaries
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.search_options import SearchOptions
 
-JOBS = [PackOptions, PrecomputeOptions, FramesOptions, TrainCnnOptions, TrainEnergyNetOptions, SearchOptions]
+JOBS = [
+    *(PackOptions, PrecomputeOptions, FramesOptions, EvaluateOptions, PredictOptions),
+    *(TrainCnnOptions, TrainEnergyNetOptions, SearchOptions),
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +67,11 @@ def test_a_switch_that_is_on_says_that_its_flag_turns_it_off(capsys, monkeypatch
     assert "(default: True)" not in text
     assert "Learning rate" not in text
     assert "Which ones (default: all).  " in text
+
+
+def test_help_names_the_methods_of_the_table(capsys, monkeypatch):
+    for options_type, names in ((EvaluateOptions, CHOICES), (PredictOptions, OF_CNN)):
+        assert f"{summaries(names)} (default: cnn" in shown(options_type, capsys, monkeypatch)
 
 
 def test_what_is_parsed_is_of_the_type_itself():

@@ -19,9 +19,13 @@ from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
+from attn.models.energynet import EnergyNet
+from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.models.model_file import Model, save_model
+from attn.models.tensors_file import Kind, write_tensors
 from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps
+from attn.stages.open_model import LOADERS, TrainedModel
 from attn.stages.rows import record_batch
 from attn.storage.failures import Failure
 from attn.storage.ledger import Ledger
@@ -96,7 +100,7 @@ def table(options):
 def test_predictions_are_those_of_a_store_and_its_evaluation(with_model, name):
     options = with_model(name)
     assert predict(options) == 0
-    rows, (plan, scorer) = table(options), make_prediction_plan(options)
+    rows, (plan, scorer, _) = table(options), make_prediction_plan(options)
     store = fill(plan)
     scored = score_videos(store, (scorer,), dict.fromkeys(store.video_ids, 0))
     assert rows.keys() == {*store.video_ids, "broken"}
@@ -140,7 +144,7 @@ def test_ray_fills_that_store(on_ray, options, monkeypatch):
 
 
 def test_rows_are_those_of_the_store_whatever_fails_between_them(options):
-    plan, scorer = make_prediction_plan(options)
+    plan, scorer, _ = make_prediction_plan(options)
     small = dataclasses.replace(plan, stage=dataclasses.replace(plan.stage, batch_size=7))
     found = {item.video_id: item for item in computed_rows(small, scorer)}
     fill(plan)
@@ -158,7 +162,7 @@ def test_rows_are_those_of_the_store_whatever_fails_between_them(options):
 
 def test_a_video_that_fails_on_its_way_leaves_no_rows(options):
     """Its first frames are in a batch already, without a last one, and those of the next video follow."""
-    plan, scorer = make_prediction_plan(options)
+    plan, scorer, _ = make_prediction_plan(options)
     stage = dataclasses.replace(plan.stage, batch_size=100)
     compute = ComputeMaps(plan.cnn, **{**plan.compute_settings, "columns": scorer.columns}, device="cpu")
     videos = [video for video in plan.videos if video.video_id != "broken"]
@@ -214,7 +218,7 @@ def test_a_reader_that_leaves_does_not_cost_the_tables(options, monkeypatch):
 def test_folders_need_not_be_classes(options, videos):
     (videos / "2024").mkdir()
     shutil.move(videos / "v_Kick_g03_c01.avi", videos / "2024")
-    plan, _ = make_prediction_plan(options)
+    plan, *_ = make_prediction_plan(options)
     assert {video.label for video in plan.videos} == {None}
 
 
@@ -284,6 +288,33 @@ def test_a_model_file_keeps_its_method_and_its_maps(with_model, small_weights, t
     save_model(url, Model(load_checkpoint(str(small_weights)), "unatt", maps))
     with pytest.raises(UsageError, match="chosen on maps of another preprocessing"):
         predict(dataclasses.replace(options, model=url))
+
+
+class Nearest:
+    """Scorer of the features by two classes, which the CNN does not know."""
+
+    name, columns, definition, calibrated = "nearest", ("features",), "minus the distance from a centre", False
+
+    def __call__(self, rows):
+        return -np.abs(rows.tensors["features"].astype(np.float32).mean() - np.array([0.0, 1.0]))
+
+
+def test_a_new_kind_predicts_with_the_cnn_in_its_file(options, small_weights, tmp_path, monkeypatch):
+    cnn, names = load_checkpoint(str(small_weights)), ("low", "high")
+    monkeypatch.setitem(LOADERS, "nearest", lambda file: TrainedModel("nearest", names, Nearest(), cnn=cnn))
+    write_tensors(url := str(tmp_path / "nearest.safetensors"), {}, "{}", Kind("nearest", 1, "0.1.0"))
+    assert predict(dataclasses.replace(options, model=url)) == 0
+    assert {row["class"] for row in table(options).values()} <= {*names, None}
+    schema = pq.read_schema(f"{options.out}/{job.PARQUET}")
+    assert json.loads(schema.metadata[b"class_names"]) == list(names)
+    assert make_prediction_plan(dataclasses.replace(options, model=url))[0].manifest.columns == ("features",)
+
+
+def test_a_model_without_its_cnn_is_refused(options, tmp_path):
+    net = EnergyNet(torch.randn(3, 5), (4, 4), hidden_dim=7, embedding_dim=6)
+    save_energynet(str(tmp_path / "net"), TrainedEnergyNet(net, CLASSES, (4, 4), "abcdef0123456789"))
+    with pytest.raises(UsageError, match=r"net: a model of kind energynet, without the CNN that it needs\. Precompute"):
+        predict(dataclasses.replace(options, model=str(tmp_path / "net")))
 
 
 def test_an_out_that_is_a_file_is_refused(options, tmp_path):

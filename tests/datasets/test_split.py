@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from attn.datasets import tvhi
-from attn.datasets.split import SplitList, read_split, write_split_list
+from attn.datasets.split import SplitList, classes_of_list, read_split, write_split_list
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_text, write_atomic
 
@@ -31,6 +31,28 @@ def test_a_ucf101_list_in_its_own_order(folder):
 def test_without_a_class_list_the_classes_are_those_of_the_list(folder):
     write(folder, trainlist01="Wave/a.avi 2\nkick/b.avi 1\nKick/c.avi\n")
     assert read_split(join(folder, "trainlist01.txt")) == {"a": "Wave", "b": "kick", "c": "Kick"}
+
+
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ("wave/a.avi\nKick/b.avi\n", None),
+        ("Kick/a.avi\n", None),
+        ("Kick/a.avi\nJump/b.avi\n", ("Jump", "Kick")),
+        ("a.avi 0\nb.avi 1\n", None),
+        ("a.avi 0\nb.avi 3\n", ("0", "3")),
+        ("all/a.avi 0\nall/b.avi 1\n", None),  # the folder is not the class
+        (
+            "Jump/a.avi 0\n",
+            ("Jump",),
+        ),  # one of three classes by its number, or a list with a class and numbers of its own
+        ("Jump/a.avi 0\nRun/b.avi 1\nSit/c.avi 2\n", None),
+    ],
+)
+def test_a_list_is_about_other_classes_if_it_names_one(tmp_path, text, own):
+    write(str(tmp_path), list=text)
+    known = ("Kick", "Wave", "Hug")
+    assert classes_of_list(str(tmp_path / "list.txt"), known) == (own or known)
 
 
 def test_hmdb51_lists_as_folder_and_as_glob(folder):

@@ -1,22 +1,20 @@
 """docs/adding.md: its blocks run, and its model is trained, resumed, refused and evaluated as those of the project."""
 
+import json
 import logging
 import re
 import sys
 from pathlib import Path
 from types import ModuleType
 
-import numpy as np
 import pytest
 import ray
 import safetensors.torch
 import torch
 
-from attn.classes import class_ids
-from attn.commands.evaluate_scores import score_videos
-from attn.datasets.split import read_split
+from attn.commands.evaluate import evaluate
+from attn.commands.evaluate_options import EvaluateOptions
 from attn.errors import UsageError
-from attn.storage.store import AttentionStore
 from tests.stores import plant
 
 PAGE = Path(__file__).parents[2] / "docs/adding.md"
@@ -30,7 +28,7 @@ def page():
     for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         exec(compile(block, str(PAGE), "exec"), module.__dict__)  # noqa: S102  the page is ours
     yield module
-    del sys.modules["adding"]
+    del sys.modules["adding"], module.LOADERS["linear"]
 
 
 @pytest.fixture
@@ -49,13 +47,9 @@ def test_the_model_is_trained_and_evaluated(page, options, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         assert page.train(page.LinearTraining(options)) == 0
     assert re.search(r"epoch 30/30: loss 0\.\d+", caplog.text)
-    store = AttentionStore.open(options.store)
-    split = read_split(str(tmp_path / "test.txt"), store.manifest.class_names, present=store.video_ids)
-    labels = {video_id: class_ids(store.manifest.class_names)[name] for video_id, name in split.items()}
-    scorer = page.LinearScorer(safetensors.torch.load_file(options.out))
-    scored = score_videos(store, (scorer,), labels)
-    right = [np.argmax(scored.scores[video_id]["linear"]) == label for video_id, label in labels.items()]
-    assert np.mean(right) > 0.9
+    out = tmp_path / "scores"
+    assert evaluate(EvaluateOptions(options.store, str(tmp_path / "test.txt"), str(out), model=(options.out,))) == 0
+    assert json.loads((out / "metrics.json").read_text())["methods"]["linear"]["top_1"]["value"] > 0.9
 
 
 @pytest.mark.long

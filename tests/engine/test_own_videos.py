@@ -63,8 +63,18 @@ def test_lists_of_other_classes_choose_videos_and_give_no_label(videos, small_we
     assert {video.video_id: video.label for video in make_plan(options).videos} == {"one/clip": None, "two/clip": None}
     assert "its classes are not those of the CNN" in caplog.text
     chosen.write_text("one/clip.avi Wave\ntwo/clip.avi Rowing\n")
-    with pytest.raises(UsageError, match="Rowing"):
+    with pytest.raises(UsageError, match="Rowing' is not among the 3 class names of the CNN"):
         make_plan(options)
+
+
+def test_columns_without_classes_fit_lists_that_share_some_names_with_the_cnns(videos, small_weights, tmp_path) -> None:
+    """UCF101 and ImageNet both have a balance beam."""
+    chosen, flags = tmp_path / "chosen.txt", {"columns": ("features", "grid")}
+    lists = (str(chosen),)
+    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), lists=lists, **flags)
+    for text, labels in (("Wave", [0, 1]), ("Rowing", [None, None])):
+        chosen.write_text(f"one/clip.avi {text}\ntwo/clip.avi Kick\n")
+        assert [video.label for video in make_plan(options).videos] == labels
 
 
 @pytest.mark.parametrize(("numbers", "labels"), [((0, 1, 2), [2, 0, 1]), ((1, 2, 3), [2, 0, 1]), ((1, 2, 2), None)])

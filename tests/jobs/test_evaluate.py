@@ -128,7 +128,7 @@ def model_of(tmp_path: Path) -> Callable[..., str]:
 
 def test_a_model_scores_with_its_method_and_calibration(make_store, split, out, model_of):
     store = make_store()
-    assert evaluate(EvaluateOptions(store, str(split), str(out), model=model_of(store))) == 0
+    assert evaluate(EvaluateOptions(store, str(split), str(out), model=(model_of(store),))) == 0
     rows = pl.read_parquet(out / "scores.parquet").to_dicts()
     found = {row["video_id"]: row["scores"] for row in rows if row["method"] == "unatt_calibrated"}
     assert len(found) == len(rows) == 12
@@ -140,28 +140,27 @@ def test_a_model_scores_with_its_method_and_calibration(make_store, split, out, 
 def test_a_model_is_not_tested_on_what_it_learnt_nor_on_maps_of_another_cnn(make_store, split, out, model_of):
     store = make_store()
     with pytest.raises(UsageError, match=r"v_Kick_g02_c01.*Test only on unseen videos"):
-        evaluate(EvaluateOptions(store, str(split), str(out), model=model_of(store, trained_on=("v_Kick_g02_c01",))))
+        evaluate(EvaluateOptions(store, str(split), str(out), model=(model_of(store, trained_on=("v_Kick_g02_c01",)),)))
     model = model_of(store)
     with pytest.raises(UsageError, match=r"--calibrate: --model has its own calibration. Leave out one"):
-        evaluate(EvaluateOptions(store, str(split), str(out), model=model, calibrate=store))
+        evaluate(EvaluateOptions(store, str(split), str(out), model=(model,), calibrate=store))
     saved = load_model(model)
     save_model(model, dataclasses.replace(saved, maps={**saved.maps, "weights_sha256": "1" * 64}))
     with pytest.raises(UsageError, match=r"made with another weights_sha256. Precompute the videos with --weights"):
-        evaluate(EvaluateOptions(store, str(split), str(out), model=model))
+        evaluate(EvaluateOptions(store, str(split), str(out), model=(model,)))
     assert not out.exists()
 
 
 @pytest.mark.parametrize(
     ("flags", "named"),
     [
-        ({"methods": ("unatt",)}, "--methods"),
         ({"energynet": "e", "train_split": "t"}, "--energynet, --train-split"),
         ({"fraction": 0.5, "svm_c": 2.0, "seed": 1, "window": 2}, "--fraction, --svm-c, --seed, --window"),
     ],
 )
 def test_flags_that_a_model_would_ignore_are_refused(make_store, split, out, model_of, flags, named):
     store = make_store()
-    options = EvaluateOptions(store, str(split), str(out), model=model_of(store), **flags)
+    options = EvaluateOptions(store, str(split), str(out), model=(model_of(store),), **flags)
     with pytest.raises(UsageError, match=f"^{named}: --model has its own method. Leave out {named}, or --model.$"):
         evaluate(options)
     assert not out.exists()

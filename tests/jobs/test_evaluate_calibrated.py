@@ -156,7 +156,6 @@ def test_videos_that_only_calibrate_are_not_tested(tmp_path, make_store, lists):
         ({"mean": (0.1, 0.5, 0.5)}, {}, r"does not fit --store .*mean: "),
         ({"alpha_reduce": "sum"}, {}, r"does not fit --store .*alpha_reduce: "),
         ({"columns": ("logits",)}, {}, r"other: the store lacks maps\. Run precompute again"),
-        ({}, {"methods": ("svm",)}, r"--methods svm: cannot be calibrated\. Add"),
         ({}, {"calibrate": "nowhere"}, r"nowhere: no attention store here"),
         ({}, {"calibrate": None, "calibrate_lists": ("x",)}, r"--calibrate-lists: requires --calibrate"),
         ({}, {"calibrate_lists": ("no-list.txt",)}, r"no-list\.txt"),
@@ -172,6 +171,16 @@ def test_what_cannot_calibrate_is_refused_before_any_work(tmp_path, make_store, 
         evaluate(EvaluateOptions(**options))
     assert "\n" not in str(refused.value)
     assert not out.exists()
+
+
+def test_svms_cannot_be_calibrated(tmp_path, make_store, lists):
+    def with_features(video_id):
+        return {**draw(video_id), "features": np.ones((len(draw(video_id)["maps"]), 4), np.float16)}
+
+    store = make_store("store", TEST + TRAIN, with_features, columns=("features", "logits", "maps"))
+    said = r"--methods svm: cannot be calibrated\. Add cnn, unatt or energynet, or leave out"
+    with pytest.raises(UsageError, match=said):
+        run(tmp_path, store, lists, calibrate=store, methods=("svm",), train_split=lists["train"])
 
 
 def test_a_list_of_other_videos_cannot_calibrate(tmp_path, make_store, lists):

@@ -7,8 +7,8 @@ import torch
 
 from attn.errors import UsageError
 from attn.models.energynet import EnergyNet
-from attn.models.energynet_file import NAME, TrainedEnergyNet, check_store, load_energynet, save_energynet
-from attn.models.tensors_file import parse_tensors, write_tensors
+from attn.models.energynet_file import ENERGYNET, NAME, TrainedEnergyNet, load_energynet, save_energynet
+from attn.models.tensors_file import read_tensors, write_tensors
 
 CLASSES = ("Wave", "Händeschütteln", "Hug")
 
@@ -31,9 +31,8 @@ def rewritten(folder):
 
     def change(tensors=lambda known: known, text=lambda said: said) -> str:
         path = f"{folder}/{NAME}"
-        with open(path, "rb") as file:
-            known, said = parse_tensors(path, file.read())
-        write_tensors(path, tensors(dict(known)), json.dumps(text(json.loads(said or ""))))
+        file = read_tensors(path)
+        write_tensors(path, tensors(file.tensors), json.dumps(text(json.loads(file.text or ""))), ENERGYNET)
         return folder
 
     return change
@@ -226,14 +225,5 @@ def test_concept_vectors_of_another_shape(rewritten, vectors):
 
 
 def test_weights_of_a_cnn(folder):
-    write_tensors(f"{folder}/{NAME}", {"fc.weight": torch.zeros(3, 4)}, json.dumps({"class_names": CLASSES}))
+    write_tensors(f"{folder}/{NAME}", {"fc.weight": torch.zeros(3, 4)}, json.dumps({"class_names": CLASSES}), ENERGYNET)
     refused(folder)
-
-
-def test_a_store_of_another_fingerprint_is_refused(folder):
-    trained = load_energynet(folder)
-    check_store(trained, folder, "maps/", "abcdef0123456789")
-    with pytest.raises(
-        UsageError, match=rf"^{folder}: was trained on maps [^\n]+ abcdef0123456789, but maps/ has other[^\n]+$"
-    ):
-        check_store(trained, folder, "maps/", "other")

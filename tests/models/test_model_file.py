@@ -12,7 +12,8 @@ from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet
 from attn.models.model_file import Model, load_model, save_model
-from attn.models.tensors_file import parse_tensors, write_tensors
+from attn.models.tensors_file import read_tensors, write_tensors
+from attn.models.weights_file import CNN
 
 NAMES = ("Wave", "Kick", "Händeschütteln")
 CALIBRATION = {"mean": [0.1, 0.2, 0.3], "std": [1.0, 2.0, 3.0], "videos": 7}
@@ -85,10 +86,9 @@ def test_a_checkpoint_without_a_method_is_refused(tmp_path, cnn):
 def test_a_method_of_another_maker_is_refused_in_one_line(tmp_path, model, damage):
     url = str(tmp_path / "model.safetensors")
     save_model(url, model)
-    with open(url, "rb") as file:
-        tensors, text = parse_tensors(url, file.read())
-    said = json.loads(text or "")
-    write_tensors(url, tensors, json.dumps({**said, "method": {**said["method"], **damage}}))
+    file = read_tensors(url)
+    said = json.loads(file.text or "")
+    write_tensors(url, file.tensors, json.dumps({**said, "method": {**said["method"], **damage}}), CNN)
     with pytest.raises(UsageError, match=r"model\.safetensors.*(Write the file|Train it) again") as error:
         load_model(url)
     assert "\n" not in str(error.value)

@@ -11,12 +11,12 @@ from attn.errors import UsageError
 from attn.models.soft_attention import Architecture, SoftAttention
 from attn.models.soft_attention_file import (
     NAME,
+    SOFT_ATTENTION,
     TrainedSoftAttention,
-    check_store,
     load_soft_attention,
     save_soft_attention,
 )
-from attn.models.tensors_file import parse_tensors, write_tensors
+from attn.models.tensors_file import read_tensors, write_tensors
 
 CLASSES = ("Wave", "Händeschütteln", "Hug")
 SHAPE = Architecture(3, 4, 6, hidden_dim=5)
@@ -40,9 +40,8 @@ def rewritten(folder):
 
     def change(tensors=lambda known: known, text=lambda said: said) -> str:
         path = f"{folder}/{NAME}"
-        with open(path, "rb") as file:
-            known, said = parse_tensors(path, file.read())
-        write_tensors(path, tensors(dict(known)), json.dumps(text(json.loads(said or ""))))
+        file = read_tensors(path)
+        write_tensors(path, tensors(dict(file.tensors)), json.dumps(text(json.loads(file.text or ""))), SOFT_ATTENTION)
         return folder
 
     return change
@@ -84,9 +83,7 @@ def refused(folder: str, error: str = "") -> None:
         load_soft_attention(folder)
 
 
-@pytest.mark.parametrize(
-    "key", ["kind", "architecture", "class_names", "map_shape", "backbone", "fingerprint", "trained"]
-)
+@pytest.mark.parametrize("key", ["architecture", "class_names", "map_shape", "backbone", "fingerprint", "trained"])
 def test_a_missing_fact(rewritten, key):
     refused(rewritten(text=lambda said: {name: value for name, value in said.items() if name != key}))
 
@@ -94,7 +91,6 @@ def test_a_missing_fact(rewritten, key):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("kind", "energynet"),
         ("map_shape", [3, 3]),
         ("map_shape", [-2, -3]),
         ("map_shape", [6.0, 1]),
@@ -195,12 +191,3 @@ def test_a_damaged_or_missing_file(folder, tmp_path):
     for place in (folder, str(tmp_path / "nowhere")):
         with pytest.raises(UsageError, match=rf"^{place}/{NAME}: [^\n]+$"):
             load_soft_attention(place)
-
-
-def test_a_store_of_another_fingerprint_is_refused(folder):
-    trained = load_soft_attention(folder)
-    check_store(trained, folder, "store/", "abcdef0123456789")
-    with pytest.raises(
-        UsageError, match=rf"^{folder}: was trained on grids of googlenet with [^\n]+, but store/ has other[^\n]+$"
-    ):
-        check_store(trained, folder, "store/", "other")

@@ -3,8 +3,10 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from attn.methods import METHODS
+from attn.schema import FEATURES, GRID, LOGITS, MAPS, attention_schema
 from attn.stages import scoring
-from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, UnAtt
+from attn.stages.scoring import CnnAverage, CnnSoftmaxVote, CnnVote, InTable, UnAtt
 from attn.storage.store import VideoRows
 
 RowsOf = Callable[..., VideoRows]
@@ -81,6 +83,12 @@ def test_a_bias_of_the_last_layer_moves_the_cnn_and_not_unatt(rows_of: RowsOf) -
     before, after = rows_of(logits=logits, maps=maps), rows_of(logits=logits + np.array([0, 9], np.float32), maps=maps)
     assert CnnVote()(before).argmax() != CnnVote()(after).argmax()
     np.testing.assert_array_equal(UnAtt()(before), UnAtt()(after))
+
+
+def test_every_line_of_the_table_has_a_scorer_and_reads_columns_of_a_store() -> None:
+    assert {kind.name for kind in InTable.__subclasses__()} == METHODS.keys()
+    known = attention_schema((MAPS, LOGITS, FEATURES, GRID), num_classes=1, num_channels=1, map_shape=(1, 1)).names
+    assert all({*method.columns} <= {*known} for method in METHODS.values())
 
 
 @pytest.mark.parametrize("scorer", [CnnVote(), CnnSoftmaxVote(), CnnAverage(), UnAtt(3)])

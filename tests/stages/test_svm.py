@@ -100,7 +100,7 @@ def test_learns_from_the_frames_of_the_given_videos_alone(make_store, c):
     features = {video: rng.normal(size=(count, 4)).astype(np.float16) for video, count in videos.items()}
     store = AttentionStore.open(make_store(videos, features=features))
     labels = {"v7": 0, "v1": 2, "v4": 0, "v2": 2, "v5": 1}  # neither in the order of the store nor all of it
-    machine = fit_svm_on_store(store, labels, c=c)
+    machine = fit_svm_on_store(store, labels, num_classes=3, c=c)
     wanted = [video for video in videos if video in labels]
     frames = np.concatenate([features[video] for video in wanted]).astype(np.float32)
     of_frames = np.repeat([labels[v] for v in wanted], [videos[v] for v in wanted])
@@ -116,4 +116,4 @@ def test_features_that_are_not_finite_are_named(make_store):
     features[1, 2] = np.nan
     store = AttentionStore.open(make_store({"a": 3, "b": 3}, features={"a": features}))
     with pytest.raises(UsageError, match="features of a, frame 5, contain NaN"):
-        fit_svm_on_store(store, {"a": 0, "b": 1})
+        fit_svm_on_store(store, {"a": 0, "b": 1}, num_classes=3)

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.evaluate_options import DEFAULT_METHODS, EvaluateOptions
 from attn.commands.precompute_options import Column, PrecomputeOptions
 from attn.commands.reproduction.cell import Cell, Start
 from attn.commands.reproduction.lists import (
@@ -58,7 +58,7 @@ class StepMaker:
             split=list_of_test(self.options, split.name),
             out=join(self.options.out, name),
             allow_missing=self.options.allow_missing,
-            **settings,
+            **{"methods": DEFAULT_METHODS, **settings},
         )
         cell = Cell(self.backbone, self.seed, split.name, trained_on, name)
         return Step(name, "evaluate", options, needs), cell

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 
 import pytest
 
@@ -24,6 +25,29 @@ def test_every_set_of_scores_is_planned(two_splits, plan):
     shares = ("web", "adapted", "adapted-020", "adapted-100", "020", "100", "noimage")
     assert found == {(seed, split, share) for seed in (0, 1) for split in ("split1", "split2") for share in shares}
     assert {cell.scores for cell in cells} == {step.name for step in steps if step.job == "evaluate"}
+
+
+def test_evaluations_have_the_options_by_which_earlier_versions_recorded_them(two_splits, plan):
+    """A finished step is recognised by them; another option or default would do every evaluation again."""
+    first = next(step for step in make_steps(two_splits, plan)[0] if step.job == "evaluate")
+    root = f"{plan.out}/small_cnn/seed0/web"
+    assert json.loads(json.dumps(dataclasses.asdict(first.options))) == {
+        "store": f"{root}/store",
+        "split": f"{plan.out}/splits/split1-test.txt",
+        "out": f"{root}/split1",
+        "methods": ["cnn", "unatt"],
+        "model": None,
+        "energynet": None,
+        "train_split": None,
+        "fraction": 1.0,
+        "svm_c": 1.0,
+        "seed": 0,
+        "window": 3,
+        "calibrate": f"{root}/store",
+        "calibrate_lists": [f"{plan.out}/splits/split1-train-100-seed0.txt"],
+        "allow_missing": False,
+        "allow_partial": False,
+    }
 
 
 def test_a_cell_reads_what_the_steps_before_it_write(two_splits, plan):

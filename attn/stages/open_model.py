@@ -1,0 +1,163 @@
+"""Opening of model files of any kind, as `evaluate` and `predict` use them.
+
+A new kind is a loader and its line in `LOADERS`.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from attn.errors import UsageError
+from attn.eval.calibration import Calibration
+from attn.models.checkpoint import Cnn, cnn_of
+from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, energynet_of
+from attn.models.model_file import Model, model_of
+from attn.models.tensors_file import TensorsFile, read_tensors
+from attn.models.weights_file import CNN, TORCH_SAVE, read_weights_file, weights_of
+from attn.stages.scoring import Calibrated, CnnVote, EnergyNetScore, Scorer, cnn_scorer
+from attn.storage.error_messages import shown
+from attn.storage.filesystem import join, open_filesystem, storage_errors
+from attn.storage.manifest import SCORE_FIELDS, Manifest
+
+SUFFIX = ".safetensors"
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedModel:
+    """A model from a file, with everything needed to score videos with it.
+
+    Attributes:
+        kind: name of its kind.
+        class_names: classes of its scores, in their order.
+        scorer: method that computes its scores.
+        fingerprint: fingerprint of the only store that it can score; None if other stores will do.
+        settings: manifest fields that a store must share, in JSON types.
+        trained_on: IDs of the labelled videos used in training or selection; results on them are biased upwards.
+        cnn: CNN that computes the columns of the scorer; None if the file does not contain it.
+        method: name of the chosen method; None for a CNN that any method of `attn.methods.OF_CNN` may score.
+    """
+
+    kind: str
+    class_names: tuple[str, ...]
+    scorer: Scorer
+    fingerprint: str | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    trained_on: tuple[str, ...] = ()
+    cnn: Cnn | None = None
+    method: str | None = None
+
+    def unlike(self, manifest: Manifest) -> list[str]:
+        """Names of the settings in which a store differs from those that the model can score."""
+        return [name for name, value in manifest.of(self.settings).items() if self.settings[name] != value]
+
+
+def open_model(url: str) -> TrainedModel:
+    """Open a model file of any kind.
+
+    Args:
+        url: URL of the file, or of a folder with a file `<kind>.safetensors` in it; local or s3://.
+
+    Raises:
+        UsageError: no such file exists, its kind or format is unknown to this version, or it is damaged.
+    """
+    url = _file_at(url)
+    if url.endswith(TORCH_SAVE):
+        read_weights_file(url)  # for its own complaints
+        raise _without_description(url)
+    file = read_tensors(url)
+    kind = _inferred(file) if file.kind is None else file.kind.name
+    if kind not in LOADERS:
+        since = "a newer version" if file.kind is None else f"version {file.kind.since}"
+        raise UsageError(
+            f"{shown(url)}: a model of kind {kind}, which attn knows since {since}. This version knows "
+            f"{', '.join(LOADERS)}: use a newer one."
+        )
+    return LOADERS[kind](file)
+
+
+def scorer_of(model: Model) -> Scorer:
+    """Return the scorer of a CNN with a chosen method."""
+    scorer = cnn_scorer(model.method, model.window) if model.energynet is None else EnergyNetScore(model.energynet.net)
+    return scorer if model.calibration is None else Calibrated(scorer, Calibration.from_record(model.calibration))
+
+
+def energynet_model(trained: TrainedEnergyNet) -> TrainedModel:
+    """Return an EnergyNet as a model; the store that it needs has the fingerprint of its training maps."""
+    learnt = (*trained.trained.get("train_videos", ()), *trained.trained.get("held_out_videos", ()))
+    return TrainedModel(
+        ENERGYNET.name,
+        trained.class_names,
+        EnergyNetScore(trained.net),
+        fingerprint=trained.fingerprint,
+        trained_on=learnt,
+    )
+
+
+def _cnn(file: TensorsFile) -> TrainedModel:
+    """Load a checkpoint, which votes, or a model file of `choose`, which has a method."""
+    weights = weights_of(file)
+    if weights.described is None:
+        raise _without_description(file.url)
+    if weights.described.method is None:
+        cnn = cnn_of(weights)
+        made_by = {"weights_sha256": cnn.weights_sha256}
+        return TrainedModel(CNN.name, cnn.class_names, CnnVote(), settings=made_by, cnn=cnn)
+    model = model_of(weights)
+    return TrainedModel(
+        CNN.name,
+        model.cnn.class_names,
+        scorer_of(model),
+        settings={name: model.maps.get(name) for name in SCORE_FIELDS},
+        trained_on=model.trained_on,
+        cnn=model.cnn,
+        method=model.method,
+    )
+
+
+def _energynet(file: TensorsFile) -> TrainedModel:
+    return energynet_model(energynet_of(file))
+
+
+LOADERS: dict[str, Callable[[TensorsFile], TrainedModel]] = {
+    CNN.name: _cnn,
+    ENERGYNET.name: _energynet,
+}
+"""Kind → function that makes a model of a file that has been read."""
+
+
+def _file_at(url: str) -> str:
+    """URL of the model file, which may be in a folder, as trainings write it."""
+    if url.endswith((SUFFIX, *TORCH_SAVE)):
+        return url
+    names = [f"{kind}{SUFFIX}" for kind in LOADERS]
+    with storage_errors(url):
+        there = [name for name in names if _exists(join(url, name))]
+    if not there:
+        raise UsageError(
+            f"{shown(url)}: neither a model file nor a folder with {' or '.join(names)}. Give weights as {SUFFIX}."
+        )
+    if len(there) > 1:
+        raise UsageError(f"{shown(url)}: contains {' and '.join(there)}. Name one of these files.")
+    return join(url, there[0])
+
+
+def _exists(url: str) -> bool:
+    fs, path = open_filesystem(url)
+    return bool(fs.exists(path))
+
+
+def _inferred(file: TensorsFile) -> str:
+    """Kind of a file from before kinds existed: only an EnergyNet names the store of its maps."""
+    try:
+        said = json.loads(file.text or "")
+    except ValueError:
+        said = None
+    return ENERGYNET.name if isinstance(said, dict) and "fingerprint" in said else CNN.name
+
+
+def _without_description(url: str) -> UsageError:
+    return UsageError(
+        f"{shown(url)}: does not contain its architecture and classes. Give a checkpoint of train_cnn or adapt_cnn; "
+        "both accept --backbone and --classes."
+    )
