@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,6 +18,8 @@ import torch
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import Plan, make_plan
 from attn.commands.predict_options import PredictOptions
+from attn.commands.predict_overlays import FOLDER as OVERLAYS
+from attn.commands.predict_overlays import Overlays, check_flags
 from attn.commands.predictions import Prediction, csv_table, json_line, parquet_table, text_line
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
@@ -38,6 +40,7 @@ from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import Manifest, read_manifest
 from attn.storage.store import AttentionStore, VideoRows
+from attn.storage.writable import check_writable
 from attn.storage.writer import LAST, POSITION
 from attn.video.sandbox.guard import FrameReader
 
@@ -49,25 +52,27 @@ STORE, CSV, PARQUET = "store", "predictions.csv", "predictions.parquet"
 
 
 def predict(options: PredictOptions) -> int:
-    """Print a line per video, write both tables and return the exit code.
+    """Print a line per video, write both tables and the overlays, and return the exit code.
 
     Raises:
         UsageError: flags or inputs are invalid; no work was done.
     """
     plan, scorer, names = make_prediction_plan(options)
-    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
-    if not needs_no_ray(plan.videos):
-        if code := _fill_store(plan):
-            return code
-        return _finish(options, plan, scorer, names, stored_rows(plan, scorer))
-    try:
-        return _finish(options, plan, scorer, names, computed_rows(plan, scorer))
-    except (FloatingPointError, torch.OutOfMemoryError) as error:
-        log.error("%s; nothing was written", " ".join(str(error).split()))
-        return EXIT_ERROR
-    except KeyboardInterrupt:
-        log.warning("interrupted; nothing was written. Run the same command to start again.")
-        return EXIT_INTERRUPTED
+    with Overlays(options, plan.videos, names) as overlays:
+        columns = tuple(dict.fromkeys((*scorer.columns, *overlays.columns)))
+        log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
+        if not needs_no_ray(plan.videos):
+            if code := _fill_store(plan):
+                return code
+            return _finish(options, plan, scorer, names, stored_rows(plan, columns), overlays)
+        try:
+            return _finish(options, plan, scorer, names, computed_rows(plan, columns), overlays)
+        except (FloatingPointError, torch.OutOfMemoryError) as error:
+            log.error("%s; no tables were written", " ".join(str(error).split()))
+            return EXIT_ERROR
+        except KeyboardInterrupt:
+            log.warning("interrupted; no tables were written. Run the same command to start again.")
+            return EXIT_INTERRUPTED
 
 
 def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[str, ...]]:
@@ -81,6 +86,7 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[s
     """
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
+    check_flags(options)
     say(f"{options.model}: loading the model")
     model = open_model(options.model)
     if model.cnn is None:
@@ -103,6 +109,8 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[s
     plan = make_plan(settings, cnn=model.cnn, labelled=False)
     _check_maps(options, model, scorer, plan.manifest)
     _check_same_videos(plan)
+    if options.overlays:
+        check_writable(join(options.out, OVERLAYS))
     return plan, scorer, model.class_names
 
 
@@ -137,7 +145,7 @@ def _check_same_videos(plan: Plan) -> None:
         raise UsageError(f"{plan.options.out}: made from the videos of {shown(str(before))}. Choose another --out.")
 
 
-def computed_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
+def computed_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Failure]:
     """Compute the rows of each video in this process, with one video in memory at a time.
 
     Errors that may be transient are tried three times, such as a decoder that was killed or a storage timeout.
@@ -146,7 +154,7 @@ def computed_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
         FloatingPointError: the CNN returns non-finite numbers.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    settings = {**plan.compute_settings, "columns": scorer.columns, "device": device}
+    settings = {**plan.compute_settings, "columns": tuple(columns), "device": device}
     compute, seen = ComputeMaps(plan.cnn, **settings), OneAnswer()
     left = {video.video_id: video for video in plan.videos}
     with FrameReader() as reader:
@@ -200,11 +208,11 @@ def _fill_store(plan: Plan) -> int:
     return fill(plan, place(None, None, cluster_totals(), living_nodes()))
 
 
-def stored_rows(plan: Plan, scorer: Scorer) -> Iterator[VideoRows | Failure]:
+def stored_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Failure]:
     """Read the rows of each video from the store of a plan, or its failure if it is not there."""
     store = AttentionStore.open(plan.options.out)
     left = {video.video_id: video for video in plan.videos}
-    for rows in store.videos(scorer.columns):
+    for rows in store.videos(columns):
         if left.pop(rows.video_id, None) is not None:
             for name, values in rows.tensors.items():
                 check_stored(store.url, rows.video_id, rows.frame, name, values)
@@ -224,8 +232,9 @@ def _finish(
     scorer: Scorer,
     names: tuple[str, ...],
     found: Iterable[VideoRows | Failure],
+    overlays: Overlays,
 ) -> int:
-    """Print each prediction as soon as it is available, then write the tables."""
+    """Print and draw each prediction as soon as it is available, then write the tables."""
     urls = {video.video_id: shown(video.url) for video in plan.videos}
     format_line = json_line if options.json else functools.partial(text_line, width=max(map(len, urls)))
     predictions: list[Prediction] = []
@@ -237,12 +246,15 @@ def _finish(
             one = Prediction(item.video_id, url, len(item.frame), np.asarray(scorer(item), np.float64))
         _print(format_line(one, names))
         predictions.append(one)
+        if isinstance(item, VideoRows) and one.scores is not None:
+            overlays.draw(item, one.scores)
     predictions.sort(key=lambda one: one.video_id)
     _write(options, plan, scorer, names, predictions)
     log.info(
         "wrote %s and %s. Scores: %s; they are not probabilities.", join(options.out, CSV), PARQUET, scorer.definition
     )
-    return _verdict(options, predictions)
+    overlays.tell()
+    return EXIT_ERROR if overlays.failed else _verdict(options, predictions)
 
 
 def _print(line: str) -> None:

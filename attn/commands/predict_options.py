@@ -1,10 +1,33 @@
 """Flags of jobs/predict.py."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, ClassVar, Literal
+
+import tyro
 
 from attn.methods import OF_CNN, OfCnn, summaries
+
+EVERY = "all"
+RUNNER_UP = "runner-up"
+
+HowMany = int | Literal["all"]
+
+
+def _how_many(words: Sequence[str]) -> HowMany:
+    """Value of a flag that may stand alone."""
+    if len(words) > 1:
+        raise ValueError("give one number, or none for all")
+    return EVERY if not words or words[0] == EVERY else int(words[0])
+
+
+_OPTIONAL_NUMBER = tyro.constructors.PrimitiveConstructorSpec[HowMany](
+    nargs="*",
+    metavar="[N]",
+    instance_from_str=_how_many,
+    is_instance=lambda value: value == EVERY or isinstance(value, int),
+    str_from_instance=lambda value: [str(value)],
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +47,11 @@ class PredictOptions:
     """Sampling stride S: use frames 0, S, 2S, …"""
     fps: float | None = None
     """Sampling rate in frames per second, by time stamp; replaces --stride (default: sample by --stride)."""
+    overlays: Annotated[HowMany, _OPTIONAL_NUMBER] = 0
+    """Draw each of N videos with its heat map, as an MP4 and a contact sheet in overlays/ of --out. N videos are spread
+    evenly over the list; without a number, all are drawn."""
+    overlay_class: str | None = None
+    """Second class to draw with --overlays: a class name, or runner-up (default: only the predicted class)."""
     json: bool = False
     """Print JSON Lines instead of a table."""
     max_failed_fraction: float = 0.01

@@ -57,12 +57,17 @@ class Prediction:
         return dict(zip(COLUMNS, values, strict=True))
 
     def _best(self, class_names: Sequence[str]) -> list[tuple[str | None, float | None]]:
-        """The two classes with the largest scores. Ties go to the first class, as in `evaluate`."""
+        """The two classes with the largest scores."""
         if self.scores is None:
             return [(None, None)] * 2
-        order = np.argsort(-self.scores, kind="stable")[:2]
-        found: list[tuple[str | None, float | None]] = [(class_names[int(c)], float(self.scores[c])) for c in order]
+        best = ranking(self.scores)[:2]
+        found: list[tuple[str | None, float | None]] = [(class_names[c], float(self.scores[c])) for c in best]
         return found + [(None, None)] * (2 - len(found))
+
+
+def ranking(scores: np.ndarray) -> list[int]:
+    """Classes from the largest score to the smallest. Ties go to the first class, as in `evaluate`."""
+    return np.argsort(-scores, kind="stable").tolist()
 
 
 def text_line(prediction: Prediction, class_names: Sequence[str], width: int) -> str:

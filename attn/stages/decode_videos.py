@@ -70,7 +70,7 @@ class DecodeVideos:
         position = 0
         with open_video(video) as path:
             reading = reader.read(path, self.sampling, size=self.size, decoder=self.decoder, timeout_s=self.timeout_s)
-            for chunk in _with_video_name(video, path, reading):
+            for chunk in with_video_name(video, path, reading):
                 if held is not None:
                     yield held
                 count = len(chunk.index)
@@ -104,7 +104,7 @@ def _is_final(error: Exception) -> bool:
     return isinstance(error, VideoError) and not isinstance(error, FleetingError)
 
 
-def _with_video_name(video: Video, path: Path, reading: Reading[FrameChunk]) -> Iterator[FrameChunk]:
+def with_video_name(video: Video, path: Path, reading: Reading[FrameChunk]) -> Iterator[FrameChunk]:
     """Yield the chunks; errors name the video instead of a temporary copy of it."""
     try:
         yield from reading

@@ -184,9 +184,13 @@ class UnAtt(InTable):
     name = "unatt"
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
-        chunks = (rows.maps[i : i + FRAMES_AT_ONCE] for i in range(0, len(rows.maps), FRAMES_AT_ONCE))
-        energies = [window_energy(torch.tensor(chunk), window=self.window) for chunk in chunks]
-        return video_scores(torch.cat(energies)).numpy()
+        return video_scores(window_energies(rows.maps, self.window)).numpy()
+
+
+def window_energies(maps: Float[np.ndarray, "frame cls row col"], window: int) -> Float[Tensor, "frame cls"]:
+    """Window energies of any number of maps, computed in chunks."""
+    chunks = (maps[i : i + FRAMES_AT_ONCE] for i in range(0, len(maps), FRAMES_AT_ONCE))
+    return torch.cat([window_energy(torch.tensor(chunk), window=window) for chunk in chunks])
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -15,6 +16,7 @@ from attn.commands import predict as job
 from attn.commands.evaluate_scores import score_videos
 from attn.commands.predict import computed_rows, make_prediction_plan, predict, rows_of, stored_rows
 from attn.commands.predict_options import PredictOptions
+from attn.commands.predict_overlays import FOLDER
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
@@ -129,6 +131,14 @@ def test_many_videos_are_scored_from_their_store(options, monkeypatch):
         predict(dataclasses.replace(options, videos=f"{options.videos}/*Wave*"))
 
 
+def test_many_videos_are_drawn_from_their_store(options, monkeypatch):
+    monkeypatch.setattr(job, "needs_no_ray", lambda videos: False)
+    monkeypatch.setattr(job, "_fill_store", lambda plan: fill(plan) and 0)
+    assert predict(dataclasses.replace(options, overlays=3)) == 0
+    drawn = sorted(path.name for path in (Path(options.out) / FOLDER).iterdir())
+    assert drawn == ["v_Kick_g05_c01.mp4", "v_Kick_g05_c01.png", "v_Wave_g04_c01.mp4", "v_Wave_g04_c01.png"]
+
+
 @pytest.mark.long
 def test_ray_fills_that_store(on_ray, options, monkeypatch):
     assert predict(options) == 0
@@ -146,9 +156,9 @@ def test_ray_fills_that_store(on_ray, options, monkeypatch):
 def test_rows_are_those_of_the_store_whatever_fails_between_them(options):
     plan, scorer, _ = make_prediction_plan(options)
     small = dataclasses.replace(plan, stage=dataclasses.replace(plan.stage, batch_size=7))
-    found = {item.video_id: item for item in computed_rows(small, scorer)}
+    found = {item.video_id: item for item in computed_rows(small, scorer.columns)}
     fill(plan)
-    for item in stored_rows(plan, scorer):
+    for item in stored_rows(plan, scorer.columns):
         mine = found.pop(item.video_id)
         if isinstance(item, Failure):
             assert mine == dataclasses.replace(item, attempt=1)

@@ -1,0 +1,85 @@
+"""Heat maps over pictures, with Pillow: attention as colour whose opacity grows with it."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from jaxtyping import Float
+from PIL import Image
+
+from attn.report.overlay import COLOURS
+
+OPACITY, POWER = 0.75, 1.5
+"""Opacity of the largest attention, and the power of attention with which it grows.
+
+A picture must stay visible, also under weak attention everywhere."""
+UNSEEN = 0.6
+"""Brightness of the parts that the CNN does not see."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Palette:
+    """Colours of one class.
+
+    Attributes:
+        colours: red, green, blue of 256 levels, one after another.
+        text: colour of its name.
+    """
+
+    colours: tuple[int, ...]
+    text: tuple[int, int, int]
+
+
+@functools.cache
+def palettes() -> tuple[Palette, Palette, Palette]:
+    """Palettes of the first class that is drawn, of the second one, and of classes that are not drawn."""
+    warm = matplotlib.colormaps[COLOURS](np.arange(256), bytes=True)[:, :3]
+    cold, grey = (np.linspace((0, 0, 0), end, 256) for end in ((90, 230, 255), (255, 255, 255)))
+    return (_palette(warm, (255, 190, 70)), _palette(cold, (90, 230, 255)), _palette(grey, (225, 225, 225)))
+
+
+def with_heat(picture: Image.Image, maps: Sequence[Float[np.ndarray, "row col"]]) -> Image.Image:
+    """Picture with one or two maps over its central square, which the CNN sees; the rest is darker.
+
+    Args:
+        picture: RGB picture.
+        maps: maps between 0 and 1, each in its own colours; upsampled bilinearly, with the value of each cell at its
+            centre. A place without attention keeps the picture.
+    """
+    square = central_square(picture.size)
+    heated = picture.crop(square)
+    for attention, palette in zip(maps, palettes(), strict=False):
+        levels = Image.fromarray(as_levels(attention)).resize(heated.size, Image.Resampling.BILINEAR)
+        opacity = levels.point([round(255 * OPACITY * (level / 255) ** POWER) for level in range(256)])
+        heated.paste(coloured(levels, palette), mask=opacity)
+    if heated.size == picture.size:
+        return heated
+    whole = picture.point([round(UNSEEN * level) for level in range(256)] * 3)
+    whole.paste(heated, square)
+    return whole
+
+
+def central_square(size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the largest central square of a picture, which the CNN sees."""
+    side = min(size)
+    left, top = (size[0] - side) // 2, (size[1] - side) // 2
+    return left, top, left + side, top + side
+
+
+def coloured(levels: Image.Image, palette: Palette) -> Image.Image:
+    """RGB picture of 8-bit levels."""
+    indexed = levels.copy()
+    indexed.putpalette(palette.colours)
+    return indexed.convert("RGB")
+
+
+def as_levels(values: Float[np.ndarray, "row col"]) -> np.ndarray:
+    """8-bit levels [row, col] of values between 0 and 1."""
+    return (255 * np.clip(values, 0, 1)).round().astype(np.uint8)
+
+
+def _palette(colours: np.ndarray, text: Sequence[int]) -> Palette:
+    red, green, blue = text
+    return Palette(tuple(np.asarray(colours).round().astype(int).ravel().tolist()), (red, green, blue))
