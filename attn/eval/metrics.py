@@ -84,6 +84,15 @@ def per_class_accuracy(
     return np.divide(hits, videos, out=np.full(num_classes, np.nan), where=videos > 0)
 
 
+def confusion_matrix(
+    scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"]
+) -> Int[np.ndarray, "cls cls"]:
+    """Numbers of videos by true class (row) and predicted class (column), the lower index of equal scores."""
+    num_classes = scores.shape[1]
+    cells = labels.astype(np.int64) * num_classes + scores.argmax(axis=1)
+    return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
+
+
 def average_precision(
     scores: Float[np.ndarray, "item"],
     positives: Bool[np.ndarray, "item"],
@@ -161,11 +170,24 @@ def multilabel_map(
     return _mean_of_hits(np.take_along_axis(positives.T, class_rankings(scores), axis=1), kind)
 
 
+def class_average_precision(
+    rankings: Int[np.ndarray, "cls rank"], labels: Int[np.ndarray, "video"], *, kind: ApKind = "noninterpolated"
+) -> Float[np.ndarray, "cls"]:
+    """Average precision of each class from `class_rankings`; NaN for a class without videos."""
+    return _of_classes(labels[rankings] == np.arange(len(rankings))[:, None], kind)
+
+
 def _mean_of_hits(hits: Bool[np.ndarray, "cls rank"], kind: ApKind) -> ClassMean:
+    aps = _of_classes(hits, kind)
+    present = aps[np.isfinite(aps)]
+    return ClassMean(float(present.mean()), len(present))
+
+
+def _of_classes(hits: Bool[np.ndarray, "cls rank"], kind: ApKind) -> Float[np.ndarray, "cls"]:
     npos = hits.sum(axis=1)
-    present = npos > 0
-    aps = _ap_of_hits(hits[present], npos[present], kind)
-    return ClassMean(float(aps.mean()), len(aps))
+    aps = np.full(len(hits), np.nan)
+    aps[npos > 0] = _ap_of_hits(hits[npos > 0], npos[npos > 0], kind)
+    return aps
 
 
 def _ap_of_hits(

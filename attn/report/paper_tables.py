@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from attn.report import published
+from attn.report.page_blocks import Table
 from attn.report.published import as_text, paper_value
 
 Record = dict[str, Any]
@@ -20,6 +21,8 @@ COLUMNS = (
     *("figure", "value", "low", "high", "paper", "videos", "images", "splits", "seeds", "cells"),
 )
 FIGURE_NAMES = {"top_1": "top-1", "top_3": "top-3", "map_noninterpolated": "mAP (non-interpolated)"}
+STEPS = ("step", "why")
+REFUTED = "the other way round"
 ORDERS = (
     ("UnAtt", "CNN"),
     ("finetune+UnAtt", "finetune+CNN"),
@@ -63,44 +66,56 @@ def _lines(results: Record) -> Iterator[Record]:
 
 def as_markdown(results: Record) -> str:
     """Format the results as Markdown, with all tables for which there are results."""
-    of_tvhi = results["figure"] == "map_noninterpolated"
-    parts = [
-        f"# {results['dataset']}",
-        _about(results),
-        *_section("Table 1. CNNs on held-out Web images, accuracy", _table_1(results)),
-        *(
-            (
-                *_section("Tables 2 and 3. mAP over the classes", _table_2(results)),
-                *_section("Table 3. Others, as the paper quotes them", _others(published.TVHI_OTHERS)),
-            )
-            if of_tvhi
-            else (
-                *_section("Table 4. Without video labels", _table_4(results)),
-                *_section("Table 5. With video labels, top-1", _table_5(results)),
-                *(
-                    _section("Table 5. Others, as the paper quotes them", _others(published.UCF101_OTHERS))
-                    if results["dataset"] == "ucf101"
-                    else ()
-                ),
-            )
-        ),
-        *_section(
-            f"Figures 4 and 5. {FIGURE_NAMES[results['figure']]} by share of the training videos", _curve(results)
-        ),
-        *_section("Paired differences on the same videos, in points", _pairs(results)),
-        *_section(f"Beside {results.get('other')}, in points", _beside(results)),
-        *_section("Does the order of the paper hold?", _orders(results)),
-        *_section("Training runs without progress", *_untrained(results)),
-        *_section(
-            "Not done",
-            [[f"`{name}`", why.replace("|", "\\|")] for name, why in results["failed"].items()],
-            ("step", "why"),
-        ),
-    ]
+    about = (
+        f"{about_results(results)} Scores, lists and settings lie beside this file; in the CSV and the JSON of the "
+        "same tables our numbers go from 0 to 1, the paper's are per cent."
+    )
+    parts = [f"# {results['dataset']}", about]
+    for table in tables(results):
+        parts += [f"## {table.title}", "\n".join(_lines_of(table))]
     return "\n\n".join(parts) + "\n"
 
 
-def _about(results: Record) -> str:
+def tables(results: Record) -> list[Table]:
+    """Return all tables for which there are results, as plain text."""
+    titled = [("Table 1. CNNs on held-out Web images, accuracy", _table_1(results))]
+    if results["figure"] == "map_noninterpolated":
+        titled += [
+            ("Tables 2 and 3. mAP over the classes", _table_2(results)),
+            ("Table 3. Others, as the paper quotes them", _others(published.TVHI_OTHERS)),
+        ]
+    else:
+        titled += [
+            ("Table 4. Without video labels", _table_4(results)),
+            ("Table 5. With video labels, top-1", _table_5(results)),
+        ]
+        if results["dataset"] == "ucf101":
+            titled.append(("Table 5. Others, as the paper quotes them", _others(published.UCF101_OTHERS)))
+    titled += [
+        (f"Figures 4 and 5. {FIGURE_NAMES[results['figure']]} by share of the training videos", _curve(results)),
+        ("Paired differences on the same videos, in points", _pairs(results)),
+        (f"Beside {results.get('other')}, in points", _beside(results)),
+        ("Does the order of the paper hold?", _orders(results)),
+        ("Training runs without progress", _untrained(results)),
+        ("Not done", [list(STEPS), *map(list, results["failed"].items())]),
+    ]
+    return [Table(rows[0], rows[1:], title) for title, rows in titled if len(rows) > 1]
+
+
+def _lines_of(table: Table) -> Iterator[str]:
+    """Lines of a table in Markdown: names of steps as code, refuted orders in bold."""
+    yield from (_line(table.head), _line(["---"] * len(table.head)))
+    for row in table.rows:
+        cells = [cell.replace("|", "\\|").replace(REFUTED, f"**{REFUTED}**") for cell in row]
+        yield _line([f"`{cells[0]}`", *cells[1:]] if table.head[0] == STEPS[0] else cells)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def about_results(results: Record) -> str:
+    """Sentences about the figures of the tables: means over which runs, intervals over which draws."""
     within = {"video": "test videos within each split", "group": "groups of test videos within each split"}
     drawn = {**within, "split": "whole splits"}[results["unit"]]
     seeds, options = len(results["seeds"]), results["options"]
@@ -108,8 +123,7 @@ def _about(results: Record) -> str:
     return (
         f"Means over splits and {seeds} seed{'s' if seeds > 1 else ''}, in per cent; in brackets 95 % percentile "
         f"bootstrap intervals, drawn over {drawn}, 1000 draws: they know the luck of the test videos, not that of the "
-        f"training.{made} Scores, lists and settings lie beside this file; "
-        "in the CSV and the JSON of the same tables our numbers go from 0 to 1, the paper's are per cent."
+        f"training.{made}"
     )
 
 
@@ -137,18 +151,9 @@ def _trainings(results: Record) -> str:
     return f" {untrained} of {count} training runs made no progress."
 
 
-def _untrained(results: Record) -> tuple[list[list[str]], tuple[str, str]]:
+def _untrained(results: Record) -> list[list[str]]:
     found = results.get("trainings", {}).get("untrained", {})
-    return [[f"`{name}`", " ".join(why).replace("|", "\\|")] for name, why in found.items()], ("step", "why")
-
-
-def _section(title: str, rows: Sequence[Sequence[str]], head: Sequence[str] | None = None) -> list[str]:
-    """Title and table; empty without rows. If `head` is None, the first row is the header."""
-    head, rows = (head, rows) if head is not None else (rows[0], rows[1:])
-    if not rows:
-        return []
-    lines = [head, ["---"] * len(head), *rows]
-    return [f"## {title}", "\n".join("| " + " | ".join(row) + " |" for row in lines)]
+    return [list(STEPS), *([name, " ".join(why)] for name, why in found.items())]
 
 
 def _table_1(results: Record) -> list[list[str]]:
@@ -263,7 +268,7 @@ def _verdict(pair: Record) -> str:
     if low > 0:
         return "holds"
     if high < 0:
-        return "**the other way round**"
+        return REFUTED
     return "holds, within chance" if pair["value"] > 0 else "does not hold, within chance"
 
 

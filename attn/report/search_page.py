@@ -57,14 +57,11 @@ def as_csv(figures: SearchFigures) -> str:
 
 def as_markdown(figures: SearchFigures) -> str:
     """Format the best trials and the importance of settings as Markdown."""
-    best, settings = figures.best, figures.settings
+    settings = figures.settings
     lines = [
         "# Search for the settings of an EnergyNet",
         "",
-        f"{best['trials']} trials, {best['stopped_early']} of them stopped early, {figures.trained_s:.0f} s trained,",
-        f"validated on {best['held_out_videos']} held-out training videos, without using test videos. The best of many",
-        "trials is partly best by luck, so expect a lower accuracy on other videos. The standard error of its accuracy",
-        f"is {100 * best['standard_error']:.1f} points.",
+        about_search(figures),
         "",
         f"The best {SHOWN} trials; finished trials come before those stopped early.",
         "",
@@ -86,8 +83,24 @@ def as_markdown(figures: SearchFigures) -> str:
     return "\n".join([*lines, ""])
 
 
+def about_search(figures: SearchFigures) -> str:
+    """Sentences about the number of trials, the videos that judged them, and the luck in the best of many."""
+    best = figures.best
+    return (
+        f"{best['trials']} trials, {best['stopped_early']} of them stopped early, {figures.trained_s:.0f} s trained, "
+        f"validated on {best['held_out_videos']} held-out training videos, without using test videos. The best of many "
+        "trials is partly best by luck, so expect a lower accuracy on other videos. The standard error of its accuracy "
+        f"is {100 * best['standard_error']:.1f} points."
+    )
+
+
 def draw(figures: SearchFigures) -> dict[str, bytes]:
     """Draw all figures for which there is enough data, as PNGs by name."""
+    return {name: _png(picture) for name, picture in search_pictures(figures).items()}
+
+
+def search_pictures(figures: SearchFigures) -> dict[str, Figure]:
+    """Draw all figures for which there is enough data, by name."""
     drawn = {"parallel": _draw_parallel, "importance": _draw_importance, "progress": _draw_progress}
     missing = why_missing(figures)
     return {name: picture(figures) for name, picture in drawn.items() if name not in missing}
@@ -110,7 +123,7 @@ def _looked_at_twice(figures: SearchFigures) -> bool:
     return any(len(trial["rows"]) > 1 for trial in figures.trials)
 
 
-def _draw_parallel(figures: SearchFigures) -> bytes:
+def _draw_parallel(figures: SearchFigures) -> Figure:
     """Parallel coordinates: a line per trial through the values of its settings, coloured by accuracy."""
     settings = figures.settings
     figure = Figure(figsize=(1.6 * len(settings) + 2.5, 4.5))
@@ -135,7 +148,8 @@ def _draw_parallel(figures: SearchFigures) -> bytes:
     axes.spines["left"].set_visible(False)
     figure.colorbar(ScalarMappable(norm, COLOURS), ax=axes, label="validation accuracy, %", pad=0.04)
     axes.set_title("All trials; pale: stopped early")
-    return _png(figure)
+    figure.tight_layout()
+    return figure
 
 
 def _label(axes: Axes, place: int, height: float, label: str) -> None:
@@ -154,7 +168,7 @@ def _label(axes: Axes, place: int, height: float, label: str) -> None:
     )
 
 
-def _draw_importance(figures: SearchFigures) -> bytes:
+def _draw_importance(figures: SearchFigures) -> Figure:
     """Bar chart of the importance of each setting."""
     figure = Figure(figsize=(6, 0.4 * len(figures.importance) + 1.2))
     axes = figure.subplots()
@@ -162,10 +176,11 @@ def _draw_importance(figures: SearchFigures) -> bytes:
     axes.barh([name for name, _ in ranked], [100 * share for _, share in ranked], color=BLUE)
     axes.set_xlabel("share of the differences between trials, %")
     _bare(axes)
-    return _png(figure)
+    figure.tight_layout()
+    return figure
 
 
-def _draw_progress(figures: SearchFigures) -> bytes:
+def _draw_progress(figures: SearchFigures) -> Figure:
     """Accuracy of each trial over its updates, and the best accuracy so far over the trials.
 
     Panels with only one point are omitted.
@@ -178,7 +193,8 @@ def _draw_progress(figures: SearchFigures) -> bytes:
         axes.set_ylabel("validation accuracy, %")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         _bare(axes)
-    return _png(figure)
+    figure.tight_layout()
+    return figure
 
 
 def _draw_looks(axes: Axes, figures: SearchFigures) -> None:
@@ -257,7 +273,6 @@ def _bare(axes: Axes) -> None:
 
 
 def _png(figure: Figure) -> bytes:
-    figure.tight_layout()
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=110)
     return data.getvalue()

@@ -105,6 +105,10 @@ class Losses(NamedTuple):
     triplet: Float[Tensor, "sample"]
     counted: Float[Tensor, "sample"]
 
+    def active(self, samples: int) -> Float[Tensor, "2"]:
+        """Share of `samples`, those of all workers, whose ranking and triplet hinges are active."""
+        return torch.stack([(loss.detach() > 0).sum() for loss in (self.ranking, self.triplet)]) / samples
+
 
 class Step(NamedTuple):
     """Losses of one update.
@@ -113,11 +117,14 @@ class Step(NamedTuple):
         loss: mean training loss over the samples of the update.
         random_ranking: mean ranking loss of random samples, which controls the candidate schedule.
         random_triplet: mean triplet loss of random samples.
+        active_ranking, active_triplet: share of the samples of the update whose loss is not zero.
     """
 
     loss: float
     random_ranking: float
     random_triplet: float
+    active_ranking: float
+    active_triplet: float
 
 
 class EnergyTrainer:
@@ -167,12 +174,12 @@ class EnergyTrainer:
         if self.config.num_random:
             extra = own < self.config.num_random
             random = torch.stack([(loss.detach() * extra).sum() for loss in losses[:2]]) / self.config.num_random
-        loss, ranking, triplet = sum_gradients(
-            self.net, torch.cat([joint.detach().sum()[None] / len(chosen), random]), self._peers
-        )
+        mean = joint.detach().sum()[None] / len(chosen)
+        sums = torch.cat([mean, random, losses.active(len(chosen))])
+        step = Step(*sum_gradients(self.net, sums, self._peers))
         self.optimizer.step()
-        self.schedule.observe(ranking)
-        return Step(loss, ranking, triplet)
+        self.schedule.observe(step.random_ranking)
+        return step
 
     @torch.no_grad()
     def measure(self) -> Step:
@@ -182,7 +189,7 @@ class EnergyTrainer:
         own = torch.arange(len(drawn.has_positive), device=ahead.device)[self._peers.rank :: self._peers.size]
         losses = self._losses(drawn[own], maps.index_select(1, own), ahead[own])
         sums = torch.stack([self._joint(losses).sum(), losses.ranking.sum(), losses.triplet.sum()])
-        return Step(*self._peers.sum(sums / len(ahead)).tolist())
+        return Step(*self._peers.sum(torch.cat([sums / len(ahead), losses.active(len(ahead))])).tolist())
 
     def anchors(self) -> tuple[Tensor, Tensor]:
         """Maps and classes of this worker's share of a fixed random sample of a few thousand true maps."""

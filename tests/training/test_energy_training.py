@@ -75,9 +75,10 @@ class SlowTrainer:
         chosen = [*range(config.num_random), *order[: config.num_hard]]
         watched = losses[: config.num_random] or losses
         self.net.zero_grad()
-        loss = torch.zeros((), dtype=torch.float64)
+        loss, active = torch.zeros((), dtype=torch.float64), [0, 0]
         for i in chosen:
             both = slow_losses(self.net, self.bank, drawn, i, config)
+            active = [count + (one.item() > 0) for count, one in zip(active, both, strict=True)]
             loss = loss + slow_joint(both, config.triplet_weight, config) / len(chosen)
         loss.backward()
         with torch.no_grad():
@@ -88,6 +89,7 @@ class SlowTrainer:
         return Step(
             loss.item(),
             *(sum(part.tolist()) / len(watched) for part in torch.stack([torch.stack(both) for both in watched]).T),
+            *(count / len(chosen) for count in active),
         )
 
 
@@ -206,6 +208,7 @@ def test_measuring_is_the_mean_over_all_samples_and_changes_nothing():
     losses = [slow_losses(copy.deepcopy(before).double(), bank_of(), drawn, i, CONFIG) for i in range(136)]
     joint = [slow_joint(both, CONFIG.triplet_weight, CONFIG).item() for both in losses]
     expected = [sum(joint), sum(both[0].item() for both in losses), sum(both[1].item() for both in losses)]
+    expected += [sum(both[0].item() > 0 for both in losses), sum(both[1].item() > 0 for both in losses)]
     assert trainer.measure() == pytest.approx(tuple(total / 136 for total in expected), abs=1e-5)
     assert distance(trainer.net, before) == 0
 

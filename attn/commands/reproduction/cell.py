@@ -1,6 +1,7 @@
 """Types of a plan of experiments: start weights and sets of scores."""
 
 import dataclasses
+import re
 from typing import NamedTuple
 
 WEB, ADAPTED, NO_IMAGE = "web", "adapted", "noimage"
@@ -38,3 +39,26 @@ class Cell:
     split: str
     trained_on: str
     scores: str
+
+
+def cell_of(scores: str) -> Cell:
+    """Return the cell of a step that computes scores, from the step's name; see `experiment` for the folders."""
+    backbone, seed, *place = scores.split("/")
+    match place:
+        case ["web", split]:
+            trained_on = WEB
+        case [split, "adapted", share, _]:
+            trained_on = f"{ADAPTED}-{share}"
+        case [split, trained_on, _]:
+            pass
+        case _:
+            raise ValueError(f"{scores}: not the name of a step that computes scores")
+    return Cell(backbone, int(seed.removeprefix("seed")), split, trained_on, scores)
+
+
+def group_of(step: str) -> str:
+    """Return a step's name without seed, split and number of the fold: steps that differ in nothing else share it."""
+    backbone, _, *place = step.split("/")
+    if place[0] not in (WEB, ADAPTED):
+        place = place[1:]
+    return " ".join([backbone, *(re.sub(r"^fold\d+of(\d+)$", r"fold of \1", one) for one in place)])

@@ -10,6 +10,7 @@ from typing import Any
 
 import optuna
 
+from attn.commands.search.ranked import best_first, trial_row
 from attn.commands.search.search_plan import SearchPlan
 from attn.commands.settings_file import SETTINGS
 from attn.engine.train.run_trainer import made_by
@@ -30,21 +31,6 @@ NOT_FOUND = ("seed", "holdout_fraction")
 PACKAGES = ("ray", "torch", "optuna")
 
 
-def best_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Sort trials from best to worst: by status (finished, stopped, diverged), then by validation accuracy.
-
-    Ties are broken by the shortfall relative to the energy margin, smallest first.
-    """
-    order = ("finished", "stopped", "diverged")
-
-    def rank(trial: Trial) -> tuple[int, float, float, int]:
-        short = float("inf") if trial.shortfall is None else trial.shortfall
-        margin = trial.point.get("energy_margin", 1.0)
-        return order.index(trial.status), -(trial.objective or 0), short / margin, trial.number
-
-    return sorted(trials, key=rank)
-
-
 def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
     """Write `best.json`, `trials.csv`, `search.md` and the plots that have data.
 
@@ -57,6 +43,7 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
     accuracy, settings = best.objective or 0.0, dataclasses.replace(options, **settle(best.point, options))
     # A search that began before recipes were introduced may have found settings that contradict its recipe.
     not_found = {*NOT_FOUND, *(["recipe"] if contradiction(settings) else [])}
+    shares, budget = importance(plan, trials)
     found: dict[str, Any] = {
         SETTINGS: {name: getattr(settings, name) for name in FIELDS if name not in not_found},
         "trial": best.number,
@@ -68,11 +55,11 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
         "diverged": sum(trial.status == "diverged" for trial in trials),
         "store": options.store,
         "fingerprint": plan.store.manifest.fingerprint,
+        "importance": {"shares": shares, "updates": budget},
         **made_by(PACKAGES),
     }
-    shares, budget = importance(plan, trials)
     seconds = sum(trial.seconds for trial in trials)
-    figures = SearchFigures([_row(trial) for trial in ranked], list(plan.space), shares, budget, found, seconds)
+    figures = SearchFigures([trial_row(trial) for trial in ranked], list(plan.space), shares, budget, found, seconds)
     texts = {
         BEST: json.dumps(found, indent=1, ensure_ascii=False),
         TRIALS: as_csv(figures),
@@ -117,18 +104,6 @@ def importance(plan: SearchPlan, trials: Sequence[Trial]) -> tuple[dict[str, flo
 
 def _accuracy_after(trial: Trial, updates: int) -> float:
     return float([row[OBJECTIVE] for row in trial.rows if row["update"] <= updates][-1])
-
-
-def _row(trial: Trial) -> dict[str, Any]:
-    return {
-        "trial": trial.number,
-        "status": trial.status,
-        "validation_accuracy": trial.objective,
-        "update": trial.update,
-        "seconds": round(trial.seconds, 1),
-        **trial.point,
-        "rows": [(row["update"], row[OBJECTIVE]) for row in trial.rows],
-    }
 
 
 def _write(out: str, name: str, data: bytes) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from attn.commands.search.outcome import best_first
+from attn.commands.search.ranked import best_first
 from attn.training.trial_records import Trial
 
 

@@ -1,0 +1,71 @@
+"""Pieces of one evaluation: its methods, their pairs, its scores, and frames of its store."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from attn.commands.evaluate import METRICS
+from attn.commands.report_frames import FrameSearch
+from attn.commands.report_options import ReportOptions
+from attn.commands.report_runs import Found, Run, class_names, read_json
+from attn.commands.report_scores import ScoreSet, method_name, pieces_of_scores
+from attn.eval.pooled import Run as Scored
+from attn.report.page_blocks import Note, Piece, Table
+from attn.report.table import FIGURES
+from attn.storage.filesystem import join
+from attn.storage.scores import NAME, read_scores
+
+SPLIT = "test"
+WINDOW = 3
+
+
+def read_evaluation(run: Run, options: ReportOptions) -> Found:
+    """Return the pieces of the output folder of `evaluate`."""
+    metrics, scores = read_json(join(run.url, METRICS)), read_scores(join(run.url, NAME))
+    labels = scores.labels.astype(np.int64)
+    methods = {name: {SPLIT: {0: Scored(values, labels)}} for name, values in scores.by_method.items()}
+    scored = ScoreSet("", class_names(run), methods, {SPLIT: scores.video_ids})
+    pieces = [*_methods(metrics), *pieces_of_scores(scored)]
+    if options.examples:
+        search = FrameSearch(
+            metrics["store"]["url"],
+            metrics["store"]["fingerprint"],
+            dict(zip(scores.video_ids, labels.tolist(), strict=True)),
+            window=metrics["options"].get("window", WINDOW),
+        )
+        pieces += search.pieces(options)
+    return Found(f"evaluation of {len(labels)} videos by {len(methods)} methods", pieces)
+
+
+def _methods(metrics: Mapping[str, Any]) -> Iterator[Piece]:
+    head = ["method", *(f"{figure}, %" for figure in FIGURES.values()), "videos", "definition"]
+    rows = [
+        [method_name(name), *(_figure(found[key]) for key in FIGURES), str(found["videos"]), found["method"]]
+        for name, found in metrics["methods"].items()
+    ]
+    yield Piece("methods", Note(f"In brackets: {metrics['intervals']}."))
+    yield Piece("methods", Table(head, rows))
+    pairs = [
+        [
+            " − ".join(method_name(one) for one in pair.split(" - ")),
+            _figure(found["top_1_difference"], "+"),
+            str(found["only_first_right"]),
+            str(found["only_second_right"]),
+            f"{found['p_value']:.2g}",
+        ]
+        for pair, found in metrics["paired"].items()
+    ]
+    head = ["pair", "top-1, points", "right only with the first", "only with the second", "p"]
+    if pairs:
+        yield Piece("methods", Table(head, pairs, "Paired differences on the same videos"))
+    for warning in metrics.get("warnings", ()):
+        yield Piece("methods", Note(f"Warning: {warning}"))
+
+
+def _figure(found: Mapping[str, Any], sign: str = "") -> str:
+    value = f"{100 * found['value']:{sign}.1f}"
+    if "interval" not in found:
+        return value
+    low, high = found["interval"]
+    return f"{value} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"

@@ -1,0 +1,145 @@
+"""Pieces of a reproduction: its tables, the accuracy by share, and what its stores, trainings and scores hold."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from attn.commands.report_frames import FrameSearch
+from attn.commands.report_options import ReportOptions
+from attn.commands.report_runs import Found, Run, class_names, exists, read_json
+from attn.commands.report_scores import SHOWN, ScoreSet, pieces_of_scores
+from attn.commands.report_stores import pieces_of_stores, read_store
+from attn.commands.report_trainings import pieces_of_trainings, read_training
+from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, Cell, cell_of, group_of
+from attn.commands.reproduction.cell_scores import by_cnn, read_cells
+from attn.commands.reproduction.reproduce import TABLES
+from attn.commands.reproduction.reproduce_options import PLAN, ReproduceOptions
+from attn.models.energynet_file import NAME as ENERGYNET
+from attn.report.page_blocks import Chart, Note, Piece, Table
+from attn.report.page_charts import share_chart
+from attn.report.paper_tables import FIGURE_NAMES, about_results, tables
+from attn.storage import manifest
+from attn.storage.filesystem import join
+from attn.storage.scores import NAME, Scores
+from attn.training.run import RUN, TrainRun
+
+log = logging.getLogger(__name__)
+
+STORES = ("precompute", "decode_frames")
+TRAININGS = ("train_cnn", "train_energynet")
+PLACES = {WEB: "Web images only", ADAPTED: "adapted, no labels", NO_IMAGE: "labels of 100 %, no Web images"}
+AXIS = {WEB: "none", ADAPTED: "unlabelled"}
+
+
+class Reproduction:
+    """Output folder of `reproduce`, finished or not; it may have been moved.
+
+    Args:
+        run: the run.
+        options: flags of the page.
+    """
+
+    def __init__(self, run: Run, options: ReportOptions):
+        self.run, self.options = run, options
+        self.plan = read_json(join(run.url, PLAN))
+        self.steps: list[dict[str, Any]] = self.plan["steps"]
+        file = join(run.url, f"{TABLES}.json")
+        self.results = read_json(file) if exists(file) else None
+        cells = [cell_of(step["name"]) for step in self._of("evaluate")]
+        self.cells = [cell for cell in cells if exists(join(run.url, cell.scores, NAME))]
+
+    def found(self) -> Found:
+        """Return all pieces."""
+        made = f"{len(self.cells)} of {len(self._of('evaluate'))} sets of scores"
+        state = "finished" if self.results is not None else "unfinished"
+        about = f"{state} reproduction of {self.plan['options']['dataset']}, {made}"
+        return Found(about, [*self._tables(), *self._scores(), *self._trainings(), *self._stores()])
+
+    def _of(self, *jobs: str) -> list[dict[str, Any]]:
+        return [step for step in self.steps if step["job"] in jobs]
+
+    def _here(self, url: str) -> str:
+        """URL of an output of this reproduction where it is now."""
+        made, inside = self.plan["options"]["out"], url
+        return join(self.run.url, inside.removeprefix(made).lstrip("/")) if inside.startswith(made) else inside
+
+    def _tables(self) -> Iterator[Piece]:
+        if self.results is None:
+            yield Piece("methods", Note("The tables appear when the reproduction has finished."))
+            return
+        yield Piece("methods", Note(about_results(self.results)))
+        for table in tables(self.results):
+            yield Piece("methods", table)
+        yield from share_pieces(self.results)
+        if seconds := self.results.get("seconds"):
+            rows = [[job, f"{spent:.0f}"] for job, spent in seconds.items()]
+            yield Piece("methods", Table(["job", "seconds"], rows, "Time of all steps of a job"))
+
+    def _scores(self) -> Iterator[Piece]:
+        scored, unreadable = read_cells(ReproduceOptions(dataset="labelled", out=self.run.url), self.cells)
+        for name, why in unreadable.items():
+            log.warning("%s left out: %s", name, why)
+        names = class_names(self.run)
+        cnns = by_cnn(scored, dict.fromkeys((cell.split for cell in scored), None))
+        several = len({backbone for backbone, _ in cnns}) > 1
+        for (backbone, trained_on), methods in cnns.items():
+            label = ", ".join([*[backbone] * several, PLACES.get(trained_on) or f"labels of {int(trained_on)} %"])
+            splits = {split for runs in methods.values() for split in runs}
+            video_ids = {split: _video_ids(scored, split) for split in sorted(splits)}
+            yield from pieces_of_scores(ScoreSet(label, names, methods, video_ids))
+            if self.options.examples and _shows_frames(cnns, backbone, trained_on):
+                yield from self._frames(next(one for one in scored if _is_of(one, backbone, trained_on)), scored, label)
+
+    def _frames(self, cell: Cell, scored: Mapping[Cell, Scores], label: str) -> Iterator[Piece]:
+        """Frames of one split and seed; other ones would show much the same."""
+        step = next(step["options"] for step in self.steps if step["name"] == cell.scores)
+        labels = dict(zip(scored[cell].video_ids, scored[cell].labels.tolist(), strict=True))
+        search = FrameSearch(self._here(step["store"]), None, labels, step["window"], f"{label}, {cell.split}")
+        return search.pieces(self.options)
+
+    def _trainings(self) -> Iterator[Piece]:
+        urls = {step["name"]: self._here(step["options"]["out"]) for step in self._of(*TRAININGS)}
+        files = {name: url if url.endswith(".safetensors") else join(url, ENERGYNET) for name, url in urls.items()}
+        folders = {name: TrainRun(file, {}).url for name, file in files.items()}
+        begun = [name for name, folder in folders.items() if exists(join(folder, RUN))]
+        if begun:
+            yield from pieces_of_trainings([read_training(folders[name], name, group_of(name)) for name in begun])
+
+    def _stores(self) -> Iterator[Piece]:
+        urls = {step["name"]: self._here(step["options"]["out"]) for step in self._of(*STORES)}
+        begun = {name: url for name, url in urls.items() if exists(join(url, manifest.NAME))}
+        if begun:
+            yield from pieces_of_stores([read_store(url, name) for name, url in begun.items()])
+
+
+def share_pieces(results: Mapping[str, Any]) -> Iterator[Piece]:
+    """Yield a chart per CNN of the tables: each method by the share of the training videos."""
+    figure = results["figure"]
+    for backbone in dict.fromkeys(record["backbone"] for record in results["methods"]):
+        own = [one for one in results["methods"] if one["backbone"] == backbone and one["trained_on"] != NO_IMAGE]
+        trained_on = sorted({one["trained_on"] for one in own}, key=lambda one: (one != WEB, one != ADAPTED, one))
+        places = {one: AXIS.get(one) or f"{int(one)} %" for one in trained_on}
+        if len(places) < 2:
+            continue
+        names = {one: name for one, name in SHOWN.items() if any(record["scores"] == one for record in own)}
+        drawn = share_chart(own, places, names, figure, f"{FIGURE_NAMES[figure]}, %")
+        title = f"{backbone}: {FIGURE_NAMES[figure]} by the share of the training videos whose labels were used"
+        yield Piece("shares", Chart(f"shares.{backbone}", title, drawn, "Bars are 95 % bootstrap intervals."))
+
+
+def _video_ids(scored: Mapping[Cell, Scores], split: str) -> Sequence[str]:
+    return next(found.video_ids for cell, found in scored.items() if cell.split == split)
+
+
+def _is_of(cell: Cell, backbone: str, trained_on: str) -> bool:
+    return (cell.backbone, cell.trained_on) == (backbone, trained_on)
+
+
+def _shows_frames(cnns: Mapping[tuple[str, str], Any], backbone: str, trained_on: str) -> bool:
+    """Whether this CNN has seen the fewest or the most labels; each CNN costs a pass over a store."""
+    own = [share for name, share in cnns if name == backbone and share != NO_IMAGE]
+    return trained_on in (min(own, key=_labels), max(own, key=_labels)) if own else False
+
+
+def _labels(trained_on: str) -> int:
+    return {WEB: -2, ADAPTED: -1}.get(trained_on) or int(trained_on)
