@@ -139,14 +139,13 @@ def _videos(scored: ScoreSet) -> Table:
     names, several = scored.class_names, len(scored.video_ids) > 1
     rows = []
     for split, video_ids in scored.video_ids.items():
-        of_split = [runs[split] for runs in scored.methods.values() if split in runs]
-        labels = next(iter(of_split[0].values())).labels
-        said = np.array([_predicted(seeds, len(names)) for seeds in of_split])
-        right = said == labels
-        for place, video_id in enumerate(video_ids):
-            cells = ["✓" if right[m, place] else names[said[m, place]] for m in range(len(said))]
-            seen = [split] * several
-            rows.append([video_id, *seen, names[labels[place]], str(right[:, place].sum()), *cells])
+        by_method = [runs.get(split, {}) for runs in scored.methods.values()]
+        labels = next(run.labels for seeds in by_method for run in seeds.values())
+        said = [_predicted(seeds, len(names)) if seeds else None for seeds in by_method]
+        for place, (video_id, label) in enumerate(zip(video_ids, labels.tolist(), strict=True)):
+            found = [None if one is None else int(one[place]) for one in said]
+            cells = [MISSING if one is None else "✓" if one == label else names[one] for one in found]
+            rows.append([video_id, *[split] * several, names[label], str(cells.count("✓")), *cells])
     head = ["video", *["split"] * several, "class", "methods right", *map(method_name, scored.methods)]
     return Table(head, rows)
 
@@ -163,7 +162,7 @@ def _accuracy(run: Run) -> np.ndarray:
 
 def _labels(scored: ScoreSet) -> np.ndarray:
     """Labels of the videos of all splits."""
-    runs = next(iter(scored.methods.values()))
+    runs = max(scored.methods.values(), key=len)
     return np.concatenate([next(iter(seeds.values())).labels for seeds in runs.values()])
 
 

@@ -107,7 +107,7 @@ class Losses(NamedTuple):
 
     def active(self, samples: int) -> Float[Tensor, "2"]:
         """Share of `samples`, those of all workers, whose ranking and triplet hinges are active."""
-        return torch.stack([(loss.detach() > 0).sum() for loss in (self.ranking, self.triplet)]) / samples
+        return torch.stack([(loss > 0).to(loss.dtype).sum() for loss in (self.ranking, self.triplet)]) / samples
 
 
 class Step(NamedTuple):

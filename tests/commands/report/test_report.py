@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import logging
+import shlex
 import shutil
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from attn.commands.cli import parse
 from attn.commands.evaluate import evaluate
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.report import report
-from attn.commands.report_options import ReportOptions
+from attn.commands.report_options import ReportOptions, page_command
 from attn.commands.report_runs import find_runs
 from attn.errors import UsageError
 from attn.schema import LOGITS, MAPS
@@ -233,3 +235,10 @@ def test_runs_of_other_classes_are_refused_before_any_work(tmp_path, evaluation,
     assert "their classes differ (3 and 2)" in refused(evaluation, few)
     assert "their classes differ (Hug and Point)" in refused(evaluation, other)
     assert not caplog.messages
+
+
+def test_the_command_that_other_jobs_end_with_is_one_that_the_job_takes(made_once):
+    words = shlex.split(page_command(f"{made_once}/a b/"))
+    options = parse(ReportOptions, None, words[2:])
+    assert words[:2] == ["python", "jobs/report.py"]
+    assert (options.runs, options.out) == ((f"{made_once}/a b/",), f"{made_once}/a b/report.html")
