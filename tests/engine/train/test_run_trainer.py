@@ -37,6 +37,7 @@ def fit(ray_local, tmp_path, monkeypatch):
     return lambda loop: fitting.fit(loop, {}, run, placement, unit="epoch", total=1, line=lambda rows: "")
 
 
+@pytest.mark.long
 def test_workers_that_die_are_one_line_and_ray_has_written_nothing_that_may_be_torn(fit, tmp_path):
     def loop(config):
         ray.train.report({"epoch": 1})
@@ -52,6 +53,7 @@ def test_workers_that_die_are_one_line_and_ray_has_written_nothing_that_may_be_t
     assert {path.name.split(".")[0] for path in found} <= {"run", "events"}
 
 
+@pytest.mark.long
 def test_a_fault_of_the_loop_keeps_its_traceback(fit):
     def loop(config):
         raise ValueError("a bug")
