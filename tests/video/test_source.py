@@ -1,5 +1,6 @@
 """Videos from folders, shards, single files and globs, on the local disk and on S3, and what can be wrong with them."""
 
+import gc
 import os
 import time
 from pathlib import Path
@@ -163,11 +164,18 @@ def test_the_time_per_file_does_not_grow_with_their_number(tmp_path):
             (root / f"class {folder}").mkdir(parents=True)
             for number in range(133):
                 (root / f"class {folder}" / f"v_{folder}_{number}.avi").touch()
-        started_s = time.process_time()
-        assert len(list_videos(str(root), [f"class {number}" for number in range(folders)])) == 133 * folders
-        return time.process_time() - started_s
+        classes, measured = [f"class {number}" for number in range(folders)], []
+        for _ in range(3):
+            started_s = time.process_time()
+            assert len(list_videos(str(root), classes)) == 133 * folders
+            measured.append(time.process_time() - started_s)
+        return min(measured)
 
-    assert cpu_s(100) < 30 * cpu_s(10)
+    gc.disable()  # a collection takes as long as the many objects of other tests make it
+    try:
+        assert cpu_s(100) < 30 * cpu_s(10)
+    finally:
+        gc.enable()
 
 
 def test_a_local_file_is_not_copied(tmp_path):

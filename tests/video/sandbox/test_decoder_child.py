@@ -100,7 +100,7 @@ def weakened(monkeypatch, tmp_path):
 
     def replace(code: str) -> None:
         (tmp_path / "code.py").write_text(
-            "import sys\nfrom attn.video import call_filter, confinement, decoder_process\n"
+            "import sys\nfrom attn.video.sandbox import call_filter, confinement, decoder_process\n"
             f"{code}\ndecoder_process.main(sys.argv[1:])\n"
         )
         interpreter = tmp_path / "python"
