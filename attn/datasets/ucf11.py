@@ -115,7 +115,7 @@ def group_of(video_id: str) -> int:
 
 
 def nearest_groups(labels: SplitList, wanted: float) -> frozenset[int]:
-    """Set of group numbers whose clips number nearest to `wanted`; at least one group is in the set and one is not."""
+    """Set of groups whose number of clips is nearest to `wanted`. At least one group is in the set, and one is not."""
     sizes: dict[int, int] = {}
     for video_id in labels:
         sizes[group_of(video_id)] = sizes.get(group_of(video_id), 0) + 1
