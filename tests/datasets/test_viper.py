@@ -60,7 +60,7 @@ def test_a_file_without_boxes(write):
         box("3:2"),
         box("x"),
         box("2"),
-        box("1:99999999"),
+        box("1000001:1000001"),
         box("1:1", width="-1"),
         box("1:1", height="tall"),
         '<data:bbox framespan="1:1" x="1" y="2" width="3"/>',
