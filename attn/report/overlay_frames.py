@@ -15,6 +15,7 @@ BAND_SHARE = 0.28
 """Largest share of the height for the time line."""
 TITLES_WIDTH_PX = 240
 """Width from which the second class is named beside the first one."""
+LEAST_TEXT_PX = 8
 LEAST_TEXT_SIDE_PX = 48
 """Shorter side from which text is drawn."""
 SHORT_NAME = 8
@@ -66,7 +67,7 @@ class OverlayPainter:
 
 def _timeline(video: VideoTracks, width: int, height: int) -> Timeline | None:
     """Time line at the lower edge, with as many classes as fit; None if not even one does."""
-    text_px = _text_px(width, height, share=0.025, least=4)
+    text_px = max(LEAST_TEXT_PX, _text_px(width, height, share=0.025, least=4))
     rows = min(len(video.classes), int(BAND_SHARE * height / row_px(text_px)))
     if not rows or min(width, height) < LEAST_TEXT_SIDE_PX:
         return None

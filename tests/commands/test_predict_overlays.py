@@ -150,11 +150,13 @@ def test_without_the_flag_nothing_is_drawn(options):
 def test_a_model_of_one_class_and_names_of_any_kind_are_drawn(options, videos, tmp_path):
     url = str(tmp_path / "one.safetensors")
     save_checkpoint(url, Cnn(build_backbone("small_cnn", 1).eval(), "small_cnn", ("a/b\n$x_{1}$ 发球",), 64))
-    (tmp_path / "named").mkdir()
-    (tmp_path / "named" / "50% \n$.mp4").write_bytes((videos / "clip.mp4").read_bytes())
+    for name in ("a/clip.mp4", "b/clip.mp4", "50% \n$.mp4"):
+        (tmp_path / "named" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "named" / name).write_bytes((videos / "clip.mp4").read_bytes())
     one = dataclasses.replace(options, model=url, videos=str(tmp_path / "named"), overlay_class="runner-up")
     assert predict(one) == 0
-    assert sorted(path.suffix for path in (Path(options.out) / FOLDER).iterdir()) == [".mp4", ".png"]
+    drawn = sorted(path.name for path in (Path(options.out) / FOLDER).glob("*.mp4") if path.is_file())
+    assert drawn == ["50%25 %0A%24.mp4", "a%2Fclip.mp4", "b%2Fclip.mp4"]
 
 
 def test_a_video_that_cannot_be_decoded_again_does_not_stop_the_others(videos, options, caplog):
