@@ -44,6 +44,7 @@ def report(result: "DemoResult") -> str:
             f"share of the true class's attention inside the true box: {place.share:.3f} (chance {place.chance:.3f})",
             f"share / chance, mean over {place.num_frames} frames of the actions: {place.ratio:.2f}",
             f"maps drawn over frames: {pictures[0].parent}/ ({len(pictures)} pictures)",
+            f"page of tables, charts and frames: {result.page}",
             "",
             "seconds: " + ", ".join(f"{job} {seconds:.0f}" for job, seconds in result.results["seconds"].items()),
             "",

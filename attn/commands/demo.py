@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from attn.commands.report_options import page_command
 from attn.commands.reproduction.cell import WEB
 from attn.commands.reproduction.reproduce import TABLES, reproduce
 from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions
@@ -42,6 +43,7 @@ class DemoResult:
         store: attention store of the CNN trained on Web images.
         localisation: agreement of the true class's maps with the true boxes.
         pictures: overlays of maps on frames.
+        page: command that makes a page of the results.
     """
 
     tables: Path
@@ -49,6 +51,7 @@ class DemoResult:
     store: Path
     localisation: Localisation
     pictures: list[Path]
+    page: str
 
 
 def demo(options: DemoOptions) -> DemoResult:
@@ -82,6 +85,7 @@ def demo(options: DemoOptions) -> DemoResult:
         store=store,
         localisation=attention_in_boxes(store, tracks),
         pictures=draw_examples(store, tracks, data / "UCF-101", root / "pictures"),
+        page=page_command(options.out),
     )
 
 

@@ -1,6 +1,7 @@
 """Flags of jobs/report.py."""
 
 import dataclasses
+import shlex
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,3 +18,9 @@ class ReportOptions:
     all test videos are read to find them."""
     videos: str | None = None
     """Videos of the stores, if they have moved since precompute."""
+
+
+def page_command(out: str) -> str:
+    """Command that makes a page of a run in its own folder."""
+    page = f"{out.rstrip('/')}/report.html"
+    return f"python jobs/report.py --runs {shlex.quote(out)} --out {shlex.quote(page)}"

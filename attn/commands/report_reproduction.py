@@ -76,24 +76,31 @@ class Reproduction:
             yield Piece("methods", Table(["job", "seconds"], rows, "Time of all steps of a job"))
 
     def _scores(self) -> Iterator[Piece]:
-        scored, unreadable = read_cells(ReproduceOptions(dataset="labelled", out=self.run.url), self.cells)
+        cnns: dict[tuple[str, str], list[Cell]] = {}
+        for cell in self.cells:
+            cnns.setdefault((cell.backbone, cell.trained_on.removeprefix(f"{ADAPTED}-")), []).append(cell)
+        several = len({backbone for backbone, _ in cnns}) > 1
+        for (backbone, trained_on), cells in cnns.items():  # one at a time: all scores of UCF101 are 2 GB
+            label = ", ".join([*[backbone] * several, PLACES.get(trained_on) or f"labels of {int(trained_on)} %"])
+            scored = self._read(cells)
+            for methods in by_cnn(scored, dict.fromkeys((cell.split for cell in scored), None)).values():
+                video_ids = {cell.split: found.video_ids for cell, found in sorted(scored.items(), key=_split)}
+                yield from pieces_of_scores(ScoreSet(label, class_names(self.run), methods, video_ids))
+            own = [one for one in scored.items() if one[0].trained_on == trained_on]
+            if self.options.examples and own and _shows_frames(cnns, backbone, trained_on):
+                yield from self._frames(own[0], label)
+
+    def _read(self, cells: Sequence[Cell]) -> dict[Cell, Scores]:
+        scored, unreadable = read_cells(ReproduceOptions(dataset="labelled", out=self.run.url), cells)
         for name, why in unreadable.items():
             log.warning("%s left out: %s", name, why)
-        names = class_names(self.run)
-        cnns = by_cnn(scored, dict.fromkeys((cell.split for cell in scored), None))
-        several = len({backbone for backbone, _ in cnns}) > 1
-        for (backbone, trained_on), methods in cnns.items():
-            label = ", ".join([*[backbone] * several, PLACES.get(trained_on) or f"labels of {int(trained_on)} %"])
-            splits = {split for runs in methods.values() for split in runs}
-            video_ids = {split: _video_ids(scored, split) for split in sorted(splits)}
-            yield from pieces_of_scores(ScoreSet(label, names, methods, video_ids))
-            if self.options.examples and _shows_frames(cnns, backbone, trained_on):
-                yield from self._frames(next(one for one in scored if _is_of(one, backbone, trained_on)), scored, label)
+        return scored
 
-    def _frames(self, cell: Cell, scored: Mapping[Cell, Scores], label: str) -> Iterator[Piece]:
+    def _frames(self, scored: tuple[Cell, Scores], label: str) -> Iterator[Piece]:
         """Frames of one split and seed; other ones would show much the same."""
+        cell, scores = scored
         step = next(step["options"] for step in self.steps if step["name"] == cell.scores)
-        labels = dict(zip(scored[cell].video_ids, scored[cell].labels.tolist(), strict=True))
+        labels = dict(zip(scores.video_ids, scores.labels.tolist(), strict=True))
         search = FrameSearch(self._here(step["store"]), None, labels, step["window"], f"{label}, {cell.split}")
         return search.pieces(self.options)
 
@@ -127,12 +134,8 @@ def share_pieces(results: Mapping[str, Any]) -> Iterator[Piece]:
         yield Piece("shares", Chart(f"shares.{backbone}", title, drawn, "Bars are 95 % bootstrap intervals."))
 
 
-def _video_ids(scored: Mapping[Cell, Scores], split: str) -> Sequence[str]:
-    return next(found.video_ids for cell, found in scored.items() if cell.split == split)
-
-
-def _is_of(cell: Cell, backbone: str, trained_on: str) -> bool:
-    return (cell.backbone, cell.trained_on) == (backbone, trained_on)
+def _split(scored: tuple[Cell, Scores]) -> str:
+    return scored[0].split
 
 
 def _shows_frames(cnns: Mapping[tuple[str, str], Any], backbone: str, trained_on: str) -> bool:

@@ -15,6 +15,7 @@ BASELINE = "cnn"
 GAINERS = ("unatt", "energynet")
 MOST_CLASSES = 25
 """Number of classes in a chart of gains, as in the paper's Figure 4."""
+MOST_MISTAKES = 300
 SHOWN = {**NAMES, FEW_LABELS: "EnergyNet, adapted CNN"}
 """Names of methods on the page, which lists both EnergyNets of a share together."""
 MISSING = "–"
@@ -113,9 +114,10 @@ def _confusion(scored: ScoreSet, method: str, runs: Runs) -> Iterator[Piece]:
     wrong.sort(key=lambda pair: -counts[pair])
     rows = [
         [names[true], names[said], str(counts[true, said]), _percent(counts[true, said] / counts[true].sum())]
-        for true, said in wrong
+        for true, said in wrong[:MOST_MISTAKES]
     ]
-    yield Piece("confusion", Table(["true", "predicted", "videos", "of the class, %"], rows, "Mistakes"), label)
+    title = "Mistakes" if len(wrong) <= MOST_MISTAKES else f"The {MOST_MISTAKES} most frequent of {len(wrong)} mistakes"
+    yield Piece("confusion", Table(["true", "predicted", "videos", "of the class, %"], rows, title), label)
 
 
 def _precision(scored: ScoreSet) -> Iterator[Piece]:
@@ -139,14 +141,13 @@ def _videos(scored: ScoreSet) -> Table:
     names, several = scored.class_names, len(scored.video_ids) > 1
     rows = []
     for split, video_ids in scored.video_ids.items():
-        of_split = [runs[split] for runs in scored.methods.values() if split in runs]
-        labels = next(iter(of_split[0].values())).labels
-        said = np.array([_predicted(seeds, len(names)) for seeds in of_split])
-        right = said == labels
-        for place, video_id in enumerate(video_ids):
-            cells = ["✓" if right[m, place] else names[said[m, place]] for m in range(len(said))]
-            seen = [split] * several
-            rows.append([video_id, *seen, names[labels[place]], str(right[:, place].sum()), *cells])
+        by_method = [runs.get(split, {}) for runs in scored.methods.values()]
+        labels = next(run.labels for seeds in by_method for run in seeds.values())
+        said = [_predicted(seeds, len(names)) if seeds else None for seeds in by_method]
+        for place, (video_id, label) in enumerate(zip(video_ids, labels.tolist(), strict=True)):
+            found = [None if one is None else int(one[place]) for one in said]
+            cells = [MISSING if one is None else "✓" if one == label else names[one] for one in found]
+            rows.append([video_id, *[split] * several, names[label], str(cells.count("✓")), *cells])
     head = ["video", *["split"] * several, "class", "methods right", *map(method_name, scored.methods)]
     return Table(head, rows)
 
@@ -163,7 +164,7 @@ def _accuracy(run: Run) -> np.ndarray:
 
 def _labels(scored: ScoreSet) -> np.ndarray:
     """Labels of the videos of all splits."""
-    runs = next(iter(scored.methods.values()))
+    runs = max(scored.methods.values(), key=len)
     return np.concatenate([next(iter(seeds.values())).labels for seeds in runs.values()])
 
 

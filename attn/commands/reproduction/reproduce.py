@@ -9,6 +9,7 @@ import json
 import logging
 from typing import Any
 
+from attn.commands.report_options import page_command
 from attn.commands.reproduction.beside import compare, open_beside
 from attn.commands.reproduction.cell import Cell
 from attn.commands.reproduction.data import check_needs, is_to_be_rendered, open_data, render
@@ -177,6 +178,7 @@ def write_tables(
     _write(options, f"{TABLES}.csv", as_csv(results))
     _write(options, f"{TABLES}.md", as_markdown(results))
     log.info("tables: %s", join(options.out, f"{TABLES}.md"))
+    log.info("page: %s", page_command(options.out))
 
 
 def _check(options: ReproduceOptions) -> None:
