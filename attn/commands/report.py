@@ -2,11 +2,12 @@
 
 import logging
 import posixpath
+from collections.abc import Mapping
 
 from attn.commands.report_evaluation import read_evaluation
 from attn.commands.report_options import ReportOptions
 from attn.commands.report_reproduction import Reproduction
-from attn.commands.report_runs import Found, Run, find_runs
+from attn.commands.report_runs import Found, Run, find_runs, read_json
 from attn.commands.report_search import read_search
 from attn.commands.report_stores import read_one_store
 from attn.commands.report_trainings import read_one_training
@@ -16,6 +17,7 @@ from attn.report.page_blocks import Piece, Table
 from attn.report.page_svg import style
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.manifest import NAME as MANIFEST
 from attn.storage.writable import check_writable
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,8 @@ def report(options: ReportOptions) -> int:
     for folder in filter(None, (_folder(options.out), options.figures)):
         check_writable(folder)
     runs = find_runs(options.runs)
-    found = [_read(run, options) for run in runs]
+    stores = {read_json(join(run.url, MANIFEST))["fingerprint"]: run.url for run in runs if run.kind == "store"}
+    found = [_read(run, options, stores) for run in runs]
     listed = [[run.name, content.about, shown(run.url)] for run, content in zip(runs, found, strict=True)]
     pieces = [RunPieces(run.name, content.pieces) for run, content in zip(runs, found, strict=True)]
     table = RunPieces("", [Piece("runs", Table(["run", "found", "folder"], listed))])
@@ -56,18 +59,18 @@ def _folder(url: str) -> str:
     return fs.unstrip_protocol(posixpath.dirname(path))
 
 
-def _read(run: Run, options: ReportOptions) -> Found:
+def _read(run: Run, options: ReportOptions, stores: Mapping[str, str]) -> Found:
     with style():
-        found = _reader(run, options)
+        found = _pieces(run, options, stores)
     log.info("%s: %s", shown(run.url), found.about)
     return found
 
 
-def _reader(run: Run, options: ReportOptions) -> Found:
+def _pieces(run: Run, options: ReportOptions, stores: Mapping[str, str]) -> Found:
     if run.kind == "reproduction":
         return Reproduction(run, options).found()
     if run.kind == "evaluation":
-        return read_evaluation(run, options)
+        return read_evaluation(run, options, stores)
     if run.kind == "search":
         return read_search(run)
     return read_one_training(run) if run.kind == "training" else read_one_store(run)

@@ -20,17 +20,25 @@ SPLIT = "test"
 WINDOW = 3
 
 
-def read_evaluation(run: Run, options: ReportOptions) -> Found:
-    """Return the pieces of the output folder of `evaluate`."""
+def read_evaluation(run: Run, options: ReportOptions, stores: Mapping[str, str]) -> Found:
+    """Return the pieces of the output folder of `evaluate`.
+
+    Args:
+        run: the run.
+        options: flags of the page.
+        stores: URLs of stores by fingerprint. They are searched in place of the store that was evaluated, which may
+            have moved.
+    """
     metrics, scores = read_json(join(run.url, METRICS)), read_scores(join(run.url, NAME))
     labels = scores.labels.astype(np.int64)
     methods = {name: {SPLIT: {0: Scored(values, labels)}} for name, values in scores.by_method.items()}
     scored = ScoreSet("", class_names(run), methods, {SPLIT: scores.video_ids})
     pieces = [*_methods(metrics), *pieces_of_scores(scored)]
     if options.examples:
+        fingerprint = metrics["store"]["fingerprint"]
         search = FrameSearch(
-            metrics["store"]["url"],
-            metrics["store"]["fingerprint"],
+            stores.get(fingerprint, metrics["store"]["url"]),
+            fingerprint,
             dict(zip(scores.video_ids, labels.tolist(), strict=True)),
             window=metrics["options"].get("window", WINDOW),
         )

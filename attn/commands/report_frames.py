@@ -84,7 +84,9 @@ class FrameSearch:
         mistakes, why_not = _with_images(store, chosen, options.videos)
         if why_not:
             log.warning("frames without pictures: %s", why_not)
-            yield Piece("frames", Note(f"Maps only, because the videos cannot be read: {why_not}"), self.label)
+            maps_only = sum(one.image is None for one in mistakes)
+            note = f"{maps_only} of {len(mistakes)} frames have maps only: {why_not}"
+            yield Piece("frames", Note(note), self.label)
         yield Piece("frames", Note(CHOSEN), self.label)
         yield Piece("frames", show_mistakes(mistakes, f"frames.{self.label}", TITLE), self.label)
 

@@ -15,6 +15,7 @@ BASELINE = "cnn"
 GAINERS = ("unatt", "energynet")
 MOST_CLASSES = 25
 """Number of classes in a chart of gains, as in the paper's Figure 4."""
+MOST_MISTAKES = 300
 SHOWN = {**NAMES, FEW_LABELS: "EnergyNet, adapted CNN"}
 """Names of methods on the page, which lists both EnergyNets of a share together."""
 MISSING = "–"
@@ -113,9 +114,10 @@ def _confusion(scored: ScoreSet, method: str, runs: Runs) -> Iterator[Piece]:
     wrong.sort(key=lambda pair: -counts[pair])
     rows = [
         [names[true], names[said], str(counts[true, said]), _percent(counts[true, said] / counts[true].sum())]
-        for true, said in wrong
+        for true, said in wrong[:MOST_MISTAKES]
     ]
-    yield Piece("confusion", Table(["true", "predicted", "videos", "of the class, %"], rows, "Mistakes"), label)
+    title = "Mistakes" if len(wrong) <= MOST_MISTAKES else f"The {MOST_MISTAKES} most frequent of {len(wrong)} mistakes"
+    yield Piece("confusion", Table(["true", "predicted", "videos", "of the class, %"], rows, title), label)
 
 
 def _precision(scored: ScoreSet) -> Iterator[Piece]:

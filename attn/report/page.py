@@ -3,7 +3,7 @@
 import base64
 import io
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -13,7 +13,7 @@ from attn.report.page_blocks import TITLES, Block, Chart, Example, Examples, Not
 from attn.report.page_svg import as_png, as_svg, inline
 
 ROWS_IN_HTML = 50
-"""Rows of a table in the HTML itself. A longer table holds its rows as JSON, so that 13,000 videos open at once."""
+"""Rows of a table in the HTML itself. All rows of a longer table are indices, so that 13,000 videos open at once."""
 NUMBER = re.compile(r"[+\-−]?\d+(\.\d+)?( ?(%|s|points))?( \(.*\))?")
 MISSING = ("", "–")
 
@@ -34,13 +34,13 @@ def page_html(title: str, runs: Sequence[RunPieces]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    several = sum(bool(run.name) for run in runs) > 1
+    several, views = sum(bool(run.name) for run in runs) > 1, _Views()
     sections = [
         {"topic": topic, "title": heading, "runs": shown}
         for topic, heading in TITLES.items()
-        if (shown := [_shown(run, found, several) for run in runs if (found := _of_topic(run, topic))])
+        if (shown := [views.of_run(run, found, several) for run in runs if (found := _of_topic(run, topic))])
     ]
-    return environment.get_template("page.html").render(title=title, sections=sections)
+    return environment.get_template("page.html").render(title=title, sections=sections, values=list(views.cells))
 
 
 def figure_files(runs: Sequence[RunPieces]) -> dict[str, bytes]:
@@ -67,48 +67,52 @@ def _of_topic(run: RunPieces, topic: str) -> list[Piece]:
     return [piece for piece in run.pieces if piece.topic == topic]
 
 
-def _shown(run: RunPieces, pieces: Sequence[Piece], several: bool) -> dict[str, Any]:
-    choices: dict[str, list[dict[str, Any]]] = {}
-    for piece in pieces:
-        if piece.choice:
-            choices.setdefault(piece.choice, []).append(_view(piece.block, run.name))
-    return {
-        "name": run.name if several else "",
-        "blocks": [_view(piece.block, run.name) for piece in pieces if not piece.choice],
-        "choices": list(choices.items()),
-    }
+class _Views:
+    """Values of pieces for the template.
 
+    Attributes:
+        cells: place of each different cell of the long tables; IDs of videos and names of classes are in several.
+    """
 
-def _view(block: Block, run: str) -> dict[str, Any]:
-    """Values of a block for the template."""
-    if isinstance(block, Table):
-        return _table(block)
-    if isinstance(block, Chart):
-        svg = inline(block.figure, file_stem(run, block.name), block.title)
-        return {"kind": "chart", "svg": svg, "title": block.title, "caption": block.caption}
-    if isinstance(block, Note):
-        return {"kind": "note", "text": block.text}
-    return {"kind": "examples", "side": _side(block), "examples": [_example(one) for one in block.examples]}
+    def __init__(self) -> None:
+        self.cells: dict[str, int] = {}
 
+    def of_run(self, run: RunPieces, pieces: Sequence[Piece], several: bool) -> dict[str, Any]:
+        choices: dict[str, list[dict[str, Any]]] = {}
+        for piece in pieces:
+            if piece.choice:
+                choices.setdefault(piece.choice, []).append(self._block(piece.block, run.name))
+        return {
+            "name": run.name if several else "",
+            "blocks": [self._block(piece.block, run.name) for piece in pieces if not piece.choice],
+            "choices": list(choices.items()),
+        }
 
-def _table(table: Table) -> dict[str, Any]:
-    columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.head)
-    return {
-        "kind": "table",
-        "title": table.title,
-        "head": table.head,
-        "rows": table.rows[:ROWS_IN_HTML],
-        "count": len(table.rows),
-        "numeric": [all(cell in MISSING or NUMBER.fullmatch(cell) for cell in column) for column in columns],
-        "packed": _packed(table.rows) if len(table.rows) > ROWS_IN_HTML else None,
-    }
+    def _block(self, block: Block, run: str) -> dict[str, Any]:
+        if isinstance(block, Table):
+            return self._table(block)
+        if isinstance(block, Chart):
+            svg = inline(block.figure, file_stem(run, block.name), block.title)
+            return {"kind": "chart", "svg": svg, "title": block.title, "caption": block.caption}
+        if isinstance(block, Note):
+            return {"kind": "note", "text": block.text}
+        return {"kind": "examples", "side": _side(block), "examples": [_example(one) for one in block.examples]}
 
+    def _table(self, table: Table) -> dict[str, Any]:
+        columns = zip(*table.rows, strict=True) if table.rows else [()] * len(table.head)
+        return {
+            "kind": "table",
+            "title": table.title,
+            "head": table.head,
+            "rows": table.rows[:ROWS_IN_HTML],
+            "count": len(table.rows),
+            "numeric": [all(cell in MISSING or NUMBER.fullmatch(cell) for cell in column) for column in columns],
+            "packed": self._packed(table.rows) if len(table.rows) > ROWS_IN_HTML else None,
+        }
 
-def _packed(rows: Sequence[Sequence[str]]) -> Mapping[str, Any]:
-    """Rows as indices into the list of different cells: class names repeat thousands of times."""
-    places: dict[str, int] = {}
-    indices = [[places.setdefault(cell, len(places)) for cell in row] for row in rows]
-    return {"values": list(places), "rows": indices}
+    def _packed(self, rows: Sequence[Sequence[str]]) -> str:
+        """Rows as lines of indices into the list of different cells."""
+        return "\n".join(" ".join(str(self.cells.setdefault(cell, len(self.cells))) for cell in row) for row in rows)
 
 
 def _example(example: Example) -> dict[str, Any]:

@@ -17,6 +17,8 @@ NAME_CHARACTERS = 26
 METHOD_COLOURS = {
     name: LINES[i] for i, name in enumerate(("cnn", "unatt", "energynet", "svm", "cnn_average", "cnn_softmax"))
 }
+LETTER = 0.62
+"""Approximate width of a letter, as a share of the size of the font."""
 MOST_NUMBERED = 12
 """Classes up to which a confusion matrix shows its numbers."""
 
@@ -120,22 +122,25 @@ def confusion_chart(names: Sequence[str], counts: Int[np.ndarray, "cls cls"]) ->
     The strength of one colour shows the share, so that the chart reads on light and on dark.
     """
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    labels = [named(name) for name in names]
     side = max(2.6, min(0.36, 9 / len(names)) * len(names))
-    drawn = Figure(figsize=(side + 2, side + 1.6), layout="constrained")
-    axes = drawn.subplots()
+    size = max(3.5, min(9, 0.72 * 72 * side / len(names)))
+    # Matplotlib's own layout takes seconds for hundreds of rotated labels.
+    margin = 0.45 + max(map(len, labels)) * LETTER * size / 72
+    width, height = side + margin + 0.1, side + margin + 0.1
+    drawn = Figure(figsize=(width, height))
+    axes = drawn.add_axes((margin / width, margin / height, side / width, side / height))
     colour = to_rgba("#4a86d8")
     axes.imshow(share, cmap=LinearSegmentedColormap.from_list("", [(*colour[:3], 0.0), colour]), vmin=0, vmax=1)
-    size = max(3.5, min(9, 0.72 * 72 * side / len(names)))
     if len(names) <= MOST_NUMBERED:
         for row, col in np.argwhere(counts):
             axes.text(col, row, f"{100 * share[row, col]:.0f}", ha="center", va="center", fontsize=min(size, 8))
-    labels = [named(name) for name in names]
     axes.set_xticks(range(len(names)), labels, rotation=90, fontsize=size)
     axes.set_yticks(range(len(names)), labels, fontsize=size)
-    axes.tick_params(length=0)
+    axes.tick_params(bottom=False, left=False)
     axes.grid(visible=False)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
+    drawn.text((margin + side / 2) / width, 0.08 / height, "predicted", ha="center", va="bottom")
+    drawn.text(0.08 / width, (margin + side / 2) / height, "true", va="center", rotation=90)
     return drawn
 
 
@@ -143,5 +148,5 @@ def _name_rows(axes: Axes, names: Sequence[str]) -> None:
     """Label one row per name, and leave out the empty space above and below."""
     axes.set_yticks(range(len(names)), [named(name) for name in names], fontsize=8)
     axes.set_ylim(-0.6, len(names) - 0.4)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", left=False)
     axes.grid(visible=False, axis="y")

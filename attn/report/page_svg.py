@@ -79,6 +79,7 @@ def inline(figure: Figure, name: str, title: str) -> Markup:
     text = as_svg(figure, name)
     _, _, body = text[text.index("<svg") :].partition(">")
     body = re.sub(r'<g id="[^"]*"', "<g", body)  # numbered by matplotlib from 1 in every chart
+    body = re.sub(r">\s+<", "><", re.sub(r"\s*\n\s*", " ", body))  # indentation is a quarter of the file
     for colour, variable in COLOURS.items():
         body = body.replace(colour, f"var(--{variable})")
     width, height = (72 * side for side in figure.get_size_inches())

@@ -62,4 +62,4 @@ def test_tables_sort_and_filter_and_choices_show_one(browser, tmp_path):
     assert section(html, "videos").one("span", class_="count").words == f"{len(wanted)} of {count} rows"
     hidden = ["hidden" in option.attributes for option in section(html, "confusion").all("div", class_="option")]
     assert hidden == [True, False]
-    assert len(parsed(html).all("script")) == 3
+    assert len(parsed(html).all("script")) == 4

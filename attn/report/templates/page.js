@@ -3,6 +3,13 @@
 const STEP = 200;
 const MISSING = /^[–-]?$/;
 
+let cells = null; // cells of all long tables, read when the first of them is used
+
+function unpack(lines) {
+  cells ??= JSON.parse(document.getElementById("cells").textContent);
+  return lines.split("\n").map((line) => line.split(" ").map((place) => cells[place]));
+}
+
 function number(text) {
   return parseFloat(text.replace("−", "-"));
 }
@@ -19,14 +26,13 @@ function enliven(box) {
   const heads = [...box.querySelectorAll("th")];
   const body = box.querySelector("tbody");
   const [input, count, more] = ["input", ".count", ".more"].map((one) => box.querySelector(one));
-  const packed = box.querySelector("script");
+  const packed = box.querySelector(".rows");
   let rows = null, found = null, shown = STEP;
 
   function load() {
     if (rows) return;
     if (packed) {
-      const { values, rows: indices } = JSON.parse(packed.textContent);
-      rows = indices.map((row) => row.map((index) => values[index]));
+      rows = unpack(packed.textContent);
     } else {
       rows = [...body.rows].map((row) => [...row.cells].map((cell) => cell.textContent));
     }

@@ -151,7 +151,8 @@ def pixels_of(image):
 def test_without_the_videos_there_are_maps_only_and_the_page_says_so(tmp_path, evaluation, caplog):
     gone = str(tmp_path / "gone")
     found = section(made(tmp_path, evaluation, videos=gone), "frames")
-    assert any("Maps only" in note.words and gone in note.words for note in found.all("p", class_="note"))
+    assert any("4 of 4 frames have maps only" in note.words for note in found.all("p", class_="note"))
+    assert gone in found.words
     assert {len(one.all("img")) for one in found.all("figure", class_="example")} == {2}
     assert "frames without pictures" in caplog.text
 
@@ -161,6 +162,11 @@ def test_without_the_store_the_rest_of_the_page_is_there_and_one_line_says_why(t
     assert "no attention store here" in section(html, "frames").one("p").words
     assert section(html, "confusion").all("svg")
     assert len([line for line in caplog.messages if "frames left out" in line]) == 1
+
+
+def test_a_store_that_has_moved_is_known_by_its_fingerprint(tmp_path, evaluation, store):
+    other = changed(evaluation, tmp_path / "results", url=str(tmp_path / "gone"))
+    assert section(made(tmp_path, other, store, examples=1), "frames").all("img")
 
 
 def test_a_store_that_was_made_again_is_not_searched(tmp_path, evaluation):
