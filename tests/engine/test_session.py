@@ -90,24 +90,22 @@ def test_a_ray_that_starts_too_slowly_gets_another_chance_a_short_folder_and_a_f
 
 
 FAILED_START = """
-import contextlib, psutil, sys, threading, time, logging
+import psutil, logging
 import ray._private.services as services
 import attn.engine.session as session, attn.errors
 logging.basicConfig(level=logging.WARNING)
 {prepare}
-most = 0
-def count():
-    global most
-    while True:
-        with contextlib.suppress(psutil.Error):  # a process may end while it is counted
-            most = max(most, len(psutil.Process().children()))
-        time.sleep(0.02)
-threading.Thread(target=count, daemon=True).start()
+started = []
+start = services.start_ray_process
+def recorded(*arguments, **options):
+    started.append(start(*arguments, **options))
+    return started[-1]
+services.start_ray_process = recorded
 try:
     session.start_ray(num_cpus=1, object_store_bytes={store_bytes})
 except attn.errors.UsageError as error:
     print(error)
-print(most > 0, [process.cmdline() for process in psutil.Process().children(recursive=True)])
+print(bool(started), [process.cmdline() for process in psutil.Process().children(recursive=True)])
 """
 
 
