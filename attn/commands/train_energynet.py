@@ -16,6 +16,7 @@ from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.schema import MAPS
 from attn.storage.manifest import Manifest
 from attn.training import energy_untrained
+from attn.training.energy_config import start_share
 from attn.training.energynet_job import EnergyJob
 from attn.training.energynet_learner import new_net
 from attn.training.energynet_maps import energy_learner, map_squares
@@ -101,6 +102,7 @@ class EnergyTraining(Training):
             **trained,
             "map_scale": float(net.map_scale),
             "residual_scale": None if net.residual_scale is None else float(net.residual_scale),
+            "start_share": start_share(job.config, len(job.train.video_ids)),
             "start_accuracy": progress.start and progress.start[ACCURACY],
             SPREAD: kept.get(SPREAD),
             UNTRAINED: _why_untrained(job, progress),

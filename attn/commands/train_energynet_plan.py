@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 
 from attn.classes import class_ids
+from attn.commands.holdout import holdout_record, kept_together
 from attn.commands.map_source import MapSource, open_map_source
 from attn.concepts.concept_vectors import ConceptVectors, make_concept_vectors
 from attn.datasets.fractions import hold_out_videos, take_fraction
-from attn.datasets.split import read_split
+from attn.datasets.split import read_recordings, read_split
 from attn.errors import UsageError
 from attn.models.energynet_file import NAME
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, storage_errors
 from attn.storage.store import AttentionStore
-from attn.training.energy_config import WITH_RECIPES, EnergyConfig
+from attn.training.energy_config import BEFORE_SHRINKAGE, WITH_RECIPES, EnergyConfig
 from attn.training.energynet_job import EnergyJob
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.recipe import as_begun
@@ -49,6 +50,8 @@ def make_energy_training(
     if before_recipes(begun):
         options = as_begun(options, begun)
         log.info("%s: started before recipes existed. Resuming with --recipe paper.", options.out)
+    elif options.start_share is None and begun.get("start_share") == BEFORE_SHRINKAGE:
+        options = dataclasses.replace(options, start_share=BEFORE_SHRINKAGE)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         source = open_map_source(options, store)
@@ -57,7 +60,8 @@ def make_energy_training(
     whose = f" of {shown(store.url)}, whose maps are learnt from"
     listed = read_split(options.split, names, part="train", present=list(num_frames), whose=whose)
     split = source.videos(take_fraction(listed, options.fraction, seed=options.seed), options)
-    held = hold_out_videos(split, fraction=options.holdout_fraction, seed=options.seed)
+    recording_of = kept_together(read_recordings(options.split, listed, part="train"), split, begun)
+    held = hold_out_videos(split, options.holdout_fraction, seed=options.seed, group_of=recording_of)
     ids = class_ids(names)
     labels = {video_id: ids[name] for video_id, name in split.items()}
     train = VideoTable.of({video_id: label for video_id, label in labels.items() if video_id not in held}, num_frames)
@@ -65,7 +69,7 @@ def make_energy_training(
     if len(np.unique(train.labels)) < 2:
         raise UsageError(f"{shown(options.split)}: all training videos have one class. Give at least two classes.")
     concepts = make_concept_vectors(names, options, seed=options.seed)
-    decisive = _decisive(options, store, source, train, held_out, concepts)
+    decisive = _decisive(options, store, source, train, held_out, concepts) | holdout_record(recording_of)
     run = TrainRun(join(options.out, NAME), _as_recorded(decisive, begun))
     shape = store.manifest.map_shape
     job = EnergyJob(options, source.urls, source.record, train, held_out, concepts, shape, run.url)

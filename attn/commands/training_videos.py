@@ -8,15 +8,16 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attn.classes import class_ids
 from attn.commands.decode_frames import fill_frames, plan_frames
 from attn.commands.evaluate import split_record
+from attn.commands.holdout import holdout_record, kept_together
 from attn.commands.split_check import present_videos
 from attn.datasets.fractions import hold_out_videos, take_fraction
-from attn.datasets.split import SplitList, read_split
+from attn.datasets.split import SplitList, read_recordings, read_split
 from attn.engine.filling import StorePlan
 from attn.errors import UsageError, some
 from attn.storage.error_messages import shown
@@ -26,7 +27,7 @@ from attn.storage.ledger import Ledger
 from attn.storage.store import FrameStore
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.pictures import VideoFrames
-from attn.training.run import FRAMES, SETTLED, TrainRun
+from attn.training.run import FRAMES, RUN, SETTLED, TrainRun
 from attn.video.found import paths_of
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, list_videos
@@ -47,6 +48,7 @@ class TrainingVideos:
         split: class of each video.
         videos: videos without labels, because the frame store can be used with other lists too.
         listed: name and sha256 of the list.
+        recording_of: function from a video to its recording, held out as a whole; None if single videos are held out.
     """
 
     options: TrainCnnOptions
@@ -54,6 +56,7 @@ class TrainingVideos:
     split: SplitList
     videos: list[Video]
     listed: Mapping[str, str]
+    recording_of: Callable[[str], str] | None
 
     @property
     def sampling(self) -> Sampling:
@@ -64,7 +67,12 @@ class TrainingVideos:
         """Entries of `decisive` for the videos; independent of their folder and of the name of the list."""
         listing = "\n".join(f"{video.video_id}\t{video.size}\t{self.split[video.video_id]}" for video in self.videos)
         videos = hashlib.sha256(listing.encode()).hexdigest()[:16]
-        return {"videos": videos, "fraction": self.options.fraction, "sampling": repr(self.sampling)}
+        return {
+            "videos": videos,
+            "fraction": self.options.fraction,
+            "sampling": repr(self.sampling),
+            **holdout_record(self.recording_of),
+        }
 
     def plan(self, run: TrainRun, input_size: int) -> StorePlan:
         """Return the plan of the frame store.
@@ -94,7 +102,9 @@ def find_training_videos(options: TrainCnnOptions, class_names: tuple[str, ...])
         chosen, found, store=url, where=where, allow_missing=options.allow_missing, way_out="add them"
     )
     videos = [found[video_id] for video_id in sorted(present)]
-    footage = TrainingVideos(options, class_names, present, videos, split_record(where))
+    begun = (TrainRun(options.out, {}).read(RUN) or {}).get("decisive", {})
+    recording_of = kept_together(read_recordings(where, split, part="train"), present, begun)
+    footage = TrainingVideos(options, class_names, present, videos, split_record(where), recording_of)
     _check_classes(present, footage)
     return footage
 
@@ -146,7 +156,7 @@ def training_videos_record(footage: TrainingVideos, frames: VideoFrames, run: Tr
 def _labelled(footage: TrainingVideos, frames: VideoFrames) -> VideoFrames:
     options, ids = footage.options, class_ids(footage.class_names)
     split = {video_id: footage.split[video_id] for video_id in frames.num_frames}
-    held = hold_out_videos(split, options.validation_fraction or 0, seed=options.seed)
+    held = hold_out_videos(split, options.validation_fraction or 0, seed=options.seed, group_of=footage.recording_of)
     if not held:
         log.warning("no class has enough videos to hold one out; the last epoch will be kept")
     rows = sum(frames.num_frames.values())

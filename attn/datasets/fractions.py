@@ -46,18 +46,26 @@ def take_fraction(split: SplitList, fraction: float, *, seed: int) -> SplitList:
     return {video_id: label for video_id, label in split.items() if video_id in taken}
 
 
-def hold_out_videos(split: SplitList, fraction: float = 0.1, *, seed: int) -> frozenset[str]:
+def hold_out_videos(
+    split: SplitList, fraction: float = 0.1, *, seed: int, group_of: Callable[[str], Hashable] | None = None
+) -> frozenset[str]:
     """IDs of the training videos that are held out for validation, for early stopping.
 
-    The choice is independent of `take_fraction`. The price of choosing videos instead of groups: clips of one recording
-    may be on both sides, so the validation accuracy is too high.
+    The choice is independent of `take_fraction`. Clips of one recording stay together; otherwise, the validation
+    accuracy would be that of places and people that were trained on. They are separated only if a class has a single
+    recording.
 
-        videos of class c = min(max(1, round(fraction · n_c)), n_c − 2), none if n_c ≤ 2
+        videos of class c ≈ min(max(1, round(fraction · n_c)), n_c − 2), none if n_c ≤ 2
+
+    Recordings are added in random order until so many videos are held out. One that would leave fewer than two videos
+    to train on is skipped, so a class of few large recordings may have none held out.
 
     Args:
         split: videos that may be trained on, after `take_fraction`.
         fraction: fraction of each class, below 1; 0 holds out none.
         seed: seed of the choice.
+        group_of: function from a video ID to its recording, counted within its class. Default: every video is its own
+            recording.
 
     Raises:
         UsageError: `fraction` is out of range.
@@ -66,11 +74,16 @@ def hold_out_videos(split: SplitList, fraction: float = 0.1, *, seed: int) -> fr
         raise UsageError(f"fraction {fraction:g} of the videos to hold out: give a number from 0 to below 1")
     if fraction == 0:
         return frozenset()
-    return frozenset(
-        video_id
-        for ranked in _ranked_by_class(split, f"hold-out/{seed}")
-        for video_id in ranked[: max(0, min(max(1, round(fraction * len(ranked))), len(ranked) - FEWEST_VIDEOS))]
-    )
+    held: list[str] = []
+    for ranked in _ranked_by_class(split, f"hold-out/{seed}"):
+        most = len(ranked) - FEWEST_VIDEOS
+        wanted = min(max(1, round(fraction * len(ranked))), most)
+        own: list[str] = []
+        for group in _groups(ranked, group_of):
+            if len(own) < wanted and len(own) + len(group) <= most:
+                own += group
+        held += own
+    return frozenset(held)
 
 
 class Fold(NamedTuple):

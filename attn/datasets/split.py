@@ -7,7 +7,7 @@ import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attn.classes import ClassFinder, class_ids
-from attn.datasets import hmdb51
+from attn.datasets import hmdb51, ucf101
 from attn.datasets.entries import Entry, SplitList, names_meant, split_list
 from attn.datasets.own_list import parse_file, parse_text
 from attn.errors import UsageError
@@ -15,7 +15,7 @@ from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
 
-__all__ = ["SplitList", "classes_of_list", "read_split", "split_text", "write_split_list"]
+__all__ = ["SplitList", "classes_of_list", "read_recordings", "read_split", "split_text", "write_split_list"]
 
 
 def read_split(
@@ -72,26 +72,49 @@ def classes_of_list(url: str, class_names: tuple[str, ...], *, part: hmdb51.Part
     return class_names
 
 
-def write_split_list(url: str, split: SplitList, class_names: Sequence[str]) -> None:
+def read_recordings(url: str, listed: SplitList, *, part: hmdb51.Part = "test") -> dict[str, str]:
+    """Recording that each video of a list was cut from, counted within its class.
+
+    It is the `group` column of a table, otherwise the group in a UCF101 name such as v_Archery_g07_c02, otherwise the
+    video itself.
+
+    Args:
+        url: URL of the list.
+        listed: all videos of the list, as returned by `read_split`.
+        part: part that was read.
+    """
+    entries = _some_entries(url, part)
+    return {
+        video_id: entry.group or ucf101.group_in_name(video_id) or video_id
+        for video_id, entry in zip(listed, entries, strict=True)
+    }
+
+
+def write_split_list(
+    url: str, split: SplitList, class_names: Sequence[str], recordings: Mapping[str, str] | None = None
+) -> None:
     """Write a list that `read_split` reads back unchanged; the file appears complete or not at all.
 
     Raises:
         UsageError: as `split_text`.
     """
-    write_atomic(*open_filesystem(url), split_text(split, class_names, where=shown(url)).encode())
+    write_atomic(*open_filesystem(url), split_text(split, class_names, recordings, where=shown(url)).encode())
 
 
-def split_text(split: SplitList, class_names: Sequence[str], *, where: str) -> str:
+def split_text(
+    split: SplitList, class_names: Sequence[str], recordings: Mapping[str, str] | None = None, *, where: str
+) -> str:
     """Text of a split list, as written by `write_split_list`.
 
         <Class>/<video_id>.avi <id>        UCF101's format, ids from 1, if ids have no folders
-        video_id,label                     a table otherwise
+        video_id,label[,group]             a table otherwise, or with recordings
 
     The extension is part of UCF101's format; the files of the videos may have another one.
 
     Args:
         split: videos of the list.
         class_names: names of the classes; their order gives the numbers.
+        recordings: recording of each video, if the list is to contain them.
         where: name of the file, for messages.
 
     Raises:
@@ -99,10 +122,12 @@ def split_text(split: SplitList, class_names: Sequence[str], *, where: str) -> s
     """
     if not split:
         raise UsageError(f"{where}: the list would be empty. Give at least one video.")
-    official, table = _ucf101_text(split, class_names), _table_text(split)
-    with contextlib.suppress(UsageError):
-        if _reads_back(official, split, class_names, where):
-            return official
+    table = _table_text(split, recordings)
+    if recordings is None:
+        official = _ucf101_text(split, class_names)
+        with contextlib.suppress(UsageError):
+            if _reads_back(official, split, class_names, where):
+                return official
     if _reads_back(table, split, class_names, where):
         return table
     raise UsageError(f"{where}: some names do not fit in a line. Rename videos or classes with unusual characters.")
@@ -117,9 +142,12 @@ def _ucf101_text(split: SplitList, class_names: Sequence[str]) -> str:
     return "".join(f"{name}/{video_id}.avi {ids.get(name, -1) + 1}\n" for video_id, name in split.items())
 
 
-def _table_text(split: SplitList) -> str:
+def _table_text(split: SplitList, recordings: Mapping[str, str] | None) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("video_id", "label"), *split.items()])
+    rows = [("video_id", "label"), *split.items()]
+    if recordings is not None:
+        rows = [(*row, group) for row, group in zip(rows, ["group", *map(recordings.get, split)], strict=True)]
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

@@ -88,10 +88,15 @@ def group_of(video_id: str) -> int:
     Raises:
         UsageError: the ID is not a UCF101 name.
     """
-    match = _VIDEO_ID.fullmatch(video_id)
-    if match is None:
+    if (group := group_in_name(video_id)) is None:
         raise UsageError(f"{video_id}: no group in the name. Name it v_<Class>_g<group>_c<clip>.")
-    return int(match["group"])
+    return int(group)
+
+
+def group_in_name(video_id: str) -> str | None:
+    """Digits of the group in a UCF101 name; None for other names."""
+    match = _VIDEO_ID.fullmatch(video_id)
+    return None if match is None else match["group"]
 
 
 def parse_list(text: str, where: str) -> Iterator[Entry]:

@@ -12,6 +12,14 @@ from attn.training.recipe import PAPER, WithRecipe, check_recipe
 
 WINDOW = 3
 """s: side of the window of the window energy in residual networks, in map cells; limited by the map."""
+START_VIDEOS = 100
+"""n0: number of training videos at which UnAtt and the learned energy have equal shares by default.
+
+An EnergyNet learns a few videos by heart within hundreds of updates, and so few are held out that validation does not
+notice. Its share n / (n0 + n) therefore grows with the number n of training videos, as in shrinkage estimators.
+"""
+BEFORE_SHRINKAGE = 0.5
+"""Default of `start_share` before it depended on the number of videos."""
 WITH_RECIPES = ("recipe", "residual", "start_share", "mirror", "centre", "semi_hard")
 """Settings introduced together with recipes; records of older training runs lack them."""
 
@@ -42,9 +50,9 @@ class EnergyConfig(WithRecipe):
     and a weight decay of 0.0005."""
     residual: bool = True
     """Add the learned energy to the window energy, so that the untrained network is equivalent to UnAtt."""
-    start_share: float = 0.5
+    start_share: float | None = None
     """S: share of UnAtt in the residual network that is validated and saved, 0 to below 1. The learned energy is
-    weighted by 1 - S."""
+    weighted by 1 - S (default: 100 / (100 + number of training videos))."""
     mirror: bool = True
     """Mirror the maps of every other sample left to right."""
     centre: bool = True
@@ -114,7 +122,8 @@ class EnergyConfig(WithRecipe):
             refuse_flag(name, getattr(self, name), "must be above 0", not 0 < getattr(self, name) < float("inf"))
         refuse_flag("triplet_margin", self.triplet_margin, "must be from 0 to 2", not 0 <= self.triplet_margin <= 2)
         for name in ("momentum", "monitor_smoothing", "holdout_fraction", "start_share"):
-            refuse_flag(name, getattr(self, name), "must be from 0 to below 1", not 0 <= getattr(self, name) < 1)
+            value = getattr(self, name) or 0.0
+            refuse_flag(name, value, "must be from 0 to below 1", not 0 <= value < 1)
         refuse_flag(
             "candidates_final",
             self.candidates_final,
@@ -127,3 +136,10 @@ class EnergyConfig(WithRecipe):
             f"must be at most --candidates-initial ({self.candidates_initial})",
             self.num_hard > self.candidates_initial,
         )
+
+
+def start_share(config: EnergyConfig, videos: int) -> float:
+    """Share of UnAtt in a residual network trained on so many videos; 0 without a residual network."""
+    if not config.residual:
+        return 0.0
+    return START_VIDEOS / (START_VIDEOS + videos) if config.start_share is None else config.start_share

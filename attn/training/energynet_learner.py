@@ -14,6 +14,7 @@ from attn.models.start_average import StartAverage
 from attn.training.bank import Bank
 from attn.training.diverged import DivergedError, check_weights
 from attn.training.early_stop import is_over, is_worse
+from attn.training.energy_config import start_share
 from attn.training.energy_training import EnergyTrainer, Step, TrainingMaps, samples_per_update
 from attn.training.energy_validation import Look, directions, look, score_bank, spread, true_maps
 from attn.training.energynet_job import EnergyJob
@@ -54,8 +55,7 @@ class EnergyLearner:
         self.residual_scale = _residual_scale(job, maps, group)
         self.net = self._net()
         # The head of a residual network is initially 0, which makes the network equal to UnAtt.
-        share = self.config.start_share if self.config.residual else 0.0
-        self.average = StartAverage(self.net.energy_head, share)
+        self.average = StartAverage(self.net.energy_head, start_share(self.config, len(job.train.video_ids)))
         self.kept: dict[str, torch.Tensor] = {}
         self.kept_validation: int | None = None
         self.trainer = EnergyTrainer(self.net, maps, _sampler(job, group.device), self.config, group)

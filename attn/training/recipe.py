@@ -74,7 +74,7 @@ def as_begun(options: Options, begun: Mapping[str, Any] | None) -> Options:
     old = {
         name: value
         for name, value in _paper(options).items()
-        if getattr(options, name) == usual[name] and begun.get(name) != usual[name]
+        if getattr(options, name) == usual[name] and (name not in begun or begun[name] != usual[name])
     }
     return dataclasses.replace(options, **old)
 

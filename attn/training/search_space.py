@@ -125,10 +125,11 @@ def check_space(space: Space, base: EnergyConfig) -> None:
 
 def _check_value(name: str, value: Any, base: EnergyConfig) -> None:
     usual = getattr(base, name)
-    fits = isinstance(value, int | float) if isinstance(usual, float) else isinstance(value, type(usual))
-    if not fits or isinstance(value, bool) is not isinstance(usual, bool):
-        raise UsageError(f"search space: {name}: {value!r} is not of type {type(usual).__name__}. Correct the value.")
-    named = get_args(FIELDS[name].type)
+    kind = float if usual is None else type(usual)
+    fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
+    if not fits or isinstance(value, bool) is not (kind is bool):
+        raise UsageError(f"search space: {name}: {value!r} is not of type {kind.__name__}. Correct the value.")
+    named = [choice for choice in get_args(FIELDS[name].type) if isinstance(choice, str)]
     if named and value not in named:
         raise UsageError(f"search space: {name}: {value!r} is unknown. Choose from {', '.join(named)}.")
     try:

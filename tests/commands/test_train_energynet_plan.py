@@ -11,7 +11,10 @@ import pytest
 
 from attn.commands.train_energynet import train_energynet
 from attn.commands.train_energynet_plan import make_energy_training
+from attn.datasets.fractions import hold_out_videos
+from attn.datasets.split import read_split
 from attn.errors import UsageError
+from attn.training.energy_config import start_share
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.recipe import paper_recipe
 
@@ -89,6 +92,36 @@ def test_a_training_begun_before_there_were_recipes_resumes_with_its_settings(op
     for change in ({"lr": 0.01}, {"embedding_dim": 64}):
         with pytest.raises(UsageError, match="holds a training with other options"):
             make_energy_training(dataclasses.replace(given, **change))[0].report()
+
+
+def test_a_training_begun_with_half_a_share_of_unatt_resumes_with_it(options):
+    """Before the share depended on the number of videos, it was 0.5 by default."""
+    make_energy_training(dataclasses.replace(options, start_share=0.5))[0].begin({})
+    resumed, job, _ = make_energy_training(options)
+    assert resumed.report() is None  # accepted
+    assert start_share(job.config, 33) == 0.5
+    with pytest.raises(UsageError, match=r"start_share: 0\.25 here, 0\.5 there"):
+        make_energy_training(dataclasses.replace(options, start_share=0.25))[0].report()
+
+
+def test_recordings_are_held_out_whole_but_not_by_a_training_begun_before(options, tmp_path):
+    listed = read_split(options.split)
+    ordered = sorted(listed, key=lambda video_id: (listed[video_id], video_id))
+    recording_of = {video_id: number // 3 for number, video_id in enumerate(ordered)}  # some hold two classes
+    rows = [f"{video_id},{name},r{recording_of[video_id]}" for video_id, name in listed.items()]
+    table = tmp_path / "recordings.csv"
+    table.write_text("\n".join(["video_id,label,group", *rows]))
+    grouped = dataclasses.replace(options, split=str(table), holdout_fraction=0.3)
+    run, job, _ = make_energy_training(grouped)
+    assert run.decisive["held_out"] == "recordings"
+    kept, held = ({(recording_of[one], listed[one]) for one in table.video_ids} for table in (job.train, job.held_out))
+    assert held
+    assert not kept & held
+
+    begun = {name: value for name, value in run.decisive.items() if name != "held_out"}
+    old, job, _ = make_energy_training(grouped, begun=begun)
+    assert old.decisive.keys() == begun.keys()
+    assert set(job.held_out.video_ids) == hold_out_videos(listed, 0.3, seed=0)
 
 
 def test_one_that_is_finished_answers_so(options, begun_before, caplog):

@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from attn.commands.train_cnn_plan import make_training
+from attn.datasets.split import read_split
 from attn.errors import UsageError
 from attn.models.checkpoint import save_checkpoint
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest
 from attn.training.cnn_options import TrainCnnOptions
+from attn.training.run import TrainRun
 
 
 @pytest.fixture
@@ -27,6 +29,22 @@ def test_another_input_size_or_sampling_is_refused_before_any_work(options: Trai
         make_training(dataclasses.replace(shared, input_size=48))
     with pytest.raises(UsageError, match=r'sampling: \{"fps": 2.0\} here, \{"stride": 5\} there'):
         make_training(dataclasses.replace(shared, fps=2.0))
+
+
+def test_a_training_begun_before_recordings_were_known_holds_out_single_videos(
+    options: TrainCnnOptions, tmp_path: Path
+) -> None:
+    table = tmp_path / "recordings.csv"
+    split = read_split(str(options.split))
+    table.write_text("\n".join(["video_id,label,group", *(f"{video},{name},park" for video, name in split.items())]))
+    options = dataclasses.replace(options, split=str(table))
+    run = make_training(options).run
+    assert run.decisive["held_out"] == "recordings"
+    old = TrainRun(run.out, {name: value for name, value in run.decisive.items() if name != "held_out"})
+    old.begin({})
+    resumed = make_training(options)
+    assert resumed.footage.recording_of is None
+    assert resumed.run.decisive == old.decisive
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,31 @@ def test_held_out_videos_are_not_the_first_that_a_fraction_takes():
     assert len(both) < 25  # 10 expected
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_clips_of_a_recording_are_held_out_together(seed):
+    held = hold_out_videos(SPLIT, 0.2, seed=seed, group_of=group_of)
+    kept = SPLIT.keys() - held
+    recordings = [{(SPLIT[one], group_of(one)) for one in part} for part in (held, kept)]
+    assert not recordings[0] & recordings[1]
+    counts = Counter(SPLIT[one] for one in held)
+    assert [counts[name] for name in ("Wave", "Yo", "Zumba", "Z")] == [1, 1, 0, 0]
+    assert 6 <= counts["Kick"] <= 7  # of one or two
+    assert counts["Archery"] == 20  # 25 recordings of four
+    assert 15 <= counts["Diving"] <= 17  # of two or three
+
+
+def test_a_recording_that_leaves_fewer_than_two_videos_is_not_held_out():
+    split = {f"v_Wave_g01_c{i:02}": "Wave" for i in range(1, 4)} | {"v_Wave_g02_c01": "Wave"}
+    for seed in range(5):
+        assert hold_out_videos(split, 0.9, seed=seed, group_of=group_of) == {"v_Wave_g02_c01"}
+    alone = {f"v_Wave_g01_c{i:02}": "Wave" for i in range(1, 5)}
+    assert len(hold_out_videos(alone, 0.9, seed=0, group_of=group_of)) == 2  # a single recording is divided
+
+
+def test_without_recordings_the_same_videos_are_held_out_as_with_one_for_each():
+    assert hold_out_videos(SPLIT, seed=1) == hold_out_videos(SPLIT, seed=1, group_of=lambda video_id: video_id)
+
+
 @pytest.mark.parametrize("fraction", [0, -0.1, 1.01, 20, float("nan")])
 def test_no_such_share_of_labels(fraction):
     with pytest.raises(UsageError, match="above 0 and up to 1"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from attn.datasets import tvhi
-from attn.datasets.split import SplitList, classes_of_list, read_split, write_split_list
+from attn.datasets.split import SplitList, classes_of_list, read_recordings, read_split, write_split_list
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_text, write_atomic
 
@@ -129,6 +129,14 @@ def test_a_written_list_reads_back_as_it_was(folder, split: SplitList):
     assert list(read_split(join(folder, "train.txt"), names).items()) == list(split.items())
 
 
+def test_recordings_are_written_and_read_back(folder):
+    names, recordings = sorted({*FOLDERS.values(), "Another"}), {video_id: f"place {video_id[0]}" for video_id in FOLDERS}
+    write_split_list(join(folder, "train.txt"), FOLDERS, names, recordings)
+    read = read_split(join(folder, "train.txt"), names)
+    assert list(read.items()) == list(FOLDERS.items())
+    assert read_recordings(join(folder, "train.txt"), read) == recordings
+
+
 def test_a_written_list_has_the_official_form(folder):
     write_split_list(join(folder, "train.txt"), UCF101, ("Archery", "Diving", "HandstandPushups"))
     assert read_text(*open_filesystem(join(folder, "train.txt"))) == (
@@ -148,3 +156,12 @@ def test_a_list_that_would_read_otherwise_is_not_written(tmp_path, split, messag
     with pytest.raises(UsageError, match=message):
         write_split_list(str(tmp_path / "train.txt"), split, CLASSES)
     assert not list(tmp_path.iterdir())
+
+
+def test_recordings_come_from_the_group_column_or_from_ucf101s_names(tmp_path):
+    table, names = tmp_path / "table.csv", tmp_path / "trainlist01.txt"
+    table.write_text("video_id,label,group\na,Wave,park\nb,Hug,park\nv_Hug_g07_c01,Hug,yard\n")
+    names.write_text("Hug/v_Hug_g07_c01.avi 1\nWave/v_Wave_g08_c02.avi 2\nWave/mine.avi 2\n")
+    found = [read_recordings(str(url), read_split(str(url))) for url in (table, names)]
+    assert found[0] == {"a": "park", "b": "park", "v_Hug_g07_c01": "yard"}
+    assert found[1] == {"v_Hug_g07_c01": "07", "v_Wave_g08_c02": "08", "mine": "mine"}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from attn.errors import UsageError
-from attn.training.energy_config import EnergyConfig
+from attn.training.energy_config import EnergyConfig, start_share
 from attn.training.recipe import as_begun, paper_recipe
 
 NAN, INF = math.nan, math.inf
@@ -130,3 +130,10 @@ def test_every_number_is_checked():
         for value in (-9, NAN) if isinstance(field.default, float) else (-9,):
             with pytest.raises(UsageError, match=rf"^--{field.name.replace('_', '-')} "):
                 EnergyConfig(**{field.name: value}).check()
+
+
+def test_the_learned_share_grows_with_the_number_of_videos():
+    usual = EnergyConfig()
+    assert [start_share(usual, videos) for videos in (0, 25, 100, 300)] == [1, 0.8, 0.5, 0.25]
+    assert start_share(EnergyConfig(start_share=0.1), 25) == 0.1
+    assert start_share(EnergyConfig(residual=False), 25) == start_share(paper_recipe(usual), 25) == 0

@@ -29,6 +29,8 @@ BASE = EnergyConfig()
         ({"embedding_dim": Choice((True, 8))}, "True is not of type int"),
         ({"map_scale": Choice(("rms", "std"))}, "'std' is unknown. Choose from rms, none"),
         ({"normalise_embedding": Choice((0, 1))}, "0 is not of type bool"),
+        ({"start_share": Choice((0.5, "half"))}, "'half' is not of type float"),
+        ({"start_share": Range(0.5, 1)}, "--start-share 1"),
         ({"seed": Choice((0, 1))}, "seed: cannot be searched. Choose from residual, start_share, mirror"),
         ({"recipe": Choice(("steady", "paper"))}, "recipe: cannot be searched"),
         ({"margin": Range(0, 1)}, "margin: cannot be searched"),

@@ -30,8 +30,11 @@ def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     """
     fs, path = open_filesystem(list_of_classes(options))
     write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
+    recordings = _recordings(benchmark)
     for url, split in make_lists(benchmark, options):
-        write_split_list(url, split, benchmark.class_names)
+        fs, path = open_filesystem(url)
+        if not fs.exists(path):  # an older list contains no recordings, and its trainings held out single videos
+            write_split_list(url, split, benchmark.class_names, recordings)
 
 
 def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
@@ -40,11 +43,12 @@ def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     Raises:
         UsageError: a list would change.
     """
+    names, recordings = benchmark.class_names, _recordings(benchmark)
     for url, split in make_lists(benchmark, options):
         fs, path = open_filesystem(url)
         with storage_errors(url):
             before = read_text(fs, path) if fs.exists(path) else None
-        if before not in (None, split_text(split, benchmark.class_names, where=url)):
+        if before not in (None, *(split_text(split, names, known, where=url) for known in (None, recordings))):
             raise UsageError(
                 f"{options.out}: was made with other videos or labels ({url} would change). Choose another --out."
             )
@@ -71,6 +75,14 @@ def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[st
                     for number, fold in enumerate(folds, start=1):
                         found += zip(lists_of_fold(url, number, options.folds), fold, strict=True)
     return found
+
+
+def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
+    """Recordings of your own videos, whose names do not tell them; None if every video is its own."""
+    if benchmark.name != "labelled" or benchmark.group_of is None:
+        return None
+    recordings = {video_id: str(benchmark.group_of(video_id)) for video_id in benchmark.labels}
+    return recordings if len(set(recordings.values())) < len(recordings) else None
 
 
 def _folds(share: SplitList, count: int, seed: int, benchmark: Benchmark, where: str) -> list[Fold]:

@@ -76,6 +76,7 @@ def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator
     run, job, store = make_energy_training(options, begun=begun)
     if before_recipes(begun):
         options = as_begun(options, begun)
+    options = dataclasses.replace(options, start_share=job.options.start_share)  # of a search begun before, 0.5
     if not job.held_out.video_ids:
         raise UsageError(
             f"--holdout-fraction {options.holdout_fraction:g}: no video is held out, so trials cannot be validated. "

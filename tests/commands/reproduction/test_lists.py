@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from attn.commands.reproduction.experiment import make_steps
-from attn.commands.reproduction.lists import percent, write_lists
-from attn.datasets.split import read_split
+from attn.commands.reproduction.lists import check_lists, percent, write_lists
+from attn.datasets.split import read_recordings, read_split
 from attn.datasets.ucf101 import group_of
 
 NAMES = ("Kick", "Wave")
@@ -60,6 +60,20 @@ def test_folds_differ_between_seeds_and_keep_groups_whole(two_splits, plan):
     for part in parts:
         first, second = ({(name, group_of(video_id) // 2) for video_id, name in left.items()} for left in part)
         assert not first & second
+
+
+def test_lists_of_your_own_videos_name_their_recordings_but_older_ones_stay(two_splits, plan):
+    own = dataclasses.replace(two_splits, name="labelled", group_of=lambda video_id: f"place{group_of(video_id) // 2}")
+    write_lists(own, plan)
+    url = f"{plan.out}/splits/split1-train-100-seed0.txt"
+    assert read_recordings(url, read_split(url)) == {one: own.group_of(one) for one in own.splits[0].train}
+
+    older = dataclasses.replace(plan, out=f"{plan.out}-older")
+    write_lists(two_splits, older)
+    before = Path(older.out, "splits/split1-train-100-seed0.txt").read_text()
+    check_lists(own, older)
+    write_lists(own, older)
+    assert Path(older.out, "splits/split1-train-100-seed0.txt").read_text() == before
 
 
 @pytest.mark.parametrize("map_source", ["same_cnn", "out_of_fold"])
