@@ -15,8 +15,10 @@ WINDOW = 3
 START_VIDEOS = 100
 """n0: number of training videos at which UnAtt and the learned energy have equal shares by default.
 
-An EnergyNet learns a few videos by heart within hundreds of updates, and so few are held out that validation does not
-notice. Its share n / (n0 + n) therefore grows with the number n of training videos, as in shrinkage estimators.
+The learned share n / (n + n0) grows with the number n of training videos, as in shrinkage estimators. The fewer videos
+are labelled, the more do out-of-fold maps, of a CNN fine-tuned on fewer still, differ from the maps that are scored,
+and held-out videos do not show that difference. In 12 trainings on 6 to 33 clips of three sports, a share of one half
+lost 2.1 points against UnAtt and this one 0.0; in 3 on 16 to 64 rendered videos, they gained 9.5 and 6.8 points.
 """
 BEFORE_SHRINKAGE = 0.5
 """Default of `start_share` before it depended on the number of videos."""
