@@ -23,6 +23,11 @@ Options = TypeVar("Options")
 
 _exit_code: list[int] = []
 
+QUIET, VERBOSE = "--quiet", "--verbose"
+VERBOSITY = (
+    f"{QUIET} prints warnings, errors and results only; {VERBOSE} adds messages of libraries. Every script has both."
+)
+
 
 def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
     """Parse the command line into a frozen dataclass.
@@ -34,7 +39,7 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
     if given[:1] == ["--"]:
         given = given[1:]
     try:
-        return _parsed(options_type, description, given)
+        return _parsed(options_type, f"{(description or '').strip()}\n\n{VERBOSITY}", _without_verbosity(given))
     except UsageError as error:
         _print_error(error)
         raise SystemExit(EXIT_USAGE) from error
@@ -57,6 +62,16 @@ def _parsed(options_type: type[Options], description: str | None, given: list[st
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: idle threads must not spin
     say("loading libraries")
     return options
+
+
+def _without_verbosity(given: list[str]) -> list[str]:
+    """Remove the flags of the verbosity and set it."""
+    quiet, verbose = QUIET in given, VERBOSE in given
+    if quiet and verbose:
+        raise UsageError(f"{QUIET}: contradicts {VERBOSE}. Give one of them.")
+    logging.getLogger("attn").setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.getLogger().setLevel(logging.INFO if verbose else logging.WARNING)
+    return [word for word in given if word not in (QUIET, VERBOSE)]
 
 
 def _config_flags(given: Sequence[str]) -> list[str]:
@@ -83,8 +98,9 @@ def run(job: Callable[[Options], int], options: Options) -> int:
     """Run a job and return its exit code. A user error is printed as one line."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)s %(message)s", CLOCK))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    logging.getLogger("attn").setLevel(logging.INFO)
+    logging.basicConfig(handlers=[handler])
+    if not logging.getLogger("attn").level:  # not set by `parse`
+        logging.getLogger("attn").setLevel(logging.INFO)
     end_on_sigterm()
     try:
         return job(options)

@@ -1,5 +1,6 @@
 """Text for the terminal, and the signal that ends a job."""
 
+import logging
 import signal
 import sys
 import threading
@@ -11,7 +12,7 @@ CLOCK = "%H:%M:%S"
 
 def say(text: str) -> None:
     """Print the current operation if stderr is a terminal. Elsewhere, an error message stays the only line."""
-    if sys.stderr.isatty():
+    if sys.stderr.isatty() and logging.getLogger("attn").level <= logging.INFO:
         sys.stderr.write(f"{time.strftime(CLOCK)} {printable(text)}\n")
 
 

@@ -74,6 +74,43 @@ def test_names_of_files_neither_begin_lines_nor_command_a_terminal():
     assert error == r"error: c\x07 d"
 
 
+SAYS = """
+import logging, sys
+from attn.commands.cli import parse, run
+from attn.commands.pack_options import PackOptions
+from attn.engine import terminal
+sys.stderr.isatty = lambda: True
+def job(_):
+    logging.getLogger("attn.engine").info("ours")
+    logging.getLogger("attn.engine").warning("our warning")
+    logging.getLogger("library").info("theirs")
+    logging.getLogger("library").warning("their warning")
+    terminal.say("at work")
+    return 0
+sys.exit(run(job, parse(PackOptions, None, ["--videos", "a", "--out", "b", *sys.argv[1:]])))
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ([], ["loading libraries", "ours", "our warning", "their warning", "at work"]),
+        (["--quiet"], ["our warning", "their warning"]),
+        (["--verbose"], ["loading libraries", "ours", "our warning", "theirs", "their warning", "at work"]),
+    ],
+)
+def test_every_script_can_be_quiet_or_verbose(flags, said):
+    done = subprocess.run([sys.executable, "-c", SAYS, *flags], capture_output=True, text=True, check=False)
+    assert [line.split(" ", 1)[1] for line in done.stderr.splitlines()] == said
+
+
+def test_quiet_and_verbose_contradict_each_other():
+    done = subprocess.run(
+        [sys.executable, "-c", SAYS, "--quiet", "--verbose"], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (2, "error: --quiet: contradicts --verbose. Give one of them.\n")
+
+
 def test_a_pipe_that_closes_before_the_help_ends_is_no_error():
     script = "import sys; from attn.commands.cli import parse; from attn.commands.pack_options import PackOptions; "
     command = [sys.executable, "-c", script + "parse(PackOptions, None, ['--help'])"]

@@ -130,7 +130,8 @@ def test_a_written_list_reads_back_as_it_was(folder, split: SplitList):
 
 
 def test_recordings_are_written_and_read_back(folder):
-    names, recordings = sorted({*FOLDERS.values(), "Another"}), {video_id: f"place {video_id[0]}" for video_id in FOLDERS}
+    names = sorted({*FOLDERS.values(), "Another"})
+    recordings = {video_id: f"place {video_id[0]}" for video_id in FOLDERS}
     write_split_list(join(folder, "train.txt"), FOLDERS, names, recordings)
     read = read_split(join(folder, "train.txt"), names)
     assert list(read.items()) == list(FOLDERS.items())
