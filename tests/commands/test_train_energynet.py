@@ -35,6 +35,7 @@ QUICK = {
     "num_hard": 16,
     "lr": 0.01,
     "holdout_fraction": 0.25,
+    "start_share": 0.5,  # the planted signal is learnt from fewer videos than the default supposes
 }
 
 
@@ -258,7 +259,7 @@ def _start(options):
         f"--{name.replace('_', '-')}={getattr(options, name)}"
         for name in (
             *("store", "split", "out", "updates", "patience", "lr"),
-            *("look_every", "candidates_initial", "candidates_final", "num_hard", "holdout_fraction"),
+            *("look_every", "candidates_initial", "candidates_final", "num_hard", "holdout_fraction", "start_share"),
         )
     ]
     with contextlib.closing(Path(f"{options.out}.log").open("a")) as log:

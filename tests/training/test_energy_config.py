@@ -134,6 +134,6 @@ def test_every_number_is_checked():
 
 def test_the_learned_share_grows_with_the_number_of_videos():
     usual = EnergyConfig()
-    assert [start_share(usual, videos) for videos in (0, 25, 100, 300)] == [1, 0.8, 0.5, 0.25]
+    assert [start_share(usual, videos) for videos in (0, 12.5, 50, 150)] == [1, 0.8, 0.5, 0.25]
     assert start_share(EnergyConfig(start_share=0.1), 25) == 0.1
     assert start_share(EnergyConfig(residual=False), 25) == start_share(paper_recipe(usual), 25) == 0
