@@ -60,7 +60,8 @@ class Gate:
             self._most = max(self._most, self._there)
             if self._there == self._wanted:
                 self._open.set()
-        self._open.wait(60)
+        self._open.wait(120)
+        self._open.set()  # for the others too, if too few came
         time.sleep(0.3)
         with self._lock:
             self._there -= 1
