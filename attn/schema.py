@@ -90,6 +90,12 @@ def frames_schema(size: int) -> pa.Schema:
     return pa.schema([*FRAME_FIELDS, tensor_field(IMAGE, pa.uint8(), {"row": size, "col": size, "rgb": 3})])
 
 
+def row_bytes(schema: pa.Schema) -> int:
+    """Size of a row of a store in bytes, before compression; the columns that are not tensors count 8 bytes each."""
+    tensors = [field.type for field in schema if pa.types.is_fixed_size_list(field.type)]
+    return 8 * len(FRAME_FIELDS) + sum(kind.list_size * kind.value_type.bit_width // 8 for kind in tensors)
+
+
 def scores_field(num_classes: int) -> pa.Field:
     """Column of video scores, one number per class."""
     return tensor_field("scores", pa.float32(), {"cls": num_classes})

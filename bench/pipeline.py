@@ -83,8 +83,8 @@ def make_weights(path: Path, options: Options) -> Path:
     return path
 
 
-def make_clips(folder: Path, count: int) -> Path:
-    """Generate clips of 150 frames with moving gradients; all but the first ten are hard links."""
+def make_clips(folder: Path, count: int, *, frames: int = 150, width: int = 320, height: int = 240) -> Path:
+    """Generate clips with moving gradients; all but the first ten are hard links."""
     folder.mkdir(parents=True)
     for i in range(count):
         path = folder / f"clip{i:05}.avi"
@@ -93,9 +93,9 @@ def make_clips(folder: Path, count: int) -> Path:
             continue
         with av.open(str(path), "w") as container:
             stream = container.add_stream("mpeg4", rate=25, options={"qscale": "5"})
-            stream.width, stream.height, stream.pix_fmt = 320, 240, "yuv420p"
-            for t in range(150):
-                rows, cols = np.mgrid[0:240, 0:320]
+            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+            for t in range(frames):
+                rows, cols = np.mgrid[0:height, 0:width]
                 image = np.stack([rows + 3 * t, cols + i * t, rows + cols], -1).astype(np.uint8)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(image)))
             container.mux(stream.encode())

@@ -11,14 +11,13 @@ from collections.abc import Sequence
 from attn.commands.precompute_plan import Plan
 from attn.engine.placement import Placement
 from attn.errors import VideoError
-from attn.schema import FRAME_FIELDS
+from attn.schema import row_bytes
 from attn.stages.decode_videos import DecodeVideos
 from attn.video.sample import Fps
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, open_video
 
 SAMPLE_VIDEOS = 8
-ROW_OVERHEAD_BYTES = 8 * len(FRAME_FIELDS)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,14 +62,13 @@ def estimate(plan: Plan, placement: Placement) -> Estimate:
         counts = [count for video in sample if (count := _kept_frames(video, plan.stage, reader)) is not None]
     broken = len(sample) - len(counts)
     frames = round(sum(counts) / max(len(sample), 1) * len(left))
-    row_bytes = ROW_OVERHEAD_BYTES + sum(_bytes_per_row(plan))
     return Estimate(
         len(left),
         len(plan.videos) - len(left),
         frames,
         len(sample),
         broken,
-        frames * row_bytes,
+        frames * row_bytes(plan.manifest.schema),
         plan.left_out.files,
         placement,
     )
@@ -95,8 +93,3 @@ def _kept_frames(video: Video, stage: DecodeVideos, reader: FrameReader) -> floa
     if isinstance(sampling, Fps):
         return min(header.frames / header.rate * sampling.rate, header.frames)
     return header.frames / sampling.step
-
-
-def _bytes_per_row(plan: Plan) -> Sequence[int]:
-    tensors = [field.type for field in plan.manifest.schema if field.name in plan.manifest.columns]
-    return [kind.list_size * kind.value_type.bit_width // 8 for kind in tensors]

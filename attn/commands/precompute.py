@@ -13,7 +13,7 @@ from attn.engine.in_process import PLACEMENT, maps_in_process, runs_in_process
 from attn.engine.placement import Placement, cluster_totals, living_nodes, place
 from attn.engine.session import start_ray, this_machine, works_alone
 from attn.errors import UsageError
-from attn.schema import LOGITS, MAPS
+from attn.schema import LOGITS, MAPS, row_bytes
 from attn.stages.one_answer import OneAnswer
 from attn.storage.store import AttentionStore
 
@@ -41,12 +41,13 @@ def precompute(options: PrecomputeOptions) -> int:
 def _placement(plan: Plan) -> Placement:
     """Choose where the work runs; start or join Ray unless it is not needed."""
     actors, gpus = plan.options.actors, plan.options.gpus_per_actor
+    bytes_per_row = row_bytes(plan.manifest.schema)
     if actors is None and gpus is None and runs_in_process(plan.videos):
         return PLACEMENT
     if plan.options.dry_run and works_alone():
-        return place(actors, gpus, this_machine(), [this_machine()])
+        return place(actors, gpus, this_machine(), [this_machine()], row_bytes=bytes_per_row)
     start_ray()
-    return place(actors, gpus, cluster_totals(), living_nodes())
+    return place(actors, gpus, cluster_totals(), living_nodes(), row_bytes=bytes_per_row)
 
 
 def fill(plan: Plan, placement: Placement) -> int:

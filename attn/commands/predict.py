@@ -26,7 +26,7 @@ from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.engine.in_process import needs_no_ray
 from attn.engine.terminal import say
 from attn.errors import UsageError
-from attn.schema import FRAME, IMAGE, TIME_S, TRUNCATED, VIDEO_ID
+from attn.schema import FRAME, IMAGE, TIME_S, TRUNCATED, VIDEO_ID, row_bytes
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode_videos import Columns
 from attn.stages.finite import check_finite as check_stored
@@ -205,7 +205,8 @@ def _fill_store(plan: Plan) -> int:
     from attn.engine.session import start_ray
 
     start_ray()
-    return fill(plan, place(None, None, cluster_totals(), living_nodes()))
+    bytes_per_row = row_bytes(plan.manifest.schema)
+    return fill(plan, place(None, None, cluster_totals(), living_nodes(), row_bytes=bytes_per_row))
 
 
 def stored_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Failure]:

@@ -10,6 +10,7 @@ import functools
 import logging
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -36,21 +37,29 @@ from attn.storage.failures import Failure
 from attn.storage.writer import travelling_schema
 from attn.video.source import Video
 
-# Batches in the object store: enough to keep all actors busy, few enough to keep memory small.
+# Batches at one time in an actor: one in the CNN, the others on their way to the writers.
+BATCHES_PER_ACTOR = 4
+# Batches in the object store: enough to keep all actors busy, few enough to keep memory small. Beside the batches in an
+# actor, Ray Data sends as many ahead.
 IN_FLIGHT_PER_DECODE = 4
-IN_FLIGHT_PER_ACTOR = 4
+IN_FLIGHT_PER_ACTOR = 2 * BATCHES_PER_ACTOR
 # Ray's default strategy places tasks without GPUs on machines without GPUs first. Ray Data's default spreads them over
 # all machines.
 CPU_NODES_FIRST = "DEFAULT"
 
 
 class AttentionActor:
-    """CNN on one GPU (or CPU core) that sends its output to the writers."""
+    """CNN on one GPU (or CPU core) that sends its output to the writers.
+
+    Several threads may call it. The CNN runs in a thread of its own, one batch at a time; meanwhile, the threads of
+    earlier batches wait until the writers have received these.
+    """
 
     def __init__(self, cnn: Any, settings: dict[str, Any], schema: pa.Schema, writers: Sequence[Any]):
         self._schema = travelling_schema(schema)
         self._writers = writers
         self._broken = ""
+        self._cnn_thread = ThreadPoolExecutor(max_workers=1)
         try:
             load_torchvision()  # before the CNN is unpickled, which needs it
             self._compute = ComputeMaps(ray.get(cnn), **settings)
@@ -60,8 +69,14 @@ class AttentionActor:
     def __call__(self, frames: dict[str, np.ndarray]) -> Outcome:
         if self._broken:
             return failure(self._broken)
+        return deliver(lambda: self._rows(frames), self._writers)
+
+    def _rows(self, frames: dict[str, np.ndarray]) -> pa.RecordBatch:
+        return record_batch(frames, self._cnn_thread.submit(self._tensors, frames).result(), self._schema)
+
+    def _tensors(self, frames: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         reach("maps", frames[VIDEO_ID][0])
-        return deliver(lambda: record_batch(frames, self._compute(frames[IMAGE]), self._schema), self._writers)
+        return self._compute(frames[IMAGE])
 
 
 def maps_chain(cnn: Cnn, settings: dict[str, Any], schema: pa.Schema, placement: Placement) -> Chain:
@@ -78,7 +93,7 @@ def maps_done(
     schema: pa.Schema,
     writers: Sequence[Any],
     placement: Placement,
-    videos_per_task: int,
+    isolated: bool,
 ) -> Generator[int, None, None]:
     """Compute the maps of videos and yield the number of frames of each batch received by a writer.
 
@@ -90,7 +105,8 @@ def maps_done(
         schema: schema of the store's parts.
         writers: writer actors.
         placement: resources of the run.
-        videos_per_task: videos per decode task; 1 isolates a video that kills its worker.
+        isolated: whether each video has its own decode task, and each actor one batch at a time, so that a video that
+            kills its worker takes few others with it.
 
     Raises:
         WriterDiedError: a writer died; retry with new writers.
@@ -103,12 +119,18 @@ def maps_done(
         batches = IN_FLIGHT_PER_DECODE * placement.decode_tasks + IN_FLIGHT_PER_ACTOR * placement.actors[1]
         context.execution_options.resource_limits = Limits.for_limits(object_store_memory=batches * batch_bytes)
         task = functools.partial(decode, stage=stage, writers=writers)
-        chain = _decoding(videos, task, placement, videos_per_task).map_batches(
+        per_task = placement.videos_per_task(len(videos), isolated=isolated)
+        chain = _decoding(videos, task, placement, per_task).map_batches(
             AttentionActor,
             fn_constructor_args=(cnn, settings, schema, writers),
             batch_size=stage.batch_size,
             batch_format="numpy",
-            compute=ActorPoolStrategy(min_size=placement.actors[0], max_size=placement.actors[1]),
+            compute=ActorPoolStrategy(
+                min_size=placement.actors[0],
+                max_size=placement.actors[1],
+                max_concurrent_calls_per_actor=1 if isolated else BATCHES_PER_ACTOR,
+                enable_true_multi_threading=True,  # the actor itself keeps the CNN to one batch at a time
+            ),
             num_cpus=placement.cpus_per_actor,
             num_gpus=placement.gpus_per_actor,
             # Without restarts the pool still counts dead actors, and the run hangs when all are dead. The task of a
@@ -128,12 +150,13 @@ def frames_done(
     schema: pa.Schema,
     writers: Sequence[Any],
     placement: Placement,
-    videos_per_task: int,
+    isolated: bool,
 ) -> Generator[int, None, None]:
     """Store the frames of videos instead of maps; arguments and errors are those of `maps_done`."""
     with _settings(block_bytes=1):  # so that the driver receives every batch count at once
         task = functools.partial(decode_to_writers, stage=stage, writers=writers, schema=travelling_schema(schema))
-        chain = _decoding(videos, task, placement, videos_per_task)
+        per_task = placement.videos_per_task(len(videos), isolated=isolated)
+        chain = _decoding(videos, task, placement, per_task)
     yield from _frames_taken(chain)
 
 

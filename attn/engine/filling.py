@@ -11,9 +11,10 @@ run then lost or duplicated rows (docs/ray.md).
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any, Protocol
 
 import ray
@@ -39,7 +40,6 @@ from attn.video.source import Video
 log = logging.getLogger(__name__)
 
 PASSES = 3
-MOST_VIDEOS_PER_TASK = 16
 EXIT_ERROR = 1
 WRITER_LOST = "a writer died; its unwritten rows are computed again"
 
@@ -69,7 +69,7 @@ class Chain(Protocol):
     """Chain of `attn.engine.dataflow` with all other arguments bound."""
 
     def __call__(
-        self, videos: Sequence[Video], *, stage: DecodeVideos, writers: Sequence[Any], videos_per_task: int
+        self, videos: Sequence[Video], *, stage: DecodeVideos, writers: Sequence[Any], isolated: bool
     ) -> Generator[int, None, None]: ...
 
 
@@ -134,8 +134,7 @@ class _Run:
     def _pass(self, number: int, videos: Sequence[Video]) -> None:
         writers = self._start_writers()
         stage = dataclasses.replace(self.plan.stage, attempt=self.earlier_attempts + number, last_try=number == PASSES)
-        per_task = self._videos_per_task(len(videos)) if number == 1 else 1
-        chain = self.chain(videos, stage=stage, writers=writers, videos_per_task=per_task)
+        chain = self.chain(videos, stage=stage, writers=writers, isolated=number > 1)
         progress = self._progress(len(videos), writers)
         try:
             with progress, contextlib.closing(chain):
@@ -172,11 +171,13 @@ class _Run:
             were alive.
         """
         total, problem, all_live = Written(), None, True
-        for writer in writers:
+        # All writers close their parts at the same time; each records its failed videos before it names them.
+        asked = [[_ask(method) for method in (writer.flush, writer.failed, writer.counts)] for writer in writers]
+        for writer, answers in zip(writers, asked, strict=True):
             try:
-                _ask(writer.flush)
-                self.failed |= _ask(writer.failed)  # after the flush, which records them
-                total = total + _ask(writer.counts)
+                _, failed, written = [answer() for answer in answers]
+                self.failed |= failed
+                total = total + written
             except RayActorError:
                 log.warning(WRITER_LOST)
                 all_live = False
@@ -188,14 +189,11 @@ class _Run:
 
     def _progress(self, left: int, writers: Sequence[Any]) -> Progress:
         def written() -> Written:
-            return sum((_ask(writer.counts) for writer in writers), Written())
+            asked = [_ask(writer.counts) for writer in writers]
+            return sum((answer() for answer in asked), Written())
 
         total, failed = len(self.plan.videos), len(self.failed)
         return Progress(self.plan.ledger, done=total - left - failed, failed=failed, total=total, written=written)
-
-    def _videos_per_task(self, videos: int) -> int:
-        """Videos per task: many, to fill batches, but few enough to occupy every decode task."""
-        return max(1, min(MOST_VIDEOS_PER_TASK, videos // (4 * max(self.placement.decode_tasks, 1))))
 
     def _give_up(self, videos: Sequence[Video]) -> None:
         """Record videos that no pass has finished as failed."""
@@ -264,6 +262,6 @@ def _reason(error: Exception) -> str:
     return text if isinstance(cause, ComputeError | UsageError) else f"{type(cause).__name__}: {text}"
 
 
-def _ask(method: Any) -> Any:
-    """Call a method of a writer, which may be an actor, and wait for its result."""
-    return ray.get(method.remote()) if hasattr(method, "remote") else method()
+def _ask(method: Any) -> Callable[[], Any]:
+    """Ask a writer, and return a function that waits for its answer; a writer in this process is asked by the wait."""
+    return functools.partial(ray.get, method.remote()) if hasattr(method, "remote") else method

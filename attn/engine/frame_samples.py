@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from attn.engine.in_process import needs_no_ray
-from attn.engine.placement import cluster_totals, living_nodes, place_decoding
+from attn.engine.placement import MOST_VIDEOS_PER_TASK, cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
 from attn.stages.decode_videos import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
@@ -23,7 +23,6 @@ from attn.video.source import Video
 log = logging.getLogger(__name__)
 
 TRIES = 3
-MOST_VIDEOS_PER_TASK = 16
 HEARTBEAT_S = 5.0
 
 Chain = Callable[[Sequence[Video], DecodeVideos, int], Iterator[FrameSample | Failure]]
@@ -127,8 +126,7 @@ def _on_ray(per_video: int) -> Iterator[Chain]:
     done = functools.partial(samples_done, per_video=per_video, placement=placement)
 
     def chain(videos: Sequence[Video], stage: DecodeVideos, most: int) -> Iterator[FrameSample | Failure]:
-        per_task = max(1, min(most, len(videos) // (4 * placement.decode_tasks)))
-        return done(videos, stage=stage, videos_per_task=per_task)
+        return done(videos, stage=stage, videos_per_task=min(most, placement.videos_per_task(len(videos))))
 
     yield chain
 

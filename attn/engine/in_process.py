@@ -50,7 +50,7 @@ def rows_done(
     *,
     stage: DecodeVideos,
     writers: Sequence[StoreWriter],
-    videos_per_task: int,
+    isolated: bool,
     tensors: Tensors,
     schema: pa.Schema,
 ) -> Generator[int, None, None]:
@@ -60,7 +60,7 @@ def rows_done(
         videos: videos to process.
         stage: decoding stage.
         writers: the only writer.
-        videos_per_task: not used; there is a single task.
+        isolated: not used; there is a single task.
         tensors: computation of the tensor columns.
         schema: schema of the store's parts.
 

@@ -16,8 +16,16 @@ CPU_DECODE_CPUS = 0.25
 # Writing a frame of 224 pixels takes 2.8 ms of a core, decoding it 1.4 ms.
 DECODERS_PER_WRITER = 2
 LEAST_DECODERS = 8  # decoders to provide writers for if machines may still join
+MOST_VIDEOS_PER_TASK = 16
 GROWS = f"if machines are still to join, set {VARIABLE}=CPU=…,GPU=… to the cluster's maximum size"
-ACTORS_PER_WRITER = 8
+# An actor on a GPU makes at most about this many rows per second, one on a core about this many. The rates decide only
+# how many writers start; a slower actor leaves them idle.
+GPU_ROWS_PER_S = 1000
+CPU_ROWS_PER_S = 50
+# A writer encodes and compresses 25 MB/s of half-precision values on a core (bench/writers.py). It gets work for half of
+# its time: rows arrive in bursts, and it takes none while it uploads a part.
+WRITER_BYTES_PER_S = 12_500_000
+LEAST_LIMIT = 4  # writers that may start on few cores: more machines may join
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +46,10 @@ class Placement:
     decode_cpus: float
     decode_tasks: int
     writers: int
+
+    def videos_per_task(self, videos: int, *, isolated: bool = False) -> int:
+        """Videos per decode task: many, to fill batches, but few enough to occupy every decode task; 1 if isolated."""
+        return 1 if isolated else max(1, min(MOST_VIDEOS_PER_TASK, videos // (4 * max(self.decode_tasks, 1))))
 
     @property
     def device(self) -> str:
@@ -77,6 +89,8 @@ def place(
     gpus_per_actor: float | None,
     totals: Mapping[str, float],
     nodes: Sequence[Mapping[str, float]],
+    *,
+    row_bytes: int,
 ) -> Placement:
     """Return the resources of a run from the flags and the cluster.
 
@@ -86,6 +100,7 @@ def place(
         gpus_per_actor: GPUs per actor, or None for 1 if the cluster has a GPU, otherwise 0.
         totals: CPUs and GPUs that the cluster has or may grow to.
         nodes: resources of each machine that is alive.
+        row_bytes: bytes of a row before compression, from `attn.schema.row_bytes`.
 
     Raises:
         UsageError: the minimum pool can never be placed.
@@ -108,7 +123,23 @@ def place(
         )
     now = min(high, fitting)
     decode_tasks = int((totals["CPU"] - now * cpus) / decode_cpus)
-    return Placement((low, high), gpus, cpus, decode_cpus, decode_tasks, math.ceil(now / ACTORS_PER_WRITER))
+    writers = writers_for(now, gpus, row_bytes, cores=int(_up(nodes)))
+    return Placement((low, high), gpus, cpus, decode_cpus, decode_tasks, writers)
+
+
+def writers_for(actors: int, gpus_per_actor: float, row_bytes: int, *, cores: int) -> int:
+    """Return the number of writers that keep up with a pool.
+
+        writers = ⌈actors × rows/s of an actor × bytes/row ÷ bytes/s of a writer⌉, at most one per core
+
+    Args:
+        actors: number of actors.
+        gpus_per_actor: GPUs per actor; actors that share a GPU share its rows, and those with 0 have a core each.
+        row_bytes: bytes of a row before compression.
+        cores: cores of the machines that are alive. A writer fills a core, so more writers would not be faster.
+    """
+    rows_per_s = actors * (GPU_ROWS_PER_S * min(gpus_per_actor, 1) or CPU_ROWS_PER_S)
+    return min(math.ceil(rows_per_s * row_bytes / WRITER_BYTES_PER_S), max(cores, LEAST_LIMIT))
 
 
 def place_decoding(totals: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> Placement:
