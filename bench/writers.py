@@ -68,7 +68,9 @@ def show_rates(folder: Path) -> None:
         row_bytes, seconds = cpu_s_per_row(str(folder / f"rates{number}"), *kind)
         rate = row_bytes / seconds / 1e6
         columns, classes, channels = kind
-        print(f"{' '.join(columns):16}{classes:8}{channels:10}{row_bytes:11}{seconds * 1e3:9.3f}{rate:10.1f}", flush=True)
+        print(
+            f"{' '.join(columns):16}{classes:8}{channels:10}{row_bytes:11}{seconds * 1e3:9.3f}{rate:10.1f}", flush=True
+        )
 
 
 def cpu_s_per_row(url: str, columns: tuple[str, ...], classes: int, channels: int) -> tuple[int, float]:

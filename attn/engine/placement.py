@@ -22,8 +22,8 @@ GROWS = f"if machines are still to join, set {VARIABLE}=CPU=…,GPU=… to the c
 # how many writers start; a slower actor leaves them idle.
 GPU_ROWS_PER_S = 1000
 CPU_ROWS_PER_S = 50
-# A writer encodes and compresses 25 MB/s of half-precision values on a core (bench/writers.py). It gets work for half of
-# its time: rows arrive in bursts, and it takes none while it uploads a part.
+# A writer encodes and compresses 25 MB/s of half-precision values on a core (bench/writers.py). It gets work for half
+# of its time: rows arrive in bursts, and it takes none while it uploads a part.
 WRITER_BYTES_PER_S = 12_500_000
 LEAST_LIMIT = 4  # writers that may start on few cores: more machines may join
 
