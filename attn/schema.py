@@ -91,7 +91,7 @@ def frames_schema(size: int) -> pa.Schema:
 
 
 def row_bytes(schema: pa.Schema) -> int:
-    """Size of a row of a store in bytes, before compression; the columns that are not tensors count 8 bytes each."""
+    """Size of a row of a store in bytes, before compression. The columns that are not tensors count 8 bytes each."""
     tensors = [field.type for field in schema if pa.types.is_fixed_size_list(field.type)]
     return 8 * len(FRAME_FIELDS) + sum(kind.list_size * kind.value_type.bit_width // 8 for kind in tensors)
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Benchmark of writers: bytes that one writes per CPU second, and the busy share of a CNN whose writer is slow.
+"""Benchmark of writers: bytes written per CPU second, and the busy share of a CNN whose writer is slow.
 
 The first table justifies the constant from which the number of writers follows (`attn.engine.placement`). Half of the
 values of its random maps are zero, as after the ReLU of Grad-CAM.
@@ -131,7 +131,7 @@ def show_busy_shares(folder: Path, options: Options) -> None:
 
 
 def seconds_per_batch(folder: Path, clips: Path, weights: Path, options: Options, *, load: float) -> float:
-    """Run the job with a delayed writer and return the time from one batch to the next, of all actors together."""
+    """Time from one batch to the next, of all actors together, with a delayed writer."""
     from attn.commands.precompute import precompute
     from attn.commands.precompute_options import PrecomputeOptions
     from attn.engine.session import start_ray

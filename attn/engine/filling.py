@@ -263,5 +263,5 @@ def _reason(error: Exception) -> str:
 
 
 def _ask(method: Any) -> Callable[[], Any]:
-    """Ask a writer, and return a function that waits for its answer; a writer in this process is asked by the wait."""
+    """Ask a writer, and return a function that waits for its answer. A writer in this process is asked by the wait."""
     return functools.partial(ray.get, method.remote()) if hasattr(method, "remote") else method

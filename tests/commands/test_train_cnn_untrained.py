@@ -48,8 +48,8 @@ def options(training, weights, tmp_path):
         std=(0.2,) * 3,
         epochs=10,
         batch_size=4,
-        lr=3e-3,
-        head_lr=9e-3,
+        lr=1e-2,
+        head_lr=3e-2,
         allow_untrained=False,
     )
 
