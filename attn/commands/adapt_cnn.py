@@ -108,11 +108,11 @@ def _align(
 
 def _web_images(plan: AdaptPlan) -> Iterator[torch.Tensor]:
     """Yield batches of Web images; unreadable images are skipped."""
-    size = plan.options.batch_size
+    size, cnn = plan.options.batch_size, plan.cnn
 
     def prepared(path: str) -> np.ndarray | None:
         with contextlib.suppress(ImageError, UsageError):
-            return resize_and_crop(read_image(path), plan.cnn.input_size)
+            return resize_and_crop(read_image(path), cnn.input_size, cnn.resampling)
         return None
 
     with ThreadPoolExecutor() as pool:

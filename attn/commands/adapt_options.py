@@ -19,7 +19,7 @@ class AdaptOptions:
     """Web images that a CNN without BatchNorm was trained on, one folder per class. The channels of its map layer are
     rescaled so that their spread on frames equals their spread on these images."""
     backbone: str | None = None
-    """torchvision name of the CNN (default: read from a .safetensors checkpoint)."""
+    """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
     classes: str | None = None
     """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint). If the
     weights have no classifier, --out has none either and can only initialise a training."""
@@ -30,7 +30,7 @@ class AdaptOptions:
     std: Rgb | None = None
     """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise ImageNet's)."""
     input_size: int | None = None
-    """Side of the square input, in pixels (default: the checkpoint's, otherwise 224)."""
+    """Side of the square input, in pixels (default: the checkpoint's, otherwise the network's, mostly 224)."""
     lists: tuple[str, ...] = ()
     """Split lists: use only videos named in at least one of them (default: all videos). HMDB51's lists select their
     training videos. Adapting to the test videos is transductive: report it with the result."""

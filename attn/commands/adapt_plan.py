@@ -29,7 +29,6 @@ from attn.storage.writable import check_writable
 from attn.video.found import paths_of
 from attn.video.sample import Fps, Stride
 from attn.video.source import Video, list_videos
-from attn.video.transform import PREPROCESSING
 
 DECODE_BATCH = 32
 SUFFIX = ".safetensors"
@@ -80,7 +79,8 @@ def make_plan(options: AdaptOptions) -> AdaptPlan:
     videos = choose_videos(_listed(options, found) if options.lists else found, options.frames, options.seed)
     settings = _settings(options, cnn, videos, images)
     sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
-    stage = DecodeVideos(sampling, cnn.input_size, DECODE_BATCH, options.decoder, options.decode_timeout_s)
+    how = {"decoder": options.decoder, "timeout_s": options.decode_timeout_s, "resampling": cnn.resampling}
+    stage = DecodeVideos(sampling, cnn.input_size, DECODE_BATCH, **how)
     per_video = -(-options.frames // len(videos))
     plan = AdaptPlan(options, cnn, videos, stage, per_video, settings, _record(options, settings), images)
     if plan.frame_bytes > (free := available_bytes()):
@@ -174,7 +174,7 @@ def _settings(options: AdaptOptions, cnn: Cnn, videos: list[Video], images: Sequ
         "input_size": cnn.input_size,
         "mean": list(cnn.mean),
         "std": list(cnn.std),
-        "preprocessing": PREPROCESSING,
+        "preprocessing": str(cnn.resampling),
         "features_only": options.features_only,
         **with_images,
     }

@@ -24,7 +24,7 @@ from attn.storage.writable import check_writable
 from attn.video.found import paths_of
 from attn.video.sample import Sampling, Stride
 from attn.video.source import Video, list_videos
-from attn.video.transform import PREPROCESSING
+from attn.video.transform import BILINEAR, Resampling
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,17 @@ def decode_frames(options: FramesOptions) -> int:
         split = read_split(url, part="train", present=paths_of(found.values()))
         wanted |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     videos = [found[video_id] for video_id in sorted(wanted)]
-    plan = plan_frames(options.out, videos, Stride(options.stride), options.input_size, options.max_failed_fraction)
-    return fill_frames(plan)
+    settings = Stride(options.stride), options.input_size, options.max_failed_fraction
+    return fill_frames(plan_frames(options.out, videos, *settings, Resampling.parse(options.preprocessing)))
 
 
 def plan_frames(
-    url: str, videos: list[Video], sampling: Sampling, input_size: int, max_failed_fraction: float
+    url: str,
+    videos: list[Video],
+    sampling: Sampling,
+    input_size: int,
+    max_failed_fraction: float,
+    resampling: Resampling = BILINEAR,
 ) -> StorePlan:
     """Return a plan that stores the frames of videos.
 
@@ -60,13 +65,14 @@ def plan_frames(
         sampling: selection of frames.
         input_size: side of the square frames, in pixels.
         max_failed_fraction: largest allowed share of failed videos.
+        resampling: part of a frame that is kept, and the interpolation.
 
     Raises:
         UsageError: the store was made with other settings or cannot be written.
     """
     manifest = FrameManifest(
         input_size=input_size,
-        preprocessing=PREPROCESSING,
+        preprocessing=str(resampling),
         sampling={type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]},
         informative={
             "python": platform.python_version(),
@@ -79,7 +85,7 @@ def plan_frames(
         finished = ledger.finished
     if not finished:  # a finished store may be read-only
         check_writable(url)
-    stage = DecodeVideos(sampling, input_size, FRAMES_PER_BATCH)
+    stage = DecodeVideos(sampling, input_size, FRAMES_PER_BATCH, resampling=resampling)
     return StorePlan(videos, manifest, ledger, stage, PART_MB, max_failed_fraction)
 
 

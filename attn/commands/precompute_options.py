@@ -4,6 +4,7 @@ import dataclasses
 from typing import Literal
 
 from attn.training.finetune_config import Rgb
+from attn.video.transform import BILINEAR
 
 Column = Literal["maps", "logits", "features", "grid"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -19,7 +20,7 @@ class PrecomputeOptions:
     """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
     `imagenet`."""
     backbone: str | None = None
-    """torchvision name of the CNN (default: read from a .safetensors checkpoint)."""
+    """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
     classes: str | None = None
     """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint)."""
     labels: str | None = None
@@ -46,11 +47,11 @@ class PrecomputeOptions:
     """Reduction of gradients over a map: mean, as in the paper, or sum, as in the original Grad-CAM. With sum, maps are
     rows × cols times as large."""
     mean: Rgb | None = None
-    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise ImageNet's)."""
+    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise the network's)."""
     std: Rgb | None = None
-    """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise ImageNet's)."""
+    """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise the network's)."""
     input_size: int | None = None
-    """Side of the square input, in pixels (default: the checkpoint's, otherwise 224)."""
+    """Side of the square input, in pixels (default: the checkpoint's, otherwise the network's, mostly 224)."""
     decoder: Literal["auto", "pyav", "decord"] = "auto"
     """Video decoder. auto, pyav: PyAV, correct on every file and faster. decord: decord for files that it decodes
     correctly, otherwise PyAV."""
@@ -80,3 +81,5 @@ class FramesOptions:
     """Sampling stride S: use frames 0, S, 2S, …"""
     max_failed_fraction: float = 0.01
     """Largest allowed share of unreadable videos, 0 to 1; if more are unreadable, the job exits with code 3."""
+    preprocessing: str = str(BILINEAR)
+    """Preprocessing of the frames, as in the manifest of a store."""

@@ -27,7 +27,6 @@ from attn.storage.writable import check_writable
 from attn.video.found import keep_names, paths_of
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.source import Video, find_videos, label_videos
-from attn.video.transform import PREPROCESSING
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +80,12 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
     manifest = _manifest(options, cnn, sampling)
     ledger.check(manifest, overwrite=options.overwrite)
     stage = DecodeVideos(
-        sampling, cnn.input_size, options.batch_size, decoder=options.decoder, timeout_s=options.decode_timeout_s
+        sampling,
+        cnn.input_size,
+        options.batch_size,
+        decoder=options.decoder,
+        timeout_s=options.decode_timeout_s,
+        resampling=cnn.resampling,
     )
     return Plan(
         videos=videos,
@@ -193,7 +197,7 @@ def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manif
         input_size=cnn.input_size,
         mean=cnn.mean,
         std=cnn.std,
-        preprocessing=PREPROCESSING,
+        preprocessing=str(cnn.resampling),
         sampling={type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]},
         precision=options.precision,
         columns=tuple(sorted(set(options.columns))),

@@ -58,7 +58,7 @@ def predict(options: PredictOptions) -> int:
         UsageError: flags or inputs are invalid; no work was done.
     """
     plan, scorer, names = make_prediction_plan(options)
-    with Overlays(options, plan.videos, names) as overlays:
+    with Overlays(options, plan.videos, names, plan.cnn.resampling) as overlays:
         columns = tuple(dict.fromkeys((*scorer.columns, *overlays.columns)))
         log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
         if not needs_no_ray(plan.videos):

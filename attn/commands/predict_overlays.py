@@ -40,6 +40,7 @@ class Overlays:
         options: flags of the run.
         videos: all videos of the run.
         class_names: names of the classes.
+        resampling: that of the CNN, which says which part of the frames its maps cover.
 
     Attributes:
         failed: whether the output could not be written; then no further video is drawn.
@@ -48,8 +49,15 @@ class Overlays:
         UsageError: the flags are inconsistent; nothing was written.
     """
 
-    def __init__(self, options: PredictOptions, videos: Sequence[Video], class_names: Sequence[str]):
+    def __init__(
+        self,
+        options: PredictOptions,
+        videos: Sequence[Video],
+        class_names: Sequence[str],
+        resampling: Resampling = BILINEAR,
+    ):
         self._names, self._second = class_names, second_class(options.overlay_class, class_names)
+        self._resampling = resampling
         self._left = {video.video_id: video for video in spread(videos, options.overlays)}
         self._url, self._total, self._drawn = join(options.out, FOLDER), len(self._left), 0
         self._reader = FrameReader()
@@ -128,7 +136,7 @@ class Overlays:
             ClassTrack(self._names[c], float(scores[c]), energies[:, i], maps[:, i] if c in drawn else None)
             for i, c in enumerate(listed)
         )
-        return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes)
+        return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, self._resampling)
 
 
 def check_flags(options: PredictOptions) -> None:

@@ -25,6 +25,7 @@ from attn.video.found import keep_names
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, find_videos, open_video
+from attn.video.transform import Resampling
 from attn.window_energy import window_energy
 
 log = logging.getLogger(__name__)
@@ -165,7 +166,7 @@ def _with_images(store: AttentionStore, chosen: Sequence[_Lead], videos: str | N
     with FrameReader() as reader:
         for one in chosen:
             try:
-                image = _read(known.get(one.mistake.video_id), one.frame, reader, _sampling(store.manifest), url)
+                image = _read(known.get(one.mistake.video_id), one.frame, reader, store.manifest, url)
                 found.append(one.mistake._replace(image=image))
             except VideoError as error:
                 found.append(one.mistake)
@@ -173,11 +174,12 @@ def _with_images(store: AttentionStore, chosen: Sequence[_Lead], videos: str | N
     return found, why_not
 
 
-def _read(video: Video | None, frame: int, reader: FrameReader, sampling: Sampling, url: str) -> np.ndarray:
+def _read(video: Video | None, frame: int, reader: FrameReader, manifest: Manifest, url: str) -> np.ndarray:
     if video is None:
         raise VideoError(f"{shown(url)}: a video of the store is not there.")
     with open_video(video) as path:
-        for chunk in reader.read(path, sampling, SIDE_PX):
+        seen = Resampling.parse(manifest.preprocessing)
+        for chunk in reader.read(path, _sampling(manifest), SIDE_PX, resampling=seen):
             if frame in chunk.index:
                 return chunk.images[chunk.index.tolist().index(frame)].copy()
     raise VideoError(f"{video.where}: has no frame {frame} any more.")

@@ -15,9 +15,7 @@ from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
 from attn.engine.filling import StorePlan
 from attn.errors import UsageError
-from attn.models.backbone import build_backbone
-from attn.models.checkpoint import Cnn, check_input_size, load_weights
-from attn.models.imagenet import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD
+from attn.models.checkpoint import Cnn, check_input_size, load_weights, untrained_cnn
 from attn.models.weights_file import read_weights_file
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
@@ -29,7 +27,6 @@ from attn.training.images import cache_key
 from attn.training.pictures import Pictures, VideoFrames, WebImages
 from attn.training.recipe import as_begun, check_recipe, unnamed_before
 from attn.training.run import RUN, SUFFIX, TrainRun, chosen
-from attn.video.transform import PREPROCESSING
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +89,12 @@ def _from_images(options: TrainCnnOptions, url: str) -> PlannedTraining:
     images = list_images(url, _class_names(options.classes))
     _check_several(url, images.class_names)
     cnn = start_cnn(options, images.class_names)
-    pictures, digest = _web_images(url, images, cnn.input_size, options.validation_fraction or 0, options.seed)
+    pictures, digest = _web_images(url, images, cnn, options.validation_fraction or 0, options.seed)
     return _training(options, cnn, pictures, {"images": digest})
 
 
-def _web_images(url: str, images: ImageFolder, size: int, fraction: float, seed: int) -> tuple[WebImages, str]:
-    """Return the images of a folder, a fraction of them held out, and a digest of their names and sizes."""
+def _web_images(url: str, images: ImageFolder, cnn: Cnn, fraction: float, seed: int) -> tuple[WebImages, str]:
+    """Return the images of a folder for a CNN, a fraction of them held out, and a digest of their names and sizes."""
     stats = _stat(url, images)
     versions = [f"{path}\t{count}\t{changed}" for path, (count, changed) in zip(images.paths, stats, strict=True)]
     listing = "\n".join(sorted(f"{name}\t{count}" for name, (count, _) in zip(images.names, stats, strict=True)))
@@ -105,8 +102,9 @@ def _web_images(url: str, images: ImageFolder, size: int, fraction: float, seed:
         image_names=images.names,
         paths=images.paths,
         labels=images.labels,
-        cache_key=cache_key(versions, size),
-        size=size,
+        cache_key=cache_key(versions, cnn.input_size, cnn.resampling),
+        size=cnn.input_size,
+        resampling=cnn.resampling,
         validation_fraction=fraction,
         seed=seed,
     )
@@ -123,10 +121,10 @@ def _from_videos(options: TrainCnnOptions, url: str) -> PlannedTraining:
     if options.mix_images is not None:
         # Folders of other classes are an error, unless --classes selects some classes.
         images = list_images(options.mix_images, names, no_others=options.classes is None)
-        mixed, digest = _web_images(options.mix_images, images, cnn.input_size, *held_out_of(cnn.trained))
+        mixed, digest = _web_images(options.mix_images, images, cnn, *held_out_of(cnn.trained))
         decisive = {**decisive, MIXED: digest}
     training = _training(options, cnn, nothing_yet, decisive, mixed)
-    return training._replace(footage=footage, frames=footage.plan(training.run, cnn.input_size))
+    return training._replace(footage=footage, frames=footage.plan(training.run, cnn))
 
 
 def held_out_of(trained: Mapping[str, Any]) -> tuple[float, int]:
@@ -245,9 +243,7 @@ def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         if options.weights is None:
-            size, mean = options.input_size or IMAGENET_INPUT_SIZE, options.mean or IMAGENET_MEAN
-            backbone = build_backbone(options.backbone, len(class_names))
-            cnn = Cnn(backbone, options.backbone, class_names, size, mean, options.std or IMAGENET_STD)
+            cnn = untrained_cnn(options.backbone, class_names, options.mean, options.std, options.input_size)
         else:
             cnn = load_weights(
                 options.weights,
@@ -288,5 +284,5 @@ def _decisive(options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, data: 
         "mean": cnn.mean,
         "std": cnn.std,
         "freeze_batchnorm": freeze_batchnorm,
-        "preprocessing": PREPROCESSING,
+        "preprocessing": str(cnn.resampling),
     }

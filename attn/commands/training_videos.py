@@ -20,6 +20,7 @@ from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import SplitList, read_recordings, read_split
 from attn.engine.filling import StorePlan
 from attn.errors import UsageError, some
+from attn.models.checkpoint import Cnn
 from attn.storage.error_messages import shown
 from attn.storage.failures import read_failures
 from attn.storage.filesystem import join, storage_errors
@@ -74,14 +75,14 @@ class TrainingVideos:
             **holdout_record(self.recording_of),
         }
 
-    def plan(self, run: TrainRun, input_size: int) -> StorePlan:
-        """Return the plan of the frame store.
+    def plan(self, run: TrainRun, cnn: Cnn) -> StorePlan:
+        """Return the plan of the frame store for a CNN.
 
         Raises:
             UsageError: the store was made with other settings.
         """
         url, most = self.options.frames or join(run.url, FRAMES), self.options.max_failed_fraction
-        return plan_frames(url, self.videos, self.sampling, input_size, most)
+        return plan_frames(url, self.videos, self.sampling, cnn.input_size, most, cnn.resampling)
 
 
 def find_training_videos(options: TrainCnnOptions, class_names: tuple[str, ...]) -> TrainingVideos:

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attn.maps.head_layers import is_flatten, pooled_cells
+from attn.maps.head_layers import is_flatten, is_pointwise, pooled_cells
 
 _CHAIN = (nn.Conv2d, nn.ReLU, nn.AdaptiveAvgPool2d)
 
@@ -33,7 +33,7 @@ class ConvPool:
         if tuple(map(type, layers[:-1])) != _CHAIN or not is_flatten(layers[-1]) or pooled_cells(layers[2:3]) != 1:
             return None
         conv = layers[0]
-        if not isinstance(conv, nn.Conv2d) or not _is_pointwise(conv):
+        if not isinstance(conv, nn.Conv2d) or not is_pointwise(conv):
             return None
         weights = conv.weight.detach().flatten(1)
         return cls(weights, weights.new_zeros(len(weights)) if conv.bias is None else conv.bias.detach())
@@ -47,8 +47,3 @@ class ConvPool:
         active = (scores > 0).to(scores.dtype).mean(dim=2, keepdim=True)
         maps = (weighted * active).unflatten(2, activations.shape[2:])
         return maps, scores.relu_().mean(dim=2)
-
-
-def _is_pointwise(conv: nn.Conv2d) -> bool:
-    plain = (conv.stride, conv.padding, conv.groups) == ((1, 1), (0, 0), 1)
-    return plain and conv.kernel_size == (1, 1)

@@ -49,6 +49,12 @@ def is_flatten(layer: nn.Module) -> bool:
     return isinstance(layer, nn.Flatten) and (layer.start_dim, layer.end_dim) == (1, -1)
 
 
+def is_pointwise(conv: nn.Conv2d) -> bool:
+    """Return whether a convolution applies one linear layer to each cell."""
+    plain = (conv.stride, conv.padding, conv.groups) == ((1, 1), (0, 0), 1)
+    return plain and conv.kernel_size == (1, 1)
+
+
 def apply(layers: Sequence[nn.Module], value: Tensor) -> Tensor:
     """Apply layers in sequence."""
     for layer in layers:

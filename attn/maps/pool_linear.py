@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from attn.maps.head_layers import apply, is_flatten, pooled_cells, split_pooling
+from attn.maps.head_layers import apply, is_flatten, is_pointwise, pooled_cells, split_pooling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +30,14 @@ class PoolLinear:
         """Build from a head's layers; None if the head has another structure."""
         pooling, rest = split_pooling(layers)
         cells = pooled_cells(pooling)
-        if cells is None or len(rest) != 2 or not is_flatten(rest[0]) or type(rest[1]) is not nn.Linear:
+        if cells is None or len(rest) != 2:
             return None
-        return cls(layers, channel_sums(rest[1], cells))
+        first, last = rest
+        if cells == 1 and isinstance(first, nn.Conv2d) and is_pointwise(first) and is_flatten(last):
+            return cls(layers, first.weight.detach().flatten(1))  # a linear layer before Flatten instead of after it
+        if not is_flatten(first) or type(last) is not nn.Linear:
+            return None
+        return cls(layers, channel_sums(last, cells))
 
     def __call__(
         self, activations: Float[Tensor, "batch chan row col"]

@@ -82,7 +82,10 @@ def check_adaptable(backbone: Backbone, of: str) -> None:
     """
     layers = _batchnorms(backbone)
     if not layers:
-        raise UsageError(f"{of}: {backbone.name} has no BatchNorm. Give its training images with --images.")
+        raise UsageError(
+            f"{of}: {backbone.name} has no BatchNorm, so there are no statistics to re-estimate. Give its training "
+            "images with --images, to rescale the channels of its map layer instead."
+        )
     mean, variance = _statistics(layers)
     if mean.abs().max() <= FOLDED and (variance - 1).abs().max() <= FOLDED:
         raise UsageError(

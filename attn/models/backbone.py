@@ -11,12 +11,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attn.errors import UsageError
+from attn.models.network_input import NetworkInput
 from attn.models.small_cnn import SmallCnn
+from attn.models.timm_networks import create_timm, is_timm, timm_input
 from attn.models.torchvision_models import load_torchvision
 from attn.models.trunk_head import TORCHVISION, Split, split_features
 
 BACKBONE_NAMES = (*TORCHVISION, "small_cnn")
-"""Names of the backbones; `mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, is also valid."""
+"""Names of the backbones. `mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, is also valid, and
+`timm:<name>` for networks of timm."""
 
 _SLIM_MOBILENET = re.compile(r"mobilenet_v2_w(\d{2,3})")
 
@@ -25,7 +28,7 @@ class Backbone(nn.Module):
     """A network as a trunk (images → activations of the map layer) and a head (activations → logits).
 
     Names in its state dict follow the split. `export_weights` and `import_weights` use the names of the original
-    network, which are torchvision's except for `small_cnn`.
+    network, which are torchvision's or timm's except for `small_cnn`.
     """
 
     def __init__(self, name: str, net: nn.Module, split: Split) -> None:
@@ -67,15 +70,17 @@ class Backbone(nn.Module):
 
 
 def build_backbone(name: str, num_classes: int) -> Backbone:
-    """Build a network with random weights; its input must be normalised with ImageNet's mean and std.
+    """Build a network with random weights; `network_input` says which images it expects.
 
     Args:
-        name: one of `BACKBONE_NAMES` or `mobilenet_v2_wNNN`.
+        name: one of `BACKBONE_NAMES`, `mobilenet_v2_wNNN` or `timm:<name>`.
         num_classes: number of outputs of the classifier.
 
     Raises:
-        UsageError: the name is unknown.
+        UsageError: the name is unknown, or the network of timm is not supported.
     """
+    if is_timm(name):
+        return _timm_backbone(name, num_classes)
     if name == "small_cnn":
         net = SmallCnn(num_classes)
         return Backbone(name, net, split_features(net))
@@ -86,10 +91,28 @@ def build_backbone(name: str, num_classes: int) -> Backbone:
         return Backbone(name, net, split_features(net))
     if name not in TORCHVISION:
         names = ", ".join(BACKBONE_NAMES)
-        raise UsageError(f"{name!r}: unknown backbone. Choose one of {names}, or mobilenet_v2_wNNN (width NNN/100).")
+        raise UsageError(
+            f"{name!r}: unknown backbone. Choose one of {names}, or mobilenet_v2_wNNN (width NNN/100), or timm:<name>."
+        )
     settings, split = TORCHVISION[name]
     net = tv.get_model(name, weights=None, num_classes=num_classes, **settings)
     return Backbone(name, net, split(net))
+
+
+def network_input(name: str) -> NetworkInput:
+    """Input that a network expects, if its weights do not come with another one.
+
+    Raises:
+        UsageError: the name is unknown to timm.
+    """
+    return timm_input(name) if is_timm(name) else NetworkInput()
+
+
+def _timm_backbone(name: str, num_classes: int) -> Backbone:
+    from attn.models.timm_split import split_timm  # imports parts of timm
+
+    net = create_timm(name, num_classes)
+    return Backbone(name, net, split_timm(name, net))
 
 
 def mobilenet_width(name: str) -> float | None:

@@ -13,24 +13,19 @@ from torch import Tensor
 
 from attn.classes import check_class_names
 from attn.errors import UsageError
-from attn.models.backbone import Backbone, build_backbone
+from attn.models.backbone import Backbone, build_backbone, network_input
 from attn.models.fit import import_fitting
-from attn.models.imagenet import (
-    IMAGENET_INPUT_SIZE,
-    IMAGENET_MEAN,
-    IMAGENET_STD,
-    imagenet_class_names,
-    read_imagenet_weights,
-)
+from attn.models.imagenet import imagenet_class_names, read_imagenet_weights
+from attn.models.network_input import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD, Rgb
 from attn.models.weights_file import (
     METHOD_PREFIX,
     Description,
-    Rgb,
     WeightsFile,
     description_of,
     read_weights_file,
     write_weights_file,
 )
+from attn.video.transform import BILINEAR, Resampling
 
 MOST_INPUT_SIZE = 2048
 """Maximum side of the input, in pixels; the largest of torchvision's networks take 600. A file can claim any size, and
@@ -54,6 +49,7 @@ class Cnn:
         trained: free-form record of the training, in JSON types.
         weights_sha256: SHA-256 of the weights file; empty for random weights.
         new_classifier: True if the classifier, or the whole head, was randomly initialised on loading.
+        resampling: part of an image that the network sees, and the interpolation.
     """
 
     backbone: Backbone
@@ -65,6 +61,20 @@ class Cnn:
     trained: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     weights_sha256: str = ""
     new_classifier: bool = False
+    resampling: Resampling = BILINEAR
+
+
+def untrained_cnn(
+    backbone: str, class_names: tuple[str, ...], mean: Rgb | None, std: Rgb | None, input_size: int | None
+) -> Cnn:
+    """Network with random weights, in training mode; what is None about its input is its own default.
+
+    Raises:
+        UsageError: the backbone does not exist, or is not supported.
+    """
+    own, net = network_input(backbone), build_backbone(backbone, len(class_names))
+    size = own.size if input_size is None else input_size
+    return Cnn(net, backbone, class_names, size, mean or own.mean, std or own.std, resampling=own.resampling)
 
 
 def save_checkpoint(
@@ -90,9 +100,8 @@ def save_checkpoint(
     """
     if not url.endswith(".safetensors"):
         raise UsageError(f"{url}: checkpoints must be .safetensors files. Change the file name.")
-    description = Description(
-        cnn.backbone_name, cnn.class_names, cnn.input_size, cnn.mean, cnn.std, cnn.trained, method
-    )
+    normalised = cnn.input_size, cnn.mean, cnn.std
+    description = Description(cnn.backbone_name, cnn.class_names, *normalised, cnn.trained, method, cnn.resampling)
     left_out = cnn.backbone.names_below(cnn.backbone.head) if without_head else set[str]()
     weights = {key: tensor for key, tensor in cnn.backbone.export_weights().items() if key not in left_out}
     others = {f"{METHOD_PREFIX}{name}": tensor for name, tensor in (method_tensors or {}).items()}
@@ -134,9 +143,9 @@ def load_weights(
         url: URL of a `.safetensors` or `.pth` file, local or s3://, or `imagenet`.
         backbone: name of the network; required if the file does not name it.
         classes: names of the outputs; required if the file does not name them and they are not ImageNet's 1000.
-        mean: mean of each input channel; default: the file's, otherwise ImageNet's.
-        std: standard deviation of each input channel; default: the file's, otherwise ImageNet's.
-        input_size: side of the input in pixels; default: the file's, otherwise 224.
+        mean: mean of each input channel; default: the file's, otherwise the network's (`network_input`).
+        std: standard deviation of each input channel; default: the file's, otherwise the network's.
+        input_size: side of the input in pixels; default: the file's, otherwise the network's.
         new_classifier: initialise a new classifier (from torch's global random state) if the file has none or one for
             other classes. For training only: otherwise such a file is an error.
 
@@ -158,9 +167,10 @@ def check_input_size(cnn: Cnn) -> None:
     try:
         with torch.inference_mode():
             cnn.backbone.eval()(torch.zeros(1, 3, size, size))
-    except RuntimeError as error:
+    except (RuntimeError, AssertionError, ValueError) as error:  # timm's networks check sizes in all three ways
+        why = " ".join(str(error).split())
         raise UsageError(
-            f"{cnn.backbone_name}: cannot process images of {size} pixels ({error}). Raise --input-size."
+            f"{cnn.backbone_name}: cannot process images of {size} pixels ({why}). Change --input-size."
         ) from error
 
 
@@ -175,7 +185,7 @@ def _load(
     new_classifier: bool,
 ) -> Cnn:
     name, names = _backbone_name(file, backbone), _class_names(file, classes, other_allowed=new_classifier)
-    own = file.described or Description(name, names, IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD, trained={})
+    own = file.described or _undescribed(name, names)
     size, mean, std = input_size or own.input_size, mean or own.mean, std or own.std
     _check_size(size, file.url)
     if size < 1 or min(std) <= 0:
@@ -185,7 +195,12 @@ def _load(
         )
     net = build_backbone(name, len(names)).eval()
     drawn = import_fitting(net, file, may_draw=new_classifier, must_draw=names != own.class_names)
-    return Cnn(net, name, names, size, mean, std, own.trained, file.sha256, drawn)
+    return Cnn(net, name, names, size, mean, std, own.trained, file.sha256, drawn, own.resampling)
+
+
+def _undescribed(name: str, class_names: tuple[str, ...]) -> Description:
+    own = network_input(name)
+    return Description(name, class_names, own.size, own.mean, own.std, {}, resampling=own.resampling)
 
 
 def _check_size(size: int, of: str) -> None:

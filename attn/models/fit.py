@@ -14,6 +14,8 @@ from attn.models.weights_file import WeightsFile
 
 # torchvision's published DenseNet files have old names, e.g. `norm.1` for `norm1`.
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12])\.")
+# First tensor of efficientnet_lite_pytorch's files. Its networks are timm's tf_efficientnet_lite0 to 4, layer by layer.
+_LITE = "_conv_stem.weight"
 _BATCHES_SEEN = ".num_batches_tracked"
 
 
@@ -60,11 +62,17 @@ def import_fitting(net: Backbone, file: WeightsFile, *, may_draw: bool, must_dra
 def fitting_tensors(net: Backbone, file: WeightsFile) -> Unwrapped:
     """A file's tensors under the network's names, without GoogLeNet's auxiliary classifiers.
 
+    Files of efficientnet_lite_pytorch have the layers of timm's `tf_efficientnet_lite…` in the same order, under other
+    names. Shapes are checked later.
+
     Raises:
         UsageError: the file contains several such networks.
     """
     tensors = {_OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in file.tensors.items()}
-    found = unwrap(file.url, tensors, net.export_weights().keys())
+    own = net.export_weights()
+    if _LITE in tensors and len(tensors) == len(own) and net.name.startswith("timm:tf_efficientnet_lite"):
+        tensors = dict(zip(own, tensors.values(), strict=True))
+    found = unwrap(file.url, tensors, own.keys())
     if net.name == "googlenet":
         kept = {key: tensor for key, tensor in found.tensors.items() if not key.startswith(("aux1.", "aux2."))}
         return dataclasses.replace(found, tensors=kept)

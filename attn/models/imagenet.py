@@ -1,21 +1,21 @@
-"""ImageNet weights and class names, as distributed with torchvision."""
+"""ImageNet weights, as distributed with torchvision and timm, and class names."""
 
 import dataclasses
+import hashlib
 import re
 import urllib.parse
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 
+import safetensors.torch
 import torch
 
 from attn.errors import UsageError
-from attn.models.backbone import BACKBONE_NAMES, mobilenet_width
+from attn.models.backbone import BACKBONE_NAMES, mobilenet_width, network_input
+from attn.models.timm_networks import is_timm, published_weights
 from attn.models.torchvision_models import load_torchvision
-from attn.models.weights_file import Description, Rgb, WeightsFile, read_weights_file
-
-IMAGENET_MEAN: Rgb = (0.485, 0.456, 0.406)
-IMAGENET_STD: Rgb = (0.229, 0.224, 0.225)
-IMAGENET_INPUT_SIZE = 224
+from attn.models.weights_file import Description, WeightsFile, read_weights_file
 
 
 def imagenet_class_names() -> tuple[str, ...]:
@@ -24,24 +24,40 @@ def imagenet_class_names() -> tuple[str, ...]:
 
 
 def read_imagenet_weights(backbone: str | None) -> WeightsFile:
-    """torchvision's original ImageNet weights (V1) of a backbone, downloaded once into torch's cache.
+    """Published weights of a backbone, downloaded once: torchvision's original ones (V1), or those of timm.
 
     V1 is used instead of the newest weights, because later recipes gain accuracy through label smoothing and mixed
     images, while the published results of attention transfer use plainly trained networks.
 
     Raises:
-        UsageError: no backbone is given, torchvision has no weights for it, or the download fails.
+        UsageError: no backbone is given, torchvision or timm has no weights for it, or the download fails.
     """
     if backbone is None:
         raise UsageError("imagenet: the network is not given. Give --backbone.")
+    if is_timm(backbone):
+        return _timm_weights(backbone)
     name = "mobilenet_v2" if mobilenet_width(backbone) == 1 else backbone
     if name not in BACKBONE_NAMES or name == "small_cnn":
         raise UsageError(f"imagenet: torchvision has no weights for {name}. Give a file with --weights.")
     url = load_torchvision().get_model_weights(name)["IMAGENET1K_V1"].url
     file = read_weights_file(str(_downloaded(url)))
     trained = {"on": "ImageNet-1K", "source": url}
-    described = Description(backbone, imagenet_class_names(), IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD, trained)
-    return dataclasses.replace(file, described=described)
+    return dataclasses.replace(file, described=_described(backbone, trained))
+
+
+def _described(backbone: str, trained: dict[str, Any]) -> Description:
+    own = network_input(backbone)
+    return Description(
+        backbone, imagenet_class_names(), own.size, own.mean, own.std, trained, resampling=own.resampling
+    )
+
+
+def _timm_weights(backbone: str) -> WeightsFile:
+    """timm's weights; those of other classes than ImageNet's 1000 have no description, and so no class names."""
+    tensors, outputs, source = published_weights(backbone)
+    digest = hashlib.sha256(safetensors.torch.save(tensors)).hexdigest()
+    described = _described(backbone, {"on": "ImageNet", "source": source})
+    return WeightsFile("imagenet", tensors, digest, described if outputs == len(described.class_names) else None)
 
 
 def _downloaded(url: str) -> Path:

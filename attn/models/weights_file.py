@@ -1,7 +1,7 @@
 """Reading and writing of weights files, which are checked before a network is built and never execute code.
 
-A checkpoint of this program is a `.safetensors` file with torchvision's tensor names, so any torchvision program can
-load it. Its metadata describe the network. Weights without these metadata are read as well.
+A checkpoint of this program is a `.safetensors` file with the tensor names of torchvision or timm, so any program with
+these can load it. Its metadata describe the network. Weights without these metadata are read as well.
 """
 
 import dataclasses
@@ -20,10 +20,10 @@ import torch
 from torch import Tensor
 
 from attn.errors import UsageError
+from attn.models.network_input import Rgb
 from attn.models.tensors_file import Kind, TensorsFile, check_kind, read_tensors, write_tensors
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
-
-Rgb = tuple[float, float, float]
+from attn.video.transform import BILINEAR, Resampling
 
 CNN = Kind("cnn", 1, "0.1.0")
 
@@ -56,6 +56,7 @@ class Description:
         std: standard deviation of each channel, for images in 0-1.
         trained: free-form record of the training, in JSON types.
         method: record of the scoring method in a model file, see `attn.models.model_file`; otherwise None.
+        resampling: part of an image that the network sees, and the interpolation.
     """
 
     backbone: str
@@ -65,11 +66,15 @@ class Description:
     std: Rgb
     trained: Mapping[str, Any]
     method: Mapping[str, Any] | None = None
+    resampling: Resampling = BILINEAR
 
     def to_json(self) -> str:
         values = dataclasses.asdict(self)
         if self.method is None:
             del values["method"]
+        del values["resampling"]
+        if self.resampling != BILINEAR:
+            values["resampling"] = str(self.resampling)
         return json.dumps(values, ensure_ascii=False)
 
     @classmethod
@@ -79,8 +84,11 @@ class Description:
         (r, g, b), (sr, sg, sb) = values["mean"], values["std"]
         names, trained = tuple(map(str, values["class_names"])), dict(values["trained"])
         method = None if values.get("method") is None else dict(values["method"])
-        size = int(values["input_size"])
-        return cls(str(values["backbone"]), names, size, (r, g, b), (sr, sg, sb), trained, method)
+        size, text = int(values["input_size"]), str(values.get("resampling", BILINEAR))
+        resampling = Resampling.parse(text)
+        if str(resampling) != text:
+            raise ValueError(f"unknown resampling: {text}")
+        return cls(str(values["backbone"]), names, size, (r, g, b), (sr, sg, sb), trained, method, resampling)
 
 
 @dataclasses.dataclass(frozen=True)

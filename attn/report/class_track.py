@@ -6,6 +6,8 @@ import functools
 import numpy as np
 from jaxtyping import Float, Integer
 
+from attn.video.transform import BILINEAR, Resampling
+
 MOST_CLASSES = 5
 """Number of classes in a time line."""
 
@@ -36,12 +38,14 @@ class VideoTracks:
         frame: indices of the sampled frames in the video.
         time_s: their times in seconds, increasing.
         classes: classes, the predicted one first. One or two of them have maps.
+        resampling: says which part of the frames the maps cover.
     """
 
     video_id: str
     frame: Integer[np.ndarray, " sample"]
     time_s: Float[np.ndarray, " sample"]
     classes: tuple[ClassTrack, ...]
+    resampling: Resampling = BILINEAR
 
     @functools.cached_property
     def drawn(self) -> tuple[ClassTrack, ...]:

@@ -48,7 +48,7 @@ class ContactSheet:
         scale = TILE_PX / max(rgb.shape[:2])
         size = (max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
         small = Image.fromarray(rgb).resize(size, Image.Resampling.LANCZOS)
-        self._tiles.append((time_s, with_heat(small, self._video.maps_at(time_s))))
+        self._tiles.append((time_s, with_heat(small, self._video.maps_at(time_s), self._video.resampling)))
 
     def png(self) -> bytes:
         """Draw the sheet."""

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from PIL import Image
 
 from attn.report.overlay import COLOURS
+from attn.video.transform import BILINEAR, Resampling
 
 OPACITY, POWER = 0.75, 1.5
 """Opacity of the largest attention, and the power of attention with which it grows.
@@ -40,16 +41,19 @@ def palettes() -> tuple[Palette, Palette, Palette]:
     return (_palette(warm, (255, 190, 70)), _palette(cold, (90, 230, 255)), _palette(grey, (225, 225, 225)))
 
 
-def with_heat(picture: Image.Image, maps: Sequence[Float[np.ndarray, "row col"]]) -> Image.Image:
-    """Picture with one or two maps over its central square, which the CNN sees; the rest is darker.
+def with_heat(
+    picture: Image.Image, maps: Sequence[Float[np.ndarray, "row col"]], resampling: Resampling = BILINEAR
+) -> Image.Image:
+    """Picture with one or two maps over the part that the CNN sees, its central square; the rest is darker.
 
     Args:
         picture: RGB picture.
         maps: maps between 0 and 1, each in its own colours; upsampled bilinearly, with the value of each cell at its
             centre. A place without attention keeps the picture.
+        resampling: says which part the CNN sees.
     """
-    square = central_square(picture.size)
-    heated = picture.crop(square)
+    seen = seen_part(picture.size, resampling)
+    heated = picture.crop(seen)
     for attention, palette in zip(maps, palettes(), strict=False):
         levels = Image.fromarray(as_levels(attention)).resize(heated.size, Image.Resampling.BILINEAR)
         opacity = levels.point([round(255 * OPACITY * (level / 255) ** POWER) for level in range(256)])
@@ -57,15 +61,15 @@ def with_heat(picture: Image.Image, maps: Sequence[Float[np.ndarray, "row col"]]
     if heated.size == picture.size:
         return heated
     whole = picture.point([round(UNSEEN * level) for level in range(256)] * 3)
-    whole.paste(heated, square)
+    whole.paste(heated, seen)
     return whole
 
 
-def central_square(size: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of the largest central square of a picture, which the CNN sees."""
-    side = min(size)
-    left, top = (size[0] - side) // 2, (size[1] - side) // 2
-    return left, top, left + side, top + side
+def seen_part(size: tuple[int, int], resampling: Resampling) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the part of a picture that the CNN sees, in whole pixels."""
+    left, top, right, bottom = resampling.box(*size)
+    width, height = max(1, round(right - left)), max(1, round(bottom - top))
+    return int(left), int(top), int(left) + width, int(top) + height
 
 
 def coloured(levels: Image.Image, palette: Palette) -> Image.Image:

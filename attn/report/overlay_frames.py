@@ -55,7 +55,7 @@ class OverlayPainter:
         """
         picture = Image.fromarray(rgb)
         picture.thumbnail((LONGEST_SIDE_PX, LONGEST_SIDE_PX))
-        picture = with_heat(picture, self._video.maps_at(time_s))
+        picture = with_heat(picture, self._video.maps_at(time_s), self._video.resampling)
         if picture.size != self._inner:
             picture = ImageOps.pad(picture, self._inner)
         picture.paste(self._layer, mask=self._opacity)

@@ -29,7 +29,7 @@ class Mistake(NamedTuple):
         said, true: names of the class of the largest logit, and of the true class.
         said_map, true_map: raw maps of these classes.
         said_energy, true_energy: window energies of these maps.
-        image: pixels of the central square, which the maps cover; None if the video cannot be read.
+        image: pixels of the square that the maps cover, mostly the central one; None if the video cannot be read.
     """
 
     video_id: str

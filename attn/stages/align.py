@@ -68,8 +68,8 @@ def reader(backbone: Backbone, of: str) -> nn.Linear | nn.Conv2d:
     if isinstance(first, nn.Linear) or (isinstance(first, nn.Conv2d) and first.groups == 1):
         return first
     raise UsageError(
-        f"{of}: {backbone.name} has no BatchNorm, and its head has no layer into which channel factors can be folded. "
-        "Use another CNN."
+        f"{of}: {backbone.name} has no BatchNorm, and its head has no layer into which channel factors can be folded, "
+        "because it normalises the map layer itself. Use it without adaptation, or another CNN."
     )
 
 

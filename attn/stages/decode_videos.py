@@ -22,6 +22,7 @@ from attn.video.reading import Reading
 from attn.video.sample import Sampling
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, check_readable, open_video
+from attn.video.transform import BILINEAR, Resampling
 
 NO_LABEL = -1
 
@@ -41,6 +42,7 @@ class DecodeVideos:
         attempt: number of the attempt, from 1, for the failure rows.
         last_try: if True, every error is a failure. If False, only errors caused by the video itself are, and other
             videos with errors are left for a retry.
+        resampling: part of a frame that is kept, and the interpolation.
     """
 
     sampling: Sampling
@@ -50,6 +52,7 @@ class DecodeVideos:
     timeout_s: float = 60.0
     attempt: int = 1
     last_try: bool = True
+    resampling: Resampling = BILINEAR
 
     def __call__(self, videos: Iterable[Video], reader: FrameReader) -> Iterator[Columns | Failure]:
         """Yield batches of columns [frame, …], and a failure for each video that cannot be read."""
@@ -69,7 +72,7 @@ class DecodeVideos:
         held: Columns | None = None
         position = 0
         with open_video(video) as path:
-            reading = reader.read(path, self.sampling, size=self.size, decoder=self.decoder, timeout_s=self.timeout_s)
+            reading = reader.read(path, self.sampling, self.size, self.decoder, self.timeout_s, self.resampling)
             for chunk in with_video_name(video, path, reading):
                 if held is not None:
                     yield held

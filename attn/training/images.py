@@ -1,5 +1,6 @@
 """Pixel caches of photographs, which are decoded, resized and cropped once and read in every epoch."""
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -9,24 +10,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int
+from PIL import Image
 
 from attn.datasets.image_folder import ImageError, read_image
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.training.pixels import ImageCache, cache_pixels
-from attn.video.transform import PREPROCESSING, resize_and_crop
+from attn.video.transform import BILINEAR, Resampling, resize_and_crop
 
 MOST_BAD_FRACTION = 0.5
 
 
-def cache_key(versions: Sequence[str], size: int) -> str:
+def cache_key(versions: Sequence[str], size: int, resampling: Resampling = BILINEAR) -> str:
     """Name of the cache of a list of images, which changes whenever its content could.
 
     Args:
         versions: path, size in bytes and modification time of each image.
         size: side of the prepared images, in pixels.
+        resampling: part of an image that is kept, and the interpolation.
     """
-    return hashlib.sha256("\n".join((PREPROCESSING, str(size), *versions)).encode()).hexdigest()[:16]
+    return hashlib.sha256("\n".join((str(resampling), str(size), *versions)).encode()).hexdigest()[:16]
 
 
 def cache_images(
@@ -37,6 +40,7 @@ def cache_images(
     *,
     threads: int,
     tell: Callable[[int], None] = lambda done: None,
+    resampling: Resampling = BILINEAR,
 ) -> ImageCache:
     """Cache of a list of images, created if it does not exist.
 
@@ -51,6 +55,7 @@ def cache_images(
         folder: folder for caches, on a local disk.
         threads: number of decoding threads.
         tell: progress callback; called from time to time with the number of images processed.
+        resampling: part of an image that is kept, and the interpolation; the same as in `key`.
 
     Raises:
         UsageError: the folder is not writable or has too little free space, or the storage of the images does not
@@ -58,7 +63,8 @@ def cache_images(
     """
 
     def fill(pixels: np.ndarray) -> dict[str, Any]:
-        faults = _prepare(paths, size, pixels, threads, tell)
+        resized = functools.partial(resize_and_crop, size=size, resampling=resampling)
+        faults = _prepare(paths, resized, pixels, threads, tell)
         return {
             "skipped": {index: fault.why for index, fault in faults.items()},
             "not_given": [index for index, fault in faults.items() if fault.not_given],
@@ -103,11 +109,15 @@ class _Fault(NamedTuple):
 
 
 def _prepare(
-    paths: Sequence[str], size: int, pixels: np.ndarray, threads: int, tell: Callable[[int], None]
+    paths: Sequence[str],
+    resized: Callable[[Image.Image], np.ndarray],
+    pixels: np.ndarray,
+    threads: int,
+    tell: Callable[[int], None],
 ) -> dict[int, _Fault]:
     def prepare(index: int) -> _Fault | None:
         try:
-            pixels[index] = resize_and_crop(read_image(paths[index]), size)
+            pixels[index] = resized(read_image(paths[index]))
         except Exception as error:  # of any type, because one of thousands of images must not stop a training run
             return _fault(paths[index], error)
         return None

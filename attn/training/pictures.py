@@ -19,6 +19,7 @@ from attn.training.frames import cache_frames, first_rows
 from attn.training.holdout import hold_out
 from attn.training.images import cache_images
 from attn.training.pixels import ImageCache
+from attn.video.transform import BILINEAR, Resampling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +34,7 @@ class WebImages:
         size: side of the prepared images, in pixels.
         validation_fraction: share of each class to hold out; 0 disables validation.
         seed: seed of that choice.
+        resampling: part of an image that is kept, and the interpolation.
     """
 
     noun: ClassVar[str] = "images"
@@ -45,10 +47,12 @@ class WebImages:
     size: int
     validation_fraction: float
     seed: int
+    resampling: Resampling = BILINEAR
 
     def cached(self, folder: Path, *, threads: int, tell: Callable[[int], None]) -> ImageCache:
         """Pixels of the images, prepared on this machine if not cached yet; see `cache_images`."""
-        return cache_images(self.paths, self.cache_key, self.size, folder, threads=threads, tell=tell)
+        how = {"threads": threads, "tell": tell, "resampling": self.resampling}
+        return cache_images(self.paths, self.cache_key, self.size, folder, **how)
 
     def held_out(self, rows: Int[np.ndarray, "image"]) -> Bool[np.ndarray, "image"]:
         """Mask of the given rows that are held out."""

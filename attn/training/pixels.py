@@ -14,7 +14,6 @@ import numpy as np
 from jaxtyping import UInt8
 
 from attn.training.array_cache import Fill, Layout, cache_array
-from attn.video.transform import PREPROCESSING
 
 PIXELS = "pixels.u8"
 
@@ -55,9 +54,6 @@ def cache_pixels(
         UsageError: the folder is not writable or has too little free space; errors raised by `fill` are passed on.
     """
 
-    def filled(pixels: UInt8[np.ndarray, "image row col rgb"]) -> dict[str, Any]:
-        return {"preprocessing": PREPROCESSING, **fill(pixels)}
-
     layout = Layout((num_images, size, size, 3), np.uint8)
-    found = cache_array(folder / key / PIXELS, layout, filled, stale=stale)
+    found = cache_array(folder / key / PIXELS, layout, fill, stale=stale)
     return ImageCache(found.values, {int(index): why for index, why in found.manifest.get("skipped", {}).items()})

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float32, Int32, UInt8
 
 from attn.video.reading import Frame, Reading, VideoEnd
-from attn.video.transform import resize_and_crop
+from attn.video.transform import BILINEAR, Resampling, resize_and_crop
 
 MOST_FRAMES = 32
 MOST_BYTES = 16 * 2**20
@@ -31,7 +31,9 @@ class FrameChunk:
     images: UInt8[np.ndarray, "frame row col 3"]
 
 
-def gather(frames: Reading[Frame], size: int | None, allocate: Allocate) -> Generator[FrameChunk, None, VideoEnd]:
+def gather(
+    frames: Reading[Frame], size: int | None, allocate: Allocate, resampling: Resampling = BILINEAR
+) -> Generator[FrameChunk, None, VideoEnd]:
     """Gather frames into chunks of at most 32 frames and 16 MiB. A larger frame is a chunk of its own.
 
     Args:
@@ -39,10 +41,11 @@ def gather(frames: Reading[Frame], size: int | None, allocate: Allocate) -> Gene
         size: side of the square to which frames are resized, in pixels (`resize_and_crop`). None leaves them as they
             are, and a new chunk begins when their size changes.
         allocate: returns the array for the images of the next chunk.
+        resampling: part of a frame that is kept, and the interpolation.
     """
     chunk: _OpenChunk | None = None
     for frame in frames:
-        image = frame.rgb if size is None else resize_and_crop(frame.rgb, size)
+        image = frame.rgb if size is None else resize_and_crop(frame.rgb, size, resampling)
         if chunk is not None and not chunk.takes(image):
             yield chunk.close()
             chunk = None

@@ -31,10 +31,13 @@ from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.commands.reproduction.step_maker import StepMaker
 from attn.datasets.benchmark import Benchmark, Split
 from attn.engine.step import FRAMES, Step
+from attn.errors import UsageError
 from attn.models.adapt import has_batchnorm
-from attn.models.imagenet import IMAGENET_INPUT_SIZE
+from attn.models.backbone import network_input
+from attn.models.network_input import IMAGENET_INPUT_SIZE
 from attn.storage.filesystem import join
 from attn.training.recipe import PAPER
+from attn.video.transform import BILINEAR, Resampling
 
 
 def make_steps(benchmark: Benchmark, options: ReproduceOptions) -> tuple[list[Step], list[Cell]]:
@@ -59,15 +62,33 @@ def _frames(benchmark: Benchmark, options: ReproduceOptions) -> Step:
     """Step that decodes the training videos of all splits, once for all CNNs, which share one input size."""
     whole, seed = percent(1.0), options.seeds[0]
     lists = tuple(list_of_train(options, split.name, whole, seed) for split in chosen_splits(benchmark, options))
+    size, resampling = _frames_of(options)
     frames = FramesOptions(
         videos=benchmark.videos,
         lists=lists,
         out=join(options.out, FRAMES),
-        input_size=options.input_size or IMAGENET_INPUT_SIZE,
+        input_size=size,
+        preprocessing=str(resampling),
         stride=options.stride or benchmark.stride,
         max_failed_fraction=options.max_failed_fraction,
     )
     return Step(FRAMES, "decode_frames", frames)
+
+
+def _frames_of(options: ReproduceOptions) -> tuple[int, Resampling]:
+    """Size and resampling of the frames that all CNNs share.
+
+    Raises:
+        UsageError: the CNNs expect different ones.
+    """
+    own = {name: network_input(name) for name in options.backbones or ()}
+    wanted = {(options.input_size or each.size, each.resampling): name for name, each in own.items()}
+    if len(wanted) > 1:
+        raise UsageError(
+            f"--backbones: {' and '.join(wanted.values())} expect frames of different size, crop or interpolation. "
+            "Give them one by one, each with its own --out."
+        )
+    return next(iter(wanted), (options.input_size or IMAGENET_INPUT_SIZE, BILINEAR))
 
 
 class _Builder(StepMaker):

@@ -37,7 +37,7 @@ class ReproduceOptions:
     """Videos for adaptation and calibration, used without labels. With training, the training videos of each split;
     with all, all videos under --root, once for all splits: this is transductive, because it includes test videos."""
     backbones: tuple[str, ...] | None = None
-    """CNNs (default: resnet101, for tvhi also vgg16; synthetic: small_cnn)."""
+    """CNNs by torchvision's names, or timm:<name> (default: resnet101, for tvhi also vgg16; synthetic: small_cnn)."""
     weights: str | None = None
     """Start weights of the CNNs before Web images: imagenet, or a file (default: imagenet; synthetic: random)."""
     fractions: tuple[float, ...] | None = None
@@ -78,7 +78,7 @@ class ReproduceOptions:
     std: Rgb | None = None
     """Channel standard deviations of the input (default: those of the start checkpoint, else ImageNet's)."""
     input_size: int | None = None
-    """Side length of the square input in pixels (default: 224; synthetic: 112)."""
+    """Side length of the square input in pixels (default: the network's, mostly 224; synthetic: 112)."""
     actors: tuple[int, int] | None = None
     """Minimum and maximum number of CNN actors of a precompute step (default: as many as fit)."""
     side_by_side: int | None = None

@@ -14,7 +14,7 @@ from attn.commands.reproduction.lists import (
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.datasets.benchmark import Benchmark, Split
 from attn.engine.step import FRAMES, Step
-from attn.models.imagenet import IMAGENET_INPUT_SIZE
+from attn.models.backbone import network_input
 from attn.storage.filesystem import is_local, join, open_filesystem
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
@@ -133,7 +133,7 @@ class StepMaker:
             "classes": list_of_classes(options),
             "mean": options.mean,
             "std": options.std,
-            "input_size": options.input_size or IMAGENET_INPUT_SIZE,
+            "input_size": options.input_size or network_input(self.backbone).size,
         }
 
     def _as_recipe(self, cnn: TrainCnnOptions) -> TrainCnnOptions:

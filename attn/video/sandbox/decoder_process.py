@@ -125,7 +125,7 @@ class _Server:
     def _decode(self, request: Decode) -> VideoEnd:
         pulse = _Pulse(self._owner, request.alive_every_s)
         frames = read_frames(request.path, request.sampling, request.decoder, pulse.beat)
-        chunks = Reading(gather(frames, request.size, self._allocate))
+        chunks = Reading(gather(frames, request.size, self._allocate, request.resampling))
         for chunk in chunks:
             index, time_s = chunk.index.tolist(), chunk.time_s.tolist()
             self._owner.tell(Filled(self._filling, chunk.images.shape, index, time_s))

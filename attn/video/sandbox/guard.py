@@ -22,6 +22,7 @@ from attn.video.sample import Sampling
 from attn.video.sandbox.channel import MessageError
 from attn.video.sandbox.decoder_child import DecoderChild
 from attn.video.sandbox.wire import Alive, Decode, Failed, Filled, FromDecoder, Look, Ready, Stop, Stopped
+from attn.video.transform import BILINEAR, Resampling
 
 LIVE_SIGNS_PER_TIMEOUT = 4
 MOST_TIMEOUTS = 1440
@@ -51,6 +52,7 @@ class FrameReader:
         size: int | None,
         decoder: DecoderName = "auto",
         timeout_s: float = 60.0,
+        resampling: Resampling = BILINEAR,
     ) -> Reading[FrameChunk]:
         """Return the sampled frames of a video in chunks; after the last one, `.end` is the end record.
 
@@ -65,6 +67,7 @@ class FrameReader:
             decoder: auto, pyav or decord.
             timeout_s: time without a decoded frame (sampled or not) after which the decoder process is killed. The
                 total wait for the video is limited to 1440 times as long.
+            resampling: part of a frame that is kept, and the interpolation, if frames are resized.
 
         Raises:
             VideoError: the video cannot be decoded, takes too long, or took over the decoder; raised while reading.
@@ -74,7 +77,7 @@ class FrameReader:
         """
         if decoder == "decord" and importlib.util.find_spec("decord") is None:
             raise UsageError("--decoder decord: decord is not installed on this machine. Use --decoder auto.")
-        request = Decode(_absolute(path), sampling, size, decoder, timeout_s / LIVE_SIGNS_PER_TIMEOUT)
+        request = Decode(_absolute(path), sampling, size, decoder, timeout_s / LIVE_SIGNS_PER_TIMEOUT, resampling)
         return Reading(self._chunks(request, timeout_s))
 
     def header(self, path: str | os.PathLike[str], timeout_s: float = 60.0) -> VideoHeader:

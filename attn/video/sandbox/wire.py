@@ -16,6 +16,7 @@ from attn.video.reading import MOST_DECLARED, MOST_PIXELS, DecoderName, VideoEnd
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.sandbox.channel import MessageError
 from attn.video.sandbox.confinement import LAYERS, Layer
+from attn.video.transform import BILINEAR, Resampling
 
 DECODERS = ("pyav", "decord")
 LONGEST_TEXT = 2000
@@ -33,6 +34,7 @@ class Decode:
     size: int | None
     decoder: DecoderName
     alive_every_s: float
+    resampling: Resampling = BILINEAR
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,8 +103,8 @@ def parse_from_owner(data: bytes) -> FromOwner:
     """Parse a message from the owner, which is trusted."""
     name, *fields = json.loads(data)
     if name == "Decode":
-        path, (rule, step), *others = fields
-        return Decode(path, {"Stride": Stride, "Fps": Fps}[rule](step), *others)
+        path, (rule, step), *others, (_, *resampling) = fields
+        return Decode(path, {"Stride": Stride, "Fps": Fps}[rule](step), *others, Resampling(*resampling))
     if name == "Look":
         return Look(*fields)
     return Free(tuple(fields[0])) if name == "Free" else Stop()
