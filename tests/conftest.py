@@ -227,6 +227,19 @@ def sequential():
 
 
 @pytest.fixture(scope="session")
+def assert_close_to_largest() -> Callable[[Any, Any, float], None]:
+    """Errors are measured against the largest value: small cells of a map are differences of large numbers."""
+
+    def check(found: Any, expected: Any, relative: float) -> None:
+        assert found.shape == expected.shape
+        assert found.dtype == expected.dtype
+        assert expected.abs().max() > 0
+        assert (found - expected).abs().max() <= relative * expected.abs().max()
+
+    return check
+
+
+@pytest.fixture(scope="session")
 def write_store() -> Callable[..., str]:
     """Function `tests.stores.write_store`."""
     from tests.stores import write_store

@@ -18,6 +18,7 @@ from attn.engine.terminal import say
 from attn.errors import UsageError, some
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
+from attn.models.timm_networks import is_timm
 from attn.schema import OF_CLASSES
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
@@ -184,6 +185,10 @@ def _check_numbers(options: PrecomputeOptions) -> None:
         raise UsageError("--columns: empty. Name at least one of maps, logits, features, grid.")
 
 
+def _packages(cnn: Cnn) -> Sequence[str]:
+    return (*PACKAGES, "timm") if is_timm(cnn.backbone_name) else PACKAGES
+
+
 def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manifest:
     with torch.inference_mode():
         probe = torch.zeros(1, 3, cnn.input_size, cnn.input_size)
@@ -206,7 +211,7 @@ def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manif
         informative={
             "map_route": GradCam.of(cnn.backbone.head).route,
             "python": platform.python_version(),
-            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
+            "packages": {name: importlib.metadata.version(name) for name in _packages(cnn)},
             "options": dataclasses.asdict(options),
         },
     )

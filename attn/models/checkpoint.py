@@ -168,7 +168,7 @@ def check_input_size(cnn: Cnn) -> None:
         with torch.inference_mode():
             cnn.backbone.eval()(torch.zeros(1, 3, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:  # timm's networks check sizes in all three ways
-        why = " ".join(str(error).split())
+        why = " ".join(str(error).split()).rstrip(".")
         raise UsageError(
             f"{cnn.backbone_name}: cannot process images of {size} pixels ({why}). Change --input-size."
         ) from error

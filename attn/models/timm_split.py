@@ -41,21 +41,22 @@ def split_timm(name: str, net: Any) -> Split:
     """
     from timm.models.vision_transformer import VisionTransformer
 
-    classifier = net.get_classifier()
-    classifier = getattr(classifier, "fc", classifier)  # some networks return the whole head
+    classifier = _classifier(net)
     if not _is_linear(classifier):
         raise UsageError(
             f"{name}: its classifier is not one linear layer ({type(classifier).__name__}), which maps of all classes "
             "need. Give another --backbone."
         )
-    if isinstance(net, VisionTransformer) and net.global_pool == "token":
+    if getattr(net, "global_pool", None) == "token":
+        if not isinstance(net, VisionTransformer):
+            raise _no_grid(name)
         return _before_last_block(net)
     net.eval()
     layout, used = _layout_and_layers(name, net)
     head = TimmHead(_view(net, lambda child: child in used or not _has_state(net, child)), layout, _prefix(net))
     trunk = TimmTrunk(_view(net, lambda child: child not in used), layout, _prefix(net))
     net.train()
-    return Split((trunk,), _plain(name, head, classifier, _native_shape(net)), "forward_features")
+    return Split((trunk,), _plain(name, head, _native_shape(net)), "forward_features")
 
 
 class TimmTrunk(nn.Module):
@@ -73,10 +74,15 @@ class TimmTrunk(nn.Module):
         self.layout, self.prefix = layout, prefix
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Grid:
-        """Compute the grid; raises ValueError if the features are not one grid of the image's proportions."""
+        """Compute the grid.
+
+        Raises:
+            UsageError: the features are not one grid.
+            ValueError: there are more or fewer tokens than cells in a grid of the image's proportions.
+        """
         features = self.net.forward_features(images)
         if not isinstance(features, Tensor) or features.dim() != len(self.layout):
-            raise ValueError("its features are not one grid")
+            raise UsageError(f"timm's {type(self.net).__name__}: not one grid of features. Give another --backbone.")
         if self.layout == "NLC":
             tokens = features[:, self.prefix :]
             return tokens.transpose(1, 2).unflatten(2, _rows_and_cols(tokens.shape[1], images.shape[2:]))
@@ -98,10 +104,10 @@ class TimmHead(nn.Module):
         self.layout, self.prefix = layout, prefix
         self.unread = 0.0
 
-    def forward(self, grid: Grid, *, pre_logits: bool = False) -> Tensor:
-        """Compute the logits, or the input of the classifier."""
+    def forward(self, grid: Grid) -> Float[Tensor, "batch cls"]:
+        """Compute the logits."""
         with _differentiable_attention():
-            return self.net.forward_head(self._features(grid), pre_logits=pre_logits)
+            return self.net.forward_head(self._features(grid))
 
     def _features(self, grid: Grid) -> Tensor:
         if self.layout == "NLC":
@@ -193,20 +199,29 @@ def _layout_and_layers(name: str, net: Any) -> tuple[str, set[str]]:
     raise _no_grid(name)
 
 
-def _plain(name: str, head: TimmHead, classifier: nn.Module, shape: tuple[int, int]) -> tuple[nn.Module, ...]:
+def _plain(name: str, head: TimmHead, shape: tuple[int, int]) -> tuple[nn.Module, ...]:
     """Layers of a head, as plain as they can be written; see `split_timm`."""
     with torch.device("cpu"), torch.no_grad():
         probe, random = _with_random_weights(head), torch.Generator().manual_seed(1)
         probe.unread = math.nan
         grid, other = torch.randn(2, 2, head.net.num_features, *shape, generator=random)
-        mean = grid.mean((2, 3), keepdim=True)
-        found = probe(grid, pre_logits=True)
-        if not found.isfinite().all() or _alike(found, probe(other, pre_logits=True)):
+        logits = probe(grid)
+        if not logits.isfinite().all() or _alike(logits, probe(other)):
             raise _no_grid(name)
-        if _alike(found.flatten(1), mean.flatten(1)):
-            flat = (classifier, nn.Flatten()) if isinstance(classifier, nn.Conv2d) else (nn.Flatten(), classifier)
-            return nn.AdaptiveAvgPool2d(1), *flat
-        return (nn.AdaptiveAvgPool2d(1), head) if _alike(found, probe(mean, pre_logits=True)) else (head,)
+        if _alike(logits, nn.Sequential(*_average_and(_classifier(probe.net)))(grid)):
+            return _average_and(_classifier(head.net))
+        averages_first = _alike(logits, probe(grid.mean((2, 3), keepdim=True)))
+        return (nn.AdaptiveAvgPool2d(1), head) if averages_first else (head,)
+
+
+def _average_and(classifier: nn.Module) -> tuple[nn.Module, ...]:
+    flat = (classifier, nn.Flatten()) if isinstance(classifier, nn.Conv2d) else (nn.Flatten(), classifier)
+    return nn.AdaptiveAvgPool2d(1), *flat
+
+
+def _classifier(net: Any) -> Any:
+    found = net.get_classifier()
+    return getattr(found, "fc", found)  # some networks return the whole head
 
 
 def _no_grid(name: str) -> UsageError:

@@ -22,19 +22,6 @@ def one_class_at_a_time() -> Callable[[Tensor, nn.Module], tuple[Tensor, Tensor]
     return gradcam
 
 
-@pytest.fixture(scope="session")
-def assert_close_to_largest() -> Callable[[Tensor, Tensor, float], None]:
-    """Errors are measured against the largest value: small cells of a map are differences of large numbers."""
-
-    def check(found: Tensor, expected: Tensor, relative: float) -> None:
-        assert found.shape == expected.shape
-        assert found.dtype == expected.dtype
-        assert expected.abs().max() > 0
-        assert (found - expected).abs().max() <= relative * expected.abs().max()
-
-    return check
-
-
 @pytest.fixture
 def relu_features() -> Callable[..., Tensor]:
     """Activations as a ReLU leaves them: half of them exactly zero."""

@@ -6,6 +6,7 @@ import sys
 from attn.models.backbone import build_backbone
 from attn.models.imagenet import imagenet_class_names
 net = build_backbone("mobilenet_v2_w035", len(imagenet_class_names()))
+assert "timm" not in sys.modules, "timm was loaded"
 assert "sympy" not in sys.modules and "torch._dynamo.utils" not in sys.modules, "the compiler was loaded"
 
 import torch, torchvision

@@ -15,6 +15,7 @@ import torch
 
 from attn.errors import UsageError
 from attn.models.weights_file import Description, read_weights_file, write_weights_file
+from attn.video.transform import Resampling
 
 TENSORS = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.seen": torch.tensor(7)}
 DESCRIPTION = Description(
@@ -204,7 +205,8 @@ def test_a_damaged_file_is_read_or_refused(tmp_path, as_zip):
 
 
 @pytest.mark.parametrize(
-    "damage", [{"mean": [0.5]}, {"class_names": 3}, {"input_size": "big"}, {"std": None}, {"trained": 3}]
+    "damage",
+    [{"mean": [0.5]}, {"class_names": 3}, {"input_size": "big"}, {"std": None}, {"trained": 3}, {"resampling": "sinc"}],
 )
 def test_description_that_makes_no_sense_is_refused(tmp_path, damage):
     text = json.dumps({**json.loads(DESCRIPTION.to_json()), **damage})
@@ -218,3 +220,10 @@ def test_description_is_plain_json_for_other_programs():
     assert described["backbone"] == "small_cnn"
     assert described["class_names"] == ["kiss", "hug"]
     assert Description.from_json(DESCRIPTION.to_json()) == DESCRIPTION
+
+
+def test_the_resampling_is_described_if_it_is_not_the_default():
+    assert "resampling" not in json.loads(DESCRIPTION.to_json())
+    other = dataclasses.replace(DESCRIPTION, resampling=Resampling("bicubic", 0.875))
+    assert json.loads(other.to_json())["resampling"] == str(other.resampling)
+    assert Description.from_json(other.to_json()) == other

@@ -10,7 +10,7 @@ from PIL import Image
 
 from attn.errors import UsageError
 from attn.training.images import cache_images, cache_key, check_skipped
-from attn.video.transform import resize_and_crop
+from attn.video.transform import Resampling, resize_and_crop
 
 SIZE = 8
 KEY = "0123456789abcdef"
@@ -154,3 +154,11 @@ def test_the_manifest_is_part_of_what_appears(photographs, tmp_path):
 def test_any_change_makes_another_cache(versions):
     assert cache_key(versions, SIZE) != cache_key(["a.jpg 1 2"], SIZE)
     assert cache_key(["a.jpg 1 2"], SIZE + 1) != cache_key(["a.jpg 1 2"], SIZE)
+    assert cache_key(["a.jpg 1 2"], SIZE, Resampling("bicubic")) != cache_key(["a.jpg 1 2"], SIZE)
+
+
+def test_images_are_resampled_as_asked(photographs, tmp_path):
+    closer = Resampling("bicubic", 0.5)
+    cache = make(photographs[5:], tmp_path / "cache", resampling=closer)
+    with Image.open(photographs[5]) as image:
+        np.testing.assert_array_equal(cache.pixels[0], resize_and_crop(image, SIZE, closer))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from attn.video.transform import resize_and_crop
+from attn.video.transform import BILINEAR, Resampling, resize_and_crop
 
 
 def picture(width, height):
@@ -57,3 +57,34 @@ def test_memory_is_bounded_for_a_strip():
     assert resize_and_crop(strip, 224).shape == (224, 224, 3)  # resized first, it would be 224 x 448000
     assert tracemalloc.get_traced_memory()[1] < 10 * 2**20
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 240), (240, 320)])
+def test_a_share_of_the_square_is_resampled_as_asked(width, height):
+    image, side = picture(width, height), min(width, height)
+    kept = (width - side * 0.5) / 2, (height - side * 0.5) / 2, (width + side * 0.5) / 2, (height + side * 0.5) / 2
+    expected = image.crop(tuple(map(int, kept))).resize((60, 60), Image.Resampling.BICUBIC)
+    found = resize_and_crop(image, 60, Resampling("bicubic", 0.5))
+    assert np.abs(found[4:-4, 4:-4].astype(int) - np.asarray(expected)[4:-4, 4:-4]).max() <= 1  # borders look further
+    assert not np.array_equal(found, resize_and_crop(image, 60, Resampling("bilinear", 0.5)))
+
+
+def test_a_squashed_image_is_there_as_a_whole():
+    image = picture(320, 240)
+    assert np.array_equal(resize_and_crop(image, 64, Resampling(squash=True)), np.asarray(image.resize((64, 64), 2)))
+
+
+@pytest.mark.parametrize("resampling", [BILINEAR, Resampling("bicubic", 0.875), Resampling("bicubic", 1 / 3, True)])
+def test_a_description_says_all_of_it(resampling):
+    assert Resampling.parse(str(resampling)) == resampling
+
+
+def test_the_description_of_stores_of_before_is_that_of_the_default():
+    assert str(BILINEAR) == "centred square, antialiased bilinear (Pillow), uint8 RGB"
+    assert Resampling.parse("of another program") == BILINEAR
+
+
+@pytest.mark.parametrize("wrong", [("cubic", 1.0), ("bilinear", 0.0), ("bilinear", 1.1), ("bilinear", float("nan"))])
+def test_values_out_of_range_are_refused(wrong):
+    with pytest.raises(ValueError, match="is not supported"):
+        Resampling(*wrong)

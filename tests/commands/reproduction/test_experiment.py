@@ -9,6 +9,7 @@ import pytest
 from attn.commands.reproduction import reproduce
 from attn.commands.reproduction.experiment import make_steps
 from attn.errors import UsageError
+from attn.video.transform import Resampling
 
 
 def test_every_step_comes_after_what_it_needs(two_splits, plan):
@@ -214,3 +215,17 @@ def test_trainings_side_by_side_share_the_cpus_and_the_first_have_them_all(two_s
     assert set(cpus.values()) == {2}
     monkeypatch.setattr(reproduce, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 2.0})
     assert reproduce._sharing(steps, 2) == steps
+
+
+def test_frames_are_prepared_as_the_network_of_timm_expects_them(two_splits, plan):
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, backbones=("timm:test_resnet",)))
+    assert steps[0].options.input_size == 160
+    assert steps[0].options.preprocessing == str(Resampling("bilinear", 0.95))
+    (size,) = {step.options.input_size for step in steps if step.job == "train_cnn"}
+    assert size == 160
+
+
+def test_networks_that_expect_other_frames_do_not_share_them(two_splits, plan):
+    both = dataclasses.replace(plan, backbones=("resnet18", "timm:test_resnet"), input_size=96)
+    with pytest.raises(UsageError, match=r"--backbones: resnet18 and timm:test_resnet expect frames of different size"):
+        make_steps(two_splits, both)

@@ -16,7 +16,7 @@ from attn.video.reading import VideoHeader
 from attn.video.sample import Fps, Stride
 from attn.video.sandbox.decoder_child import DecoderChild
 from attn.video.sandbox.guard import FrameReader
-from attn.video.transform import resize_and_crop
+from attn.video.transform import Resampling, resize_and_crop
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +44,9 @@ def test_frames_are_resized_in_the_child(shared_reader, write_clip, numbered):
     images = numbered(10)
     found = images_of(shared_reader.read(write_clip(images), Fps(5.0), 20))
     assert np.array_equal(found, [resize_and_crop(image, 20) for image in images[::5]])
+    closer = Resampling("bicubic", 0.5)
+    found = images_of(shared_reader.read(write_clip(images), Fps(5.0), 20, resampling=closer))
+    assert np.array_equal(found, [resize_and_crop(image, 20, closer) for image in images[::5]])
 
 
 @pytest.mark.parametrize("decoder", ["auto", "pyav", "decord"])

@@ -23,12 +23,14 @@ from attn.video.sandbox.wire import (
     parse_from_decoder,
     parse_from_owner,
 )
+from attn.video.transform import Resampling
 
 FILLED = ["Filled", 1, [2, 4, 6, 3], [0, 5], [0.0, 0.2]]
 
 OURS = [
     Decode("/a ü \udcff.avi", Stride(5), 224, "auto", 15.0),
     Decode("/b.mkv", Fps(2.5), None, "decord", 0.1),
+    Decode("/b.mkv", Fps(2.5), 64, "auto", 0.1, Resampling("bicubic", 0.875, squash=True)),
     Look("/a ü \udcff.avi"),
     Free(()),
     Free((3, 0)),
