@@ -5,8 +5,9 @@ It prints one row per network and number of classes: seconds per batch for the f
 all maps, and their ratio; and seconds for one call per class of Captum and of pytorch-grad-cam, if installed. The loops
 are timed for a few classes and extrapolated.
 
-It runs without Ray and needs only torch, torchvision and jaxtyping:
-`PYTHONPATH=. python3 bench/gradcam.py --device cuda`.
+It runs without Ray and needs only torch, torchvision, jaxtyping, NumPy and Pillow:
+`PYTHONPATH=. python3 bench/gradcam.py --device cuda`. With timm, `--backbones` takes its networks too, such as
+`timm:resnet50 timm:convnext_tiny timm:vit_small_patch16_224`.
 """
 
 import argparse
