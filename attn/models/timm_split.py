@@ -208,7 +208,8 @@ def _plain(name: str, head: TimmHead, shape: tuple[int, int]) -> tuple[nn.Module
         logits = probe(grid)
         if not logits.isfinite().all() or _alike(logits, probe(other)):
             raise _no_grid(name)
-        if _alike(logits, nn.Sequential(*_average_and(_classifier(probe.net)))(grid)):
+        last = _classifier(probe.net)
+        if last.weight.shape[1] == grid.shape[1] and _alike(logits, nn.Sequential(*_average_and(last))(grid)):
             return _average_and(_classifier(head.net))
         averages_first = _alike(logits, probe(grid.mean((2, 3), keepdim=True)))
         return (nn.AdaptiveAvgPool2d(1), head) if averages_first else (head,)
