@@ -27,6 +27,7 @@ from attn.storage.store import VideoRows
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, open_video
+from attn.video.transform import BILINEAR, Resampling
 
 log = logging.getLogger(__name__)
 
