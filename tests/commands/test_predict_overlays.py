@@ -16,12 +16,13 @@ from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER, Overlays, spread
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
-from attn.models.checkpoint import Cnn, save_checkpoint
+from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
 from attn.stages.attention import ComputeMaps
 from attn.storage.store import VideoRows
 from attn.video.decode import read_frames
 from attn.video.sample import Stride
 from attn.video.source import list_videos
+from attn.video.transform import Resampling
 
 VFR_MS = [0, 40, 80, 500, 540, 1500, 1540]
 SIZES = {
@@ -112,6 +113,16 @@ def test_a_cut_video_ends_where_its_decoding_ends(overlays):
 def test_a_turned_video_is_upright(overlays):
     picture = shown(overlays / "turned.mp4")[1][0]
     assert picture[25:40].mean() > 2 * picture[56:66].mean()
+
+
+def test_what_the_network_does_not_see_is_darker(videos, small_weights, tmp_path):
+    cnn = dataclasses.replace(load_checkpoint(str(small_weights)), resampling=Resampling(crop=0.5))
+    save_checkpoint(url := str(tmp_path / "cnn.safetensors"), cnn)
+    assert predict(PredictOptions(f"{videos}/clip.mp4", url, str(tmp_path / "out"), overlays="all")) == 0
+    source = next(iter(read_frames(str(videos / "clip.mp4"), Stride(1)))).rgb
+    picture = shown(tmp_path / "out" / FOLDER / "clip.mp4")[1][0]
+    within_the_square = np.s_[2:10, 24:40]
+    assert picture[within_the_square].mean() < 0.8 * source[within_the_square].mean()
 
 
 def test_the_maps_are_those_of_the_prediction_at_their_times(options, write_clip):

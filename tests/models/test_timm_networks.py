@@ -83,11 +83,16 @@ def test_an_input_size_that_the_network_refuses(name, size):
     assert "\n" not in str(no.value)
 
 
-def test_position_embeddings_take_other_sizes_without_other_weights():
-    net = untrained_cnn("timm:test_vit", NAMES, None, None, 96).backbone.eval()
-    assert net.trunk(torch.randn(1, 3, 96, 96)).shape[2:] == (6, 6)
-    assert net.export_weights().keys() == timm.create_model("test_vit").state_dict().keys()
-    assert net.export_weights()["pos_embed"].shape == timm.create_model("test_vit").pos_embed.shape
+@pytest.mark.parametrize(
+    ("name", "size", "cells"), [("vit_tiny_patch16_224", 96, 6), ("swin_tiny_patch4_window7_224", 160, 5)]
+)
+def test_transformers_take_other_sizes_without_other_weights(name, size, cells):
+    with torch.device("meta"):
+        net, own = untrained_cnn(f"timm:{name}", NAMES, None, None, size).backbone.eval(), timm.create_model(name)
+        assert net.trunk(torch.empty(1, 3, size, size)).shape[2:] == (cells, cells)
+    expected = {key: tensor.shape for key, tensor in own.state_dict().items() if not key.startswith("head.")}
+    found = {key: tensor.shape for key, tensor in net.export_weights().items() if not key.startswith("head.")}
+    assert found == expected
 
 
 @pytest.fixture

@@ -1,11 +1,15 @@
 """Where the frames of videos stand, whose they are, and that a video is held out as a whole."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from attn.storage.parts import PartVideos
 from attn.training.holdout import hold_out
 from attn.training.pictures import VideoFrames, WebImages
+from attn.video.transform import Resampling, resize_and_crop
 
 PARTS = (PartVideos("s/part-1.parquet", {"c": 2, "a": 3}), PartVideos("s/part-0.parquet", {"b": 4}))
 
@@ -49,3 +53,12 @@ def test_photographs_are_held_out_one_by_one_among_those_that_can_be_read() -> N
     expected = hold_out([names[row] for row in good], labels[good], fraction=0.3, seed=1)
     np.testing.assert_array_equal(images.held_out(good), expected)
     assert images.names(good[:2]) == ["0.png", "1.png"]
+
+
+def test_photographs_are_resampled_as_the_network_asks(tmp_path: Path) -> None:
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8))
+    image.save(path := str(tmp_path / "one.png"))
+    closer = Resampling("bicubic", 0.5)
+    images = WebImages(["one.png"], [path], np.zeros(1, int), "key", 8, 0.0, 1, closer)
+    pixels = images.cached(tmp_path / "cache", threads=1, tell=lambda done: None).pixels
+    np.testing.assert_array_equal(pixels[0], resize_and_crop(image, 8, closer))

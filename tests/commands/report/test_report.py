@@ -24,11 +24,12 @@ from attn.storage.failures import Failure, FailureLog
 from attn.storage.filesystem import open_filesystem
 from attn.storage.ledger import Ledger
 from attn.training.run import TrainRun
-from attn.video.transform import resize_and_crop
+from attn.video.transform import Resampling, resize_and_crop
 from tests.report.pages import parsed, section, table_of
 from tests.stores import new_manifest, write_store
 
 CLASSES = ("Wave", "Kick", "Hug")
+CLOSER = Resampling("bicubic", 0.5)
 LENGTHS = (1, 4, 23, 60, 130, 37)
 CLIPS = {f"v_{('Wave', 'Kick')[i % 2]}_g{i:02}_c01": length for i, length in enumerate(LENGTHS)}
 
@@ -48,7 +49,9 @@ def made_once(tmp_path_factory, clip_folder):
     """Folder with a store, its evaluation and a training."""
     folder = tmp_path_factory.mktemp("runs")
     informative = {"options": {"videos": str(clip_folder)}}
-    manifest = new_manifest(class_names=CLASSES, columns=(LOGITS, MAPS), informative=informative)
+    manifest = new_manifest(
+        class_names=CLASSES, columns=(LOGITS, MAPS), informative=informative, preprocessing=str(CLOSER)
+    )
     rows = {name: tensors(i % 2, -(-length // 5), i) for i, (name, length) in enumerate(CLIPS.items())}
     store = write_store(str(folder / "store"), manifest, rows)
     (folder / "test.txt").write_text("".join(f"{name.split('_')[1]}/{name}.avi\n" for name in CLIPS))
@@ -138,7 +141,7 @@ def test_frames_are_those_that_only_attention_gets_right_with_their_pixels(html,
     for example, (name, frame) in zip(examples, (("v_Wave_g04_c01", 15), ("v_Kick_g05_c01", 20)), strict=True):
         image, said, true = (pixels_of(one) for one in example.all("img"))
         (path,) = clip_folder.rglob(f"{name}.avi")
-        expected = resize_and_crop(sequential(path)[frame], 224)
+        expected = resize_and_crop(sequential(path)[frame], 224, CLOSER)
         assert np.abs(image.astype(int) - expected).mean() < 8
         assert np.abs(said.astype(int) - image).mean() < np.abs(true.astype(int) - image).mean()
 
