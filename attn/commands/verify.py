@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from attn.commands.missing import unreadable_videos
 from attn.commands.split_check import present_videos
 from attn.commands.verify_options import VerifyOptions
-from attn.datasets.split import read_split
+from attn.datasets.split import read_label_sets
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.terminal import printable
 from attn.errors import UsageError, VideoError
@@ -198,7 +198,7 @@ def _wanted(options: VerifyOptions, listing: Listing, audit: Audit) -> dict[str,
     videos = {one.video.video_id: one.video for one in found}
     named: set[str] = set()
     for url in options.lists:
-        split = read_split(url, present=paths_of(videos.values()))
+        split = read_label_sets(url, present=paths_of(videos.values()))
         named |= present_videos(split, videos, store=options.videos or "", where=url, allow_missing=True).keys()
     return {video: videos[video] for video in named} if options.lists else videos
 
