@@ -43,7 +43,8 @@ def store(tmp_path: Path, new_manifest: Callable[..., Manifest], write_store: Ca
         }
         videos[name] = arrays
     manifest = new_manifest(class_names=CLASSES, columns=(FEATURES, LOGITS, MAPS))
-    return write_store(str(tmp_path / "store"), manifest, videos)
+    labels = {"v00": CLASSES.index("Jump"), "v01": CLASSES.index("Hug")}
+    return write_store(str(tmp_path / "store"), manifest, videos, labels=labels)
 
 
 def plain(label: str, sets: dict[str, set[int]]) -> str:
@@ -90,6 +91,7 @@ def test_figures_follow_from_the_scores(run: Callable[..., tuple[dict[str, Any],
         right = truth[labelled, scores[labelled].argmax(axis=1)]
         assert found["hit_1"]["value"] == pytest.approx(right.mean())
         assert (found["videos"], found["background_videos"]) == (24, 6)
+    assert metrics["relabelled"] == {"videos": 1, "ids": ["v00"]}  # v01 shows Kick too
     difference = metrics["paired"]["unatt - cnn"]["map_difference"]
     sides = [metrics["methods"][name]["map_noninterpolated"]["value"] for name in ("unatt", "cnn")]
     assert difference["value"] == pytest.approx(sides[0] - sides[1])
@@ -138,6 +140,16 @@ def test_trainings_need_one_class_each(store: str, run: Callable[..., Any], tmp_
         make_energy_training(TrainEnergyNetOptions(store=store, split=str(train), out=str(tmp_path / "net")))
     with pytest.raises(UsageError, match=said):
         read_split(str(train), part="train")  # as train_cnn reads the classes of its list
+
+
+def test_svms_of_one_class_each_are_tested_on_several(run: Callable[..., Any], tmp_path: Path) -> None:
+    train = tmp_path / "train.csv"
+    train.write_text("video_id,label\n" + "".join(f"v0{i},{CLASSES[i % 4]}\n" for i in range(8)))
+    others, unseen = ({one: SETS[one] for one in [*SETS][first:]} for first in (6, 8))
+    with pytest.raises(UsageError, match=r"v06, v07: both in --split .* and in --train-split"):
+        run(plain("labels", others), methods=("svm",), train_split=str(train))
+    metrics, _ = run(plain("labels", unseen), methods=("svm",), train_split=str(train))
+    assert metrics["methods"]["svm"]["videos"] == len(unseen)
 
 
 def test_a_page_has_rankings_and_no_accuracies(run: Callable[..., Any], tmp_path: Path) -> None:
