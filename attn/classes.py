@@ -6,7 +6,10 @@ file.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+
+import numpy as np
+from jaxtyping import Bool, Int
 
 from attn.errors import UsageError
 
@@ -46,6 +49,19 @@ def check_class_names(names: Sequence[str], *, where: str) -> tuple[str, ...]:
 def class_ids(names: Sequence[str]) -> dict[str, int]:
     """Name → ID."""
     return {name: i for i, name in enumerate(names)}
+
+
+def class_mask(ids: Sequence[Collection[int]], num_classes: int) -> Bool[np.ndarray, "video cls"]:
+    """Mask of the classes of each video, from their IDs; all false for a video without a class."""
+    mask = np.zeros((len(ids), num_classes), bool)
+    for row, of_video in zip(mask, ids, strict=True):
+        row[list(of_video)] = True
+    return mask
+
+
+def single_labels(mask: Bool[np.ndarray, "video cls"]) -> Int[np.ndarray, "video"] | None:
+    """Class ID of each video; None unless each video has exactly one class."""
+    return mask.argmax(axis=1) if (mask.sum(axis=1) == 1).all() else None
 
 
 def spelling(name: str) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 SCHEMA_VERSION = 1
+"""Version of the format of all stores; docs/store.md says which changes need the next number."""
 
 VIDEO_ID = "video_id"
 FRAME = "frame"
@@ -24,6 +25,11 @@ MAPS = "maps"
 FEATURES = "features"
 GRID = "grid"
 IMAGE = "image"
+
+ATTENTION_COLUMNS = (LOGITS, MAPS, FEATURES, GRID)
+"""Tensor columns that an attention store may have, in the order of the parts."""
+FRAME_COLUMNS = (IMAGE,)
+"""Tensor columns of a frame store."""
 
 OF_CLASSES = frozenset({LOGITS, MAPS})
 """Columns with an axis of the store's classes; the others do not depend on classes."""

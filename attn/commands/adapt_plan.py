@@ -13,7 +13,7 @@ from attn.classes import parse_class_list
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.image_folder import list_images
-from attn.datasets.split import read_split
+from attn.datasets.split import read_label_sets
 from attn.engine.frame_samples import choose_videos
 from attn.errors import UsageError
 from attn.memory import available_bytes
@@ -128,7 +128,7 @@ def _listed(options: AdaptOptions, videos: list[Video]) -> list[Video]:
     named: set[str] = set()
     for url in options.lists:
         present = paths_of(videos)
-        split = read_split(url, part="train", present=present)
+        split = read_label_sets(url, part="train", present=present)
         named |= present_videos(split, present, store=options.videos, where=url, allow_missing=True).keys()
     return [video for video in videos if video.video_id in named]
 

@@ -9,24 +9,26 @@ import hashlib
 import json
 import logging
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from attn.classes import class_ids
+from attn.classes import class_ids, class_mask
 from attn.commands import evaluate_calibration as calibration_file
 from attn.commands.evaluate_calibration import open_calibration
 from attn.commands.evaluate_methods import make_scorers
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.evaluate_scores import Scored, score_videos
 from attn.commands.split_check import present_videos
-from attn.datasets.split import read_split
+from attn.datasets.split import read_label_sets
+from attn.errors import UsageError
 from attn.eval.calibration import Calibration
-from attn.eval.summary import EVALUATOR, INTERVALS, compare, summarise
+from attn.eval.summary import EVALUATOR, INTERVALS, compare, compare_multi_label, map_draws, summarise
 from attn.report.table import metrics_table
 from attn.stages.scoring import CALIBRATED, Calibrated, Scorer
 from attn.storage import scores as scores_file
+from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
 from attn.storage.listing import glob_files
 from attn.storage.scores import Scores, scores_parquet
@@ -52,12 +54,14 @@ def evaluate(options: EvaluateOptions) -> int:
         video_ids = store.video_ids
     scoring = make_scorers(options, store)
     methods, names = scoring.scorers, scoring.class_names
-    split = read_split(options.split, names, present=video_ids, whose=scoring.whose)
+    split = read_label_sets(options.split, names, present=video_ids, whose=scoring.whose)
     there = present_videos(
         split, video_ids, store=options.store, where=options.split, allow_missing=options.allow_missing
     )
-    ids = class_ids(names)
-    labels, missing = {video_id: ids[name] for video_id, name in there.items()}, sorted(split.keys() - there.keys())
+    if not any(there.values()):
+        raise UsageError(f"{shown(options.split)}: no video to test has a class. List videos of the classes too.")
+    ids, missing = class_ids(names), sorted(split.keys() - there.keys())
+    labels = {video_id: [ids[name] for name in classes] for video_id, classes in there.items()}
     source = open_calibration(options, store, scoring)
 
     also = source.videos if source is not None and source.tested_store else frozenset()
@@ -86,13 +90,16 @@ def evaluate(options: EvaluateOptions) -> int:
 
 
 def scores_of(
-    scored: Scored, labels: Mapping[str, int], methods: Sequence[Scorer], calibrations: Mapping[str, Calibration]
+    scored: Scored,
+    labels: Mapping[str, Collection[int]],
+    methods: Sequence[Scorer],
+    calibrations: Mapping[str, Calibration],
 ) -> tuple[Scores, dict[str, str]]:
     """Return scores of the tested videos and definitions of the methods; calibrated scores follow each method.
 
     Args:
         scored: results of a pass over the store of the tested videos.
-        labels: class IDs by video ID, for the tested videos.
+        labels: class IDs of each tested video, by video ID.
         methods: scorers in the order of the tables.
         calibrations: calibration statistics by method name.
     """
@@ -105,24 +112,31 @@ def scores_of(
         if found := calibrations.get(method.name):
             calibrated = Calibrated(method, found)
             by_method[calibrated.name], definitions[calibrated.name] = found.apply(plain), calibrated.definition
-    return Scores(video_ids, np.array([labels[one] for one in video_ids], np.int16), by_method), definitions
+    num_classes = next(iter(by_method.values())).shape[1]
+    return Scores(video_ids, class_mask([labels[one] for one in video_ids], num_classes), by_method), definitions
 
 
 def figures(scores: Scores, definitions: Mapping[str, str], class_names: tuple[str, ...]) -> dict[str, Any]:
     """Metrics of all methods and paired comparisons.
 
-    Each method is compared with the baseline, and calibrated scores with uncalibrated ones. Pairs with a missing method
-    are omitted.
+    They are those of one class per video if each video has exactly one, otherwise multi-label. Each method is compared
+    with the baseline, and calibrated scores with uncalibrated ones. Pairs with a missing method are omitted.
     """
-    by_method, labels = scores.by_method, scores.labels
+    by_method, labels, positives = scores.by_method, scores.labels, scores.positives
+    draws = {name: map_draws(by_method[name], positives) for name in definitions}
     results = {
-        name: {"method": definition, **summarise(by_method[name], labels, class_names=class_names)}
+        name: {
+            "method": definition,
+            **summarise(by_method[name], positives, class_names=class_names, draws=draws[name]),
+        }
         for name, definition in definitions.items()
     }
     pairs = [(name, BASELINE) for name in by_method if name != BASELINE]
     pairs += [(name + CALIBRATED, name) for name in by_method]
     paired = {
-        f"{first} - {second}": compare(by_method[first], by_method[second], labels)
+        f"{first} - {second}": compare_multi_label(results[first], results[second], (draws[first], draws[second]))
+        if labels is None
+        else compare(by_method[first], by_method[second], labels)
         for first, second in pairs
         if first in by_method and second in by_method
     }

@@ -9,7 +9,7 @@ from attn.commands.evaluate_methods import Scoring
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.evaluate_scores import Scored, score_videos
 from attn.commands.split_check import present_videos
-from attn.datasets.split import read_split
+from attn.datasets.split import read_label_sets
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration, check_enough
 from attn.methods import CHOICES, METHODS, with_variants
@@ -123,6 +123,6 @@ def _listed(options: EvaluateOptions, found: Set[str]) -> Set[str]:
     """IDs of videos in at least one of `--calibrate-lists`. Missing videos are skipped: they hardly change a mean."""
     named: set[str] = set()
     for url in options.calibrate_lists:
-        split = read_split(url, part="train", present=found)
+        split = read_label_sets(url, part="train", present=found)
         named |= present_videos(split, found, store=options.calibrate or "", where=url, allow_missing=True).keys()
     return named

@@ -5,7 +5,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from attn.datasets import activitynet, thumos14
+from attn.datasets import activitynet, annotation_table, thumos14
 from attn.datasets.segments import Detection, GroundTruth, beyond_end, check_labels
 from attn.datasets.thumos14_meta import read_facts
 from attn.errors import UsageError
@@ -36,17 +36,21 @@ def named_urls(words: Sequence[str]) -> dict[str, str]:
 
 
 def read_truth(url: str, *, subset: str | None, meta: str | None) -> GroundTruth:
-    """Ground truth of a .json file or a folder.
+    """Ground truth of a .json file, a table or a folder.
 
     Args:
-        url: URL of ActivityNet's JSON, or of THUMOS14's folder.
+        url: URL of ActivityNet's JSON, of THUMOS14's folder, or of a .csv, .tsv or .parquet table of segments.
         subset: name of the subset; default: the only one.
         meta: URL of THUMOS14's meta file, which has the lengths of the videos.
 
     Raises:
         UsageError: a file is missing or has another form.
     """
-    if not url.lower().endswith(_JSON):
+    if url.lower().endswith(annotation_table.SUFFIXES):
+        if subset is not None:
+            raise UsageError(f"--subset {subset}: {shown(url)} is a table without subsets. Leave out --subset.")
+        truth = annotation_table.read_annotation(url)
+    elif not url.lower().endswith(_JSON):
         truth = thumos14.read_annotation(url, subset)
     else:
         truth = activitynet.read_ground_truth(url, subset)

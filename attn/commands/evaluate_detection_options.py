@@ -11,7 +11,8 @@ class EvaluateDetectionOptions:
     `<video> <start> <end> <class id> <score>` of THUMOS14. Several files are compared with the first one, on the same
     videos."""
     annotations: str
-    """Ground truth, local or s3://: ActivityNet's JSON, or THUMOS14's folder of <Class>_test.txt."""
+    """Ground truth: ActivityNet's JSON, THUMOS14's folder of <Class>_test.txt, or a table, local or s3://. A CSV or
+    Parquet table has the columns video_id, label, start_s and end_s."""
     out: str
     """Output folder for detection.json and detection.md, local or s3://."""
     tiou: tuple[str, ...] = ("0.1:0.1:0.9",)

@@ -9,7 +9,7 @@ from attn.classes import class_ids
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.fractions import take_fraction
-from attn.datasets.split import classes_of_list, read_split
+from attn.datasets.split import classes_of_list, read_label_sets, read_split
 from attn.errors import UsageError, some
 from attn.methods import CHOICES, METHODS, with_variants
 from attn.models.energynet_file import load_energynet
@@ -170,7 +170,7 @@ def _of_model(model: TrainedModel, flag: str, url: str, options: EvaluateOptions
 
 def _check_untrained(options: EvaluateOptions, store: AttentionStore, learnt: Iterable[str], where: str) -> None:
     """Reject test videos that were used for training."""
-    tested = read_split(options.split, present=store.video_ids)
+    tested = read_label_sets(options.split, present=store.video_ids)
     if both := sorted(set(learnt) & tested.keys()):
         raise UsageError(
             f"{some(both)}: both in --split {shown(options.split)} and in {where}. Test only on unseen videos."

@@ -19,8 +19,9 @@ class EvaluateOptions:
     """Attention store, local or s3://."""
     split: str
     """List of test videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. Official lists are
-    UCF101's testlistKK.txt and HMDB51's folder of <class>_test_splitK.txt. Labels are only used for the metrics: list
-    unlabelled videos under any class, and read scores.parquet."""
+    UCF101's testlistKK.txt and HMDB51's folder of <class>_test_splitK.txt. A table may give a video several classes or
+    none, in a column named labels or with columns start_s and end_s; the metrics are then mAP and Hit@k. Labels are
+    only used for the metrics: list unlabelled videos under any class, and read scores.parquet."""
     out: str
     """Output folder for metrics.json and scores.parquet, local or s3://."""
     methods: tuple[Choice, ...] | None = None

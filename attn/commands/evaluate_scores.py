@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 
 import numpy as np
 from jaxtyping import Float
@@ -28,7 +28,7 @@ class Scored:
 
     Attributes:
         scores: scores [cls] by video ID and method.
-        relabelled: tested videos whose label in the store differs from the list.
+        relabelled: tested videos whose label in the store is not in the list.
         warnings: signs that the CNN has learnt nothing, one line each.
     """
 
@@ -44,7 +44,7 @@ class Scored:
 def score_videos(
     store: AttentionStore,
     methods: Sequence[Scorer],
-    labels: Mapping[str, int],
+    labels: Mapping[str, Collection[int]],
     class_names: Sequence[str] | None = None,
     *,
     calibrating: Set[str] = frozenset(),
@@ -54,7 +54,7 @@ def score_videos(
     Args:
         store: store that contains all of the videos.
         methods: one or more scorers.
-        labels: class IDs by video ID, for the tested videos. The split list overrides labels in the store.
+        labels: class IDs of each tested video, by video ID. The split list overrides labels in the store.
         class_names: classes of the labels. Default: the store's; labels in the store are only compared with these.
         calibrating: IDs of videos that are scored without a label.
 
@@ -69,11 +69,11 @@ def score_videos(
     for rows in _with_heartbeat(store.videos(columns), labels.keys() | calibrating):
         for name in columns:
             check_finite(store.url, rows.video_id, rows.frame, name, rows.tensors[name])
-        label = labels.get(rows.video_id)
-        found[rows.video_id] = {method.name: method(rows) for method in (calibrated if label is None else methods)}
-        if label is not None:
-            one_answer.see(rows, label)
-            if comparable and rows.label not in (None, label):
+        of_video = labels.get(rows.video_id)
+        found[rows.video_id] = {method.name: method(rows) for method in (calibrated if of_video is None else methods)}
+        if of_video is not None:
+            one_answer.see(rows, of_video)
+            if comparable and rows.label not in (None, *of_video):
                 relabelled.append(rows.video_id)
     warnings = one_answer.warnings(store.manifest.class_names)
     if relabelled:

@@ -82,7 +82,7 @@ def warn_of_one_answer(url: str) -> None:
         store, seen = AttentionStore.open(url, allow_partial=True), OneAnswer()
         columns = [name for name in (LOGITS, MAPS) if name in store.manifest.columns]
         for rows in itertools.islice(store.videos(columns), MOST_WATCHED if columns else 0):
-            seen.see(rows, rows.label)
+            seen.see(rows, () if rows.label is None else (rows.label,))
             if seen.refuted:
                 return
         for warning in seen.warnings(store.manifest.class_names):

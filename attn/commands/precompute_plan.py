@@ -12,7 +12,7 @@ from attn.classes import class_ids, parse_class_list, spelling
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.own_list import read_labels
-from attn.datasets.split import classes_of_list, read_split
+from attn.datasets.split import classes_of_list, read_label_sets
 from attn.engine.filling import StorePlan
 from attn.engine.terminal import say
 from attn.errors import UsageError, some
@@ -154,14 +154,17 @@ def _classes_of(
 ) -> dict[str, str | None]:
     """Videos of a list and their classes; without classes if the list is about others than the CNN's.
 
+    A video of several classes, or of none, has no label in the store.
+
     With `typos`, a number or one class of the CNN shows that its classes are meant, and any other class is an error.
     Otherwise the list is about the CNN's classes only if it names no others: columns without an axis of classes fit
     any list, and lists of other classes share some names with ImageNet's.
     """
-    split, known = read_split(url, part="both", present=found), {spelling(name) for name in class_names}
-    some_known = any(name.isdecimal() or spelling(name) in known for name in split.values())
+    split, known = read_label_sets(url, part="both", present=found), {spelling(name) for name in class_names}
+    some_known = any(name.isdecimal() or spelling(name) in known for names in split.values() for name in names)
     if some_known and (typos or classes_of_list(url, class_names, part="both") == class_names):
-        return dict(read_split(url, class_names, part="both", present=found, whose=" of the CNN"))
+        meant = read_label_sets(url, class_names, part="both", present=found, whose=" of the CNN")
+        return {video_id: names[0] if len(names) == 1 else None for video_id, names in meant.items()}
     log.info("%s: its classes are not those of the CNN, so its videos are stored without labels", url)
     return dict.fromkeys(split)
 

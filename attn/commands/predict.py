@@ -163,7 +163,7 @@ def computed_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Fa
             for item in rows_of(stage(list(left.values()), reader), compute):
                 del left[item.video_id]
                 if isinstance(item, VideoRows):
-                    seen.see(item, None)
+                    seen.see(item)
                 yield item
             if not left:
                 break

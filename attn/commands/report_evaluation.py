@@ -3,8 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import numpy as np
-
 from attn.commands.evaluate import METRICS
 from attn.commands.report_frames import FrameSearch
 from attn.commands.report_options import ReportOptions
@@ -12,7 +10,7 @@ from attn.commands.report_runs import Found, Run, class_names, read_json
 from attn.commands.report_scores import ScoreSet, method_name, pieces_of_scores
 from attn.eval.pooled import Run as Scored
 from attn.report.page_blocks import Note, Piece, Table
-from attn.report.table import FIGURES
+from attn.report.table import OF_SEVERAL, figures_shown
 from attn.storage.filesystem import join
 from attn.storage.scores import NAME, read_scores
 
@@ -30,8 +28,8 @@ def read_evaluation(run: Run, options: ReportOptions, stores: Mapping[str, str])
             have moved.
     """
     metrics, scores = read_json(join(run.url, METRICS)), read_scores(join(run.url, NAME))
-    labels = scores.labels.astype(np.int64)
-    methods = {name: {SPLIT: {0: Scored(values, labels)}} for name, values in scores.by_method.items()}
+    positives = scores.positives
+    methods = {name: {SPLIT: {0: Scored(values, positives)}} for name, values in scores.by_method.items()}
     scored = ScoreSet("", class_names(run), methods, {SPLIT: scores.video_ids})
     pieces = [*_methods(metrics), *pieces_of_scores(scored)]
     if options.examples:
@@ -39,36 +37,46 @@ def read_evaluation(run: Run, options: ReportOptions, stores: Mapping[str, str])
         search = FrameSearch(
             stores.get(fingerprint, metrics["store"]["url"]),
             fingerprint,
-            dict(zip(scores.video_ids, labels.tolist(), strict=True)),
+            {one: int(mask.argmax()) for one, mask in zip(scores.video_ids, positives, strict=True) if mask.sum() == 1},
             window=metrics["options"].get("window", WINDOW),
         )
         pieces += search.pieces(options)
-    return Found(f"evaluation of {len(labels)} videos by {len(methods)} methods", pieces)
+    return Found(f"evaluation of {len(positives)} videos by {len(methods)} methods", pieces)
 
 
 def _methods(metrics: Mapping[str, Any]) -> Iterator[Piece]:
-    head = ["method", *(f"{figure}, %" for figure in FIGURES.values()), "videos", "definition"]
+    shown = figures_shown(metrics)
+    head = ["method", *(f"{figure}, %" for figure in shown.values()), "videos", "definition"]
     rows = [
-        [method_name(name), *(_figure(found[key]) for key in FIGURES), str(found["videos"]), found["method"]]
+        [method_name(name), *(_figure(found[key]) for key in shown), str(found["videos"]), found["method"]]
         for name, found in metrics["methods"].items()
     ]
     yield Piece("methods", Note(f"In brackets: {metrics['intervals']}."))
     yield Piece("methods", Table(head, rows))
-    pairs = [
+    if paired := metrics["paired"]:
+        yield Piece("methods", _pairs(paired, several=shown is OF_SEVERAL))
+    for warning in metrics.get("warnings", ()):
+        yield Piece("methods", Note(f"Warning: {warning}"))
+
+
+def _pairs(paired: Mapping[str, Any], *, several: bool) -> Table:
+    names = [" − ".join(method_name(one) for one in pair.split(" - ")) for pair in paired]
+    title = "Paired differences on the same videos"
+    if several:
+        rows = [[name, _figure(one["map_difference"], "+")] for name, one in zip(names, paired.values(), strict=True)]
+        return Table(["pair", "mAP, points"], rows, title)
+    head = ["pair", "top-1, points", "right only with the first", "only with the second", "p"]
+    rows = [
         [
-            " − ".join(method_name(one) for one in pair.split(" - ")),
+            name,
             _figure(found["top_1_difference"], "+"),
             str(found["only_first_right"]),
             str(found["only_second_right"]),
             f"{found['p_value']:.2g}",
         ]
-        for pair, found in metrics["paired"].items()
+        for name, found in zip(names, paired.values(), strict=True)
     ]
-    head = ["pair", "top-1, points", "right only with the first", "only with the second", "p"]
-    if pairs:
-        yield Piece("methods", Table(head, pairs, "Paired differences on the same videos"))
-    for warning in metrics.get("warnings", ()):
-        yield Piece("methods", Note(f"Warning: {warning}"))
+    return Table(head, rows, title)
 
 
 def _figure(found: Mapping[str, Any], sign: str = "") -> str:

@@ -100,7 +100,7 @@ class Reproduction:
         """Frames of one split and seed; other ones would show much the same."""
         cell, scores = scored
         step = next(step["options"] for step in self.steps if step["name"] == cell.scores)
-        labels = dict(zip(scores.video_ids, scores.labels.tolist(), strict=True))
+        labels = dict(zip(scores.video_ids, scores.positives.argmax(axis=1).tolist(), strict=True))
         search = FrameSearch(self._here(step["store"]), None, labels, step["window"], f"{label}, {cell.split}")
         return search.pieces(self.options)
 

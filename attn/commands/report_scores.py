@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from attn.classes import single_labels
 from attn.commands.reproduction.cell_scores import FEW_LABELS, NAMES, Runs
 from attn.eval.metrics import class_average_precision, class_rankings, confusion_matrix, per_class_accuracy
 from attn.eval.pooled import Run
@@ -44,10 +45,11 @@ def method_name(scores: str) -> str:
 
 
 def pieces_of_scores(scored: ScoreSet) -> Iterator[Piece]:
-    """Yield everything that is computed from scores."""
-    yield from _gains(scored)
-    for method, runs in scored.methods.items():
-        yield from _confusion(scored, method, runs)
+    """Yield everything that is computed from scores; accuracies only if each video has exactly one class."""
+    if all(single_labels(run.positives) is not None for run in _runs(scored)):
+        yield from _gains(scored)
+        for method, runs in scored.methods.items():
+            yield from _confusion(scored, method, runs)
     yield from _precision(scored)
     note = "✓ is right. A class is the wrong prediction, the most frequent one if there are several seeds."
     yield Piece("videos", Note(note), scored.label)
@@ -122,7 +124,7 @@ def _confusion(scored: ScoreSet, method: str, runs: Runs) -> Iterator[Piece]:
 
 def _precision(scored: ScoreSet) -> Iterator[Piece]:
     by_method = {
-        method: over_runs(runs, lambda run: class_average_precision(class_rankings(run.scores), run.labels))
+        method: over_runs(runs, lambda run: class_average_precision(class_rankings(run.scores), run.positives))
         for method, runs in scored.methods.items()
         if method in SHOWN or len(scored.methods) == 1
     }
@@ -142,12 +144,13 @@ def _videos(scored: ScoreSet) -> Table:
     rows = []
     for split, video_ids in scored.video_ids.items():
         by_method = [runs.get(split, {}) for runs in scored.methods.values()]
-        labels = next(run.labels for seeds in by_method for run in seeds.values())
+        positives = next(run.positives for seeds in by_method for run in seeds.values())
         said = [_predicted(seeds, len(names)) if seeds else None for seeds in by_method]
-        for place, (video_id, label) in enumerate(zip(video_ids, labels.tolist(), strict=True)):
+        for place, (video_id, true) in enumerate(zip(video_ids, positives, strict=True)):
             found = [None if one is None else int(one[place]) for one in said]
-            cells = [MISSING if one is None else "✓" if one == label else names[one] for one in found]
-            rows.append([video_id, *[split] * several, names[label], str(cells.count("✓")), *cells])
+            cells = [MISSING if one is None else "✓" if true[one] else names[one] for one in found]
+            classes = ", ".join(names[one] for one in np.flatnonzero(true).tolist()) or MISSING
+            rows.append([video_id, *[split] * several, classes, str(cells.count("✓")), *cells])
     head = ["video", *["split"] * several, "class", "methods right", *map(method_name, scored.methods)]
     return Table(head, rows)
 
@@ -160,6 +163,10 @@ def _predicted(seeds: Mapping[int, Run], num_classes: int) -> np.ndarray:
 
 def _accuracy(run: Run) -> np.ndarray:
     return per_class_accuracy(run.scores, run.labels)
+
+
+def _runs(scored: ScoreSet) -> Iterator[Run]:
+    return (run for runs in scored.methods.values() for seeds in runs.values() for run in seeds.values())
 
 
 def _labels(scored: ScoreSet) -> np.ndarray:

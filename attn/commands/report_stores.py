@@ -1,7 +1,6 @@
 """Pieces of stores: throughput, and the videos that failed."""
 
 import dataclasses
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -10,6 +9,7 @@ from attn.commands.report_runs import Found, Run, exists, read_json
 from attn.report.page_blocks import Note, Piece, Table
 from attn.storage import manifest
 from attn.storage.contents import SUCCESS
+from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.ledger import PROGRESS
@@ -41,8 +41,9 @@ class StoreRecord:
 
 def read_store(url: str, name: str) -> StoreRecord:
     """Read the records of a store, but none of its parts."""
-    fields = read_json(join(url, manifest.NAME))
-    kind = kind_of(json.dumps(fields))
+    file = join(url, manifest.NAME)
+    fields = read_json(file)
+    kind = kind_of(fields, where=shown(file))
     finished = exists(join(url, SUCCESS))
     file = join(url, SUCCESS if finished else PROGRESS)
     counts = read_json(file) if exists(file) else {}

@@ -1,28 +1,30 @@
 """Check that the videos of a split list are available."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
-from attn.datasets.split import SplitList
 from attn.errors import UsageError, some
 from attn.storage.error_messages import shown
 
 log = logging.getLogger(__name__)
 
+Label = TypeVar("Label", str, tuple[str, ...])
+
 
 def present_videos(
-    split: SplitList,
+    split: Mapping[str, Label],
     present: Iterable[str],
     *,
     store: str,
     where: str,
     allow_missing: bool,
     way_out: str = "precompute them",
-) -> SplitList:
+) -> dict[str, Label]:
     """Return the videos of a list that exist in a store or folder.
 
     Args:
-        split: split list.
+        split: video ID → class name, or names of its classes.
         present: IDs of the existing videos.
         store: URL of the store or folder, for messages.
         where: URL of the list, for messages.
@@ -35,7 +37,7 @@ def present_videos(
     there = set(present)
     missing = sorted(split.keys() - there)
     if not missing:
-        return split
+        return dict(split)
     fact = f"{shown(store)}: {len(missing)} of the {len(split)} videos of {shown(where)} are missing: {some(missing)}"
     if len(missing) == len(split):
         raise UsageError(f"{fact}. Check that both are of the same data set.")

@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from attn.commands.missing import unreadable_videos
 from attn.commands.split_check import present_videos
 from attn.commands.verify_options import VerifyOptions
-from attn.datasets.split import read_split
+from attn.datasets.split import read_label_sets
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.terminal import printable
 from attn.errors import UsageError, VideoError
 from attn.storage.audit import Audit, audit_store
 from attn.storage.failures import Failure
-from attn.storage.filesystem import join, open_filesystem, read_text
+from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.left_out import LeftOut
 from attn.storage.manifest import NAME as MANIFEST
-from attn.storage.manifest import FrameManifest, Manifest, kind_of
+from attn.storage.manifest import StoreManifest, read_manifest
 from attn.video.found import keep_names, paths_of
 from attn.video.source import Listing, Video, find_videos
 
@@ -174,16 +174,14 @@ def _failed_in_last_run(audit: Audit) -> set[str] | None:
     return set(map(str, recorded)) if isinstance(recorded, list) else None
 
 
-def _kind(url: str) -> type[Manifest] | type[FrameManifest]:
+def _kind(url: str) -> type[StoreManifest]:
     """Kind of the store at a URL."""
-    fs, path = open_filesystem(join(url, MANIFEST))
-    try:
-        text = read_text(fs, path)
-    except UsageError as error:
-        if isinstance(error.__cause__, FileNotFoundError):
-            raise UsageError(f"{url}: not a store, because {MANIFEST} is missing. Give the URL of a store.") from error
-        raise
-    return kind_of(text)
+    fs, path = open_filesystem(url)
+    with storage_errors(url):
+        manifest = read_manifest(fs, path.rstrip("/"), url, StoreManifest)
+    if manifest is None:
+        raise UsageError(f"{url}: not a store, because {MANIFEST} is missing. Give the URL of a store.")
+    return type(manifest)
 
 
 def _listing(options: VerifyOptions) -> Listing | None:
@@ -200,7 +198,7 @@ def _wanted(options: VerifyOptions, listing: Listing, audit: Audit) -> dict[str,
     videos = {one.video.video_id: one.video for one in found}
     named: set[str] = set()
     for url in options.lists:
-        split = read_split(url, present=paths_of(videos.values()))
+        split = read_label_sets(url, present=paths_of(videos.values()))
         named |= present_videos(split, videos, store=options.videos or "", where=url, allow_missing=True).keys()
     return {video: videos[video] for video in named} if options.lists else videos
 

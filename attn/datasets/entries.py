@@ -9,6 +9,8 @@ from attn.video.ids import KnownIds, tell_apart, without_extension
 
 SplitList = dict[str, str]
 """Video ID → class name, in the order of the list."""
+LabelSets = dict[str, tuple[str, ...]]
+"""Video ID → names of its classes, in the order of the class list. A video may have none."""
 
 
 class Entry(NamedTuple):
@@ -16,7 +18,7 @@ class Entry(NamedTuple):
 
     video_id: str
     label: str
-    """Class name as spelt in the list."""
+    """Class name as spelt in the list; empty if the video has none."""
     place: str
     """File and line, for messages."""
     path: str
@@ -25,6 +27,19 @@ class Entry(NamedTuple):
     """Number of the class, if the list gives one."""
     group: str | None = None
     """Group of videos that belong together, if the list gives one."""
+    several: bool = False
+    """Whether the list may give the video further classes on other lines, or none."""
+    segment: tuple[float, float] | None = None
+    """Start and end of the action in seconds, if the list gives them."""
+
+
+class Listed(NamedTuple):
+    """Video of a list, with everything that its lines say."""
+
+    entry: Entry
+    """Its first line."""
+    classes: tuple[str, ...]
+    """Names of its classes, in the order of the class list."""
 
 
 def numbered_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
@@ -35,13 +50,13 @@ def numbered_lines(text: str, where: str) -> Iterator[tuple[str, str]]:
             yield f"{where}, line {number}", line.strip()
 
 
-def split_list(
+def listed_videos(
     entries: Iterable[Entry],
     class_names: Sequence[str],
     present: Iterable[str] | Mapping[str, str] = (),
     whose: str = "",
-) -> SplitList:
-    """Videos of a list, with their classes spelt as in `class_names`.
+) -> dict[str, Listed]:
+    """Videos of a list by ID, with their classes spelt as in `class_names`.
 
     A class is matched exactly, otherwise with the only class of the same spelling. A video gets its ID from `present`;
     a missing video gets the name of its file, or its path if several videos of the list share the name.
@@ -53,36 +68,81 @@ def split_list(
         whose: owner of the class names, for messages.
 
     Raises:
-        UsageError: a class is unknown, a video appears twice, or several videos share a name; the message names the
-            line.
+        UsageError: a class is unknown, a video appears twice in a list of one class per video, its lines contradict
+            each other, or several videos share a name; the message names the line.
     """
     listed = list(entries)
-    split: SplitList = {}
-    lines: dict[str, Entry] = {}
-    ids, names = _ids(listed, KnownIds(present)), names_meant(listed, class_names)
-    for entry, video_id, name in zip(listed, ids, names, strict=True):
-        if name is None:
+    found: dict[str, dict[str, Entry]] = {}  # video → class, or "" for none → its first line
+    ids, names = ids_of(listed, KnownIds(present)), names_meant(listed, class_names)
+    for entry, name in zip(listed, names, strict=True):
+        if name is None and entry.label:
             raise UsageError(
                 f"{entry.place}: class {entry.label!r} is not among the {len(class_names)} class names{whose}. "
                 "Correct the label."
             )
-        if (first := lines.setdefault(video_id, entry)) is not entry:
-            raise _twice(video_id, first.path, entry)
-        split[video_id] = name
-    return split
+        video_id = ids[entry.path]
+        lines = found.setdefault(video_id, {})
+        if lines:
+            _check_again(video_id, lines, entry, name or "")
+        lines.setdefault(name or "", entry)
+    order = {name: i for i, name in enumerate(class_names)}
+    return {
+        video_id: Listed(next(iter(lines.values())), tuple(sorted(filter(None, lines), key=order.__getitem__)))
+        for video_id, lines in found.items()
+    }
 
 
-def _twice(video_id: str, first: str, entry: Entry) -> UsageError:
-    if first == entry.path:
-        return UsageError(f"{entry.place}: video {video_id!r} appears twice. Remove one of the lines.")
-    return UsageError(
-        f"{entry.place}: the only video {video_id!r} may be {first!r} or {entry.path!r}. Remove the line of the other "
-        "one, or add the missing video."
-    )
+def _check_again(video_id: str, lines: Mapping[str, Entry], entry: Entry, name: str) -> None:
+    """Refuse a further line of a video, unless it adds a class or a segment."""
+    first, same = next(iter(lines.values())), lines.get(name)
+    if first.path != entry.path:
+        raise UsageError(
+            f"{entry.place}: the only video {video_id!r} may be {first.path!r} or {entry.path!r}. Remove the line of "
+            "the other one, or add the missing video."
+        )
+    if not entry.several:
+        raise UsageError(
+            f"{entry.place}: video {entry.path!r} appears twice. Remove one of the lines, or give a table with the "
+            "column labels if videos may have several classes."
+        )
+    if ("" in lines) != (not name):
+        raise UsageError(f"{entry.place}: video {entry.path!r} is listed with and without a class. Remove one line.")
+    if same is not None and None in (same.segment, entry.segment):
+        has = f"with class {name!r}" if name else "without a class"
+        raise UsageError(f"{entry.place}: video {entry.path!r} appears twice {has}. Remove one line.")
+
+
+def split_list(
+    entries: Iterable[Entry],
+    class_names: Sequence[str],
+    present: Iterable[str] | Mapping[str, str] = (),
+    whose: str = "",
+) -> SplitList:
+    """Videos of a list of one class per video; arguments and errors as in `listed_videos`.
+
+    Raises:
+        UsageError: a video has no class, or several.
+    """
+    return one_class_each(listed_videos(entries, class_names, present, whose))
+
+
+def one_class_each(videos: Mapping[str, Listed]) -> SplitList:
+    """Class of each video.
+
+    Raises:
+        UsageError: a video has no class, or several; the message names its first line.
+    """
+    for entry, classes in videos.values():
+        if len(classes) != 1:
+            has = f"several classes ({', '.join(classes)})" if classes else "no class"
+            raise UsageError(
+                f"{entry.place}: video {entry.path!r} has {has}, but each video needs exactly one here. Leave it out."
+            )
+    return {video_id: classes[0] for video_id, (_, classes) in videos.items()}
 
 
 def names_meant(entries: Sequence[Entry], class_names: Sequence[str]) -> Iterator[str | None]:
-    """Class of each entry, by its name or otherwise by its number; None if neither is known."""
+    """Class of each entry, by its name or otherwise by its number; None if neither is known or given."""
     find, first = ClassFinder(class_names), _first_number(entries, len(class_names))
     for entry in entries:
         class_id = find(entry.label)
@@ -91,11 +151,23 @@ def names_meant(entries: Sequence[Entry], class_names: Sequence[str]) -> Iterato
         yield None if class_id is None else class_names[class_id]
 
 
-def _ids(entries: Sequence[Entry], known: KnownIds) -> Iterator[str]:
-    found = known.find_all([entry.path for entry in entries], [entry.place for entry in entries])
-    absent = [entry for entry, video_id in zip(entries, found, strict=True) if video_id is None]
+def ids_of(entries: Sequence[Entry], known: KnownIds) -> dict[str, str]:
+    """ID of each path of a list. A path that is listed again is the same video.
+
+    Args:
+        entries: entries of the list.
+        known: IDs of the existing videos.
+
+    Raises:
+        UsageError: a path matches several existing videos.
+    """
+    first = {entry.path: entry for entry in reversed(entries)}
+    distinct = [entry for entry in entries if first[entry.path] is entry]
+    found = known.find_all([entry.path for entry in distinct], [entry.place for entry in distinct])
+    absent = [entry for entry, video_id in zip(distinct, found, strict=True) if video_id is None]
     others = iter(tell_apart(absent, lambda entry, level: _name(entry, known, level), levels=3))
-    return (next(others) if video_id is None else video_id for video_id in found)
+    ids = (next(others) if video_id is None else video_id for video_id in found)
+    return {entry.path: video_id for entry, video_id in zip(distinct, ids, strict=True)}
 
 
 def _name(entry: Entry, known: KnownIds, level: int) -> str:
@@ -110,6 +182,7 @@ def _first_number(entries: Collection[Entry], num_classes: int) -> int | None:
     Numbers next to a folder are used only if they start with 0: those of UCF101, where the folder is the class, start
     with 1.
     """
+    entries = [entry for entry in entries if entry.label]
     numbers = {int(entry.number) for entry in entries if entry.number is not None}
     if 0 in numbers:
         return 0 if max(numbers) < num_classes else None

@@ -14,8 +14,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool
 
-from attn.classes import class_ids
-from attn.datasets.entries import numbered_lines
+from attn.classes import class_ids, class_mask
+from attn.datasets.entries import LabelSets, numbered_lines
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, read_text
@@ -25,9 +25,6 @@ CLASSES = (
     *("HugPerson", "Kiss", "Run", "SitDown", "SitUp", "StandUp"),
 )
 VIDEOS, LISTS = "AVIClips", "ClipSets"
-
-LabelSets = dict[str, tuple[str, ...]]
-"""Video ID → names of its classes, in the order of the class list; empty for a clip without any."""
 
 _SIGNS = {"1": True, "-1": False}
 
@@ -67,10 +64,8 @@ def read_lists(root: str) -> Hollywood2:
 
 def label_mask(labels: LabelSets, class_names: Sequence[str] = CLASSES) -> Bool[np.ndarray, "video cls"]:
     """Mask of the classes of each video, in the order of the mapping."""
-    ids, mask = class_ids(class_names), np.zeros((len(labels), len(class_names)), bool)
-    for row, names in enumerate(labels.values()):
-        mask[row, [ids[name] for name in names]] = True
-    return mask
+    ids = class_ids(class_names)
+    return class_mask([[ids[name] for name in names] for names in labels.values()], len(class_names))
 
 
 def _read_part(lists: str, part: Literal["train", "test"]) -> LabelSets:

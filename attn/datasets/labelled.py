@@ -9,7 +9,7 @@ would be rated on people and places that it has seen.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from attn.datasets.entries import split_list
+from attn.datasets.entries import listed_videos, one_class_each
 from attn.datasets.fractions import deal_groups
 from attn.datasets.own_list import parse_file
 from attn.datasets.protocol import Benchmark, Split, check_images
@@ -47,14 +47,15 @@ def benchmark(
     """
     check_images(images)
     entries, where = list(parse_file(*open_filesystem(labels))), shown(labels)
-    names = tuple(class_names or sorted({entry.label for entry in entries}))
+    names = tuple(class_names or sorted({entry.label for entry in entries if entry.label}))
     if len(names) < 2:
         raise UsageError(
             f"{where}: all videos have the class {''.join(names)!r}. Label videos of at least two classes."
         )
-    split = split_list(entries, names, present)
+    listed = listed_videos(entries, names, present)
+    split = one_class_each(listed)
     _check_classes(split, names, where, fewest)
-    groups = {video_id: entry.group or video_id for video_id, entry in zip(split, entries, strict=True)}
+    groups = {video_id: entry.group or video_id for video_id, (entry, _) in listed.items()}
     folds = deal_groups(split, parts, seed=0, group_of=groups.__getitem__, where=where)
     splits = tuple(Split(f"part{number}", fold.train, fold.left) for number, fold in enumerate(folds, start=1))
     return Benchmark("labelled", names, videos, images, 5, "top_1", splits, groups.__getitem__, across_classes=True)

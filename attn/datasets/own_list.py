@@ -5,20 +5,30 @@
 
 White space, a comma, a semicolon or a tab may separate the two; a table without a header begins with a video's file.
 Lines in UCF101's format, in which the folder is the class, are also read. A number is the position in a class list.
+
+A video may have several classes, or none, in a table that says so by its columns: `labels` instead of `label`, or the
+times of segments. It then has one row per class or segment, or one row with an empty label:
+
+    video_id,labels               video_id,label,start_s,end_s
+    clip1,tennis                  clip1,tennis,0.5,7
+    clip1,cheering                clip1,tennis,9,12.5
+    street,                       street,,,
 """
 
 import csv
 import io
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
 from attn.datasets.entries import Entry, names_meant, numbered_lines
+from attn.datasets.segments import times
 from attn.errors import UsageError
+from attn.schema import LABEL, VIDEO_ID
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
 from attn.video.file_names import VIDEO_SUFFIXES, folder_of, is_video, video_id_of
@@ -36,8 +46,12 @@ VIDEO_COLUMNS = (
     "name",
 )
 LABEL_COLUMNS = ("label", "class", "class_name", "action", "category", "class_id", "label_id")
+SEVERAL = "labels"
+"""Name of the label column in a table in which a video may have several classes, or none."""
 GROUP = "group"
 """Optional column with the group of each video: one recording, one place, one person."""
+TIMES = ("start_s", "end_s")
+"""Optional columns with the segment of the video that shows the action."""
 TABLES = (".csv", ".tsv")
 
 _SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES))
@@ -46,7 +60,7 @@ _PAIR = re.compile(rf"(?P<path>.+?(?:{_SUFFIX}))[\"']?(?:\s*[,;\t]\s*|\s+)(?P<la
 
 
 def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
-    """Video, as spelt in the list → class name.
+    """Video, as spelt in the list → class name. Videos of several classes, or of none, are left out.
 
     Args:
         url: URL of any list that `parse_file` reads; local or remote.
@@ -59,22 +73,25 @@ def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
     fs, path = open_filesystem(url)
     labels: dict[str, str] = {}
     entries = list(parse_file(fs, path))
+    several = dict[str, set[str]]()
     for entry, meant in zip(entries, names_meant(entries, class_names), strict=True):
         label = entry.label if meant is None else meant
-        if labels.setdefault(entry.path, label) != label:
+        if entry.several:
+            several.setdefault(entry.path, set()).add(label)
+        elif labels.setdefault(entry.path, label) != label:
             raise UsageError(
                 f"{entry.place}: video {entry.path!r} has two labels, {labels[entry.path]!r} and {label!r}. Remove one."
             )
-    if not labels:
+    if not entries:
         raise UsageError(f"{shown(url)}: the list is empty. Write a video and its class on each line.")
-    return labels
+    return labels | {path: label for path, (label, *more) in several.items() if label and not more}
 
 
 def parse_file(fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
     """Entries of one file: a .parquet, a .csv or .tsv, or lines of text.
 
     Raises:
-        UsageError: the file is missing, has another form, or lacks a column or a value.
+        UsageError: the file is missing, has another form, lacks a column or a value, or a segment is reversed.
     """
     where = shown(url_of(fs, path))
     kind = posixpath.splitext(path)[1].lower()
@@ -114,10 +131,10 @@ def _line(line: str, place: str) -> Entry:
     return _entry(found["path"], found["label"], place)
 
 
-def _entry(path: str, label: str, place: str, group: str | None = None) -> Entry:
+def _entry(path: str, label: str, place: str) -> Entry:
     path, label = _path(path), label.strip().strip("\"'")
     video_id = video_id_of(path) if is_video(path) else path
-    return Entry(video_id, label, place, path, label if label.isascii() and label.isdigit() else None, group)
+    return Entry(video_id, label, place, path, label if label.isascii() and label.isdigit() else None)
 
 
 def _path(path: str) -> str:
@@ -133,11 +150,11 @@ def _table(text: str, where: str) -> Iterator[Entry]:
     except csv.Error as error:
         raise UsageError(f"{where}: not a table ({error}). Correct the file.") from error
     if rows and len(rows[0]) > 1 and is_video(_path(rows[0][0])):
-        columns = [0, 1]
+        columns = {VIDEO_ID: 0, LABEL: 1}
     else:
         columns = _columns(rows[0] if rows else [], where)
         rows = rows[1:]
-    yield from _entries(([_at(row, column) for column in columns] for row in rows), where)
+    yield from _entries(({name: _at(row, place) for name, place in columns.items()} for row in rows), where)
 
 
 def _delimiter(text: str) -> str:
@@ -147,47 +164,50 @@ def _delimiter(text: str) -> str:
 
 def _is_header(cells: Sequence[str]) -> bool:
     names = {cell.strip().strip('"').lower() for cell in cells}
-    return bool(names & {*VIDEO_COLUMNS} and names & {*LABEL_COLUMNS})
+    return bool(names & {*VIDEO_COLUMNS} and names & {*LABEL_COLUMNS, SEVERAL})
 
 
 def _parquet(fs: AbstractFileSystem, path: str, where: str) -> Iterator[Entry]:
     try:
         with storage_errors(url_of(fs, path)), fs.open(path, "rb") as file, pq.ParquetFile(file) as table:
             names = table.schema_arrow.names
-            chosen = [names[column] for column in _columns(names, where)]
-            columns = [table.read(columns=[name])[name].cast(pa.string()).to_pylist() for name in chosen]
+            places = _columns(names, where)
+            read = {one: table.read(columns=[names[place]])[names[place]] for one, place in places.items()}
+            texts = [column.cast(pa.string()).to_pylist() for column in read.values()]
     except pa.ArrowException as error:
         raise UsageError(f"{where}: not a readable Parquet file ({error}). Write it again.") from error
-    yield from _entries(zip(*columns, strict=True), where)
+    yield from _entries((dict(zip(places, row, strict=True)) for row in zip(*texts, strict=True)), where)
 
 
-def _columns(names: Sequence[str], where: str) -> list[int]:
-    """Positions of the video and label columns and, if it exists, the group column.
+def _columns(names: Sequence[str], where: str) -> dict[str, int]:
+    """Positions of the columns: `video_id`; `label` or `labels`; if they exist, the group and both times.
 
     If several columns are candidates, the first in our lists of names is used.
     """
     known = [name.strip().lower() for name in names]
-    places = [
-        next((known.index(one) for one in kinds if one in known), None) for kinds in (VIDEO_COLUMNS, LABEL_COLUMNS)
-    ]
-    video, label = places
+    video = next((known.index(one) for one in VIDEO_COLUMNS if one in known), None)
+    label = next((one for one in (*LABEL_COLUMNS, SEVERAL) if one in known), None)
     if video is None or label is None:
-        missing = " and ".join(
-            name for name, place in zip(("label", "video_id"), (label, video), strict=True) if place is None
-        )
+        missing = " and ".join(name for name, found in ((LABEL, label), (VIDEO_ID, video)) if found is None)
         raise UsageError(f"{where}: no column for {missing}. The columns are: {', '.join(names)}.")
-    return [video, label, *([known.index(GROUP)] if GROUP in known else [])]
+    more = [*([GROUP] if GROUP in known else []), *(TIMES if {*TIMES} <= {*known} else ())]
+    of_label = SEVERAL if label == SEVERAL else LABEL
+    return {VIDEO_ID: video, of_label: known.index(label), **{name: known.index(name) for name in more}}
 
 
 def _at(row: Sequence[str], column: int) -> str:
     return row[column] if column < len(row) else ""
 
 
-def _entries(rows: Iterable[Sequence[str | None]], where: str) -> Iterator[Entry]:
+def _entries(rows: Iterable[Mapping[str, str | None]], where: str) -> Iterator[Entry]:
     for number, row in enumerate(rows, 1):
-        video, label, *group = ((cell or "").strip() for cell in row)
-        if not (video and label):
-            raise UsageError(f"{where}: row {number} lacks a video_id or a label. Fill it in.")
-        if group and not group[0]:
+        cells, place = {name: (cell or "").strip() for name, cell in row.items()}, f"{where}, row {number}"
+        label, span = cells.get(SEVERAL) or cells.get(LABEL, ""), [cells[name] for name in TIMES if name in cells]
+        several = SEVERAL in cells or bool(span)
+        if not cells[VIDEO_ID] or not (label or (several and not any(span))):
+            hint = "" if several else f", or name the column {SEVERAL} if videos may have several classes, or none"
+            raise UsageError(f"{where}: row {number} lacks a video_id or a label. Fill it in{hint}.")
+        if not cells.get(GROUP, "group"):
             raise UsageError(f"{where}: row {number} lacks a group. Fill it in.")
-        yield _entry(video, label, f"{where}, row {number}", *group)
+        segment = times(span[0], span[1], place) if any(span) else None
+        yield _entry(cells[VIDEO_ID], label, place)._replace(group=cells.get(GROUP), several=several, segment=segment)

@@ -1,4 +1,4 @@
-"""Split lists of data sets, in any known format, as video ID → class name."""
+"""Split lists of data sets, in any known format, as the class or classes of each video."""
 
 import contextlib
 import csv
@@ -8,14 +8,32 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attn.classes import ClassFinder, class_ids
 from attn.datasets import hmdb51, ucf101
-from attn.datasets.entries import Entry, SplitList, names_meant, split_list
+from attn.datasets.entries import (
+    Entry,
+    LabelSets,
+    Listed,
+    SplitList,
+    listed_videos,
+    names_meant,
+    one_class_each,
+    split_list,
+)
 from attn.datasets.own_list import parse_file, parse_text
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
 
-__all__ = ["SplitList", "classes_of_list", "read_recordings", "read_split", "split_text", "write_split_list"]
+__all__ = [
+    "LabelSets",
+    "SplitList",
+    "classes_of_list",
+    "read_label_sets",
+    "read_recordings",
+    "read_split",
+    "split_text",
+    "write_split_list",
+]
 
 
 def read_split(
@@ -26,7 +44,7 @@ def read_split(
     present: Iterable[str] | Mapping[str, str] = (),
     whose: str = "",
 ) -> SplitList:
-    """Videos of a split list and their classes.
+    """Videos of a split list and their classes, one each.
 
     A list in UCF101's format, or one of your own (see `attn.datasets.own_list`), is one file; HMDB51's lists of one
     split are a folder or a glob such as `lists/*_test_split1.txt`. Class names are matched exactly, otherwise without
@@ -41,12 +59,38 @@ def read_split(
         whose: owner of the class names, for messages, such as ` of store/`.
 
     Raises:
-        UsageError: the format or a class is unknown; a video appears twice; several videos share a name; the list is
-            empty. The message names the file and line.
+        UsageError: the format or a class is unknown; a video appears twice, or has several classes or none; several
+            videos share a name; the list is empty. The message names the file and line.
     """
+    return one_class_each(_listed(url, class_names, part, present, whose))
+
+
+def read_label_sets(
+    url: str,
+    class_names: Sequence[str] | None = None,
+    *,
+    part: hmdb51.Part = "test",
+    present: Iterable[str] | Mapping[str, str] = (),
+    whose: str = "",
+) -> LabelSets:
+    """Videos of a split list and their classes; a table may give a video several classes, or none.
+
+    Arguments and errors are those of `read_split`.
+    """
+    videos = _listed(url, class_names, part, present, whose)
+    return {video_id: listed.classes for video_id, listed in videos.items()}
+
+
+def _listed(
+    url: str,
+    class_names: Sequence[str] | None,
+    part: hmdb51.Part,
+    present: Iterable[str] | Mapping[str, str],
+    whose: str,
+) -> dict[str, Listed]:
     entries = _some_entries(url, part)
-    names = sorted({entry.label for entry in entries}) if class_names is None else class_names
-    return split_list(entries, names, present, whose)
+    names = sorted({entry.label for entry in entries if entry.label}) if class_names is None else class_names
+    return listed_videos(entries, names, present, whose)
 
 
 def classes_of_list(url: str, class_names: tuple[str, ...], *, part: hmdb51.Part = "test") -> tuple[str, ...]:
@@ -63,7 +107,7 @@ def classes_of_list(url: str, class_names: tuple[str, ...], *, part: hmdb51.Part
     Raises:
         UsageError: the format is unknown, or the list is empty.
     """
-    entries, find = _some_entries(url, part), ClassFinder(class_names)
+    entries, find = [entry for entry in _some_entries(url, part) if entry.label], ClassFinder(class_names)
     labels = {entry.label for entry in entries}
     both = {(entry.label, entry.number) for entry in entries if entry.number != entry.label}
     own = len(both) == len(labels) != len(class_names) and any(find(label) is None for label in labels)
@@ -83,10 +127,12 @@ def read_recordings(url: str, listed: SplitList, *, part: hmdb51.Part = "test") 
         listed: all videos of the list, as returned by `read_split`.
         part: part that was read.
     """
-    entries = _some_entries(url, part)
+    first_lines: dict[str, Entry] = {}
+    for entry in _some_entries(url, part):
+        first_lines.setdefault(entry.path, entry)
     return {
         video_id: entry.group or ucf101.group_in_name(video_id) or video_id
-        for video_id, entry in zip(listed, entries, strict=True)
+        for video_id, entry in zip(listed, first_lines.values(), strict=True)
     }
 
 

@@ -21,12 +21,12 @@ class ClassMean(NamedTuple):
 
 
 class HitAtK(NamedTuple):
-    """Labels among the k highest scores of a video.
+    """Classes of a video among its k highest scores.
 
     Attributes:
-        hit: share of the videos of which at least one label is among them.
-        average: mean over the videos of the share of a video's labels that are among them.
-        num_videos: number of videos with a label.
+        hit: share of the videos of which at least one class is among them.
+        average: mean over the videos of the share of a video's classes that are among them.
+        num_videos: number of videos with a class.
     """
 
     hit: float
@@ -52,21 +52,21 @@ def top_k_accuracy(scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarra
 
 
 def hit_at_k(scores: Float[np.ndarray, "video cls"], positives: Bool[np.ndarray, "video cls"], *, k: int = 3) -> HitAtK:
-    """Hit@k and average Hit@k of videos with a set of labels; videos without a label are left out.
+    """Hit@k and average Hit@k of videos with a set of classes; videos without a class are left out.
 
     Args:
         scores: score per video and class; equal scores are ranked by class index.
-        positives: mask of the labels of each video.
+        positives: mask of the classes of each video.
         k: number of classes.
 
     Raises:
-        ValueError: all videos are without a label.
+        ValueError: all videos are without a class.
 
     Source: ActivityNet's classification evaluator, k = 3.
     """
     labelled = positives.any(axis=1)
     if not labelled.any():
-        raise ValueError("Hit@k needs a video with a label")
+        raise ValueError("Hit@k needs a video with a class")
     best = np.argsort(-scores[labelled], axis=1, kind="stable")[:, :k]
     truth = positives[labelled]
     found = np.take_along_axis(truth, best, axis=1).sum(axis=1)
@@ -131,56 +131,53 @@ def class_rankings(scores: Float[np.ndarray, "video cls"]) -> Int[np.ndarray, "c
 
 
 def mean_average_precision(
-    scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"], *, kind: ApKind = "noninterpolated"
-) -> ClassMean:
-    """Mean over classes of the average precision of all videos ranked by their score for the class.
-
-    Classes without videos are excluded; the result includes the number of classes.
-
-    Source: evaluation of TVHI, Li et al. 2017, section 4.4. Differs: the paper does not specify its definition of AP.
-    """
-    return map_of_rankings(class_rankings(scores), labels, kind=kind)
-
-
-def map_of_rankings(
-    rankings: Int[np.ndarray, "cls rank"], labels: Int[np.ndarray, "video"], *, kind: ApKind = "noninterpolated"
-) -> ClassMean:
-    """`mean_average_precision` from given rankings; a resampled ranking may contain a video several times."""
-    return _mean_of_hits(labels[rankings] == np.arange(len(rankings))[:, None], kind)
-
-
-def multilabel_map(
     scores: Float[np.ndarray, "video cls"],
     positives: Bool[np.ndarray, "video cls"],
     *,
     kind: ApKind = "noninterpolated",
 ) -> ClassMean:
-    """`mean_average_precision` of videos with a set of labels.
+    """Mean over classes of the average precision of all videos ranked by their score for the class.
 
-    A video without a label, such as a background video, is a negative of all classes. Classes without a positive video
-    are excluded.
+    A video may have one class, several or none. One without a class, such as a background video, stays in the rankings
+    as a negative of all classes. Classes without a positive video are excluded; the result includes their number.
+
+    Args:
+        scores: score per video and class.
+        positives: mask of the classes of each video.
+        kind: definition of average precision, as in `average_precision`.
 
     Raises:
-        ValueError: all videos are without a label.
+        ValueError: all videos are without a class.
 
-    Source: recognition task of THUMOS14, 101 classes, non-interpolated; ActivityNet's classification, interpolated.
+    Source: evaluation of TVHI, Li et al. 2017, section 4.4; recognition task of THUMOS14, 101 classes,
+        non-interpolated; ActivityNet's classification, interpolated. Differs: the paper of 2017 does not specify its
+        definition of AP.
     """
-    if not positives.any():
-        raise ValueError("a mean average precision needs a video with a label")
-    return _mean_of_hits(np.take_along_axis(positives.T, class_rankings(scores), axis=1), kind)
+    return map_of_rankings(class_rankings(scores), positives, kind=kind)
+
+
+def map_of_rankings(
+    rankings: Int[np.ndarray, "cls rank"],
+    positives: Bool[np.ndarray, "video cls"],
+    *,
+    kind: ApKind = "noninterpolated",
+) -> ClassMean:
+    """`mean_average_precision` from given rankings; a resampled ranking may contain a video several times."""
+    aps = class_average_precision(rankings, positives, kind=kind)
+    present = aps[np.isfinite(aps)]
+    if not len(present):
+        raise ValueError("a mean average precision needs a video with a class")
+    return ClassMean(float(present.mean()), len(present))
 
 
 def class_average_precision(
-    rankings: Int[np.ndarray, "cls rank"], labels: Int[np.ndarray, "video"], *, kind: ApKind = "noninterpolated"
+    rankings: Int[np.ndarray, "cls rank"],
+    positives: Bool[np.ndarray, "video cls"],
+    *,
+    kind: ApKind = "noninterpolated",
 ) -> Float[np.ndarray, "cls"]:
-    """Average precision of each class from `class_rankings`; NaN for a class without videos."""
-    return _of_classes(labels[rankings] == np.arange(len(rankings))[:, None], kind)
-
-
-def _mean_of_hits(hits: Bool[np.ndarray, "cls rank"], kind: ApKind) -> ClassMean:
-    aps = _of_classes(hits, kind)
-    present = aps[np.isfinite(aps)]
-    return ClassMean(float(present.mean()), len(present))
+    """Average precision of each class from `class_rankings`; NaN for a class without a positive video."""
+    return _of_classes(np.take_along_axis(positives.T, rankings, axis=1), kind)
 
 
 def _of_classes(hits: Bool[np.ndarray, "cls rank"], kind: ApKind) -> Float[np.ndarray, "cls"]:

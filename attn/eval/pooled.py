@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
+from attn.classes import single_labels
 from attn.eval.metrics import class_rankings, map_of_rankings, true_class_rank
 from attn.eval.significance import Interval, Statistic, resample_rankings
 
@@ -22,13 +23,25 @@ class Run(NamedTuple):
 
     Attributes:
         scores: score per video and class.
-        labels: class ids.
+        positives: mask of the classes of each video.
         groups: group index of each video; None if each video is its own group.
     """
 
     scores: Float[np.ndarray, "video cls"]
-    labels: Int[np.ndarray, "video"]
+    positives: Bool[np.ndarray, "video cls"]
     groups: Int[np.ndarray, "video"] | None = None
+
+    @property
+    def labels(self) -> Int[np.ndarray, "video"]:
+        """Class ids.
+
+        Raises:
+            ValueError: a video has no class or several, so accuracies are not defined.
+        """
+        labels = single_labels(self.positives)
+        if labels is None:
+            raise ValueError("an accuracy needs videos of one class each")
+        return labels
 
 
 class Estimate(NamedTuple):
@@ -122,4 +135,4 @@ def _accuracy(run: Run, k: int) -> Statistic:
 
 def _mean_ap(run: Run) -> Statistic:
     rankings = class_rankings(run.scores)
-    return lambda videos: map_of_rankings(resample_rankings(rankings, videos), run.labels).value
+    return lambda videos: map_of_rankings(resample_rankings(rankings, videos), run.positives).value

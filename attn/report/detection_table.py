@@ -49,8 +49,9 @@ def _short(one: Record) -> str:
 
 def _videos(record: Record) -> str:
     about = record["ground_truth"]
+    subset = f" ({about['subset']})" if about["subset"] else ""
     return (
-        f"{about['file']} ({about['subset']}): {about['videos']} videos, {about['segments']} segments, "
+        f"{about['file']}{subset}: {about['videos']} videos, {about['segments']} segments, "
         f"{about['classes']} classes; excluded: {', '.join(about['excluded']) or 'none'}; annotated without a segment: "
         f"{some(about['without_segments']) or 'none'}"
     )

@@ -1,9 +1,25 @@
 """Table of the figures of `metrics.json` for the log or the terminal, in per cent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 FIGURES = {"top_1": "top-1", "top_3": "top-3", "per_class_mean": "class mean", "map_noninterpolated": "mAP nonint."}
+OF_SEVERAL = {
+    "map_noninterpolated": "mAP nonint.",
+    "map_interpolated": "mAP interp.",
+    "hit_1": "Hit@1",
+    "hit_3": "Hit@3",
+}
+"""Figures of videos of several classes or none."""
+
+
+def figures_shown(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Figures of an evaluation and their headings, the main one first.
+
+    Args:
+        metrics: content of `metrics.json`.
+    """
+    return OF_SEVERAL if any("hit_1" in found for found in metrics["methods"].values()) else FIGURES
 
 
 def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
@@ -12,24 +28,32 @@ def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
     Args:
         metrics: content of `metrics.json`; mAP is non-interpolated.
     """
-    width = max(map(len, metrics["methods"]), default=0)
-    heads = " ".join(f"{head:>11}" for head in FIGURES.values())
-    yield f"{'%':<{width}} {heads} {'top-1, 95 %':>14} {'videos':>7}"
-    for name, found in metrics["methods"].items():
-        values = " ".join(f"{100 * found[figure]['value']:>11.1f}" for figure in FIGURES)
-        low, high = (100 * bound for bound in found["top_1"]["interval"])
+    methods, shown = metrics["methods"], figures_shown(metrics)
+    main, main_head = ("map_noninterpolated", "mAP") if shown is OF_SEVERAL else ("top_1", "top-1")
+    width, heads = max(map(len, methods), default=0), " ".join(f"{head:>11}" for head in shown.values())
+    yield f"{'%':<{width}} {heads} {f'{main_head}, 95 %':>14} {'videos':>7}"
+    for name, found in methods.items():
+        values = " ".join(f"{100 * found[figure]['value']:>11.1f}" for figure in shown)
+        low, high = (100 * bound for bound in found[main]["interval"])
         yield f"{name:<{width}} {values} {f'{low:.1f} to {high:.1f}':>14} {found['videos']:>7}"
+    if background := max((found.get("background_videos", 0) for found in methods.values()), default=0):
+        yield f"videos without a class, negatives of every class in the mAP and left out of Hit@k: {background}"
     for pair, found in metrics["paired"].items():
-        difference = found["top_1_difference"]
-        low, high = (100 * bound for bound in difference["interval"])
-        yield (
-            f"{pair}: {100 * difference['value']:+.1f} ({low:+.1f} to {high:+.1f}) top-1; "
-            f"videos right only with the first: {found['only_first_right']}, "
-            f"only with the second: {found['only_second_right']}; "
-            f"p = {found['p_value']:.2g}"
-        )
+        yield f"{pair}: {_difference(found)}"
     if calibration := metrics.get("calibration"):
         yield _calibrated(calibration)
+
+
+def _difference(pair: Mapping[str, Any]) -> str:
+    difference = pair["map_difference"] if "map_difference" in pair else pair["top_1_difference"]
+    low, high = (100 * bound for bound in difference["interval"])
+    value = f"{100 * difference['value']:+.1f} ({low:+.1f} to {high:+.1f})"
+    if "map_difference" in pair:
+        return f"{value} mAP"
+    return (
+        f"{value} top-1; videos right only with the first: {pair['only_first_right']}, "
+        f"only with the second: {pair['only_second_right']}; p = {pair['p_value']:.2g}"
+    )
 
 
 def _calibrated(calibration: dict[str, Any]) -> str:

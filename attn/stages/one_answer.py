@@ -1,6 +1,6 @@
 """Detection of a CNN that predicts one class for all frames, or whose maps are all zero."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from jaxtyping import Float
@@ -25,10 +25,10 @@ class OneAnswer:
         self._frame_classes: set[int] = set()
         self._dark: bool | None = None  # None: no maps seen
 
-    def see(self, rows: VideoRows, label: int | None) -> None:
-        """Check another video; `label` is its class id, or None if unknown."""
+    def see(self, rows: VideoRows, labels: Collection[int] = ()) -> None:
+        """Check another video; `labels` are its class ids, if they are known."""
         self.videos += 1
-        self._labels |= set() if label is None else {label}
+        self._labels |= set(labels)
         if LOGITS in rows.tensors and len(self._frame_classes) < 2:
             self._frame_classes.update(_classes(rows.logits))
         if MAPS in rows.tensors and self._dark is not False:

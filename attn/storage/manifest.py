@@ -7,17 +7,19 @@ import dataclasses
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar, Self, TypeVar
 
 import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.schema import IMAGE, SCHEMA_VERSION, attention_schema, frames_schema
+from attn.schema import ATTENTION_COLUMNS, FRAME_COLUMNS, SCHEMA_VERSION, attention_schema, frames_schema
 from attn.storage.error_messages import bucket_is_missing
 
 NAME = "manifest.json"
+NEWER = "Use the version that made the store, or a newer one."
+"""Way out when a newer program made a store."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,12 +27,15 @@ class StoreManifest:
     """Inputs and settings that decide the rows of a store, and the software that made it.
 
     The fingerprint is the hash of all fields except `informative`: a newer Pillow or another batch size must not make a
-    half-finished store unusable, so the software is recorded and shown but never compared. Subclasses for each kind of
-    store add fields.
+    half-finished store unusable, so the software is recorded and shown but never compared. The kind is recorded and not
+    hashed either, so stores from before it was recorded keep their fingerprints. Subclasses for each kind of store add
+    fields.
     """
 
-    kind: ClassVar[str]
-    """Name of this kind of store in messages."""
+    kind: ClassVar[str] = "store"
+    """Name of this kind of store in the file and in messages."""
+    allowed_columns: ClassVar[tuple[str, ...]] = ()
+    """Tensor columns that a store of this kind may have."""
     job: ClassVar[str]
     """Name of the job that makes the store."""
     flag: ClassVar[str]
@@ -69,38 +74,49 @@ class StoreManifest:
 
     def to_json(self) -> str:
         """Text of the manifest file. Its fingerprint equals that of the parts and reveals later edits."""
-        return json.dumps({"fingerprint": self.fingerprint, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False)
+        fields = {"fingerprint": self.fingerprint, "kind": self.kind, **dataclasses.asdict(self)}
+        return json.dumps(fields, indent=1, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | bytes, *, where: str) -> Self:
-        """Parse the text of a manifest file.
+        """Parse the text of a manifest file; called on `StoreManifest`, it takes every kind.
 
         Args:
             text: text of the file.
             where: URL of the file, for messages.
 
         Raises:
-            UsageError: the text is not a manifest, is one of another kind or schema version, or was edited.
+            UsageError: the text is not a manifest, is one of another kind, was edited, or comes from a newer program
+                that this one cannot follow.
         """
         try:
-            fields = json.loads(text)
-            written = fields.pop("fingerprint", None)
-            version = fields.get("schema_version")
-            if version != SCHEMA_VERSION:
-                raise UsageError(
-                    f"{where}: written with schema version {version}, but this program reads {SCHEMA_VERSION}. "
-                    "Make the store again, or use the program that made it."
-                )
-            known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
-            manifest = cls(**known)
-        except (ValueError, TypeError, AttributeError) as error:
+            fields = dict(json.loads(text))
+            _check_version(fields.get("schema_version"), where)
+            kind = kind_of(fields, where=where)
+            names = {field.name for field in dataclasses.fields(kind)}
+            known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items() if k in names}
+            manifest = kind(**known)
+        except (ValueError, TypeError) as error:
             raise UsageError(f"{where}: not a manifest of {cls.kind}s ({error}). Check the URL.") from error
-        if written not in (None, manifest.fingerprint):
+        if not isinstance(manifest, cls):
+            raise UsageError(f"{where}: not a manifest of {cls.kind}s (its kind is {kind.kind}). Check the URL.")
+        manifest._check_fields(
+            fields.get("fingerprint"), sorted(fields.keys() - names - {"fingerprint", "kind"}), where
+        )
+        return manifest
+
+    def _check_fields(self, written: str | None, unknown: Collection[str], where: str) -> None:
+        """Refuse edits, and unknown fields and columns of newer programs unless they do not decide the rows."""
+        if unknown and written != self.fingerprint:
+            raise UsageError(f"{where}: this version of attn does not know {', '.join(unknown)}. {NEWER}")
+        if written not in (None, self.fingerprint):
             raise UsageError(
                 f"{where}: the file was edited (its fingerprint is {written}, that of its content "
-                f"{manifest.fingerprint}). Restore the original."
+                f"{self.fingerprint}). Restore the original."
             )
-        return manifest
+        if odd := [name for name in self._decisive()["columns"] if name not in self.allowed_columns]:
+            known = ", ".join(self.allowed_columns)
+            raise UsageError(f"{where}: {', '.join(odd)} is not a column of {self.kind}s ({known}). {NEWER}")
 
     def _decisive(self) -> dict[str, Any]:
         fields = json.loads(json.dumps(dataclasses.asdict(self)))
@@ -113,6 +129,7 @@ class Manifest(StoreManifest):
     """Manifest of an attention store."""
 
     kind = "attention store"
+    allowed_columns = ATTENTION_COLUMNS
     job = "precompute"
     flag = "--out"
     way_out = "add --overwrite"
@@ -162,6 +179,7 @@ class FrameManifest(StoreManifest):
     """Manifest of a frame store. It names no classes and its rows carry no labels, so any list of videos may use it."""
 
     kind = "frame store"
+    allowed_columns = FRAME_COLUMNS
     job = "train_cnn"
     flag = "--frames"
     way_out = "remove this one"
@@ -169,7 +187,7 @@ class FrameManifest(StoreManifest):
     input_size: int
     preprocessing: str
     sampling: dict[str, Any]
-    columns: tuple[str, ...] = (IMAGE,)
+    columns: tuple[str, ...] = FRAME_COLUMNS
     schema_version: int = SCHEMA_VERSION
     informative: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -178,9 +196,31 @@ class FrameManifest(StoreManifest):
         return frames_schema(self.input_size).with_metadata({"fingerprint": self.fingerprint})
 
 
-def kind_of(text: str) -> type[Manifest] | type[FrameManifest]:
-    """Kind of manifest that a text is or was meant to be; only attention stores name classes."""
-    return Manifest if '"class_names"' in text else FrameManifest
+def kind_of(fields: Mapping[str, Any], *, where: str) -> type[Manifest] | type[FrameManifest]:
+    """Kind of the store that a manifest file describes.
+
+    Args:
+        fields: content of the file. Manifests from before kinds were recorded lack it; of those, only attention stores
+            name classes.
+        where: URL of the file, for messages.
+
+    Raises:
+        UsageError: the kind is unknown.
+    """
+    name = fields.get("kind", Manifest.kind if "class_names" in fields else FrameManifest.kind)
+    for kind in (Manifest, FrameManifest):
+        if name == kind.kind:
+            return kind
+    raise UsageError(f"{where}: this version of attn does not know stores of kind {name!r}. {NEWER}")
+
+
+def _check_version(version: Any, where: str) -> None:
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"schema version {version!r}")
+    if version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{where}: this version of attn reads schema versions up to {SCHEMA_VERSION}, not {version}. {NEWER}"
+        )
 
 
 AnyManifest = TypeVar("AnyManifest", bound=StoreManifest)
@@ -190,7 +230,7 @@ def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyMan
     """Manifest of the store in a folder; None if no store was started.
 
     Raises:
-        UsageError: the store is of another kind.
+        UsageError: as `from_json`.
         FileNotFoundError: the bucket does not exist. Wrap the call in `storage_errors`, as for all storage errors.
     """
     try:

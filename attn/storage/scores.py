@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from jaxtyping import Bool, Int
 
+from attn.classes import class_mask, single_labels
 from attn.errors import UsageError
 from attn.schema import LABEL, VIDEO_ID, scores_field
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
@@ -15,6 +17,7 @@ from attn.storage.manifest import Manifest
 from attn.storage.tensors import tensor_array, tensor_values
 
 NAME = "scores.parquet"
+LABELS = "labels"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,19 +26,25 @@ class Scores:
 
     Attributes:
         video_ids: IDs of the videos, sorted.
-        labels: class IDs, int16 [video].
+        positives: mask of the classes of each video.
         by_method: method → scores, float64 [video, cls].
     """
 
     video_ids: list[str]
-    labels: np.ndarray
+    positives: Bool[np.ndarray, "video cls"]
     by_method: dict[str, np.ndarray]
+
+    @property
+    def labels(self) -> Int[np.ndarray, "video"] | None:
+        """Class IDs; None unless each video has exactly one class."""
+        return single_labels(self.positives)
 
 
 def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str] | None = None) -> bytes:
     """Content of the file, with one row per method and video.
 
-    The metadata of its schema contains the class names and the store's fingerprint.
+    The column `label` has the class ID of a video. Unless each video has exactly one class, `labels` is in its place,
+    with lists of class IDs. The metadata of the schema contains the class names and the store's fingerprint.
 
     Args:
         scores: scores of the videos.
@@ -43,12 +52,18 @@ def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str
         class_names: classes of the scores. Default: the store's.
     """
     names = manifest.class_names if class_names is None else class_names
-    field = scores_field(len(names))
+    field, labels = scores_field(len(names)), scores.labels
+    truth = (
+        pa.field(LABEL, pa.int16(), nullable=False, metadata={"meaning": "class id"})
+        if labels is not None
+        else pa.field(LABELS, pa.list_(pa.int16()), nullable=False, metadata={"meaning": "class ids, empty if none"})
+    )
+    classes = labels if labels is not None else [np.flatnonzero(row) for row in scores.positives]
     schema = pa.schema(
         [
             pa.field(VIDEO_ID, pa.string(), nullable=False),
             pa.field("method", pa.string(), nullable=False),
-            pa.field(LABEL, pa.int16(), nullable=False, metadata={"meaning": "class id"}),
+            truth,
             field,
         ],
         metadata={
@@ -56,7 +71,7 @@ def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str
             "fingerprint": manifest.fingerprint,
         },
     )
-    ids, labels = pa.array(scores.video_ids), pa.array(scores.labels)
+    ids, labels = pa.array(scores.video_ids), pa.array(classes, truth.type)
     tables = [
         pa.table([ids, pa.repeat(method, len(ids)), labels, tensor_array(values, field)], schema=schema)
         for method, values in scores.by_method.items()
@@ -81,8 +96,9 @@ def read_scores(url: str) -> Scores:
         rows = {name: [i for i, method in enumerate(methods) if method == name] for name in names}
         first = table.take(rows[names[0]])
         values = tensor_values(table["scores"], table.schema.field("scores")).astype(np.float64)
-        return Scores(
-            first[VIDEO_ID].to_pylist(), first[LABEL].to_numpy(), {name: values[rows[name]] for name in names}
-        )
+        single = LABEL in first.column_names
+        classes = [[one] for one in first[LABEL].to_pylist()] if single else first[LABELS].to_pylist()
+        positives = class_mask(classes, values.shape[1])
+        return Scores(first[VIDEO_ID].to_pylist(), positives, {name: values[rows[name]] for name in names})
     except (pa.ArrowException, KeyError, IndexError) as error:
         raise UsageError(f"{url}: not a file of evaluation scores ({error}). Evaluate again.") from error

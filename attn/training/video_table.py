@@ -1,30 +1,32 @@
 """Table of the videos of a training run, whose order determines the rows of a bank."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Bool, Int
+
+from attn.classes import class_mask
 
 
 @dataclasses.dataclass(frozen=True)
 class VideoTable:
-    """Labelled videos, sorted by class and then by ID; the frames of a video are consecutive rows.
+    """Labelled videos; the frames of a video are consecutive rows.
 
     Attributes:
         video_ids: unique IDs.
-        labels: class ids.
+        targets: class ids; or the mask of the classes of each video, if it may have several or none.
         num_frames: number of frames of each video.
     """
 
     video_ids: tuple[str, ...]
-    labels: Int[np.ndarray, "video"]
+    targets: Int[np.ndarray, "video"] | Bool[np.ndarray, "video cls"]
     num_frames: Int[np.ndarray, "video"]
 
     @classmethod
     def of(cls, labels: Mapping[str, int], num_frames: Mapping[str, int]) -> "VideoTable":
-        """Build the table.
+        """Build the table of videos of one class each, sorted by class and then by ID.
 
         Args:
             labels: video ID → class id.
@@ -36,6 +38,32 @@ class VideoTable:
             np.array([labels[video_id] for video_id in ids], np.int64),
             np.array([num_frames[video_id] for video_id in ids], np.int64),
         )
+
+    @classmethod
+    def of_label_sets(
+        cls, classes: Mapping[str, Collection[int]], num_frames: Mapping[str, int], *, num_classes: int
+    ) -> "VideoTable":
+        """Build the table of videos of several classes or none, sorted by ID.
+
+        Args:
+            classes: video ID → class ids.
+            num_frames: video ID → number of frames; may include other videos.
+            num_classes: number of classes.
+        """
+        ids = sorted(classes)
+        mask = class_mask([classes[video_id] for video_id in ids], num_classes)
+        return cls(tuple(ids), mask, np.array([num_frames[video_id] for video_id in ids], np.int64))
+
+    @property
+    def labels(self) -> Int[np.ndarray, "video"]:
+        """Class ids.
+
+        Raises:
+            ValueError: a video may have several classes or none.
+        """
+        if self.targets.ndim > 1:
+            raise ValueError("the videos of this table may have several classes or none")
+        return self.targets
 
     @cached_property
     def first_row(self) -> Int[np.ndarray, "video"]:
@@ -55,5 +83,5 @@ class VideoTable:
         """
         middle = self.first_row + self.num_frames / 2
         start, stop = np.searchsorted(middle, np.array([worker, worker + 1]) * self.rows / workers)
-        share = VideoTable(self.video_ids[start:stop], self.labels[start:stop], self.num_frames[start:stop])
+        share = VideoTable(self.video_ids[start:stop], self.targets[start:stop], self.num_frames[start:stop])
         return share, int(self.num_frames[:start].sum())

@@ -104,7 +104,7 @@ def test_predictions_are_those_of_a_store_and_its_evaluation(with_model, name):
     assert predict(options) == 0
     rows, (plan, scorer, _) = table(options), make_prediction_plan(options)
     store = fill(plan)
-    scored = score_videos(store, (scorer,), dict.fromkeys(store.video_ids, 0))
+    scored = score_videos(store, (scorer,), dict.fromkeys(store.video_ids, (0,)))
     assert rows.keys() == {*store.video_ids, "broken"}
     for video_id in store.video_ids:
         scores = scored.scores[video_id][scorer.name]

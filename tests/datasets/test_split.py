@@ -159,6 +159,14 @@ def test_a_list_that_would_read_otherwise_is_not_written(tmp_path, split, messag
     assert not list(tmp_path.iterdir())
 
 
+def test_recordings_of_videos_with_several_segments(tmp_path):
+    (tmp_path / "table.csv").write_text(
+        "video_id,label,group,start_s,end_s\na,Wave,park,0,1\nb,Hug,yard,0,1\na,Wave,park,3,4\n"
+    )
+    url = str(tmp_path / "table.csv")
+    assert read_recordings(url, read_split(url)) == {"a": "park", "b": "yard"}
+
+
 def test_recordings_come_from_the_group_column_or_from_ucf101s_names(tmp_path):
     table, names = tmp_path / "table.csv", tmp_path / "trainlist01.txt"
     table.write_text("video_id,label,group\na,Wave,park\nb,Hug,park\nv_Hug_g07_c01,Hug,yard\n")

@@ -77,6 +77,16 @@ def test_columns_without_classes_fit_lists_that_share_some_names_with_the_cnns(v
         assert [video.label for video in make_plan(options).videos] == labels
 
 
+@pytest.mark.parametrize("flag", ["lists", "labels"])
+def test_videos_of_several_classes_or_none_have_no_label_in_the_store(videos, small_weights, tmp_path, flag) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("video_id,labels\none/clip,Wave\ntwo/clip,Kick\ntwo/clip,Hug\nc,\n")
+    given = (str(table),) if flag == "lists" else str(table)
+    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), **{flag: given})
+    found = {video.video_id: video.label for video in make_plan(options).videos}
+    assert found == {"one/clip": 0, "two/clip": None, "c": None}
+
+
 @pytest.mark.parametrize(("numbers", "labels"), [((0, 1, 2), [2, 0, 1]), ((1, 2, 3), [2, 0, 1]), ((1, 2, 2), None)])
 def test_numbers_in_a_list_are_those_of_the_cnns_classes(videos, small_weights, tmp_path, numbers, labels) -> None:
     """They begin at 0 or at 1, whichever the list shows; a list that shows neither is a mistake."""

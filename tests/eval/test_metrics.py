@@ -5,11 +5,11 @@ from sklearn.metrics import average_precision_score, top_k_accuracy_score
 from attn.eval.metrics import (
     AP_KINDS,
     average_precision,
+    class_average_precision,
     class_rankings,
     hit_at_k,
     map_of_rankings,
     mean_average_precision,
-    multilabel_map,
     per_class_accuracy,
     top_k_accuracy,
     true_class_rank,
@@ -128,52 +128,48 @@ def test_a_class_without_videos_has_no_accuracy():
     assert top_k_accuracy(scores, labels) == 0.75
 
 
-@pytest.mark.parametrize("kind", AP_KINDS)
-def test_mean_average_precision_is_the_mean_over_the_classes_present(kind):
-    rng = np.random.default_rng(3)
-    scores, labels = rng.normal(size=(25, 5)), rng.integers(4, size=25)
-    aps = [average_precision(scores[:, c], labels == c, kind=kind) for c in range(4)]
-    assert mean_average_precision(scores, labels, kind=kind) == (pytest.approx(np.mean(aps)), 4)
-    assert map_of_rankings(class_rankings(scores), labels, kind=kind).value == pytest.approx(np.mean(aps))
-
-
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_only_the_ranking_counts(dtype):
     rng = np.random.default_rng(4)
     scores = rng.integers(-8, 8, size=(40, 6)).astype(dtype)  # with ties
     labels = rng.integers(6, size=40)
+    positives = np.eye(6, dtype=bool)[labels]
     stretched = np.exp(scores.astype(np.float64) / 2) * 3 - 100
     assert top_k_accuracy(scores, labels, k=3) == top_k_accuracy(stretched, labels, k=3)
     for kind in AP_KINDS:
-        assert mean_average_precision(scores, labels, kind=kind) == mean_average_precision(stretched, labels, kind=kind)
+        before, after = (mean_average_precision(one, positives, kind=kind) for one in (scores, stretched))
+        assert before == after
 
 
-def test_multilabel_map_by_hand():
-    """Two videos with two labels and one, and a background video that outranks one of them."""
+def test_mean_average_precision_by_hand():
+    """Two videos with two classes and one, and a background video that outranks one of them."""
     scores = np.array([[3.0, 1.0, 0.0], [1.0, 3.0, 0.0], [2.0, 2.0, 9.0]])
     positives = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 0]], bool)
     # class 0 ranks 1, 0, 1 → (1 + 2/3)/2; class 1 ranks 0, 0, 1 → 1/3; class 2 has no positive video
-    assert multilabel_map(scores, positives) == (pytest.approx((5 / 6 + 1 / 3) / 2), 2)
+    assert mean_average_precision(scores, positives) == (pytest.approx((5 / 6 + 1 / 3) / 2), 2)
 
 
+@pytest.mark.parametrize("single", [True, False])
 @pytest.mark.parametrize("kind", AP_KINDS)
-def test_multilabel_map_is_the_mean_of_the_classes_and_that_of_single_labels(kind):
-    rng = np.random.default_rng(5)
-    scores, positives = rng.normal(size=(30, 4)), rng.random((30, 4)) < 0.3
+def test_mean_average_precision_is_the_mean_over_the_classes_present(kind, single):
+    rng = np.random.default_rng(3)
+    scores, positives = rng.normal(size=(25, 5)), np.eye(5, dtype=bool)[rng.integers(4, size=25)]
+    if not single:
+        positives = rng.random((25, 5)) < [0.3, 0.3, 0.3, 0.3, 0]
     aps = [average_precision(scores[:, c], positives[:, c], kind=kind) for c in range(4)]
-    assert multilabel_map(scores, positives, kind=kind) == (pytest.approx(np.mean(aps)), 4)
-    labels = rng.integers(4, size=30)
-    single = multilabel_map(scores, np.eye(4, dtype=bool)[labels], kind=kind)
-    assert single == mean_average_precision(scores, labels, kind=kind)
+    assert mean_average_precision(scores, positives, kind=kind) == (pytest.approx(np.mean(aps)), 4)
+    rankings = class_rankings(scores)
+    assert map_of_rankings(rankings, positives, kind=kind).value == pytest.approx(np.mean(aps))
+    np.testing.assert_allclose(class_average_precision(rankings, positives, kind=kind), [*aps, np.nan])
 
 
 def test_background_videos_are_negatives_of_all_classes():
     rng = np.random.default_rng(6)
     scores, positives = rng.normal(size=(20, 3)), np.eye(3, dtype=bool)[rng.integers(3, size=20)]
-    with_background = multilabel_map(
+    with_background = mean_average_precision(
         np.concatenate([scores, np.full((50, 3), 9.0)]), np.concatenate([positives, np.zeros((50, 3), bool)])
     )
-    assert with_background.value < 0.5 * multilabel_map(scores, positives).value
+    assert with_background.value < 0.5 * mean_average_precision(scores, positives).value
     assert with_background.num_classes == 3
 
 
@@ -192,7 +188,7 @@ def test_hit_at_k_of_single_labels_is_top_k():
     assert hit_at_k(scores, np.eye(6, dtype=bool)[labels]) == (expected, pytest.approx(expected), 50)
 
 
-@pytest.mark.parametrize("figure", [hit_at_k, multilabel_map])
+@pytest.mark.parametrize("figure", [hit_at_k, mean_average_precision])
 def test_labels_are_needed(figure):
-    with pytest.raises(ValueError, match="a video with a label"):
+    with pytest.raises(ValueError, match="a video with a class"):
         figure(np.zeros((2, 3)), np.zeros((2, 3), bool))

@@ -11,8 +11,8 @@ from attn.eval.pooled import Run, difference, pooled, statistic
 
 def runs(seed: int, videos: int, seeds: int = 1, classes: int = 4) -> list[Run]:
     random = np.random.default_rng(seed)
-    labels = random.permutation(np.arange(videos) % classes)
-    return [Run(random.normal(size=(videos, classes)) + np.eye(classes)[labels], labels) for _ in range(seeds)]
+    positives = np.eye(classes, dtype=bool)[random.permutation(np.arange(videos) % classes)]
+    return [Run(random.normal(size=(videos, classes)) + positives, positives) for _ in range(seeds)]
 
 
 @pytest.mark.parametrize(("figure", "k"), [("top_1", 1), ("top_3", 3)])
@@ -32,9 +32,9 @@ def test_a_mean_average_precision_is_that_of_each_split():
 
 def test_videos_are_drawn_within_their_split():
     """With all videos of one split right and none of the other, no draw can say anything but one half."""
-    labels = np.zeros(20, np.int64)
+    first = np.tile([True, False], (20, 1))
     right, wrong = np.tile([1.0, 0.0], (20, 1)), np.tile([0.0, 1.0], (20, 1))
-    splits = [statistic([Run(scores, labels)], "top_1") for scores in (right, wrong)]
+    splits = [statistic([Run(scores, first)], "top_1") for scores in (right, wrong)]
     assert pooled(splits, [20, 20]).interval == (0.5, 0.5)
     assert pooled(splits, [20, 20], unit="split").interval == (0.0, 1.0)
 
@@ -51,8 +51,8 @@ def test_groups_are_drawn_whole():
     """Ten groups of five videos, each right or wrong as a whole, are as uncertain as ten videos."""
     right = np.arange(10) % 2 == 0
     scores = lambda good: np.stack([good, ~good], axis=1).astype(float)  # noqa: E731
-    videos = Run(scores(right), np.zeros(10, np.int64))
-    clips = Run(scores(np.repeat(right, 5)), np.zeros(50, np.int64))
+    videos = Run(scores(right), np.tile([True, False], (10, 1)))
+    clips = Run(scores(np.repeat(right, 5)), np.tile([True, False], (50, 1)))
     groups = np.repeat(np.arange(10), 5)
     alone = pooled([statistic([videos], "top_1")], [10])
     assert pooled([statistic([clips], "top_1")], [50], groups=[groups]).interval == alone.interval
@@ -70,6 +70,15 @@ def test_more_seeds_do_not_make_more_videos():
 def test_a_difference_is_drawn_on_the_same_videos():
     """Two methods that fail on the same videos differ by nothing, whatever is drawn."""
     split = runs(5, 60)
-    same = difference(statistic(split, "top_1"), statistic([Run(split[0].scores * 2, split[0].labels)], "top_1"))
+    same = difference(statistic(split, "top_1"), statistic([Run(split[0].scores * 2, split[0].positives)], "top_1"))
     estimate = pooled([same], [60])
     assert (estimate.value, *estimate.interval) == (0, 0, 0)
+
+
+def test_videos_of_several_classes_have_a_ranking_but_no_accuracy():
+    rng = np.random.default_rng(6)
+    several = Run(rng.normal(size=(30, 3)), rng.random((30, 3)) < 0.4)
+    estimate = pooled([statistic([several], "map_noninterpolated")], [30], resamples=10)
+    assert estimate.value == mean_average_precision(several.scores, several.positives).value
+    with pytest.raises(ValueError, match="one class each"):
+        statistic([several], "top_1")

@@ -48,13 +48,16 @@ def test_less_confidence_is_a_narrower_interval():
 
 def test_resampled_rankings_are_those_of_the_resampled_scores():
     rng = np.random.default_rng(2)
-    scores, labels = rng.integers(6, size=(40, 3)).astype(float), rng.integers(3, size=40)  # with ties
+    scores, positives = (
+        rng.integers(6, size=(40, 3)).astype(float),
+        np.eye(3, dtype=bool)[rng.integers(3, size=40)],
+    )  # with ties
     rankings = class_rankings(scores)
     for _ in range(20):
         drawn = rng.integers(40, size=40)
-        found = map_of_rankings(resample_rankings(rankings, drawn), labels)
+        found = map_of_rankings(resample_rankings(rankings, drawn), positives)
         in_order = np.sort(drawn)
-        assert found == mean_average_precision(scores[in_order], labels[in_order])
+        assert found == mean_average_precision(scores[in_order], positives[in_order])
 
 
 @pytest.mark.parametrize(("only_first", "only_second"), [(0, 0), (1, 0), (5, 5), (3, 12), (40, 21), (900, 700)])

@@ -225,3 +225,42 @@ def test_published_detections_through_the_job(detection_job, real_data, tmp_path
         "video_test_0001081: 1 of 4 annotated segments end after the video",
         "results: annotated videos without detections: 1 (video_test_0000664)",
     ]
+
+
+TABLE = "video_id,label,start_s,end_s\n" + "".join(
+    f"{video},{label},{start},{end}\n" for video, rows in TRUTH.items() for label, start, end in rows
+)
+
+
+def test_a_table_of_segments_is_ground_truth_too(detection_job, detection_files, record, tmp_path):
+    flags = detection_files(truth=truth_json(street={}))
+    assert detection_job(*flags) == 0
+    expected = record()
+    (tmp_path / "truth.csv").write_text(f"{TABLE}street,,,\n")
+    flags = (*flags[:3], tmp_path / "truth.csv", *flags[4:])
+    assert detection_job(*flags) == 0
+    found = record()
+    assert found["results"] == expected["results"]
+    assert found["ground_truth"] == {**expected["ground_truth"], "file": "truth.csv", "subset": ""}
+    assert found["ground_truth"]["without_segments"] == ["street"]
+    assert "truth.csv: 3 videos, 6 segments" in (tmp_path / "out/detection.md").read_text()
+    (tmp_path / "truth.csv").write_text(f"{TABLE}a,Ambiguous,30,35\n")
+    assert detection_job(*flags) == 0
+    assert record()["ground_truth"]["ambiguous"] == 1
+    assert record()["ground_truth"]["classes"] == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "said"),
+    [
+        (f"{TABLE}c,Wave,,\n", (), "truth.csv, row 7: class 'Wave' has no times. Fill in start_s and end_s."),
+        ("video_id,label\na,Wave\n", (), "truth.csv, row 1: class 'Wave' has no times. Fill in start_s and end_s."),
+        ("video_id,labels\na,\n", (), "truth.csv: has no segments. Give an annotation with start and end times."),
+        (TABLE, ("--subset", "test"), "truth.csv is a table without subsets. Leave out --subset."),
+    ],
+)
+def test_a_table_without_segments_is_refused(detection_job, detection_files, tmp_path, capsys, text, more, said):
+    flags = detection_files()
+    (tmp_path / "truth.csv").write_text(text)
+    assert detection_job(*flags[:3], tmp_path / "truth.csv", *flags[4:], *more) == 2
+    assert said in capsys.readouterr().err

@@ -20,7 +20,7 @@ def rows(frame_classes, maps=None):
 def warnings_of(*videos):
     check = OneAnswer()
     for seen, label in videos:
-        check.see(seen, label)
+        check.see(seen, (label,))
     return check.warnings(NAMES)
 
 

@@ -17,7 +17,7 @@ from attn.storage.scores import Scores, read_scores, scores_parquet
 
 SCORES = Scores(
     video_ids=["a b", "ü"],
-    labels=np.array([2, 0], np.int16),
+    positives=np.array([[0, 0, 1], [1, 0, 0]], bool),
     by_method={
         "cnn": np.array([[1, 2, 3], [4, 5, 6]], np.float32),
         "unatt": np.array([[0, 0.5, 0.25], [-1, 1e-9, 1e9]], np.float32),
@@ -48,7 +48,7 @@ def test_schema_says_what_the_numbers_are(manifest: Manifest) -> None:
 
 
 def test_scores_of_another_number_of_classes_are_an_error(manifest: Manifest) -> None:
-    wrong = Scores(["a"], np.array([0], np.int16), {"cnn": np.zeros((1, 4), np.float32)})
+    wrong = Scores(["a"], np.eye(3, dtype=bool)[:1], {"cnn": np.zeros((1, 4), np.float32)})
     with pytest.raises(ValueError, match="scores"):
         scores_parquet(wrong, manifest)
 
@@ -58,7 +58,7 @@ def test_what_was_written_is_read_back(tmp_path: Path, manifest: Manifest) -> No
     path.write_bytes(scores_parquet(SCORES, manifest))
     found = read_scores(str(path))
     assert found.video_ids == SCORES.video_ids
-    assert found.labels.tolist() == SCORES.labels.tolist()
+    np.testing.assert_array_equal(found.positives, SCORES.positives)
     assert list(found.by_method) == list(SCORES.by_method)
     for name, values in SCORES.by_method.items():
         np.testing.assert_allclose(found.by_method[name], values, rtol=1e-6)
@@ -70,3 +70,22 @@ def test_what_is_no_score_file_is_named(tmp_path: Path, damage: bytes) -> None:
     path.write_bytes(damage)
     with pytest.raises(UsageError, match="not a file of evaluation scores"):
         read_scores(str(path))
+
+
+def test_videos_of_several_classes_or_none_have_a_list(tmp_path: Path, manifest: Manifest) -> None:
+    positives = np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], bool)
+    several = Scores(["a", "b", "c"], positives, {"cnn": np.eye(3), "unatt": -np.eye(3)})
+    path = tmp_path / "scores.parquet"
+    path.write_bytes(scores_parquet(several, manifest))
+    frame = pl.read_parquet(path)
+    assert frame.columns == ["video_id", "method", "labels", "scores"]
+    assert frame["labels"].to_list() == [[0, 2], [], [1]] * 2
+    found = read_scores(str(path))
+    np.testing.assert_array_equal(found.positives, positives)
+    assert found.labels is None
+
+
+def test_the_file_of_one_class_each_is_the_one_from_before(manifest: Manifest) -> None:
+    schema = pq.read_schema(io.BytesIO(scores_parquet(SCORES, manifest)))
+    assert [str(field.type) for field in schema][:3] == ["string", "string", "int16"]
+    assert schema.names == ["video_id", "method", "label", "scores"]

@@ -82,3 +82,15 @@ def test_a_worker_alone_has_all():
 def test_more_workers_than_videos_leave_some_with_none(workers):
     shares = [table_of({"a": (0, 3), "b": (1, 4)}).share(worker, workers)[0] for worker in range(workers)]
     assert sorted(len(share.video_ids) for share in shares) == [0] * (workers - 2) + [1, 1]
+
+
+def test_videos_of_several_classes_or_none_have_a_mask_in_every_share():
+    classes = {"c": [], "a": [2, 0], "b": (1,)}
+    table = VideoTable.of_label_sets(classes, {"a": 3, "b": 4, "c": 5, "d": 6}, num_classes=4)
+    assert (table.video_ids, table.rows) == (("a", "b", "c"), 12)
+    mask = [[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(table.targets, np.array(mask, bool))
+    shares = [table.share(worker, 2)[0].targets for worker in range(2)]
+    np.testing.assert_array_equal(np.concatenate(shares), table.targets)
+    with pytest.raises(ValueError, match="several classes or none"):
+        _ = table.labels

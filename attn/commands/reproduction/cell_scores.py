@@ -68,7 +68,7 @@ def _only(scores: Scores, video_ids: Container[str]) -> Scores:
     kept = [row for row, video_id in enumerate(scores.video_ids) if video_id in video_ids]
     return Scores(
         [scores.video_ids[row] for row in kept],
-        scores.labels[kept],
+        scores.positives[kept],
         {method: values[kept] for method, values in scores.by_method.items()},
     )
 
@@ -99,7 +99,7 @@ def by_cnn(
             share = cell.trained_on.removeprefix(f"{ADAPTED}-")
             name = method if share == cell.trained_on else FEW_LABELS
             runs = found.setdefault((cell.backbone, share), {}).setdefault(name, {})
-            run = Run(scores.by_method[method], scores.labels.astype(np.int64), groups[cell.split])
+            run = Run(scores.by_method[method], scores.positives, groups[cell.split])
             runs.setdefault(cell.split, {})[cell.seed] = run
     return {key: {name: runs[name] for name in NAMES if name in runs} for key, runs in found.items()}
 
@@ -145,7 +145,7 @@ def pooled_over(statistics: Sequence[Statistic], by_split: Runs, unit: Unit) -> 
     """Estimate from one statistic per split; the numbers of videos and the groups are taken from the runs."""
     runs = [next(iter(by_split[split].values())) for split in sorted(by_split)]
     groups = [run.groups for run in runs if run.groups is not None]
-    return pooled(statistics, [len(run.labels) for run in runs], unit=unit, groups=groups or None)
+    return pooled(statistics, [len(run.positives) for run in runs], unit=unit, groups=groups or None)
 
 
 def counts(by_split: Runs) -> dict[str, int]:

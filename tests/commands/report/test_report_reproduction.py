@@ -72,7 +72,7 @@ def reproduction(tmp_path_factory, benchmark):
         labels = np.array([benchmark.class_names.index(split.test[one]) for one in video_ids], np.int16)
         methods = ("energynet",) if cell.trained_on.startswith("adapted-") else METHODS
         values = {method: random.normal(size=(len(labels), 2)) + np.eye(2)[labels] / 2 for method in methods}
-        found[cell] = Scores(video_ids, labels, values)
+        found[cell] = Scores(video_ids, np.eye(2, dtype=bool)[labels], values)
         (folder / cell.scores).mkdir(parents=True)
         data = scores_parquet(found[cell], new_manifest(class_names=benchmark.class_names))
         (folder / cell.scores / "scores.parquet").write_bytes(data)

@@ -32,7 +32,7 @@ def reproduction(tmp_path, new_manifest):
         cell = Cell("resnet18", 0, "split1", "020", "scores")
         labels = np.array([IDS.index(one) % 2 for one in ids], np.int16)
         predicted = np.where(np.arange(len(ids)) < right, labels, 1 - labels)
-        scores = Scores(list(ids), labels, dict.fromkeys(methods, np.eye(2)[predicted]))
+        scores = Scores(list(ids), np.eye(2, dtype=bool)[labels], dict.fromkeys(methods, np.eye(2)[predicted]))
         (tmp_path / name / "scores").mkdir(parents=True)
         data = scores_parquet(scores, new_manifest(class_names=NAMES))
         (tmp_path / name / "scores" / "scores.parquet").write_bytes(data)

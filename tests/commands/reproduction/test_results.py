@@ -35,7 +35,7 @@ def cells(tmp_path, new_manifest):
                 cell = Cell("resnet18", seed, split, share, f"{seed}-{split}-{share}")
                 labels = np.arange(count, dtype=np.int16) % 3
                 values = {method: random.normal(size=(count, 3)) + np.eye(3)[labels] for method in METHODS}
-                scores = Scores([f"{split}-{i:02}" for i in range(count)], labels, values)
+                scores = Scores([f"{split}-{i:02}" for i in range(count)], np.eye(3, dtype=bool)[labels], values)
                 (tmp_path / cell.scores).mkdir()
                 (tmp_path / cell.scores / "scores.parquet").write_bytes(
                     scores_parquet(scores, new_manifest(class_names=NAMES))
@@ -80,7 +80,7 @@ def test_labels_are_compared_with_the_best_that_needs_none(tmp_path, benchmark, 
     free = {dataclasses.replace(cell, trained_on="adapted"): cell for cell in cells if cell.trained_on == "010"}
     few = {dataclasses.replace(cell, trained_on="adapted-020"): cell for cell in cells if cell.trained_on == "100"}
     for cell in few.values():
-        only = Scores(cells[cell].video_ids, cells[cell].labels, {"energynet": cells[cell].by_method["energynet"]})
+        only = Scores(cells[cell].video_ids, cells[cell].positives, {"energynet": cells[cell].by_method["energynet"]})
         parquet = scores_parquet(only, new_manifest(class_names=NAMES))
         (tmp_path / cell.scores / "scores.parquet").write_bytes(parquet)
     tuned = [cell for cell in cells if cell.trained_on == "020"]
@@ -136,7 +136,7 @@ def test_a_split_that_one_side_lacks_is_not_left_out_of_the_other(tmp_path, benc
 
 def test_a_pair_rests_on_the_cells_that_have_both_methods(tmp_path, benchmark, cells, new_manifest):
     cell, scores = next(iter(cells.items()))
-    no_svm = Scores(scores.video_ids, scores.labels, {name: scores.by_method[name] for name in METHODS[:3]})
+    no_svm = Scores(scores.video_ids, scores.positives, {name: scores.by_method[name] for name in METHODS[:3]})
     path = tmp_path / cell.scores / "scores.parquet"
     path.write_bytes(scores_parquet(no_svm, new_manifest(class_names=NAMES)))
     results = collected(tmp_path, benchmark, list(cells))
@@ -166,7 +166,7 @@ def test_scores_that_cannot_be_read_are_named(tmp_path, benchmark, cells):
 
 def test_methods_are_compared_on_the_videos_that_all_have(tmp_path, benchmark, cells, new_manifest):
     cell, scores = next((cell, scores) for cell, scores in cells.items() if cell.split == "split2")
-    fewer = Scores(scores.video_ids[5:], scores.labels[5:], {name: v[5:] for name, v in scores.by_method.items()})
+    fewer = Scores(scores.video_ids[5:], scores.positives[5:], {name: v[5:] for name, v in scores.by_method.items()})
     path = tmp_path / cell.scores / "scores.parquet"
     path.write_bytes(scores_parquet(fewer, new_manifest(class_names=NAMES)))
     results = collected(tmp_path, benchmark, list(cells))
