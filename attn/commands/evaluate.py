@@ -16,6 +16,7 @@ import numpy as np
 
 from attn.classes import class_ids, class_mask
 from attn.commands import evaluate_calibration as calibration_file
+from attn.commands.evaluate_attention import written_attention
 from attn.commands.evaluate_calibration import open_calibration
 from attn.commands.evaluate_methods import make_scorers
 from attn.commands.evaluate_options import EvaluateOptions
@@ -42,7 +43,7 @@ BASELINE = "cnn"
 
 
 def evaluate(options: EvaluateOptions) -> int:
-    """Write `scores.parquet`, `calibration.json` with `--calibrate`, and then `metrics.json`; return the exit code.
+    """Write the scores, the files of `--attention` and `--calibrate`, and then the metrics; return the exit code.
 
     Raises:
         UsageError: flags, lists or stores are invalid; nothing was written.
@@ -65,7 +66,8 @@ def evaluate(options: EvaluateOptions) -> int:
     source = open_calibration(options, store, scoring)
 
     also = source.videos if source is not None and source.tested_store else frozenset()
-    scored = score_videos(store, methods, labels, names, calibrating=also)
+    with written_attention(options, methods, store) as scorers:
+        scored = score_videos(store, scorers, labels, names, calibrating=also)
     calibrations = {} if source is None else source.fit(scored, methods)
     scores, definitions = scores_of(scored, labels, methods, calibrations)
     metrics = {

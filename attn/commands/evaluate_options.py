@@ -28,8 +28,9 @@ class EvaluateOptions:
     """Methods: {methods} (default: {default}; with --model, none)."""
     model: tuple[str, ...] | None = None
     """Model files of any kind, each as NAME=URL or URL. NAME is the name of its scores (default: its kind, or for a
-    model file of choose, its method). A URL may be the folder of a training, such as train_energynet's. --store must
-    have the fingerprint of the store that the model was trained on, or be precomputed with the model."""
+    model file of choose, its method). A URL may be the folder of a training, such as train_energynet's or
+    train_soft_attention's. --store must have the fingerprint of the store that the model was trained on, or be
+    precomputed with the model."""
     energynet: str | None = None
     """Folder written by train_energynet, for the method energynet. --model takes it too."""
     train_split: str | None = None
@@ -42,6 +43,8 @@ class EvaluateOptions:
     """Random seed of the fraction."""
     window: int = 3
     """Side of the energy window, in map cells."""
+    attention: bool = False
+    """Write attention.parquet, with the attention weights of each frame by each soft-attention LSTM of --model."""
     calibrate: str | None = None
     """Attention store of unlabelled videos, local or s3://, made with the CNN of --store; may be --store itself. The
     scores of each class are standardised by their mean and standard deviation over these videos. This adds a second set

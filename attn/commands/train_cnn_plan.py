@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from attn.classes import parse_class_list, spelling
+from attn.commands.local_folder import local_folder
 from attn.commands.training_videos import TrainingVideos, find_training_videos
 from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
@@ -159,10 +160,10 @@ def _training(
         class_names=cnn.class_names,
         pictures=pictures,
         epochs=options.epochs or 0,
-        cache_folder=_cache_folder(options.cache),
+        cache_folder=options.cache and local_folder(options.cache, "--cache"),
         fresh=fresh,
         start_share=start_share(options, fresh),
-        mixed_folder=_cache_folder(options.mix_cache, flag="--mix-cache"),
+        mixed_folder=options.mix_cache and local_folder(options.mix_cache, "--mix-cache"),
         freeze_batchnorm=freeze,
         run_url=run.url,
         mixed=mixed,
@@ -223,15 +224,6 @@ def _check_several(where: str, class_names: tuple[str, ...]) -> None:
 
 def _class_names(url: str | None) -> tuple[str, ...] | None:
     return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url) if url else None
-
-
-def _cache_folder(given: str | None, *, flag: str = "--cache") -> str | None:
-    if given is None:
-        return None
-    fs, path = open_filesystem(given)
-    if not is_local(fs):
-        raise UsageError(f"{flag} {given}: not a local folder. Give a folder on a local disk; it is memory-mapped.")
-    return path
 
 
 def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:

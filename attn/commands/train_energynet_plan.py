@@ -1,8 +1,6 @@
 """Plan of an EnergyNet's training: read and check all inputs before anything is started or written."""
 
 import dataclasses
-import hashlib
-import json
 import logging
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +22,7 @@ from attn.training.energy_config import BEFORE_SHRINKAGE, WITH_RECIPES, EnergyCo
 from attn.training.energynet_job import EnergyJob
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.recipe import as_begun
-from attn.training.run import RUN, TrainRun, chosen
+from attn.training.run import RUN, TrainRun, chosen, digest
 from attn.training.video_table import VideoTable
 
 log = logging.getLogger(__name__)
@@ -129,13 +127,13 @@ def _decisive(
 ) -> dict[str, Any]:
     made_by = source.by_fingerprint({*train.video_ids, *held_out.video_ids})
     # Omitted if it has its default value, like the fields in `LATER`.
-    maps = {"out_of_fold": {key: _hash(videos) for key, videos in made_by.items()}} if options.out_of_fold else {}
+    maps = {"out_of_fold": {key: digest(videos) for key, videos in made_by.items()}} if options.out_of_fold else {}
     return {
         **_chosen(options),
         **maps,
         "fingerprint": store.manifest.fingerprint,
         "class_names": store.manifest.class_names,
-        "videos": _hash([_rows(train), _rows(held_out)]),
+        "videos": digest([train.record, held_out.record]),
         "concepts": _decisive_concepts(concepts),
     }
 
@@ -148,12 +146,3 @@ def _decisive_concepts(concepts: ConceptVectors) -> dict[str, Any]:
     """Return the record of the concept vectors without file names, whose SHA-256 is recorded, and without defaults."""
     unnamed = {"file", "corpus"} | ({"norm"} if concepts.record.get("norm") == "l2" else set())
     return {key: value for key, value in concepts.record.items() if key not in unnamed}
-
-
-def _rows(table: VideoTable) -> list[tuple[str, int, int]]:
-    """Return the videos of a table as JSON types."""
-    return list(zip(table.video_ids, table.labels.tolist(), table.num_frames.tolist(), strict=True))
-
-
-def _hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]

@@ -11,16 +11,22 @@ from typing import Any
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration
 from attn.models.checkpoint import Cnn, cnn_of
+from attn.models.described_file import not_a
 from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, energynet_of
 from attn.models.model_file import Model, model_of
+from attn.models.soft_attention_file import NOUN, SOFT_ATTENTION, soft_attention_of
 from attn.models.tensors_file import TensorsFile, read_tensors
 from attn.models.weights_file import CNN, TORCH_SAVE, read_weights_file, weights_of
 from attn.stages.scoring import Calibrated, CnnVote, EnergyNetScore, Scorer, cnn_scorer
+from attn.stages.soft_attention_config import SoftAttentionConfig
+from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.manifest import SCORE_FIELDS, Manifest
 
 SUFFIX = ".safetensors"
+SIZES, MOST = ("window_frames", "batch"), 1 << 16
+"""Settings of a soft-attention LSTM on which the memory of scoring depends, and their limit."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,14 +90,17 @@ def scorer_of(model: Model) -> Scorer:
 
 def energynet_model(trained: TrainedEnergyNet) -> TrainedModel:
     """Return an EnergyNet as a model; the store that it needs has the fingerprint of its training maps."""
-    learnt = (*trained.trained.get("train_videos", ()), *trained.trained.get("held_out_videos", ()))
     return TrainedModel(
         ENERGYNET.name,
         trained.class_names,
         EnergyNetScore(trained.net),
         fingerprint=trained.fingerprint,
-        trained_on=learnt,
+        trained_on=_learnt(trained.trained),
     )
+
+
+def _learnt(trained: Mapping[str, Any]) -> tuple[str, ...]:
+    return (*trained.get("train_videos", ()), *trained.get("held_out_videos", ()))
 
 
 def _cnn(file: TensorsFile) -> TrainedModel:
@@ -119,9 +128,40 @@ def _energynet(file: TensorsFile) -> TrainedModel:
     return energynet_model(energynet_of(file))
 
 
+def _soft_attention(file: TensorsFile) -> TrainedModel:
+    trained = soft_attention_of(file)
+    try:
+        config = _windows_and_aggregation(trained.trained.get("settings", {}))
+        config.check(multi_label=trained.net.architecture.multi_label)
+    except (TypeError, ValueError, UsageError) as error:
+        raise not_a(NOUN, file.url, error) from error
+    return TrainedModel(
+        SOFT_ATTENTION.name,
+        trained.class_names,
+        SoftAttentionScore(trained.net, config),
+        fingerprint=trained.fingerprint,
+        trained_on=_learnt(trained.trained),
+    )
+
+
+def _windows_and_aggregation(settings: Mapping[str, Any]) -> SoftAttentionConfig:
+    """Settings that decide how videos are scored; untrusted, because the file may come from another user.
+
+    Raises:
+        TypeError, ValueError: a setting is unknown, of another type, or would take unlimited memory.
+    """
+    config = SoftAttentionConfig(**settings)
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if type(field.default) is int and (type(value) is not int or (field.name in SIZES and value > MOST)):
+            raise ValueError(f"{field.name} {value!r}")
+    return config
+
+
 LOADERS: dict[str, Callable[[TensorsFile], TrainedModel]] = {
     CNN.name: _cnn,
     ENERGYNET.name: _energynet,
+    SOFT_ATTENTION.name: _soft_attention,
 }
 """Kind → function that makes a model of a file that has been read."""
 

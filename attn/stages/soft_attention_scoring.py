@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from attn.models.soft_attention import SoftAttention, Unrolled
@@ -31,6 +31,21 @@ class Scored(NamedTuple):
     attention: Float[Tensor, "row cell"] | None
 
 
+def select_cubes(
+    grids: Float[Tensor, "row cell chan"], rows: Int[np.ndarray, "*some"]
+) -> Float[Tensor, "*some cell chan"]:
+    """Feature cubes of some frames, on the device of all.
+
+    Args:
+        grids: feature cubes of all frames; usually a view of the store's order, [row, chan, cell], whose rows are
+            copied as a whole.
+        rows: rows of the frames.
+    """
+    if grids.is_cuda:
+        return grids[torch.from_numpy(rows).to(grids.device)]
+    return torch.from_numpy(grids.mT.numpy()[rows]).mT  # a third of the time of torch's indexing
+
+
 @torch.inference_mode()
 def score_windows(
     net: SoftAttention, grids: Float[Tensor, "row cell chan"], windows: Windows, *, batch: int
@@ -50,7 +65,7 @@ def score_windows(
     for start in range(0, len(windows), batch):
         rows = windows.rows(slice(start, start + batch))
         unique, place = np.unique(rows, return_inverse=True)
-        cubes = grids[torch.from_numpy(unique).to(grids.device)].to(like.device, like.dtype)
+        cubes = select_cubes(grids, unique).to(like.device, like.dtype)
         frames, steps = net.prepare(cubes), torch.from_numpy(place.reshape(rows.shape)).to(like.device)
         mean = torch.stack([frames.mean[of_step] for of_step in steps.T]).mean(0)
         yield rows, net.unroll((frames.select(of_step) for of_step in steps.T), mean)

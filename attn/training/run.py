@@ -193,6 +193,11 @@ def chosen(
     return {name: value for name, value in values.items() if name not in defaults or value != defaults[name]}
 
 
+def digest(value: Any) -> str:
+    """Hash of a large value in JSON types, which takes its place in `decisive`."""
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
+
+
 def _difference(here: dict[str, Any], there: dict[str, Any]) -> str:
     """Return the differences in one line: `lr: 0.01 here, 0.001 there`."""
     here = json.loads(json.dumps(here))

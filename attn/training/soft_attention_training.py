@@ -7,7 +7,9 @@ Source: Sharma et al. 2015, section 3.
 """
 
 import dataclasses
-from typing import NamedTuple
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -20,9 +22,12 @@ from attn.losses.step_cross_entropy import step_cross_entropy
 from attn.models.released_weights import set_released_weights
 from attn.models.soft_attention import Architecture, SoftAttention
 from attn.stages.soft_attention_config import SoftAttentionConfig
+from attn.stages.soft_attention_scoring import select_cubes
 from attn.stages.windows import Windows, shuffled
 from attn.training.peers import Peers, sum_gradients
 from attn.training.released_adam import ReleasedAdam
+
+Batch = TypeVar("Batch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +35,7 @@ class LabelledWindows:
     """Windows of labelled videos, gathered from the feature cubes of their frames.
 
     Attributes:
-        grids: feature cubes of all frames, of any precision and on any device.
+        grids: feature cubes of all frames, of any precision and on any device, see `select_cubes`.
         windows: windows of the videos.
         labels: class id of each video, or a mask of its classes.
     """
@@ -43,9 +48,9 @@ class LabelledWindows:
         self, which: Int[np.ndarray, "window"], like: Tensor
     ) -> tuple[Float[Tensor, "window step cell chan"], Tensor]:
         """Feature cubes and labels of some windows, with precision and device of another tensor."""
-        rows = torch.from_numpy(self.windows.rows(which)).to(self.grids.device)
+        rows = self.windows.rows(which)
         videos = torch.from_numpy(self.windows.video[which]).to(self.labels.device)
-        return self.grids[rows].to(like.device, like.dtype), self.labels[videos].to(like.device)
+        return select_cubes(self.grids, rows).to(like.device, like.dtype), self.labels[videos].to(like.device)
 
 
 class Losses(NamedTuple):
@@ -72,6 +77,24 @@ class Step(NamedTuple):
     loss: float
     cross_entropy: float
     penalty: float
+
+
+class Ahead(Generic[Batch]):
+    """Batches by number, of which the next one is made in a thread meanwhile. At most two are in memory.
+
+    Args:
+        make: function that makes a batch; called in one thread, one batch at a time.
+    """
+
+    def __init__(self, make: Callable[[int], Batch]):
+        self._make, self._thread = make, ThreadPoolExecutor(1, thread_name_prefix="batches")
+        self._next: dict[int, Future[Batch]] = {}
+
+    def take(self, number: int) -> Batch:
+        """Return a batch and begin with the next one."""
+        batch = self._next.get(number) or self._thread.submit(self._make, number)
+        self._next = {number + 1: self._thread.submit(self._make, number + 1)}
+        return batch.result()
 
 
 def new_net(
@@ -122,6 +145,7 @@ class SoftAttentionTrainer:
     def __init__(self, net: SoftAttention, data: LabelledWindows, config: SoftAttentionConfig, peers: Peers):
         self.net, self.config, self.optimizer = net, config, new_optimizer(net, config)
         self._data, self._peers = data, peers
+        self._batches = Ahead(self._batch)
         self._epoch, self._order = -1, np.zeros(0, np.int64)
 
     @property
@@ -135,16 +159,14 @@ class SoftAttentionTrainer:
         Args:
             number: index of the update, from 0; decides its windows and its dropout masks.
         """
-        which = self._windows(number)
-        own = which[self._peers.rank :: self._peers.size]
-        cubes, labels = self._data.select(own, self.net.output.weight)
+        cubes, labels, windows = self._batches.take(number)
         losses = self._losses(cubes, labels, number)
         joint = losses.cross_entropy + self.config.attention_penalty * losses.penalty
-        count = len(which) * self.config.window_frames
+        count = windows * self.config.window_frames
         self.optimizer.zero_grad()
         loss = joint.sum() / (count if self.config.ce_reduction == "mean" else 1)
         loss.backward()
-        means = (losses.cross_entropy.sum() / count, losses.penalty.sum() / len(which))
+        means = (losses.cross_entropy.sum() / count, losses.penalty.sum() / windows)
         step = Step(*sum_gradients(self.net, torch.stack([loss, *means]).detach(), self._peers))
         self.optimizer.step()
         return step
@@ -156,6 +178,12 @@ class SoftAttentionTrainer:
                 int(np.random.SeedSequence((self.config.seed, number, self._peers.rank)).generate_state(1)[0])
             )
             return window_losses(self.net.train(), cubes, labels, self.config)
+
+    def _batch(self, number: int) -> tuple[Tensor, Tensor, int]:
+        """Cubes and labels of this worker's share of an update, and the number of windows of all workers."""
+        which = self._windows(number)
+        own = which[self._peers.rank :: self._peers.size]
+        return *self._data.select(own, self.net.output.weight), len(which)
 
     def _windows(self, number: int) -> Int[np.ndarray, "window"]:
         epoch, place = divmod(number, self.updates_per_epoch)

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -74,6 +75,11 @@ class VideoTable:
     def rows(self) -> int:
         """Total number of frames."""
         return int(self.num_frames.sum())
+
+    @property
+    def record(self) -> list[tuple[str, Any, int]]:
+        """Videos with their targets and numbers of frames, in JSON types."""
+        return list(zip(self.video_ids, self.targets.tolist(), self.num_frames.tolist(), strict=True))
 
     def share(self, worker: int, workers: int) -> "tuple[VideoTable, int]":
         """Videos of one worker, and the row of their first frame in this table.

@@ -1,0 +1,65 @@
+"""Attention weights of an evaluation's models, written while the videos are scored."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from attn.commands.evaluate_options import EvaluateOptions
+from attn.errors import UsageError
+from attn.stages.scoring import Named, Scorer
+from attn.stages.soft_attention_scoring import SoftAttentionScore
+from attn.storage.attention_file import AttentionFile, attention_file
+from attn.storage.store import AttentionStore, VideoRows
+
+
+@dataclasses.dataclass(frozen=True)
+class WithAttention(Named):
+    """Scores of a soft-attention LSTM, whose attention is written to a file.
+
+    Args:
+        attends: the model.
+        file: file of the attention.
+    """
+
+    attends: SoftAttentionScore
+    file: AttentionFile
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        scored = self.attends.scored(rows)
+        if scored.attention is not None:
+            self.file.add(self.name, rows, scored.attention.cpu().numpy())
+        return scored.scores[0].cpu().numpy()
+
+
+@contextlib.contextmanager
+def written_attention(
+    options: EvaluateOptions, scorers: Sequence[Scorer], store: AttentionStore
+) -> Iterator[tuple[Scorer, ...]]:
+    """Yield the scorers; with `--attention`, they also write `attention.parquet`, which appears after the block.
+
+    Raises:
+        UsageError: `--attention` is given, but no model has an attention.
+    """
+    if not options.attention:
+        yield tuple(scorers)
+        return
+    attending = {scorer.name: model for scorer in scorers if (model := _attending(scorer)) is not None}
+    if not attending:
+        raise UsageError(
+            "--attention: no model has attention weights. Give --model with a soft-attention LSTM that was trained "
+            "with --pooling attention."
+        )
+    with attention_file(options.out, store.manifest.map_shape) as file:
+        yield tuple(
+            WithAttention(scorer, scorer.name, attending[scorer.name], file) if scorer.name in attending else scorer
+            for scorer in scorers
+        )
+
+
+def _attending(scorer: Scorer) -> SoftAttentionScore | None:
+    """Model behind a scorer, if it has attention weights."""
+    model = scorer.scorer if isinstance(scorer, Named) else scorer
+    attends = isinstance(model, SoftAttentionScore) and model.net.architecture.pooling == "attention"
+    return model if attends else None

@@ -1,0 +1,66 @@
+"""`attention.parquet`: attention weights of frames by models that attend, one row per model and frame."""
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Float
+
+from attn.schema import FRAME, TIME_S, VIDEO_ID, tensor_field
+from attn.storage.filesystem import atomic_path, join, open_filesystem
+from attn.storage.store import VideoRows
+from attn.storage.tensors import tensor_array, tensor_shape
+
+NAME = "attention.parquet"
+WEIGHTS = "weights"
+
+
+class AttentionFile:
+    """Open file, to which videos are added one at a time.
+
+    Args:
+        writer: writer of the file.
+    """
+
+    def __init__(self, writer: pq.ParquetWriter):
+        self._writer = writer
+
+    def add(self, method: str, rows: VideoRows, weights: Float[np.ndarray, "frame cell"]) -> None:
+        """Add the frames of a video that a model has seen; the weights of the others are NaN and left out."""
+        seen, schema = np.isfinite(weights).all(1), self._writer.schema
+        count, field = int(seen.sum()), schema.field(WEIGHTS)
+        columns = [
+            pa.array([method] * count, pa.string()),
+            pa.array([rows.video_id] * count, pa.string()),
+            pa.array(rows.frame[seen], pa.int32()),
+            pa.array(rows.time_s[seen], pa.float32()),
+            tensor_array(weights[seen].astype(np.float32).reshape(count, *tensor_shape(field)), field),
+        ]
+        self._writer.write_table(pa.table(columns, schema=schema))
+
+
+@contextlib.contextmanager
+def attention_file(folder: str, map_shape: tuple[int, int]) -> Iterator[AttentionFile]:
+    """Yield a file to add videos to; it appears in the folder, local or s3://, only if the block succeeds.
+
+        method, video_id, frame, time_s [s], weights [row, col], which add up to 1
+
+    Args:
+        folder: URL of the folder.
+        map_shape: rows and columns of the weights.
+    """
+    rows, cols = map_shape
+    schema = pa.schema(
+        [
+            pa.field("method", pa.string(), nullable=False),
+            pa.field(VIDEO_ID, pa.string(), nullable=False),
+            pa.field(FRAME, pa.int32(), nullable=False, metadata={"meaning": "index in the source"}),
+            pa.field(TIME_S, pa.float32(), nullable=False, metadata={"unit": "s"}),
+            tensor_field(WEIGHTS, pa.float32(), {"row": rows, "col": cols}),
+        ]
+    )
+    fs, path = open_filesystem(join(folder, NAME))
+    with atomic_path(fs, path) as local, pq.ParquetWriter(local, schema, compression="zstd") as writer:
+        yield AttentionFile(writer)

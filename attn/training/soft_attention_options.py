@@ -1,0 +1,30 @@
+"""Options of a soft-attention LSTM's training; the docstring of a field is the help text of its flag."""
+
+import dataclasses
+
+from attn.stages.soft_attention_config import SoftAttentionConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainSoftAttentionOptions(SoftAttentionConfig):
+    store: str
+    """Attention store with the column grid of the training videos, local or s3://."""
+    split: str
+    """List of training videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. In a table with the
+    column labels, videos may have several classes or none."""
+    out: str
+    """Output folder for the network, its metrics and its report, local or s3://."""
+    fraction: float = 1.0
+    """Share of the listed videos of each class to use, at least two. Smaller shares are subsets of larger ones."""
+    workers: int = 1
+    """Number of Ray Train workers."""
+    gpu: bool | None = None
+    """Use one GPU per worker (default: if the cluster has a GPU)."""
+    cache: str | None = None
+    """Local folder on each machine for the grids, which are memory-mapped (default: a temporary folder)."""
+    allow_untrained: bool = False
+    """Exit with code 0 even if the training has learnt nothing."""
+    allow_missing: bool = False
+    """Train on the listed videos that the store has, even if others are missing."""
+    allow_partial: bool = False
+    """Read a store whose precompute has not finished."""
