@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -113,7 +114,8 @@ class PlainLoop:
     def __init__(self, h5: Path, config: SoftAttentionConfig, flags: argparse.Namespace):
         self.config, self.net = config, net_of(config, flags)
         self.optimizer = new_optimizer(self.net, config)
-        self._table, self._windows = h5py.File(h5, "r")["features"], windows_of(flags.videos)
+        self._table: Any = h5py.File(h5, "r")["features"]
+        self._windows = windows_of(flags.videos)
         self._shape = (config.window_frames, flags.channels, SIDE * SIDE)
         self._order = shuffled(len(self._windows), epoch=0, seed=0)
 

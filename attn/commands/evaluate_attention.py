@@ -8,8 +8,9 @@ import numpy as np
 
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.errors import UsageError
+from attn.schema import GRID
 from attn.stages.scoring import Named, Scorer
-from attn.stages.soft_attention_scoring import SoftAttentionScore
+from attn.stages.soft_attention_scoring import SoftAttentionScore, attending
 from attn.storage.attention_file import AttentionFile, attention_file
 from attn.storage.store import AttentionStore, VideoRows
 
@@ -28,8 +29,7 @@ class WithAttention(Named):
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         scored = self.attends.scored(rows)
-        if scored.attention is not None:
-            self.file.add(self.name, rows, scored.attention.cpu().numpy())
+        self.file.add(self.name, rows, scored.weights(rows.tensors[GRID].shape[2:]))
         return scored.scores[0].cpu().numpy()
 
 
@@ -45,21 +45,14 @@ def written_attention(
     if not options.attention:
         yield tuple(scorers)
         return
-    attending = {scorer.name: model for scorer in scorers if (model := _attending(scorer)) is not None}
-    if not attending:
+    models = {scorer.name: model for scorer in scorers if (model := attending(scorer)) is not None}
+    if not models:
         raise UsageError(
             "--attention: no model has attention weights. Give --model with a soft-attention LSTM that was trained "
             "with --pooling attention."
         )
     with attention_file(options.out, store.manifest.map_shape) as file:
         yield tuple(
-            WithAttention(scorer, scorer.name, attending[scorer.name], file) if scorer.name in attending else scorer
+            WithAttention(scorer, scorer.name, models[scorer.name], file) if scorer.name in models else scorer
             for scorer in scorers
         )
-
-
-def _attending(scorer: Scorer) -> SoftAttentionScore | None:
-    """Model behind a scorer, if it has attention weights."""
-    model = scorer.scorer if isinstance(scorer, Named) else scorer
-    attends = isinstance(model, SoftAttentionScore) and model.net.architecture.pooling == "attention"
-    return model if attends else None

@@ -17,6 +17,7 @@ import torch
 
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import Plan, make_plan
+from attn.commands.predict_model import PredictionModel, open_prediction_model
 from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER as OVERLAYS
 from attn.commands.predict_overlays import Overlays, check_flags
@@ -32,9 +33,9 @@ from attn.stages.decode_videos import Columns
 from attn.stages.finite import check_finite as check_stored
 from attn.stages.frame_sample import by_video
 from attn.stages.one_answer import OneAnswer
-from attn.stages.open_model import TrainedModel, open_model
 from attn.stages.rows import check_finite
 from attn.stages.scoring import Scorer, UnAtt, cnn_scorer
+from attn.stages.soft_attention_scoring import attending
 from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
@@ -58,7 +59,7 @@ def predict(options: PredictOptions) -> int:
         UsageError: flags or inputs are invalid; no work was done.
     """
     plan, scorer, names = make_prediction_plan(options)
-    with Overlays(options, plan.videos, names, plan.cnn.resampling) as overlays:
+    with Overlays(options, plan.videos, names, plan.cnn.resampling, attending(scorer)) as overlays:
         columns = tuple(dict.fromkeys((*scorer.columns, *overlays.columns)))
         log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
         if not needs_no_ray(plan.videos):
@@ -87,18 +88,13 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[s
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
     check_flags(options)
-    say(f"{options.model}: loading the model")
-    model = open_model(options.model)
-    if model.cnn is None:
-        raise UsageError(
-            f"{shown(options.model)}: a model of kind {model.kind}, without the CNN that it needs. Precompute the "
-            "videos and give both to evaluate, or give a model file of choose."
-        )
-    scorer = _scorer(options, model)
+    say(f"{' '.join(options.model)}: loading the model")
+    chosen = open_prediction_model(options)
+    model, scorer = chosen.model, _scorer(options, chosen)
     settings = PrecomputeOptions(
         videos=absolute(options.videos),
         out=join(options.out, STORE),
-        weights=options.model,
+        weights=chosen.cnn_url,
         stride=options.stride,
         fps=options.fps,
         alpha_reduce="sum" if model.settings.get("alpha_reduce") == "sum" else "mean",
@@ -107,32 +103,29 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[s
     if not {*scorer.columns} <= {*settings.columns}:
         settings = dataclasses.replace(settings, columns=scorer.columns)
     plan = make_plan(settings, cnn=model.cnn, labelled=False)
-    _check_maps(options, model, scorer, plan.manifest)
+    _check_window(chosen, scorer, plan.manifest)
+    chosen.check_fits(plan.manifest)
     _check_same_videos(plan)
     if options.overlays:
         check_writable(join(options.out, OVERLAYS))
     return plan, scorer, model.class_names
 
 
-def _scorer(options: PredictOptions, model: TrainedModel) -> Scorer:
+def _scorer(options: PredictOptions, chosen: PredictionModel) -> Scorer:
     if options.method is None:
-        return model.scorer
-    if model.method is not None:
-        raise UsageError(f"--method {options.method}: {shown(options.model)} has its own method. Leave out --method.")
+        return chosen.model.scorer
+    if chosen.model.method is not None:
+        raise UsageError(f"--method {options.method}: {shown(chosen.url)} has its own method. Leave out --method.")
     return cnn_scorer(options.method)
 
 
-def _check_maps(options: PredictOptions, model: TrainedModel, scorer: Scorer, manifest: Manifest) -> None:
-    """Check that the model can score the maps of its CNN."""
+def _check_window(chosen: PredictionModel, scorer: Scorer, manifest: Manifest) -> None:
+    """Check that the window of UnAtt, if it is the method, fits the maps."""
     rows, cols = manifest.map_shape
-    if model.method is None and isinstance(scorer, UnAtt) and scorer.window > min(rows, cols):
+    if chosen.model.method is None and isinstance(scorer, UnAtt) and scorer.window > min(rows, cols):
         raise UsageError(
             f"--method unatt: its window of {scorer.window} cells does not fit the {rows}×{cols} maps of "
-            f"{shown(options.model)}. Use --method cnn."
-        )
-    if other := model.unlike(manifest):
-        raise UsageError(
-            f"{shown(options.model)}: its method was chosen on maps of another {', '.join(other)}. Run choose again."
+            f"{shown(chosen.url)}. Use --method cnn."
         )
 
 

@@ -19,9 +19,10 @@ from attn.durations import clock
 from attn.engine.progress import HEARTBEAT_S
 from attn.errors import UsageError, VideoError, some
 from attn.report.class_track import MOST_CLASSES, ClassTrack, VideoTracks
-from attn.schema import MAPS
+from attn.schema import GRID, MAPS
 from attn.stages.decode_videos import with_video_name
 from attn.stages.scoring import UnAtt, window_energies
+from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.storage.filesystem import atomic_path, join, open_filesystem, write_atomic
 from attn.storage.store import VideoRows
 from attn.video.sample import Stride
@@ -42,6 +43,7 @@ class Overlays:
         videos: all videos of the run.
         class_names: names of the classes.
         resampling: that of the CNN, which says which part of the frames its maps cover.
+        model: model whose attention weights are drawn in place of maps of the classes.
 
     Attributes:
         failed: whether the output could not be written; then no further video is drawn.
@@ -56,9 +58,10 @@ class Overlays:
         videos: Sequence[Video],
         class_names: Sequence[str],
         resampling: Resampling = BILINEAR,
+        model: SoftAttentionScore | None = None,
     ):
         self._names, self._second = class_names, second_class(options.overlay_class, class_names)
-        self._resampling = resampling
+        self._resampling, self._model = resampling, model
         self._left = {video.video_id: video for video in spread(videos, options.overlays)}
         self._url, self._total, self._drawn = join(options.out, FOLDER), len(self._left), 0
         self._reader = FrameReader()
@@ -68,7 +71,7 @@ class Overlays:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the store that are needed besides those of the method."""
-        return (MAPS,) if self._total else ()
+        return (MAPS,) if self._total and self._model is None else ()
 
     def __enter__(self) -> Self:
         return self
@@ -131,10 +134,26 @@ class Overlays:
         ranked = ranking(scores)
         drawn = list(dict.fromkeys([ranked[0], *self._second(ranked)]))
         listed = list(dict.fromkeys([*drawn, *ranked]))[:MOST_CLASSES]
+        if self._model is not None:
+            return self._attention(self._model, rows, scores, listed)
         maps = rows.maps[:, listed]
         energies = window_energies(maps, min(UnAtt.window, *maps.shape[-2:])).numpy()
         classes = tuple(
             ClassTrack(self._names[c], float(scores[c]), energies[:, i], maps[:, i] if c in drawn else None)
+            for i, c in enumerate(listed)
+        )
+        return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, self._resampling)
+
+    def _attention(
+        self, model: SoftAttentionScore, rows: VideoRows, scores: np.ndarray, listed: Sequence[int]
+    ) -> VideoTracks:
+        """Probabilities of the classes over time; the attention does not depend on the class and is drawn once."""
+        scored = model.scored(rows)
+        probabilities = np.nan_to_num(scored.frames.cpu().numpy())
+        # Frames in no window have neither weights nor probabilities.
+        maps = np.nan_to_num(scored.weights(rows.tensors[GRID].shape[2:]))
+        classes = tuple(
+            ClassTrack(self._names[c], float(scores[c]), probabilities[:, c], None if i else maps)
             for i, c in enumerate(listed)
         )
         return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, self._resampling)

@@ -95,7 +95,7 @@ def _from_images(options: TrainCnnOptions, url: str) -> PlannedTraining:
 
 
 def _web_images(url: str, images: ImageFolder, cnn: Cnn, fraction: float, seed: int) -> tuple[WebImages, str]:
-    """Return the images of a folder for a CNN, a fraction of them held out, and a digest of their names and sizes."""
+    """Return the images of a folder, with a fraction held out, and a digest of their names and sizes."""
     stats = _stat(url, images)
     versions = [f"{path}\t{count}\t{changed}" for path, (count, changed) in zip(images.paths, stats, strict=True)]
     listing = "\n".join(sorted(f"{name}\t{count}" for name, (count, _) in zip(images.names, stats, strict=True)))

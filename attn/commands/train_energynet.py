@@ -14,7 +14,7 @@ from attn.engine.train.shared_bank import share_bank
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.schema import MAPS
-from attn.storage.manifest import Manifest
+from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
 from attn.training import energy_untrained
 from attn.training.energy_config import start_share
 from attn.training.energynet_job import EnergyJob
@@ -91,6 +91,7 @@ class EnergyTraining(Training):
             "concepts": job.concepts.record,
             "train_videos": list(job.train.video_ids),
             "held_out_videos": list(job.held_out.video_ids),
+            STORE_FIELDS: self.manifest.of(SCORE_FIELDS),
             **self.made_by,
         }
         net, manifest = _net(job, state.best), self.manifest

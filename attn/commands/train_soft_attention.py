@@ -11,7 +11,7 @@ from attn.engine.train.driver import Report, Training, train
 from attn.models.soft_attention_file import TrainedSoftAttention, save_soft_attention
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.storage.error_messages import shown
-from attn.storage.manifest import Manifest
+from attn.storage.manifest import GRID_FIELDS, STORE_FIELDS, Manifest
 from attn.training.run import TrainRun
 from attn.training.soft_attention_job import SoftAttentionJob
 from attn.training.soft_attention_learner import initial_net, soft_attention_learner
@@ -84,6 +84,7 @@ class SoftAttentionTraining(Training):
             "settings": {
                 field.name: getattr(job.options, field.name) for field in dataclasses.fields(SoftAttentionConfig)
             },
+            STORE_FIELDS: self.manifest.of(GRID_FIELDS),
             **self.made_by,
         }
         net = initial_net(job)

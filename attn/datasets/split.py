@@ -116,7 +116,7 @@ def classes_of_list(url: str, class_names: tuple[str, ...], *, part: hmdb51.Part
     return class_names
 
 
-def read_recordings(url: str, listed: SplitList, *, part: hmdb51.Part = "test") -> dict[str, str]:
+def read_recordings(url: str, listed: Iterable[str], *, part: hmdb51.Part = "test") -> dict[str, str]:
     """Recording that each video of a list was cut from, counted within its class.
 
     It is the `group` column of a table, otherwise the group in a UCF101 name such as v_Archery_g07_c02, otherwise the
@@ -124,7 +124,7 @@ def read_recordings(url: str, listed: SplitList, *, part: hmdb51.Part = "test") 
 
     Args:
         url: URL of the list.
-        listed: all videos of the list, as returned by `read_split`.
+        listed: IDs of all videos of the list, in its order, as returned by `read_split`.
         part: part that was read.
     """
     first_lines: dict[str, Entry] = {}

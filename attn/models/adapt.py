@@ -83,7 +83,7 @@ def check_adaptable(backbone: Backbone, of: str) -> None:
     layers = _batchnorms(backbone)
     if not layers:
         raise UsageError(
-            f"{of}: {backbone.name} has no BatchNorm, so there are no statistics to re-estimate. Give its training "
+            f"{of}: {backbone.name} has no BatchNorm and so no statistics to re-estimate. Give its training "
             "images with --images, to rescale the channels of its map layer instead."
         )
     mean, variance = _statistics(layers)

@@ -18,8 +18,9 @@ from attn.models.torchvision_models import load_torchvision
 from attn.models.trunk_head import TORCHVISION, Split, split_features
 
 BACKBONE_NAMES = (*TORCHVISION, "small_cnn")
-"""Names of the backbones. `mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, is also valid, and
-`timm:<name>` for networks of timm."""
+"""Names of the backbones.
+
+`mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, and `timm:<name>` are also valid."""
 
 _SLIM_MOBILENET = re.compile(r"mobilenet_v2_w(\d{2,3})")
 

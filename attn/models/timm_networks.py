@@ -73,7 +73,7 @@ def published_weights(name: str) -> tuple[dict[str, Tensor], int, str]:
     timm keeps downloads in the cache of Hugging Face's hub or of torch.
 
     Raises:
-        UsageError: as `create_timm`; or there are no weights, or they cannot be downloaded.
+        UsageError: as `create_timm`; or weights do not exist or cannot be downloaded.
     """
     timm, own = _load_timm(), _checked(name)
     config = _published(timm, own)

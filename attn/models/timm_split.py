@@ -237,7 +237,7 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 
 def _with_random_weights(head: TimmHead) -> TimmHead:
-    """Copy on the CPU, in which no layer does nothing: a fresh norm hardly changes its input, a fresh scale is 0."""
+    """Copy on the CPU with random weights: a fresh norm hardly changes its input, and a fresh scale is 0."""
     probe, random = copy.deepcopy(head).to_empty(device="cpu"), torch.Generator().manual_seed(0)
     for tensor in itertools.chain(probe.parameters(), probe.buffers()):
         if tensor.dim() > 1:

@@ -22,7 +22,7 @@ from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, storage_errors
-from attn.storage.manifest import SCORE_FIELDS, Manifest
+from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
 
 SUFFIX = ".safetensors"
 SIZES, MOST = ("window_frames", "batch"), 1 << 16
@@ -95,6 +95,7 @@ def energynet_model(trained: TrainedEnergyNet) -> TrainedModel:
         trained.class_names,
         EnergyNetScore(trained.net),
         fingerprint=trained.fingerprint,
+        settings=dict(trained.trained.get(STORE_FIELDS, {})),
         trained_on=_learnt(trained.trained),
     )
 
@@ -140,6 +141,7 @@ def _soft_attention(file: TensorsFile) -> TrainedModel:
         trained.class_names,
         SoftAttentionScore(trained.net, config),
         fingerprint=trained.fingerprint,
+        settings=dict(trained.trained.get(STORE_FIELDS, {})),
         trained_on=_learnt(trained.trained),
     )
 

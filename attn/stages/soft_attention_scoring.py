@@ -11,6 +11,7 @@ from torch import Tensor
 
 from attn.models.soft_attention import SoftAttention, Unrolled
 from attn.schema import GRID
+from attn.stages.scoring import Named, Scorer
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.windows import Windows
 from attn.storage.store import VideoRows
@@ -25,10 +26,25 @@ class Scored(NamedTuple):
         scores: scores of each video; zeros for a video without frames.
         attention: mean attention weights of each frame over all windows that contain it, which add up to 1. NaN for
             frames in no window. None if the network pools its frames.
+        frames: mean probabilities at each frame over all windows that contain it. NaN for frames in no window.
     """
 
     scores: Float[Tensor, "video cls"]
     attention: Float[Tensor, "row cell"] | None
+    frames: Float[Tensor, "row cls"]
+
+    def weights(self, map_shape: tuple[int, ...]) -> Float[np.ndarray, "row height width"]:
+        """Attention weights as maps.
+
+        Args:
+            map_shape: rows and columns of the grids.
+
+        Raises:
+            ValueError: the network pools its frames.
+        """
+        if self.attention is None:
+            raise ValueError("a network that pools its frames has no attention")
+        return self.attention.cpu().numpy().reshape(-1, *map_shape)
 
 
 def select_cubes(
@@ -103,21 +119,24 @@ def score_videos(
     like, attends = net.output.weight, net.architecture.pooling == "attention"
     scores = like.new_zeros(num_videos, net.architecture.num_classes)
     attention = like.new_zeros(len(grids), net.architecture.num_cells)
+    frames = like.new_zeros(len(grids), net.architecture.num_classes)
     seen = like.new_zeros(len(grids), 1)
     start = 0
     for rows, (logits, weights) in score_windows(net, grids, windows, batch=batch):
-        means = net.probabilities(logits[:, -last_steps if last_steps else None :]).mean(1)
+        steps = net.probabilities(logits)
+        means = steps[:, -last_steps if last_steps else None :].mean(1)
         if aggregation == "mode":
             means = torch.zeros_like(means).scatter_(1, means.argmax(1, keepdim=True), 1)
         videos = torch.from_numpy(windows.video[start : start + len(rows)]).to(like.device)
         scores.index_add_(0, videos, means)
+        places = torch.from_numpy(rows.ravel()).to(like.device)
+        frames.index_add_(0, places, steps.flatten(0, 1))
+        seen.index_add_(0, places, torch.ones_like(steps.flatten(0, 1)[:, :1]))
         if weights is not None:
-            places = torch.from_numpy(rows.ravel()).to(like.device)
             attention.index_add_(0, places, weights.flatten(0, 1))
-            seen.index_add_(0, places, torch.ones_like(weights.flatten(0, 1)[:, :1]))
         start += len(rows)
     counts = torch.from_numpy(np.bincount(windows.video, minlength=num_videos)).to(like.device)
-    return Scored(scores / counts[:, None].clamp(min=1), attention / seen if attends else None)
+    return Scored(scores / counts[:, None].clamp(min=1), attention / seen if attends else None, frames / seen)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,3 +182,11 @@ class SoftAttentionScore:
             last_steps=config.last_steps,
             batch=config.batch,
         )
+
+
+def attending(scorer: Scorer) -> SoftAttentionScore | None:
+    """Model behind a scorer, if it has attention weights."""
+    model = scorer.scorer if isinstance(scorer, Named) else scorer
+    if isinstance(model, SoftAttentionScore) and model.net.architecture.pooling == "attention":
+        return model
+    return None

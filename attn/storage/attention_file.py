@@ -11,7 +11,7 @@ from jaxtyping import Float
 from attn.schema import FRAME, TIME_S, VIDEO_ID, tensor_field
 from attn.storage.filesystem import atomic_path, join, open_filesystem
 from attn.storage.store import VideoRows
-from attn.storage.tensors import tensor_array, tensor_shape
+from attn.storage.tensors import tensor_array
 
 NAME = "attention.parquet"
 WEIGHTS = "weights"
@@ -27,16 +27,16 @@ class AttentionFile:
     def __init__(self, writer: pq.ParquetWriter):
         self._writer = writer
 
-    def add(self, method: str, rows: VideoRows, weights: Float[np.ndarray, "frame cell"]) -> None:
-        """Add the frames of a video that a model has seen; the weights of the others are NaN and left out."""
-        seen, schema = np.isfinite(weights).all(1), self._writer.schema
-        count, field = int(seen.sum()), schema.field(WEIGHTS)
+    def add(self, method: str, rows: VideoRows, weights: Float[np.ndarray, "frame row col"]) -> None:
+        """Add the frames of a video that a model has seen; other frames have NaN weights and are omitted."""
+        seen, schema = np.isfinite(weights).all((1, 2)), self._writer.schema
+        count = int(seen.sum())
         columns = [
             pa.array([method] * count, pa.string()),
             pa.array([rows.video_id] * count, pa.string()),
             pa.array(rows.frame[seen], pa.int32()),
             pa.array(rows.time_s[seen], pa.float32()),
-            tensor_array(weights[seen].astype(np.float32).reshape(count, *tensor_shape(field)), field),
+            tensor_array(weights[seen].astype(np.float32), schema.field(WEIGHTS)),
         ]
         self._writer.write_table(pa.table(columns, schema=schema))
 

@@ -172,6 +172,13 @@ SCORE_FIELDS = (
 
 The choice of frames and their precision do not change it, because a score is a mean over frames.
 """
+GRID_FIELDS = (
+    *("weights_sha256", "backbone", "map_layer", "map_shape"),
+    *("preprocessing", "input_size", "mean", "std", "sampling"),
+)
+"""Fields that decide the grids and how far apart two rows are, which a model of sequences depends on."""
+STORE_FIELDS = "store"
+"""Name of these fields in the record of a trained model."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
 from attn.models.energynet import EnergyNet
-from attn.models.energynet_file import TrainedEnergyNet, save_energynet
+from attn.models.energynet_file import TrainedEnergyNet, load_energynet, save_energynet
 from attn.models.model_file import Model, save_model
 from attn.models.tensors_file import Kind, write_tensors
 from attn.schema import VIDEO_ID
@@ -35,10 +35,11 @@ from attn.storage.manifest import SCORE_FIELDS
 from attn.storage.store import AttentionStore, VideoRows
 from attn.storage.writer import LAST, StoreWriter, travelling_schema
 from attn.video.sandbox.guard import FrameReader
+from tests.untrained_models import untrained
 
 CLASSES = ("Wave", "Kick", "Hug")
 CALIBRATION = {"mean": [0.1, 0.2, 0.3], "std": [1.0, 0.5, 2.0], "videos": 9}
-MODELS = ("cnn", "unatt", "calibrated")
+MODELS = ("cnn", "unatt", "calibrated", "energynet", "soft_attention")
 
 
 @pytest.fixture
@@ -54,7 +55,7 @@ def videos(clip_folder, tmp_path):
 
 @pytest.fixture
 def options(videos, small_weights, tmp_path):
-    return PredictOptions(str(videos), str(small_weights), str(tmp_path / "out"), max_failed_fraction=0.2)
+    return PredictOptions(str(videos), (str(small_weights),), str(tmp_path / "out"), max_failed_fraction=0.2)
 
 
 @pytest.fixture
@@ -62,12 +63,15 @@ def with_model(options, small_weights, tmp_path):
     """with_model(name): options for one of `MODELS`."""
 
     def make(name):
+        if name in ("energynet", "soft_attention"):
+            net = untrained(name, make_prediction_plan(options)[0].manifest, str(tmp_path / name))
+            return dataclasses.replace(options, model=(net, *options.model))
         if name != "calibrated":
             return dataclasses.replace(options, method=name)
         maps = make_prediction_plan(options)[0].manifest.of(SCORE_FIELDS)
         url = str(tmp_path / "model.safetensors")
         save_model(url, Model(load_checkpoint(str(small_weights)), "unatt", maps, 2, CALIBRATION))
-        return dataclasses.replace(options, model=url)
+        return dataclasses.replace(options, model=(url,))
 
     return make
 
@@ -102,17 +106,17 @@ def table(options):
 def test_predictions_are_those_of_a_store_and_its_evaluation(with_model, name):
     options = with_model(name)
     assert predict(options) == 0
-    rows, (plan, scorer, _) = table(options), make_prediction_plan(options)
+    rows, (plan, scorer, names) = table(options), make_prediction_plan(options)
     store = fill(plan)
     scored = score_videos(store, (scorer,), dict.fromkeys(store.video_ids, (0,)))
     assert rows.keys() == {*store.video_ids, "broken"}
     for video_id in store.video_ids:
         scores = scored.scores[video_id][scorer.name]
         found = rows[video_id]
-        np.testing.assert_allclose([found[f"score_{c}"] for c in CLASSES], scores, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose([found[f"score_{c}"] for c in names], scores, rtol=1e-4, atol=1e-5)
         best, second = np.argsort(-scores)[:2]
-        assert (found["class"], found["runner_up"]) == (CLASSES[best], CLASSES[second])
-        assert found["score"] == found[f"score_{found['class']}"] == max(found[f"score_{c}"] for c in CLASSES)
+        assert (found["class"], found["runner_up"]) == (names[best], names[second])
+        assert found["score"] == found[f"score_{found['class']}"] == max(found[f"score_{c}"] for c in names)
     assert ("_calibrated" in scorer.name) == (name == "calibrated")
 
 
@@ -237,7 +241,7 @@ def test_names_cannot_spoil_a_line_or_a_table(videos, tmp_path, capsys):
     url = str(tmp_path / "odd.safetensors")
     save_checkpoint(url, Cnn(build_backbone("small_cnn", 3).eval(), "small_cnn", names, 64))
     shutil.move(videos / "v_Wave_g00_c01.avi", videos / "a,\n\x1b[2Jb.avi")
-    options = PredictOptions(str(videos), url, str(tmp_path / "out"), max_failed_fraction=0.2)
+    options = PredictOptions(str(videos), (url,), str(tmp_path / "out"), max_failed_fraction=0.2)
     assert predict(options) == 0
     told = capsys.readouterr().out
     assert len(told.splitlines()) == 7
@@ -253,8 +257,8 @@ def test_names_cannot_spoil_a_line_or_a_table(videos, tmp_path, capsys):
     [
         ({"videos": "nothing"}, "nothing: does not exist"),
         ({"videos": "empty"}, "no files found"),
-        ({"model": "nothing.safetensors"}, "nothing.safetensors: does not exist"),
-        ({"model": "cnn.onnx"}, "Give weights as .safetensors"),
+        ({"model": ("nothing.safetensors",)}, "nothing.safetensors: does not exist"),
+        ({"model": ("cnn.onnx",)}, "Give weights as .safetensors"),
         ({"stride": 0}, "--stride 0"),
         ({"fps": -1.0}, "--fps -1"),
         ({"max_failed_fraction": 1.5}, "--max-failed-fraction 1.5"),
@@ -272,21 +276,21 @@ def test_a_cnn_that_cannot_take_its_input_is_refused(options, tmp_path):
     url = str(tmp_path / "tiny.safetensors")
     save_checkpoint(url, Cnn(build_backbone("squeezenet1_1", 3).eval(), "squeezenet1_1", CLASSES, 16))
     with pytest.raises(UsageError, match="cannot process images of 16 pixels"):
-        predict(dataclasses.replace(options, model=url))
+        predict(dataclasses.replace(options, model=(url,)))
 
 
 def test_a_window_that_does_not_fit_the_maps_is_refused(options, tmp_path):
     url = str(tmp_path / "tiny.safetensors")
     save_checkpoint(url, Cnn(build_backbone("small_cnn", 3).eval(), "small_cnn", CLASSES, 16))
     with pytest.raises(UsageError, match=r"does not fit the .* maps of"):
-        predict(dataclasses.replace(options, model=url, method="unatt"))
+        predict(dataclasses.replace(options, model=(url,), method="unatt"))
 
 
 def test_bare_weights_are_refused(options, small_weights, tmp_path):
     url = str(tmp_path / "bare.pth")
     torch.save(load_checkpoint(str(small_weights)).backbone.export_weights(), url)
     with pytest.raises(UsageError, match=r"does not contain its architecture and classes\. Give a checkpoint of"):
-        predict(dataclasses.replace(options, model=url))
+        predict(dataclasses.replace(options, model=(url,)))
 
 
 def test_a_model_file_keeps_its_method_and_its_maps(with_model, small_weights, tmp_path):
@@ -297,7 +301,7 @@ def test_a_model_file_keeps_its_method_and_its_maps(with_model, small_weights, t
     url = str(tmp_path / "old.safetensors")
     save_model(url, Model(load_checkpoint(str(small_weights)), "unatt", maps))
     with pytest.raises(UsageError, match="chosen on maps of another preprocessing"):
-        predict(dataclasses.replace(options, model=url))
+        predict(dataclasses.replace(options, model=(url,)))
 
 
 class Nearest:
@@ -313,18 +317,46 @@ def test_a_new_kind_predicts_with_the_cnn_in_its_file(options, small_weights, tm
     cnn, names = load_checkpoint(str(small_weights)), ("low", "high")
     monkeypatch.setitem(LOADERS, "nearest", lambda file: TrainedModel("nearest", names, Nearest(), cnn=cnn))
     write_tensors(url := str(tmp_path / "nearest.safetensors"), {}, "{}", Kind("nearest", 1, "0.1.0"))
-    assert predict(dataclasses.replace(options, model=url)) == 0
+    assert predict(dataclasses.replace(options, model=(url,))) == 0
     assert {row["class"] for row in table(options).values()} <= {*names, None}
     schema = pq.read_schema(f"{options.out}/{job.PARQUET}")
     assert json.loads(schema.metadata[b"class_names"]) == list(names)
-    assert make_prediction_plan(dataclasses.replace(options, model=url))[0].manifest.columns == ("features",)
+    assert make_prediction_plan(dataclasses.replace(options, model=(url,)))[0].manifest.columns == ("features",)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"stride": 7}, r"soft_attention: was trained on frames sampled in another way\. Give --stride 5\.$"),
+        ({"method": "unatt"}, r"--method unatt: .*soft_attention has its own method\."),
+    ],
+)
+def test_flags_that_do_not_fit_a_model_and_its_cnn(with_model, change, message):
+    with pytest.raises(UsageError, match=message):
+        predict(dataclasses.replace(with_model("soft_attention"), **change))
+
+
+def test_files_that_are_no_model_with_its_cnn(with_model, options, tmp_path):
+    (net, cnn), other = with_model("energynet").model, str(tmp_path / "other.safetensors")
+    save_checkpoint(other, Cnn(build_backbone("small_cnn", 3).eval(), "small_cnn", CLASSES, 64))
+    old = str(tmp_path / "old")
+    save_energynet(old, dataclasses.replace(load_energynet(net), trained={}))
+    for model, message in (
+        ((net, other), r"energynet: was trained on what a CNN of another .*weights_sha256.* computes\. Give the CNN"),
+        ((net, cnn, other), r"--model: several CNNs \(.*other\.safetensors\)\. Give one model with its CNN\.$"),
+        ((net, old, cnn), r"--model: several models without a CNN"),
+        ((old, cnn), r"old: does not say which CNN it needs"),
+        ((net, with_model("calibrated").model[0]), r"model\.safetensors: has its own method\. Leave out"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            predict(dataclasses.replace(options, model=model))
 
 
 def test_a_model_without_its_cnn_is_refused(options, tmp_path):
     net = EnergyNet(torch.randn(3, 5), (4, 4), hidden_dim=7, embedding_dim=6)
     save_energynet(str(tmp_path / "net"), TrainedEnergyNet(net, CLASSES, (4, 4), "abcdef0123456789"))
-    with pytest.raises(UsageError, match=r"net: a model of kind energynet, without the CNN that it needs\. Precompute"):
-        predict(dataclasses.replace(options, model=str(tmp_path / "net")))
+    with pytest.raises(UsageError, match=r"net: a model of kind energynet, without the CNN that it needs\. Give"):
+        predict(dataclasses.replace(options, model=(str(tmp_path / "net"),)))
 
 
 def test_an_out_that_is_a_file_is_refused(options, tmp_path):

@@ -11,18 +11,20 @@ import pytest
 from PIL import Image
 
 from attn.commands.cli import parse
-from attn.commands.predict import CSV, predict
+from attn.commands.predict import CSV, make_prediction_plan, predict
 from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER, Overlays, spread
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
+from attn.report.class_track import VideoTracks
 from attn.stages.attention import ComputeMaps
 from attn.storage.store import VideoRows
 from attn.video.decode import read_frames
 from attn.video.sample import Stride
 from attn.video.source import list_videos
 from attn.video.transform import Resampling
+from tests.untrained_models import untrained
 
 VFR_MS = [0, 40, 80, 500, 540, 1500, 1540]
 SIZES = {
@@ -59,14 +61,14 @@ def videos(write_clip, smooth, with_display_matrix, tmp_path_factory):
 @pytest.fixture
 def options(videos, small_weights, tmp_path):
     """Two of them, all to be drawn."""
-    return PredictOptions(f"{videos}/c*", str(small_weights), str(tmp_path / "out"), overlays="all")
+    return PredictOptions(f"{videos}/c*", (str(small_weights),), str(tmp_path / "out"), overlays="all")
 
 
 @pytest.fixture(scope="module")
 def overlays(videos, small_weights, tmp_path_factory):
     """The folder of overlays of all of them, with the runner-up as second class."""
     out = tmp_path_factory.mktemp("out")
-    options = PredictOptions(str(videos), str(small_weights), str(out), max_failed_fraction=0.2, overlays="all")
+    options = PredictOptions(str(videos), (str(small_weights),), str(out), max_failed_fraction=0.2, overlays="all")
     assert predict(dataclasses.replace(options, overlay_class="runner-up")) == 0
     return out / FOLDER
 
@@ -118,10 +120,12 @@ def test_a_turned_video_is_upright(overlays):
 def test_what_the_network_does_not_see_is_darker(videos, small_weights, tmp_path):
     cnn = dataclasses.replace(load_checkpoint(str(small_weights)), resampling=Resampling(crop=0.5))
     save_checkpoint(url := str(tmp_path / "cnn.safetensors"), cnn)
-    assert predict(PredictOptions(f"{videos}/clip.mp4", url, str(tmp_path / "out"), overlays="all")) == 0
+    assert predict(PredictOptions(f"{videos}/clip.mp4", (url,), str(tmp_path / "out"), overlays="all")) == 0
     source = next(iter(read_frames(str(videos / "clip.mp4"), Stride(1)))).rgb
     picture = shown(tmp_path / "out" / FOLDER / "clip.mp4")[1][0]
-    within_the_square = np.s_[2:10, 24:40]
+    (height, width), quarter = source.shape[:2], min(source.shape[:2]) // 4
+    left = (width - min(height, width)) // 2
+    within_the_square = np.s_[height // 2 - 4 : height // 2 + 4, left : left + quarter - 2]
     assert picture[within_the_square].mean() < 0.8 * source[within_the_square].mean()
 
 
@@ -164,10 +168,27 @@ def test_a_model_of_one_class_and_names_of_any_kind_are_drawn(options, videos, t
     for name in ("a/clip.mp4", "b/clip.mp4", "50% \n$.mp4"):
         (tmp_path / "named" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "named" / name).write_bytes((videos / "clip.mp4").read_bytes())
-    one = dataclasses.replace(options, model=url, videos=str(tmp_path / "named"), overlay_class="runner-up")
+    one = dataclasses.replace(options, model=(url,), videos=str(tmp_path / "named"), overlay_class="runner-up")
     assert predict(one) == 0
     drawn = sorted(path.name for path in (Path(options.out) / FOLDER).glob("*.mp4") if path.is_file())
     assert drawn == ["50%25 %0A%24.mp4", "a%2Fclip.mp4", "b%2Fclip.mp4"]
+
+
+def test_attention_of_a_model_of_sequences_is_drawn(options, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        "attn.commands.predict_overlays.VideoTracks", lambda *told: seen.append(told) or VideoTracks(*told)
+    )
+    plan = make_prediction_plan(options)[0]
+    model = (untrained("soft_attention", plan.manifest, str(tmp_path / "net")), *options.model)
+    assert predict(dataclasses.replace(options, model=model)) == 0
+    assert {path.suffix for path in (Path(options.out) / FOLDER).iterdir()} == {".mp4", ".png"}
+    for _, frame, _, classes, _ in seen:
+        first, second = classes
+        assert second.maps is None
+        np.testing.assert_allclose(first.maps.sum((1, 2)), 1, rtol=1e-5)
+        np.testing.assert_allclose(first.energies + second.energies, np.ones(len(frame)), rtol=1e-5)
+        assert first.score >= second.score
 
 
 def test_a_video_that_cannot_be_decoded_again_does_not_stop_the_others(videos, options, caplog):

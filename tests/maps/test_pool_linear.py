@@ -30,6 +30,7 @@ def test_logits_are_the_heads_to_the_last_bit(head, relu_features):
         [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)],
         [nn.MaxPool2d(2), nn.AdaptiveAvgPool2d((2, 3)), nn.Flatten(), nn.Linear(48, 5)],
         [nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(32, 5, bias=False)],
+        [nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 5, 1), nn.Flatten()],
     ],
     ids=str,
 )
@@ -48,7 +49,7 @@ def test_maps_are_those_of_the_definition(layers, relu_features, one_class_at_a_
         [nn.AdaptiveAvgPool2d((None, 1)), nn.Flatten(), nn.Linear(8, 5)],
         [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), nn.Softmax(dim=1)],
         [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5), nn.ReLU(), nn.Linear(5, 5)],
-        [nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 5, 1), nn.Flatten()],
+        [nn.AdaptiveAvgPool2d(1), nn.Conv2d(8, 5, 3, padding=1), nn.Flatten()],
         [nn.AvgPool2d(7), nn.Flatten(), nn.Linear(8, 5)],
         [nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)],
     ],

@@ -103,8 +103,9 @@ def parse_from_owner(data: bytes) -> FromOwner:
     """Parse a message from the owner, which is trusted."""
     name, *fields = json.loads(data)
     if name == "Decode":
-        path, (rule, step), *others, (_, *resampling) = fields
-        return Decode(path, {"Stride": Stride, "Fps": Fps}[rule](step), *others, Resampling(*resampling))
+        path, (rule, step), size, decoder, alive_every_s, (_, *resampling) = fields
+        sampling = {"Stride": Stride, "Fps": Fps}[rule](step)
+        return Decode(path, sampling, size, decoder, alive_every_s, Resampling(*resampling))
     if name == "Look":
         return Look(*fields)
     return Free(tuple(fields[0])) if name == "Free" else Stop()
