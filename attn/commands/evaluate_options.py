@@ -1,7 +1,7 @@
 """Flags of jobs/evaluate.py."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import ClassVar
 
 from attn.methods import CHOICES, Choice, summaries
@@ -13,6 +13,7 @@ DEFAULT_METHODS = ("cnn", "unatt")
 class EvaluateOptions:
     """Options of the job. `reproduce` identifies finished evaluations by them: a new field or default redoes them."""
 
+    LATER: ClassVar[Collection[str]] = ("attention",)
     WORDS: ClassVar[Mapping[str, str]] = {"methods": summaries(CHOICES), "default": " ".join(DEFAULT_METHODS)}
 
     store: str

@@ -1,10 +1,10 @@
 """Options for filling attention and frame stores; the docstring of a field is its help text."""
 
 import dataclasses
-from typing import Literal
+from collections.abc import Collection
+from typing import ClassVar, Literal
 
 from attn.training.finetune_config import Rgb
-from attn.video.transform import BILINEAR
 
 Column = Literal["maps", "logits", "features", "grid"]
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -67,8 +67,16 @@ class PrecomputeOptions:
     """Report the videos, frames, bytes and actors of the run, and exit."""
 
 
+def _usual_preprocessing() -> str:
+    from attn.video.transform import BILINEAR  # it imports Pillow, which --help does not need
+
+    return str(BILINEAR)
+
+
 @dataclasses.dataclass(frozen=True)
 class FramesOptions:
+    LATER: ClassVar[Collection[str]] = ("preprocessing",)
+
     videos: str
     """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
     lists: tuple[str, ...]
@@ -81,5 +89,5 @@ class FramesOptions:
     """Sampling stride S: use frames 0, S, 2S, …"""
     max_failed_fraction: float = 0.01
     """Largest allowed share of unreadable videos, 0 to 1; if more are unreadable, the job exits with code 3."""
-    preprocessing: str = str(BILINEAR)
+    preprocessing: str = dataclasses.field(default_factory=_usual_preprocessing)
     """Preprocessing of the frames, as in the manifest of a store."""

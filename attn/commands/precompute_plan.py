@@ -112,7 +112,8 @@ def _load(options: PrecomputeOptions) -> Cnn:
         mean=options.mean,
         std=options.std,
         input_size=options.input_size,
-        new_classifier=False,
+        # Columns without an axis of classes do not depend on the classifier, which a file of features lacks.
+        new_classifier=not OF_CLASSES & {*options.columns},
     )
 
 

@@ -107,7 +107,7 @@ class _Runner:
         lists = [getattr(step.options, name, None) or () for name in LISTS]
         urls = [url for found in lists for url in ([found] if isinstance(found, str) else found)]
         texts = [read_text(*open_filesystem(url)) for url in urls]
-        made = {key: value for key, value in _plain(step).items() if key not in RESOURCES}
+        made = {key: value for key, value in recorded_options(step).items() if key not in RESOURCES}
         known = [made, [self.digests[need] for need in _decisive_needs(step)], texts, self._inputs(step)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
@@ -151,7 +151,11 @@ class _Runner:
 
     def _finish(self, step: Step, seconds: float) -> None:
         self.seconds[step.name] = round(seconds, 1)
-        note = {"digest": self.digests[step.name], "options": _plain(step), "seconds": self.seconds[step.name]}
+        note = {
+            "digest": self.digests[step.name],
+            "options": recorded_options(step),
+            "seconds": self.seconds[step.name],
+        }
         write_atomic(*open_filesystem(self._note(step)), json.dumps(note, indent=1, ensure_ascii=False).encode())
         left = len(self.steps) - len(self.seconds) - len(self.failed)
         log.info("%s: done in %s; %d steps left", step.name, clock(seconds), left)
@@ -185,5 +189,17 @@ def _stands(step: Step) -> bool:
     return bool(fs.exists(path))
 
 
-def _plain(step: Step) -> Any:
-    return json.loads(json.dumps(dataclasses.asdict(step.options)))
+def recorded_options(step: Step) -> Any:
+    """Options in JSON types, without those that were added later and have their default.
+
+    Steps that an earlier version finished are then recognised.
+    """
+    later = [field for field in dataclasses.fields(step.options) if field.name in getattr(step.options, "LATER", ())]
+    usual = {field.name: _default_of(field) for field in later}
+    given = dataclasses.asdict(step.options).items()
+    return json.loads(json.dumps({name: value for name, value in given if (name, value) not in usual.items()}))
+
+
+def _default_of(field: dataclasses.Field[Any]) -> Any:
+    factory = field.default_factory
+    return field.default if factory is dataclasses.MISSING else factory()

@@ -91,7 +91,8 @@ def _check(
     unknown = [key for key in found if key not in expected]
     if not unknown and missing and head >= set(missing):
         raise UsageError(
-            f"{url}: missing {some(missing, 3)}. Weights without a classifier can only start a training run."
+            f"{url}: missing {some(missing, 3)}. Weights without a classifier can only start a training run, "
+            "or give the columns features and grid."
         )
     if missing or unknown:
         faults = [f"{word} {some(keys, 3)}" for word, keys in (("missing", missing), ("unknown", unknown)) if keys]

@@ -1,6 +1,6 @@
 """Settings for training a soft-attention LSTM, with the paper's values and those of the released code.
 
-This module does not import torch, because flags are derived from it.
+This module imports neither torch nor numpy, because flags are derived from it.
 """
 
 import dataclasses
@@ -8,8 +8,9 @@ import math
 from typing import Literal
 
 from attn.errors import refuse_flag
-from attn.stages.windows import SOURCE_FPS, frame_skip
 
+SOURCE_FPS = 30
+"""Frame rate of the videos for which frame rates of windows are given."""
 GAMMA = 1e-5
 """γ: factor of the sum of all squared weights in the loss of one window."""
 SUMMED_LR = 1e-4
@@ -95,8 +96,11 @@ class SoftAttentionConfig:
 
     @property
     def skip(self) -> int:
-        """Distance of the frames of a window, in frames of the video."""
-        return frame_skip(self.fps)
+        """Distance of the frames of a window, in frames of the video: int(30 / fps).
+
+        Source: released code of Sharma et al. 2015; 30, 6 and 1 frames per second give 1, 5 and 30.
+        """
+        return SOURCE_FPS // self.fps
 
     @property
     def learning_rate(self) -> float:

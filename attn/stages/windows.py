@@ -8,17 +8,6 @@ import dataclasses
 import numpy as np
 from jaxtyping import Int
 
-SOURCE_FPS = 30
-"""Frame rate of the videos for which frame rates of windows are given."""
-
-
-def frame_skip(fps: int) -> int:
-    """Distance of the frames of a window, in frames of the video: int(30 / fps).
-
-    Source: released code of Sharma et al. 2015; 30, 6 and 1 frames per second give 1, 5 and 30.
-    """
-    return SOURCE_FPS // fps
-
 
 @dataclasses.dataclass(frozen=True)
 class Windows:

@@ -303,7 +303,7 @@ def test_bad_input_is_refused(
         ({"videos": str(none)}, f"{none}: no files found"),
         (
             {"weights": str(plain), "backbone": "squeezenet1_0"},
-            "squeezenet1_0 has no BatchNorm, so there are no statistics to re-estimate. Give its training images",
+            "squeezenet1_0 has no BatchNorm and so no statistics to re-estimate. Give its training images",
         ),
         ({"weights": str(small_weights)}, f"{small_weights}: every BatchNorm mean is 0 and every variance is 1"),
         ({"frames": 127}, "127 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),

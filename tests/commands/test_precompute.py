@@ -15,12 +15,15 @@ import numpy as np
 import psutil
 import pyarrow.dataset as ds
 import pytest
+import torch
 
 from attn.commands.cli import run
 from attn.commands.precompute import precompute, warn_of_one_answer
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import make_plan
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_USAGE
+from attn.errors import UsageError
+from attn.models.checkpoint import load_checkpoint
 from attn.stages.attention import ComputeMaps
 from attn.storage.failures import read_failures
 from attn.storage.ledger import Ledger
@@ -194,6 +197,22 @@ def test_bad_flags_are_one_line_and_nothing_is_written(
     assert message.count("\n") == 1
     assert culprit in message
     assert not Path(options.out).exists()
+
+
+def test_weights_without_a_classifier_give_grids_and_features(options: PrecomputeOptions, tmp_path: Path) -> None:
+    whole = load_checkpoint(options.weights)
+    trunk = {key: value for key, value in whole.backbone.export_weights().items() if key.startswith("features.")}
+    torch.save(trunk, url := str(tmp_path / "trunk.pth"))
+    told = {"weights": url, "backbone": whole.backbone_name, "mean": whole.mean, "std": whole.std}
+    headless = dataclasses.replace(options, **told, input_size=whole.input_size, columns=("features", "grid"))
+    images = np.random.default_rng(0).integers(0, 256, (2, *(whole.input_size,) * 2, 3), np.uint8)
+    expected = ComputeMaps(whole, columns=headless.columns, precision="fp32", device="cpu")(images)
+    plan = make_plan(headless)
+    found = ComputeMaps(plan.cnn, **plan.compute_settings, device="cpu")(images)
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values)
+    with pytest.raises(UsageError, match=r"without a classifier .* give the columns features and grid\.$"):
+        make_plan(dataclasses.replace(headless, columns=("features", "logits")))
 
 
 def start_job(options: PrecomputeOptions, *more: str, ray_address: str = "local") -> subprocess.Popen:

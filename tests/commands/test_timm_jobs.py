@@ -107,7 +107,7 @@ def test_batchnorm_is_adapted(checkpoint, clip_folder, tmp_path):
         (
             "test_convnext",
             False,
-            "has no BatchNorm, so there are no statistics to re-estimate. Give its training images",
+            "has no BatchNorm and so no statistics to re-estimate. Give its training images",
         ),
         ("test_convnext", True, "because it normalises the map layer itself. Use it without adaptation"),
         ("test_vit", True, "because it normalises the map layer itself. Use it without adaptation"),

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attn.stages.windows import Windows, frame_skip, shuffled
+from attn.stages.soft_attention_config import SoftAttentionConfig
+from attn.stages.windows import Windows, shuffled
 
 
 def slow_windows(num_frames: list[int], frames: int, stride: int, skip: int) -> list[tuple[int, list[int]]]:
@@ -36,7 +37,7 @@ def test_equals_slow_loops(num_frames, frames, stride, skip):
 @pytest.mark.parametrize(("fps", "skip"), [(30, 1), (6, 5), (1, 30), (25, 1), (15, 2), (7, 4)])
 @pytest.mark.parametrize("count", [1, 29, 30, 31, 100, 899, 900, 1000])
 def test_number_of_windows_of_a_video(fps, skip, count):
-    assert frame_skip(fps) == skip
+    assert SoftAttentionConfig(fps=fps).skip == skip
     windows = Windows.of(np.array([count]), frames=30, stride=1, skip=skip)
     assert len(windows) == max(1, count - 30 * skip + 1)
 

@@ -2,12 +2,12 @@
 
 import dataclasses
 import itertools
-import json
 
 import pytest
 
 from attn.commands.reproduction import reproduce
 from attn.commands.reproduction.experiment import make_steps
+from attn.engine.run_steps import recorded_options
 from attn.errors import UsageError
 from attn.video.transform import Resampling
 
@@ -32,7 +32,7 @@ def test_evaluations_have_the_options_by_which_earlier_versions_recorded_them(tw
     """A finished step is recognised by them; another option or default would do every evaluation again."""
     first = next(step for step in make_steps(two_splits, plan)[0] if step.job == "evaluate")
     root = f"{plan.out}/small_cnn/seed0/web"
-    assert json.loads(json.dumps(dataclasses.asdict(first.options))) == {
+    assert recorded_options(first) == {
         "store": f"{root}/store",
         "split": f"{plan.out}/splits/split1-test.txt",
         "out": f"{root}/split1",
