@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -69,12 +70,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--updates", type=int, default=2, help="number of updates in a repeat")
     parser.add_argument("--repeats", type=int, default=3, help="number of interleaved repeats")
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    return parser.parse_args()
+    flags = parser.parse_args()
+    if len(windows_of(flags.videos)) <= flags.batch:
+        parser.error(f"--videos {flags.videos}: fewer windows than --batch {flags.batch}. Give more.")
+    return flags
 
 
 def write(folder: Path, videos: int, flags: argparse.Namespace) -> tuple[Path, Path]:
     """Random grids as a plain array in half precision, and as features.h5 in single precision."""
-    plain, h5 = folder / "grids.bin", folder / "features.h5"
+    plain, h5 = folder / f"grids-{videos}.bin", folder / f"features-{videos}.h5"
     rows, width = videos * FRAMES, flags.channels * SIDE * SIDE
     random = np.random.default_rng(0)
     with plain.open("wb") as file, h5py.File(h5, "w") as features:
@@ -158,6 +162,8 @@ def compare_training(
     report(
         "training", {"ours": with_attention, "h5, row by row": plain.update, "ours, average pooling": without}, flags
     )
+    for trainer in trainers:
+        trainer.close()
 
 
 def report(title: str, kinds: dict[str, Callable[[int], object]], flags: argparse.Namespace) -> None:
@@ -187,14 +193,23 @@ def in_child(plain: Path, videos: int, flags: argparse.Namespace) -> float:
 
 
 def peak_mb(flags: argparse.Namespace, plain: Path) -> float:
-    """Train; return the largest private memory after an update, in MB."""
+    """Train; return the largest private memory, sampled every 10 ms, in MB."""
     config = SoftAttentionConfig(hidden_dim=flags.hidden_dim, batch=flags.batch)
     trainer = SoftAttentionTrainer(net_of(config, flags), mapped(plain, flags.videos, flags), config, Alone())
-    peaks = []
+    peaks, over = [0.0], threading.Event()
+
+    def sample() -> None:
+        while not over.wait(0.01):
+            status = Path("/proc/self/status").read_text()
+            peaks.append(int(status.partition("RssAnon:")[2].split()[0]) / 1e3)
+
+    sampler = threading.Thread(target=sample)
+    sampler.start()
     for number in range(flags.updates + 1):
         trainer.update(number)
-        status = Path("/proc/self/status").read_text()
-        peaks.append(int(status.partition("RssAnon:")[2].split()[0]) / 1e3)
+    over.set()
+    sampler.join()
+    trainer.close()
     return max(peaks)
 
 

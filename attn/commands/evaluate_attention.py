@@ -11,7 +11,8 @@ from attn.errors import UsageError
 from attn.schema import GRID
 from attn.stages.scoring import Named, Scorer
 from attn.stages.soft_attention_scoring import SoftAttentionScore, attending
-from attn.storage.attention_file import AttentionFile, attention_file
+from attn.storage.attention_file import NAME, AttentionFile, attention_file
+from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.store import AttentionStore, VideoRows
 
 
@@ -44,6 +45,7 @@ def written_attention(
     """
     if not options.attention:
         yield tuple(scorers)
+        _remove_earlier(options.out)
         return
     models = {scorer.name: model for scorer in scorers if (model := attending(scorer)) is not None}
     if not models:
@@ -56,3 +58,11 @@ def written_attention(
             WithAttention(scorer, scorer.name, models[scorer.name], file) if scorer.name in models else scorer
             for scorer in scorers
         )
+
+
+def _remove_earlier(out: str) -> None:
+    """Remove the file of an earlier evaluation, which would not belong to the scores beside it."""
+    fs, path = open_filesystem(join(out, NAME))
+    with storage_errors(out):
+        if fs.exists(path):
+            fs.rm_file(path)

@@ -4,9 +4,14 @@ import dataclasses
 
 from attn.commands.predict_options import PredictOptions
 from attn.errors import UsageError, some
+from attn.models.checkpoint import load_weights
+from attn.models.weights_file import TORCH_SAVE
+from attn.schema import OF_CLASSES
 from attn.stages.open_model import TrainedModel, open_model
 from attn.storage.error_messages import shown
 from attn.storage.manifest import Manifest
+
+IMAGENET = "imagenet"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +61,12 @@ def open_prediction_model(options: PredictOptions) -> PredictionModel:
     Raises:
         UsageError: a file is invalid, or they are not one model with its CNN.
     """
-    models = {url: open_model(url) for url in options.model}
+    if not options.model:
+        raise UsageError("--model: empty. Give a model file, or a model and the checkpoint of its CNN.")
+    plain = [url for url in options.model if url == IMAGENET or url.endswith(TORCH_SAVE)]
+    models = {url: open_model(url) for url in options.model if url not in plain or len(options.model) == 1}
+    if len(plain) == len(models) == 1:
+        return _with_plain_weights(plain[0], *models.items())
     cnns = [url for url, model in models.items() if model.cnn is not None]
     others = [url for url in models if url not in cnns]
     if len(cnns) > 1 or len(others) > 1:
@@ -75,6 +85,25 @@ def open_prediction_model(options: PredictOptions) -> PredictionModel:
     (url,), cnn = others, models[cnn_url]
     if cnn.method is not None:
         raise UsageError(f"{shown(cnn_url)}: has its own method. Leave out {shown(url)}, or give a plain checkpoint.")
-    if not models[url].settings:
-        raise UsageError(f"{shown(url)}: does not say which CNN it needs, because it is too old. Train it again.")
+    _check_recorded(url, models[url])
     return PredictionModel(url, cnn_url, dataclasses.replace(models[url], cnn=cnn.cnn, method=models[url].kind))
+
+
+def _with_plain_weights(cnn_url: str, opened: tuple[str, TrainedModel]) -> PredictionModel:
+    """Model with a CNN from weights that do not describe their network, which the model's store does."""
+    url, model = opened
+    if model.cnn is not None:
+        raise UsageError(f"{shown(url)}: contains a CNN. Leave out {shown(cnn_url)}.")
+    _check_recorded(url, model)
+    cnn = load_weights(
+        cnn_url,
+        *(model.settings["backbone"], None, tuple(model.settings["mean"]), tuple(model.settings["std"])),
+        model.settings["input_size"],
+        new_classifier=not OF_CLASSES & {*model.scorer.columns},
+    )
+    return PredictionModel(url, cnn_url, dataclasses.replace(model, cnn=cnn, method=model.kind))
+
+
+def _check_recorded(url: str, model: TrainedModel) -> None:
+    if "weights_sha256" not in model.settings:
+        raise UsageError(f"{shown(url)}: does not say which CNN it needs, because it is too old. Train it again.")

@@ -62,6 +62,11 @@ class Overlays:
     ):
         self._names, self._second = class_names, second_class(options.overlay_class, class_names)
         self._resampling, self._model = resampling, model
+        if model is not None and options.overlay_class is not None:
+            raise UsageError(
+                f"--overlay-class {options.overlay_class}: the attention of {model.name} does not depend on the class. "
+                "Leave it out."
+            )
         self._left = {video.video_id: video for video in spread(videos, options.overlays)}
         self._url, self._total, self._drawn = join(options.out, FOLDER), len(self._left), 0
         self._reader = FrameReader()
@@ -149,14 +154,13 @@ class Overlays:
     ) -> VideoTracks:
         """Probabilities of the classes over time; the attention does not depend on the class and is drawn once."""
         scored = model.scored(rows)
-        probabilities = np.nan_to_num(scored.frames.cpu().numpy())
-        # Frames in no window have neither weights nor probabilities.
-        maps = np.nan_to_num(scored.weights(rows.tensors[GRID].shape[2:]))
+        probabilities, maps = scored.probabilities(), scored.weights(rows.tensors[GRID].shape[2:])
+        seen = np.isfinite(probabilities[:, 0])  # frames in no window have neither weights nor probabilities
         classes = tuple(
-            ClassTrack(self._names[c], float(scores[c]), probabilities[:, c], None if i else maps)
+            ClassTrack(self._names[c], float(scores[c]), probabilities[seen, c], None if i else maps[seen])
             for i, c in enumerate(listed)
         )
-        return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, self._resampling)
+        return VideoTracks(rows.video_id, rows.frame[seen], rows.time_s[seen], classes, self._resampling)
 
 
 def check_flags(options: PredictOptions) -> None:

@@ -72,12 +72,15 @@ class SoftAttentionTraining(Training):
         job, rows = self.job, state.record["rows"]
         kept = rows[kept_number(rows) - 1]
         validated = rows[kept_number([row for row in rows if not row[RETRAINING]]) - 1]
+        learnt = job.all_videos if kept[RETRAINING] else job.train
         trained = {
-            "videos": len(job.train.video_ids),
-            "frames": job.train.rows,
+            "videos": len(learnt.video_ids),
+            "frames": learnt.rows,
             "held_out": len(job.held_out.video_ids),
             "kept_update": kept["update"],
             "updates": rows[-1]["update"],
+            "validated_update": validated["update"],
+            RETRAINING: kept[RETRAINING],
             **{name: validated[name] for name in (ACCURACY, MAP) if name in validated},
             "train_videos": list(job.train.video_ids),
             "held_out_videos": list(job.held_out.video_ids),
@@ -101,6 +104,11 @@ class SoftAttentionTraining(Training):
         after = f"update {report['kept_update']} of {report['updates']}"
         if figure_of(report) is None:
             return f"no videos held out; weights after {after} kept"
+        if report[RETRAINING]:
+            return (
+                f"trained again on all {report['videos']} videos ({after}); {_validation(report).removeprefix(', ')} "
+                f"before (update {report['validated_update']})"
+            )
         return f"{_validation(report).removeprefix(', ')} ({after})"
 
 

@@ -43,7 +43,7 @@ def make_soft_attention_training(
     listed = read_label_sets(options.split, names, part="train", present=list(num_frames))
     several = any(len(classes) != 1 for classes in listed.values())
     options.check(multi_label=several)
-    # Videos of several classes count as one of the first, and those without a class as one more class.
+    # For the fraction, a video counts as one of its first class, and those without a class as one more class.
     first = {video_id: classes[0] if classes else "" for video_id, classes in listed.items()}
     split = present_videos(
         take_fraction(first, options.fraction, seed=options.seed),
@@ -53,8 +53,14 @@ def make_soft_attention_training(
         allow_missing=options.allow_missing,
     )
     begun = (TrainRun(join(options.out, NAME), {}).read(RUN) or {}).get("decisive", {})
-    recording_of = kept_together(read_recordings(options.split, listed, part="train"), split, begun)
-    held = hold_out_videos(split, options.holdout_fraction, seed=options.seed, group_of=recording_of)
+    # Recordings are kept together within a class. Clips of one recording may differ in their first class.
+    dealt = dict.fromkeys(split, "") if several else split
+    recording_of = kept_together(read_recordings(options.split, listed, part="train"), dealt, begun)
+    held = hold_out_videos(dealt, options.holdout_fraction, seed=options.seed, group_of=recording_of)
+    if options.retrain and not held:
+        raise UsageError(
+            "--retrain: needs held-out videos, whose best validation sets the loss to reach. List more videos."
+        )
     train, held_out = (
         _table(
             {video_id: listed[video_id] for video_id in split if (video_id in held) == wanted},
@@ -113,8 +119,9 @@ def _check_lengths(options: TrainSoftAttentionOptions, train: VideoTable, store:
     """Check that at least one video has all frames of a window; shorter ones repeat their last frame."""
     needed, longest = (options.window_frames - 1) * options.skip + 1, int(train.num_frames.max())
     if longest < needed:
+        closer = ", a higher --fps" if options.skip > 1 else ""
         raise UsageError(
             f"--window-frames {options.window_frames}: a window needs {needed} frames, but the longest training video "
-            f"of {shown(store.url)} has {longest}. Give a smaller --window-frames, a higher --fps, or precompute with "
-            "a smaller --stride."
+            f"of {shown(store.url)} has {longest}. Give a smaller --window-frames{closer}, or precompute with a "
+            "smaller --stride."
         )

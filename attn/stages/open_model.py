@@ -6,7 +6,7 @@ A new kind is a loader and its line in `LOADERS`.
 import dataclasses
 import json
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration
@@ -25,8 +25,8 @@ from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
 
 SUFFIX = ".safetensors"
-SIZES, MOST = ("window_frames", "batch"), 1 << 16
-"""Settings of a soft-attention LSTM on which the memory of scoring depends, and their limit."""
+MOST, MOST_FRAMES = 1 << 16, 1 << 22
+"""Limits of the settings of a soft-attention LSTM, and of the frames of a batch of its windows."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,19 +89,23 @@ def scorer_of(model: Model) -> Scorer:
 
 
 def energynet_model(trained: TrainedEnergyNet) -> TrainedModel:
-    """Return an EnergyNet as a model; the store that it needs has the fingerprint of its training maps."""
+    """Return an EnergyNet as a model; the store that it needs has the fingerprint of its training maps.
+
+    Raises:
+        TypeError, ValueError: the record of the training is not one of `train_energynet`.
+    """
     return TrainedModel(
         ENERGYNET.name,
         trained.class_names,
         EnergyNetScore(trained.net),
         fingerprint=trained.fingerprint,
-        settings=dict(trained.trained.get(STORE_FIELDS, {})),
+        settings=_store_fields(trained.trained),
         trained_on=_learnt(trained.trained),
     )
 
 
 def _learnt(trained: Mapping[str, Any]) -> tuple[str, ...]:
-    return (*trained.get("train_videos", ()), *trained.get("held_out_videos", ()))
+    return tuple(map(str, (*trained.get("train_videos", ()), *trained.get("held_out_videos", ()))))
 
 
 def _cnn(file: TensorsFile) -> TrainedModel:
@@ -126,24 +130,29 @@ def _cnn(file: TensorsFile) -> TrainedModel:
 
 
 def _energynet(file: TensorsFile) -> TrainedModel:
-    return energynet_model(energynet_of(file))
+    trained = energynet_of(file)
+    try:
+        return energynet_model(trained)
+    except (TypeError, ValueError) as error:
+        raise not_a("an EnergyNet", file.url, error) from error
 
 
 def _soft_attention(file: TensorsFile) -> TrainedModel:
     trained = soft_attention_of(file)
+    sizes = {"map_shape": list(trained.map_shape), "num_channels": trained.net.architecture.num_channels}
     try:
         config = _windows_and_aggregation(trained.trained.get("settings", {}))
         config.check(multi_label=trained.net.architecture.multi_label)
+        return TrainedModel(
+            SOFT_ATTENTION.name,
+            trained.class_names,
+            SoftAttentionScore(trained.net, config),
+            fingerprint=trained.fingerprint,
+            settings={**_store_fields(trained.trained), **sizes},
+            trained_on=_learnt(trained.trained),
+        )
     except (TypeError, ValueError, UsageError) as error:
         raise not_a(NOUN, file.url, error) from error
-    return TrainedModel(
-        SOFT_ATTENTION.name,
-        trained.class_names,
-        SoftAttentionScore(trained.net, config),
-        fingerprint=trained.fingerprint,
-        settings=dict(trained.trained.get(STORE_FIELDS, {})),
-        trained_on=_learnt(trained.trained),
-    )
 
 
 def _windows_and_aggregation(settings: Mapping[str, Any]) -> SoftAttentionConfig:
@@ -153,11 +162,33 @@ def _windows_and_aggregation(settings: Mapping[str, Any]) -> SoftAttentionConfig
         TypeError, ValueError: a setting is unknown, of another type, or would take unlimited memory.
     """
     config = SoftAttentionConfig(**settings)
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if type(field.default) is int and (type(value) is not int or (field.name in SIZES and value > MOST)):
-            raise ValueError(f"{field.name} {value!r}")
+    for name, kind in get_type_hints(SoftAttentionConfig).items():
+        value, choices = getattr(config, name), get_args(kind)
+        whole = kind is int or name == "last_steps"
+        if whole and not (value is None or (type(value) is int and (name == "seed" or value <= MOST))):
+            raise ValueError(f"{name} {value!r}")
+        if isinstance(next(iter(choices), None), str) and value not in choices:
+            raise ValueError(f"{name} {value!r}")
+    if config.window_frames * config.batch > MOST_FRAMES:
+        raise ValueError(f"{config.batch} windows of {config.window_frames} frames")
     return config
+
+
+def _store_fields(trained: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the store of a training; empty if it was recorded by a version before they were.
+
+    Raises:
+        TypeError, ValueError: they are not of the types of a manifest.
+    """
+    fields = dict(trained.get(STORE_FIELDS, {}))
+    kinds = {"backbone": str, "weights_sha256": str, "input_size": int, "mean": list, "std": list, "sampling": dict}
+    for name, kind in kinds.items():
+        if fields and name in fields and type(fields[name]) is not kind:
+            raise ValueError(f"{name} {fields[name]!r}")
+    sampling = list(fields.get("sampling", {"stride": 1}).values())
+    if len(sampling) != 1 or type(sampling[0]) not in (int, float):
+        raise ValueError(f"sampling {sampling!r}")
+    return fields
 
 
 LOADERS: dict[str, Callable[[TensorsFile], TrainedModel]] = {

@@ -25,13 +25,24 @@ class Scored(NamedTuple):
     Attributes:
         scores: scores of each video; zeros for a video without frames.
         attention: mean attention weights of each frame over all windows that contain it, which add up to 1. NaN for
-            frames in no window. None if the network pools its frames.
-        frames: mean probabilities at each frame over all windows that contain it. NaN for frames in no window.
+            frames in no window. None if the network pools its frames, or without figures of frames.
+        frames: mean probabilities at each frame over all windows that contain it. NaN for frames in no window. None
+            without figures of frames.
     """
 
     scores: Float[Tensor, "video cls"]
     attention: Float[Tensor, "row cell"] | None
-    frames: Float[Tensor, "row cls"]
+    frames: Float[Tensor, "row cls"] | None
+
+    def probabilities(self) -> Float[np.ndarray, "row cls"]:
+        """Mean probabilities at each frame.
+
+        Raises:
+            ValueError: figures of frames were not asked for.
+        """
+        if self.frames is None:
+            raise ValueError("figures of frames were not asked for")
+        return self.frames.cpu().numpy()
 
     def weights(self, map_shape: tuple[int, ...]) -> Float[np.ndarray, "row height width"]:
         """Attention weights as maps.
@@ -40,10 +51,10 @@ class Scored(NamedTuple):
             map_shape: rows and columns of the grids.
 
         Raises:
-            ValueError: the network pools its frames.
+            ValueError: there are none.
         """
         if self.attention is None:
-            raise ValueError("a network that pools its frames has no attention")
+            raise ValueError("no attention: the network pools its frames, or figures of frames were not asked for")
         return self.attention.cpu().numpy().reshape(-1, *map_shape)
 
 
@@ -81,7 +92,7 @@ def score_windows(
     for start in range(0, len(windows), batch):
         rows = windows.rows(slice(start, start + batch))
         unique, place = np.unique(rows, return_inverse=True)
-        cubes = select_cubes(grids, unique).to(like.device, like.dtype)
+        cubes = select_cubes(grids, unique).to(like.device).to(like.dtype)
         frames, steps = net.prepare(cubes), torch.from_numpy(place.reshape(rows.shape)).to(like.device)
         mean = torch.stack([frames.mean[of_step] for of_step in steps.T]).mean(0)
         yield rows, net.unroll((frames.select(of_step) for of_step in steps.T), mean)
@@ -97,6 +108,7 @@ def score_videos(
     aggregation: Aggregation = "mean",
     last_steps: int | None = None,
     batch: int = 128,
+    of_frames: bool = True,
 ) -> Scored:
     """Scores of whole videos.
 
@@ -113,14 +125,15 @@ def score_videos(
         aggregation: see above; `mode` needs windows with one class each.
         last_steps: n (default: all steps).
         batch: number of windows at a time.
+        of_frames: also compute figures of all frames of `grids`.
 
     Source: mode and n = 16 or 30: released code of Sharma et al. 2015.
     """
-    like, attends = net.output.weight, net.architecture.pooling == "attention"
-    scores = like.new_zeros(num_videos, net.architecture.num_classes)
-    attention = like.new_zeros(len(grids), net.architecture.num_cells)
-    frames = like.new_zeros(len(grids), net.architecture.num_classes)
-    seen = like.new_zeros(len(grids), 1)
+    like, sizes = net.output.weight, net.architecture
+    attends, counted = sizes.pooling == "attention", len(grids) if of_frames else 0
+    scores = like.new_zeros(num_videos, sizes.num_classes)
+    attention = like.new_zeros(counted if attends else 0, sizes.num_cells)
+    frames, seen = like.new_zeros(counted, sizes.num_classes), like.new_zeros(counted, 1)
     start = 0
     for rows, (logits, weights) in score_windows(net, grids, windows, batch=batch):
         steps = net.probabilities(logits)
@@ -129,14 +142,18 @@ def score_videos(
             means = torch.zeros_like(means).scatter_(1, means.argmax(1, keepdim=True), 1)
         videos = torch.from_numpy(windows.video[start : start + len(rows)]).to(like.device)
         scores.index_add_(0, videos, means)
-        places = torch.from_numpy(rows.ravel()).to(like.device)
-        frames.index_add_(0, places, steps.flatten(0, 1))
-        seen.index_add_(0, places, torch.ones_like(steps.flatten(0, 1)[:, :1]))
-        if weights is not None:
-            attention.index_add_(0, places, weights.flatten(0, 1))
+        if of_frames:
+            places = torch.from_numpy(rows.ravel()).to(like.device)
+            frames.index_add_(0, places, steps.flatten(0, 1))
+            seen.index_add_(0, places, torch.ones_like(steps.flatten(0, 1)[:, :1]))
+            if weights is not None:
+                attention.index_add_(0, places, weights.flatten(0, 1))
         start += len(rows)
     counts = torch.from_numpy(np.bincount(windows.video, minlength=num_videos)).to(like.device)
-    return Scored(scores / counts[:, None].clamp(min=1), attention / seen if attends else None, frames / seen)
+    scores = scores / counts[:, None].clamp(min=1)
+    if not of_frames:
+        return Scored(scores, None, None)
+    return Scored(scores, attention / seen if attends else None, frames / seen)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -28,7 +28,15 @@ class Windows:
     skip: int
 
     @classmethod
-    def of(cls, num_frames: Int[np.ndarray, "video"], *, frames: int, stride: int, skip: int) -> "Windows":
+    def of(
+        cls,
+        num_frames: Int[np.ndarray, "video"],
+        *,
+        frames: int,
+        stride: int,
+        skip: int,
+        first_row: Int[np.ndarray, "video"] | None = None,
+    ) -> "Windows":
         """Find the windows of each video.
 
             starts of a video of N frames: 0, stride, … up to N - T · skip, or only 0 if N is smaller than T · skip
@@ -40,6 +48,7 @@ class Windows:
             frames: T, number of frames of a window.
             stride: distance of the first frames of two windows, in rows.
             skip: distance of the frames of a window, in rows.
+            first_row: row of the first frame of each video. Default: the videos follow each other from row 0.
 
         Source: released code of Sharma et al. 2015.
         """
@@ -47,9 +56,9 @@ class Windows:
         counts[num_frames == 0] = 0
         video = np.repeat(np.arange(len(num_frames)), counts)
         place = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        first_row = (np.cumsum(num_frames) - num_frames)[video] + stride * place
+        starts = np.cumsum(num_frames) - num_frames if first_row is None else first_row
         taken = np.minimum((num_frames[video] - 1) // skip + 1, frames)
-        return cls(video, first_row, taken, frames, skip)
+        return cls(video, starts[video] + stride * place, taken, frames, skip)
 
     def __len__(self) -> int:
         return len(self.video)

@@ -15,6 +15,7 @@ from attn.storage.tensors import tensor_array
 
 NAME = "attention.parquet"
 WEIGHTS = "weights"
+ROWS_AT_ONCE = 16384
 
 
 class AttentionFile:
@@ -25,7 +26,7 @@ class AttentionFile:
     """
 
     def __init__(self, writer: pq.ParquetWriter):
-        self._writer = writer
+        self._writer, self._held = writer, list[pa.Table]()
 
     def add(self, method: str, rows: VideoRows, weights: Float[np.ndarray, "frame row col"]) -> None:
         """Add the frames of a video that a model has seen; other frames have NaN weights and are omitted."""
@@ -38,7 +39,15 @@ class AttentionFile:
             pa.array(rows.time_s[seen], pa.float32()),
             tensor_array(weights[seen].astype(np.float32), schema.field(WEIGHTS)),
         ]
-        self._writer.write_table(pa.table(columns, schema=schema))
+        self._held.append(pa.table(columns, schema=schema))
+        if sum(map(len, self._held)) >= ROWS_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the rows that are held as one row group."""
+        if self._held:
+            self._writer.write_table(pa.concat_tables(self._held))
+            self._held = []
 
 
 @contextlib.contextmanager
@@ -63,4 +72,6 @@ def attention_file(folder: str, map_shape: tuple[int, int]) -> Iterator[Attentio
     )
     fs, path = open_filesystem(join(folder, NAME))
     with atomic_path(fs, path) as local, pq.ParquetWriter(local, schema, compression="zstd") as writer:
-        yield AttentionFile(writer)
+        file = AttentionFile(writer)
+        yield file
+        file.flush()

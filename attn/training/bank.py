@@ -138,7 +138,7 @@ def read_bank(
     return Bank.of(values, table)
 
 
-def on_device(bank: Bank, device: torch.device, gpus: float = 1.0) -> Bank:
+def on_device(bank: Bank, device: torch.device, gpus: float = 1.0, *, reserved: int = 0) -> Bank:
     """Move the values to the device of the network if they fit.
 
     Args:
@@ -146,12 +146,13 @@ def on_device(bank: Bank, device: torch.device, gpus: float = 1.0) -> Bank:
         device: device of the network.
         gpus: share of the GPU that this training may use. Below 1 it applies to all memory, because trainings that
             start at the same time all see an empty GPU.
+        reserved: memory that an update needs, in bytes.
     """
     if device.type != "cuda":
         return bank
     torch.cuda.empty_cache()  # memory of an earlier training in this process
     free, total = torch.cuda.mem_get_info(device)
-    room = DEVICE_SHARE * (free if gpus >= 1 else gpus * total)
+    room = DEVICE_SHARE * (free if gpus >= 1 else gpus * total) - reserved
     return dataclasses.replace(bank, values=bank.values.to(device)) if bank.values.nbytes <= room else bank
 
 

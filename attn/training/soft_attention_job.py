@@ -1,6 +1,7 @@
 """Training of a soft-attention LSTM as plain data for the workers."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -43,26 +44,35 @@ class SoftAttentionJob:
         """Whether videos may have several classes or none."""
         return self.train.targets.ndim > 1
 
-    @property
+    @functools.cached_property
     def all_videos(self) -> VideoTable:
-        """Training videos, then held-out videos."""
+        """Training and held-out videos, sorted by ID: the cache of their grids does not depend on what is held out."""
         tables = (self.train, self.held_out)
+        ids = self.train.video_ids + self.held_out.video_ids
+        order = sorted(range(len(ids)), key=ids.__getitem__)
         return VideoTable(
-            self.train.video_ids + self.held_out.video_ids,
-            np.concatenate([table.targets for table in tables]),
-            np.concatenate([table.num_frames for table in tables]),
+            tuple(ids[i] for i in order),
+            np.concatenate([table.targets for table in tables])[order],
+            np.concatenate([table.num_frames for table in tables])[order],
         )
 
     def windows(self, table: VideoTable) -> Windows:
-        """Windows of the videos of a table."""
-        config = self.options
-        return Windows.of(table.num_frames, frames=config.window_frames, stride=config.window_stride, skip=config.skip)
+        """Windows of the videos of a table, whose frames are rows of the grids of `all_videos`."""
+        config, everything = self.options, self.all_videos
+        rows = dict(zip(everything.video_ids, everything.first_row.tolist(), strict=True))
+        return Windows.of(
+            table.num_frames,
+            frames=config.window_frames,
+            stride=config.window_stride,
+            skip=config.skip,
+            first_row=np.array([rows[video_id] for video_id in table.video_ids], np.int64),
+        )
 
     def updates(self, table: VideoTable) -> int:
         """Number of updates of all epochs over the videos of a table."""
         return self.options.epochs * -(-len(self.windows(table)) // self.options.batch)
 
-    @property
+    @functools.cached_property
     def total(self) -> int:
         """Number of updates at most, including those of training again on all videos."""
         return self.updates(self.train) + (self.updates(self.all_videos) if self.options.retrain else 0)

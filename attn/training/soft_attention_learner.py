@@ -28,6 +28,9 @@ from attn.training.status import Row
 from attn.training.storage import check_storage
 from attn.training.video_table import VideoTable
 
+KEPT_CUBES = 8
+"""Number of tensors of the size of a batch's cubes that an update holds; an estimate."""
+
 
 @contextmanager
 def soft_attention_learner(
@@ -53,7 +56,10 @@ def soft_attention_learner(
         if bank is None or refusal is not None:
             yield UsageError(refusal)
         else:
-            yield SoftAttentionLearner(job, on_device(bank, group.device), group, status.note)
+            placed = on_device(bank, group.device, reserved=_batch_bytes(job))
+            learner = SoftAttentionLearner(job, placed, group, status.note)
+            yield learner
+            learner.trainer.close()
 
 
 class SoftAttentionLearner:
@@ -69,7 +75,7 @@ class SoftAttentionLearner:
         note: callback that receives the current activity.
 
     Attributes:
-        kept: weights of the best validation; empty if they are the current ones.
+        kept: weights of the best validation.
     """
 
     unit, lr_flags = "update", "--lr"
@@ -98,7 +104,7 @@ class SoftAttentionLearner:
             return False
         if rows[-1]["update"] >= self.job.total:
             return True
-        return rows[-1][RETRAINING] and rows[-1]["loss"] <= _loss_to_reach(rows)
+        return rows[-1][RETRAINING] and self._cost(rows[-1]) <= self._cost_to_reach(rows)
 
     def next_row(self, rows: Sequence[Row]) -> Row:
         started_s = time.monotonic()
@@ -110,10 +116,9 @@ class SoftAttentionLearner:
         steps = [self._update(number, begun) for number in range(first, stop)]
         trained_s = time.monotonic() - started_s
         check_weights(self.net.named_parameters(), f"after update {stop}")
-        means = Step(*(sum(values) / len(steps) for values in zip(*steps, strict=True)))
         return {
             "update": stop,
-            **means._asdict(),
+            **_means(steps),
             **({} if retraining else self._validated()),
             RETRAINING: retraining,
             "updates_per_s": len(steps) / trained_s,
@@ -126,7 +131,8 @@ class SoftAttentionLearner:
             self.kept = plain(self.net.state_dict())
 
     def state(self, rows: Sequence[Row]) -> State:
-        return State(self.net.state_dict(), self.kept, self.trainer.optimizer.state_dict(), {"rows": list(rows)})
+        kept = {} if kept_number(rows) == len(rows) else self.kept
+        return State(self.net.state_dict(), kept, self.trainer.optimizer.state_dict(), {"rows": list(rows)})
 
     def restore(self, state: State) -> None:
         if state.record["rows"][-1][RETRAINING]:
@@ -136,6 +142,7 @@ class SoftAttentionLearner:
         self.kept = state.best
 
     def _train_on_all(self) -> None:
+        self.trainer.close()
         self.trainer = self._trainer(self.job.all_videos)
 
     def _trainer(self, table: VideoTable) -> SoftAttentionTrainer:
@@ -143,10 +150,14 @@ class SoftAttentionLearner:
         return SoftAttentionTrainer(initial_net(self.job).to(self.group.device), data, self.config, self.group)
 
     def _next_validation(self, done: int) -> int:
-        """Number of the update after which the next validation follows."""
-        per_epoch = self.trainer.updates_per_epoch
-        end_of_epoch = (done // per_epoch + 1) * per_epoch
-        return min((done // self.config.look_every + 1) * self.config.look_every, end_of_epoch)
+        """Number of the update after which the next validation follows.
+
+        The last few updates of an epoch have no row of their own, because the mean of few losses is noise.
+        """
+        per_epoch, every = self.trainer.updates_per_epoch, self.config.look_every
+        epoch, place = divmod(done, per_epoch)
+        stop = (place // every + 1) * every
+        return epoch * per_epoch + (per_epoch if stop + every / 2 > per_epoch else stop)
 
     def _update(self, number: int, begun: int) -> Step:
         step = self.trainer.update(number - begun)
@@ -161,15 +172,23 @@ class SoftAttentionLearner:
         name = MAP if self.job.multi_label else ACCURACY
         if not held_out.video_ids:
             return {name: None}
-        own, first = held_out.share(self.group.rank, self.group.size)
-        start = self.job.train.rows + first
+        own, _ = held_out.share(self.group.rank, self.group.size)
         scored = score_videos(
-            self.net, self._cubes[start : start + own.rows], self.job.windows(own), len(own.video_ids), **self._how
+            self.net, self._cubes, self.job.windows(own), len(own.video_ids), of_frames=False, **self._how
         )
         scores = np.concatenate(self.group.gather(scored.scores.cpu().numpy()))
         if self.job.multi_label:
             return {name: mean_average_precision(scores, held_out.targets).value}
         return {name: top_k_accuracy(scores, held_out.labels)}
+
+    def _cost(self, row: Row) -> float:
+        """Training loss of a step and window, which does not depend on the number of windows."""
+        return row["cross_entropy"] + self.config.attention_penalty * row["penalty"] / self.config.window_frames
+
+    def _cost_to_reach(self, rows: Sequence[Row]) -> float:
+        """Training loss of the best validation."""
+        first = [row for row in rows if not row[RETRAINING]]
+        return self._cost(first[kept_number(first) - 1])
 
     @property
     def _how(self) -> dict[str, Any]:
@@ -193,7 +212,22 @@ def initial_net(job: SoftAttentionJob) -> SoftAttention:
     )
 
 
-def _loss_to_reach(rows: Sequence[Row]) -> float:
-    """Training loss of the best validation."""
-    first = [row for row in rows if not row[RETRAINING]]
-    return first[kept_number(first) - 1]["loss"]
+def _means(steps: Sequence[Step]) -> dict[str, float]:
+    """Means over updates, weighted by their windows except for the loss of an update.
+
+    Args:
+        steps: updates, at least one.
+    """
+    windows = np.array([step.windows for step in steps], np.float64)
+    return {
+        "loss": sum(step.loss for step in steps) / len(steps),
+        "cross_entropy": float(windows @ [step.cross_entropy for step in steps] / windows.sum()),
+        "penalty": float(windows @ [step.penalty for step in steps] / windows.sum()),
+    }
+
+
+def _batch_bytes(job: SoftAttentionJob) -> int:
+    """Estimate of the memory of an update on a device, in bytes: cubes, projections and what autograd keeps of them."""
+    config, (height, width) = job.options, job.map_shape
+    cubes = 4 * config.batch * config.window_frames * height * width * job.num_channels
+    return KEPT_CUBES * cubes * config.attention_layers

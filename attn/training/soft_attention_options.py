@@ -17,7 +17,8 @@ class TrainSoftAttentionOptions(SoftAttentionConfig):
     fraction: float = 1.0
     """Share of the listed videos of each class to use, at least two. Smaller shares are subsets of larger ones."""
     workers: int = 1
-    """Number of Ray Train workers."""
+    """Number of Ray Train workers. Without dropout, any number learns the same; each draws the dropout masks of its own
+    windows."""
     gpu: bool | None = None
     """Use one GPU per worker (default: if the cluster has a GPU)."""
     cache: str | None = None

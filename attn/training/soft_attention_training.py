@@ -50,7 +50,8 @@ class LabelledWindows:
         """Feature cubes and labels of some windows, with precision and device of another tensor."""
         rows = self.windows.rows(which)
         videos = torch.from_numpy(self.windows.video[which]).to(self.labels.device)
-        return select_cubes(self.grids, rows).to(like.device, like.dtype), self.labels[videos].to(like.device)
+        cubes = select_cubes(self.grids, rows).to(like.device).to(like.dtype)  # half precision travels faster
+        return cubes, self.labels[videos].to(like.device)
 
 
 class Losses(NamedTuple):
@@ -72,11 +73,13 @@ class Step(NamedTuple):
         loss: training loss in its reduction, without the L2 penalty.
         cross_entropy: mean over steps and windows.
         penalty: mean over windows, without λ.
+        windows: number of windows of all workers.
     """
 
     loss: float
     cross_entropy: float
     penalty: float
+    windows: int
 
 
 class Ahead(Generic[Batch]):
@@ -95,6 +98,11 @@ class Ahead(Generic[Batch]):
         batch = self._next.get(number) or self._thread.submit(self._make, number)
         self._next = {number + 1: self._thread.submit(self._make, number + 1)}
         return batch.result()
+
+    def close(self) -> None:
+        """Drop the next batch and end the thread."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._next = {}
 
 
 def new_net(
@@ -148,6 +156,10 @@ class SoftAttentionTrainer:
         self._batches = Ahead(self._batch)
         self._epoch, self._order = -1, np.zeros(0, np.int64)
 
+    def close(self) -> None:
+        """End the thread that makes the next batch; the network stays usable."""
+        self._batches.close()
+
     @property
     def updates_per_epoch(self) -> int:
         """Number of updates of an epoch; the last one has the remaining windows, which may be fewer."""
@@ -167,9 +179,9 @@ class SoftAttentionTrainer:
         loss = joint.sum() / (count if self.config.ce_reduction == "mean" else 1)
         loss.backward()
         means = (losses.cross_entropy.sum() / count, losses.penalty.sum() / windows)
-        step = Step(*sum_gradients(self.net, torch.stack([loss, *means]).detach(), self._peers))
+        loss, cross_entropy, penalty = sum_gradients(self.net, torch.stack([loss, *means]).detach(), self._peers)
         self.optimizer.step()
-        return step
+        return Step(loss, cross_entropy, penalty, windows)
 
     def _losses(self, cubes: Tensor, labels: Tensor, number: int) -> Losses:
         """Losses in training mode, with dropout masks that do not depend on torch's random state."""

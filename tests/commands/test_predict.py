@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, load_energynet, save_energynet
 from attn.models.model_file import Model, save_model
+from attn.models.soft_attention_file import load_soft_attention, save_soft_attention
 from attn.models.tensors_file import Kind, write_tensors
 from attn.schema import VIDEO_ID
 from attn.stages.attention import ComputeMaps
@@ -346,10 +348,23 @@ def test_files_that_are_no_model_with_its_cnn(with_model, options, tmp_path):
         ((net, cnn, other), r"--model: several CNNs \(.*other\.safetensors\)\. Give one model with its CNN\.$"),
         ((net, old, cnn), r"--model: several models without a CNN"),
         ((old, cnn), r"old: does not say which CNN it needs"),
+        ((), "--model: empty"),
         ((net, with_model("calibrated").model[0]), r"model\.safetensors: has its own method\. Leave out"),
     ):
         with pytest.raises(UsageError, match=message):
             predict(dataclasses.replace(options, model=model))
+
+
+def test_the_cnn_of_a_model_of_grids_may_be_plain_weights(with_model, options, tmp_path, small_weights):
+    (net, cnn), plain = with_model("soft_attention").model, str(tmp_path / "plain.pth")
+    torch.save(load_checkpoint(cnn).backbone.export_weights(), plain)
+    trained = load_soft_attention(net)
+    store = {**trained.trained["store"], "weights_sha256": hashlib.sha256(Path(plain).read_bytes()).hexdigest()}
+    save_soft_attention(net, dataclasses.replace(trained, trained={**trained.trained, "store": store}))
+    assert predict(dataclasses.replace(options, model=(net, plain))) == 0
+    assert {row["class"] for row in table(options).values()} <= {"Run", "Jump", None}
+    with pytest.raises(UsageError, match=r"another weights_sha256"):
+        predict(dataclasses.replace(options, model=(net, cnn)))
 
 
 def test_a_model_without_its_cnn_is_refused(options, tmp_path):

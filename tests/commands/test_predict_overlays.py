@@ -183,6 +183,8 @@ def test_attention_of_a_model_of_sequences_is_drawn(options, tmp_path, monkeypat
     model = (untrained("soft_attention", plan.manifest, str(tmp_path / "net")), *options.model)
     assert predict(dataclasses.replace(options, model=model)) == 0
     assert {path.suffix for path in (Path(options.out) / FOLDER).iterdir()} == {".mp4", ".png"}
+    with pytest.raises(UsageError, match=r"--overlay-class runner-up: the attention of soft_attention does not depend"):
+        predict(dataclasses.replace(options, model=model, overlay_class="runner-up"))
     for _, frame, _, classes, _ in seen:
         first, second = classes
         assert second.maps is None

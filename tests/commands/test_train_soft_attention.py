@@ -3,6 +3,7 @@
 The label of a video is the colour of one marked cell of each frame; the other cells carry all colours.
 """
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -18,8 +19,9 @@ from attn.commands.train_soft_attention import train_soft_attention
 from attn.commands.train_soft_attention_plan import make_soft_attention_training
 from attn.engine.exit_codes import EXIT_UNTRAINED
 from attn.errors import UsageError
-from attn.models.soft_attention_file import load_soft_attention
+from attn.models.soft_attention_file import load_soft_attention, save_soft_attention
 from attn.schema import FRAME, GRID
+from attn.stages.open_model import open_model
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_values
 from attn.training.checkpoints import CheckpointFolder
@@ -101,11 +103,12 @@ def make_loop(planted, tmp_path):
         run, job, _ = make_soft_attention_training(options_of(planted, tmp_path / "out", **settings))
         run.begin({})
         status = StatusWriter(None, rank=1)
-        with soft_attention_learner(job, Group.alone(torch.device("cpu")), status) as learner:
-            assert not isinstance(learner, UsageError), learner
+        learner = opened.enter_context(soft_attention_learner(job, Group.alone(torch.device("cpu")), status))
+        assert not isinstance(learner, UsageError), learner
         return TrainingLoop(learner, status, CheckpointFolder(str(tmp_path / name), every_s=0), run_url=job.run_url)
 
-    return make
+    with contextlib.ExitStack() as opened:
+        yield make
 
 
 def report_of(options):
@@ -175,8 +178,11 @@ def test_an_interrupted_training_ends_with_the_same_weights(make_loop, monkeypat
         with monkeypatch.context() as patch:
             patch.setattr(broken.learner, "is_over", lambda rows, stop=stop: len(rows) == stop)
             assert broken.run() is None
-        again = make_loop(f"broken{stop}", **settings)
-        assert again.run() is None
+        again, told = make_loop(f"broken{stop}", **settings), {}
+        with monkeypatch.context() as patch:
+            patch.setattr(again._progress, "update", lambda told=told, **changes: told.update({**changes, **told}))
+            assert again.run() is None
+        assert told["resumed"] == stop
         assert [row["loss"] for row in again.rows] == [row["loss"] for row in whole.rows]
         for mine, its in ((again.learner.kept, whole.learner.kept), (weights_of(again), weights_of(whole))):
             torch.testing.assert_close(mine, its, rtol=0, atol=0)
@@ -191,8 +197,8 @@ def test_training_again_on_all_videos_ends_at_the_loss_of_the_best_validation(ma
     assert loop.run() is None
     first = [row for row in loop.rows if not row[RETRAINING]]
     second = loop.rows[len(first) :]
-    goal = first[kept_number(first) - 1]["loss"]
-    assert second[-1]["loss"] <= goal < min(row["loss"] for row in second[:-1])
+    goal = first[kept_number(first) - 1]["cross_entropy"]
+    assert second[-1]["cross_entropy"] <= goal < min(row["cross_entropy"] for row in second[:-1])
     assert second[-1]["update"] < loop.learner.job.total
     torch.testing.assert_close(loop.learner.kept, weights_of(loop), rtol=0, atol=0)
     table = loop.learner.job.all_videos
@@ -224,7 +230,7 @@ def test_videos_of_several_classes_or_none(planted, tmp_path):
     )
     assert train_soft_attention(options) == 0
     assert load_soft_attention(options.out).net.architecture.multi_label
-    assert report_of(options)["validation_map"] > 0.8
+    assert report_of(options)["validation_map"] > 0.6  # about 0.35 by chance
 
 
 @pytest.mark.parametrize(
@@ -233,13 +239,13 @@ def test_videos_of_several_classes_or_none(planted, tmp_path):
         ({"window_frames": 20}, "--window-frames 20: a window needs 20 frames, but the longest training video of"),
         ({"cache": "s3://bucket/folder"}, "--cache s3://bucket/folder: not a local folder"),
         ({"workers": 0}, "--workers 0: must be at least 1"),
+        ({"fps": 6, "window_frames": 3}, "--window-frames 3: a window needs 11 frames, but the longest training video"),
         ({"dropout": 1.0}, "--dropout 1.0: must be from 0 to below 1"),
     ],
 )
 def test_flags_that_are_refused(planted, tmp_path, change, message):
     with pytest.raises(UsageError, match=f"^{re.escape(message)}"):
         make_soft_attention_training(options_of(planted, tmp_path / "out", **change))
-    assert not list(tmp_path.iterdir())
 
 
 def test_a_store_without_grids_is_refused(planted, tmp_path, request):
@@ -277,6 +283,54 @@ def test_a_training_without_progress_ends_with_code_4(planted, tmp_path, caplog)
 def test_a_learning_rate_that_is_too_high(planted, tmp_path):
     with pytest.raises(UsageError, match=r"not finite.*Lower --lr"):
         train_soft_attention(options_of(planted, tmp_path / "out", lr=1e30, optimizer="sgd"))
+
+
+def test_recordings_of_videos_with_several_classes_stay_together(planted, tmp_path):
+    """Clips of one recording differ in their first class."""
+    names = [line.split()[0].split("/")[1][:-4] for line in (planted / "train.txt").read_text().splitlines()]
+    rows = [f"{name},{CLASSES[i % 3]},place {i // 4}" for i, name in enumerate(names)]
+    (tmp_path / "table.csv").write_text("\n".join(["video_id,labels,group", *rows, f"{names[0]},Wave,place 0"]))
+    options = dataclasses.replace(options_of(planted, tmp_path / "out"), split=str(tmp_path / "table.csv"))
+    job = make_soft_attention_training(options)[1]
+    place = {name: i // 4 for i, name in enumerate(names)}
+    train, held_out = ({place[name] for name in table.video_ids} for table in (job.train, job.held_out))
+    assert held_out
+    assert not train & held_out
+
+
+def test_the_cache_of_the_grids_does_not_depend_on_what_is_held_out(planted, tmp_path):
+    jobs = [make_soft_attention_training(options_of(planted, tmp_path / "out", seed=seed))[1] for seed in (1, 2)]
+    assert jobs[0].held_out.video_ids != jobs[1].held_out.video_ids
+    assert jobs[0].all_videos.video_ids == jobs[1].all_videos.video_ids
+    for job in jobs:
+        for table in (job.train, job.held_out):
+            windows, everything = job.windows(table), job.all_videos
+            first = dict(zip(everything.video_ids, everything.first_row.tolist(), strict=True))
+            starts = [first[table.video_ids[video]] for video in windows.video]
+            assert (windows.first_row >= starts).all()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"store": 5},
+        {"store": {"sampling": {}}},
+        {"store": {"backbone": 3}},
+        {"train_videos": 5},
+        {"settings": {"last_steps": 2.5}},
+        {"settings": {"window_stride": 10**30}},
+        {"settings": {"window_frames": 60_000, "batch": 60_000}},
+        {"settings": {"test_aggregation": "median"}},
+        {"settings": {"other": 1}},
+        {"settings": 7},
+    ],
+    ids=str,
+)
+def test_files_with_impossible_records_are_refused(trained, tmp_path, edit):
+    found = load_soft_attention(trained.out)
+    save_soft_attention(str(tmp_path), dataclasses.replace(found, trained={**found.trained, **edit}))
+    with pytest.raises(UsageError, match="not a soft-attention LSTM, or incomplete"):
+        open_model(str(tmp_path))
 
 
 def test_signs_of_no_progress():
