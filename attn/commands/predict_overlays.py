@@ -160,7 +160,9 @@ class Overlays:
             ClassTrack(self._names[c], float(scores[c]), probabilities[seen, c], None if i else maps[seen])
             for i, c in enumerate(listed)
         )
-        return VideoTracks(rows.video_id, rows.frame[seen], rows.time_s[seen], classes, self._resampling)
+        return VideoTracks(
+            rows.video_id, rows.frame[seen], rows.time_s[seen], classes, self._resampling, "probability of the class"
+        )
 
 
 def check_flags(options: PredictOptions) -> None:

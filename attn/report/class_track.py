@@ -19,7 +19,7 @@ class ClassTrack:
     Attributes:
         name: name of the class.
         score: score of the video.
-        energies: energy of the map of each sampled frame.
+        energies: energy of the map of each sampled frame, or another number that tells the classes apart.
         maps: raw maps of the sampled frames; None if only the energies are drawn.
     """
 
@@ -39,6 +39,7 @@ class VideoTracks:
         time_s: their times in seconds, increasing.
         classes: classes, the predicted one first. One or two of them have maps.
         resampling: says which part of the frames the maps cover.
+        energies_are: name of the energies.
     """
 
     video_id: str
@@ -46,6 +47,7 @@ class VideoTracks:
     time_s: Float[np.ndarray, " sample"]
     classes: tuple[ClassTrack, ...]
     resampling: Resampling = BILINEAR
+    energies_are: str = "energy of the map"
 
     @functools.cached_property
     def drawn(self) -> tuple[ClassTrack, ...]:

@@ -96,5 +96,5 @@ def _draw_foot(sheet: Image.Image, video: VideoTracks, timeline: Timeline) -> No
         sheet.paste(coloured(ramp, palette), (left, top + 3))
         left += SCALE_PX[0] + 6
     pen.text((left, top), f"{video.largest:.3g}", PALE, font(SMALL_PX))
-    rows = f"rows: energy of the map, 0 to {timeline.largest:.3g}"
+    rows = f"rows: {video.energies_are}, 0 to {timeline.largest:.3g}"
     pen.text((sheet.width - MARGIN_PX, top), rows, PALE, font(SMALL_PX), anchor="ra")

@@ -185,7 +185,7 @@ def test_attention_of_a_model_of_sequences_is_drawn(options, tmp_path, monkeypat
     assert {path.suffix for path in (Path(options.out) / FOLDER).iterdir()} == {".mp4", ".png"}
     with pytest.raises(UsageError, match=r"--overlay-class runner-up: the attention of soft_attention does not depend"):
         predict(dataclasses.replace(options, model=model, overlay_class="runner-up"))
-    for _, frame, _, classes, _ in seen:
+    for _, frame, _, classes, *_ in seen:
         first, second = classes
         assert second.maps is None
         np.testing.assert_allclose(first.maps.sum((1, 2)), 1, rtol=1e-5)
