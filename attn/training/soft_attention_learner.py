@@ -58,8 +58,10 @@ def soft_attention_learner(
         else:
             placed = on_device(bank, group.device, reserved=_batch_bytes(job))
             learner = SoftAttentionLearner(job, placed, group, status.note)
-            yield learner
-            learner.trainer.close()
+            try:
+                yield learner
+            finally:
+                learner.trainer.close()
 
 
 class SoftAttentionLearner:
