@@ -4,20 +4,28 @@ import dataclasses
 
 import pytest
 
+from attn.commands.adapt_options import AdaptOptions
+from attn.commands.choose_options import ChooseOptions
 from attn.commands.cli import parse
+from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
 from attn.commands.pack_options import PackOptions
-from attn.commands.precompute_options import FramesOptions, PrecomputeOptions
+from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
+from attn.commands.report_options import ReportOptions
+from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions
+from attn.commands.verify_options import VerifyOptions
 from attn.methods import CHOICES, OF_CNN, summaries
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.search_options import SearchOptions
+from attn.training.soft_attention_options import TrainSoftAttentionOptions
 
 JOBS = [
-    *(PackOptions, PrecomputeOptions, FramesOptions, EvaluateOptions, PredictOptions),
-    *(TrainCnnOptions, TrainEnergyNetOptions, SearchOptions),
+    *(PackOptions, VerifyOptions, PrecomputeOptions, EvaluateOptions, EvaluateDetectionOptions, PredictOptions),
+    *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
+    *(ReproduceOptions, DemoOptions, ReportOptions),
 ]
 
 
