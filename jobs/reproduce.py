@@ -1,18 +1,25 @@
 #!/usr/bin/env python
-"""Reproduce the paper's tables: every split, share of the training videos, method and CNN.
+"""Reproduce a paper's tables: every split, seed and method.
 
 Each step is one of the other jobs. Finished steps are not repeated, and a failed step stops only the steps that depend
 on it. `--dataset synthetic` works out of the box.
 """
 
-from attn.commands.cli import end, parse, run
-from attn.commands.reproduction.reproduce_options import ReproduceOptions
+from attn.commands.cli import chosen, end, parse, run
+from attn.commands.reproduction.reproduce_options import ReproduceOptions, SoftAttentionTablesOptions
+
+PAPERS = {"attention_transfer": ReproduceOptions, "soft_attention": SoftAttentionTablesOptions}
 
 
 def main() -> int:
     """Return the exit code: 0 success, 1 some steps failed, 2 user error."""
-    options = parse(ReproduceOptions, __doc__)
-    from attn.commands.reproduction.reproduce import reproduce  # imported after parsing flags, so that --help is fast
+    options = parse(chosen("--paper", PAPERS), __doc__)
+    # Imported after parsing flags, so that --help is fast.
+    if isinstance(options, SoftAttentionTablesOptions):
+        from attn.commands.reproduction.soft_attention_tables import reproduce_soft_attention
+
+        return run(reproduce_soft_attention, options)
+    from attn.commands.reproduction.reproduce import reproduce
 
     return run(reproduce, options)
 

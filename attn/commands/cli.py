@@ -6,7 +6,7 @@ import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NoReturn, TypeVar
 
 import tyro
@@ -92,6 +92,18 @@ def _asked(given: Sequence[str], flag: str) -> str | None:
         return asked.parse_known_args(given)[0].value
     except argparse.ArgumentError:  # the flag has no value; the full parser reports it
         return None
+
+
+def chosen(flag: str, options_types: Mapping[str, type[Options]], argv: Sequence[str] | None = None) -> type[Options]:
+    """Options of a script whose flags depend on the value of one flag.
+
+    Args:
+        flag: name of that flag, such as --paper.
+        options_types: value → options; the first ones are the default, and report an unknown value.
+        argv: command line (default: that of the process).
+    """
+    value = _asked(sys.argv[1:] if argv is None else argv, flag)
+    return options_types.get(value or "", next(iter(options_types.values())))
 
 
 def run(job: Callable[[Options], int], options: Options) -> int:

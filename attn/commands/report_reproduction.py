@@ -10,11 +10,13 @@ from attn.commands.report_runs import Found, Run, class_names, exists, read_json
 from attn.commands.report_scores import SHOWN, ScoreSet, pieces_of_scores
 from attn.commands.report_stores import pieces_of_stores, read_store
 from attn.commands.report_trainings import pieces_of_trainings, read_training
-from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, Cell, cell_of, group_of
+from attn.commands.reproduction.cell import ADAPTED, CNN, LSTM, NO_IMAGE, WEB, Cell, cell_of, group_of
 from attn.commands.reproduction.cell_scores import by_cnn, read_cells
 from attn.commands.reproduction.reproduce import TABLES
-from attn.commands.reproduction.reproduce_options import PLAN, ReproduceOptions
-from attn.models.energynet_file import NAME as ENERGYNET
+from attn.commands.reproduction.reproduce_options import PLAN
+from attn.commands.reproduction.soft_attention_results import by_method
+from attn.commands.reproduction.trainings import NAMES
+from attn.report import soft_attention_tables
 from attn.report.page_blocks import Chart, Note, Piece, Table
 from attn.report.page_charts import share_chart
 from attn.report.paper_tables import FIGURE_NAMES, about_results, tables
@@ -26,8 +28,13 @@ from attn.training.run import RUN, TrainRun
 log = logging.getLogger(__name__)
 
 STORES = ("precompute", "decode_frames")
-TRAININGS = ("train_cnn", "train_energynet")
-PLACES = {WEB: "Web images only", ADAPTED: "adapted, no labels", NO_IMAGE: "labels of 100 %, no Web images"}
+PLACES = {
+    WEB: "Web images only",
+    ADAPTED: "adapted, no labels",
+    NO_IMAGE: "labels of 100 %, no Web images",
+    LSTM: "LSTMs",
+    CNN: "fine-tuned CNN",
+}
 AXIS = {WEB: "none", ADAPTED: "unlabelled"}
 
 
@@ -68,9 +75,11 @@ class Reproduction:
             yield Piece("methods", Note("The tables appear when the reproduction has finished."))
             return
         yield Piece("methods", Note(about_results(self.results)))
-        for table in tables(self.results):
-            yield Piece("methods", table)
-        yield from share_pieces(self.results)
+        if self.plan["options"].get("paper") == "soft_attention":
+            yield from (Piece("methods", table) for table in soft_attention_tables.tables(self.results))
+        else:
+            yield from (Piece("methods", table) for table in tables(self.results))
+            yield from share_pieces(self.results)
         if seconds := self.results.get("seconds"):
             rows = [[job, f"{spent:.0f}"] for job, spent in seconds.items()]
             yield Piece("methods", Table(["job", "seconds"], rows, "Time of all steps of a job"))
@@ -83,15 +92,18 @@ class Reproduction:
         for (backbone, trained_on), cells in cnns.items():  # one at a time: all scores of UCF101 are 2 GB
             label = ", ".join([*[backbone] * several, PLACES.get(trained_on) or f"labels of {int(trained_on)} %"])
             scored = self._read(cells)
-            for methods in by_cnn(scored, dict.fromkeys((cell.split for cell in scored), None)).values():
+            ungrouped = dict.fromkeys((cell.split for cell in scored), None)
+            of_lstm = trained_on in (LSTM, CNN)
+            for methods in [by_method(scored, ungrouped)] if of_lstm else by_cnn(scored, ungrouped).values():
                 video_ids = {cell.split: found.video_ids for cell, found in sorted(scored.items(), key=_split)}
                 yield from pieces_of_scores(ScoreSet(label, class_names(self.run), methods, video_ids))
             own = [one for one in scored.items() if one[0].trained_on == trained_on]
-            if self.options.examples and own and _shows_frames(cnns, backbone, trained_on):
+            maps = trained_on != LSTM  # the store of the LSTMs has grids
+            if self.options.examples and own and maps and _shows_frames(cnns, backbone, trained_on):
                 yield from self._frames(own[0], label)
 
     def _read(self, cells: Sequence[Cell]) -> dict[Cell, Scores]:
-        scored, unreadable = read_cells(ReproduceOptions(dataset="labelled", out=self.run.url), cells)
+        scored, unreadable = read_cells(self.run.url, cells)
         for name, why in unreadable.items():
             log.warning("%s left out: %s", name, why)
         return scored
@@ -105,8 +117,11 @@ class Reproduction:
         return search.pieces(self.options)
 
     def _trainings(self) -> Iterator[Piece]:
-        urls = {step["name"]: self._here(step["options"]["out"]) for step in self._of(*TRAININGS)}
-        files = {name: url if url.endswith(".safetensors") else join(url, ENERGYNET) for name, url in urls.items()}
+        files = {
+            step["name"]: join(url, NAMES[step["job"]]) if NAMES[step["job"]] else url
+            for step in self._of(*NAMES)
+            for url in [self._here(step["options"]["out"])]
+        }
         folders = {name: TrainRun(file, {}).url for name, file in files.items()}
         begun = [name for name, folder in folders.items() if exists(join(folder, RUN))]
         if begun:
@@ -145,4 +160,5 @@ def _shows_frames(cnns: Mapping[tuple[str, str], Any], backbone: str, trained_on
 
 
 def _labels(trained_on: str) -> int:
-    return {WEB: -2, ADAPTED: -1}.get(trained_on) or int(trained_on)
+    order = {WEB: -2, ADAPTED: -1, LSTM: 0, CNN: 1}
+    return order[trained_on] if trained_on in order else int(trained_on)

@@ -1,18 +1,18 @@
 """Data sets of the result tables, by name."""
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import get_args
 
-from attn.datasets import synthetic, tvhi, ucf11, ucf101, ut_interaction
+from attn.datasets import hmdb51, synthetic, tvhi, ucf11, ucf101, ut_interaction
+from attn.datasets.benchmark_names import BenchmarkName
 from attn.datasets.protocol import Benchmark, Split
 from attn.errors import UsageError
 
 __all__ = ["Benchmark", "BenchmarkName", "Split", "open_benchmark"]
 
-BenchmarkName = Literal["ucf101", "ucf11", "ucf11_975", "ucf11_random", "tvhi", "ut_interaction", "synthetic"]
-
 _BY_NAME: dict[str, Callable[[str, str | None], Benchmark]] = {
     "ucf101": ucf101.benchmark,
+    "hmdb51": hmdb51.benchmark,
     "ucf11": ucf11.benchmark,
     "ucf11_975": ucf11.benchmark_975,
     "ucf11_random": ucf11.benchmark_random,

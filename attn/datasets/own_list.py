@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec import AbstractFileSystem
 
-from attn.datasets.entries import Entry, names_meant, numbered_lines
+from attn.datasets.entries import Entry, LabelSets, names_meant, numbered_lines
 from attn.datasets.segments import times
 from attn.errors import UsageError
 from attn.schema import LABEL, VIDEO_ID
@@ -57,6 +57,14 @@ TABLES = (".csv", ".tsv")
 _SUFFIX = "|".join(re.escape(suffix) for suffix in sorted(VIDEO_SUFFIXES))
 _UCF101 = re.compile(rf"(?P<path>.+?(?:{_SUFFIX}))(?:\s+(?P<number>\d+))?", re.IGNORECASE)
 _PAIR = re.compile(rf"(?P<path>.+?(?:{_SUFFIX}))[\"']?(?:\s*[,;\t]\s*|\s+)(?P<label>\S.*)", re.IGNORECASE)
+
+
+def text_of_label_sets(sets: LabelSets) -> str:
+    """Text of a table in which a video may have several classes, or none; `parse_text` reads it back."""
+    text = io.StringIO()
+    rows = [(video_id, name) for video_id, names in sets.items() for name in names or ("",)]
+    csv.writer(text, lineterminator="\n").writerows([("video_id", SEVERAL), *rows])
+    return text.getvalue()
 
 
 def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:

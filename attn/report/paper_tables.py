@@ -51,27 +51,30 @@ def _lines(results: Record) -> Iterator[Record]:
     """Records of one figure each, with the name of its table and, if available, the published value."""
     for found in results["web_images"]:
         place = {"table": "web_images", "trained_on": WEB, "method": "CNN", "figure": published.WEB_ACCURACY}
-        paper = paper_value(results["dataset"], found["backbone"], "CNN", WEB, published.WEB_ACCURACY)
-        yield {**found, **place, "paper": paper}
+        yield {**found, **place}
     for record in results["methods"]:
-        method = record["backbone"], record["method"], record["trained_on"]
         for figure in FIGURE_NAMES:
             if figure in record:
-                paper = paper_value(results["dataset"], *method, figure)
+                paper = record["paper"].get(figure)
                 yield {**record, **record[figure], "table": "methods", "figure": figure, "paper": paper}
     for table in ("pairs", "gains", "crossings", "beside"):
         for found in results.get(table, ()):
             yield {**found, "table": table, "figure": results["figure"]}
 
 
-def as_markdown(results: Record) -> str:
-    """Format the results as Markdown, with all tables for which there are results."""
+def as_markdown(results: Record, shown: Sequence[Table] | None = None) -> str:
+    """Format the results as Markdown.
+
+    Args:
+        results: all figures.
+        shown: tables (default: all of `tables`).
+    """
     about = (
         f"{about_results(results)} Scores, lists and settings lie beside this file; in the CSV and the JSON of the "
         "same tables our numbers go from 0 to 1, the paper's are per cent."
     )
     parts = [f"# {results['dataset']}", about]
-    for table in tables(results):
+    for table in tables(results) if shown is None else shown:
         parts += [f"## {table.title}", "\n".join(_lines_of(table))]
     return "\n\n".join(parts) + "\n"
 
@@ -96,8 +99,8 @@ def tables(results: Record) -> list[Table]:
         ("Paired differences on the same videos, in points", _pairs(results)),
         (f"Beside {results.get('other')}, in points", _beside(results)),
         ("Does the order of the paper hold?", _orders(results)),
-        ("Training runs without progress", _untrained(results)),
-        ("Not done", [list(STEPS), *map(list, results["failed"].items())]),
+        ("Training runs without progress", untrained(results)),
+        ("Not done", not_done(results)),
     ]
     return [Table(rows[0], rows[1:], title) for title, rows in titled if len(rows) > 1]
 
@@ -151,7 +154,8 @@ def _trainings(results: Record) -> str:
     return f" {untrained} of {count} training runs made no progress."
 
 
-def _untrained(results: Record) -> list[list[str]]:
+def untrained(results: Record) -> list[list[str]]:
+    """Rows of the trainings that learnt nothing, with the reasons."""
     found = results.get("trainings", {}).get("untrained", {})
     return [list(STEPS), *([name, " ".join(why)] for name, why in found.items())]
 
@@ -160,7 +164,7 @@ def _table_1(results: Record) -> list[list[str]]:
     rows = [["CNN", "seed", "ours", "images", "paper"]]
     for found in results["web_images"]:
         paper = {name: value for (cnn, name), value in published.WEB_VALIDATION.items() if cnn == found["backbone"]}
-        rows.append([found["backbone"], str(found["seed"]), _shown(found), str(found["images"]), _cell(paper)])
+        rows.append([found["backbone"], str(found["seed"]), estimate_shown(found), str(found["images"]), _cell(paper)])
     return rows
 
 
@@ -173,7 +177,7 @@ def _table_2(results: Record) -> list[list[str]]:
         paper = paper_value(results["dataset"], *method, "map_noninterpolated")
         # Without Web images, both columns have the same published number.
         both = paper if isinstance(paper, dict) else dict.fromkeys(published.WEB_IMAGES["tvhi"], paper)
-        rows.append([*place, _shown(found), *_counts(record, found), *map(_cell, both.values())])
+        rows.append([*place, estimate_shown(found), *counts_shown(record, found), *map(_cell, both.values())])
     return rows
 
 
@@ -181,7 +185,11 @@ def _table_4(results: Record) -> list[list[str]]:
     rows = [["CNN", "method", "top-1", "top-3", *COUNTS, "paper on UCF101, top-1", "top-3"]]
     for record in results["methods"]:
         if record["trained_on"] in (WEB, ADAPTED):
-            ours = [_shown(record["top_1"]), _shown(record["top_3"]), *_counts(record, record["top_1"])]
+            ours = [
+                estimate_shown(record["top_1"]),
+                estimate_shown(record["top_3"]),
+                *counts_shown(record, record["top_1"]),
+            ]
             paper = [_on_ucf101(record, figure) for figure in ("top_1", "top_3")]
             rows.append([record["backbone"], record["method"], *ours, *paper])
     return rows
@@ -192,7 +200,7 @@ def _table_5(results: Record) -> list[list[str]]:
     for record in results["methods"]:
         found = record["top_1"]
         place = [record["backbone"], record["method"], _share(record)]
-        rows.append([*place, _shown(found), *_counts(record, found), _on_ucf101(record, "top_1")])
+        rows.append([*place, estimate_shown(found), *counts_shown(record, found), _on_ucf101(record, "top_1")])
     return rows
 
 
@@ -216,7 +224,7 @@ def _curve(results: Record) -> list[list[str]]:
     rows = [["CNN", "method", *(f"{int(share)} %" for share in shares)]]
     for backbone, method in dict.fromkeys((record["backbone"], record["method"]) for record in records):
         by_share = {
-            record["trained_on"]: _shown(record[results["figure"]])
+            record["trained_on"]: estimate_shown(record[results["figure"]])
             for record in records
             if (record["backbone"], record["method"]) == (backbone, method)
         }
@@ -228,7 +236,7 @@ def _pairs(results: Record) -> list[list[str]]:
     rows = [["CNN", "training videos", "difference", "points", "videos"]]
     for pair in results["pairs"]:
         name = f"{pair['first']} − {pair['second']}"
-        rows.append([pair["backbone"], _share(pair), name, _shown(pair, sign="+"), str(pair["videos"])])
+        rows.append([pair["backbone"], _share(pair), name, estimate_shown(pair, sign="+"), str(pair["videos"])])
     return rows
 
 
@@ -237,7 +245,7 @@ def _beside(results: Record) -> list[list[str]]:
     rows = [["CNN", "training videos", "method", "this", "other", "this − other", "videos"]]
     for found in results.get("beside", ()):
         place = [found["backbone"], _share(found), found["method"]]
-        figures = [_shown(found["this"]), _shown(found["other"]), _shown(found, sign="+")]
+        figures = [estimate_shown(found["this"]), estimate_shown(found["other"]), estimate_shown(found, sign="+")]
         rows.append([*place, *figures, str(found["videos"])])
     return rows
 
@@ -246,12 +254,12 @@ def _orders(results: Record) -> list[list[str]]:
     rows = [["CNN", "training videos", "the paper says", "here"]]
     for pair in results["pairs"]:
         if (pair["first"], pair["second"]) in ORDERS:
-            rows.append([pair["backbone"], _share(pair), f"{pair['second']} < {pair['first']}", _verdict(pair)])
+            rows.append([pair["backbone"], _share(pair), f"{pair['second']} < {pair['first']}", verdict(pair)])
     rows.extend(_gains(results))
     for found in results["crossings"]:
         few, many = f"{int(found['few'])} %", f"{int(found['many'])} %"
         said = f"finetune+CNN with {many} < finetune+EnergyNet with {few}"
-        rows.append([found["backbone"], f"{few}, {many}", said, f"{_verdict(found)}: {_shown(found, sign='+')}"])
+        rows.append([found["backbone"], f"{few}, {many}", said, f"{verdict(found)}: {estimate_shown(found, sign='+')}"])
     return rows
 
 
@@ -260,10 +268,16 @@ def _gains(results: Record) -> Iterator[list[str]]:
     for gain in results["gains"]:
         shares = f"{int(gain['from'])} % to {int(gain['to'])} %"
         shrinks = {"value": -gain["value"], "interval": [-bound for bound in reversed(gain["interval"])]}
-        yield [gain["backbone"], shares, "the gain shrinks", f"{_verdict(shrinks)}: {_shown(gain, sign='+')}"]
+        yield [gain["backbone"], shares, "the gain shrinks", f"{verdict(shrinks)}: {estimate_shown(gain, sign='+')}"]
 
 
-def _verdict(pair: Record) -> str:
+def not_done(results: Record) -> list[list[str]]:
+    """Rows of the steps that failed, with the reasons."""
+    return [list(STEPS), *map(list, results["failed"].items())]
+
+
+def verdict(pair: Record) -> str:
+    """Whether the first side of a pair is better."""
     low, high = pair["interval"]
     if low > 0:
         return "holds"
@@ -272,7 +286,7 @@ def _verdict(pair: Record) -> str:
     return "holds, within chance" if pair["value"] > 0 else "does not hold, within chance"
 
 
-def _counts(record: Record, found: Record) -> list[str]:
+def counts_shown(record: Record, found: Record) -> list[str]:
     missing = record["cells"] < record["splits"] * record["seeds"]
     return [str(found["videos"]), f"{record['cells']} of " * missing + f"{record['splits']} × {record['seeds']}"]
 
@@ -282,6 +296,7 @@ def _share(record: Record) -> str:
     return {WEB: "none", ADAPTED: "none", NO_IMAGE: "100 %"}.get(trained_on) or f"{int(trained_on)} %"
 
 
-def _shown(found: Record, sign: str = "") -> str:
+def estimate_shown(found: Record, sign: str = "") -> str:
+    """An estimate with its interval, in per cent."""
     low, high = found["interval"]
     return f"{100 * found['value']:{sign}.1f} ({100 * low:{sign}.1f} to {100 * high:{sign}.1f})"

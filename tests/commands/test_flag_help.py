@@ -14,7 +14,7 @@ from attn.commands.pack_options import PackOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
-from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions
+from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions, SoftAttentionTablesOptions
 from attn.commands.verify_options import VerifyOptions
 from attn.methods import CHOICES, OF_CNN, summaries
 from attn.training.cnn_options import TrainCnnOptions
@@ -25,8 +25,12 @@ from attn.training.soft_attention_options import TrainSoftAttentionOptions
 JOBS = [
     *(PackOptions, VerifyOptions, PrecomputeOptions, EvaluateOptions, EvaluateDetectionOptions, PredictOptions),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
-    *(ReproduceOptions, DemoOptions, ReportOptions),
+    *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
 ]
+
+
+GROUPS = {"energynet", "soft_attention"}
+"""Settings that have flags of their own, such as --energynet.lr."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,4 +95,4 @@ def test_what_is_parsed_is_of_the_type_itself():
 @pytest.mark.parametrize("options_type", JOBS, ids=lambda options_type: options_type.__name__)
 def test_every_flag_of_every_job_is_explained(options_type):
     fields = {field.name for field in dataclasses.fields(options_type)}
-    assert fields - explained(options_type).__annotations__.keys() <= {"energynet"}  # settings in a group of their own
+    assert fields - explained(options_type).__annotations__.keys() <= GROUPS

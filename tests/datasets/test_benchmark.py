@@ -26,8 +26,10 @@ def roots(tmp_path):
         folder = tmp_path / "ucf11" / "action_youtube_naudio" / "walking" / f"v_walk_dog_{group}"
         folder.mkdir(parents=True)
         (folder / f"v_walk_dog_{group}_01.avi").touch()
+    (tmp_path / "hmdb51").mkdir()
+    (tmp_path / "hmdb51" / "wave_test_split1.txt").write_text("a.avi 1\nb.avi 2\n")
     names = dict.fromkeys(get_args(BenchmarkName), tmp_path / "ucf101")
-    names |= {name: tmp_path / name for name in ("tvhi", "ut_interaction")}
+    names |= {name: tmp_path / name for name in ("hmdb51", "tvhi", "ut_interaction")}
     return names | dict.fromkeys(("ucf11", "ucf11_975", "ucf11_random"), tmp_path / "ucf11")
 
 
@@ -48,6 +50,7 @@ def test_images_are_passed_on(roots, tmp_path):
 
 def test_an_unknown_name(tmp_path):
     with pytest.raises(
-        UsageError, match=r"data set 'kinetics': unknown\. Choose from ucf101, ucf11, ucf11_975, ucf11_random, tvhi"
+        UsageError,
+        match=r"data set 'kinetics': unknown\. Choose from ucf101, hmdb51, ucf11, ucf11_975, ucf11_random, tvhi",
     ):
         open_benchmark(cast("BenchmarkName", "kinetics"), str(tmp_path))

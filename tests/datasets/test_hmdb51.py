@@ -2,7 +2,7 @@
 
 import pytest
 
-from attn.datasets.hmdb51 import parse_list, split_number
+from attn.datasets.hmdb51 import LISTS, benchmark, parse_list, split_number
 from attn.errors import UsageError
 
 TEXT = "#20_wave_f_nm_np1_fr_goo_0.avi 1 \nRATRACE_wave_f_nm_np1_fr_goo_37.avi 2 \n\nunused_wave.avi 0\nb.avi 2\n"
@@ -38,3 +38,26 @@ def test_a_file_that_names_no_class_is_refused():
 )
 def test_split_number(name, number):
     assert split_number(name) == number
+
+
+def write_lists(folder):
+    folder.mkdir(parents=True)
+    for number, flags in {1: (1, 2), 2: (2, 1)}.items():
+        for name in ("brush_hair", "wave"):
+            lines = [f"{name}_{i}.avi {flag}\n" for i, flag in enumerate((*flags, 0))]
+            (folder / f"{name}_test_split{number}.txt").write_text("".join(lines))
+
+
+@pytest.mark.parametrize("place", ["", LISTS])
+def test_splits_are_those_of_the_lists(tmp_path, place):
+    write_lists(tmp_path / "hmdb51" / place)
+    found = benchmark(str(tmp_path / "hmdb51"), None)
+    first, second = found.splits
+    assert found.class_names == ("brush_hair", "wave")
+    assert first.train == second.test == {"brush_hair_0": "brush_hair", "wave_0": "wave"}
+    assert first.test == second.train == {"brush_hair_1": "brush_hair", "wave_1": "wave"}
+
+
+def test_a_folder_without_lists_is_refused(tmp_path):
+    with pytest.raises(UsageError, match=rf"no lists .* found\. Put the official folder {LISTS} into it\."):
+        benchmark(str(tmp_path), None)

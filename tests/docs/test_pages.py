@@ -1,14 +1,14 @@
 """The pages say what is so: their links lead somewhere, and the scripts take the command lines that they show."""
 
 import dataclasses
-import importlib
 import re
+import runpy
 import shlex
 from pathlib import Path
 
 import pytest
 
-from attn.commands.cli import parse
+from attn.commands.cli import chosen, parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [*(path for path in sorted(ROOT.glob("*.md"))), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -45,10 +45,11 @@ def commands(text: str) -> list[str]:
 def check(command: str) -> None:
     """Parses a command line as its script would."""
     script, *flags = [word for word in shlex.split(command, comments=True) if word != "…"]
-    source = (ROOT / script).read_text()
-    (name,) = re.findall(r"parse\((\w+), __doc__\)", source)
-    (module,) = re.findall(rf"^from (\S+) import .*\b{name}\b", source, re.MULTILINE)
-    options = getattr(importlib.import_module(module), name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend((ROOT / script).parent)  # as for a script that is run
+        names = runpy.run_path(str(ROOT / script))
+    (given,) = re.findall(r"parse\((.+), __doc__\)", (ROOT / script).read_text())
+    options = chosen("--paper", names["PAPERS"], flags) if given.startswith("chosen(") else names[given]
     if "--config" in flags:  # the file that it names would be read
         del flags[flags.index("--config") : flags.index("--config") + 2]
     assert dataclasses.is_dataclass(parse(options, None, flags))

@@ -57,7 +57,7 @@ def compare(first: Reproduction, second: Reproduction, benchmark: Benchmark) -> 
     Yields:
         One record per CNN, share of the training videos and method, with the figures of both and their difference.
     """
-    sides = [cell_scores.read_cells(*one)[0] for one in (first, second)]
+    sides = [cell_scores.read_cells(one.out, cells)[0] for one, cells in (first, second)]
     shared = cell_scores.shared_videos([*sides[0].items(), *sides[1].items()])
     sides = [cell_scores.restricted(side, shared) for side in sides]
     groups = cell_scores.groups_of(sides[0], benchmark)

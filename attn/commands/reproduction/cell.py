@@ -5,6 +5,8 @@ import re
 from typing import NamedTuple
 
 WEB, ADAPTED, NO_IMAGE = "web", "adapted", "noimage"
+LSTM, CNN = "lstm", "cnn"
+"""Kinds of cells of the soft-attention tables: scores of all LSTMs, and of the fine-tuned CNN."""
 
 
 class Start(NamedTuple):
@@ -30,7 +32,8 @@ class Cell:
         seed: seed of all trainings behind the scores.
         split: name of the split.
         trained_on: `web`, `adapted`, `noimage`, or the percentage of the training videos, three digits;
-            `adapted-<percentage>` if only the EnergyNet was trained on them.
+            `adapted-<percentage>` if only the EnergyNet was trained on them. In the soft-attention tables, `lstm` or
+            `cnn`.
         scores: name of the step that computes the scores.
     """
 

@@ -1,13 +1,12 @@
 """Scores of a reproduction's cells, grouped by CNN, method, split and seed, and figures pooled over them."""
 
 import itertools
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, Cell
-from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.datasets.benchmark import Benchmark
 from attn.errors import UsageError
 from attn.eval.pooled import Estimate, Figure, Run, Unit, difference, pooled, statistic
@@ -34,12 +33,17 @@ FEWEST_GROUPS = 5
 Runs = dict[str, dict[int, Run]]  # split → seed → scores
 
 
-def read_cells(options: ReproduceOptions, cells: Sequence[Cell]) -> tuple[dict[Cell, Scores], dict[str, str]]:
-    """Read the scores of each cell on the videos common to its split, and the errors of unreadable scores."""
+def read_cells(out: str, cells: Sequence[Cell]) -> tuple[dict[Cell, Scores], dict[str, str]]:
+    """Read the scores of each cell on the videos common to its split, and the errors of unreadable scores.
+
+    Args:
+        out: URL of the output folder of the reproduction.
+        cells: cells to read.
+    """
     found, unreadable = dict[Cell, Scores](), dict[str, str]()
     for cell in cells:
         try:
-            found[cell] = read_scores(join(options.out, cell.scores, NAME))
+            found[cell] = read_scores(join(out, cell.scores, NAME))
         except UsageError as error:
             unreadable[cell.scores] = str(error)
     return restricted(found, shared_videos(found.items())), unreadable
@@ -74,15 +78,20 @@ def _only(scores: Scores, video_ids: Container[str]) -> Scores:
 
 
 def groups_of(scored: Mapping[Cell, Scores], benchmark: Benchmark) -> dict[str, np.ndarray | None]:
+    """Group index of each test video, by split, if groups may contain several classes; see `groups_by_split`."""
+    return groups_by_split(scored, benchmark.group_of if benchmark.across_classes else None)
+
+
+def groups_by_split(
+    scored: Mapping[Cell, Scores], group_of: Callable[[str], Hashable] | None
+) -> dict[str, np.ndarray | None]:
     """Group index of each test video, by split; None if the bootstrap resamples videos.
 
     A bootstrap over very few groups varies too little, so videos are resampled if a split has fewer than
     `FEWEST_GROUPS` groups.
     """
-    if benchmark.across_classes and benchmark.group_of is not None:
-        names = {
-            cell.split: [str(benchmark.group_of(one)) for one in found.video_ids] for cell, found in scored.items()
-        }
+    if group_of is not None:
+        names = {cell.split: [str(group_of(one)) for one in found.video_ids] for cell, found in scored.items()}
         groups = {split: np.unique(of_split, return_inverse=True)[1] for split, of_split in names.items()}
         if all(of_split.max(initial=-1) + 1 >= FEWEST_GROUPS for of_split in groups.values()):
             return {**groups}

@@ -5,16 +5,17 @@ import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.reproduction.lists import chosen_splits
-from attn.commands.reproduction.reproduce_options import ReproduceOptions
+from attn.commands.reproduction.reproduce_options import ReproduceOptions, TablesOptions
 from attn.commands.split_check import present_videos, some
 from attn.commands.train_cnn_plan import start_cnn
 from attn.concepts.concept_config import ConceptConfig
 from attn.concepts.concept_vectors import make_concept_vectors
 from attn.datasets import labelled
-from attn.datasets.benchmark import Benchmark, open_benchmark
+from attn.datasets.benchmark import Benchmark, BenchmarkName, open_benchmark
 from attn.datasets.image_folder import list_images
 from attn.engine.step import Step
 from attn.errors import UsageError
@@ -32,7 +33,7 @@ from attn.video.source import list_videos
 log = logging.getLogger(__name__)
 
 
-def open_data(options: ReproduceOptions) -> Benchmark:
+def open_data(options: TablesOptions) -> Benchmark:
     """Open the data set; for a synthetic one that is not yet rendered, return the lists that it will have.
 
     Raises:
@@ -40,17 +41,24 @@ def open_data(options: ReproduceOptions) -> Benchmark:
             classes of `--web-cnn` differ from those of the data set.
     """
     benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _found(options)
-    if options.web_cnn is not None:
-        benchmark = dataclasses.replace(benchmark, class_names=_classes_of(options.web_cnn, benchmark))
-    for number in options.splits:
-        if not 1 <= number <= len(benchmark.splits):
-            raise UsageError(
-                f"--splits {number}: {options.dataset} has no such split. Choose from 1 to {len(benchmark.splits)}."
-            )
+    if (web_cnn := _web_cnn(options)) is not None:
+        benchmark = dataclasses.replace(benchmark, class_names=_classes_of(web_cnn, benchmark))
+    check_splits(options, len(benchmark.splits))
     return benchmark
 
 
-def is_to_be_rendered(options: ReproduceOptions) -> bool:
+def check_splits(options: TablesOptions, count: int) -> None:
+    """Check the numbers of `--splits`.
+
+    Raises:
+        UsageError: a split does not exist.
+    """
+    for number in options.splits:
+        if not 1 <= number <= count:
+            raise UsageError(f"--splits {number}: {options.dataset} has no such split. Choose from 1 to {count}.")
+
+
+def is_to_be_rendered(options: TablesOptions) -> bool:
     """Return whether the synthetic data set is used and not yet complete; its lists are written last."""
     if options.dataset != "synthetic" or options.root is not None:
         return False
@@ -63,7 +71,7 @@ def is_to_be_rendered(options: ReproduceOptions) -> bool:
     return not Path(root, "ucfTrainTestlist", "testlist03.txt").exists()
 
 
-def render(options: ReproduceOptions) -> None:
+def render(options: TablesOptions) -> None:
     """Render the synthetic data set."""
     _, root = open_filesystem(_root(options))
     log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
@@ -121,19 +129,24 @@ def _check_videos(options: ReproduceOptions, benchmark: Benchmark) -> None:
         )
 
 
-def _found(options: ReproduceOptions) -> Benchmark:
+def _web_cnn(options: TablesOptions) -> str | None:
+    return options.web_cnn if isinstance(options, ReproduceOptions) else None
+
+
+def _found(options: TablesOptions) -> Benchmark:
     if options.dataset == "labelled":
-        names = None if options.web_cnn is None else describe_checkpoint(options.web_cnn).class_names
+        web_cnn, in_folds = _web_cnn(options), getattr(options, "map_source", None) == "out_of_fold"
+        names = None if web_cnn is None else describe_checkpoint(web_cnn).class_names
         return labelled.benchmark(
             str(options.labels),
             _root(options),
             options.images,
             parts=options.parts,
-            fewest=2 if options.map_source == "same_cnn" else 3,
+            fewest=3 if in_folds else 2,
             class_names=names,
             present=paths_of(list_videos(_root(options))),
         )
-    benchmark = open_benchmark(options.dataset, _root(options), options.images)
+    benchmark = open_benchmark(cast("BenchmarkName", options.dataset), _root(options), options.images)
     if options.dataset == "synthetic" and options.root is None:
         split = benchmark.splits[0]
         there = {"render_videos": len(split.train) + len(split.test)}
@@ -159,7 +172,7 @@ def _classes_of(web_cnn: str, benchmark: Benchmark) -> tuple[str, ...]:
     return known
 
 
-def _to_be_rendered(options: ReproduceOptions) -> Benchmark:
+def _to_be_rendered(options: TablesOptions) -> Benchmark:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         render_lists(folder, options.render_videos)
@@ -170,5 +183,5 @@ def _to_be_rendered(options: ReproduceOptions) -> Benchmark:
     return dataclasses.replace(benchmark, videos=join(root, "UCF-101"), images=options.images or join(root, "images"))
 
 
-def _root(options: ReproduceOptions) -> str:
+def _root(options: TablesOptions) -> str:
     return options.root or join(options.out, "data")

@@ -12,6 +12,7 @@ def job(name: str) -> Callable[[Any], int]:
     from attn.commands.precompute import precompute
     from attn.commands.train_cnn import train_cnn
     from attn.commands.train_energynet import train_energynet
+    from attn.commands.train_soft_attention import train_soft_attention
 
     return {
         "adapt_cnn": adapt_cnn,
@@ -20,4 +21,5 @@ def job(name: str) -> Callable[[Any], int]:
         "precompute": precompute,
         "train_cnn": train_cnn,
         "train_energynet": train_energynet,
+        "train_soft_attention": train_soft_attention,
     }[name]

@@ -10,7 +10,7 @@ Each fraction and fold has its own list, so the training videos of every CNN are
 
 import hashlib
 
-from attn.commands.reproduction.reproduce_options import ReproduceOptions
+from attn.commands.reproduction.reproduce_options import ReproduceOptions, TablesOptions
 from attn.datasets.benchmark import Benchmark, Split
 from attn.datasets.fractions import Fold, deal_groups, split_folds, take_fraction
 from attn.datasets.split import SplitList, split_text, write_split_list
@@ -30,7 +30,7 @@ def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     """
     fs, path = open_filesystem(list_of_classes(options))
     write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
-    recordings = _recordings(benchmark)
+    recordings = recordings_of(benchmark)
     for url, split in make_lists(benchmark, options):
         fs, path = open_filesystem(url)
         if not fs.exists(path):  # an older list contains no recordings, and its trainings held out single videos
@@ -43,7 +43,7 @@ def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     Raises:
         UsageError: a list would change.
     """
-    names, recordings = benchmark.class_names, _recordings(benchmark)
+    names, recordings = benchmark.class_names, recordings_of(benchmark)
     for url, split in make_lists(benchmark, options):
         fs, path = open_filesystem(url)
         with storage_errors(url):
@@ -77,7 +77,7 @@ def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[st
     return found
 
 
-def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
+def recordings_of(benchmark: Benchmark) -> dict[str, str] | None:
     """Recordings of your own videos, whose names do not tell them; None if every video is its own."""
     if benchmark.name != "labelled" or benchmark.group_of is None:
         return None
@@ -97,7 +97,7 @@ def chosen_splits(benchmark: Benchmark, options: ReproduceOptions) -> tuple[Spli
     return tuple(benchmark.splits[number - 1] for number in numbers)
 
 
-def list_of_classes(options: ReproduceOptions) -> str:
+def list_of_classes(options: TablesOptions) -> str:
     """URL of the class list."""
     return join(options.out, "splits", "classes.txt")
 

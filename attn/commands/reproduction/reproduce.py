@@ -7,49 +7,36 @@ import dataclasses
 import hashlib
 import json
 import logging
-from typing import Any
+from typing import Any, TypeVar
 
 from attn.commands.report_options import page_command
 from attn.commands.reproduction.beside import compare, open_beside
 from attn.commands.reproduction.cell import Cell
+from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import check_needs, is_to_be_rendered, open_data, render
 from attn.commands.reproduction.experiment import make_steps
-from attn.commands.reproduction.jobs import job
 from attn.commands.reproduction.lists import write_lists
-from attn.commands.reproduction.reproduce_options import PLAN, ReproduceOptions
+from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan, write_text
+from attn.commands.reproduction.reproduce_options import ReproduceOptions, TablesOptions
 from attn.commands.reproduction.results import collect
+from attn.commands.reproduction.run_plan import run_plan
 from attn.commands.reproduction.trainings import trainings
 from attn.datasets.benchmark import Benchmark
-from attn.engine.placement import cluster_totals
-from attn.engine.run_steps import Outcome, run_steps
-from attn.engine.session import start_ray
-from attn.engine.step import Step
 from attn.errors import UsageError
 from attn.models.weights_file import describe_checkpoint
 from attn.report.paper_tables import as_csv, as_markdown
-from attn.storage.filesystem import absolute, join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.filesystem import absolute, join
 from attn.storage.writable import check_writable
-from attn.training.cnn_options import TrainCnnOptions
 from attn.training.recipe import PAPER, as_begun
 from attn.video.source import list_videos
 
 log = logging.getLogger(__name__)
 
+Tables = TypeVar("Tables", bound=TablesOptions)
+
 TABLES = "tables"
-# Options that must not change within a folder. The others select steps, locate the data, or limit resources.
-SETTLED = (
-    *("dataset", "image_epochs", "frame_epochs", "input_size", "stride", "mean", "std"),
-    *("aggregation", "near_duplicates", "recipe", "adapt", "adapt_to", "parts", "web_cnn"),
-)
-COUNTS = (
-    *("image_epochs", "frame_epochs", "input_size", "stride"),
-    *("side_by_side", "render_images", "render_videos"),
-)
-PATHS = ("out", "root", "images", "weights", "word_vectors", "labels", "web_cnn")
 JOBS = ("decode_frames", "train_cnn", "adapt_cnn", "precompute", "train_energynet", "evaluate")
 EXIT_FAILED_STEPS = 1
-CPUS_PER_STEP = 4
-LEAST_SIDE_BY_SIDE = 2  # a training mostly waits while it starts
 ALL_FRACTIONS = (0.05, 0.1, 0.2, 0.33, 0.5, 1.0)
 # The synthetic data set is so small that a small CNN trains on it in minutes.
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -79,13 +66,13 @@ def reproduce(options: ReproduceOptions) -> int:
     options = resolved(options)
     _check(options)
     check_writable(options.out)
-    _check_unchanged(options)
+    check_unchanged(options, "energynet")
     benchmark = open_data(options)
     steps, cells = make_steps(benchmark, options)
     check_needs(options, benchmark, steps)
     other = open_beside(options, benchmark)
     videos = _videos(options, benchmark)
-    if (plan := _plan_before(options)) and plan.get("videos", videos) != videos:
+    if (plan := read_plan(options.out)) and plan.get("videos", videos) != videos:
         raise UsageError(
             f"{options.root}: the videos differ from those that {options.out} was adapted to and calibrated on. Choose "
             "another --out."
@@ -98,7 +85,7 @@ def reproduce(options: ReproduceOptions) -> int:
     if is_to_be_rendered(options):
         render(options)
     write_lists(benchmark, options)
-    _write(options, PLAN, json.dumps({**_plan(options, steps), "videos": videos}, indent=1, ensure_ascii=False))
+    write_plan(options, steps, videos=videos)
     outcome = run_plan(steps, options)
     seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
     made = {"seconds": seconds, "trainings": trainings([step for step in steps if step.name not in outcome.failed])}
@@ -120,13 +107,6 @@ def _videos(options: ReproduceOptions, benchmark: Benchmark) -> str | None:
     return hashlib.sha256(listing.encode()).hexdigest()[:16]
 
 
-def run_plan(steps: list[Step], options: ReproduceOptions) -> Outcome:
-    """Run the steps of a plan on the current Ray cluster, or on a new local one."""
-    start_ray()
-    side_by_side = options.side_by_side or _side_by_side()
-    return run_steps(_sharing(steps, side_by_side), options.out, job, side_by_side=side_by_side)
-
-
 def resolved(options: ReproduceOptions) -> ReproduceOptions:
     """Return the options with the defaults of the data set filled in and all paths made absolute."""
     if options.recipe != PAPER and _begun_without_recipe(options):
@@ -141,7 +121,12 @@ def resolved(options: ReproduceOptions) -> ReproduceOptions:
         map_source=options.map_source or ("same_cnn" if paper else "out_of_fold"),
         energynet=as_begun(options.energynet, {} if paper else None),
     )
-    given = {name: getattr(options, name) for name in PATHS}
+    return with_absolute_paths(options)
+
+
+def with_absolute_paths(options: Tables) -> Tables:
+    """Return the options with absolute URLs."""
+    given = {name: getattr(options, name) for name in options.PATHS}
     return dataclasses.replace(
         options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet")}
     )
@@ -174,9 +159,9 @@ def write_tables(
     """
     found = collect(options, benchmark, cells, failed)
     results = {**found, **made}
-    _write(options, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
-    _write(options, f"{TABLES}.csv", as_csv(results))
-    _write(options, f"{TABLES}.md", as_markdown(results))
+    write_text(options.out, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
+    write_text(options.out, f"{TABLES}.csv", as_csv(results))
+    write_text(options.out, f"{TABLES}.md", as_markdown(results))
     log.info("tables: %s", join(options.out, f"{TABLES}.md"))
     log.info("page: %s", page_command(options.out))
 
@@ -186,38 +171,12 @@ def _check(options: ReproduceOptions) -> None:
         options.energynet.check()
     except UsageError as error:
         raise UsageError(str(error).replace("--", "--energynet.")) from error
-    if not options.seeds or min(options.seeds) < 0 or len(set(options.seeds)) < len(options.seeds):
-        raise UsageError(
-            f"--seeds {' '.join(map(str, options.seeds))}: not valid. Give different integers of 0 or more."
-        )
+    check_options(options)
     for fraction in options.fractions or ():
         if not 0 < fraction <= 1 or abs(100 * fraction - round(100 * fraction)) > 1e-9:
             raise UsageError(f"--fractions {fraction:g}: not valid. Give multiples of 0.01 from 0.01 to 1.")
-    for flag in ("backbones", "fractions", "splits"):
-        values = getattr(options, flag) or ()
-        if len(set(values)) < len(values):
-            raise UsageError(f"--{flag} {' '.join(map(str, values))}: duplicate values. List each value once.")
-    for flag in COUNTS:
-        value = getattr(options, flag)
-        if value is not None and value < 1:
-            raise UsageError(f"--{flag.replace('_', '-')} {value}: too small. Give 1 or more.")
     if options.folds < 2:
         raise UsageError(f"--folds {options.folds}: too small. Give 2 or more.")
-    if not 0 <= options.max_failed_fraction <= 1:
-        raise UsageError(
-            f"--max-failed-fraction {options.max_failed_fraction:g}: out of range. Give a number from 0 to 1."
-        )
-    if options.actors is not None and not 1 <= options.actors[0] <= options.actors[1]:
-        low, high = options.actors
-        raise UsageError(
-            f"--actors {low} {high}: not a valid range. Give the minimum and the maximum number of actors, 1 or more."
-        )
-    if options.root is None and options.dataset != "synthetic":
-        raise UsageError(f"--dataset {options.dataset}: --root is missing. Give the folder of the data set as --root.")
-    if (options.labels is None) == (options.dataset == "labelled"):
-        raise UsageError(
-            f"--dataset {options.dataset}: --labels and --dataset labelled need each other. Give both or neither."
-        )
     if options.web_cnn is not None and options.backbones != (of_web := describe_checkpoint(options.web_cnn).backbone,):
         raise UsageError(
             f"--backbones {' '.join(options.backbones or ())}: --web-cnn is of type {of_web}. Leave out --backbones."
@@ -226,71 +185,5 @@ def _check(options: ReproduceOptions) -> None:
 
 def _begun_without_recipe(options: ReproduceOptions) -> bool:
     """Return whether the plan in `--out` is older than recipes."""
-    plan = _plan_before(options)
+    plan = read_plan(options.out)
     return plan is not None and "recipe" not in plan["options"]
-
-
-def _plan_before(options: ReproduceOptions) -> dict[str, Any] | None:
-    fs, path = open_filesystem(join(options.out, PLAN))
-    with storage_errors(options.out):
-        return json.loads(read_text(fs, path)) if fs.exists(path) else None
-
-
-def _check_unchanged(options: ReproduceOptions) -> None:
-    """Reject settings that differ from those of the plan in `--out`, before each finished step would reject them."""
-    plan = _plan_before(options)
-    if plan is None:
-        return
-    before, now = plan["options"], json.loads(json.dumps(dataclasses.asdict(options)))
-    pairs = [(f"--{name}", before.get(name, now.get(name)), now.get(name)) for name in SETTLED]
-    pairs += [
-        (f"--energynet.{name}", before["energynet"].get(name, value), value)
-        for name, value in now["energynet"].items()
-        if name != "seed"
-    ]
-    for flag, old, new in pairs:
-        if old != new:
-            raise UsageError(
-                f"{flag.replace('_', '-')} {_shown(new)}: {options.out} was made with {_shown(old)}. Choose another "
-                "--out."
-            )
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return "(left out)"
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
-
-
-def _side_by_side() -> int:
-    totals = cluster_totals()
-    return int(totals["GPU"]) or max(LEAST_SIDE_BY_SIDE, int(totals["CPU"] / CPUS_PER_STEP))
-
-
-def _sharing(steps: list[Step], side_by_side: int) -> list[Step]:
-    """Divide the cluster's CPUs between trainings that run at the same time; no effect if the cluster has GPUs.
-
-    The first trainings, which all others wait for, are few and get more CPUs each.
-    """
-    totals = cluster_totals()
-    trainings = {step.name for step in steps if isinstance(step.options, TrainCnnOptions)}
-    after = set[str]()  # steps that wait for a training
-    for step in steps:
-        if (trainings | after) & set(step.needs):
-            after.add(step.name)
-    first = trainings - after
-
-    def shared(step: Step) -> Step:
-        beside = min(side_by_side, len(first)) if step.name in first else side_by_side
-        cpus = max(1, int(totals["CPU"] / beside))
-        return dataclasses.replace(step, options=dataclasses.replace(step.options, cpus_per_worker=cpus))
-
-    return [shared(step) if step.name in trainings and not totals["GPU"] else step for step in steps]
-
-
-def _plan(options: ReproduceOptions, steps: list[Step]) -> dict[str, Any]:
-    return {"options": dataclasses.asdict(options), "steps": [dataclasses.asdict(step) for step in steps]}
-
-
-def _write(options: ReproduceOptions, name: str, text: str) -> None:
-    write_atomic(*open_filesystem(join(options.out, name)), text.encode())

@@ -1,9 +1,11 @@
 """Flags of jobs/reproduce.py and jobs/demo.py."""
 
 import dataclasses
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from attn.concepts.concept_config import Aggregation
+from attn.datasets.benchmark_names import BenchmarkName
+from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.training.energy_config import EnergyConfig
 from attn.training.finetune_config import Rgb
 
@@ -11,12 +13,27 @@ PLAN = "plan.json"
 """File in the output folder with the options and steps of a reproduction."""
 
 
-@dataclasses.dataclass(frozen=True)
-class ReproduceOptions:
-    dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic", "labelled"]
-    """Data set. synthetic is rendered first; labelled is your own videos with --labels."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TablesOptions:
+    """Options of the tables of any paper.
+
+    Attributes:
+        PATHS: fields with URLs, which are made absolute.
+        COUNTS: fields that must be 1 or more.
+        SETTLED: fields that must not change within a folder. The others select steps, locate the data, or limit
+            resources.
+    """
+
+    PATHS: ClassVar[tuple[str, ...]] = ("out", "root", "images", "weights", "labels")
+    COUNTS: ClassVar[tuple[str, ...]] = ("image_epochs", "stride", "side_by_side", "render_images", "render_videos")
+    SETTLED: ClassVar[tuple[str, ...]] = ("dataset", "image_epochs", "input_size", "stride", "mean", "std", "parts")
+
+    paper: str
+    """Paper. attention_transfer: Li et al. 2017. soft_attention: Sharma et al. 2015; --paper soft_attention --help
+    lists its flags."""
+    dataset: str
     out: str
-    """Output folder for lists, CNNs, stores, EnergyNets, scores and tables; local or s3://."""
+    """Output folder for lists, networks, stores, scores and tables; local or s3://."""
     root: str | None = None
     """Data set in its official layout, or your own videos; local or s3:// (synthetic: rendered into <out>/data)."""
     labels: str | None = None
@@ -25,6 +42,50 @@ class ReproduceOptions:
     """Number of cross-validation parts for --dataset labelled; groups are never divided."""
     images: str | None = None
     """Web images, one folder per class; local or s3://. Without them, CNNs are trained on --weights and frames only."""
+    weights: str | None = None
+    """Start weights of the CNNs before Web images: imagenet, or a file (default: imagenet; synthetic: random)."""
+    splits: tuple[int, ...] = ()
+    """Splits to run, numbered from 1 (default: all)."""
+    seeds: tuple[int, ...] = (0,)
+    """Random seeds. All experiments run once with each seed."""
+    image_epochs: int | None = None
+    """Epochs over the Web images (default: 30; synthetic: 10)."""
+    allow_missing: bool = False
+    """Leave out listed videos that are missing. Test videos that cannot be read are left out too."""
+    max_failed_fraction: float = 0.01
+    """Largest share of a step's videos that may be unreadable. The step fails if there are more."""
+    stride: int | None = None
+    """Keep frames 0, S, 2S, … (default: 5 for ucf101, ut_interaction and labelled, 4 for synthetic, 1 for tvhi)."""
+    mean: Rgb | None = None
+    """Channel means of the CNN's input, 0–1 (default: those of the start checkpoint, else ImageNet's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the input (default: those of the start checkpoint, else ImageNet's)."""
+    input_size: int | None = None
+    """Side length of the square input in pixels (default: the network's, mostly 224; synthetic: 112)."""
+    actors: tuple[int, int] | None = None
+    """Minimum and maximum number of CNN actors of a precompute step (default: as many as fit)."""
+    side_by_side: int | None = None
+    """Maximum number of steps in parallel (default: one per GPU; without GPUs, one per four CPUs but at least two)."""
+    render_images: int = 4000
+    """Number of Web images to render for --dataset synthetic."""
+    render_videos: int = 320
+    """Number of videos to render for --dataset synthetic."""
+    dry_run: bool = False
+    """List the steps without running them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReproduceOptions(TablesOptions):
+    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "word_vectors", "web_cnn")
+    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "frame_epochs", "input_size")
+    SETTLED: ClassVar[tuple[str, ...]] = (
+        *TablesOptions.SETTLED,
+        *("frame_epochs", "aggregation", "near_duplicates", "recipe", "adapt", "adapt_to", "web_cnn"),
+    )
+
+    paper: Literal["attention_transfer", "soft_attention"] = "attention_transfer"
+    dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic", "labelled"]
+    """Data set. synthetic is rendered first; labelled is your own videos with --labels."""
     web_cnn: str | None = None
     """Checkpoint of a CNN trained on Web images of the same classes, to use instead of training one."""
     recipe: Literal["steady", "paper"] = "steady"
@@ -38,16 +99,8 @@ class ReproduceOptions:
     with all, all videos under --root, once for all splits: this is transductive, because it includes test videos."""
     backbones: tuple[str, ...] | None = None
     """CNNs by torchvision's names, or timm:<name> (default: resnet101, for tvhi also vgg16; synthetic: small_cnn)."""
-    weights: str | None = None
-    """Start weights of the CNNs before Web images: imagenet, or a file (default: imagenet; synthetic: random)."""
     fractions: tuple[float, ...] | None = None
     """Shares of the training videos (default: 0.05 0.1 0.2 0.33 0.5 1; tvhi and ut_interaction: 1)."""
-    splits: tuple[int, ...] = ()
-    """Splits to run, numbered from 1 (default: all)."""
-    seeds: tuple[int, ...] = (0,)
-    """Random seeds. All experiments run once with each seed."""
-    image_epochs: int | None = None
-    """Epochs over the Web images (default: 30; synthetic: 10)."""
     frame_epochs: int | None = None
     """Epochs over the frames of training videos (default: 10; synthetic: 5)."""
     energynet: EnergyConfig = dataclasses.field(default_factory=EnergyConfig)
@@ -65,33 +118,52 @@ class ReproduceOptions:
     out_of_fold; with --recipe paper, same_cnn)."""
     folds: int = 3
     """Number of folds for --map-source out_of_fold. Each adds one CNN to fine-tune."""
-    allow_missing: bool = False
-    """Leave out listed videos that are missing. Test videos that cannot be read are left out too."""
-    max_failed_fraction: float = 0.01
-    """Largest share of a step's videos that may be unreadable. The step fails if there are more."""
     no_image: bool = True
     """Also fine-tune CNNs on all training videos without Web images."""
-    stride: int | None = None
-    """Keep frames 0, S, 2S, … (default: 5 for ucf101, ut_interaction and labelled, 4 for synthetic, 1 for tvhi)."""
-    mean: Rgb | None = None
-    """Channel means of the CNN's input, 0–1 (default: those of the start checkpoint, else ImageNet's)."""
-    std: Rgb | None = None
-    """Channel standard deviations of the input (default: those of the start checkpoint, else ImageNet's)."""
-    input_size: int | None = None
-    """Side length of the square input in pixels (default: the network's, mostly 224; synthetic: 112)."""
-    actors: tuple[int, int] | None = None
-    """Minimum and maximum number of CNN actors of a precompute step (default: as many as fit)."""
-    side_by_side: int | None = None
-    """Maximum number of steps in parallel (default: one per GPU; without GPUs, one per four CPUs but at least two)."""
-    render_images: int = 4000
-    """Number of Web images to render for --dataset synthetic."""
-    render_videos: int = 320
-    """Number of videos to render for --dataset synthetic."""
     beside: str | None = None
     """Output folder of another reproduction of the same data set, e.g. one with --recipe paper. The tables show both,
     with paired differences."""
-    dry_run: bool = False
-    """List the steps without running them."""
+
+
+Variant = Literal["attention", "average", "max", "hidden", "lambda1", "lambda10"]
+VARIANTS: dict[Variant, dict[str, Any]] = {
+    "attention": {},
+    "average": {"pooling": "average"},
+    "max": {"pooling": "max"},
+    "hidden": {"attention": "hidden"},
+    "lambda1": {"attention_penalty": 1.0},
+    "lambda10": {"attention_penalty": 10.0},
+}
+"""Settings in which each network of the tables differs from the first."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SoftAttentionTablesOptions(TablesOptions):
+    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size")
+    SETTLED: ClassVar[tuple[str, ...]] = (*TablesOptions.SETTLED, "backbone", "weights", "images", "cnn_epochs")
+
+    paper: Literal["soft_attention"]
+    """soft_attention: Sharma et al. 2015. Without this flag, the tables of Li et al. 2017 are made."""
+    dataset: BenchmarkName | Literal["hollywood2", "labelled"]
+    """Data set. With synthetic, it is rendered first; with labelled, it is your own videos with --labels. UCF-11 has
+    three protocols. With ucf11, one group is left out; with ucf11_975, whole groups are nearest to the paper's 975
+    training clips; with ucf11_random, the groups are ignored, so the accuracy is far too high."""
+    variants: tuple[Variant, ...] = tuple(VARIANTS)
+    """Networks of the tables. The LSTM attends (attention), or its grids are pooled (average, max). With hidden, the
+    hidden state alone drives the attention, as in the paper's Eq. 4. With lambda1 and lambda10, λ is 1 and 10."""
+    backbone: str | None = None
+    """CNN of the activation grids: torchvision's name, or timm:<name> (default: googlenet; synthetic: small_cnn)."""
+    weights: str | None = None
+    """Weights of the CNN: imagenet, or a file (default: imagenet; synthetic: random). With Web images, the CNN is
+    trained on them first."""
+    stride: int | None = None
+    """Keep frames 0, S, 2S, … (default: 1; synthetic: 4)."""
+    cnn_epochs: int = 0
+    """Epochs of fine-tuning the CNN on the same frames. Its vote and UnAtt are then in the tables too; with 0, they are
+    not."""
+    soft_attention: SoftAttentionConfig = dataclasses.field(default_factory=SoftAttentionConfig)
+    """Settings of the LSTMs; their seed is taken from --seeds. Settings left at their defaults are the released ones
+    for hmdb51 (hidden_dim 1024, attention_layers 3, lr 0.0002), and window_frames 8 and batch 32 for synthetic."""
 
 
 @dataclasses.dataclass(frozen=True)

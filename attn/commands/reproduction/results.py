@@ -56,7 +56,7 @@ def collect(
         cells: cells whose scores were computed.
         failed: reason by name of the failed step.
     """
-    scored, unreadable = read_cells(options, cells)
+    scored, unreadable = read_cells(options.out, cells)
     unit = unit_of(scored)
     figures = cast("tuple[Figure, ...]", tuple(dict.fromkeys((benchmark.figure, "top_1", "top_3"))))
     methods, pairs = [], []

@@ -4,10 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from attn.engine.step import Step
-from attn.models.energynet_file import NAME
+from attn.models import energynet_file, soft_attention_file
 from attn.storage.filesystem import join
 from attn.training.run import REPORT, TrainRun
 from attn.training.untrained import UNTRAINED
+
+NAMES = {
+    "train_cnn": "",
+    "train_energynet": energynet_file.NAME,
+    "train_soft_attention": soft_attention_file.NAME,
+}
+"""Names of the networks in the output folders of the trainings; the output of train_cnn is the network itself."""
 
 
 def trainings(steps: Sequence[Step]) -> dict[str, Any]:
@@ -16,7 +23,7 @@ def trainings(steps: Sequence[Step]) -> dict[str, Any]:
     Args:
         steps: steps of the plan; only finished trainings are counted.
     """
-    reports = {step.name: _report(step) for step in steps if step.job in ("train_cnn", "train_energynet")}
+    reports = {step.name: _report(step) for step in steps if step.job in NAMES}
     over = {name: report for name, report in reports.items() if report is not None}
     return {
         "count": len(over),
@@ -25,5 +32,5 @@ def trainings(steps: Sequence[Step]) -> dict[str, Any]:
 
 
 def _report(step: Step) -> dict[str, Any] | None:
-    out = step.options.out
-    return TrainRun(out if step.job == "train_cnn" else join(out, NAME), {}).read(REPORT)
+    name = NAMES[step.job]
+    return TrainRun(join(step.options.out, name) if name else step.options.out, {}).read(REPORT)

@@ -5,7 +5,7 @@ import itertools
 
 import pytest
 
-from attn.commands.reproduction import reproduce
+from attn.commands.reproduction import run_plan
 from attn.commands.reproduction.experiment import make_steps
 from attn.engine.run_steps import recorded_options
 from attn.errors import UsageError
@@ -209,12 +209,12 @@ def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planne
 
 def test_trainings_side_by_side_share_the_cpus_and_the_first_have_them_all(two_splits, plan, monkeypatch):
     steps, _ = make_steps(two_splits, dataclasses.replace(plan, seeds=(0,), no_image=False))
-    monkeypatch.setattr(reproduce, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 0.0})
-    cpus = {step.name: step.options.cpus_per_worker for step in reproduce._sharing(steps, 4) if step.job == "train_cnn"}
+    monkeypatch.setattr(run_plan, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 0.0})
+    cpus = {step.name: step.options.cpus_per_worker for step in run_plan._sharing(steps, 4) if step.job == "train_cnn"}
     assert cpus.pop("small_cnn/seed0/web/cnn") == 8
     assert set(cpus.values()) == {2}
-    monkeypatch.setattr(reproduce, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 2.0})
-    assert reproduce._sharing(steps, 2) == steps
+    monkeypatch.setattr(run_plan, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 2.0})
+    assert run_plan._sharing(steps, 2) == steps
 
 
 def test_frames_are_prepared_as_the_network_of_timm_expects_them(two_splits, plan):

@@ -1,0 +1,133 @@
+"""Driver of jobs/reproduce.py --paper soft_attention: plan, run and tables of the soft-attention LSTM.
+
+Running the same command again resumes an interrupted run; another seed or variant adds only the missing steps.
+"""
+
+import dataclasses
+import json
+import logging
+from typing import Any
+
+from attn.commands.report_options import page_command
+from attn.commands.reproduction.checks import check_options
+from attn.commands.reproduction.data import is_to_be_rendered, render
+from attn.commands.reproduction.plan_file import check_unchanged, write_plan, write_text
+from attn.commands.reproduction.reproduce import EXIT_FAILED_STEPS, TABLES, with_absolute_paths
+from attn.commands.reproduction.reproduce_options import SoftAttentionTablesOptions
+from attn.commands.reproduction.run_plan import run_plan
+from attn.commands.reproduction.soft_attention_data import (
+    LabelledVideos,
+    check_videos,
+    open_videos,
+    write_lists,
+)
+from attn.commands.reproduction.soft_attention_results import collect
+from attn.commands.reproduction.soft_attention_steps import make_steps, settings_of
+from attn.commands.reproduction.trainings import trainings
+from attn.commands.train_cnn_plan import start_cnn
+from attn.datasets.image_folder import list_images
+from attn.engine.step import Step
+from attn.errors import UsageError
+from attn.models.checkpoint import load_weights
+from attn.report.paper_tables import as_csv, as_markdown
+from attn.report.soft_attention_tables import tables
+from attn.stages.soft_attention_config import SoftAttentionConfig
+from attn.storage.filesystem import join
+from attn.storage.writable import check_writable
+from attn.training.cnn_flags import resolve
+from attn.training.cnn_options import TrainCnnOptions
+
+log = logging.getLogger(__name__)
+
+JOBS = ("decode_frames", "train_cnn", "precompute", "train_soft_attention", "evaluate")
+SYNTHETIC = {"backbone": "small_cnn", "image_epochs": 10, "input_size": 112}
+DEFAULTS = {"backbone": "googlenet", "image_epochs": 30, "weights": "imagenet"}
+SETTINGS: dict[str, dict[str, Any]] = {
+    "hmdb51": {"hidden_dim": 1024, "attention_layers": 3, "lr": 2e-4},  # as released
+    "synthetic": {"window_frames": 8, "batch": 32},  # clips of 10 to 15 frames at stride 4
+}
+"""Settings of a data set for those that flags leave at their defaults."""
+
+
+def reproduce_soft_attention(options: SoftAttentionTablesOptions) -> int:
+    """Run or resume the trainings and write `tables.md`, `tables.csv` and `tables.json`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: an option or an input is invalid; raised before the first step.
+    """
+    options = _resolved(options)
+    _check(options)
+    check_writable(options.out)
+    check_unchanged(options, "soft_attention")
+    videos = open_videos(options)
+    check_videos(videos, options)
+    steps, cells = make_steps(videos, options)
+    _check_cnns(videos, options, steps)
+    if options.dry_run:
+        for step in steps:
+            log.info("%s: %s", step.name, step.job)
+        log.info("%d steps, %d sets of scores", len(steps), len(cells))
+        return 0
+    if is_to_be_rendered(options):
+        render(options)
+    write_lists(videos, options)
+    write_plan(options, steps)
+    outcome = run_plan(steps, options)
+    results: dict[str, Any] = {
+        **collect(options, videos, [cell for cell in cells if cell.scores not in outcome.failed], outcome.failed),
+        "seconds": {job: sum(outcome.seconds.get(one.name, 0) for one in steps if one.job == job) for job in JOBS},
+        "trainings": trainings([step for step in steps if step.name not in outcome.failed]),
+    }
+    write_text(options.out, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
+    write_text(options.out, f"{TABLES}.csv", as_csv(results))
+    write_text(options.out, f"{TABLES}.md", as_markdown(results, tables(results)))
+    log.info("tables: %s", join(options.out, f"{TABLES}.md"))
+    log.info("page: %s", page_command(options.out))
+    if outcome.failed:
+        log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
+        return EXIT_FAILED_STEPS
+    return 0
+
+
+def _resolved(options: SoftAttentionTablesOptions) -> SoftAttentionTablesOptions:
+    """Return the options with the defaults of the data set filled in and all paths made absolute."""
+    defaults = SYNTHETIC if options.dataset == "synthetic" else DEFAULTS
+    missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
+    given, usual = options.soft_attention, SoftAttentionConfig()
+    of_data = SETTINGS.get(options.dataset, {}).items()
+    own = {name: value for name, value in of_data if getattr(given, name) == getattr(usual, name)}
+    settings = dataclasses.replace(given, **own)
+    return with_absolute_paths(dataclasses.replace(options, **missing, soft_attention=settings))
+
+
+def _check(options: SoftAttentionTablesOptions) -> None:
+    check_options(options)
+    if not options.variants:
+        raise UsageError("--variants: empty. Name at least one.")
+    if options.cnn_epochs < 0:
+        raise UsageError(f"--cnn-epochs {options.cnn_epochs}: too small. Give 0 or more.")
+    if options.cnn_epochs and options.dataset == "hollywood2":
+        raise UsageError(
+            "--cnn-epochs: a CNN is fine-tuned on videos of one class each, and clips of hollywood2 may show several. "
+            "Leave out --cnn-epochs."
+        )
+    try:
+        for variant in options.variants:
+            settings_of(variant, options, options.seeds[0])
+    except UsageError as error:
+        raise UsageError(str(error).replace("--", "--soft-attention.")) from error
+
+
+def _check_cnns(videos: LabelledVideos, options: SoftAttentionTablesOptions, steps: list[Step]) -> None:
+    """Check the weights of the CNN and the Web images."""
+    if videos.images is None:
+        how = {"mean": options.mean, "std": options.std, "input_size": options.input_size}
+        load_weights(str(options.weights), options.backbone, **how, new_classifier=True)
+        return
+    web = next(step.options for step in steps if isinstance(step.options, TrainCnnOptions))
+    start_cnn(resolve(web), videos.class_names)
+    if options.images is not None or not is_to_be_rendered(options):
+        list_images(videos.images, videos.class_names)
