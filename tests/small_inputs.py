@@ -257,7 +257,7 @@ def spaces():
     found = importlib.util.spec_from_file_location("spaces", SPACES)
     module = importlib.util.module_from_spec(found)
     found.loader.exec_module(module)
-    return module.SPACES
+    return module.SPACES["energynet"]
 
 
 @pytest.fixture(scope="module")

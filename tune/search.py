@@ -1,22 +1,25 @@
 #!/usr/bin/env python
-"""Search for settings of an EnergyNet: margins m and β, embedding dimension, mining schedule and more.
+"""Search for settings of an EnergyNet, such as margins and mining schedule, or of a soft-attention LSTM.
 
-Trials are compared on held-out training videos. The best settings are written to best.json, for
-`jobs/train_energynet.py --config`. After a kill at any time, run the same command with --resume.
+Trials are compared on held-out training videos. The best settings are written to best.json, for `--config` of
+`jobs/train_energynet.py` or `jobs/train_soft_attention.py`. After a kill at any time, run the same command with
+--resume.
 """
 
 from spaces import SPACES
 
-from attn.commands.cli import end, parse, run
-from attn.training.search_options import SearchOptions
+from attn.commands.cli import chosen, end, parse, run
+from attn.training.search_options import SearchOptions, SearchSoftAttentionOptions
+
+MODELS = {"energynet": SearchOptions, "soft_attention": SearchSoftAttentionOptions}
 
 
 def main() -> int:
     """Return the exit code: 0 success, 1 some trials failed, 2 user error, 130 interrupted."""
-    options = parse(SearchOptions, __doc__)
+    options = parse(chosen("--model", MODELS), __doc__)
     from attn.commands.search.search import search  # imported after parsing flags, so that --help is fast
 
-    return run(lambda given: search(given, SPACES), options)
+    return run(lambda given: search(given, SPACES[given.model]), options)
 
 
 if __name__ == "__main__":

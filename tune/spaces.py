@@ -26,9 +26,26 @@ NETWORK: Space = {
     "lr": Range(1e-5, 1e-2, log=True),
 }
 
-SPACES: dict[str, Space] = {
-    "all": {**MARGINS, **MINING, **NETWORK},
-    "margins": MARGINS,
-    "mining": MINING,
-    "network": NETWORK,
+ATTENTION: Space = {
+    "attention": Choice(("additive", "hidden", "linear")),
+    "attention_layers": Choice((1, 2, 3)),
+    "attention_penalty": Range(0, 10),
 }
+
+LSTM: Space = {
+    "hidden_dim": Choice((128, 256, 512, 1024)),
+    "lstm_layers": Choice((1, 2, 3)),
+    "dropout": Range(0, 0.8),
+    "lr": Range(1e-5, 1e-2, log=True),
+}
+
+SPACES: dict[str, dict[str, Space]] = {
+    "energynet": {
+        "all": {**MARGINS, **MINING, **NETWORK},
+        "margins": MARGINS,
+        "mining": MINING,
+        "network": NETWORK,
+    },
+    "soft_attention": {"all": {**ATTENTION, **LSTM}, "attention": ATTENTION, "network": LSTM},
+}
+"""Spaces by model and name."""

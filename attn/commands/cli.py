@@ -16,6 +16,7 @@ from attn.commands.flag_help import explained, flag_words
 from attn.engine.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 from attn.engine.terminal import CLOCK, end_on_sigterm, printable, say
 from attn.errors import UsageError
+from attn.settings import Settings
 from attn.storage.error_messages import shown
 from attn.training.recipe import WithRecipe
 
@@ -50,8 +51,8 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
 
 def _parsed(options_type: type[Options], description: str | None, given: list[str]) -> Options:
     check_flags(options_type, given)
-    if any(field.name == "config" for field in dataclasses.fields(options_type)):  # type: ignore[arg-type]
-        given = [*_config_flags(given), *given]
+    if issubclass(options_type, Settings):
+        given = [*_config_flags(given, options_type), *given]
     if issubclass(options_type, WithRecipe):
         values = options_type.RECIPES.get(_asked(given, "--recipe") or "", {})
         given = [*flag_words(options_type, values), *given]
@@ -74,14 +75,14 @@ def _without_verbosity(given: list[str]) -> list[str]:
     return [word for word in given if word not in (QUIET, VERBOSE)]
 
 
-def _config_flags(given: Sequence[str]) -> list[str]:
+def _config_flags(given: Sequence[str], options_type: type[Settings]) -> list[str]:
     """Settings of the --config file as flags. They precede the given flags because the last value of a flag wins."""
     url = _asked(given, "--config")
     if url is None:
         return []
     from attn.commands.settings_file import settings_flags  # imported here to keep --help fast
 
-    return settings_flags(url)
+    return settings_flags(url, options_type)
 
 
 def _asked(given: Sequence[str], flag: str) -> str | None:

@@ -1,11 +1,13 @@
 """Training of a soft-attention LSTM on the grids of labelled videos: job of the driver."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from attn.commands.train_soft_attention_plan import make_soft_attention_training
+from attn.commands.train_soft_attention_plan import make_soft_attention_training, with_config
 from attn.durations import clock
 from attn.engine.train.driver import Report, Training, train
 from attn.models.soft_attention_file import TrainedSoftAttention, save_soft_attention
@@ -27,6 +29,7 @@ from attn.training.soft_attention_rows import (
 )
 from attn.training.state import State
 from attn.training.status import Row
+from attn.training.trial_records import OBJECTIVE
 from attn.training.untrained import UNTRAINED
 
 
@@ -50,6 +53,14 @@ class SoftAttentionTraining(Training):
     def __init__(self, run: TrainRun, job: SoftAttentionJob, manifest: Manifest):
         self.run, self.job, self.manifest = run, job, manifest
         self.options, self.total = job.options, job.total
+
+    def variant(self, out: str, point: Mapping[str, Any]) -> "SoftAttentionTraining":
+        options = dataclasses.replace(self.options, out=out, **point)
+        return SoftAttentionTraining(*with_config(self.run, self.job, options), self.manifest)
+
+    def trial_rows(self, rows: Sequence[Row]) -> Sequence[Row]:
+        figures = [figure_of(row) or 0.0 for row in rows]
+        return [row | {OBJECTIVE: best} for row, best in zip(rows, itertools.accumulate(figures, max), strict=True)]
 
     def summary(self) -> str:
         job, windows = self.job, len(self.job.windows(self.job.train))

@@ -95,6 +95,21 @@ def make_soft_attention_training(
     return run, job, store
 
 
+def with_config(
+    run: TrainRun, job: SoftAttentionJob, options: TrainSoftAttentionOptions
+) -> tuple[TrainRun, SoftAttentionJob]:
+    """Return another training on the same windows.
+
+    Args:
+        run: run planned by `make_soft_attention_training`.
+        job: job planned by `make_soft_attention_training`.
+        options: options of the job with another `out` and other fields of `SoftAttentionConfig`, except `NOT_SEARCHED`.
+    """
+    own = {field.name: getattr(options, field.name) for field in dataclasses.fields(SoftAttentionConfig)}
+    other = TrainRun(join(options.out, NAME), {**run.decisive, **own})
+    return other, dataclasses.replace(job, options=options, run_url=other.url)
+
+
 def _table(classes: LabelSets, num_frames: Mapping[str, int], class_names: Sequence[str], several: bool) -> VideoTable:
     ids = class_ids(class_names)
     if several:

@@ -22,6 +22,7 @@ BLUE, GREY = "#31688e", "0.7"
 MARGIN = 0.06
 """Share of the height of `parallel.png` above and below the axes, for the labels at their ends."""
 PICTURES = {"parallel": "all trials", "importance": "importance", "progress": "accuracy"}
+MODELS = {"energynet": "an EnergyNet", "soft_attention": "a soft-attention LSTM"}
 FIGURES = ("trial", "status", "validation_accuracy", "update", "seconds")
 
 
@@ -59,7 +60,7 @@ def as_markdown(figures: SearchFigures) -> str:
     """Format the best trials and the importance of settings as Markdown."""
     settings = figures.settings
     lines = [
-        "# Search for the settings of an EnergyNet",
+        f"# Search for the settings of {MODELS[figures.best.get('model', 'energynet')]}",
         "",
         about_search(figures),
         "",
@@ -89,9 +90,20 @@ def about_search(figures: SearchFigures) -> str:
     return (
         f"{best['trials']} trials, {best['stopped_early']} of them stopped early, {figures.trained_s:.0f} s trained, "
         f"validated on {best['held_out_videos']} held-out training videos, without using test videos. The best of many "
-        "trials is partly best by luck, so expect a lower accuracy on other videos. The standard error of its accuracy "
-        f"is {100 * best['standard_error']:.1f} points."
+        f"trials is partly best by luck, so expect less on other videos. It has {figure_shown(best)}."
     )
+
+
+def figure_shown(best: dict[str, Any]) -> str:
+    """Figure of the best trial on the held-out videos: accuracy with its standard error, or mAP.
+
+    Args:
+        best: content of best.json.
+    """
+    value, error = 100 * best["validation_accuracy"], best["standard_error"]
+    if error is None:
+        return f"validation mAP {value:.1f} %"
+    return f"validation accuracy {value:.1f} ± {100 * error:.1f} %"
 
 
 def draw(figures: SearchFigures) -> dict[str, bytes]:

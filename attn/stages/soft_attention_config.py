@@ -5,9 +5,11 @@ This module imports neither torch nor numpy, because flags are derived from it.
 
 import dataclasses
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from attn.errors import refuse_flag
+from attn.settings import Point, Settings
 
 SOURCE_FPS = 30
 """Frame rate of the videos for which frame rates of windows are given."""
@@ -20,9 +22,15 @@ LR = {"adam": 1e-4, "adam_released": 2e-4}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SoftAttentionConfig:
+class SoftAttentionConfig(Settings):
     """Settings of network, loss, windows, optimizer and length of training. The loss of one window of T steps is Σ_t
     CE_t + λ P, with the cross-entropy CE and the doubly stochastic penalty P."""
+
+    NAME: ClassVar[str] = "soft_attention"
+    NOT_SEARCHED: ClassVar[tuple[str, ...]] = (
+        *("window_frames", "window_stride", "fps", "batch", "epochs", "look_every", "ce_reduction"),
+        *("holdout_fraction", "retrain", "test_aggregation", "last_steps", "seed"),
+    )
 
     pooling: Literal["attention", "average", "max"] = "attention"
     """Input of the LSTM. The default is the cells' features, weighted by the attention. With average or max, it is
@@ -149,6 +157,17 @@ class SoftAttentionConfig:
         votes = self.test_aggregation == "mode"
         refuse_flag("test_aggregation", self.test_aggregation, "needs videos of one class each", votes and multi_label)
         self._check_forms()
+
+    def settle(self, point: Mapping[str, Any]) -> Point:
+        """Adjust a point: only attention has a penalty, and only additive attention has several layers."""
+        pooling, attention = (point.get(name, getattr(self, name)) for name in ("pooling", "attention"))
+        bound: Point = {}
+        if pooling != "attention":
+            bound["attention_penalty"] = 0.0
+        if pooling != "attention" or attention != "additive":
+            bound["attention_layers"] = 1
+        given = {name: point.get(name, getattr(self, name)) for name in bound}
+        return {**point, **{name: value for name, value in bound.items() if name in point or value != given[name]}}
 
     def _check_forms(self) -> None:
         attends = self.pooling == "attention"

@@ -4,10 +4,11 @@ This module does not import torch, so that `--help` is fast: flags are derived f
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
-from attn.errors import refuse_flag
+from attn.errors import UsageError, refuse_flag
+from attn.settings import Point, Settings
 from attn.training.recipe import PAPER, WithRecipe, check_recipe
 
 WINDOW = 3
@@ -27,9 +28,13 @@ WITH_RECIPES = ("recipe", "residual", "start_share", "mirror", "centre", "semi_h
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EnergyConfig(WithRecipe):
+class EnergyConfig(WithRecipe, Settings):
     """Settings of network, losses, mining and length of training. The paper gives m, β, d, lr and weight decay."""
 
+    NAME: ClassVar[str] = "energynet"
+    NOT_SEARCHED: ClassVar[tuple[str, ...]] = (
+        *("recipe", "seed", "updates", "look_every", "patience", "holdout_fraction"),
+    )
     RECIPES: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "steady": {},
         PAPER: {
@@ -138,6 +143,34 @@ class EnergyConfig(WithRecipe):
             f"must be at most --candidates-initial ({self.candidates_initial})",
             self.num_hard > self.candidates_initial,
         )
+
+    def settle(self, point: Mapping[str, Any]) -> Point:
+        """Adjust a point so that K_h ≤ M0 ≤ M1: a larger K_h or a smaller M1 becomes M0."""
+        drawn = {name: point.get(name, getattr(self, name)) for name in ("num_hard", "candidates_final")}
+        initial = point.get("candidates_initial", self.candidates_initial)
+        bound = {
+            "num_hard": min(drawn["num_hard"], initial),
+            "candidates_final": max(drawn["candidates_final"], initial),
+        }
+        return {**point, **{name: value for name, value in bound.items() if name in point or value != drawn[name]}}
+
+    def check_ends(self, ends: Callable[[str], tuple[Any, ...]]) -> None:
+        """Check that a search space has a point with K_h ≤ M0 ≤ M1.
+
+        Raises:
+            UsageError: it has none.
+        """
+        initial = ends("candidates_initial")
+        if (hard := min(ends("num_hard"))) > max(initial):
+            raise UsageError(
+                f"num_hard: at least {hard}, above the largest candidates_initial, {max(initial)}. Change one of them "
+                "so that K_h ≤ M0."
+            )
+        if (final := max(ends("candidates_final"))) < min(initial):
+            raise UsageError(
+                f"candidates_final: at most {final}, below the smallest candidates_initial, {min(initial)}. Change one "
+                "of them so that M0 ≤ M1."
+            )
 
 
 def start_share(config: EnergyConfig, videos: int) -> float:

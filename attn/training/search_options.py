@@ -1,22 +1,18 @@
-"""Flags of tune/search.py: those of `train_energynet`, and those of the search."""
+"""Flags of tune/search.py: those of the training of a model, and those of the search."""
 
 import dataclasses
 from typing import Literal
 
 from attn.training.energynet_options import TrainEnergyNetOptions
+from attn.training.soft_attention_options import TrainSoftAttentionOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SearchOptions(TrainEnergyNetOptions):
-    out: str
-    """Output folder for trials, best.json, tables and plots; local or s3://."""
+class SearchFlags:
     trials: int = 64
     """Number of configurations to try, including those of earlier runs."""
     resume: bool = False
     """Resume the search in --out after an interruption, or to add trials."""
-    space: str = "all"
-    """Search space. One of all, margins, mining and network, or a JSON file such as {"lr": {"low": 1e-5, "high": 1e-2,
-    "log": true}, "embedding_dim": {"values": [32, 64]}}. All other settings are taken from the flags."""
     sampler: Literal["tpe", "random", "grid"] = "tpe"
     """Sampler. tpe: tree-structured Parzen estimator. random: independent draws. grid: all combinations of a space that
     lists its values."""
@@ -31,3 +27,28 @@ class SearchOptions(TrainEnergyNetOptions):
     holdout_fraction: float = 0.3
     """Share of each class's training videos held out for validation. If it is small, the best of many trials is mostly
     the luckiest."""
+    out: str
+    """Output folder for trials, best.json, tables and plots; local or s3://."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchOptions(SearchFlags, TrainEnergyNetOptions):
+    model: Literal["energynet", "soft_attention"] = "energynet"
+    """Model whose settings are searched; --model soft_attention --help lists its flags."""
+    space: str = "all"
+    """Search space. One of all, margins, mining and network, or a JSON file such as {"lr": {"low": 1e-5, "high": 1e-2,
+    "log": true}, "embedding_dim": {"values": [32, 64]}}. All other settings are taken from the flags."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchSoftAttentionOptions(SearchFlags, TrainSoftAttentionOptions):
+    model: Literal["soft_attention"]
+    """Model whose settings are searched. Without this flag, it is an EnergyNet."""
+    space: str = "all"
+    """Search space. One of all, attention and network, or a JSON file such as {"lr": {"low": 1e-5, "high": 1e-2, "log":
+    true}, "hidden_dim": {"values": [256, 512]}}. All other settings are taken from the flags."""
+    cache: str | None = None
+    """Local folder on each machine for the grids, which all trials map (default: --out/cache if --out is local)."""
+
+
+AnySearchOptions = SearchOptions | SearchSoftAttentionOptions

@@ -1,4 +1,4 @@
-"""Search spaces: a range or a list of values for some settings of an EnergyNet.
+"""Search spaces: a range or a list of values for some settings of a training.
 
 Imports no torch, Ray, Optuna or storage, because `tune/search.py --help` imports this module.
 """
@@ -8,19 +8,10 @@ import itertools
 import math
 import random
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 from attn.errors import UsageError
-from attn.training.energy_config import EnergyConfig
-
-FIELDS = {field.name: field for field in dataclasses.fields(EnergyConfig)}
-SEARCHABLE = tuple(
-    name for name in FIELDS if name not in ("recipe", "seed", "updates", "look_every", "patience", "holdout_fraction")
-)
-"""Settings that may be searched. The others determine a trial's length or its validation, or set several settings."""
-
-Point = dict[str, Any]
-"""A value for each setting of a space."""
+from attn.settings import Point, Settings, settings_type
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +83,13 @@ class Choice:
 Space = Mapping[str, Range | Choice]
 
 
-def check_space(space: Space, base: EnergyConfig) -> None:
+def searchable(base: Settings) -> tuple[str, ...]:
+    """Names of the settings that may be searched."""
+    kind = settings_type(base)
+    return tuple(field.name for field in dataclasses.fields(kind) if field.name not in kind.NOT_SEARCHED)  # type: ignore[arg-type]
+
+
+def check_space(space: Space, base: Settings) -> None:
     """Check before a search that every point of its space is a valid configuration.
 
     Args:
@@ -104,70 +101,40 @@ def check_space(space: Space, base: EnergyConfig) -> None:
     """
     if not space:
         raise UsageError("the search space is empty. Name at least one setting.")
+    names = searchable(base)
     for name, domain in space.items():
-        if name not in SEARCHABLE:
-            raise UsageError(f"{name}: cannot be searched. Choose from {', '.join(SEARCHABLE)}.")
+        if name not in names:
+            raise UsageError(f"{name}: cannot be searched. Choose from {', '.join(names)}.")
         domain.check(name)
         for value in domain.ends():
             _check_value(name, value, base)
-    initial = _ends("candidates_initial", space, base)
-    if (hard := min(_ends("num_hard", space, base))) > max(initial):
-        raise UsageError(
-            f"num_hard: at least {hard}, above the largest candidates_initial, {max(initial)}. Change one of them so "
-            "that K_h ≤ M0."
-        )
-    if (final := max(_ends("candidates_final", space, base))) < min(initial):
-        raise UsageError(
-            f"candidates_final: at most {final}, below the smallest candidates_initial, {min(initial)}. Change one of "
-            "them so that M0 ≤ M1."
-        )
+    base.check_ends(lambda name: space[name].ends() if name in space else (getattr(base, name),))
 
 
-def _check_value(name: str, value: Any, base: EnergyConfig) -> None:
+def _check_value(name: str, value: Any, base: Settings) -> None:
     usual = getattr(base, name)
     kind = float if usual is None else type(usual)
     fits = isinstance(value, int | float) if kind is float else isinstance(value, kind)
     if not fits or isinstance(value, bool) is not (kind is bool):
         raise UsageError(f"search space: {name}: {value!r} is not of type {kind.__name__}. Correct the value.")
-    named = [choice for choice in get_args(FIELDS[name].type) if isinstance(choice, str)]
+    named = [choice for choice in get_args(get_type_hints(type(base))[name]) if isinstance(choice, str)]
     if named and value not in named:
         raise UsageError(f"search space: {name}: {value!r} is unknown. Choose from {', '.join(named)}.")
     try:
-        dataclasses.replace(base, **settle({name: value}, base)).check()
+        changed: Any = dataclasses.replace(base, **base.settle({name: value}))  # type: ignore[type-var]
+        changed.check()
     except UsageError as error:
         raise UsageError(f"search space: {error}") from error
 
 
-def _ends(name: str, space: Space, base: EnergyConfig) -> tuple[Any, ...]:
-    return space[name].ends() if name in space else (getattr(base, name),)
-
-
-def settle(point: Point, base: EnergyConfig) -> Point:
-    """Adjust a point so that K_h ≤ M0 ≤ M1: a larger K_h or a smaller M1 becomes M0.
-
-    Every draw of a sampler thus gives a valid configuration, and none is discarded.
-
-    Args:
-        point: values of some settings.
-        base: values of all other settings.
-    """
-    drawn = {name: point.get(name, getattr(base, name)) for name in ("num_hard", "candidates_final")}
-    initial = point.get("candidates_initial", base.candidates_initial)
-    bound = {
-        "num_hard": min(drawn["num_hard"], initial),
-        "candidates_final": max(drawn["candidates_final"], initial),
-    }
-    return {**point, **{name: value for name, value in bound.items() if name in point or value != drawn[name]}}
-
-
-def usual_point(space: Space, base: EnergyConfig) -> Point:
+def usual_point(space: Space, base: Settings) -> Point:
     """Settings of `base` that the space contains, without those whose value is outside it."""
     usual = {name: getattr(base, name) for name in space}
     return {name: value for name, value in usual.items() if space[name].holds(value)}
 
 
-def grid(space: Space, base: EnergyConfig) -> list[Point]:
-    """Return all combinations of values with K_h ≤ M0 ≤ M1, in a fixed shuffled order.
+def grid(space: Space, base: Settings) -> list[Point]:
+    """Return all valid combinations of values, in a fixed shuffled order.
 
     Raises:
         UsageError: the space contains a range.
@@ -178,6 +145,6 @@ def grid(space: Space, base: EnergyConfig) -> list[Point]:
             raise UsageError(f"--sampler grid: {name} is a range. List its values in a file and give it as --space.")
         values.append(domain.values)
     points = [dict(zip(space, chosen, strict=True)) for chosen in itertools.product(*values)]
-    points = [point for point in points if point.items() <= settle(point, base).items()]
+    points = [point for point in points if point.items() <= base.settle(point).items()]
     random.Random(0).shuffle(points)
     return points

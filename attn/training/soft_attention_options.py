@@ -7,6 +7,9 @@ from attn.stages.soft_attention_config import SoftAttentionConfig
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainSoftAttentionOptions(SoftAttentionConfig):
+    config: str | None = None
+    """Settings found by a search (best.json), used in place of the defaults; local or s3://. Flags override the
+    file."""
     store: str
     """Attention store with the column grid of the training videos, local or s3://."""
     split: str

@@ -1,7 +1,7 @@
 """Records of a search: one folder per trial with its settings and result in `trial.json`.
 
 A search resumes from these records only. Each is a plain file that is written atomically, on a disk or on S3. A trial's
-folder also holds the files of `train_energynet`.
+folder also holds the files of a single training.
 """
 
 import dataclasses
@@ -11,11 +11,14 @@ from typing import Any, Literal
 from attn.errors import UsageError
 from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
 from attn.storage.listing import names_in
+from attn.training.energynet_rows import KEPT_ACCURACY
 
 TRIALS, RECORD = "trials", "trial.json"
 Status = Literal["running", "finished", "stopped", "diverged", "failed"]
 OVER = ("finished", "stopped", "diverged")
 """Statuses of completed trials, which are not run again."""
+OBJECTIVE = KEPT_ACCURACY
+"""Column of a trial's rows: best accuracy, or mAP, of the validations so far."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +28,11 @@ class Trial:
     Attributes:
         number: number of the trial, from 1.
         drawn: values drawn by the sampler.
-        point: settings that the trial trains with: the drawn values, adjusted so that K_h ≤ M0 ≤ M1.
+        point: settings that the trial trains with: the drawn values, adjusted so that they are valid together.
         status: finished: trained to the end. stopped: stopped early by the scheduler. diverged: its loss or weights
             became NaN or infinite; not retried, and never the best. failed: no result; `--resume` retries it.
-        objective: accuracy of the best checkpoint on the held-out videos, 0–1.
-        shortfall: amount by which the energies of the best checkpoint miss the margin.
+        objective: accuracy or mAP of the best checkpoint on the held-out videos, 0–1.
+        shortfall: amount by which the energies of an EnergyNet's best checkpoint miss the margin.
         rows: one row per validation: `update`, the objective up to then, and `seconds`.
         seconds: training time of all attempts.
         error: reason why the trial diverged or failed.

@@ -5,6 +5,7 @@ import pytest
 from attn.commands.cli import parse
 from attn.commands.settings_file import settings_flags
 from attn.errors import UsageError
+from attn.training.energy_config import EnergyConfig
 from attn.training.energynet_options import TrainEnergyNetOptions
 
 NEEDED = ["--store", "a", "--split", "b", "--out", "c"]
@@ -37,7 +38,7 @@ def test_settings_are_read_from_s3(s3):
     import s3fs
 
     s3fs.S3FileSystem(use_listings_cache=False).pipe_file(f"{s3}/best.json", b'{"energynet": {"lr": 0.5}}')
-    assert settings_flags(f"{s3}/best.json") == ["--lr", "0.5"]
+    assert settings_flags(f"{s3}/best.json", EnergyConfig) == ["--lr", "0.5"]
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_settings_are_read_from_s3(s3):
 def test_another_file_is_refused_in_one_line(found, words, tmp_path, capsys):
     config = written(tmp_path, found)
     with pytest.raises(UsageError, match=words):
-        settings_flags(config)
+        settings_flags(config, EnergyConfig)
     with pytest.raises(SystemExit) as refused:
         parse(TrainEnergyNetOptions, None, ["--config", config, *NEEDED])
     assert refused.value.code == 2

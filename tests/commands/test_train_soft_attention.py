@@ -13,8 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from attn.commands.cli import parse
 from attn.commands.evaluate import evaluate
 from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.flag_help import flag_words
+from attn.commands.search.search import search
+from attn.commands.search.search_plan import open_search
 from attn.commands.train_soft_attention import train_soft_attention
 from attn.commands.train_soft_attention_plan import make_soft_attention_training
 from attn.engine.exit_codes import EXIT_UNTRAINED
@@ -22,15 +26,19 @@ from attn.errors import UsageError
 from attn.models.soft_attention_file import load_soft_attention, save_soft_attention
 from attn.schema import FRAME, GRID
 from attn.stages.open_model import open_model
+from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_values
 from attn.training.checkpoints import CheckpointFolder
 from attn.training.group import Group
 from attn.training.loop import TrainingLoop
+from attn.training.search_options import SearchSoftAttentionOptions
+from attn.training.search_space import Choice, Range
 from attn.training.soft_attention_learner import soft_attention_learner
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
 from attn.training.soft_attention_rows import RETRAINING, chance_loss, kept_number, why_untrained
 from attn.training.status import StatusWriter
+from attn.training.trial_records import read_trials, trial_url
 from tests.stores import new_manifest, write_store
 
 CLASSES, SIDE, MARKER = ("Hug", "Kick", "Wave"), 3, 3
@@ -346,3 +354,42 @@ def test_the_loss_of_class_frequencies():
     assert one == pytest.approx(-(0.75 * np.log(0.75) + 0.25 * np.log(0.25)))
     several = chance_loss(np.array([[1, 1], [0, 1], [1, 1]], bool), np.array([1, 3, 0]))
     assert several == pytest.approx(-(0.25 * np.log(0.25) + 0.75 * np.log(0.75)))
+
+
+SPACE = {"lr": Range(0.005, 0.05, log=True), "pooling": Choice(("attention", "max")), "attention_penalty": Range(0, 1)}
+
+
+@pytest.mark.timeout(300)
+def test_a_search_finds_settings_with_which_a_training_gives_the_same_weights(ray_local, planted, tmp_path):
+    flags = ["--store", str(planted / "store"), "--split", str(planted / "train.txt"), "--holdout-fraction", "0.2"]
+    small = flag_words(SoftAttentionConfig, {**SMALL, "epochs": 10})
+    options = parse(
+        SearchSoftAttentionOptions,
+        None,
+        ["--model", "soft_attention", "--trials", "4", *small, *flags, "--out", str(tmp_path / "search")],
+    )
+    assert search(options, {"all": SPACE}) == 0
+    trials = {trial.number: trial for trial in read_trials(options.out)}
+    assert {trial.status for trial in trials.values()} <= {"finished", "stopped"}
+    assert all(not trial.point.get("attention_penalty") for trial in trials.values() if trial.point["pooling"] == "max")
+    best = json.loads((tmp_path / "search" / "best.json").read_text())
+    assert best["validation_accuracy"] == max(one.objective for one in trials.values() if one.status == "finished")
+    assert "# Search for the settings of a soft-attention LSTM" in (tmp_path / "search" / "search.md").read_text()
+
+    config = ["--config", str(tmp_path / "search" / "best.json")]
+    alone = parse(TrainSoftAttentionOptions, None, [*config, *flags, "--out", str(tmp_path / "alone"), "--seed", "1"])
+    assert train_soft_attention(alone) == 0
+    found, expected = (load_soft_attention(url).net for url in (alone.out, trial_url(options.out, best["trial"])))
+    for name, weights in expected.state_dict().items():
+        torch.testing.assert_close(found.state_dict()[name], weights, rtol=0, atol=0)
+
+
+def test_settings_that_decide_the_length_of_a_trial_are_not_searched(planted, tmp_path):
+    urls = {"store": str(planted / "store"), "split": str(planted / "train.txt"), "out": str(tmp_path / "out")}
+    options = SearchSoftAttentionOptions(model="soft_attention", **urls)
+    for name, said in (("batch", "batch: cannot be searched"), ("embedding_dim", "embedding_dim: cannot be searched")):
+        with pytest.raises(UsageError, match=said), open_search(options, {"all": {name: Choice((1, 2))}}):
+            pass
+    retrained = dataclasses.replace(options, retrain=True)
+    with pytest.raises(UsageError, match="--retrain: not used in"), open_search(retrained, {"all": SPACE}):
+        pass

@@ -49,7 +49,8 @@ def check(command: str) -> None:
         patch.syspath_prepend((ROOT / script).parent)  # as for a script that is run
         names = runpy.run_path(str(ROOT / script))
     (given,) = re.findall(r"parse\((.+), __doc__\)", (ROOT / script).read_text())
-    options = chosen("--paper", names["PAPERS"], flags) if given.startswith("chosen(") else names[given]
+    choice = re.fullmatch(r'chosen\("(.+)", (\w+)\)', given)
+    options = chosen(choice[1], names[choice[2]], flags) if choice else names[given]
     if "--config" in flags:  # the file that it names would be read
         del flags[flags.index("--config") : flags.index("--config") + 2]
     assert dataclasses.is_dataclass(parse(options, None, flags))

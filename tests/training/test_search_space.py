@@ -1,10 +1,12 @@
+import dataclasses
 import random
 
 import pytest
 
 from attn.errors import UsageError
+from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.training.energy_config import EnergyConfig
-from attn.training.search_space import SEARCHABLE, Choice, Range, check_space, grid, settle, usual_point
+from attn.training.search_space import Choice, Range, check_space, grid, searchable, usual_point
 
 BASE = EnergyConfig()
 
@@ -61,7 +63,24 @@ def test_all_that_the_paper_leaves_open_is_searched(spaces):
     named = {"energy_margin", "triplet_margin", "triplet_weight", "embedding_dim", "hidden_dim", "lr"}
     mining = {"candidates_initial", "candidates_final", "num_hard", "num_random", "switch_threshold"}
     assert set(spaces["all"]) == named | mining
-    assert set(spaces["all"]) <= set(SEARCHABLE)
+    assert set(spaces["all"]) <= set(searchable(BASE))
+
+
+def test_every_settled_draw_of_a_soft_attention_lstm_is_valid():
+    base, draws = SoftAttentionConfig(attention_layers=2), random.Random(0)
+    space = {
+        "pooling": Choice(("attention", "average")),
+        "attention": Choice(("additive", "hidden")),
+        "attention_layers": Choice((1, 3)),
+        "attention_penalty": Range(0, 10),
+        "lr": Range(1e-5, 1e-2, log=True),
+    }
+    check_space(space, base)
+    for names in [list(space), ["pooling"], ["attention"], ["attention_penalty", "pooling"]] * 20:
+        ends = {name: draws.choice(space[name].ends()) for name in names}
+        dataclasses.replace(base, **base.settle(ends)).check()
+    assert base.settle({"pooling": "average"}) == {"pooling": "average", "attention_layers": 1}
+    assert base.settle({"attention_layers": 3}) == {"attention_layers": 3}
 
 
 def test_every_settled_draw_can_be_trained(spaces):
@@ -72,7 +91,7 @@ def test_every_settled_draw_can_be_trained(spaces):
             name: rng.choice(domain.values) if isinstance(domain, Choice) else rng.uniform(domain.low, domain.high)
             for name, domain in spaces["all"].items()
         }
-        settled = settle(point, BASE)
+        settled = BASE.settle(point)
         EnergyConfig(**settled).check()
         bound += settled != point
         assert {name: settled[name] for name in settled if name not in ("num_hard", "candidates_final")} == {
@@ -82,9 +101,9 @@ def test_every_settled_draw_can_be_trained(spaces):
 
 
 def test_a_setting_that_is_not_searched_is_bound_too():
-    assert settle({"candidates_initial": 32}, BASE) == {"candidates_initial": 32, "num_hard": 32}
-    assert settle({"candidates_initial": 1024}, BASE) == {"candidates_initial": 1024, "candidates_final": 1024}
-    assert settle({"lr": 1.0}, BASE) == {"lr": 1.0}
+    assert BASE.settle({"candidates_initial": 32}) == {"candidates_initial": 32, "num_hard": 32}
+    assert BASE.settle({"candidates_initial": 1024}) == {"candidates_initial": 1024, "candidates_final": 1024}
+    assert BASE.settle({"lr": 1.0}) == {"lr": 1.0}
 
 
 def test_a_grid_has_every_combination_that_can_be_trained_once():

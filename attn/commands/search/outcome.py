@@ -12,14 +12,13 @@ import optuna
 
 from attn.commands.search.ranked import best_first, trial_row
 from attn.commands.search.search_plan import SearchPlan
-from attn.commands.settings_file import SETTINGS
 from attn.engine.train.run_trainer import made_by
-from attn.engine.tune.searcher import OBJECTIVE, distribution, told
-from attn.report.search_page import SearchFigures, as_csv, as_markdown, draw
+from attn.engine.tune.searcher import distribution, told
+from attn.report.search_page import SearchFigures, as_csv, as_markdown, draw, figure_shown
+from attn.settings import settings_type
 from attn.storage.filesystem import join, open_filesystem, write_atomic
-from attn.training.recipe import contradiction
-from attn.training.search_space import FIELDS, settle
-from attn.training.trial_records import Trial, trial_url
+from attn.training.recipe import WithRecipe, contradiction
+from attn.training.trial_records import OBJECTIVE, Trial, trial_url
 
 log = logging.getLogger(__name__)
 
@@ -38,23 +37,26 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
         plan: plan of the search.
         trials: completed trials, at least one of which did not diverge.
     """
-    ranked, options, videos = best_first(trials), plan.options, len(plan.job.held_out.video_ids)
-    best = ranked[0]
-    accuracy, settings = best.objective or 0.0, dataclasses.replace(options, **settle(best.point, options))
+    ranked, options, videos = best_first(trials), plan.options, plan.held_out
+    best, kind = ranked[0], settings_type(options)
+    accuracy, settings = best.objective or 0.0, dataclasses.replace(options, **options.settle(best.point))
     # A search that began before recipes were introduced may have found settings that contradict its recipe.
-    not_found = {*NOT_FOUND, *(["recipe"] if contradiction(settings) else [])}
+    contradicts = isinstance(settings, WithRecipe) and contradiction(settings)
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    not_found = {*NOT_FOUND, *(["recipe"] if contradicts else [])}
     shares, budget = importance(plan, trials)
     found: dict[str, Any] = {
-        SETTINGS: {name: getattr(settings, name) for name in FIELDS if name not in not_found},
+        kind.NAME: {name: getattr(settings, name) for name in names if name not in not_found},
+        "model": kind.NAME,
         "trial": best.number,
-        "validation_accuracy": accuracy,
-        "standard_error": math.sqrt(accuracy * (1 - accuracy) / videos),
+        "validation_accuracy": accuracy,  # mAP if videos may have several classes
+        "standard_error": None if plan.several else math.sqrt(accuracy * (1 - accuracy) / videos),
         "held_out_videos": videos,
         "trials": len(trials),
         "stopped_early": sum(trial.status == "stopped" for trial in trials),
         "diverged": sum(trial.status == "diverged" for trial in trials),
         "store": options.store,
-        "fingerprint": plan.store.manifest.fingerprint,
+        "fingerprint": plan.fingerprint,
         "importance": {"shares": shares, "updates": budget},
         **made_by(PACKAGES),
     }
@@ -70,8 +72,8 @@ def write_outcome(plan: SearchPlan, trials: Sequence[Trial]) -> None:
     for name, picture in draw(figures).items():
         _write(options.out, f"{name}.png", picture)
     log.info(
-        "best of %d trials: validation accuracy %.1f ± %.1f %% on %d videos (trial %d, %s); settings in %s",
-        *(len(trials), 100 * accuracy, 100 * found["standard_error"], videos),
+        "best of %d trials: %s on %d videos (trial %d, %s); settings in %s",
+        *(len(trials), figure_shown(found), videos),
         *(best.number, trial_url(options.out, best.number), join(options.out, BEST)),
     )
 

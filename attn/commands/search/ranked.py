@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from attn.training.energynet_rows import KEPT_ACCURACY
-from attn.training.trial_records import Trial
+from attn.training.trial_records import OBJECTIVE, Trial
 
 
 def best_first(trials: Sequence[Trial]) -> list[Trial]:
@@ -31,5 +30,5 @@ def trial_row(trial: Trial) -> dict[str, Any]:
         "update": trial.update,
         "seconds": round(trial.seconds, 1),
         **trial.point,
-        "rows": [(row["update"], row[KEPT_ACCURACY]) for row in trial.rows],
+        "rows": [(row["update"], row[OBJECTIVE]) for row in trial.rows],
     }

@@ -1,4 +1,4 @@
-"""Hyperparameter search for EnergyNets with Ray Tune: the driver.
+"""Hyperparameter search with Ray Tune: the driver.
 
 Trials are scored on held-out training videos; test videos are never opened. After any failure, `--resume` keeps the
 completed trials and continues the others from their last checkpoint.
@@ -9,12 +9,11 @@ from collections.abc import Mapping
 
 from attn.commands.search.outcome import write_outcome
 from attn.commands.search.search_plan import SearchPlan, open_search
-from attn.commands.train_energynet import EnergyTraining
 from attn.engine.exit_codes import EXIT_INTERRUPTED
 from attn.engine.session import start_ray
 from attn.engine.tune.run_trials import run_trials
 from attn.engine.tune.searcher import RecordedSearcher
-from attn.training.search_options import SearchOptions
+from attn.training.search_options import AnySearchOptions
 from attn.training.search_space import Space
 from attn.training.trial_records import OVER
 
@@ -23,7 +22,7 @@ log = logging.getLogger(__name__)
 EXIT_FAILED_TRIALS = 1
 
 
-def search(options: SearchOptions, spaces: Mapping[str, Space]) -> int:
+def search(options: AnySearchOptions, spaces: Mapping[str, Space]) -> int:
     """Run or resume a search and write `best.json`, tables and plots into `--out`.
 
     Args:
@@ -52,8 +51,7 @@ def _search(plan: SearchPlan) -> int:
     left = searcher.total - sum(trial.status in OVER for trial in plan.known)
     if left > 0:
         start_ray()
-        training = EnergyTraining(plan.run, plan.job, plan.store.manifest)
-        run_trials(training, options, searcher, plan.known, left=left)
+        run_trials(plan.training, options, searcher, plan.known, left=left)
     trials = [searcher.trials[number] for number in sorted(searcher.trials)]
     over = [trial for trial in trials if trial.status in OVER]
     sound = [trial for trial in over if trial.status != "diverged"]

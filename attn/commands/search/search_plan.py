@@ -10,10 +10,15 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from attn.commands.search.space_file import read_space
+from attn.commands.train_energynet import EnergyTraining
 from attn.commands.train_energynet_plan import before_recipes, make_energy_training
+from attn.commands.train_soft_attention import SoftAttentionTraining
+from attn.commands.train_soft_attention_plan import make_soft_attention_training
+from attn.engine.train.driver import Training
 from attn.errors import UsageError
 from attn.storage.filesystem import (
     absolute,
+    is_local,
     join,
     open_filesystem,
     read_text,
@@ -22,12 +27,10 @@ from attn.storage.filesystem import (
     write_atomic,
 )
 from attn.storage.run_lock import occupied
-from attn.storage.store import AttentionStore
 from attn.storage.writable import check_writable
-from attn.training.energynet_job import EnergyJob
 from attn.training.recipe import as_begun
 from attn.training.run import TrainRun
-from attn.training.search_options import SearchOptions
+from attn.training.search_options import AnySearchOptions, SearchSoftAttentionOptions
 from attn.training.search_space import Space, check_space, grid
 from attn.training.trial_records import Trial, read_trials
 
@@ -41,21 +44,24 @@ class SearchPlan:
     Attributes:
         options: flags; `out` is absolute.
         space: settings to search and their values.
-        run, job: training with the settings that are not searched.
-        store: store of the training maps.
+        training: training with the settings that are not searched.
+        held_out: number of held-out videos.
+        several: whether videos may have several classes, or none.
+        fingerprint: fingerprint of the store.
         known: trials of earlier runs of this search.
     """
 
-    options: SearchOptions
+    options: AnySearchOptions
     space: Space
-    run: TrainRun
-    job: EnergyJob
-    store: AttentionStore
+    training: Training
+    held_out: int
+    several: bool
+    fingerprint: str
     known: list[Trial]
 
 
 @contextlib.contextmanager
-def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator[SearchPlan]:
+def open_search(options: AnySearchOptions, spaces: Mapping[str, Space]) -> Iterator[SearchPlan]:
     """Read and check all inputs of a search; write only `search.json`.
 
     On a local disk, the output folder is locked against other searches until the context ends.
@@ -73,24 +79,38 @@ def open_search(options: SearchOptions, spaces: Mapping[str, Space]) -> Iterator
     space = spaces[options.space] if options.space in spaces else _own_space(options.space, spaces)
     check_space(space, options)
     begun = _begun(options)
-    run, job, store = make_energy_training(options, begun=begun)
-    if before_recipes(begun):
-        options = as_begun(options, begun)
-    options = dataclasses.replace(options, start_share=job.options.start_share)  # of a search begun before, 0.5
-    if not job.held_out.video_ids:
+    options, training, fingerprint = _planned(options, begun)
+    held_out, several = training.job.held_out.video_ids, training.job.held_out.targets.ndim > 1
+    if not held_out:
         raise UsageError(
             f"--holdout-fraction {options.holdout_fraction:g}: no video is held out, so trials cannot be validated. "
             "Give a larger fraction, or more than two videos of a class."
         )
     if options.sampler == "grid" and not grid(space, options):
-        raise UsageError("--sampler grid: no combination satisfies K_h ≤ M0 ≤ M1. Change the values in --space.")
+        raise UsageError("--sampler grid: no combination of the values is valid. Change the values in --space.")
     with occupied(*open_filesystem(options.out), options.out):
         known = read_trials(options.out)
-        _settle(options, _decisive(options, space, run), known)
-        yield SearchPlan(options, space, run, job, store, known)
+        _settle(options, _decisive(options, space, training.run), known)
+        yield SearchPlan(options, space, training, len(held_out), several, fingerprint, known)
 
 
-def _begun(options: SearchOptions) -> dict[str, Any]:
+def _planned(options: AnySearchOptions, begun: dict[str, Any]) -> tuple[AnySearchOptions, Training, str]:
+    """Plan the training whose settings are searched; return its options and the fingerprint of its store, too."""
+    if isinstance(options, SearchSoftAttentionOptions):
+        if options.retrain:
+            raise UsageError("--retrain: not used in a search. Leave it out, and retrain with the settings found.")
+        if options.cache is None and is_local(open_filesystem(options.out)[0]):
+            options = dataclasses.replace(options, cache=join(options.out, "cache"))
+        run, job, store = make_soft_attention_training(options)
+        return options, SoftAttentionTraining(run, job, store.manifest), store.manifest.fingerprint
+    run, job, store = make_energy_training(options, begun=begun)
+    if before_recipes(begun):
+        options = as_begun(options, begun)
+    options = dataclasses.replace(options, start_share=job.options.start_share)  # of a search begun before, 0.5
+    return options, EnergyTraining(run, job, store.manifest), store.manifest.fingerprint
+
+
+def _begun(options: AnySearchOptions) -> dict[str, Any]:
     """Return `decisive` of the search in `--out`; empty if its record is missing or unreadable.
 
     `_check_same` rejects an unreadable record later.
@@ -101,7 +121,7 @@ def _begun(options: SearchOptions) -> dict[str, Any]:
     return {}
 
 
-def _check_numbers(options: SearchOptions) -> None:
+def _check_numbers(options: AnySearchOptions) -> None:
     for name in ("trials", "side_by_side"):
         value = getattr(options, name)
         if value is not None and value < 1:
@@ -124,7 +144,7 @@ def _own_space(given: str, spaces: Mapping[str, Space]) -> Space:
     return read_space(given)
 
 
-def _decisive(options: SearchOptions, space: Space, run: TrainRun) -> dict[str, Any]:
+def _decisive(options: AnySearchOptions, space: Space, run: TrainRun) -> dict[str, Any]:
     """Settings that determine the trials, as JSON types."""
     searched = {name: _hash(dataclasses.asdict(domain)) for name, domain in sorted(space.items())}
     rest = {name: value for name, value in run.decisive.items() if name not in space}
@@ -132,7 +152,7 @@ def _decisive(options: SearchOptions, space: Space, run: TrainRun) -> dict[str, 
     return dict(json.loads(json.dumps(decisive)))
 
 
-def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Trial]) -> None:
+def _settle(options: AnySearchOptions, decisive: dict[str, Any], known: Sequence[Trial]) -> None:
     """Write the settings of the search to `search.json`; existing trials must have used the same settings.
 
     Raises:
@@ -145,7 +165,7 @@ def _settle(options: SearchOptions, decisive: dict[str, Any], known: Sequence[Tr
     write_atomic(fs, path, json.dumps({"decisive": decisive}, indent=1, ensure_ascii=False).encode())
 
 
-def _check_same(options: SearchOptions, decisive: dict[str, Any], fs: AbstractFileSystem, path: str) -> None:
+def _check_same(options: AnySearchOptions, decisive: dict[str, Any], fs: AbstractFileSystem, path: str) -> None:
     if not options.resume:
         raise UsageError(f"{options.out}: holds a search. Resume it with --resume, or choose another --out.")
     try:

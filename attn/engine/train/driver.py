@@ -41,6 +41,7 @@ class Training(abc.ABC):
         total: number of epochs or updates.
         large: further arguments of `learner`, sent through Ray's object store.
         most_cpus: maximum number of CPUs per worker; None for no limit.
+        divides_gpu: whether `learner` takes the share of a GPU that a trial has, `gpus`, to divide its memory.
         packages: packages whose versions are recorded.
     """
 
@@ -52,6 +53,7 @@ class Training(abc.ABC):
     total: int
     large: Mapping[str, Any] = {}
     most_cpus: int | None = None
+    divides_gpu: bool = False
     packages: Sequence[str] = ("torch", "ray", "numpy")
 
     @property
@@ -67,6 +69,10 @@ class Training(abc.ABC):
             point: values of some settings.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be searched")
+
+    def trial_rows(self, rows: Sequence[Row]) -> Sequence[Row]:
+        """Return the rows of a search's trial, with the best figure so far as `trial_records.OBJECTIVE`."""
+        return rows
 
     def shared(self) -> "Training":
         """Return this training with its data in Ray's object store, for many variants."""

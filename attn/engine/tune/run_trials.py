@@ -22,11 +22,11 @@ from attn.engine.placement import cluster_totals, living_nodes
 from attn.engine.train.driver import Training
 from attn.engine.train.worker_placement import place_workers
 from attn.engine.tune.search_watch import SearchWatch
-from attn.engine.tune.searcher import AGAIN, OBJECTIVE, RecordedSearcher
+from attn.engine.tune.searcher import AGAIN, RecordedSearcher
 from attn.engine.tune.trial import TrialSetup, run_trial
 from attn.errors import UsageError
-from attn.training.search_options import SearchOptions
-from attn.training.trial_records import OVER, Trial
+from attn.training.search_options import AnySearchOptions
+from attn.training.trial_records import OBJECTIVE, OVER, Trial
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ FIRST_RUNG = 1 / 16
 
 
 def run_trials(
-    training: Training, options: SearchOptions, searcher: RecordedSearcher, known: list[Trial], *, left: int
+    training: Training, options: AnySearchOptions, searcher: RecordedSearcher, known: list[Trial], *, left: int
 ) -> None:
     """Run the trials of a search that are left.
 
@@ -69,7 +69,7 @@ def run_trials(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=make_scheduler(options, known),
+                scheduler=make_scheduler(options, known, training.total),
                 num_samples=left,
                 max_concurrent_trials=side_by_side,
                 reuse_actors=options.workers == 1,
@@ -115,7 +115,7 @@ def _interrupt_as_before() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
-def _placed(options: SearchOptions) -> tuple[dict[str, float], int]:
+def _placed(options: AnySearchOptions) -> tuple[dict[str, float], int]:
     """Return the resources that Ray Tune reserves for a trial, and the number of trials that fit at once.
 
     Raises:
@@ -149,7 +149,7 @@ class _JudgedOnce(ASHAScheduler):
         return TrialScheduler.CONTINUE if result.get(AGAIN) else action
 
 
-def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler:
+def make_scheduler(options: AnySearchOptions, known: list[Trial], updates: int) -> TrialScheduler:
     """Make the scheduler: asynchronous successive halving (ASHA) by number of updates, if trials may be stopped early.
 
     A trial continues past a rung only if it is among the best quarter of the trials that have reached the rung,
@@ -159,20 +159,21 @@ def make_scheduler(options: SearchOptions, known: list[Trial]) -> TrialScheduler
     Args:
         options: flags.
         known: trials of earlier runs of this search.
+        updates: number of updates of a trial.
 
     Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning".
     """
     if options.scheduler == "none" or options.workers > 1:
         return FIFOScheduler()
-    looks = max(1, math.ceil(options.updates * FIRST_RUNG / options.look_every))
+    looks = max(1, math.ceil(updates * FIRST_RUNG / options.look_every))
     grace = looks * options.look_every
-    if grace >= options.updates:
+    if grace >= updates:
         return FIFOScheduler()
     asha = _JudgedOnce(
         time_attr="update",
         metric=OBJECTIVE,
         mode="max",
-        max_t=min(grace * RUNGS_FACTOR**2, options.updates) - 1,  # past the last rung, trials run to their end
+        max_t=min(grace * RUNGS_FACTOR**2, updates) - 1,  # past the last rung, trials run to their end
         grace_period=grace,
         reduction_factor=RUNGS_FACTOR,
         stop_last_trials=False,

@@ -13,12 +13,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 from ray.tune.search import Searcher
 
 from attn.errors import UsageError
-from attn.training.energy_config import EnergyConfig
-from attn.training.energynet_rows import KEPT_ACCURACY, KEPT_SHORTFALL
-from attn.training.search_space import Choice, Range, Space, grid, settle, usual_point
-from attn.training.trial_records import OVER, Trial, write_trial
+from attn.settings import Settings
+from attn.training.energynet_rows import KEPT_SHORTFALL
+from attn.training.search_space import Choice, Range, Space, grid, usual_point
+from attn.training.trial_records import OBJECTIVE, OVER, Trial, write_trial
 
-OBJECTIVE = KEPT_ACCURACY
 ENDED, REFUSED, DIVERGED = "ended", "refused", "diverged"
 """Keys of a trial's last report: the trial was not stopped early; why it could not run; why it diverged."""
 DAMAGED = "damaged"
@@ -54,7 +53,7 @@ class RecordedSearcher(Searcher):
         self,
         out: str,
         space: Space,
-        base: EnergyConfig,
+        base: Settings,
         *,
         sampler: Sampler,
         seed: int,
@@ -96,7 +95,7 @@ class RecordedSearcher(Searcher):
             if number in self._fixed:
                 self._study.enqueue_trial(self._fixed[number])
             asked = self._study.ask(self._distributions)
-            trial = Trial(number, dict(asked.params), settle(dict(asked.params), self._base))
+            trial = Trial(number, dict(asked.params), self._base.settle(asked.params))
         else:
             return Searcher.FINISHED
         self._record(trial)
@@ -193,9 +192,10 @@ def told(trial: Trial, distributions: dict[str, BaseDistribution]) -> optuna.tri
     )
 
 
-def distribution(name: str, domain: Range | Choice, base: EnergyConfig) -> BaseDistribution:
+def distribution(name: str, domain: Range | Choice, base: Settings) -> BaseDistribution:
+    """Optuna's distribution of a setting; a setting without a default value is a number."""
     if isinstance(domain, Choice):
         return CategoricalDistribution(domain.values)
-    if isinstance(getattr(base, name), float):
+    if isinstance(getattr(base, name), float | None):
         return FloatDistribution(domain.low, domain.high, log=domain.log)
     return IntDistribution(int(domain.low), int(domain.high), log=domain.log)

@@ -40,7 +40,9 @@ def test_a_search_begun_before_there_were_recipes_resumes_with_its_settings(opti
         assert {name: getattr(plan.options, name) for name in EnergyConfig.RECIPES["paper"]} == EnergyConfig.RECIPES[
             "paper"
         ]
-        assert plan.job.options == plan.options
-        trial, _ = with_config(plan.run, plan.job, SearchOptions(**{**vars(plan.options), "lr": 0.005}))
+        assert plan.training.options == plan.options
+        trial, _ = with_config(
+            plan.training.run, plan.training.job, SearchOptions(**{**vars(plan.options), "lr": 0.005})
+        )
     assert trial.decisive["lr"] == 0.005
     assert not set(WITH_RECIPES) & trial.decisive.keys()

@@ -211,9 +211,8 @@ def test_a_folder_without_a_record_was_never_begun(tmp_path):
 
 def after(known, *, updates=1600, look_every=100):
     """Return a function that reports a trial's validations to a scheduler with known trials and returns its actions."""
-    scheduler = make_scheduler(
-        SearchOptions(store="a", split="b", out="c", updates=updates, look_every=look_every), known
-    )
+    options = SearchOptions(store="a", split="b", out="c", look_every=look_every)
+    scheduler = make_scheduler(options, known, updates)
     stub = type("Stub", (), {"trial_id": "late"})()
     scheduler.on_trial_add(None, stub)
 
