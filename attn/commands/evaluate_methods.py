@@ -2,13 +2,15 @@
 
 import dataclasses
 import functools
+import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from attn.classes import class_ids
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.fractions import take_fraction
+from attn.datasets.recordings import shared_recordings
 from attn.datasets.split import classes_of_list, read_label_sets, read_split
 from attn.errors import UsageError, some
 from attn.methods import CHOICES, METHODS, with_variants
@@ -18,6 +20,8 @@ from attn.stages.scoring import CALIBRATED, Named, Scorer, SvmVote, UnAtt, cnn_s
 from attn.stages.svm import fit_svm_on_store
 from attn.storage.error_messages import shown
 from attn.storage.store import AttentionStore
+
+log = logging.getLogger(__name__)
 
 _NAMED = re.compile(r"([\w.-]*)=(.*)", re.DOTALL)  # a name has no slash: s3://bucket/lr=1/cnn.safetensors is a URL
 
@@ -168,12 +172,18 @@ def _of_model(model: TrainedModel, flag: str, url: str, options: EvaluateOptions
     return Scoring((model.scorer,), model.class_names, flag, shown(url))
 
 
-def _check_untrained(options: EvaluateOptions, store: AttentionStore, learnt: Iterable[str], where: str) -> None:
-    """Reject test videos that were used for training."""
+def _check_untrained(options: EvaluateOptions, store: AttentionStore, learnt: Collection[str], where: str) -> None:
+    """Reject test videos that were used for training; warn of test clips from a recording of a training clip."""
     tested = read_label_sets(options.split, present=store.video_ids)
     if both := sorted(set(learnt) & tested.keys()):
         raise UsageError(
             f"{some(both)}: both in --split {shown(options.split)} and in {where}. Test only on unseen videos."
+        )
+    if twins := shared_recordings(learnt, tested):
+        log.warning(
+            "%s: %d of the %d test clips are from recordings of its training clips, such as %s and %s. Their accuracy "
+            "is too high. Split by groups.",
+            *(where, len(twins), len(tested), *twins[0]),
         )
 
 

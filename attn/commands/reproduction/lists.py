@@ -30,7 +30,7 @@ def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     """
     fs, path = open_filesystem(list_of_classes(options))
     write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
-    recordings = recordings_of(benchmark)
+    recordings = _recordings(benchmark)
     for url, split in make_lists(benchmark, options):
         fs, path = open_filesystem(url)
         if not fs.exists(path):  # an older list contains no recordings, and its trainings held out single videos
@@ -43,7 +43,7 @@ def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     Raises:
         UsageError: a list would change.
     """
-    names, recordings = benchmark.class_names, recordings_of(benchmark)
+    names, recordings = benchmark.class_names, _recordings(benchmark)
     for url, split in make_lists(benchmark, options):
         fs, path = open_filesystem(url)
         with storage_errors(url):
@@ -77,7 +77,7 @@ def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[st
     return found
 
 
-def recordings_of(benchmark: Benchmark) -> dict[str, str] | None:
+def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
     """Recordings of your own videos, whose names do not tell them; None if every video is its own."""
     if benchmark.name != "labelled" or benchmark.group_of is None:
         return None

@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import NamedTuple
 
 from attn.commands.reproduction.data import check_splits, is_to_be_rendered, open_data
-from attn.commands.reproduction.lists import list_of_classes, recordings_of
+from attn.commands.reproduction.lists import list_of_classes
 from attn.commands.reproduction.reproduce_options import SoftAttentionTablesOptions
 from attn.commands.split_check import present_videos
 from attn.datasets import hollywood2
@@ -17,6 +17,7 @@ from attn.datasets.entries import LabelSets
 from attn.datasets.own_list import text_of_label_sets
 from attn.datasets.protocol import Benchmark
 from attn.datasets.split import split_text
+from attn.datasets.ucf101 import group_in_name
 from attn.errors import UsageError
 from attn.eval.pooled import Figure
 from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
@@ -94,9 +95,17 @@ def _of_benchmark(benchmark: Benchmark, options: SoftAttentionTablesOptions) -> 
         stride=options.stride or usual,
         figure=benchmark.figure,
         splits=tuple(LabelledSplit(one.name, *parts) for one, parts in zip(chosen, sets, strict=True)),
-        recordings=recordings_of(benchmark),
+        recordings=_recordings(benchmark),
         group_of=benchmark.group_of if benchmark.across_classes else None,
     )
+
+
+def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
+    """Recording of each video, for lists whose names do not tell it: trainings hold out whole recordings."""
+    if benchmark.group_of is None or all(map(group_in_name, benchmark.labels)):
+        return None
+    recordings = {video_id: str(benchmark.group_of(video_id)) for video_id in benchmark.labels}
+    return recordings if len(set(recordings.values())) < len(recordings) else None
 
 
 def list_of(options: SoftAttentionTablesOptions, videos: LabelledVideos, split: str, part: str) -> str:
