@@ -17,6 +17,7 @@ import numpy as np
 from attn.classes import class_ids, class_mask
 from attn.commands import evaluate_calibration as calibration_file
 from attn.commands.evaluate_attention import written_attention
+from attn.commands.evaluate_boxes import BoxShares
 from attn.commands.evaluate_calibration import open_calibration
 from attn.commands.evaluate_methods import make_scorers
 from attn.commands.evaluate_options import EvaluateOptions
@@ -65,8 +66,13 @@ def evaluate(options: EvaluateOptions) -> int:
     labels = {video_id: [ids[name] for name in classes] for video_id, classes in there.items()}
     source = open_calibration(options, store, scoring)
 
+    if options.boxes is not None and not options.attention:
+        raise UsageError("--boxes: compares attention weights. Give --attention, too.")
+    boxes = None if options.boxes is None else BoxShares(options.boxes)
+    if boxes is not None:
+        boxes.check(labels.keys())
     also = source.videos if source is not None and source.tested_store else frozenset()
-    with written_attention(options, methods, store) as scorers:
+    with written_attention(options, methods, store, boxes) as scorers:
         scored = score_videos(store, scorers, labels, names, calibrating=also)
     calibrations = {} if source is None else source.fit(scored, methods)
     scores, definitions = scores_of(scored, labels, methods, calibrations)
@@ -80,6 +86,7 @@ def evaluate(options: EvaluateOptions) -> int:
         "calibration": source
         and {**source.record(labels.keys()), "lists": [split_record(url) for url in options.calibrate_lists]},
         **figures(scores, definitions, names),
+        **({} if boxes is None else {"localisation": boxes.figures()}),
     }
     folder = out.rstrip("/")
     write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(scores, store.manifest, names))

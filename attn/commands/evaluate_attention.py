@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from attn.commands.evaluate_boxes import BoxShares
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.errors import UsageError
 from attn.schema import GRID
@@ -23,20 +24,25 @@ class WithAttention(Named):
     Args:
         attends: the model.
         file: file of the attention.
+        boxes: boxes with which the attention is compared; None for none.
     """
 
     attends: SoftAttentionScore
     file: AttentionFile
+    boxes: BoxShares | None
 
     def __call__(self, rows: VideoRows) -> np.ndarray:
         scored = self.attends.scored(rows)
-        self.file.add(self.name, rows, scored.weights(rows.tensors[GRID].shape[2:]))
+        weights = scored.weights(rows.tensors[GRID].shape[2:])
+        self.file.add(self.name, rows, weights)
+        if self.boxes is not None:
+            self.boxes.add(self.name, rows, weights)
         return scored.scores[0].cpu().numpy()
 
 
 @contextlib.contextmanager
 def written_attention(
-    options: EvaluateOptions, scorers: Sequence[Scorer], store: AttentionStore
+    options: EvaluateOptions, scorers: Sequence[Scorer], store: AttentionStore, boxes: BoxShares | None = None
 ) -> Iterator[tuple[Scorer, ...]]:
     """Yield the scorers; with `--attention`, they also write `attention.parquet`, which appears after the block.
 
@@ -55,7 +61,7 @@ def written_attention(
         )
     with attention_file(options.out, store.manifest.map_shape) as file:
         yield tuple(
-            WithAttention(scorer, scorer.name, models[scorer.name], file) if scorer.name in models else scorer
+            WithAttention(scorer, scorer.name, models[scorer.name], file, boxes) if scorer.name in models else scorer
             for scorer in scorers
         )
 

@@ -13,7 +13,7 @@ DEFAULT_METHODS = ("cnn", "unatt")
 class EvaluateOptions:
     """Options of the job. `reproduce` identifies finished evaluations by them: a new field or default redoes them."""
 
-    LATER: ClassVar[Collection[str]] = ("attention",)
+    LATER: ClassVar[Collection[str]] = ("attention", "boxes")
     WORDS: ClassVar[Mapping[str, str]] = {"methods": summaries(CHOICES), "default": " ".join(DEFAULT_METHODS)}
 
     store: str
@@ -46,6 +46,9 @@ class EvaluateOptions:
     """Side of the energy window, in map cells."""
     attention: bool = False
     """Write attention.parquet, with the attention weights of each frame by each soft-attention LSTM of --model."""
+    boxes: str | None = None
+    """Folder of boxes of the action: <video_id>.json, or ViPER's <video_id>.xgtf. With --attention, the metrics then
+    contain the share of the attention inside the boxes."""
     calibrate: str | None = None
     """Attention store of unlabelled videos, local or s3://, made with the CNN of --store; may be --store itself. The
     scores of each class are standardised by their mean and standard deviation over these videos. This adds a second set

@@ -2,12 +2,13 @@
 
     <object name="PERSON"> <attribute name="Location">
         <data:bbox framespan="1:4" x="142" y="73" width="40" height="84"/>
+    <file name="Information"> <attribute name="H-FRAME-SIZE"> <data:dvalue value="320"/>
 
 Frames are counted from 1, and both ends of a span are included.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from xml.parsers import expat
 
 import numpy as np
@@ -18,6 +19,9 @@ from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text
 
 _BOX = "http://lamp.cfar.umd.edu/viperdata# bbox"
+_NUMBER = "http://lamp.cfar.umd.edu/viperdata# dvalue"
+_ATTRIBUTE = "http://lamp.cfar.umd.edu/viper# attribute"
+_SIZES = ("V-FRAME-SIZE", "H-FRAME-SIZE")
 MOST_FRAMES = 1_000_000
 """Largest frame number that is accepted; a short file could otherwise claim any number of frames."""
 
@@ -46,6 +50,38 @@ def read_boxes(url: str) -> dict[int, Float[np.ndarray, "box 4"]]:
             for frame in range(int(first) - 1, int(last)):
                 boxes[frame].append((left, top, left + width, top + height))
 
+    _parse(url, start)
+    return {frame: np.array(found) for frame, found in sorted(boxes.items())}
+
+
+def read_size(url: str) -> tuple[int, int]:
+    """Rows and columns of the frames.
+
+    Args:
+        url: URL of an .xgtf file.
+
+    Raises:
+        UsageError: as for `read_boxes`, or the file does not state the size.
+    """
+    sizes: dict[str, int] = {}
+    attribute = ""
+
+    def start(name: str, attributes: Mapping[str, str]) -> None:
+        nonlocal attribute
+        attribute = attributes["name"] if name == _ATTRIBUTE else attribute
+        if name == _NUMBER and attribute in _SIZES:
+            sizes[attribute] = int(attributes["value"])
+
+    _parse(url, start)
+    rows, cols = (sizes.get(name, 0) for name in _SIZES)
+    if min(rows, cols) < 1:
+        raise UsageError(f"{shown(url)}: no frame size. Add the attributes {' and '.join(_SIZES)}.")
+    return rows, cols
+
+
+def _parse(url: str, start: Callable[[str, Mapping[str, str]], None]) -> None:
+    """Call a function for the start of each element."""
+
     def refuse(*declared: object) -> None:
         raise ValueError("a document type, which is not needed and may expand to any size")
 
@@ -56,4 +92,3 @@ def read_boxes(url: str) -> dict[int, Float[np.ndarray, "box 4"]]:
         parser.Parse(text.encode(), True)
     except (expat.ExpatError, ValueError, KeyError) as error:
         raise UsageError(f"{shown(url)}: not a ViPER file, or a damaged one ({error!r}). Correct the file.") from error
-    return {frame: np.array(found) for frame, found in sorted(boxes.items())}

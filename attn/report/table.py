@@ -40,6 +40,10 @@ def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
         yield f"videos without a class, negatives of every class in the mAP and left out of Hit@k: {background}"
     for pair, found in metrics["paired"].items():
         yield f"{pair}: {_difference(found)}"
+    for name, found in metrics.get("localisation", {"methods": {}})["methods"].items():
+        if found["num_frames"]:
+            share, ratio, frames = 100 * found["share"], found["ratio"], found["num_frames"]
+            yield f"{name}: {share:.1f} % of the attention is in the boxes of {frames} frames, {ratio:.2f} times chance"
     if calibration := metrics.get("calibration"):
         yield _calibrated(calibration)
 

@@ -166,6 +166,44 @@ def test_unseen_videos_are_scored_and_their_attention_is_written(trained, plante
     assert np.mean(on_marker) > 2 / SIDE**2  # twice as much as by chance
 
 
+def test_attention_is_compared_with_boxes(trained, planted, tmp_path):
+    """The left third of the frames is the left column of the grid; its share is that of the weights on file."""
+    tested = [line.split("/")[1][:-4] for line in (planted / "test.txt").read_text().split()]
+    (tmp_path / "boxes").mkdir()
+    for video_id in tested[1:]:
+        track = {"width": 30, "height": 30, "boxes": [[0, 0, 10, 30]] * 9, "acting": [0, 2]}
+        (tmp_path / "boxes" / f"{video_id}.json").write_text(json.dumps(track))
+    options = EvaluateOptions(
+        store=trained.store,
+        split=str(planted / "test.txt"),
+        out=str(tmp_path / "out"),
+        model=(f"mine={trained.out}",),
+        attention=True,
+        boxes=str(tmp_path / "boxes"),
+    )
+    assert evaluate(options) == 0
+    table = pq.read_table(tmp_path / "out" / "attention.parquet")
+    weights = tensor_values(table["weights"], table.schema.field("weights"))
+    keys = zip(table["video_id"].to_pylist(), table[FRAME].to_pylist(), strict=True)
+    in_box = [video_id in tested[1:] and frame < 2 for video_id, frame in keys]
+    found = json.loads((tmp_path / "out" / "metrics.json").read_text())["localisation"]
+    assert found["videos_without_boxes"] == 1
+    figures = found["methods"]["mine"]
+    assert figures["num_frames"] == sum(in_box)
+    assert figures["share"] == pytest.approx(weights[in_box, :, 0].sum(1).mean())
+    assert figures["chance"] == pytest.approx(1 / 3)
+    for change, said in (
+        ({"attention": False}, r"--boxes: compares attention weights\. Give --attention, too\."),
+        ({"boxes": str(tmp_path / "nowhere")}, "nowhere: no boxes found"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            evaluate(dataclasses.replace(options, **change))
+    for path in (tmp_path / "boxes").iterdir():
+        path.rename(path.with_name(f"other-{path.name}"))
+    with pytest.raises(UsageError, match=r"no boxes of .*\. Check the names\."):
+        evaluate(options)
+
+
 def test_attention_of_methods_that_have_none_is_refused(planted, tmp_path, trained):
     out = tmp_path / "pooled"
     assert train_soft_attention(options_of(planted, out, pooling="average", epochs=1, allow_untrained=True)) == 0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from attn.datasets.viper import read_boxes
+from attn.datasets.viper import read_boxes, read_size
 from attn.errors import UsageError
 from attn.eval.localisation import box_coverage
 
@@ -12,7 +12,9 @@ PAGE = """<?xml version="1.0" encoding="UTF-8"?>
  <config><descriptor name="PERSON" type="OBJECT"><attribute dynamic="true" name="Location"
   type="http://lamp.cfar.umd.edu/viperdata#bbox"/></descriptor></config>
  <data><sourcefile filename="v_shooting_01_01.mpg">
-  <file id="0" name="Information"><attribute name="NUMFRAMES"><data:dvalue value="9"/></attribute></file>
+  <file id="0" name="Information"><attribute name="NUMFRAMES"><data:dvalue value="9"/></attribute>
+   <attribute name="H-FRAME-SIZE"><data:dvalue value="320"/></attribute>
+   <attribute name="V-FRAME-SIZE"><data:dvalue value="240"/></attribute></file>
   <object framespan="2:6" id="0" name="PERSON"><attribute name="Location">{first}</attribute></object>
   <object framespan="4:4" id="1" name="PERSON"><attribute name="Location">{second}</attribute></object>
  </sourcefile></data>
@@ -84,3 +86,12 @@ def test_other_files(tmp_path):
     for name in ("text", "nowhere"):
         with pytest.raises(UsageError, match=name):
             read_boxes(str(tmp_path / name))
+
+
+def test_the_size_of_the_frames(write, tmp_path):
+    url = write(box("1:4"))
+    assert read_size(url) == (240, 320)
+    without = tmp_path / "without.xgtf"
+    without.write_text((tmp_path / "clip.xgtf").read_text().replace("V-FRAME-SIZE", "HEIGHT"))
+    with pytest.raises(UsageError, match=r"no frame size\. Add the attributes V-FRAME-SIZE and H-FRAME-SIZE"):
+        read_size(str(without))
