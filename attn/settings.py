@@ -27,6 +27,10 @@ class Settings:
         """
         raise NotImplementedError
 
+    def usual(self, name: str) -> Any:
+        """Value of a setting that takes effect; a setting may have None for a default that depends on others."""
+        return getattr(self, name)
+
     def settle(self, point: Mapping[str, Any]) -> Point:
         """Adjust a point of a search so that it is valid with the other settings; none is discarded.
 

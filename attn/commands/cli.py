@@ -36,9 +36,7 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
     A leading `--` is dropped because `ray job submit -- jobs/x.py -- …` passes it to the script. On a terminal, a
     message announces that libraries are loaded next, which takes up to a minute on a busy machine.
     """
-    given = list(sys.argv[1:] if argv is None else argv)
-    if given[:1] == ["--"]:
-        given = given[1:]
+    given = _given(argv)
     try:
         return _parsed(options_type, f"{(description or '').strip()}\n\n{VERBOSITY}", _without_verbosity(given))
     except UsageError as error:
@@ -47,6 +45,12 @@ def parse(options_type: type[Options], description: str | None, argv: Sequence[s
     except BrokenPipeError:  # `--help | head` closed the pipe; Python would complain again when it flushes stdout
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
+
+
+def _given(argv: Sequence[str] | None) -> list[str]:
+    """Command line without the leading `--` of `ray job submit`."""
+    given = list(sys.argv[1:] if argv is None else argv)
+    return given[1:] if given[:1] == ["--"] else given
 
 
 def _parsed(options_type: type[Options], description: str | None, given: list[str]) -> Options:
@@ -103,7 +107,7 @@ def chosen(flag: str, options_types: Mapping[str, type[Options]], argv: Sequence
         options_types: value → options; the first ones are the default, and report an unknown value.
         argv: command line (default: that of the process).
     """
-    value = _asked(sys.argv[1:] if argv is None else argv, flag)
+    value = _asked(_given(argv), flag)
     return options_types.get(value or "", next(iter(options_types.values())))
 
 

@@ -68,9 +68,7 @@ def evaluate(options: EvaluateOptions) -> int:
 
     if options.boxes is not None and not options.attention:
         raise UsageError("--boxes: compares attention weights. Give --attention, too.")
-    boxes = None if options.boxes is None else BoxShares(options.boxes)
-    if boxes is not None:
-        boxes.check(labels.keys())
+    boxes = None if options.boxes is None else BoxShares(options.boxes, labels.keys(), store.manifest)
     also = source.videos if source is not None and source.tested_store else frozenset()
     with written_attention(options, methods, store, boxes) as scorers:
         scored = score_videos(store, scorers, labels, names, calibrating=also)

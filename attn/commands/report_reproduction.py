@@ -22,7 +22,7 @@ from attn.report.page_charts import share_chart
 from attn.report.paper_tables import FIGURE_NAMES, about_results, tables
 from attn.storage import manifest
 from attn.storage.filesystem import join
-from attn.storage.scores import NAME, Scores
+from attn.storage.scores import NAME, Scores, read_class_names
 from attn.training.run import RUN, TrainRun
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,11 @@ class Reproduction:
             of_lstm = trained_on in (LSTM, CNN)
             for methods in [by_method(scored, ungrouped)] if of_lstm else by_cnn(scored, ungrouped).values():
                 video_ids = {cell.split: found.video_ids for cell, found in sorted(scored.items(), key=_split)}
-                yield from pieces_of_scores(ScoreSet(label, class_names(self.run), methods, video_ids))
+                names = class_names(self.run)
+                if trained_on == LSTM and scored:  # its classes may be in another order
+                    names = read_class_names(join(self.run.url, next(iter(scored)).scores, NAME))
+                named = {soft_attention_tables.NAMES.get(one, one) if of_lstm else one: methods[one] for one in methods}
+                yield from pieces_of_scores(ScoreSet(label, names, named if trained_on == LSTM else methods, video_ids))
             own = [one for one in scored.items() if one[0].trained_on == trained_on]
             maps = trained_on != LSTM  # the store of the LSTMs has grids
             if self.options.examples and own and maps and _shows_frames(cnns, backbone, trained_on):

@@ -9,7 +9,6 @@ from attn.classes import single_labels
 from attn.commands.reproduction.cell_scores import FEW_LABELS, NAMES, Runs
 from attn.eval.metrics import class_average_precision, class_rankings, confusion_matrix, per_class_accuracy
 from attn.eval.pooled import Run
-from attn.report import soft_attention_tables
 from attn.report.page_blocks import Chart, Note, Piece, Table
 from attn.report.page_charts import confusion_chart, gain_chart, precision_chart
 
@@ -18,7 +17,7 @@ GAINERS = ("unatt", "energynet")
 MOST_CLASSES = 25
 """Number of classes in a chart of gains, as in the paper's Figure 4."""
 MOST_MISTAKES = 300
-SHOWN = {**soft_attention_tables.NAMES, **NAMES, FEW_LABELS: "EnergyNet, adapted CNN"}
+SHOWN = {**NAMES, FEW_LABELS: "EnergyNet, adapted CNN"}
 """Names of methods on the page, which lists both EnergyNets of a share together."""
 MISSING = "–"
 

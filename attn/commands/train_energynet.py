@@ -50,7 +50,6 @@ class EnergyTraining(Training):
 
     learner, unit, packages = staticmethod(energy_learner), "update", PACKAGES
     most_cpus = 1  # the network is so small that a second thread slows it down
-    divides_gpu = True
 
     def __init__(self, run: TrainRun, job: EnergyJob, manifest: Manifest, large: Mapping[str, Any] | None = None):
         self.run, self.job, self.manifest = run, job, manifest

@@ -1,7 +1,6 @@
 """Training of a soft-attention LSTM on the grids of labelled videos: job of the driver."""
 
 import dataclasses
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +28,6 @@ from attn.training.soft_attention_rows import (
 )
 from attn.training.state import State
 from attn.training.status import Row
-from attn.training.trial_records import OBJECTIVE
 from attn.training.untrained import UNTRAINED
 
 
@@ -52,15 +50,11 @@ class SoftAttentionTraining(Training):
 
     def __init__(self, run: TrainRun, job: SoftAttentionJob, manifest: Manifest):
         self.run, self.job, self.manifest = run, job, manifest
-        self.options, self.total = job.options, job.total
+        self.options, self.total, self.most_cpus = job.options, job.total, job.options.cpus_per_worker
 
     def variant(self, out: str, point: Mapping[str, Any]) -> "SoftAttentionTraining":
         options = dataclasses.replace(self.options, out=out, **point)
         return SoftAttentionTraining(*with_config(self.run, self.job, options), self.manifest)
-
-    def trial_rows(self, rows: Sequence[Row]) -> Sequence[Row]:
-        figures = [figure_of(row) or 0.0 for row in rows]
-        return [row | {OBJECTIVE: best} for row, best in zip(rows, itertools.accumulate(figures, max), strict=True)]
 
     def summary(self) -> str:
         job, windows = self.job, len(self.job.windows(self.job.train))

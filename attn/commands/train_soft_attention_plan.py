@@ -33,7 +33,9 @@ def make_soft_attention_training(
     Raises:
         UsageError: an input is missing or invalid, or contradicts another one.
     """
-    refuse_flag("workers", options.workers, "must be at least 1", options.workers < 1)
+    for name in ("workers", "cpus_per_worker"):
+        value = getattr(options, name)
+        refuse_flag(name, value, "must be at least 1", value is not None and value < 1)
     cache = options.cache and local_folder(options.cache, "--cache")
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
@@ -89,6 +91,7 @@ def make_soft_attention_training(
         num_channels=tensor_shape(store.manifest.schema.field(GRID))[0],
         map_shape=store.manifest.map_shape,
         cache_folder=cache,
+        cached=None if cache is None else _unlabelled(num_frames),
         own_key=run.name,
         run_url=run.url,
     )
@@ -107,7 +110,11 @@ def with_config(
     """
     own = {field.name: getattr(options, field.name) for field in dataclasses.fields(SoftAttentionConfig)}
     other = TrainRun(join(options.out, NAME), {**run.decisive, **own})
-    return other, dataclasses.replace(job, options=options, run_url=other.url)
+    return other, dataclasses.replace(job, options=options, own_key=other.name, run_url=other.url)
+
+
+def _unlabelled(num_frames: Mapping[str, int]) -> VideoTable:
+    return VideoTable.of(dict.fromkeys(sorted(num_frames), 0), num_frames)
 
 
 def _table(classes: LabelSets, num_frames: Mapping[str, int], class_names: Sequence[str], several: bool) -> VideoTable:

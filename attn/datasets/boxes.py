@@ -1,4 +1,4 @@
-"""Boxes of the action in the frames of videos: a folder with one file per video.
+"""Boxes of the action in the frames of videos: a folder with one file per video, also in folders below.
 
     <video_id>.json     {"width": 160, "height": 120, "boxes": [[left, top, right, bottom], …], "acting": [first, stop]}
     <video_id>.xgtf     ViPER's format, see `attn.datasets.viper`
@@ -9,6 +9,7 @@ frames first … stop - 1 count.
 
 import dataclasses
 import json
+import posixpath
 from collections.abc import Mapping
 
 import numpy as np
@@ -17,8 +18,10 @@ from jaxtyping import Float
 from attn.datasets import viper
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors
-from attn.storage.listing import names_in
+from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
+from attn.storage.listing import list_files
+
+SUFFIXES = (".json", ".xgtf")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,27 +39,26 @@ class BoxFile:
 
 
 class BoxFolder:
-    """Folder of boxes.
+    """Folder of boxes; files may be in folders below, as UCF-11's are.
 
     Args:
         url: local path or URL.
 
     Raises:
-        UsageError: the folder has no boxes.
+        UsageError: the folder has no boxes, or several files of a video.
     """
 
     def __init__(self, url: str):
-        self._url = url
         fs, path = open_filesystem(url)
         with storage_errors(url):
-            names = names_in(fs, path)
-        self._names = {name.rpartition(".")[0]: name for name in names if name.endswith((".json", ".xgtf"))}
-        if not self._names:
+            files = [file.path for file in list_files(fs, path)] if fs.isdir(path) else []
+        self._urls: dict[str, str] = {}
+        for file in sorted(file for file in files if file.endswith(SUFFIXES)):
+            video_id, found = posixpath.basename(file).rpartition(".")[0], url_of(fs, file)
+            if (other := self._urls.setdefault(video_id, found)) != found:
+                raise UsageError(f"{shown(found)}: boxes of the same video as {shown(other)}. Remove one of them.")
+        if not self._urls:
             raise UsageError(f"{shown(url)}: no boxes found. Name the files <video_id>.json or <video_id>.xgtf.")
-
-    def has(self, video_id: str) -> bool:
-        """Return whether a video has a file."""
-        return video_id.rpartition("/")[2] in self._names
 
     def read(self, video_id: str) -> BoxFile | None:
         """Boxes of a video; None if it has no file.
@@ -64,23 +66,23 @@ class BoxFolder:
         Raises:
             UsageError: the file is damaged.
         """
-        name = self._names.get(video_id.rpartition("/")[2])
-        if name is None:
+        url = self._urls.get(posixpath.basename(video_id))
+        if url is None:
             return None
-        url = join(self._url, name)
-        return _read_json(url) if name.endswith(".json") else BoxFile(viper.read_size(url), viper.read_boxes(url))
+        return _read_json(url) if url.endswith(".json") else BoxFile(viper.read_size(url), viper.read_boxes(url))
 
 
 def _read_json(url: str) -> BoxFile:
     try:
         found = json.loads(read_text(*open_filesystem(url)))
-        boxes = np.asarray(found["boxes"], np.float64).reshape(-1, 4)
-        first, stop = found.get("acting", (0, len(boxes)))
+        boxes = np.asarray(found["boxes"], np.float64)
+        first, stop = map(int, found.get("acting", (0, len(boxes))))
         shape = int(found["height"]), int(found["width"])
-        if min(shape) < 1 or not np.isfinite(boxes).all() or (boxes[:, 2:] < boxes[:, :2]).any():
+        whole = boxes.ndim == 2 and boxes.shape[1] == 4 and np.isfinite(boxes).all()
+        if min(shape) < 1 or not whole or (boxes[:, 2:] < boxes[:, :2]).any():
             raise ValueError("a box or a size that is not valid")
-        return BoxFile(shape, {i: boxes[i : i + 1] for i in range(max(int(first), 0), min(int(stop), len(boxes)))})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        return BoxFile(shape, {i: boxes[i : i + 1] for i in range(max(first, 0), min(stop, len(boxes)))})
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise UsageError(
             f"{shown(url)}: not a file of boxes ({error}). Write JSON with width, height and boxes."
         ) from error

@@ -14,7 +14,7 @@ from typing import Literal
 
 from attn.datasets.entries import Entry, SplitList, numbered_lines, split_list
 from attn.datasets.protocol import Benchmark, Split, check_images
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors
 from attn.storage.listing import names_in
@@ -70,6 +70,9 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     check_images(images)
     lists = _lists(root)
     names = tuple(sorted({label for found in lists.values() for label in found}))
+    for number, found in sorted(lists.items()):
+        if lacking := sorted(set(names) - found.keys()):
+            raise UsageError(f"{shown(root)}: split {number} has no list of {some(lacking)}. Add the missing lists.")
     splits = [
         Split(f"split{number}", *(_split(found.values(), names, part) for part in ("train", "test")))
         for number, found in sorted(lists.items())

@@ -1,4 +1,4 @@
-"""Recordings that clips were cut from, as their names tell them: v_Archery_g07_c02 (UCF101), v_shooting_07_02 (UCF-11).
+"""Recordings that clips were cut from, by their names: v_Archery_g07_c02 (UCF101), v_shooting_07_02 (UCF-11).
 
 Clips of one recording share people and places, so a test on clips of a training recording is too easy.
 """
@@ -7,7 +7,7 @@ import posixpath
 import re
 from collections.abc import Collection, Iterable
 
-_CLIP = re.compile(r"(?P<recording>v_.+_g?\d+)_c?\d+")
+_CLIP = re.compile(r"(?P<recording>v_.*[A-Za-z].*_g?\d+)_c?\d+")
 
 
 def recording_in_name(video_id: str) -> str | None:

@@ -19,6 +19,7 @@ from attn.datasets.entries import (
     split_list,
 )
 from attn.datasets.own_list import parse_file, parse_text
+from attn.datasets.recordings import recording_in_name
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
@@ -119,8 +120,8 @@ def classes_of_list(url: str, class_names: tuple[str, ...], *, part: hmdb51.Part
 def read_recordings(url: str, listed: Iterable[str], *, part: hmdb51.Part = "test") -> dict[str, str]:
     """Recording that each video of a list was cut from, counted within its class.
 
-    It is the `group` column of a table, otherwise the group in a UCF101 name such as v_Archery_g07_c02, otherwise the
-    video itself.
+    It is the `group` column of a table, otherwise the group in a name of UCF101 or UCF-11 such as v_Archery_g07_c02,
+    otherwise the video itself.
 
     Args:
         url: URL of the list.
@@ -131,7 +132,7 @@ def read_recordings(url: str, listed: Iterable[str], *, part: hmdb51.Part = "tes
     for entry in _some_entries(url, part):
         first_lines.setdefault(entry.path, entry)
     return {
-        video_id: entry.group or ucf101.group_in_name(video_id) or video_id
+        video_id: entry.group or ucf101.group_in_name(video_id) or recording_in_name(video_id) or video_id
         for video_id, entry in zip(listed, first_lines.values(), strict=True)
     }
 

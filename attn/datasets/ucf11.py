@@ -20,7 +20,7 @@ from attn.storage.error_messages import shown
 from attn.storage.filesystem import join
 from attn.video.source import list_videos
 
-VIDEOS, BOXES = "action_youtube_naudio", "Annotation"
+VIDEOS = "action_youtube_naudio"
 TRAIN_SHARE = 975 / 1600
 """Share of training clips of the split with 975 training and 625 test clips."""
 
@@ -124,8 +124,3 @@ def nearest_groups(labels: SplitList, wanted: float) -> frozenset[int]:
         sets |= {count + sizes[group]: (group, *others) for count, others in sets.items()}
     del sets[0], sets[len(labels)]
     return frozenset(min(sets.items(), key=lambda one: (abs(one[0] - wanted), one[1]))[1])
-
-
-def boxes_url(root: str, label: str, video_id: str) -> str:
-    """URL of the boxes of a clip."""
-    return join(root, VIDEOS, label, BOXES, f"{posixpath.basename(video_id)}.xgtf")

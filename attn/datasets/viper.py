@@ -7,6 +7,7 @@
 Frames are counted from 1, and both ends of a span are included.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from xml.parsers import expat
@@ -45,7 +46,8 @@ def read_boxes(url: str) -> dict[int, Float[np.ndarray, "box 4"]]:
         if name == _BOX:
             left, top, width, height = (float(attributes[key]) for key in ("x", "y", "width", "height"))
             first, _, last = attributes["framespan"].partition(":")
-            if not (1 <= int(first) <= int(last) <= MOST_FRAMES and width >= 0 and height >= 0):
+            finite = all(map(math.isfinite, (left, top, width, height)))
+            if not (finite and 1 <= int(first) <= int(last) <= MOST_FRAMES and width >= 0 and height >= 0):
                 raise ValueError(f"box {dict(attributes)}")
             for frame in range(int(first) - 1, int(last)):
                 boxes[frame].append((left, top, left + width, top + height))

@@ -1,7 +1,7 @@
 """Localisation: share of a map's attention inside an action's bounding box, given in source pixels.
 
-The input of the CNN is the central square of the frame (shorter side resized, then centre crop), so a map covers only
-that square. Boxes are converted to its coordinates and clipped. Partly covered cells are counted proportionally.
+The input of the CNN is a part of the frame, mostly its central square, so a map covers only that part. Boxes are
+converted to its coordinates and clipped. Partly covered cells are counted proportionally.
 """
 
 from typing import NamedTuple
@@ -29,17 +29,23 @@ class Localisation(NamedTuple):
 
 
 def map_box(
-    box: Float[np.ndarray, "*batch 4"], *, source_shape: tuple[int, int], map_shape: tuple[int, int]
+    box: Float[np.ndarray, "*batch 4"],
+    *,
+    source_shape: tuple[int, int],
+    map_shape: tuple[int, int],
+    seen: tuple[float, float, float, float] | None = None,
 ) -> Float[np.ndarray, "*batch 4"]:
     """Convert a box from source pixels to map cells. Cell (i, j) spans rows i to i+1 and columns j to j+1.
 
-    A box outside the central square has coordinates outside the map.
+    A box outside the part that the CNN sees has coordinates outside the map.
 
     Args:
         box: left, top, right, bottom in source pixels; edges, not pixel centres, so that right − left is the width.
         source_shape: rows and columns of a source frame as displayed. Non-square pixels are made square by scaling the
             width (`attn.video.aspect`); boxes annotated on the stored frame must be scaled in the same way.
         map_shape: rows and columns of the map.
+        seen: left, top, right, bottom of the part of the frame that the CNN sees, see `Resampling.box`. Default: the
+            central square.
 
     Raises:
         ValueError: right is less than left, or bottom is less than top.
@@ -51,15 +57,23 @@ def map_box(
         raise ValueError("a box is (left, top, right, bottom) with left ≤ right and top ≤ bottom")
     (rows, cols), (map_rows, map_cols) = source_shape, map_shape
     side = min(rows, cols)
-    offset = np.array([(cols - side) / 2, (rows - side) / 2] * 2)
-    return (box - offset) / side * np.array([map_cols, map_rows] * 2)
+    left, top, right, bottom = seen or ((cols - side) / 2, (rows - side) / 2, (cols + side) / 2, (rows + side) / 2)
+    return (
+        (box - np.array([left, top] * 2))
+        / np.array([right - left, bottom - top] * 2)
+        * np.array([map_cols, map_rows] * 2)
+    )
 
 
 def box_coverage(
-    box: Float[np.ndarray, "*batch 4"], *, source_shape: tuple[int, int], map_shape: tuple[int, int]
+    box: Float[np.ndarray, "*batch 4"],
+    *,
+    source_shape: tuple[int, int],
+    map_shape: tuple[int, int],
+    seen: tuple[float, float, float, float] | None = None,
 ) -> Float[np.ndarray, "*batch row col"]:
     """Share of each map cell's area inside the box, 0–1. Arguments as in `map_box`."""
-    found = map_box(box, source_shape=source_shape, map_shape=map_shape)
+    found = map_box(box, source_shape=source_shape, map_shape=map_shape, seen=seen)
     rows = _overlap(found[..., [1, 3]], map_shape[0])
     cols = _overlap(found[..., [0, 2]], map_shape[1])
     return rows[..., :, None] * cols[..., None, :]

@@ -158,6 +158,10 @@ class SoftAttentionConfig(Settings):
         refuse_flag("test_aggregation", self.test_aggregation, "needs videos of one class each", votes and multi_label)
         self._check_forms()
 
+    def usual(self, name: str) -> Any:
+        """Value of a setting that takes effect."""
+        return {"lr": self.learning_rate, "weight_decay": self.decay}.get(name, getattr(self, name))
+
     def settle(self, point: Mapping[str, Any]) -> Point:
         """Adjust a point: only attention has a penalty, and only additive attention has several layers."""
         pooling, attention = (point.get(name, getattr(self, name)) for name in ("pooling", "attention"))

@@ -81,6 +81,20 @@ def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str
     return sink.getvalue().to_pybytes()
 
 
+def read_class_names(url: str) -> tuple[str, ...]:
+    """Classes of the scores in a file, in the order of their columns.
+
+    Raises:
+        UsageError: the file is missing, or is not a file of scores.
+    """
+    with storage_errors(url):
+        data = read_bytes(*open_filesystem(url))
+    try:
+        return tuple(json.loads(pq.read_schema(pa.BufferReader(data)).metadata[b"class_names"]))
+    except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{url}: not a file of evaluation scores ({error}). Evaluate again.") from error
+
+
 def read_scores(url: str) -> Scores:
     """Read a file with the content of `scores_parquet`.
 

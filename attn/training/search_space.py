@@ -129,7 +129,7 @@ def _check_value(name: str, value: Any, base: Settings) -> None:
 
 def usual_point(space: Space, base: Settings) -> Point:
     """Settings of `base` that the space contains, without those whose value is outside it."""
-    usual = {name: getattr(base, name) for name in space}
+    usual = {name: base.usual(name) for name in space}
     return {name: value for name, value in usual.items() if space[name].holds(value)}
 
 

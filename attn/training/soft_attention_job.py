@@ -24,6 +24,7 @@ class SoftAttentionJob:
         num_channels: number of channels of the grids.
         map_shape: number of rows and columns of the grids.
         cache_folder: folder for the grids on each machine; None for a temporary one.
+        cached: all videos of the store, sorted by ID, if the cache is shared by trainings on it; else None.
         own_key: part of a folder's name that no other training has.
         run_url: URL of the run folder.
     """
@@ -36,6 +37,7 @@ class SoftAttentionJob:
     num_channels: int
     map_shape: tuple[int, int]
     cache_folder: str | None
+    cached: VideoTable | None
     own_key: str
     run_url: str
 
@@ -56,9 +58,14 @@ class SoftAttentionJob:
             np.concatenate([table.num_frames for table in tables])[order],
         )
 
+    @property
+    def cached_videos(self) -> VideoTable:
+        """Videos in the bank of grids."""
+        return self.all_videos if self.cached is None else self.cached
+
     def windows(self, table: VideoTable) -> Windows:
-        """Windows of the videos of a table, whose frames are rows of the grids of `all_videos`."""
-        config, everything = self.options, self.all_videos
+        """Windows of the videos of a table, whose frames are rows of the grids of `cached_videos`."""
+        config, everything = self.options, self.cached_videos
         rows = dict(zip(everything.video_ids, everything.first_row.tolist(), strict=True))
         return Windows.of(
             table.num_frames,

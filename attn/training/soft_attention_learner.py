@@ -21,11 +21,12 @@ from attn.training.diverged import DivergedError, check_weights
 from attn.training.group import Group
 from attn.training.loop import Progress
 from attn.training.soft_attention_job import SoftAttentionJob
-from attn.training.soft_attention_rows import ACCURACY, MAP, RETRAINING, kept_number
+from attn.training.soft_attention_rows import ACCURACY, MAP, RETRAINING, figure_of, kept_number
 from attn.training.soft_attention_training import LabelledWindows, SoftAttentionTrainer, Step, new_net
 from attn.training.state import State, plain
 from attn.training.status import Row
 from attn.training.storage import check_storage
+from attn.training.trial_records import OBJECTIVE
 from attn.training.video_table import VideoTable
 
 KEPT_CUBES = 8
@@ -34,7 +35,7 @@ KEPT_CUBES = 8
 
 @contextmanager
 def soft_attention_learner(
-    job: SoftAttentionJob, group: Group, status: Progress
+    job: SoftAttentionJob, group: Group, status: Progress, *, gpus: float = 1.0
 ) -> Iterator["SoftAttentionLearner | UsageError"]:
     """Map the grids on this machine; yield the learner, or the error for the user.
 
@@ -42,6 +43,7 @@ def soft_attention_learner(
         job: training.
         group: this worker and its group.
         status: receiver of the progress.
+        gpus: share of the GPU that this training may use.
     """
     status.update(skipped={}, note="reading grids")
     with cache_folder(job.cache_folder, "attn-grids-", job.own_key, group) as folder:
@@ -49,14 +51,14 @@ def soft_attention_learner(
         try:
             with storage_errors(job.store_url):
                 check_storage(job.run_url)
-                bank = read_bank([job.open_store()], job.all_videos, GRID, cache=folder)
+                bank = read_bank([job.open_store()], job.cached_videos, GRID, cache=folder)
         except UsageError as error:
             refusal = str(error)
         refusal = next((text for text in group.gather(refusal) if text), None)
         if bank is None or refusal is not None:
             yield UsageError(refusal)
         else:
-            placed = on_device(bank, group.device, reserved=_batch_bytes(job))
+            placed = on_device(bank, group.device, gpus, reserved=_batch_bytes(job))
             learner = SoftAttentionLearner(job, placed, group, status.note)
             try:
                 yield learner
@@ -72,7 +74,7 @@ class SoftAttentionLearner:
 
     Args:
         job: training.
-        grids: grids of `job.all_videos`.
+        grids: grids of `job.cached_videos`.
         group: this worker and its group.
         note: callback that receives the current activity.
 
@@ -118,10 +120,13 @@ class SoftAttentionLearner:
         steps = [self._update(number, begun) for number in range(first, stop)]
         trained_s = time.monotonic() - started_s
         check_weights(self.net.named_parameters(), f"after update {stop}")
+        validated = {} if retraining else self._validated()
+        figures = [figure for row in (*rows, validated) if (figure := figure_of(row)) is not None]
         return {
             "update": stop,
             **_means(steps),
-            **({} if retraining else self._validated()),
+            **validated,
+            **({OBJECTIVE: max(figures)} if figures else {}),
             RETRAINING: retraining,
             "updates_per_s": len(steps) / trained_s,
             "seconds": time.monotonic() - started_s,

@@ -22,10 +22,13 @@ class TrainSoftAttentionOptions(SoftAttentionConfig):
     workers: int = 1
     """Number of Ray Train workers. Without dropout, any number learns the same; each draws the dropout masks of its own
     windows."""
+    cpus_per_worker: int | None = None
+    """Maximum number of CPUs per worker (default: all CPUs of its machine, divided among the workers there)."""
     gpu: bool | None = None
     """Use one GPU per worker (default: if the cluster has a GPU)."""
     cache: str | None = None
-    """Local folder on each machine for the grids, which are memory-mapped (default: a temporary folder)."""
+    """Local folder on each machine for the grids, which are memory-mapped. It holds those of all videos of the store,
+    for all trainings on it (default: a temporary folder with those of the training's videos)."""
     allow_untrained: bool = False
     """Exit with code 0 even if the training has learnt nothing."""
     allow_missing: bool = False

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from attn.commands.cli import chosen
+
 ABORTS = """
 import atexit, ctypes, sys
 from attn.commands.cli import end
@@ -118,3 +120,12 @@ def test_a_pipe_that_closes_before_the_help_ends_is_no_error():
         process.stdout.close()
         said = process.stderr.read()
     assert (process.returncode, said) == (0, "")
+
+
+def test_the_flags_of_a_script_depend_on_one_of_them():
+    first, second = type("First", (), {}), type("Second", (), {})
+    types = {"one": first, "two": second}
+    assert chosen("--paper", types, []) is first
+    assert chosen("--paper", types, ["--paper", "three"]) is first
+    for argv in (["--paper", "two"], ["--out", "x", "--paper=two"], ["--", "--paper", "two"]):
+        assert chosen("--paper", types, argv) is second

@@ -39,6 +39,7 @@ from attn.training.soft_attention_options import TrainSoftAttentionOptions
 from attn.training.soft_attention_rows import RETRAINING, chance_loss, kept_number, why_untrained
 from attn.training.status import StatusWriter
 from attn.training.trial_records import read_trials, trial_url
+from attn.video.transform import BILINEAR
 from tests.stores import new_manifest, write_store
 
 CLASSES, SIDE, MARKER = ("Hug", "Kick", "Wave"), 3, 3
@@ -73,7 +74,8 @@ def plant(folder, labels, columns=(GRID,)):
         f"v_{CLASSES[label]}_g{i // 3 + 1:02}_c01": {GRID: frames(random, label, int(random.integers(2, 9)))}
         for i, label in enumerate(labels)
     }
-    manifest = new_manifest(class_names=CLASSES, columns=columns, num_channels=5, map_shape=(SIDE, SIDE))
+    shape = {"num_channels": 5, "map_shape": (SIDE, SIDE)}
+    manifest = new_manifest(class_names=CLASSES, columns=columns, preprocessing=str(BILINEAR), **shape)
     write_store(str(folder / "store"), manifest, videos, part_bytes=20_000)
     return list(videos)
 
@@ -198,6 +200,9 @@ def test_attention_is_compared_with_boxes(trained, planted, tmp_path):
     ):
         with pytest.raises(UsageError, match=said):
             evaluate(dataclasses.replace(options, **change))
+    (tmp_path / "boxes" / f"{tested[0]}.json").write_text("{}")
+    with pytest.raises(UsageError, match=rf"{tested[0]}\.json: not a file of boxes"):
+        evaluate(options)
     for path in (tmp_path / "boxes").iterdir():
         path.rename(path.with_name(f"other-{path.name}"))
     with pytest.raises(UsageError, match=r"no boxes of .*\. Check the names\."):

@@ -10,7 +10,6 @@ from attn.datasets.ucf11 import (
     benchmark,
     benchmark_975,
     benchmark_random,
-    boxes_url,
     group_of,
     nearest_groups,
     read_labels,
@@ -142,7 +141,6 @@ def test_too_few_groups_and_missing_folders_are_refused(tmp_path):
         benchmark_975(str(tmp_path), str(tmp_path / "web"))
 
 
-def test_place_of_the_boxes():
-    assert boxes_url("r", "walking", "x/v_walk_dog_01_01") == f"r/{VIDEOS}/walking/Annotation/v_walk_dog_01_01.xgtf"
+def test_a_name_without_a_group_is_refused():
     with pytest.raises(UsageError, match="no group in the name"):
         group_of("shooting_01")

@@ -64,6 +64,8 @@ def test_a_file_without_boxes(write):
         box("2"),
         box("1000001:1000001"),
         box("1:1", width="-1"),
+        box("1:1", x="nan"),
+        box("1:1", width="inf"),
         box("1:1", height="tall"),
         '<data:bbox framespan="1:1" x="1" y="2" width="3"/>',
         "</object>",

@@ -81,6 +81,7 @@ def test_every_settled_draw_of_a_soft_attention_lstm_is_valid():
         dataclasses.replace(base, **base.settle(ends)).check()
     assert base.settle({"pooling": "average"}) == {"pooling": "average", "attention_layers": 1}
     assert base.settle({"attention_layers": 3}) == {"attention_layers": 3}
+    assert usual_point(space, base)["lr"] == base.learning_rate == 1e-4
 
 
 def test_every_settled_draw_can_be_trained(spaces):

@@ -31,6 +31,8 @@ def open_beside(options: ReproduceOptions, benchmark: Benchmark) -> Reproduction
         if not fs.exists(path):
             raise UsageError(f"--beside {options.beside}: no {PLAN} here. Give the --out of another reproduction.")
     given = json.loads(read_text(fs, path))["options"]
+    if (paper := given.get("paper", options.paper)) != options.paper:
+        raise UsageError(f"--beside {options.beside}: tables of {paper}. Give those of {options.paper}.")
     if given["dataset"] != options.dataset:
         raise UsageError(
             f"--beside {options.beside}: a reproduction of {given['dataset']}, not of {options.dataset}. Give one of "

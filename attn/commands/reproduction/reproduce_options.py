@@ -162,8 +162,10 @@ class SoftAttentionTablesOptions(TablesOptions):
     """Epochs of fine-tuning the CNN on the same frames. Its vote and UnAtt are then in the tables too; with 0, they are
     not."""
     soft_attention: SoftAttentionConfig = dataclasses.field(default_factory=SoftAttentionConfig)
-    """Settings of the LSTMs; their seed is taken from --seeds. Settings left at their defaults are the released ones
-    for hmdb51 (hidden_dim 1024, attention_layers 3, lr 0.0002), and window_frames 8 and batch 32 for synthetic."""
+    """Settings of the LSTMs; their seed is taken from --seeds."""
+    data_settings: bool = True
+    """Replace settings that are left at their defaults by those of the data set. For hmdb51, these are the released
+    hidden_dim 1024, attention_layers 3 and learning rate; for synthetic, window_frames 8 and batch 32."""
 
 
 @dataclasses.dataclass(frozen=True)

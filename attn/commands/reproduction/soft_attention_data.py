@@ -101,7 +101,7 @@ def _of_benchmark(benchmark: Benchmark, options: SoftAttentionTablesOptions) -> 
 
 
 def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
-    """Recording of each video, for lists whose names do not tell it: trainings hold out whole recordings."""
+    """Recording of each video, for lists whose names do not contain it: trainings hold out whole recordings."""
     if benchmark.group_of is None or all(map(group_in_name, benchmark.labels)):
         return None
     recordings = {video_id: str(benchmark.group_of(video_id)) for video_id in benchmark.labels}

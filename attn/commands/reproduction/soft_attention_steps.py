@@ -25,6 +25,9 @@ from attn.storage.filesystem import is_local, join, open_filesystem
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
 
+OF_VARIANTS = ("pooling", "attention", "attention_penalty")
+"""Settings in which the networks of the tables differ."""
+
 
 def make_steps(videos: LabelledVideos, options: SoftAttentionTablesOptions) -> tuple[list[Step], list[Cell]]:
     """Return all steps in an order that satisfies their needs, and the sets of scores that they produce."""
@@ -45,11 +48,8 @@ def settings_of(variant: Variant, options: SoftAttentionTablesOptions, seed: int
     Raises:
         UsageError: a setting is out of range, or contradicts another.
     """
-    plain = {"pooling": "attention", "attention": "additive", "attention_penalty": 0.0}
-    own = VARIANTS[variant]
-    if own.keys() - {"attention_penalty"}:
-        plain["attention_layers"] = 1  # only additive attention has such layers
-    settings = dataclasses.replace(options.soft_attention, **{**plain, **own, "seed": seed})
+    own = options.soft_attention.settle(VARIANTS[variant])
+    settings = dataclasses.replace(options.soft_attention, **own, seed=seed)
     settings.check(multi_label=options.dataset == "hollywood2")
     return settings
 
@@ -68,7 +68,7 @@ class _Maker:
                 out=self._url("web/cnn.safetensors"),
                 weights=options.weights,
                 epochs=options.image_epochs,
-                **self._training(options.seeds[0]),
+                **self._training(0),  # one CNN for all seeds
             )
             yield Step(f"{self.root}/web/cnn", "train_cnn", web)
         grids = PrecomputeOptions(

@@ -11,9 +11,9 @@ from typing import Any
 from attn.commands.report_options import page_command
 from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered, render
-from attn.commands.reproduction.plan_file import check_unchanged, write_plan, write_text
+from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan, write_text
 from attn.commands.reproduction.reproduce import EXIT_FAILED_STEPS, TABLES, with_absolute_paths
-from attn.commands.reproduction.reproduce_options import SoftAttentionTablesOptions
+from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions
 from attn.commands.reproduction.run_plan import run_plan
 from attn.commands.reproduction.soft_attention_data import (
     LabelledVideos,
@@ -22,7 +22,7 @@ from attn.commands.reproduction.soft_attention_data import (
     write_lists,
 )
 from attn.commands.reproduction.soft_attention_results import collect
-from attn.commands.reproduction.soft_attention_steps import make_steps, settings_of
+from attn.commands.reproduction.soft_attention_steps import OF_VARIANTS, make_steps, settings_of
 from attn.commands.reproduction.trainings import trainings
 from attn.commands.train_cnn_plan import start_cnn
 from attn.datasets.image_folder import list_images
@@ -43,10 +43,12 @@ JOBS = ("decode_frames", "train_cnn", "precompute", "train_soft_attention", "eva
 SYNTHETIC = {"backbone": "small_cnn", "image_epochs": 10, "input_size": 112}
 DEFAULTS = {"backbone": "googlenet", "image_epochs": 30, "weights": "imagenet"}
 SETTINGS: dict[str, dict[str, Any]] = {
-    "hmdb51": {"hidden_dim": 1024, "attention_layers": 3, "lr": 2e-4},  # as released
+    "hmdb51": {"hidden_dim": 1024, "attention_layers": 3},  # as released
     "synthetic": {"window_frames": 8, "batch": 32},  # clips of 10 to 15 frames at stride 4
 }
 """Settings of a data set for those that flags leave at their defaults."""
+RATES = {"adam": 2.0, "sgd": 0.1}
+"""Learning rates for HMDB51, as multiples of the defaults."""
 
 
 def reproduce_soft_attention(options: SoftAttentionTablesOptions) -> int:
@@ -96,11 +98,22 @@ def _resolved(options: SoftAttentionTablesOptions) -> SoftAttentionTablesOptions
     """Return the options with the defaults of the data set filled in and all paths made absolute."""
     defaults = SYNTHETIC if options.dataset == "synthetic" else DEFAULTS
     missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
+    earlier = (read_plan(options.out) or {}).get("options", {}).get("variants", ())
+    variants = tuple(one for one in VARIANTS if one in options.variants or one in earlier)
+    if len(set(options.variants)) < len(options.variants) or not options.variants:
+        variants = options.variants  # `_check` refuses them
+    settings = _with_data_settings(options) if options.data_settings else options.soft_attention
+    return with_absolute_paths(dataclasses.replace(options, **missing, variants=variants, soft_attention=settings))
+
+
+def _with_data_settings(options: SoftAttentionTablesOptions) -> SoftAttentionConfig:
     given, usual = options.soft_attention, SoftAttentionConfig()
     of_data = SETTINGS.get(options.dataset, {}).items()
     own = {name: value for name, value in of_data if getattr(given, name) == getattr(usual, name)}
     settings = dataclasses.replace(given, **own)
-    return with_absolute_paths(dataclasses.replace(options, **missing, soft_attention=settings))
+    if options.dataset == "hmdb51" and given.lr is None and given.optimizer in RATES:
+        return dataclasses.replace(settings, lr=RATES[given.optimizer] * settings.learning_rate)
+    return settings
 
 
 def _check(options: SoftAttentionTablesOptions) -> None:
@@ -114,6 +127,11 @@ def _check(options: SoftAttentionTablesOptions) -> None:
             "--cnn-epochs: a CNN is fine-tuned on videos of one class each, and clips of hollywood2 may show several. "
             "Leave out --cnn-epochs."
         )
+    for name, owner in (*((one, "--variants") for one in OF_VARIANTS), ("seed", "--seeds")):
+        value = getattr(options.soft_attention, name)
+        if value != getattr(SoftAttentionConfig(), name):
+            flag = f"--soft-attention.{name.replace('_', '-')}"
+            raise UsageError(f"{flag} {value}: set by {owner}. Leave it out.")
     try:
         for variant in options.variants:
             settings_of(variant, options, options.seeds[0])

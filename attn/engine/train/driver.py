@@ -36,12 +36,12 @@ class Training(abc.ABC):
         run: run folder.
         options: command-line options; the driver reads `out`, `workers`, `gpu` and `allow_untrained`.
         job: plain data for the workers, with a `run_url`.
-        learner: context manager that creates the learner of a worker, see `attn.engine.train.worker.train_worker`.
+        learner: context manager that creates the learner of a worker, see `attn.engine.train.worker.train_worker`. For
+            a search, it also takes `gpus`, the share of a GPU that a trial may use.
         unit: `epoch` or `update`.
         total: number of epochs or updates.
         large: further arguments of `learner`, sent through Ray's object store.
         most_cpus: maximum number of CPUs per worker; None for no limit.
-        divides_gpu: whether `learner` takes the share of a GPU that a trial has, `gpus`, to divide its memory.
         packages: packages whose versions are recorded.
     """
 
@@ -53,7 +53,6 @@ class Training(abc.ABC):
     total: int
     large: Mapping[str, Any] = {}
     most_cpus: int | None = None
-    divides_gpu: bool = False
     packages: Sequence[str] = ("torch", "ray", "numpy")
 
     @property
@@ -64,15 +63,13 @@ class Training(abc.ABC):
     def variant(self, out: str, point: Mapping[str, Any]) -> "Training":
         """Return this training with another output folder and other settings, for a search.
 
+        The learner's rows must have the best figure so far as `trial_records.OBJECTIVE`.
+
         Args:
             out: URL of the folder.
             point: values of some settings.
         """
         raise NotImplementedError(f"{type(self).__name__} cannot be searched")
-
-    def trial_rows(self, rows: Sequence[Row]) -> Sequence[Row]:
-        """Return the rows of a search's trial, with the best figure so far as `trial_records.OBJECTIVE`."""
-        return rows
 
     def shared(self) -> "Training":
         """Return this training with its data in Ray's object store, for many variants."""

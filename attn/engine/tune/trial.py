@@ -21,10 +21,12 @@ from attn.engine.tune.searcher import AGAIN, DAMAGED, DIVERGED, ENDED, REFUSED
 from attn.errors import UsageError
 from attn.training.checkpoints import AllDamagedError, CheckpointFolder
 from attn.training.diverged import DivergedError
+from attn.training.energynet_rows import KEPT_SHORTFALL, SHORTFALL
 from attn.training.events import EventFile
 from attn.training.group import Group
 from attn.training.loop import TrainingLoop
 from attn.training.run import TrainRun
+from attn.training.soft_attention_rows import ACCURACY, MAP
 from attn.training.status import Row
 from attn.training.storage import check_storage
 from attn.training.trial_records import OBJECTIVE, trial_url
@@ -67,15 +69,21 @@ def run_trial(config: dict[str, Any], setup: TrialSetup) -> None:
             _drop_damaged(run)
             row = (_on_ray_train if options.workers > 1 else _in_this_process)(training, setup)
         else:  # the trial had finished, but the search was killed before recording it
-            rows = training.trial_rows(run.metrics())
-            for row in rows:
+            for row in run.metrics():
                 tune.report(row | {AGAIN: True})
-            row = rows[-1]
+            row = _end_of(report)
     except DivergedError as error:
         row = {OBJECTIVE: 0.0, DIVERGED: str(error)}
     except UsageError as error:
         row = {OBJECTIVE: 0.0, REFUSED: str(error)}
     tune.report(row | {ENDED: True})
+
+
+def _end_of(report: dict[str, Any]) -> Row:
+    """Last row of a finished training, from its report: its metrics may be lost."""
+    figure = report.get(ACCURACY)
+    row = {"update": report["updates"], OBJECTIVE: report.get(MAP, 0.0) if figure is None else figure}
+    return row | {KEPT_SHORTFALL: report[SHORTFALL]} if SHORTFALL in report else row
 
 
 def _drop_damaged(run: TrainRun) -> None:
@@ -91,9 +99,8 @@ def _drop_damaged(run: TrainRun) -> None:
 class _Teller:
     """Write each validation to the metrics of the trial and report it to Ray Tune, in place of a `StatusWriter`."""
 
-    def __init__(self, training: Training, events: EventFile):
-        self._training, self._run, self._events = training, training.run, events
-        run = self._run
+    def __init__(self, run: TrainRun, events: EventFile):
+        self._run, self._events = run, events
         self._told, self._before = 0, len(run.metrics())
         self._damaged: dict[str, str] = {}
 
@@ -113,7 +120,7 @@ class _Teller:
         self._run.write_metrics(rows)
         for row in rows[max(self._told, self._before) :]:
             self._events.add(row, step=row["update"])
-        for row in self._training.trial_rows(rows)[self._told :]:
+        for row in rows[self._told :]:
             self._told += 1
             again = {AGAIN: True} if self._told <= self._before else {}
             tune.report(row | again | self._damaged)
@@ -131,8 +138,8 @@ def _in_this_process(training: Training, setup: TrialSetup) -> Row:
     if training.most_cpus is not None:
         torch.set_num_threads(training.most_cpus)
     with contextlib.closing(EventFile(run.url)) as events:
-        teller = _Teller(training, events)
-        group, shares = Group.alone(device), {"gpus": setup.gpus} if training.divides_gpu else {}
+        teller = _Teller(run, events)
+        group, shares = Group.alone(device), {"gpus": setup.gpus}
         with training.learner(training.job, group, teller, **training.large, **shares) as learner:
             if isinstance(learner, UsageError):
                 raise learner
@@ -142,7 +149,7 @@ def _in_this_process(training: Training, setup: TrialSetup) -> Row:
                 raise why
             state = learner.state(loop.rows)
     finished(training, state, time.monotonic() - started_s)
-    return training.trial_rows(loop.rows)[-1]
+    return loop.rows[-1]
 
 
 def _on_ray_train(training: Training, setup: TrialSetup) -> Row:
@@ -152,4 +159,4 @@ def _on_ray_train(training: Training, setup: TrialSetup) -> Row:
         options.workers, options.gpu, cluster_totals(), living_nodes(), most_cpus=training.most_cpus
     )
     fit_and_finish(training, placement, started_s, [TuneReportCallback()])
-    return training.trial_rows(training.run.metrics())[-1]
+    return training.run.metrics()[-1]

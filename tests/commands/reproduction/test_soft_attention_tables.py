@@ -13,7 +13,7 @@ from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttention
 from attn.commands.reproduction.soft_attention_data import LabelledSplit, LabelledVideos, write_lists
 from attn.commands.reproduction.soft_attention_results import collect
 from attn.commands.reproduction.soft_attention_steps import make_steps
-from attn.commands.reproduction.soft_attention_tables import reproduce_soft_attention
+from attn.commands.reproduction.soft_attention_tables import _resolved, reproduce_soft_attention
 from attn.datasets import hollywood2
 from attn.datasets.split import read_label_sets
 from attn.errors import UsageError
@@ -135,6 +135,7 @@ def by_hand(cells, method):
 
 
 def test_figures_are_those_by_hand(options, videos, cells):
+    videos = dataclasses.replace(videos, name="ucf11")
     results = collect(dataclasses.replace(options, seeds=(0, 1)), videos, list(cells), {"a/b": "out of memory"})
     found = {one["method"]: one["top_1"]["value"] for one in results["methods"]}
     assert list(found) == ["attention", "average", "lambda1", "svm", "cnn", "unatt"]
@@ -144,21 +145,23 @@ def test_figures_are_those_by_hand(options, videos, cells):
     for first, second in pairs:
         assert pairs[first, second] == pytest.approx(by_hand(cells, first) - by_hand(cells, second))
     assert {one["method"]: one["paper"] for one in results["methods"] if one["paper"]} == {
-        "attention": {"top_1": 41.31},
-        "average": {"top_1": 40.52},
-        "lambda1": {"top_1": 40.98},
+        "attention": {"top_1": 84.96},
+        "average": {"top_1": 82.56},
+        "lambda1": {"top_1": 83.52},
     }
 
 
 def test_tables_show_ours_beside_the_papers(options, videos, cells):
+    videos = dataclasses.replace(videos, name="ucf11")
     results = collect(dataclasses.replace(options, seeds=(0, 1)), videos, list(cells), {"a/b": "out of memory"})
     text = as_markdown(results, tables(results))
-    assert re.search(r"\| googlenet \| soft attention, λ = 0 \| .* \| 32 \| 2 × 2 \| 41\.31 \|", text)
+    assert re.search(r"\| googlenet \| soft attention, λ = 0 \| .* \| 32 \| 2 × 2 \| 84\.96 \|", text)
     assert "| googlenet | average-pooled LSTM < soft attention, λ = 0 |" in text
     assert "| `a/b` | out of memory |" in text
-    assert "hmdb51,googlenet,,,attention" in as_csv(results)
-    other = collect(options, dataclasses.replace(videos, name="ucf11_random"), list(cells), {})
-    assert not any(one["paper"] for one in other["methods"])
+    assert "ucf11,googlenet,,,attention" in as_csv(results)
+    for change in ({"name": "ucf11_random"}, {"name": "hmdb51"}):  # HMDB51's figures are those of split 1
+        other = collect(options, dataclasses.replace(videos, **change), list(cells), {})
+        assert not any(one["paper"] for one in other["methods"])
 
 
 @pytest.mark.parametrize(
@@ -170,6 +173,11 @@ def test_tables_show_ours_beside_the_papers(options, videos, cells):
         ({"cnn_epochs": -1}, "--cnn-epochs -1: too small. Give 0 or more."),
         ({"dataset": "hollywood2", "cnn_epochs": 1}, "clips of hollywood2 may show several. Leave out --cnn-epochs."),
         ({"soft_attention": SoftAttentionConfig(batch=0)}, "--soft-attention.batch 0: must be at least 1."),
+        (
+            {"soft_attention": SoftAttentionConfig(pooling="max")},
+            "--soft-attention.pooling max: set by --variants. Leave it out.",
+        ),
+        ({"soft_attention": SoftAttentionConfig(seed=3)}, "--soft-attention.seed 3: set by --seeds. Leave it out."),
         ({"splits": (4,)}, "--splits 4: hmdb51 has no such split. Choose from 1 to 1."),
         ({"backbone": "no_net"}, "torchvision has no weights for no_net"),
         ({"weights": "/none.pth"}, "/none.pth"),
@@ -195,6 +203,25 @@ def test_a_folder_of_another_papers_tables_is_refused(options, tmp_path):
     new = dataclasses.replace(options, dataset="synthetic", weights=None)
     with pytest.raises(UsageError, match=r"--paper soft_attention: .*/out was made with attention_transfer\. Choose"):
         reproduce_soft_attention(new)
+
+
+def test_settings_of_hmdb51_are_the_released_ones_unless_turned_off(options):
+    resolved = lambda **change: _resolved(dataclasses.replace(options, **change)).soft_attention  # noqa: E731
+    usual = resolved()
+    assert (usual.hidden_dim, usual.attention_layers, usual.learning_rate) == (1024, 3, 2e-4)
+    sgd = resolved(soft_attention=SoftAttentionConfig(optimizer="sgd", hidden_dim=64))
+    assert (sgd.hidden_dim, sgd.learning_rate) == (64, pytest.approx(0.0384))
+    assert resolved(data_settings=False) == options.soft_attention
+
+
+def test_variants_of_earlier_runs_stay_in_the_tables(options, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "plan.json").write_text(json.dumps({"options": {"variants": ["attention"]}, "steps": []}))
+    assert _resolved(dataclasses.replace(options, variants=("max", "average"))).variants == (
+        "attention",
+        "average",
+        "max",
+    )
 
 
 @pytest.mark.long

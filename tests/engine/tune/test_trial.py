@@ -30,8 +30,7 @@ def run(tmp_path):
 def test_looks_of_before_are_told_as_such_and_drawn_once(run, told):
     run.write_metrics(ROWS[:2])
     drawn = []
-    training = SimpleNamespace(run=run, trial_rows=lambda rows: rows)
-    teller = _Teller(training, SimpleNamespace(add=lambda row, step: drawn.append(step)))
+    teller = _Teller(run, SimpleNamespace(add=lambda row, step: drawn.append(step)))
     teller.update(rows=ROWS[:2], damaged=("state 3 is damaged",))
     teller.update(rows=ROWS)
     assert [row.get(AGAIN, False) for row in told] == [True, True, False]
