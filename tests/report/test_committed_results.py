@@ -46,6 +46,23 @@ def test_on_rendered_video_the_energynets_gain_grows_with_the_videos_where_the_p
     assert low < 0 < high
 
 
+def test_soft_attention_is_behind_the_average_on_real_clips_and_ahead_within_chance_on_rendered_ones():
+    def pair(name, second):
+        (found,) = rows(name, table="pairs", first="attention", second=second)
+        return tuple(float(found[key]) for key in ("low", "value", "high"))
+
+    assert pair("soft_attention_ucf101_5.csv", "average")[2] < 0
+    for second in ("average", "max", "lambda1", "lambda10"):
+        low, value, _ = pair("soft_attention_synthetic.csv", second)
+        assert low < 0 < value
+    assert pair("soft_attention_synthetic.csv", "svm")[0] > 0
+    text = (RESULTS / "soft_attention.md").read_text()
+    for name in ("ucf101_5", "synthetic"):
+        for row in rows(f"soft_attention_{name}.csv", table="methods", figure="top_1"):
+            value, low, high = (100 * float(row[key]) for key in ("value", "low", "high"))
+            assert f"| {value:.1f} ({low:.1f} to {high:.1f}) |" in text
+
+
 def test_the_search_is_as_its_text_says():
     trials = rows("search.csv")
     ended = [100 * float(trial["validation_accuracy"]) for trial in rows("search.csv", status="finished")]
