@@ -427,6 +427,22 @@ def test_a_search_finds_settings_with_which_a_training_gives_the_same_weights(ra
         torch.testing.assert_close(found.state_dict()[name], weights, rtol=0, atol=0)
 
 
+@pytest.mark.long
+@pytest.mark.timeout(600)
+def test_trials_of_two_workers_are_searched(ray_local, planted, tmp_path):
+    options = SearchSoftAttentionOptions(
+        model="soft_attention",
+        store=str(planted / "store"),
+        split=str(planted / "train.txt"),
+        out=str(tmp_path / "search"),
+        **{**SMALL, "epochs": 2},
+        trials=2,
+        workers=2,
+    )
+    assert search(options, {"all": SPACE}) == 0
+    assert [trial.status for trial in read_trials(options.out)] == ["finished", "finished"]
+
+
 def test_settings_that_decide_the_length_of_a_trial_are_not_searched(planted, tmp_path):
     urls = {"store": str(planted / "store"), "split": str(planted / "train.txt"), "out": str(tmp_path / "out")}
     options = SearchSoftAttentionOptions(model="soft_attention", **urls)

@@ -45,7 +45,7 @@ WORK = (
     "attn.commands.decode_frames._workplace",
     "attn.engine.train.driver.place_training",
     "attn.commands.search.search.start_ray",
-    "attn.commands.reproduction.reproduce.start_ray",
+    "attn.commands.reproduction.run_plan.start_ray",
     "attn.commands.reproduction.reproduce.render",
     "attn.commands.evaluate.score_videos",
     "attn.commands.pack.write_shards",

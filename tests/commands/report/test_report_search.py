@@ -7,7 +7,7 @@ from attn.commands.report_options import ReportOptions
 from attn.training.trial_records import Trial, write_trial
 from tests.report.pages import section, table_of
 
-BEST = {"trials": 9, "stopped_early": 1, "held_out_videos": 40, "standard_error": 0.07}
+BEST = {"trials": 9, "stopped_early": 1, "held_out_videos": 40, "validation_accuracy": 0.8, "standard_error": 0.07}
 IMPORTANCE = {"importance": {"shares": {"lr": 0.8, "embedding_dim": 0.2}, "updates": 200}}
 
 
