@@ -142,7 +142,8 @@ def _fill(
                 writer.add(_batch(manifest, video_id, labels.get(video_id), list(rows), options.fps))
     writer.flush()
     everything = ledger.done(manifest)
-    ledger.finish({"videos": len(everything), "frames": sum(everything.values())})
+    counts = {"videos": len(everything), "rows": sum(everything.values()), "failed": 0}
+    ledger.finish({"fingerprint": manifest.fingerprint, **counts})
 
 
 def _batch(

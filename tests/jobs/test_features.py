@@ -11,6 +11,8 @@ from attn.commands.export import export
 from attn.commands.export_options import ExportOptions
 from attn.commands.import_features import import_features
 from attn.commands.import_features_options import ImportFeaturesOptions
+from attn.commands.verify import verify
+from attn.commands.verify_options import VerifyOptions
 from attn.datasets.split import read_label_sets
 from attn.errors import UsageError
 from attn.schema import GRID, LOGITS, MAPS
@@ -86,6 +88,7 @@ def test_what_is_exported_as_hdf5_is_imported_as_it_was(store, tmp_path, several
         fps=10,
     )
     assert import_features(options) == 0
+    assert verify(VerifyOptions(store=f"{options.out}/store", deep=True)).audit.disagreements == []
     before, after = rows_of(store), rows_of(f"{options.out}/store")
     assert after.keys() == before.keys()
     for video_id, rows in after.items():
