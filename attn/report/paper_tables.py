@@ -63,12 +63,7 @@ def _lines(results: Record) -> Iterator[Record]:
 
 
 def as_markdown(results: Record, shown: Sequence[Table] | None = None) -> str:
-    """Format the results as Markdown.
-
-    Args:
-        results: all figures.
-        shown: tables (default: all of `tables`).
-    """
+    """Format the results as Markdown, with the given tables (default: all of `tables`)."""
     about = (
         f"{about_results(results)} Scores, lists and settings lie beside this file; in the CSV and the JSON of the "
         "same tables our numbers go from 0 to 1, the paper's are per cent."

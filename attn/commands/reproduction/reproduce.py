@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from attn.commands.report_options import page_command
@@ -22,9 +23,12 @@ from attn.commands.reproduction.results import collect
 from attn.commands.reproduction.run_plan import run_plan
 from attn.commands.reproduction.trainings import trainings
 from attn.datasets.benchmark import Benchmark
+from attn.engine.run_steps import Outcome
+from attn.engine.step import Step
 from attn.errors import UsageError
 from attn.models.weights_file import describe_checkpoint
-from attn.report.paper_tables import as_csv, as_markdown
+from attn.report.page_blocks import Table
+from attn.report.paper_tables import as_csv, as_markdown, tables
 from attn.storage.filesystem import absolute, join
 from attn.storage.writable import check_writable
 from attn.training.recipe import PAPER, as_begun
@@ -78,10 +82,7 @@ def reproduce(options: ReproduceOptions) -> int:
             "another --out."
         )
     if options.dry_run:
-        for step in steps:
-            log.info("%s: %s", step.name, step.job)
-        log.info("%d steps, %d sets of scores", len(steps), len(cells))
-        return 0
+        return list_steps(steps, cells)
     if is_to_be_rendered(options):
         render(options)
     write_lists(benchmark, options)
@@ -93,10 +94,23 @@ def reproduce(options: ReproduceOptions) -> int:
     if other is not None:
         made["other"], made["beside"] = options.beside, list(compare((options, done), other, benchmark))
     write_tables(options, benchmark, done, outcome.failed, made)
-    if outcome.failed:
-        log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
-        return EXIT_FAILED_STEPS
+    return exit_code(outcome, steps)
+
+
+def list_steps(steps: Sequence[Step], cells: Sequence[Cell]) -> int:
+    """Log the steps of a plan for `--dry-run`; return the exit code."""
+    for step in steps:
+        log.info("%s: %s", step.name, step.job)
+    log.info("%d steps, %d sets of scores", len(steps), len(cells))
     return 0
+
+
+def exit_code(outcome: Outcome, steps: Sequence[Step]) -> int:
+    """Exit code of a plan that was run."""
+    if not outcome.failed:
+        return 0
+    log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
+    return EXIT_FAILED_STEPS
 
 
 def _videos(options: ReproduceOptions, benchmark: Benchmark) -> str | None:
@@ -157,13 +171,23 @@ def write_tables(
         made: further entries of `tables.json`: seconds per job, the summary of the trainings, and the comparison with
             another reproduction.
     """
-    found = collect(options, benchmark, cells, failed)
-    results = {**found, **made}
-    write_text(options.out, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
-    write_text(options.out, f"{TABLES}.csv", as_csv(results))
-    write_text(options.out, f"{TABLES}.md", as_markdown(results))
-    log.info("tables: %s", join(options.out, f"{TABLES}.md"))
-    log.info("page: %s", page_command(options.out))
+    results = {**collect(options, benchmark, cells, failed), **made}
+    write_results(options.out, results, tables(results))
+
+
+def write_results(out: str, results: dict[str, Any], shown: Sequence[Table]) -> None:
+    """Write `tables.json`, `tables.csv` and `tables.md`.
+
+    Args:
+        out: URL of the output folder.
+        results: all figures.
+        shown: tables of the Markdown file.
+    """
+    write_text(out, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
+    write_text(out, f"{TABLES}.csv", as_csv(results))
+    write_text(out, f"{TABLES}.md", as_markdown(results, shown))
+    log.info("tables: %s", join(out, f"{TABLES}.md"))
+    log.info("page: %s", page_command(out))
 
 
 def _check(options: ReproduceOptions) -> None:

@@ -4,15 +4,12 @@ Running the same command again resumes an interrupted run; another seed or varia
 """
 
 import dataclasses
-import json
-import logging
 from typing import Any
 
-from attn.commands.report_options import page_command
 from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered, render
-from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan, write_text
-from attn.commands.reproduction.reproduce import EXIT_FAILED_STEPS, TABLES, with_absolute_paths
+from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan
+from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
 from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions
 from attn.commands.reproduction.run_plan import run_plan
 from attn.commands.reproduction.soft_attention_data import (
@@ -29,15 +26,11 @@ from attn.datasets.image_folder import list_images
 from attn.engine.step import Step
 from attn.errors import UsageError
 from attn.models.checkpoint import load_weights
-from attn.report.paper_tables import as_csv, as_markdown
 from attn.report.soft_attention_tables import tables
 from attn.stages.soft_attention_config import SoftAttentionConfig
-from attn.storage.filesystem import join
 from attn.storage.writable import check_writable
 from attn.training.cnn_flags import resolve
 from attn.training.cnn_options import TrainCnnOptions
-
-log = logging.getLogger(__name__)
 
 JOBS = ("decode_frames", "train_cnn", "precompute", "train_soft_attention", "evaluate")
 SYNTHETIC = {"backbone": "small_cnn", "image_epochs": 10, "input_size": 112}
@@ -69,10 +62,7 @@ def reproduce_soft_attention(options: SoftAttentionTablesOptions) -> int:
     steps, cells = make_steps(videos, options)
     _check_cnns(videos, options, steps)
     if options.dry_run:
-        for step in steps:
-            log.info("%s: %s", step.name, step.job)
-        log.info("%d steps, %d sets of scores", len(steps), len(cells))
-        return 0
+        return list_steps(steps, cells)
     if is_to_be_rendered(options):
         render(options)
     write_lists(videos, options)
@@ -83,15 +73,8 @@ def reproduce_soft_attention(options: SoftAttentionTablesOptions) -> int:
         "seconds": {job: sum(outcome.seconds.get(one.name, 0) for one in steps if one.job == job) for job in JOBS},
         "trainings": trainings([step for step in steps if step.name not in outcome.failed]),
     }
-    write_text(options.out, f"{TABLES}.json", json.dumps(results, indent=1, ensure_ascii=False))
-    write_text(options.out, f"{TABLES}.csv", as_csv(results))
-    write_text(options.out, f"{TABLES}.md", as_markdown(results, tables(results)))
-    log.info("tables: %s", join(options.out, f"{TABLES}.md"))
-    log.info("page: %s", page_command(options.out))
-    if outcome.failed:
-        log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
-        return EXIT_FAILED_STEPS
-    return 0
+    write_results(options.out, results, tables(results))
+    return exit_code(outcome, steps)
 
 
 def _resolved(options: SoftAttentionTablesOptions) -> SoftAttentionTablesOptions:
