@@ -6,6 +6,7 @@ import pytest
 
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.choose_options import ChooseOptions
+from attn.commands.detect_options import DetectOptions
 from attn.commands.cli import parse
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
@@ -21,10 +22,12 @@ from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.search_options import SearchOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
+from attn.training.tsrnet_options import TrainTsrnetOptions
 
 JOBS = [
     *(PackOptions, VerifyOptions, PrecomputeOptions, EvaluateOptions, EvaluateDetectionOptions, PredictOptions),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
+    *(TrainTsrnetOptions, DetectOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
 ]
 
