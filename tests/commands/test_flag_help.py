@@ -6,8 +6,8 @@ import pytest
 
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.choose_options import ChooseOptions
-from attn.commands.detect_options import DetectOptions
 from attn.commands.cli import parse
+from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
