@@ -25,7 +25,7 @@ def tables(results: Record) -> list[Table]:
         ("Paired differences of recognition on the same videos, in points", _recognition_pairs(results)),
         *(
             (
-                f"Detection, mAP at tIoU, rule of {evaluator} ({_ap(results, evaluator)} AP)",
+                f"Detection, mAP at tIoU, {evaluator} ({_ap(results, evaluator)} AP)",
                 _detection(results, evaluator),
             )
             for evaluator in evaluators

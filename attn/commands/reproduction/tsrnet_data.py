@@ -69,9 +69,7 @@ def open_untrimmed(options: TsrnetTablesOptions) -> UntrimmedVideos:
     if made is None and rendered:
         made = UntrimmedSet(_untrimmed_root(options), tuple(ACTIONS))
     if made is None:
-        raise UsageError(
-            f"--root {shown(root)}: no complete set of untrimmed videos. Make one with join_clips."
-        )
+        raise UsageError(f"--root {shown(root)}: no complete set of untrimmed videos. Make one with join_clips.")
     return UntrimmedVideos(
         name=options.dataset,
         videos=made.videos,
@@ -93,7 +91,7 @@ def render_all(options: TsrnetTablesOptions) -> None:
     if is_to_be_rendered(options):
         render(options)
     if options.dataset == "synthetic" and open_set(_untrimmed_root(options)) is None:
-        render_untrimmed(_untrimmed_root(options), videos_per_part=options.render_untrimmed)
+        render_untrimmed(_untrimmed_root(options), training=options.render_untrimmed, test=options.render_untrimmed)
 
 
 def _untrimmed_root(options: TsrnetTablesOptions) -> str:
