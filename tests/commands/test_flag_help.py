@@ -10,6 +10,7 @@ from attn.commands.cli import parse
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
+from attn.commands.join_clips_options import JoinClipsOptions
 from attn.commands.pack_options import PackOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
@@ -25,7 +26,7 @@ from attn.training.soft_attention_options import TrainSoftAttentionOptions
 JOBS = [
     *(PackOptions, VerifyOptions, PrecomputeOptions, EvaluateOptions, EvaluateDetectionOptions, PredictOptions),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
-    *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
+    *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions, JoinClipsOptions),
 ]
 
 
