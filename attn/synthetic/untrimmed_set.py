@@ -85,7 +85,7 @@ def open_set(root: str) -> UntrimmedSet | None:
 
 
 def new_set(root: str, class_names: Sequence[str], counts: Mapping[Part, int]) -> UntrimmedSet:
-    """Return a data set whose videos can now be written; an interrupted run writes its own again.
+    """Return a data set whose videos can now be written; those of an interrupted run are overwritten.
 
     Args:
         root: URL of the folder, local or remote.

@@ -22,6 +22,7 @@ from tests.stores import write_store
 from tests.untrimmed_stores import ACTION_S, CLASSES, manifest_of, plant
 
 SMALL = {"attention_dim": 16, "hidden_dim": 16, "dropout": 0.2, "num_samples": 40, "lr": 0.05, "updates": 400}
+ONE_CPU = {"cpus_per_worker": 1}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def trained(tmp_path_factory):
         (folder / part).mkdir()
         plant(folder / part, seed=seed)
     given = {"store": str(folder / "train" / "store"), "labels": str(folder / "train" / "labels.csv")}
-    assert train_tsrnet(TrainTsrnetOptions(**given, out=str(folder / "tsr"), look_every=100, **SMALL)) == 0
+    assert train_tsrnet(TrainTsrnetOptions(**given, out=str(folder / "tsr"), look_every=100, **SMALL, **ONE_CPU)) == 0
     return folder
 
 

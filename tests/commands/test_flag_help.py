@@ -11,6 +11,7 @@ from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
+from attn.commands.join_clips_options import JoinClipsOptions
 from attn.commands.pack_options import PackOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
@@ -29,6 +30,7 @@ JOBS = [
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
     *(TrainTsrnetOptions, DetectOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
+    JoinClipsOptions,
 ]
 
 
