@@ -118,7 +118,7 @@ def chance_loss(targets: np.ndarray) -> float:
 
 
 def _why_untrained(job: TsrnetJob, rows: Sequence[Row]) -> list[str]:
-    counted = len(job.held_out.video_ids) if job.one_class_each else 0
+    counted = 0 if job.multi_label else len(job.held_out.video_ids)
     shares = job.held_out.targets.mean(0) if counted else np.zeros(1)
     return why_untrained(
         rows,

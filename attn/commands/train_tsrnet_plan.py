@@ -79,7 +79,7 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
         train=train,
         held_out=held_out,
         trimmed=trimmed,
-        one_class_each=not several,
+        multi_label=several,
         class_names=names,
         num_channels=channels,
         init=None if options.init is None else absolute(options.init),

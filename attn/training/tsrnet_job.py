@@ -18,7 +18,7 @@ class TsrnetJob:
         train: untrimmed training videos with the masks of their classes.
         held_out: untrimmed videos for validation; may be empty.
         trimmed: trimmed videos; None without transfer.
-        one_class_each: whether each untrimmed video has exactly one class.
+        multi_label: whether an untrimmed video may have several classes or none.
         class_names: names of the classes.
         num_channels: number of features.
         init: absolute URL of the folder of the network to start from; None for random weights.
@@ -33,7 +33,7 @@ class TsrnetJob:
     train: VideoTable
     held_out: VideoTable
     trimmed: VideoTable | None
-    one_class_each: bool
+    multi_label: bool
     class_names: tuple[str, ...]
     num_channels: int
     init: str | None

@@ -153,7 +153,7 @@ class TsrnetLearner:
     def _validated(self) -> dict[str, Any]:
         """Return the figure of the held-out videos, which the workers share."""
         table = self._held_out.table
-        name = ACCURACY if self.job.one_class_each else MAP
+        name = MAP if self.job.multi_label else ACCURACY
         if not table.video_ids:
             return {name: None}
         self.net.eval()
@@ -165,9 +165,9 @@ class TsrnetLearner:
         ]
         found = [scorer.stream(self._held_out.select(torch.from_numpy(one)).cpu().numpy()).scores for one in rows]
         scores = np.concatenate([*filter(len, self.group.gather(np.array(found)))])
-        if self.job.one_class_each:
-            return {name: top_k_accuracy(scores, table.targets.argmax(1))}
-        return {name: mean_average_precision(scores, table.targets).value}
+        if self.job.multi_label:
+            return {name: mean_average_precision(scores, table.targets).value}
+        return {name: top_k_accuracy(scores, table.targets.argmax(1))}
 
 
 def initial_net(job: TsrnetJob) -> Tsrnet:

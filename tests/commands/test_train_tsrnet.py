@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from attn.commands.search.search import search
 from attn.commands.train_tsrnet import chance_loss, train_tsrnet
 from attn.commands.train_tsrnet_plan import make_tsrnet_training
 from attn.errors import UsageError
@@ -18,7 +19,10 @@ from attn.storage.store import AttentionStore
 from attn.training.checkpoints import CheckpointFolder
 from attn.training.group import Group
 from attn.training.loop import TrainingLoop
+from attn.training.search_options import SearchTsrnetOptions
+from attn.training.search_space import Choice, Range
 from attn.training.status import StatusWriter
+from attn.training.trial_records import read_trials, trial_url
 from attn.training.tsrnet_learner import tsrnet_learner
 from attn.training.tsrnet_options import TrainTsrnetOptions
 from tests.untrimmed_stores import CLASSES, plant, plant_trimmed
@@ -167,6 +171,22 @@ def test_all_frames_of_videos_of_different_length_can_be_samples(tmp_path):
     )
     assert train_tsrnet(options) == 0
     assert load_tsrnet(options.out).num_samples == "all"
+
+
+@pytest.mark.timeout(300)
+def test_a_search_finds_settings_with_which_a_training_gives_the_same_weights(ray_local, planted, tmp_path):
+    settings = {name: value for name, value in SMALL.items() if name != "cpus_per_worker"}
+    given = options_of(planted, tmp_path / "search", **{**settings, "updates": 60, "look_every": 30})
+    options = SearchTsrnetOptions(model="tsrnet", trials=3, sampler="random", **dataclasses.asdict(given))
+    space = {"lr": Range(0.005, 0.05, log=True), "attention": Choice(("softmax", "sigmoid"))}
+    assert search(options, {"all": space}) == 0
+    best = json.loads((tmp_path / "search" / "best.json").read_text())
+    assert best["validation_accuracy"] == max(one.objective for one in read_trials(options.out))
+    found = best[TsrnetConfig.NAME]
+    alone = dataclasses.replace(given, out=str(tmp_path / "alone"), **found)
+    assert train_tsrnet(alone) == 0
+    expected = load_tsrnet(trial_url(options.out, best["trial"])).net.state_dict()
+    assert equal(load_tsrnet(alone.out).net.state_dict(), expected)
 
 
 def change_labels(folder, text):
