@@ -183,7 +183,7 @@ def test_a_search_finds_settings_with_which_a_training_gives_the_same_weights(ra
     best = json.loads((tmp_path / "search" / "best.json").read_text())
     assert best["validation_accuracy"] == max(one.objective for one in read_trials(options.out))
     found = best[TsrnetConfig.NAME]
-    alone = dataclasses.replace(given, out=str(tmp_path / "alone"), **found)
+    alone = dataclasses.replace(given, out=str(tmp_path / "alone"), allow_untrained=True, **found)
     assert train_tsrnet(alone) == 0
     expected = load_tsrnet(trial_url(options.out, best["trial"])).net.state_dict()
     assert equal(load_tsrnet(alone.out).net.state_dict(), expected)
