@@ -13,6 +13,7 @@ from attn.commands.join_clips_options import JoinClipsOptions
 from attn.datasets import activitynet, thumos14
 from attn.datasets.split import read_label_sets
 from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem, read_bytes
 from attn.synthetic.encode import write_avi
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
@@ -124,6 +125,15 @@ def test_a_broken_clip_is_left_out_and_named(clips, options, tmp_path, caplog):
     assert join_clips(options(videos=str(broken), background=("Rest",), clips=(2, 2))) == 3
     assert "1 clips could not be read: v_Run_g03_c01" in caplog.text
     assert (tmp_path / "out" / "annotation.json").exists()
+
+
+def test_a_remote_folder_gets_the_same_files(s3, options, tmp_path):
+    outs = f"{s3}/out", str(tmp_path / "out")
+    for out in outs:
+        assert join_clips(options(out=out, videos_per_part=1)) == 0
+    for name in ("annotation.json", "test_labels.csv", "thumos14/detclasslist.txt", "videos/video_test_0000001.mp4"):
+        remote, local = (read_bytes(*open_filesystem(f"{out}/{name}")) for out in outs)
+        assert remote == local
 
 
 @pytest.mark.parametrize(
