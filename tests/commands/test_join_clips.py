@@ -147,7 +147,7 @@ def test_a_remote_folder_gets_the_same_files(s3, options, tmp_path):
         ({"clips": (0, 1)}, "--clips 0 1"),
         ({"background_share": 1.5}, "--background-share 1.5"),
         ({"background": ("Rset",)}, "--background Rset: not in the training list"),
-        ({"background": tuple(SHADES)}, "would show no class"),
+        ({"background": tuple(SHADES)}, "--background: names every class"),
     ],
 )
 def test_wrong_flags_are_refused_before_any_work(changes, message, options, tmp_path):
