@@ -40,6 +40,8 @@ def join_clips(options: JoinClipsOptions) -> int:
     if unknown := [name for name in options.background if name not in names]:
         raise UsageError(f"--background {some(unknown)}: not in the training list. Choose from {', '.join(names)}.")
     acting = [name for name in names if name not in options.background]
+    if not acting:
+        raise UsageError("--background: names every class of the training list. Leave out those of the actions.")
     joined = join_labelled_clips(options.out, {"training": train, "test": test}, acting, settings)
     _report(joined)
     return EXIT_FAILED_VIDEOS if joined.failed else 0

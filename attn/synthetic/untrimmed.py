@@ -2,7 +2,7 @@
 
 A video is a sequence of shots by one camera. In a shot with an action, people stand or walk to and fro, act for 1.5 to
 4.5 s, and stand or walk again; in an idle shot they only stand or walk. Shots of one video share place and people, and
-no two videos do. One core renders about 0.5 videos of half a minute a second.
+no two videos do. One core renders a video of half a minute in about 1.7 s.
 """
 
 import itertools

@@ -5,6 +5,7 @@ from math import floor
 
 import numpy as np
 
+from attn.classes import check_class_names
 from attn.errors import UsageError
 
 SEVERAL_CLASSES = 0.5
@@ -20,10 +21,10 @@ def check_plan(class_names: Sequence[str], clips: tuple[int, int], background_sh
         background_share: share of videos without an action.
 
     Raises:
-        UsageError: no class is given, the numbers are reversed or below 1, or the share is not from 0 to below 1.
+        UsageError: no class is given, or one is given twice; the numbers are reversed or below 1; or the share is not
+            from 0 to below 1.
     """
-    if not class_names:
-        raise UsageError("the untrimmed videos would show no class. Name at least one.")
+    check_class_names(class_names, where="class names")
     if not 1 <= clips[0] <= clips[1]:
         raise UsageError(f"--clips {clips[0]} {clips[1]}: give the smallest and the largest number, from 1.")
     if not 0 <= background_share < 1:

@@ -13,6 +13,7 @@ from attn.commands.join_clips_options import JoinClipsOptions
 from attn.datasets import activitynet, thumos14
 from attn.datasets.split import read_label_sets
 from attn.errors import UsageError
+from attn.storage.filesystem import open_filesystem, read_bytes
 from attn.synthetic.encode import write_avi
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
@@ -126,6 +127,15 @@ def test_a_broken_clip_is_left_out_and_named(clips, options, tmp_path, caplog):
     assert (tmp_path / "out" / "annotation.json").exists()
 
 
+def test_a_remote_folder_gets_the_same_files(s3, options, tmp_path):
+    outs = f"{s3}/out", str(tmp_path / "out")
+    for out in outs:
+        assert join_clips(options(out=out, videos_per_part=1)) == 0
+    for name in ("annotation.json", "test_labels.csv", "thumos14/detclasslist.txt", "videos/video_test_0000001.mp4"):
+        remote, local = (read_bytes(*open_filesystem(f"{out}/{name}")) for out in outs)
+        assert remote == local
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -137,7 +147,7 @@ def test_a_broken_clip_is_left_out_and_named(clips, options, tmp_path, caplog):
         ({"clips": (0, 1)}, "--clips 0 1"),
         ({"background_share": 1.5}, "--background-share 1.5"),
         ({"background": ("Rset",)}, "--background Rset: not in the training list"),
-        ({"background": tuple(SHADES)}, "would show no class"),
+        ({"background": tuple(SHADES)}, "--background: names every class"),
     ],
 )
 def test_wrong_flags_are_refused_before_any_work(changes, message, options, tmp_path):

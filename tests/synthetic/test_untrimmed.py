@@ -181,7 +181,8 @@ def test_an_interrupted_set_is_finished_by_the_same_call(tmp_path, monkeypatch):
     ("settings", "message"),
     [
         ({"class_names": ("Jump", "Dance")}, "Dance: the renderer has no such class"),
-        ({"class_names": ()}, "would show no class"),
+        ({"class_names": ()}, "the class list is empty"),
+        ({"class_names": ("Jump", "Jump")}, "appear twice: Jump"),
         ({"clips": (3, 2)}, "--clips 3 2"),
         ({"background_share": 1.0}, "--background-share 1"),
         ({"test": 0}, "would have no test videos"),
