@@ -38,14 +38,14 @@ def manifest_of(**change):
     )
 
 
-def plant(folder, *, videos=60, count=40, seed=0, name="store", **manifest):
+def plant(folder, *, videos=60, count=40, seed=0, name="store", part="untrimmed", **manifest):
     """Write a store of untrimmed videos, `labels.csv` and `segments.json`; return the segments by video.
 
     Every fifth video shows no action, every third of the others two.
     """
     random, stored, sets, segments = np.random.default_rng(seed), {}, {}, {}
     for i in range(videos):
-        video_id, wanted = f"untrimmed_{i:03}", [] if i % 5 == 4 else [i % 3] if i % 3 else [i % 3, (i // 3) % 2 + 1]
+        video_id, wanted = f"{part}_{i:03}", [] if i % 5 == 4 else [i % 3] if i % 3 else [i % 3, (i // 3) % 2 + 1]
         starts = sorted(random.choice(range(2, count - 8, 9), len(wanted), replace=False).tolist())
         actions = [(label, start, start + 5) for label, start in zip(wanted, starts, strict=True)]
         stored[video_id] = {FEATURES: planted_features(random, count, actions)}

@@ -12,12 +12,12 @@ from attn.classes import class_ids, class_mask
 from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate import METRICS, figures, split_record
 from attn.commands.split_check import present_videos
-from attn.commands.video_labels import read_labels
+from attn.commands.video_labels import META, read_classes, read_labels
 from attn.datasets import thumos14
 from attn.datasets.activitynet import results_json
 from attn.datasets.segments import Detection
 from attn.errors import UsageError, refuse_flag, some
-from attn.models.tsrnet_file import TSRNET
+from attn.models.tsrnet_file import TSRNET, sha256_of
 from attn.report.table import metrics_table
 from attn.schema import FEATURES
 from attn.stages.open_model import TrainedModel, open_model
@@ -36,7 +36,7 @@ from attn.storage.writable import check_writable
 log = logging.getLogger(__name__)
 
 SAME_TIME_S = 1e-3
-"""Difference of the times of two streams, in seconds, that rounding explains."""
+"""Difference of the times of two streams, in seconds, that rounding explains, besides a millionth of the time."""
 
 
 class Source(NamedTuple):
@@ -67,7 +67,9 @@ def detect(options: DetectOptions) -> int:
     names = sources[0].model.class_names
     wanted = _wanted(options, names)
     videos = _videos(options, sources)
-    truth = None if options.labels is None else _truth(options, names, videos)
+    truth = None if options.labels is None else _truth(options, sources, videos)
+    _check_stale(options)
+    videos = videos if truth is None else {*truth}
     watched = [_watched(source, videos) for source in sources]
     found, scores = [], {}
     for video_id in sorted(videos):
@@ -80,7 +82,7 @@ def detect(options: DetectOptions) -> int:
             for one in rule.segments(streams, both[0].edges_s)
             if names[one.cls] in wanted
         ]
-    _write(options, found, wanted)
+    _write(options, sources, found, wanted)
     if truth is not None:
         _write_recognition(options, sources, truth, scores)
     log.info(
@@ -92,9 +94,10 @@ def detect(options: DetectOptions) -> int:
 
 
 def _rule(options: DetectOptions) -> SegmentRule:
-    for name in ("theta", "class_threshold", "relative_threshold"):
+    refuse_flag("theta", options.theta, "must be from 0 to 1", not 0 <= options.theta <= 1)
+    for name in ("class_threshold", "relative_threshold"):
         value = getattr(options, name)
-        refuse_flag(name, value, "must be from 0 to 1", not 0 <= value <= 1)
+        refuse_flag(name, value, "must be from 0 to below 1", not 0 <= value < 1)
     few = options.num_samples is not None and options.num_samples < 1
     refuse_flag("num_samples", options.num_samples, "must be at least 1", few)
     return SegmentRule(
@@ -154,26 +157,45 @@ def _videos(options: DetectOptions, sources: Sequence[Source]) -> set[str]:
     """Videos of all stores."""
     held = [{*source.store.video_ids} for source in sources]
     shared = set.intersection(*held)
+    if not shared:
+        raise UsageError(f"--store: {' and '.join(map(shown, options.store))} have no video in common. Check the URLs.")
     if lacking := sorted(set.union(*held) - shared):
-        if not options.allow_missing or not shared:
+        if not options.allow_missing:
+            without = next(url for url, one in zip(options.store, held, strict=True) if lacking[0] not in one)
             raise UsageError(
-                f"--store: {len(lacking)} videos are in only one of the two stores: {some(lacking)}. Precompute "
-                "them, or give --allow-missing."
+                f"--store: {len(lacking)} videos are in only one of the two stores; {shown(without)} lacks "
+                f"{lacking[0]}. Precompute them, or give --allow-missing."
             )
         log.warning("%d videos are in only one of the two stores: %s. They are left out.", len(lacking), some(lacking))
     return shared
 
 
-def _truth(options: DetectOptions, names: tuple[str, ...], videos: set[str]) -> dict[str, list[int]]:
-    """Class IDs of the labelled videos."""
-    ids, labels = class_ids(names), str(options.labels)
-    listed = read_labels(labels, names, videos, part="test")
+def _truth(options: DetectOptions, sources: Sequence[Source], videos: set[str]) -> dict[str, list[int]]:
+    """Class IDs of the labelled videos, of which no network was trained on any."""
+    names, labels = sources[0].model.class_names, str(options.labels)
+    ids = class_ids(names)
+    if labels.endswith(META):
+        known = read_classes(labels, options.class_list, ())
+        listed = {
+            one: tuple(name for name in classes if name in ids)
+            for one, classes in read_labels(labels, known, videos, part="test").items()
+        }
+    else:
+        listed = read_labels(labels, names, videos, part="test")
+    if not any(listed.values()):
+        raise UsageError(f"{shown(labels)}: no video has a class of the model. List videos of the classes too.")
+    for source, url in zip(sources, options.model, strict=True):
+        if both := sorted({*source.model.trained_on} & listed.keys()):
+            raise UsageError(
+                f"{some(both)}: both in --labels {shown(labels)} and in the training of {shown(url)}. Test only on "
+                "unseen videos."
+            )
     there = present_videos(listed, videos, store=options.store[0], where=labels, allow_missing=options.allow_missing)
     return {video_id: [ids[name] for name in classes] for video_id, classes in there.items()}
 
 
 def _watched(source: Source, videos: set[str]) -> dict[str, Watched]:
-    """Probabilities, attention and times of each video by one stream; a few kilobytes per video."""
+    """Probabilities, attention and times of each video by one stream; a few bytes per sample."""
     return {
         sampled.video_id: Watched(source.scorer.stream(sampled.values), sampled.edges_s)
         for sampled in sampled_videos(source.store, FEATURES, source.samples)
@@ -183,22 +205,35 @@ def _watched(source: Source, videos: set[str]) -> dict[str, Watched]:
 
 def _check_times(options: DetectOptions, video_id: str, both: Sequence[Watched]) -> None:
     first, last = both[0].edges_s, both[-1].edges_s
-    if first.shape != last.shape or not np.allclose(first, last, rtol=0, atol=SAME_TIME_S):
+    if first.shape != last.shape or not np.allclose(first, last, rtol=1e-6, atol=SAME_TIME_S):
         raise UsageError(
             f"--store: {video_id} has other times in {shown(options.store[1])} than in {shown(options.store[0])}. "
             "Precompute both with the same --stride or --fps."
         )
 
 
-def _write(options: DetectOptions, found: Sequence[Detection], wanted: Sequence[str]) -> None:
-    ids = {name: number for number, name in thumos14.CLASSES.items()}
-    if not {*wanted} <= ids.keys():
-        ids = {name: number for number, name in enumerate(wanted, 1)}
-    files = {
-        "detections.json": results_json(found),
-        "detections.txt": thumos14.detections_text(found, {number: name for name, number in ids.items()}).encode(),
-        detections_file.NAME: detections_file.detections_parquet(found),
+def _check_stale(options: DetectOptions) -> None:
+    """Refuse to leave the scores of an earlier run beside new detections."""
+    fs, out = open_filesystem(options.out)
+    if options.labels is None and fs.exists(f"{out.rstrip('/')}/{METRICS}"):
+        raise UsageError(f"{shown(options.out)}: holds {METRICS}. Give --labels again, or choose another --out.")
+
+
+def _write(
+    options: DetectOptions, sources: Sequence[Source], found: Sequence[Detection], wanted: Sequence[str]
+) -> None:
+    """Write the detections in all forms; THUMOS14's has numbers of its own classes only, and no blanks in names."""
+    about = {
+        **{name: value for name, value in dataclasses.asdict(options).items() if name not in ("out", "labels")},
+        "models_sha256": [sha256_of(url) for url in options.model],
+        "fingerprints": [source.store.manifest.fingerprint for source in sources],
     }
+    files = {
+        "detections.json": results_json(found, made_by=about),
+        detections_file.NAME: detections_file.detections_parquet(found, about),
+    }
+    if {*wanted} <= {*thumos14.CLASSES.values()} and not any(" " in one.video_id for one in found):
+        files["detections.txt"] = thumos14.detections_text(found).encode()
     fs, out = open_filesystem(options.out)
     for name, content in files.items():
         write_atomic(fs, f"{out.rstrip('/')}/{name}", content)

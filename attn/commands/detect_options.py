@@ -11,11 +11,13 @@ class DetectOptions:
     model: tuple[str, ...]
     """Trained TSRNets, one for each store in the same order; files or their folders."""
     out: str
-    """Output folder for detections.parquet, detections.json (ActivityNet), detections.txt (THUMOS14); with
-    --labels also for scores.parquet and metrics.json. Local or s3://."""
+    """Output folder for detections.parquet, detections.json (ActivityNet), with THUMOS14's classes
+    detections.txt; with --labels scores.parquet and metrics.json. Local or s3://."""
     labels: str | None = None
-    """Classes of the videos without times, to report recognition too: THUMOS14's test_set_final.mat, a split list, or a
-    table with a column labels. Detections do not depend on them."""
+    """Classes of the videos, without times: THUMOS14's test_set_final.mat, a split list, or a table with a column
+    labels. Only in these videos are actions then detected, and recognition is reported too (default: in all)."""
+    class_list: str | None = None
+    """Class names for the numbers of a .mat file in --labels: UCF101's classInd.txt."""
     theta: float = 0.5
     """θ: weight of the first stream, 0 to 1; the second has 1 - θ."""
     classes: tuple[str, ...] = ()

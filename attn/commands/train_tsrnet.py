@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from attn.commands.evaluate import split_record
 from attn.commands.train_tsrnet_plan import make_tsrnet_training, with_config
 from attn.durations import clock
 from attn.engine.train.driver import Report, Training, train
@@ -18,8 +17,9 @@ from attn.training.run import TrainRun
 from attn.training.state import State
 from attn.training.status import Row
 from attn.training.tsrnet_job import TsrnetJob
-from attn.training.tsrnet_learner import initial_net, tsrnet_learner
+from attn.training.tsrnet_learner import tsrnet_learner
 from attn.training.tsrnet_options import TrainTsrnetOptions
+from attn.training.tsrnet_training import new_net
 from attn.training.untrained import UNTRAINED
 from attn.training.validated_rows import ACCURACY, MAP, figure_of, figure_text, kept_number, why_untrained
 
@@ -78,7 +78,8 @@ class TsrnetTraining(Training):
             "videos": len(job.train.video_ids),
             "trimmed_videos": 0 if job.trimmed is None else len(job.trimmed.video_ids),
             "held_out": len(job.held_out.video_ids),
-            "labels": split_record(job.options.labels),
+            **job.sources,
+            "init": job.init_sha256,
             "kept_update": kept["update"],
             "updates": rows[-1]["update"],
             **{name: kept[name] for name in (ACCURACY, MAP) if name in kept},
@@ -88,7 +89,7 @@ class TsrnetTraining(Training):
             STORE_FIELDS: self.manifest.of(FEATURE_FIELDS),
             **self.made_by,
         }
-        net = initial_net(job)
+        net = new_net(job.options, num_classes=len(job.class_names), num_channels=job.num_channels)
         net.load_state_dict(state.best)
         sha256 = save_tsrnet(
             job.options.out,

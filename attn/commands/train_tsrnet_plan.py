@@ -1,10 +1,11 @@
 """Plan of a TSRNet's training: read and check all inputs before anything is started or written."""
 
 import dataclasses
-import hashlib
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from attn.classes import class_ids
+from attn.commands.evaluate import split_record
 from attn.commands.holdout import holdout_record, kept_together
 from attn.commands.local_folder import local_folder
 from attn.commands.split_check import present_videos
@@ -12,15 +13,15 @@ from attn.commands.video_labels import read_classes, read_labels, read_trimmed, 
 from attn.datasets.entries import LabelSets
 from attn.datasets.fractions import hold_out_videos
 from attn.errors import UsageError, refuse_flag
-from attn.models.tsrnet_file import NAME, file_at, load_start, load_tsrnet
+from attn.models.tsrnet_file import NAME, load_start, load_tsrnet, sha256_of
 from attn.schema import FEATURES
 from attn.stages.tsrnet_config import TsrnetConfig
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, join, open_filesystem, read_bytes, storage_errors
+from attn.storage.filesystem import absolute, join, storage_errors
 from attn.storage.manifest import FEATURE_FIELDS
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_shape
-from attn.training.run import RUN, TrainRun, digest
+from attn.training.run import TrainRun, digest
 from attn.training.tsrnet_job import TsrnetJob
 from attn.training.tsrnet_options import TrainTsrnetOptions
 from attn.training.tsrnet_training import new_net
@@ -46,36 +47,37 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
     store, num_frames = _opened(options.store, options)
     names = read_classes(options.labels, options.classes, store.manifest.class_names)
     listed = read_labels(options.labels, names, num_frames)
+    recordings = recordings_of(options.labels, listed)
     listed = present_videos(
         listed, num_frames, store=options.store, where=options.labels, allow_missing=options.allow_missing
     )
     several = any(len(classes) != 1 for classes in listed.values())
-    begun = (TrainRun(join(options.out, NAME), {}).read(RUN) or {}).get("decisive", {})
     # Recordings are kept together within a class. Videos of several classes are dealt as if of one.
     dealt = {video_id: "" if several else classes[0] for video_id, classes in listed.items()}
-    recording_of = kept_together(recordings_of(options.labels, listed), dealt, begun)
+    recording_of = kept_together(recordings, dealt, {})
     held = hold_out_videos(dealt, options.holdout_fraction, seed=options.seed, group_of=recording_of)
     train, held_out = (
         _table({one: listed[one] for one in listed if (one in held) == wanted}, num_frames, names)
         for wanted in (False, True)
     )
     _check_classes(options, train, held_out, several)
-    trimmed_url, trimmed = _trimmed(options, store, names)
+    other, trimmed = _trimmed(options, store, names)
+    init_sha256 = _sha256_of_start(options, len(names), tensor_shape(store.manifest.schema.field(FEATURES))[0])
     channels = tensor_shape(store.manifest.schema.field(FEATURES))[0]
     decisive = {
         **{field.name: getattr(options, field.name) for field in dataclasses.fields(TsrnetConfig)},
         "fingerprint": store.manifest.fingerprint,
         "class_names": names,
         "videos": digest([train.record, held_out.record]),
-        "trimmed": None if trimmed is None else digest([trimmed.record]),
-        "init": _sha256_of_start(options, len(names), channels),
+        "trimmed": None if trimmed is None or other is None else digest([trimmed.record, other.manifest.fingerprint]),
+        "init": init_sha256,
         **holdout_record(recording_of),
     }
     run = TrainRun(join(options.out, NAME), decisive)
     job = TsrnetJob(
         options=options,
         store_url=absolute(store.url),
-        trimmed_url=trimmed_url,
+        trimmed_url=None if other is None else absolute(other.url),
         train=train,
         held_out=held_out,
         trimmed=trimmed,
@@ -83,6 +85,8 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
         class_names=names,
         num_channels=channels,
         init=None if options.init is None else absolute(options.init),
+        init_sha256=init_sha256,
+        sources=_sources(options, other),
         cache_folder=cache,
         own_key=run.name,
         run_url=run.url,
@@ -112,10 +116,18 @@ def _opened(url: str, options: TrainTsrnetOptions) -> tuple[AttentionStore, dict
     return store, num_frames
 
 
+def _sources(options: TrainTsrnetOptions, trimmed: AttentionStore | None) -> dict[str, Any]:
+    """Record of the lists that a training learns from, and of the store of the trimmed videos."""
+    sources: dict[str, Any] = {"labels": split_record(options.labels)}
+    if trimmed is not None:
+        sources["trimmed"] = {**split_record(str(options.trimmed_split)), "store": trimmed.manifest.fingerprint}
+    return sources
+
+
 def _trimmed(
     options: TrainTsrnetOptions, store: AttentionStore, names: tuple[str, ...]
-) -> tuple[str | None, VideoTable | None]:
-    """URL of the store of the trimmed videos, and those of the shared classes."""
+) -> tuple[AttentionStore | None, VideoTable | None]:
+    """Store of the trimmed videos, and the table of those of the shared classes."""
     if options.trimmed is None or options.trimmed_split is None:
         refuse_flag("class_map", options.class_map, "needs --trimmed", options.class_map is not None)
         return None, None
@@ -137,7 +149,7 @@ def _trimmed(
     refuse_flag(
         "estimate", options.estimate, "needs two trimmed videos", options.estimate == "unbiased" and len(kept) < 2
     )
-    return absolute(other.url), _table(kept, num_frames, names)
+    return other, _table(kept, num_frames, names)
 
 
 def _table(classes: LabelSets, num_frames: Mapping[str, int], class_names: Collection[str]) -> VideoTable:
@@ -168,4 +180,4 @@ def _sha256_of_start(options: TrainTsrnetOptions, num_classes: int, num_channels
             f"--init {shown(options.init)}: a network of other layers or widths ({start.net.architecture}). Give the "
             "same --attention, --attention-dim and --hidden-dim, and features of as many channels."
         ) from error
-    return hashlib.sha256(read_bytes(*open_filesystem(file_at(options.init)))).hexdigest()
+    return sha256_of(options.init)

@@ -4,13 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from attn.classes import ClassFinder, parse_class_list
-from attn.datasets import annotation_table
 from attn.datasets.entries import LabelSets, numbered_lines
-from attn.datasets.own_list import parse_file
-from attn.datasets.split import classes_of_list, read_label_sets, read_recordings, read_split
+from attn.datasets.split import classes_of_list, has_times, read_label_sets, read_recordings, read_split
 from attn.datasets.thumos14 import plain_id
 from attn.datasets.thumos14_meta import read_facts
-from attn.errors import UsageError
+from attn.errors import UsageError, some
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 
@@ -56,8 +54,8 @@ def read_labels(
     sets = {plain_id(one.video_id): sorted(one.class_ids) for one in read_facts(labels)}
     if beyond := sorted(video for video, ids in sets.items() if ids and ids[-1] > len(class_names)):
         raise UsageError(
-            f"{shown(labels)}: video {beyond[0]} has class {sets[beyond[0]][-1]}, but --classes has "
-            f"{len(class_names)}. Give the list of all classes."
+            f"{shown(labels)}: video {beyond[0]} has class {sets[beyond[0]][-1]}, but the class list has "
+            f"{len(class_names)}. Give UCF101's classInd.txt."
         )
     return {video: tuple(class_names[number - 1] for number in ids) for video, ids in sets.items()}
 
@@ -83,6 +81,8 @@ def read_trimmed(
     """
     listed = read_split(url, part="train", present=list(present))
     renamed, find = {} if class_map is None else _class_map(class_map, class_names), ClassFinder(class_names)
+    if unknown := sorted(renamed.keys() - set(listed.values())):
+        raise UsageError(f"{shown(str(class_map))}: {some(unknown)} is not a class of {shown(url)}. Correct the line.")
     found = {video_id: find(renamed.get(name, name)) for video_id, name in listed.items()}
     shared = {video_id: number for video_id, number in found.items() if number is not None}
     if not shared:
@@ -112,10 +112,9 @@ def _class_map(url: str, class_names: tuple[str, ...]) -> Mapping[str, str]:
 
 def _check_without_times(labels: str) -> None:
     """Refuse temporal annotations, so that a training cannot use them."""
-    timed = labels.endswith(".json")
-    if labels.endswith(annotation_table.SUFFIXES):
-        timed = any(entry.segment is not None for entry in parse_file(*open_filesystem(labels)))
-    if timed:
+    if labels.endswith(META):
+        return
+    if labels.lower().endswith(".json") or has_times(labels, part="train"):
         raise UsageError(
             f"{shown(labels)}: has times of actions, which a training from video labels must not see. Give a table "
             "with the columns video_id and labels only."

@@ -1,6 +1,7 @@
 """Saving and loading of a trained TSRNet: one file with everything needed to score stores with features."""
 
 import dataclasses
+import hashlib
 from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from attn.models.described_file import description_of, not_a, write_described
 from attn.models.tensors_file import Kind, TensorsFile, read_tensors
 from attn.models.tsrnet import CLASSIFIER, Architecture, Tsrnet
-from attn.storage.filesystem import join
+from attn.storage.filesystem import join, open_filesystem, read_bytes
 
 TSRNET, NOUN = Kind("tsrnet", 1, "0.1.0"), "a TSRNet"
 NAME = f"{TSRNET.name}.safetensors"
@@ -53,6 +54,11 @@ def save_tsrnet(folder: str, trained: TrainedTsrnet) -> str:
 def file_at(url: str) -> str:
     """URL of the file of a network, which may be given by its folder."""
     return url if url.endswith(".safetensors") else join(url, NAME)
+
+
+def sha256_of(url: str) -> str:
+    """SHA-256 of the file of a network, which may be given by its folder."""
+    return hashlib.sha256(read_bytes(*open_filesystem(file_at(url)))).hexdigest()
 
 
 def load_tsrnet(url: str) -> TrainedTsrnet:

@@ -13,6 +13,7 @@ NAMES = {
     "two_stream": "mean of all samples",
     "srnet": "SRNet (attention)",
     "tsrnet": "TSRNet (attention and transfer)",
+    "tsrnet_ce": "TSRNet, trimmed videos classified",
 }
 MAIN_TIOU = 0.5
 

@@ -47,7 +47,7 @@ class SegmentRule:
 
     Attributes:
         theta: θ, weight of the first of two streams; not used with one.
-        class_threshold: classes with a probability s_c of at most this have no segments.
+        class_threshold: classes with a fused probability s_c of at most this have no segments.
         relative_threshold: samples with a weight w̄ above this share of the video's largest one are in a segment.
             Absolute thresholds would depend on the number of samples.
         smoothing: `next` averages each weight with the following one before the threshold.
@@ -74,9 +74,10 @@ class SegmentRule:
             streams: one or two streams with the same samples.
             edges_s: time of each sample, and then the end of the video, in seconds. Samples may repeat a time.
         """
+        wanted = np.flatnonzero(self.fused_scores(streams) > self.class_threshold).tolist()
         if not self.per_stream or len(streams) == 1:
-            return list(self._of(self._weighted(streams), edges_s))
-        found = [one for stream in streams for one in self._of([(1.0, stream)], edges_s)]
+            return list(self._of(self._weighted(streams), edges_s, wanted))
+        found = [one for stream in streams for one in self._of([(1.0, stream)], edges_s, wanted)]
         spans = Spans(*(np.array([getattr(one, name) for one in found]) for name in ("cls", "start_s", "end_s")))
         kept = non_maximum_suppression(spans, np.array([one.score for one in found]), tiou=NMS_TIOU)
         return sorted(one for one, keep in zip(found, kept, strict=True) if keep)
@@ -85,10 +86,11 @@ class SegmentRule:
         weights = (1.0,) if len(streams) == 1 else (self.theta, 1 - self.theta)
         return list(zip(weights, streams, strict=True))
 
-    def _of(self, weighted: Sequence[tuple[float, Stream]], edges_s: np.ndarray) -> Iterator[Found]:
-        scores = np.sum([weight * one.scores for weight, one in weighted], axis=0)
-        for cls in np.flatnonzero(scores > self.class_threshold).tolist():
-            score = float(scores[cls])
+    def _of(
+        self, weighted: Sequence[tuple[float, Stream]], edges_s: np.ndarray, classes: Sequence[int]
+    ) -> Iterator[Found]:
+        for cls in classes:
+            score = float(sum(weight * one.scores[cls] for weight, one in weighted))
             fused = np.sum([weight * one.scores[cls] * one.attention for weight, one in weighted], axis=0)
             values = self._smoothed(fused.astype(np.float64))
             highest = values.max()

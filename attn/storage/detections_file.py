@@ -1,6 +1,8 @@
 """`detections.parquet`: temporal detections, one row each."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,11 +23,17 @@ SCHEMA = pa.schema(
 )
 
 
-def detections_parquet(detections: Sequence[Detection]) -> bytes:
-    """Content of the file of detections."""
+def detections_parquet(detections: Sequence[Detection], about: Mapping[str, Any]) -> bytes:
+    """Content of the file of detections.
+
+    Args:
+        detections: detections in any order.
+        about: models, stores and settings behind them, in JSON types; metadata `made_by` of the schema.
+    """
+    schema = SCHEMA.with_metadata({"made_by": json.dumps(about, ensure_ascii=False)})
     columns = list(zip(*detections, strict=True)) or [()] * len(SCHEMA)
     table = pa.table(
-        [pa.array(list(one), field.type) for one, field in zip(columns, SCHEMA, strict=True)], schema=SCHEMA
+        [pa.array(list(one), field.type) for one, field in zip(columns, SCHEMA, strict=True)], schema=schema
     )
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd")

@@ -1,6 +1,7 @@
 """Training of a TSRNet as plain data for the workers."""
 
 import dataclasses
+from typing import Any
 
 from attn.storage.store import AttentionStore
 from attn.training.tsrnet_options import TrainTsrnetOptions
@@ -22,6 +23,8 @@ class TsrnetJob:
         class_names: names of the classes.
         num_channels: number of features.
         init: absolute URL of the folder of the network to start from; None for random weights.
+        init_sha256: SHA-256 of its file.
+        sources: record of the lists and of the store of the trimmed videos, in JSON types.
         cache_folder: folder for the features on each machine; None for a temporary one.
         own_key: part of a folder's name that no other training has.
         run_url: URL of the run folder.
@@ -37,6 +40,8 @@ class TsrnetJob:
     class_names: tuple[str, ...]
     num_channels: int
     init: str | None
+    init_sha256: str | None
+    sources: dict[str, Any]
     cache_folder: str | None
     own_key: str
     run_url: str

@@ -12,7 +12,7 @@ import torch
 from attn.errors import UsageError
 from attn.eval.metrics import mean_average_precision, top_k_accuracy
 from attn.models.tsrnet import Tsrnet
-from attn.models.tsrnet_file import load_start, load_tsrnet
+from attn.models.tsrnet_file import load_start, load_tsrnet, sha256_of
 from attn.schema import FEATURES
 from attn.stages.time_samples import uniform_samples
 from attn.stages.tsrnet_scoring import TsrnetScore
@@ -52,16 +52,18 @@ def tsrnet_learner(
         banks, refusal = None, None
 
         def read(url: str, table: VideoTable) -> Bank:
-            bank = read_bank([job.open_store(url)], table, FEATURES, cache=folder)
-            return on_device(bank, group.device, gpus)
+            with storage_errors(url):
+                return read_bank([job.open_store(url)], table, FEATURES, cache=folder)
 
         try:
-            with storage_errors(job.store_url):
-                check_storage(job.run_url)
-                of_trimmed = None
-                if job.trimmed_url is not None and job.trimmed is not None:
-                    of_trimmed = read(job.trimmed_url, job.trimmed)
-                banks = read(job.store_url, job.train), read(job.store_url, job.held_out), of_trimmed
+            check_storage(job.run_url)
+            trimmed = None if job.trimmed_url is None or job.trimmed is None else read(job.trimmed_url, job.trimmed)
+            train = on_device(read(job.store_url, job.train), group.device, gpus, reserved=_batch_bytes(job))
+            if trimmed is not None:
+                # With a share of a GPU, the first bank is not yet seen in its free memory.
+                taken = _batch_bytes(job) + (train.values.nbytes if gpus < 1 and train.values.is_cuda else 0)
+                trimmed = on_device(trimmed, group.device, gpus, reserved=taken)
+            banks = train, read(job.store_url, job.held_out), trimmed
         except UsageError as error:
             refusal = str(error)
         refusal = next((text for text in group.gather(refusal) if text), None)
@@ -170,6 +172,14 @@ class TsrnetLearner:
         return {name: top_k_accuracy(scores, table.targets.argmax(1))}
 
 
+def _batch_bytes(job: TsrnetJob) -> int:
+    """Estimate of the memory of an update on a device, in bytes: samples, and what autograd keeps of them."""
+    config, tables = job.options, (job.train, job.trimmed)
+    most = max(int(table.num_frames.max()) for table in tables if table is not None)
+    samples = most if config.num_samples == "all" else config.num_samples
+    return 4 * 2 * config.batch * samples * (2 * job.num_channels + 3 * config.attention_dim)
+
+
 def initial_net(job: TsrnetJob) -> Tsrnet:
     """Create the network of a job with its initial weights.
 
@@ -177,6 +187,9 @@ def initial_net(job: TsrnetJob) -> Tsrnet:
         UsageError: the network of --init is missing or has changed since the training was planned.
     """
     net = new_net(job.options, num_classes=len(job.class_names), num_channels=job.num_channels)
-    if job.init is not None:
-        load_start(net, load_tsrnet(job.init).net)
+    if job.init is None:
+        return net
+    if sha256_of(job.init) != job.init_sha256:
+        raise UsageError(f"--init {job.init}: has changed since the training was planned. Start the training again.")
+    load_start(net, load_tsrnet(job.init).net)
     return net

@@ -1,7 +1,10 @@
 """Options of a TSRNet's training; the docstring of a field is the help text of its flag."""
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
+from attn.settings import Point
 from attn.stages.tsrnet_config import TsrnetConfig
 
 
@@ -45,3 +48,8 @@ class TrainTsrnetOptions(TsrnetConfig):
     """Train on the listed videos that the stores have, even if others are missing."""
     allow_partial: bool = False
     """Read stores whose precompute has not finished."""
+
+    def settle(self, point: Mapping[str, Any]) -> Point:
+        """Adjust a point as `TsrnetConfig` does; without trimmed videos, nothing is transferred."""
+        settled = super().settle(point)
+        return {**settled, "transfer": self.transfer} if self.trimmed is None and "transfer" in settled else settled

@@ -56,7 +56,7 @@ class Step(NamedTuple):
 
     Attributes:
         loss: training loss, without the L2 penalty.
-        class_loss: cross-entropy per untrimmed video that has a class.
+        class_loss: cross-entropy per video that has a class, of the untrimmed ones unless trimmed ones count too.
         smoothness: R_smooth per untrimmed video.
         sparsity: R_sparsity per untrimmed video.
         transfer: L_FC1 + L_FC2; 0 without trimmed videos.
@@ -84,7 +84,7 @@ class Drawn:
     kind: int
 
     def videos(self, number: int, batch: int, seed: int) -> Int[np.ndarray, "video"]:
-        """Videos of an update: the next ones of shuffled passes over all; at most each once."""
+        """Videos of an update: the next ones of shuffled passes over all. It may repeat one if it spans two."""
         count = len(self.bank.table.video_ids)
         size = min(batch, count)
         places = range(number * size, (number + 1) * size)

@@ -31,7 +31,7 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("detect")
     for seed, part in enumerate(("train", "test")):
         (folder / part).mkdir()
-        plant(folder / part, seed=seed)
+        plant(folder / part, seed=seed, part=part)
     given = {"store": str(folder / "train" / "store"), "labels": str(folder / "train" / "labels.csv")}
     assert train_tsrnet(TrainTsrnetOptions(**given, out=str(folder / "tsr"), look_every=100, **SMALL, **ONE_CPU)) == 0
     return folder
@@ -45,14 +45,15 @@ def options_of(folder, out, **change):
 def tables(folder):
     with open(folder / "detections.json") as file:
         results = json.load(file)["results"]
-    return pq.read_table(folder / "detections.parquet").to_pylist(), results, (folder / "detections.txt").read_text()
+    return pq.read_table(folder / "detections.parquet").to_pylist(), results, folder / "detections.txt"
 
 
 def test_detections_find_the_planted_actions(trained, tmp_path):
     labels = str(trained / "test" / "labels.csv")
     assert detect(options_of(trained, tmp_path / "out", labels=labels)) == 0
     rows, results, text = tables(tmp_path / "out")
-    assert sum(map(len, results.values())) == len(rows) == len(text.splitlines())
+    assert sum(map(len, results.values())) == len(rows)
+    assert not text.exists()  # its numbers are those of THUMOS14's classes
     assert {row["label"] for row in rows} <= {*CLASSES}
     assert all(0 <= row["score"] <= 1.2 and row["start_s"] < row["end_s"] <= 40 * ACTION_S + 1e-6 for row in rows)
     truth = EvaluateDetectionOptions(
@@ -76,16 +77,27 @@ def test_two_equal_streams_detect_what_one_does(trained, tmp_path):
     for row, other in zip(first, second, strict=True):
         assert {**row, "score": pytest.approx(row["score"], abs=1e-6)} == other
     labels = str(trained / "test" / "labels.csv")
-    assert detect(options_of(trained, tmp_path / "two", store=one.store * 2, model=one.model * 2, labels=labels)) == 0
-    with open(tmp_path / "two" / "metrics.json") as file:
+    assert detect(options_of(trained, tmp_path / "three", store=one.store * 2, model=one.model * 2, labels=labels)) == 0
+    with open(tmp_path / "three" / "metrics.json") as file:
         assert {"stream1", "stream2", "fused"} == json.load(file)["methods"].keys()
+
+
+def test_only_labelled_videos_are_detected_in(trained, tmp_path):
+    (tmp_path / "some.csv").write_text("video_id,labels\ntest_001,Kick\ntest_004,\n")
+    assert detect(options_of(trained, tmp_path / "out", labels=str(tmp_path / "some.csv"))) == 0
+    rows, results, _ = tables(tmp_path / "out")
+    assert {row["video_id"] for row in rows} == results.keys() == {"test_001", "test_004"}
+    with pytest.raises(UsageError, match=r"holds metrics\.json\. Give --labels again"):
+        detect(options_of(trained, tmp_path / "out"))
 
 
 def test_classes_can_be_chosen(trained, tmp_path):
     assert detect(options_of(trained, tmp_path, classes=("Kick",))) == 0
-    rows, _, text = tables(tmp_path)
+    rows, _, _ = tables(tmp_path)
     assert {row["label"] for row in rows} == {"Kick"}
-    assert {line.split()[3] for line in text.splitlines()} == {"1"}
+    made_by = json.loads(pq.read_schema(tmp_path / "detections.parquet").metadata[b"made_by"])
+    assert made_by["classes"] == ["Kick"]
+    assert len(made_by["models_sha256"][0]) == 64
 
 
 def test_samples_are_read_without_the_rest_of_a_video(tmp_path):
@@ -125,12 +137,19 @@ def other_times(folder):
     [
         (lambda f, o: {"store": o.store * 2}, "2 and 1 given"),
         (lambda f, o: {"theta": 1.5}, r"--theta 1\.5: must be from 0 to 1"),
+        (lambda f, o: {"relative_threshold": 1.0}, "--relative-threshold 1.*: must be from 0 to below 1"),
+        (lambda f, o: {"store": (str(f / "train" / "store"),), "labels": str(f / "train" / "labels.csv")}, "unseen"),
+        (lambda f, o: {"labels": background(f)}, "no video has a class of the model"),
+        (lambda f, o: {"labels": str(f / "x.mat")}, "has only numbers of classes"),
         (lambda f, o: {"num_samples": 0}, "--num-samples 0: must be at least 1"),
         (lambda f, o: {"classes": ("Swim",)}, "--classes Swim: not among the 3 classes"),
         (lambda f, o: {"model": (str(f / "nothing"),)}, "nothing: neither a model file"),
         (lambda f, o: {"store": (other_cnn(f),)}, "features of another CNN than .*weights_sha256"),
-        (lambda f, o: {"store": (*o.store, other_times(f)), "model": o.model * 2}, "untrimmed_000 has other times in"),
-        (lambda f, o: {"store": (*o.store, fewer(f)), "model": o.model * 2}, "58 videos are in only one"),
+        (lambda f, o: {"store": (*o.store, other_times(f)), "model": o.model * 2}, "test_000 has other times in"),
+        (
+            lambda f, o: {"store": (*o.store, fewer(f)), "model": o.model * 2},
+            "58 videos are in only one of.*fewer/store lacks",
+        ),
     ],
     ids=str,
 )
@@ -148,8 +167,13 @@ def other_cnn(folder):
     return str(folder / "other" / "store")
 
 
+def background(folder):
+    (folder / "background.csv").write_text("video_id,labels\ntest_004,\n")
+    return str(folder / "background.csv")
+
+
 def fewer(folder):
     if not (folder / "fewer").exists():
         (folder / "fewer").mkdir()
-        plant(folder / "fewer", videos=2)
+        plant(folder / "fewer", videos=2, part="test")
     return str(folder / "fewer" / "store")

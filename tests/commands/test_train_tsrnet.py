@@ -3,16 +3,18 @@
 import contextlib
 import dataclasses
 import json
+import shutil
 
 import numpy as np
 import pytest
+import scipy.io
 import torch
 
 from attn.commands.search.search import search
 from attn.commands.train_tsrnet import chance_loss, train_tsrnet
 from attn.commands.train_tsrnet_plan import make_tsrnet_training
 from attn.errors import UsageError
-from attn.models.tsrnet_file import load_tsrnet
+from attn.models.tsrnet_file import load_tsrnet, save_tsrnet
 from attn.stages.open_model import open_model
 from attn.stages.tsrnet_config import TsrnetConfig
 from attn.storage.store import AttentionStore
@@ -23,7 +25,7 @@ from attn.training.search_options import SearchTsrnetOptions
 from attn.training.search_space import Choice, Range
 from attn.training.status import StatusWriter
 from attn.training.trial_records import read_trials, trial_url
-from attn.training.tsrnet_learner import tsrnet_learner
+from attn.training.tsrnet_learner import initial_net, tsrnet_learner
 from attn.training.tsrnet_options import TrainTsrnetOptions
 from tests.untrimmed_stores import CLASSES, plant, plant_trimmed
 
@@ -137,13 +139,14 @@ def test_transfer_brings_both_kinds_together(make_loop):
     assert apart[10.0] < 0.8 * apart[0.0]
 
 
-def test_temporal_annotations_are_refused_and_do_not_decide_anything(planted, tmp_path, make_loop):
+def test_temporal_annotations_are_refused(planted, tmp_path):
     with pytest.raises(UsageError, match=r"segments\.json: has times of actions"):
         make_tsrnet_training(options_of(planted, tmp_path, labels=str(planted / "segments.json")))
-    timed = tmp_path / "timed.csv"
-    timed.write_text("video_id,label,start_s,end_s\nuntrimmed_000,Hug,0,1\nuntrimmed_001,Kick,0,1\n")
-    with pytest.raises(UsageError, match=r"timed\.csv: has times of actions"):
-        make_tsrnet_training(options_of(planted, tmp_path, labels=str(timed)))
+    for name in ("timed.csv", "timed.CSV", "timed.txt"):
+        timed = tmp_path / name
+        timed.write_text("video_id,label,start_s,end_s\nuntrimmed_000,Hug,0,1\nuntrimmed_001,Kick,0,1\n")
+        with pytest.raises(UsageError, match=rf"{name}: has times of actions"):
+            make_tsrnet_training(options_of(planted, tmp_path, labels=str(timed)))
 
 
 def test_a_start_gives_all_but_the_classifier(trained, planted, tmp_path, make_loop):
@@ -208,7 +211,7 @@ def change_labels(folder, text):
             "1 of the 2 videos.*nowhere",
         ),
         (lambda f: change_labels(f, "video_id,labels\nuntrimmed_000,Hug\n"), "fewer than two classes"),
-        (lambda f: {"classes": str(f / "classes.txt")}, "unknown class 'Kick'|'Kick'"),
+        (lambda f: {"classes": str(f / "classes.txt")}, r"labels\.csv, row 2: class 'Kick' is not among"),
         (lambda f: {"trimmed": str(f / "others")}, "features of another CNN"),
         (lambda f: {"trimmed_split": str(f / "strange.txt")}, "no class is among those of --labels"),
         (lambda f: {"class_map": str(f / "map.txt")}, r"map\.txt, line 1: 'Hugging' is not a class of --labels"),
@@ -237,6 +240,45 @@ def test_names_of_trimmed_classes_may_differ(planted, tmp_path):
     )
     _, job, _ = make_tsrnet_training(options)
     assert job.trimmed.targets.sum(0).tolist() == [10, 10, 0]
+    (tmp_path / "map.txt").write_text("Embrace\tHug\nEmbrance\tKick\n")
+    with pytest.raises(UsageError, match=r"map\.txt: Embrance is not a class of"):
+        make_tsrnet_training(options)
+
+
+def test_missing_videos_may_be_left_out(planted, tmp_path, caplog):
+    text = (planted / "labels.csv").read_text() + "nowhere,Hug\n"
+    (tmp_path / "more.csv").write_text(text)
+    options = options_of(planted, tmp_path / "out", labels=str(tmp_path / "more.csv"), allow_missing=True)
+    _, job, _ = make_tsrnet_training(options)
+    assert len(job.train.video_ids) + len(job.held_out.video_ids) == 60
+    assert "1 of the 61 videos" in caplog.text
+
+
+def test_labels_of_thumos14_are_numbers_of_a_class_list(planted, tmp_path):
+    fields = [("video_name", "untrimmed_000"), ("primary_action_index", 3), ("secondary_actions_indices", 1)]
+    fields += [("background_video", "NO"), ("video_duration_seconds", 6.0), ("frame_rate_FPS", 30.0)]
+    kind = [(name, object) for name, _ in fields]
+    rows = [tuple(value for _, value in fields)]
+    rows.append(
+        tuple({"video_name": "untrimmed_001", "primary_action_index": 2}.get(name, value) for name, value in fields)
+    )
+    scipy.io.savemat(tmp_path / "validation_set.mat", {"validation_videos": np.array(rows, kind)})
+    (tmp_path / "classInd.txt").write_text("1 Hug\n2 Kick\n3 Wave\n")
+    given = {"labels": str(tmp_path / "validation_set.mat"), "holdout_fraction": 0.0}
+    options = options_of(planted, tmp_path / "out", classes=str(tmp_path / "classInd.txt"), **given)
+    _, job, _ = make_tsrnet_training(options)
+    assert job.train.targets.tolist() == [[True, False, True], [True, True, False]]
+    (tmp_path / "classInd.txt").write_text("1 Hug\n2 Kick\n")
+    with pytest.raises(UsageError, match="video untrimmed_000 has class 3, but the class list has 2"):
+        make_tsrnet_training(options)
+
+
+def test_a_start_that_changes_after_the_plan_is_refused(trained, planted, tmp_path):
+    shutil.copytree(trained.out, tmp_path / "start")
+    _, job, _ = make_tsrnet_training(options_of(planted, tmp_path / "out", init=str(tmp_path / "start")))
+    save_tsrnet(str(tmp_path / "start"), dataclasses.replace(load_tsrnet(trained.out), num_samples=7))
+    with pytest.raises(UsageError, match="has changed since the training was planned"):
+        initial_net(job)
 
 
 def test_chance_is_the_entropy_of_the_label_sets():

@@ -64,6 +64,9 @@ def test_streams_on_their_own_keep_the_better_of_two_that_overlap():
         (1, 11, 20),
         (2, 10, 20),
     ]
+    faint = plateau(start=11, stop=20, scores=(0.6, 0.3, 0.0))
+    # Fused, the third class has 0.075.
+    assert {one.cls for one in SegmentRule(per_stream=True).segments([rgb, faint], EDGES_S)} == {0, 1}
     assert found[0].score == pytest.approx(0.8 * 1.2)
 
 

@@ -180,20 +180,26 @@ class SoftAttentionTablesOptions(BenchmarkTablesOptions):
     hidden_dim 1024, attention_layers 3 and learning rate; for synthetic, window_frames 8 and batch 32."""
 
 
-TsrnetVariant = Literal["two_stream", "srnet", "tsrnet"]
+TsrnetVariant = Literal["two_stream", "srnet", "tsrnet", "tsrnet_ce"]
 TSRNET_VARIANTS: dict[TsrnetVariant, dict[str, Any]] = {
     "two_stream": {"attention": "average"},
     "srnet": {},
     "tsrnet": {},
+    "tsrnet_ce": {"trimmed_ce": True},
 }
-"""Settings in which each network of TSRNet's tables differs from the last; only the last one has trimmed videos."""
+"""Settings in which each network of TSRNet's tables differs from SRNet."""
+WITH_TRIMMED: frozenset[TsrnetVariant] = frozenset({"tsrnet", "tsrnet_ce"})
+"""Networks that learn from trimmed videos too."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TsrnetTablesOptions(TablesOptions):
     PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "trimmed", "trimmed_split", "class_map")
     COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size")
-    SETTLED: ClassVar[tuple[str, ...]] = (*TablesOptions.SETTLED, "backbone", "weights", "images", "trimmed")
+    SETTLED: ClassVar[tuple[str, ...]] = (
+        *(*TablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
+        *("render_images", "render_videos", "render_untrimmed"),
+    )
 
     paper: Literal["tsrnet"]
     """tsrnet: Zhang et al. 2019. Without this flag, the tables of Li et al. 2017 are made."""
@@ -202,14 +208,14 @@ class TsrnetTablesOptions(TablesOptions):
     thumos14, --root holds videos/, validation_set.mat, test_set_final.mat, annotation/ and UCF101's classInd.txt."""
     trimmed: str | None = None
     """Trimmed videos from which knowledge is transferred; local or s3:// (synthetic: rendered). Without them, the
-    tables have no TSRNet."""
+    tables have no TSRNets."""
     trimmed_split: str | None = None
     """List of the trimmed videos, in any format of split lists (synthetic: all)."""
     class_map: str | None = None
     """File of lines `<source> <target>`: class names of trimmed videos and those of untrimmed ones, if they differ."""
     variants: tuple[TsrnetVariant, ...] = tuple(TSRNET_VARIANTS)
     """Networks of the tables. With two_stream, samples have equal weights. With srnet, they have attention. With
-    tsrnet, knowledge is transferred from trimmed videos, too."""
+    tsrnet, knowledge is transferred from trimmed videos, too; with tsrnet_ce, these are classified as well."""
     backbone: str | None = None
     """CNN of the features: torchvision's name, or timm:<name> (default: resnet101; synthetic: small_cnn)."""
     weights: str | None = None

@@ -1,7 +1,6 @@
 """Data of TSRNet's tables: untrimmed videos in two parts, their labels and segments, and trimmed videos."""
 
 import dataclasses
-from pathlib import Path
 
 from attn.commands.reproduction.data import is_to_be_rendered, render, root_of
 from attn.commands.reproduction.reproduce_options import TsrnetTablesOptions
@@ -66,7 +65,7 @@ def open_untrimmed(options: TsrnetTablesOptions) -> UntrimmedVideos:
         return _thumos14(root, options)
     rendered = options.dataset == "synthetic"
     made = open_set(_untrimmed_root(options))
-    if made is None and rendered:
+    if made is None and rendered and options.root is None:
         made = UntrimmedSet(_untrimmed_root(options), tuple(ACTIONS))
     if made is None:
         raise UsageError(f"--root {shown(root)}: no complete set of untrimmed videos. Make one with join_clips.")
@@ -90,13 +89,13 @@ def render_all(options: TsrnetTablesOptions) -> None:
     """Render the parts of the synthetic data set that are not complete."""
     if is_to_be_rendered(options):
         render(options)
-    if options.dataset == "synthetic" and open_set(_untrimmed_root(options)) is None:
+    if options.dataset == "synthetic" and options.root is None and open_set(_untrimmed_root(options)) is None:
         render_untrimmed(_untrimmed_root(options), training=options.render_untrimmed, test=options.render_untrimmed)
 
 
 def _untrimmed_root(options: TsrnetTablesOptions) -> str:
     root = root_of(options)
-    return str(Path(root) / "untrimmed") if options.dataset == "synthetic" else root
+    return join(root, "untrimmed") if options.dataset == "synthetic" else root
 
 
 def _thumos14(root: str, options: TsrnetTablesOptions) -> UntrimmedVideos:

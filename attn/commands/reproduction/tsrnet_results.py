@@ -5,7 +5,7 @@ random place and length.
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,14 @@ from attn.storage.scores import NAME, read_scores
 TIOUS = [round(0.1 * i, 1) for i in range(1, 10)]
 WHOLE, RANDOM = "whole", "random"
 METHODS = (WHOLE, RANDOM, *TSRNET_VARIANTS)
-PAIRS = (("tsrnet", "srnet"), ("srnet", "two_stream"), ("two_stream", RANDOM), ("srnet", RANDOM), ("srnet", WHOLE))
+PAIRS = (
+    ("tsrnet_ce", "srnet"),
+    ("tsrnet", "srnet"),
+    ("srnet", "two_stream"),
+    ("two_stream", RANDOM),
+    ("srnet", RANDOM),
+    ("srnet", WHOLE),
+)
 RANDOM_SETS, RANDOM_SEGMENTS = 3, 5
 """Number of sets of random detections, and of detections per class and video in each."""
 FIGURE = "map_noninterpolated"
@@ -61,9 +68,9 @@ def collect(
         meta=videos.meta,
     )
     detection, pairs = [], []
-    inputs = read_inputs(evaluation)
+    inputs, names = read_inputs(evaluation), [f"{run.variant}-{run.seed}" for run in runs]
     for evaluator in RULES:
-        of_rule, of_pairs = _detection(inputs, evaluation, evaluator)
+        of_rule, of_pairs = _detection(inputs, evaluation, evaluator, names)
         detection += of_rule
         pairs += of_pairs
     return {
@@ -97,7 +104,7 @@ def _recognition(
     options: TsrnetTablesOptions, videos: UntrimmedVideos, scored: Mapping[str, Runs]
 ) -> Iterator[dict[str, Any]]:
     for variant, by_split in scored.items():
-        published = TSRNET_RECOGNITION[variant] if videos.name == "thumos14" else None
+        published = TSRNET_RECOGNITION.get(variant) if videos.name == "thumos14" else None
         yield {
             "backbone": str(options.backbone),
             "method": variant,
@@ -134,8 +141,14 @@ def _write_detections(options: TsrnetTablesOptions, truth: GroundTruth, runs: Se
 
 
 def _of_truth(options: TsrnetTablesOptions, truth: GroundTruth, run: NetworkRun) -> list[Detection]:
-    found = read_results(join(options.out, run.found, "detections.json"))
-    return [one for one in found if one.label in truth.class_names]
+    """Detections of annotated classes in annotated videos, cut at the annotated length of the video."""
+    lengths_s = truth.durations_s
+    found = [
+        one._replace(end_s=min(one.end_s, lengths_s.get(one.video_id, one.end_s)))
+        for one in read_results(join(options.out, run.found, "detections.json"))
+        if one.label in truth.class_names and one.video_id in truth.video_ids
+    ]
+    return [one for one in found if one.start_s < one.end_s]
 
 
 def whole_videos(truth: GroundTruth) -> Iterator[Detection]:
@@ -171,29 +184,49 @@ def _length_s(truth: GroundTruth, video_id: str) -> float:
     return truth.durations_s[video_id]
 
 
+Draws = tuple[np.ndarray, np.ndarray]
+"""Mean average precision at each threshold, and their mean last; and that of each bootstrap draw."""
+
+
 def _detection(
-    inputs: Inputs, evaluation: EvaluateDetectionOptions, evaluator: Evaluator
+    inputs: Inputs, evaluation: EvaluateDetectionOptions, evaluator: Evaluator, names: Sequence[str]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Means over seeds of the mAP of each method by one evaluator, and differences of methods."""
-    by_method: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    """Means over seeds of the mAP of each method by one evaluator, and differences of methods.
+
+    Args:
+        inputs: detections and ground truth.
+        evaluation: options of the evaluation.
+        evaluator: name of the rule.
+        names: `<method>-<seed>` of all networks; one without any detection is worth 0.
+    """
+    nothing = (np.zeros(len(TIOUS) + 1), np.zeros((evaluation.resamples, len(TIOUS) + 1)))
+    found: dict[str, Draws] = dict.fromkeys(names, nothing)
     for name, (matches, draws) in evaluated(inputs, evaluation, TIOUS, evaluator).items():
-        values = with_mean(matches.mean_average_precisions(RULES[evaluator].ap))
-        by_method.setdefault(name.rpartition("-")[0], []).append((values, draws))
-    means = {
-        name: tuple(np.mean([run[i] for run in by_method[name]], axis=0) for i in (0, 1))
-        for name in METHODS
-        if name in by_method
-    }
+        found[name] = with_mean(matches.mean_average_precisions(RULES[evaluator].ap)), draws
+    by_method: dict[str, dict[str, Draws]] = {}
+    for name, own in found.items():
+        method, _, seed = name.rpartition("-")
+        by_method.setdefault(method, {})[seed] = own
     about = {"evaluator": evaluator, "ap": RULES[evaluator].ap, "videos": inputs.num_annotated}
     rows = [
-        {**about, "method": name, "seeds": len(by_method[name]), **_estimates(*pair)} for name, pair in means.items()
+        {**about, "method": one, "seeds": len(by_method[one]), **_estimates(*_mean(by_method[one].values()))}
+        for one in METHODS
+        if one in by_method
     ]
-    pairs = [
-        {**about, "first": first, "second": second, **_estimates(*(means[first][i] - means[second][i] for i in (0, 1)))}
-        for first, second in PAIRS
-        if {first, second} <= means.keys()
-    ]
+    pairs = []
+    for first, second in PAIRS:
+        sides = [by_method.get(one, {}) for one in (first, second)]
+        if second in TSRNET_VARIANTS:  # a difference between other seeds would include that between trainings
+            sides = [{seed: side[seed] for seed in sides[0].keys() & sides[1].keys()} for side in sides]
+        if all(sides):
+            (value, draws), (other, others) = (_mean(side.values()) for side in sides)
+            pairs.append({**about, "first": first, "second": second, **_estimates(value - other, draws - others)})
     return rows, pairs
+
+
+def _mean(runs: Iterable[Draws]) -> Draws:
+    values, draws = zip(*runs, strict=True)
+    return np.mean(values, axis=0), np.mean(draws, axis=0)
 
 
 def _estimates(values: np.ndarray, draws: np.ndarray) -> dict[str, Any]:

@@ -13,7 +13,12 @@ from typing import Any, NamedTuple
 
 from attn.commands.detect_options import DetectOptions
 from attn.commands.precompute_options import PrecomputeOptions
-from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, TsrnetTablesOptions, TsrnetVariant
+from attn.commands.reproduction.reproduce_options import (
+    TSRNET_VARIANTS,
+    WITH_TRIMMED,
+    TsrnetTablesOptions,
+    TsrnetVariant,
+)
 from attn.commands.reproduction.tsrnet_data import UntrimmedVideos
 from attn.engine.step import Step
 from attn.models.backbone import network_input
@@ -22,7 +27,7 @@ from attn.storage.filesystem import join
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.tsrnet_options import TrainTsrnetOptions
 
-OF_VARIANTS = ("attention",)
+OF_VARIANTS = ("attention", "trimmed_ce")
 """Settings in which the networks of the tables differ."""
 FOUND = "found"
 
@@ -48,7 +53,7 @@ def settings_of(variant: TsrnetVariant, options: TsrnetTablesOptions, seed: int)
         UsageError: a setting is out of range, or contradicts another.
     """
     settings = dataclasses.replace(options.tsrnet, **TSRNET_VARIANTS[variant], seed=seed)
-    settings.check(trimmed=variant == "tsrnet")
+    settings.check(trimmed=variant in WITH_TRIMMED)
     return settings
 
 
@@ -92,7 +97,7 @@ class _Maker:
         """Training of one network, and its detections in the test videos."""
         options, folder = self.options, f"{self.root}/seed{seed}/{variant}"
         transfer, needs = {}, (f"{self.root}/untrimmed",)
-        if variant == "tsrnet":
+        if variant in WITH_TRIMMED:
             needs += (f"{self.root}/trimmed",)
             transfer = {
                 "trimmed": self._url("trimmed"),
@@ -113,6 +118,7 @@ class _Maker:
             store=(self._url("untrimmed"),),
             model=(training.out,),
             labels=self.videos.test_labels,
+            class_list=self.videos.classes,
             out=join(options.out, folder, FOUND),
             allow_missing=options.allow_missing,
         )
@@ -136,7 +142,7 @@ class _Maker:
 
     @property
     def _trimmed(self) -> str | None:
-        return self.videos.trimmed if "tsrnet" in self.options.variants else None
+        return self.videos.trimmed if WITH_TRIMMED & {*self.options.variants} else None
 
     def _network(self) -> dict[str, Any]:
         options = self.options

@@ -10,7 +10,7 @@ from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered
 from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan
 from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
-from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, TsrnetTablesOptions
+from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, WITH_TRIMMED, TsrnetTablesOptions
 from attn.commands.reproduction.run_plan import run_plan
 from attn.commands.reproduction.trainings import trainings
 from attn.commands.reproduction.tsrnet_data import UntrimmedVideos, open_untrimmed, render_all
@@ -37,6 +37,8 @@ FEW_VIDEOS = {
     "attention_dim": 64,
     "hidden_dim": 64,
     "dropout": 0.5,
+    "smoothness": 100.0,
+    "transfer": 0.1,
     "lr": 0.02,
     "lr_every": 1000,
     "updates": 1500,
@@ -85,7 +87,7 @@ def _resolved(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
     if len(set(options.variants)) < len(options.variants) or not options.variants:
         variants = options.variants  # `_check` refuses them
     if options.trimmed is None and options.dataset != "synthetic" and options.variants == tuple(TSRNET_VARIANTS):
-        variants = tuple(one for one in variants if one != "tsrnet")
+        variants = tuple(one for one in variants if one not in WITH_TRIMMED)
     settings = _with_data_settings(options) if options.data_settings else options.tsrnet
     return with_absolute_paths(dataclasses.replace(options, **missing, variants=variants, tsrnet=settings))
 
@@ -115,8 +117,9 @@ def _check(options: TsrnetTablesOptions) -> None:
 
 
 def _check_trimmed(options: TsrnetTablesOptions, videos: UntrimmedVideos) -> None:
-    if "tsrnet" in options.variants and (videos.trimmed is None or videos.trimmed_split is None):
-        raise UsageError("--variants tsrnet: needs trimmed videos. Give --trimmed and --trimmed-split.")
+    wanted = [one for one in options.variants if one in WITH_TRIMMED]
+    if wanted and (videos.trimmed is None or videos.trimmed_split is None):
+        raise UsageError(f"--variants {wanted[0]}: needs trimmed videos. Give --trimmed and --trimmed-split.")
 
 
 def _check_cnn(videos: UntrimmedVideos, options: TsrnetTablesOptions, steps: list[Step]) -> None:

@@ -107,6 +107,8 @@ def _planned(options: AnySearchOptions, begun: dict[str, Any]) -> tuple[AnySearc
         run, job, store = make_soft_attention_training(options)
         return options, SoftAttentionTraining(run, job, store.manifest), store.manifest.fingerprint
     if isinstance(options, SearchTsrnetOptions):
+        if options.init is not None:
+            raise UsageError("--init: not used in a search, which may vary widths. Leave it out.")
         options = _with_cache(options)
         run, job, store = make_tsrnet_training(options)
         return options, TsrnetTraining(run, job, store.manifest), store.manifest.fingerprint

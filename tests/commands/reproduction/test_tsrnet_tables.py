@@ -62,7 +62,8 @@ def test_every_step_comes_after_what_it_needs_and_only_tsrnet_sees_trimmed_video
         for name, net in nets.items():
             variant = name.split("/")[-2]
             assert (net.attention == "average") == (variant == "two_stream")
-            assert (net.trimmed is not None) == (variant == "tsrnet")
+            assert (net.trimmed is not None) == (variant in ("tsrnet", "tsrnet_ce"))
+            assert net.trimmed_ce == (variant == "tsrnet_ce")
         assert not any("segments.json" in str(dataclasses.asdict(one)) for one in nets.values())
 
 
@@ -92,11 +93,16 @@ def test_bounds_know_the_classes_and_nothing_else():
 def found(tmp_path_factory):
     """Figures of two networks with one seed, trained on planted features."""
     folder = tmp_path_factory.mktemp("tables")
-    plant(folder)
+    plant(folder, videos=120)
+    header, *lines = (folder / "labels.csv").read_text().splitlines(keepends=True)
+    for name, part in (("training", slice("untrimmed_060")), ("test", slice("untrimmed_060", None))):
+        own = [line for line in lines if (part.start or "") <= line < (part.stop or "~")]
+        (folder / f"{name}.csv").write_text("".join([header, *own]))
     content = json.loads((folder / "segments.json").read_text())
-    for video in content["database"].values():
+    tested = {name: video for name, video in content["database"].items() if name >= "untrimmed_060"}
+    for video in tested.values():
         video["duration"] = 40 * ACTION_S
-    (folder / "segments.json").write_text(json.dumps(content))
+    (folder / "segments.json").write_text(json.dumps({**content, "database": tested}))
     (folder / "small_cnn").mkdir()
     (folder / "store").rename(folder / "small_cnn" / "untrimmed")
     options = TsrnetTablesOptions(
@@ -108,7 +114,7 @@ def found(tmp_path_factory):
         variants=("two_stream", "srnet"),
         tsrnet=SMALL,
     )
-    videos = untrimmed(folder)
+    videos = untrimmed(folder, training_labels=str(folder / "training.csv"), test_labels=str(folder / "test.csv"))
     steps, runs = make_steps(videos, options)
     for step in steps:
         if step.job != "precompute":
@@ -126,7 +132,6 @@ def test_attention_finds_segments_and_bounds_do_not(found):
     at = {(one["evaluator"], one["method"]): one["map"][found["tiou"].index(0.5)] for one in found["detection"]}
     assert {evaluator for evaluator, _ in at} == {"activitynet", "thumos14", "wtalc"}
     assert at["activitynet", "srnet"] > 0.4
-    assert at["wtalc", "srnet"] > at["activitynet", "srnet"]  # no detections of background videos
     for evaluator in ("activitynet", "thumos14", "wtalc"):
         for bound in ("whole", "random", "two_stream"):
             assert at[evaluator, bound] < 0.1
