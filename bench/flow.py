@@ -93,7 +93,7 @@ def read_pairs(videos: Sequence[str], size: int, count: int) -> Iterator[np.ndar
     found = [video for path in videos for video in list_videos(path)]
     with FrameReader() as reader:
         for video in found[:count]:
-            (batch,) = DecodePairs(Stride(1), size, 100_000)([video], reader)
+            batch = next(DecodePairs(Stride(1), size, count)([video], reader))
             if isinstance(batch, Failure):
                 raise SystemExit(batch.message)
             yield batch[IMAGE][: -(-count // min(len(found), count))]

@@ -32,7 +32,9 @@ def precompute(options: PrecomputeOptions) -> int:
     """
     plan = make_plan(options)
     placement = _placement(plan)
-    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
+    log.info(
+        "%s: %d videos, %d classes", options.videos or options.flow, len(plan.videos), len(plan.manifest.class_names)
+    )
     if options.dry_run:
         log.info("%s", estimate(plan, placement, overwrite=options.overwrite))
         return 0

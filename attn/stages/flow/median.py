@@ -1,4 +1,7 @@
-"""Median filter of a batch of images, by minima and maxima of whole images, ten times as fast as a sort per pixel."""
+"""Median filter of a batch of images, by minima and maxima of whole images.
+
+It is several times as fast as a sort per pixel.
+"""
 
 from collections.abc import Sequence
 
