@@ -59,7 +59,7 @@ class FillOptions:
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrecomputeOptions(FillOptions):
     videos: str | None = None
-    """Videos, unless --flow is given: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
+    """Videos: a folder tree, a folder of tar shards, a single file or a glob, on a disk or S3. Not with --flow."""
     flow: str | None = None
     """Flow store, for a CNN of `train_cnn --modality flow`. Rows, sampling and preprocessing are those of the store."""
     weights: str

@@ -117,7 +117,7 @@ def test_a_plan_tells_them_apart_and_says_what_it_lacks(plan, caplog) -> None:
     assert {video.video_id: video.label for video in made.videos} == {"one/clip": 0, "two/clip": 1, "c": None}
     assert any(message.startswith("1 of 3 videos have no label: c. ") for message in caplog.messages)
     assert sum("1 file left out that may be videos: 1 .gif (x.gif)" in message for message in caplog.messages) == 1
-    assert str(estimate(made, PLACEMENT)).endswith("; 1 files left out")
+    assert str(estimate(made, PLACEMENT, overwrite=False)).endswith("; 1 files left out")
 
 
 def test_a_plan_takes_numbers_for_classes(plan, tmp_path: Path) -> None:

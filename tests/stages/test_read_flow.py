@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from attn.schema import FRAME, IMAGE, LABEL, VIDEO_ID
+from attn.schema import FLOW, FRAME, IMAGE, LABEL, VIDEO_ID
 from attn.stages.decode_videos import NO_LABEL
 from attn.stages.flow.stacks import stack_rows, stacked
 from attn.stages.read_flow import ReadFlow, flow_videos, num_frames_of
@@ -66,3 +67,21 @@ def test_a_damaged_part_costs_only_its_own_videos_and_only_in_the_last_try(store
             assert sorted(failed) == (sorted(lost) if last_try else [])
             read = {item[VIDEO_ID][0] for item in found if not isinstance(item, Failure)}
             assert read == LENGTHS.keys() - lost.keys()
+
+
+def test_videos_that_were_read_before_the_damage_do_not_fail(flows, tmp_path: Path) -> None:
+    """Batches that were sent count; a failure would drop their video."""
+    store = FlowStore.open(write_flow(str(tmp_path / "flow"), flows, input_size=8))
+    (part,) = store.parts
+    with pq.ParquetFile(part.path) as file:
+        last = file.metadata.row_group(file.metadata.num_row_groups - 1)
+        column = next(i for i in range(last.num_columns) if last.column(i).path_in_schema.startswith(FLOW))
+        offset = last.column(column).data_page_offset
+    content = bytearray(Path(part.path).read_bytes())
+    content[offset + 40 : offset + 200] = bytes(160)
+    Path(part.path).write_bytes(content)
+    with FrameReader() as reader:
+        found = list(stage(store, 16, 5)(flow_videos(store, dict.fromkeys(LENGTHS)), reader))
+    assert [item.video_id for item in found if isinstance(item, Failure)] == ["e"]
+    finished = {item[VIDEO_ID][0] for item in found if not isinstance(item, Failure) and item[LAST][-1]}
+    assert finished == set("abcd")
