@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +29,8 @@ from attn.video.sandbox.guard import FrameReader
 from attn.video.source import list_videos
 
 pytest.importorskip("cv2")
+
+JOB = Path(__file__).resolve().parents[2] / "jobs" / "precompute_flow.py"
 
 
 @pytest.fixture
@@ -168,3 +172,27 @@ def test_decode_tasks_and_actors_on_ray_give_the_rows_of_one_process(
     told = dataclasses.replace(options, algorithm=algorithm, stride=3)
     assert precompute_flow(told) == 0
     check(told, rounding=0 if algorithm == "dis" else 1)
+
+
+@pytest.mark.long
+def test_a_killed_run_loses_and_doubles_nothing(
+    options: PrecomputeFlowOptions, clip_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "many").mkdir()
+    for i in range(40):
+        for path in clip_folder.rglob("*.avi"):
+            (tmp_path / "many" / f"{path.stem}_{i:03}.avi").symlink_to(path)
+    many = dataclasses.replace(options, videos=str(tmp_path / "many"), input_size=64, part_mb=1)
+    words = ["--videos", many.videos, "--out", many.out, "--input-size", "64", "--stride", "3", "--bound", "10"]
+    command = [sys.executable, str(JOB), *words, "--batch-size", "16", "--part-mb", "1"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        deadline_s = time.monotonic() + 200
+        while not list(Path(many.out).glob("part-*")):
+            assert process.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.02)
+        process.kill()
+    early = Ledger.at(many.out, FlowManifest).done()
+    assert 0 < len(early) < 240
+    assert precompute_flow(many) == 0
+    check(many)

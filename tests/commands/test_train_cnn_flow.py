@@ -96,6 +96,20 @@ def test_its_maps_fill_an_attention_store_with_a_row_per_frame(planted: Path, tm
     assert verdict.exit_code == 0, str(verdict)
 
 
+@pytest.mark.long
+def test_actors_on_ray_give_the_rows_of_one_process(on_ray, planted: Path, tmp_path: Path, monkeypatch) -> None:
+    assert precompute(maps_of(planted, tmp_path / "ray")) == 0
+    monkeypatch.delenv("RAY_ADDRESS")
+    assert precompute(maps_of(planted, tmp_path / "alone")) == 0
+    ray, alone = (
+        {video.video_id: video.tensors for video in AttentionStore.open(str(tmp_path / name)).videos(("features",))}
+        for name in ("ray", "alone")
+    )
+    assert ray.keys() == alone.keys()
+    for video_id, tensors in alone.items():
+        np.testing.assert_allclose(ray[video_id]["features"], tensors["features"], atol=2e-3, rtol=2e-3)
+
+
 def test_a_run_resumes_and_frames_do_not_join_the_store(planted: Path, tmp_path: Path) -> None:
     some = maps_of(planted, tmp_path / "store", lists=(str(planted / "test.txt"),))
     assert precompute(some) == 0

@@ -8,7 +8,7 @@ import pytest
 from attn.stages.flow.compute import Estimator
 from attn.stages.flow.dis import Dis
 from attn.stages.flow.quantise import quantised
-from attn.stages.flow.tvl1 import TvL1
+from attn.stages.flow.tvl1 import TvL1, TvL1Parameters
 from tests.stages.flow.conftest import moved
 
 INSIDE = np.s_[..., 8:-8, 8:-8]
@@ -34,9 +34,10 @@ def test_a_translation_is_found_to_a_twentieth_of_a_pixel(estimate: Estimator, t
         assert end_point_error(one[None], expected[None, :, None, None]) < 0.05
 
 
-def test_motion_beyond_the_reach_of_one_level_is_found(estimate: Estimator) -> None:
-    found = estimate(moved(4, -3, size=128)[None])[..., 16:-16, 16:-16]
-    assert end_point_error(found, np.float32([4, -3])[None, :, None, None]) < 0.05
+def test_motion_is_handed_on_from_one_level_of_the_pyramid_to_the_next() -> None:
+    """With a single warp per level, the motion of the level above must be scaled."""
+    found = TvL1(TvL1Parameters(warps=1))(moved(6, 3, size=128)[None])[..., 16:-16, 16:-16]
+    assert end_point_error(found, np.float32([6, 3])[None, :, None, None]) < 0.1
 
 
 def test_still_and_constant_images_have_exactly_no_flow(estimate: Estimator, translations) -> None:
