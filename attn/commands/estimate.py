@@ -8,11 +8,12 @@ unreadable.
 import dataclasses
 from collections.abc import Sequence
 
-from attn.commands.precompute_plan import Plan
+from attn.engine.filling import StorePlan
 from attn.engine.placement import Placement
 from attn.errors import VideoError
 from attn.schema import row_bytes
 from attn.stages.decode_videos import DecodeVideos
+from attn.stages.read_flow import ReadFlow
 from attn.video.sample import Fps
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, open_video
@@ -53,9 +54,9 @@ class Estimate:
         )
 
 
-def estimate(plan: Plan, placement: Placement) -> Estimate:
+def estimate(plan: StorePlan, placement: Placement, *, overwrite: bool) -> Estimate:
     """Sample up to `SAMPLE_VIDEOS` videos, spread evenly over the list, and extrapolate."""
-    done = plan.ledger.completed() if plan.ledger.begun and not plan.options.overwrite else {}
+    done = plan.ledger.completed() if plan.ledger.begun and not overwrite else {}
     left = [video for video in plan.videos if video.video_id not in done]
     sample = _spread(left)
     with FrameReader() as reader:
@@ -83,6 +84,8 @@ def _spread(videos: Sequence[Video]) -> Sequence[Video]:
 
 def _kept_frames(video: Video, stage: DecodeVideos, reader: FrameReader) -> float | None:
     """Number of sampled frames according to the header; None if the video cannot be read."""
+    if isinstance(stage, ReadFlow):
+        return stage.num_frames[video.video_id]
     try:
         with open_video(video) as path:
             next(reader.read(path, stage.sampling, stage.size, stage.decoder, stage.timeout_s), None)

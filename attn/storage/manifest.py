@@ -14,7 +14,15 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.schema import ATTENTION_COLUMNS, FRAME_COLUMNS, SCHEMA_VERSION, attention_schema, frames_schema
+from attn.schema import (
+    ATTENTION_COLUMNS,
+    FLOW_COLUMNS,
+    FRAME_COLUMNS,
+    SCHEMA_VERSION,
+    attention_schema,
+    flow_schema,
+    frames_schema,
+)
 from attn.storage.error_messages import bucket_is_missing
 
 NAME = "manifest.json"
@@ -40,6 +48,8 @@ class StoreManifest:
     """Name of the job that makes the store."""
     flag: ClassVar[str]
     """Flag that names the store."""
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that were added later. They are not hashed if they are None, so older stores keep their fingerprints."""
     way_out: ClassVar[str]
     """End of a message, about how to discard the rows of an existing store."""
 
@@ -63,9 +73,9 @@ class StoreManifest:
         """
         mine, theirs = self._decisive(), other._decisive()
         return "; ".join(
-            f"{key}: {_short(mine[key])} here, {_short(theirs[key])} there"
-            for key in mine
-            if mine[key] != theirs[key] and (only is None or key in only)
+            f"{key}: {_short(mine.get(key))} here, {_short(theirs.get(key))} there"
+            for key in mine | theirs
+            if mine.get(key) != theirs.get(key) and (only is None or key in only)
         )
 
     def of(self, names: Collection[str]) -> dict[str, Any]:
@@ -121,14 +131,20 @@ class StoreManifest:
     def _decisive(self) -> dict[str, Any]:
         fields = json.loads(json.dumps(dataclasses.asdict(self)))
         del fields["informative"]
-        return fields
+        return {name: value for name, value in fields.items() if name not in self.later or value is not None}
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest(StoreManifest):
-    """Manifest of an attention store."""
+    """Manifest of an attention store.
+
+    Attributes:
+        flow: stacks of optical flow from which the rows were computed: their length, and the kind of flow; None for
+            frames.
+    """
 
     kind = "attention store"
+    later = ("flow",)
     allowed_columns = ATTENTION_COLUMNS
     job = "precompute"
     flag = "--out"
@@ -148,6 +164,7 @@ class Manifest(StoreManifest):
     columns: tuple[str, ...]
     num_channels: int
     map_shape: tuple[int, int]
+    flow: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
     informative: dict[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -205,7 +222,47 @@ class FrameManifest(StoreManifest):
         return frames_schema(self.input_size).with_metadata({"fingerprint": self.fingerprint})
 
 
-def kind_of(fields: Mapping[str, Any], *, where: str) -> type[Manifest] | type[FrameManifest]:
+@dataclasses.dataclass(frozen=True)
+class FlowManifest(StoreManifest):
+    """Manifest of a flow store. It names no classes and its rows carry no labels.
+
+    Attributes:
+        algorithm: name of the algorithm.
+        parameters: parameters of the algorithm that decide the flow; of a network, the SHA-256 of its weights too.
+        bound_px: flow of this many pixels per step is stored as 127.
+        sampling: selection of frames, and so the step: a row has the flow to the next kept frame.
+    """
+
+    kind = "flow store"
+    allowed_columns = FLOW_COLUMNS
+    job = "precompute_flow"
+    flag = "--out"
+    way_out = "add --overwrite"
+
+    algorithm: str
+    parameters: dict[str, Any]
+    bound_px: float
+    input_size: int
+    preprocessing: str
+    sampling: dict[str, Any]
+    columns: tuple[str, ...] = FLOW_COLUMNS
+    schema_version: int = SCHEMA_VERSION
+    informative: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the parts; its metadata contains the fingerprint and the bound."""
+        metadata = {"fingerprint": self.fingerprint, "bound_px": repr(self.bound_px)}
+        return flow_schema(self.input_size).with_metadata(metadata)
+
+
+FLOW_FIELDS = (*("algorithm", "parameters", "bound_px"), *("input_size", "preprocessing", "sampling"))
+"""Fields that decide the kind of flow, which a model that was trained on it depends on."""
+
+KINDS: tuple[type[StoreManifest], ...] = (Manifest, FrameManifest, FlowManifest)
+
+
+def kind_of(fields: Mapping[str, Any], *, where: str) -> type[StoreManifest]:
     """Kind of the store that a manifest file describes.
 
     Args:
@@ -217,7 +274,7 @@ def kind_of(fields: Mapping[str, Any], *, where: str) -> type[Manifest] | type[F
         UsageError: the kind is unknown.
     """
     name = fields.get("kind", Manifest.kind if "class_names" in fields else FrameManifest.kind)
-    for kind in (Manifest, FrameManifest):
+    for kind in KINDS:
         if name == kind.kind:
             return kind
     raise UsageError(f"{where}: this version of attn does not know stores of kind {name!r}. {NEWER}")

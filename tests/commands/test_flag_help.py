@@ -13,6 +13,7 @@ from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
 from attn.commands.join_clips_options import JoinClipsOptions
 from attn.commands.pack_options import PackOptions
+from attn.commands.precompute_flow_options import PrecomputeFlowOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
@@ -31,7 +32,8 @@ from attn.training.soft_attention_options import TrainSoftAttentionOptions
 from attn.training.tsrnet_options import TrainTsrnetOptions
 
 JOBS = [
-    *(PackOptions, VerifyOptions, PrecomputeOptions, EvaluateOptions, EvaluateDetectionOptions, PredictOptions),
+    *(PackOptions, VerifyOptions, PrecomputeOptions, PrecomputeFlowOptions, EvaluateOptions, PredictOptions),
+    *(EvaluateDetectionOptions,),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
     *(TrainTsrnetOptions, DetectOptions, TsrnetTablesOptions, SearchTsrnetOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
