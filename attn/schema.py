@@ -1,9 +1,9 @@
 """Data contract between jobs: column names, Arrow schemas, axes and units of a store.
 
-A store has one row per kept frame, with its attention maps (attention store) or its pixels (frame store); the rows of a
-video are contiguous and in order. Tensors are flat fixed-size lists whose field metadata holds `shape` and `axes`:
-pandas, polars, duckdb, Hugging Face datasets and pyarrow can all read them, unlike nested lists and Arrow's tensor
-extension.
+A store has one row per kept frame, with its attention maps (attention store), its pixels (frame store) or the optical
+flow to the next kept frame (flow store); the rows of a video are contiguous and in order. Tensors are flat fixed-size
+lists whose field metadata holds `shape` and `axes`: pandas, polars, duckdb, Hugging Face datasets and pyarrow can all
+read them, unlike nested lists and Arrow's tensor extension.
 """
 
 import json
@@ -25,11 +25,14 @@ MAPS = "maps"
 FEATURES = "features"
 GRID = "grid"
 IMAGE = "image"
+FLOW = "flow"
 
 ATTENTION_COLUMNS = (LOGITS, MAPS, FEATURES, GRID)
 """Tensor columns that an attention store may have, in the order of the parts."""
 FRAME_COLUMNS = (IMAGE,)
 """Tensor columns of a frame store."""
+FLOW_COLUMNS = (FLOW,)
+"""Tensor columns of a flow store."""
 
 OF_CLASSES = frozenset({LOGITS, MAPS})
 """Columns with an axis of the store's classes; the others do not depend on classes."""
@@ -94,6 +97,11 @@ def attention_schema(
 def frames_schema(size: int) -> pa.Schema:
     """Schema of the parts of a frame store: square uint8 images, `size` pixels a side, rows from the top."""
     return pa.schema([*FRAME_FIELDS, tensor_field(IMAGE, pa.uint8(), {"row": size, "col": size, "rgb": 3})])
+
+
+def flow_schema(size: int) -> pa.Schema:
+    """Schema of the parts of a flow store: int8 flow to the right and down, `size` pixels a side."""
+    return pa.schema([*FRAME_FIELDS, tensor_field(FLOW, pa.int8(), {"chan": 2, "row": size, "col": size})])
 
 
 def row_bytes(schema: pa.Schema) -> int:

@@ -1,6 +1,5 @@
 """Decode videos into a frame store that several trainings can read."""
 
-import dataclasses
 import functools
 import importlib.metadata
 import logging
@@ -22,7 +21,7 @@ from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest
 from attn.storage.writable import check_writable
 from attn.video.found import paths_of
-from attn.video.sample import Sampling, Stride
+from attn.video.sample import Sampling, Stride, sampling_record
 from attn.video.source import Video, list_videos
 from attn.video.transform import BILINEAR, Resampling
 
@@ -73,7 +72,7 @@ def plan_frames(
     manifest = FrameManifest(
         input_size=input_size,
         preprocessing=str(resampling),
-        sampling={type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]},
+        sampling=sampling_record(sampling),
         informative={
             "python": platform.python_version(),
             "packages": {package: importlib.metadata.version(package) for package in PACKAGES},

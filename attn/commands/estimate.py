@@ -8,7 +8,7 @@ unreadable.
 import dataclasses
 from collections.abc import Sequence
 
-from attn.commands.precompute_plan import Plan
+from attn.engine.filling import StorePlan
 from attn.engine.placement import Placement
 from attn.errors import VideoError
 from attn.schema import row_bytes
@@ -53,9 +53,9 @@ class Estimate:
         )
 
 
-def estimate(plan: Plan, placement: Placement) -> Estimate:
+def estimate(plan: StorePlan, placement: Placement, *, overwrite: bool) -> Estimate:
     """Sample up to `SAMPLE_VIDEOS` videos, spread evenly over the list, and extrapolate."""
-    done = plan.ledger.completed() if plan.ledger.begun and not plan.options.overwrite else {}
+    done = plan.ledger.completed() if plan.ledger.begun and not overwrite else {}
     left = [video for video in plan.videos if video.video_id not in done]
     sample = _spread(left)
     with FrameReader() as reader:

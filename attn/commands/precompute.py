@@ -8,12 +8,13 @@ from attn.commands.estimate import estimate
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import Plan, make_plan
 from attn.engine.exit_codes import EXIT_INTERRUPTED
-from attn.engine.filling import Chain, fill_store
-from attn.engine.in_process import PLACEMENT, maps_in_process, runs_in_process
+from attn.engine.filling import Chain, fill_locked
+from attn.engine.in_process import PLACEMENT, computed_in_process, runs_in_process
 from attn.engine.placement import Placement, cluster_totals, living_nodes, place
 from attn.engine.session import start_ray, this_machine, works_alone
 from attn.errors import UsageError
 from attn.schema import LOGITS, MAPS, row_bytes
+from attn.stages.attention import ComputeMaps
 from attn.stages.one_answer import OneAnswer
 from attn.storage.store import AttentionStore
 
@@ -33,7 +34,7 @@ def precompute(options: PrecomputeOptions) -> int:
     placement = _placement(plan)
     log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
     if options.dry_run:
-        log.info("%s", estimate(plan, placement))
+        log.info("%s", estimate(plan, placement, overwrite=options.overwrite))
         return 0
     return fill(plan, placement)
 
@@ -53,27 +54,20 @@ def _placement(plan: Plan) -> Placement:
 def fill(plan: Plan, placement: Placement) -> int:
     """Fill the store of a plan, on the running Ray or in this process, and return the exit code."""
     options = plan.options
-    with plan.ledger.locked():
-        if options.overwrite:
-            plan.ledger.clear()
-        plan.ledger.begin(plan.manifest)
-        try:
-            code = fill_store(plan, placement, _chain(plan, placement))
-        except KeyboardInterrupt:
-            log.warning("interrupted; %s", plan.go_on)
-            return EXIT_INTERRUPTED
-    warn_of_one_answer(options.out)
+    code = fill_locked(plan, placement, _chain(plan, placement), overwrite=options.overwrite)
+    if code != EXIT_INTERRUPTED:
+        warn_of_one_answer(options.out)
     return code
 
 
 def _chain(plan: Plan, placement: Placement) -> Chain:
     schema = plan.manifest.schema
     if placement is PLACEMENT:
-        return maps_in_process(plan.cnn, plan.compute_settings, schema)
-    from attn.engine.dataflow import maps_chain  # imported here because Ray Data takes seconds to load
+        return computed_in_process(ComputeMaps, plan.cnn, plan.compute_settings, schema)
+    from attn.engine.dataflow import pool_chain  # imported here because Ray Data takes seconds to load
 
     settings = {**plan.compute_settings, "device": placement.device}
-    return maps_chain(plan.cnn, settings, schema, placement)
+    return pool_chain(ComputeMaps, plan.cnn, settings, schema, placement)
 
 
 def warn_of_one_answer(url: str) -> None:

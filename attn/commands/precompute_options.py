@@ -1,57 +1,40 @@
-"""Options for filling attention and frame stores; the docstring of a field is its help text."""
+"""Options for filling attention, flow and frame stores; the docstring of a field is its help text."""
 
 import dataclasses
 from collections.abc import Collection
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from attn.training.finetune_config import Rgb
+
+if TYPE_CHECKING:  # --help does not need it
+    from attn.video.sample import Sampling
 
 Column = Literal["maps", "logits", "features", "grid"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
 @dataclasses.dataclass(frozen=True)
-class PrecomputeOptions:
+class FillOptions:
+    """Options that all jobs share that fill a store with rows of videos."""
+
     videos: str
     """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
     out: str
-    """Attention store to create or complete, local or s3://."""
-    weights: str
-    """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
-    `imagenet`."""
-    backbone: str | None = None
-    """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
-    classes: str | None = None
-    """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint)."""
-    labels: str | None = None
-    """Labels of videos whose folder is not named after a class: lines `<video> <class>`, a CSV or a Parquet file.
-    Videos already in the store keep their labels."""
+    """Store to create or complete, local or s3://."""
+    _: dataclasses.KW_ONLY
     lists: tuple[str, ...] = ()
     """Split lists: process only videos named in at least one of them (default: all videos)."""
-    stride: int = 5
+    stride: int
     """Sampling stride S: use frames 0, S, 2S, …"""
     fps: float | None = None
     """Sampling rate in frames per second, by time stamp; replaces --stride (default: sample by --stride)."""
-    columns: tuple[Column, ...] = ("maps", "logits")
-    """Columns to store for each frame. features: pooled activations; grid: all activations."""
     actors: tuple[int, int] | None = None
-    """Minimum and maximum number of CNN actors (default: 1 to all GPUs; without GPUs, one per CPU core). The pool grows
-    as machines join."""
+    """Minimum and maximum number of actors with the model (default: 1 to all GPUs; without GPUs, one per CPU core). The
+    pool grows as machines join."""
     gpus_per_actor: float | None = None
-    """GPUs per CNN actor, 0 for the CPU (default: 1 if the cluster has a GPU, otherwise 0)."""
+    """GPUs per actor, 0 for the CPU (default: 1 if the cluster has a GPU, otherwise 0)."""
     batch_size: int = 64
-    """Frames per forward pass."""
-    precision: Precision = "fp32"
-    """Precision of the CNN's trunk. The maps are always computed in fp32."""
-    alpha_reduce: Literal["mean", "sum"] = "mean"
-    """Reduction of gradients over a map: mean, as in the paper, or sum, as in the original Grad-CAM. With sum, maps are
-    rows × cols times as large."""
-    mean: Rgb | None = None
-    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise the network's)."""
-    std: Rgb | None = None
-    """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise the network's)."""
-    input_size: int | None = None
-    """Side of the square input, in pixels (default: the checkpoint's, otherwise the network's, mostly 224)."""
+    """Frames that the model processes at one time."""
     decoder: Literal["auto", "pyav", "decord"] = "auto"
     """Video decoder. auto, pyav: PyAV, correct on every file and faster. decord: decord for files that it decodes
     correctly, otherwise PyAV."""
@@ -65,6 +48,43 @@ class PrecomputeOptions:
     """Remove the existing store at --out and start from scratch."""
     dry_run: bool = False
     """Report the videos, frames, bytes and actors of the run, and exit."""
+
+    @property
+    def sampling(self) -> "Sampling":
+        """Rule that selects the frames to keep."""
+        from attn.video.sample import Fps, Stride
+
+        return Fps(self.fps) if self.fps is not None else Stride(self.stride)
+
+
+@dataclasses.dataclass(frozen=True)
+class PrecomputeOptions(FillOptions):
+    weights: str
+    """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
+    `imagenet`."""
+    _: dataclasses.KW_ONLY
+    backbone: str | None = None
+    """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
+    classes: str | None = None
+    """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint)."""
+    labels: str | None = None
+    """Labels of videos whose folder is not named after a class: lines `<video> <class>`, a CSV or a Parquet file.
+    Videos already in the store keep their labels."""
+    stride: int = 5
+    """Sampling stride S: use frames 0, S, 2S, …"""
+    columns: tuple[Column, ...] = ("maps", "logits")
+    """Columns to store for each frame. features: pooled activations; grid: all activations."""
+    precision: Precision = "fp32"
+    """Precision of the CNN's trunk. The maps are always computed in fp32."""
+    alpha_reduce: Literal["mean", "sum"] = "mean"
+    """Reduction of gradients over a map: mean, as in the paper, or sum, as in the original Grad-CAM. With sum, maps are
+    rows × cols times as large."""
+    mean: Rgb | None = None
+    """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise the network's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise the network's)."""
+    input_size: int | None = None
+    """Side of the square input, in pixels (default: the checkpoint's, otherwise the network's, mostly 224)."""
 
 
 def _usual_preprocessing() -> str:

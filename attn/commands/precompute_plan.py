@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 import torch
 
 from attn.classes import class_ids, parse_class_list, spelling
-from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.precompute_options import FillOptions, PrecomputeOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.own_list import read_labels
 from attn.datasets.split import classes_of_list, read_label_sets
@@ -26,7 +26,7 @@ from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
 from attn.video.found import keep_names, paths_of
-from attn.video.sample import Fps, Sampling, Stride
+from attn.video.sample import Sampling, sampling_record
 from attn.video.source import Video, find_videos, label_videos
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
         videos = _listed(options, videos, cnn.class_names)
     if labelled:
         _log_unlabelled(videos)
-    sampling = Fps(options.fps) if options.fps is not None else Stride(options.stride)
+    sampling = options.sampling
     manifest = _manifest(options, cnn, sampling)
     ledger.check(manifest, overwrite=options.overwrite)
     stage = DecodeVideos(
@@ -175,18 +175,27 @@ def _class_names(url: str) -> tuple[str, ...]:
 
 
 def _check_numbers(options: PrecomputeOptions) -> None:
-    if options.batch_size < 1:
-        raise UsageError(f"--batch-size {options.batch_size}: must be at least 1.")
+    check_fill_numbers(options)
     if options.input_size is not None and options.input_size < 1:
         raise UsageError(f"--input-size {options.input_size}: must be at least 1 pixel.")
+    if not options.columns:
+        raise UsageError("--columns: empty. Name at least one of maps, logits, features, grid.")
+
+
+def check_fill_numbers(options: FillOptions) -> None:
+    """Refuse numbers that are out of range in the flags of all jobs that fill a store.
+
+    Raises:
+        UsageError: the first such flag.
+    """
+    if options.batch_size < 1:
+        raise UsageError(f"--batch-size {options.batch_size}: must be at least 1.")
     if options.part_mb < 1:
         raise UsageError(f"--part-mb {options.part_mb}: must be at least 1.")
     if not options.decode_timeout_s > 0:
         raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: must be positive.")
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
-    if not options.columns:
-        raise UsageError("--columns: empty. Name at least one of maps, logits, features, grid.")
 
 
 def _packages(cnn: Cnn) -> Sequence[str]:
@@ -207,7 +216,7 @@ def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manif
         mean=cnn.mean,
         std=cnn.std,
         preprocessing=str(cnn.resampling),
-        sampling={type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]},
+        sampling=sampling_record(sampling),
         precision=options.precision,
         columns=tuple(sorted(set(options.columns))),
         num_channels=num_channels,

@@ -6,7 +6,7 @@ import dataclasses
 @dataclasses.dataclass(frozen=True)
 class VerifyOptions:
     store: str
-    """Attention store or frame store, local or s3://."""
+    """Attention, flow or frame store, local or s3://."""
     videos: str | None = None
     """Videos that the store must hold, as given to precompute (default: those in the record of the last run). Missing
     ones are reported."""

@@ -1,15 +1,16 @@
-"""Ray Data chains that fill a store: videos → frames (CPU tasks) → maps (actor pool) → writers.
+"""Ray Data chains that fill a store: videos → frames (CPU tasks) → maps or flow (actor pool) → writers.
 
 Rows do not return to the driver: tasks and actors send them to the writer of the video, and the driver receives only
 the number of frames. Ray Data keeps the pool busy and applies backpressure to decoding when the pool is slower. A frame
-store needs no pool: its decode tasks wait for the writers. Only samples of a few frames are returned to the driver.
+store needs no pool, nor does flow that decode tasks compute: these wait for the writers. Only samples of a few frames
+are returned to the driver.
 """
 
 import contextlib
 import functools
 import logging
 import warnings
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,18 +27,16 @@ from attn.engine.delivery import WRITER_DIED, ComputeError, Outcome, WriterDiedE
 from attn.engine.filling import Chain
 from attn.engine.placement import Placement
 from attn.fault_points import reach
-from attn.models.checkpoint import Cnn
 from attn.models.torchvision_models import load_torchvision
 from attn.schema import VIDEO_ID
-from attn.stages.attention import ComputeMaps
 from attn.stages.decode_videos import IMAGE, DecodeVideos
 from attn.stages.frame_sample import FrameSample
-from attn.stages.rows import record_batch
+from attn.stages.rows import Tensors, pixels, record_batch
 from attn.storage.failures import Failure
 from attn.storage.writer import travelling_schema
 from attn.video.source import Video
 
-# Batches at one time in an actor: one in the CNN, the others on their way to the writers.
+# Batches at one time in an actor: one in the model, the others on their way to the writers.
 BATCHES_PER_ACTOR = 4
 # Batches in the object store: enough to keep all actors busy, few enough to keep memory small. Beside the batches in an
 # actor, Ray Data sends as many ahead.
@@ -48,21 +47,35 @@ IN_FLIGHT_PER_ACTOR = 2 * BATCHES_PER_ACTOR
 CPU_NODES_FIRST = "DEFAULT"
 
 
-class AttentionActor:
-    """CNN on one GPU (or CPU core) that sends its output to the writers.
+class ComputeActor:
+    """Model on one GPU (or CPU core) that sends its output to the writers.
 
-    Several threads may call it. The CNN runs in a thread of its own, one batch at a time; meanwhile, the threads of
+    Several threads may call it. The model runs in a thread of its own, one batch at a time; meanwhile, the threads of
     earlier batches wait until the writers have received these.
+
+    Args:
+        compute: `ComputeMaps` or another class with such arguments.
+        model: object store reference to its model, such as a `Cnn`.
+        settings: its settings.
+        schema: schema of the store's parts.
+        writers: writer actors.
     """
 
-    def __init__(self, cnn: Any, settings: dict[str, Any], schema: pa.Schema, writers: Sequence[Any]):
+    def __init__(
+        self,
+        compute: Callable[..., Tensors],
+        model: Any,
+        settings: dict[str, Any],
+        schema: pa.Schema,
+        writers: Sequence[Any],
+    ):
         self._schema = travelling_schema(schema)
         self._writers = writers
         self._broken = ""
-        self._cnn_thread = ThreadPoolExecutor(max_workers=1)
+        self._model_thread = ThreadPoolExecutor(max_workers=1)
         try:
-            load_torchvision()  # before the CNN is unpickled, which needs it
-            self._compute = ComputeMaps(ray.get(cnn), **settings)
+            load_torchvision()  # before a network is unpickled, which needs it
+            self._compute = compute(ray.get(model), **settings)
         except Exception as error:  # Ray would restart this actor endlessly without a message
             self._broken = one_line(error)
 
@@ -72,36 +85,39 @@ class AttentionActor:
         return deliver(lambda: self._rows(frames), self._writers)
 
     def _rows(self, frames: dict[str, np.ndarray]) -> pa.RecordBatch:
-        return record_batch(frames, self._cnn_thread.submit(self._tensors, frames).result(), self._schema)
+        return record_batch(frames, self._model_thread.submit(self._tensors, frames).result(), self._schema)
 
-    def _tensors(self, frames: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def _tensors(self, frames: dict[str, np.ndarray]) -> Mapping[str, np.ndarray]:
         reach("maps", frames[VIDEO_ID][0])
         return self._compute(frames[IMAGE])
 
 
-def maps_chain(cnn: Cnn, settings: dict[str, Any], schema: pa.Schema, placement: Placement) -> Chain:
-    """Return the chain that computes maps with a network, which is sent to the actors once."""
-    return functools.partial(maps_done, cnn=ray.put(cnn), settings=settings, schema=schema, placement=placement)
+def pool_chain(
+    compute: Callable[..., Tensors], model: Any, settings: dict[str, Any], schema: pa.Schema, placement: Placement
+) -> Chain:
+    """Return the chain that computes with a model, such as a `Cnn`, which is sent to the actors once."""
+    known = {"compute": compute, "model": ray.put(model), "settings": settings}
+    return functools.partial(rows_done, **known, schema=schema, placement=placement)
 
 
-def maps_done(
+def rows_done(
     videos: Sequence[Video],
     *,
     stage: DecodeVideos,
-    cnn: Any,
+    compute: Callable[..., Tensors],
+    model: Any,
     settings: dict[str, Any],
     schema: pa.Schema,
     writers: Sequence[Any],
     placement: Placement,
     isolated: bool,
 ) -> Generator[int, None, None]:
-    """Compute the maps of videos and yield the number of frames of each batch received by a writer.
+    """Compute the rows of videos and yield the number of frames of each batch received by a writer.
 
     Args:
         videos: videos to process.
         stage: decoding stage.
-        cnn: object store reference to the `Cnn`.
-        settings: settings of `ComputeMaps`.
+        compute, model, settings: computation of an actor, see `ComputeActor`.
         schema: schema of the store's parts.
         writers: writer actors.
         placement: resources of the run.
@@ -110,9 +126,9 @@ def maps_done(
 
     Raises:
         WriterDiedError: a writer died; retry with new writers.
-        ComputeError: the CNN or the store failed; the message contains the reason.
+        ComputeError: the model or the store failed; the message contains the reason.
     """
-    batch_bytes = stage.batch_size * stage.size**2 * 3
+    batch_bytes = stage.batch_size * stage.frame_bytes
     # A block is exactly one batch: the generator yields full batches, and Ray closes a block at the first yield beyond
     # nine tenths of a batch. The limit on the object store keeps memory independent of the number of videos.
     with _settings(block_bytes=int(0.9 * batch_bytes)) as context:
@@ -121,15 +137,15 @@ def maps_done(
         task = functools.partial(decode, stage=stage, writers=writers)
         per_task = placement.videos_per_task(len(videos), isolated=isolated)
         chain = _decoding(videos, task, placement, per_task).map_batches(
-            AttentionActor,
-            fn_constructor_args=(cnn, settings, schema, writers),
+            ComputeActor,
+            fn_constructor_args=(compute, model, settings, schema, writers),
             batch_size=stage.batch_size,
             batch_format="numpy",
             compute=ActorPoolStrategy(
                 min_size=placement.actors[0],
                 max_size=placement.actors[1],
                 max_concurrent_calls_per_actor=1 if isolated else BATCHES_PER_ACTOR,
-                enable_true_multi_threading=True,  # the actor itself keeps the CNN to one batch at a time
+                enable_true_multi_threading=True,  # the actor itself keeps the model to one batch at a time
             ),
             num_cpus=placement.cpus_per_actor,
             num_gpus=placement.gpus_per_actor,
@@ -151,10 +167,12 @@ def frames_done(
     writers: Sequence[Any],
     placement: Placement,
     isolated: bool,
+    tensors: Tensors = pixels,
 ) -> Generator[int, None, None]:
-    """Store the frames of videos instead of maps; arguments and errors are those of `maps_done`."""
+    """Store the frames of videos, or what decode tasks compute of them; other arguments are those of `rows_done`."""
     with _settings(block_bytes=1):  # so that the driver receives every batch count at once
-        task = functools.partial(decode_to_writers, stage=stage, writers=writers, schema=travelling_schema(schema))
+        settings = {"stage": stage, "writers": writers, "schema": travelling_schema(schema), "tensors": tensors}
+        task = functools.partial(decode_to_writers, **settings)
         per_task = placement.videos_per_task(len(videos), isolated=isolated)
         chain = _decoding(videos, task, placement, per_task)
     yield from _frames_taken(chain)
@@ -172,7 +190,7 @@ def samples_done(
         stage: decoding stage.
         per_video: number of frames per video.
         placement: resources of the run.
-        videos_per_task: videos per decode task, as in `maps_done`.
+        videos_per_task: videos per decode task, as in `rows_done`.
     """
     with _settings(block_bytes=1) as context:
         sample_bytes = per_video * stage.size**2 * 3

@@ -18,7 +18,7 @@ from attn.engine.delivery import Outcome, deliver, writer_of
 from attn.schema import FRAME, IMAGE, VIDEO_ID
 from attn.stages.decode_videos import DecodeVideos
 from attn.stages.frame_sample import FrameSample, sample_videos
-from attn.stages.rows import record_batch
+from attn.stages.rows import Tensors, pixels, record_batch
 from attn.storage.failures import Failure
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video
@@ -56,21 +56,26 @@ def decode(table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any]) -> I
 
 
 def decode_to_writers(
-    table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any], schema: pa.Schema
+    table: pa.Table, *, stage: DecodeVideos, writers: Sequence[Any], schema: pa.Schema, tensors: Tensors = pixels
 ) -> Iterator[Outcome]:
-    """Run one decode task and send its frames to the writers.
+    """Run one decode task and send its rows to the writers.
 
     Args:
         table: table from `task_tables`.
         stage: decoding stage.
         writers: writer actors.
-        schema: `travelling_schema` of a frame store.
+        schema: `travelling_schema` of the store.
+        tensors: computation of the tensor columns.
     """
     for frames in decode(table, stage=stage, writers=writers):
-        outcome = deliver(functools.partial(record_batch, frames, {IMAGE: frames[IMAGE]}, schema), writers)
+        outcome = deliver(functools.partial(_rows, frames, tensors, schema), writers)
         yield outcome
         if outcome["error"][0]:
             return
+
+
+def _rows(frames: dict[str, np.ndarray], tensors: Tensors, schema: pa.Schema) -> pa.RecordBatch:
+    return record_batch(frames, tensors(frames[IMAGE]), schema)
 
 
 def decode_samples(table: pa.Table, *, stage: DecodeVideos, per_video: int) -> Iterator[pa.Table]:

@@ -22,7 +22,7 @@ from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.delivery import ComputeError, WriterDiedError
-from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
+from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.engine.placement import Placement
 from attn.engine.progress import Progress
 from attn.engine.writers import start_writers
@@ -71,6 +71,26 @@ class Chain(Protocol):
     def __call__(
         self, videos: Sequence[Video], *, stage: DecodeVideos, writers: Sequence[Any], isolated: bool
     ) -> Generator[int, None, None]: ...
+
+
+def fill_locked(plan: StorePlan, placement: Placement, chain: Chain, *, overwrite: bool) -> int:
+    """Fill a store that no other run may fill meanwhile, and return the exit code.
+
+    Args:
+        plan: plan of the run.
+        placement: resources of the run.
+        chain: chain that processes the videos.
+        overwrite: remove the existing rows first.
+    """
+    with plan.ledger.locked():
+        if overwrite:
+            plan.ledger.clear()
+        plan.ledger.begin(plan.manifest)
+        try:
+            return fill_store(plan, placement, chain)
+        except KeyboardInterrupt:
+            log.warning("interrupted; %s", plan.go_on)
+            return EXIT_INTERRUPTED
 
 
 def fill_store(plan: StorePlan, placement: Placement, chain: Chain) -> int:

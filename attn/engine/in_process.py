@@ -7,7 +7,6 @@ import functools
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from attn.engine.delivery import ComputeError, one_line
@@ -16,7 +15,7 @@ from attn.engine.session import this_machine, works_in_place
 from attn.fault_points import reach
 from attn.schema import IMAGE, VIDEO_ID
 from attn.stages.decode_videos import DecodeVideos
-from attn.stages.rows import record_batch
+from attn.stages.rows import Tensors, pixels, record_batch
 from attn.storage.failures import Failure
 from attn.storage.writer import StoreWriter, travelling_schema
 from attn.video.sandbox.guard import FrameReader
@@ -28,9 +27,6 @@ FEW = 32
 """Videos that take less time to decode than Ray to start, whatever their size."""
 PLACEMENT = Placement((0, 0), 0, 0, 0, 1, 0)
 """Placement without workers."""
-
-Tensors = Callable[[np.ndarray], Mapping[str, np.ndarray]]
-"""Function from the pixels of a batch to the tensor columns of its rows."""
 
 
 def runs_in_process(videos: Sequence[Video]) -> bool:
@@ -82,22 +78,23 @@ def rows_done(
             yield rows.num_rows
 
 
-def frames_in_process(schema: pa.Schema) -> Any:
-    """Chain of a frame store."""
-    return functools.partial(rows_done, tensors=lambda images: {IMAGE: images}, schema=schema)
+def frames_in_process(schema: pa.Schema, tensors: Tensors = pixels) -> Any:
+    """Chain of a frame store, or of another one whose tensor columns need no network."""
+    return functools.partial(rows_done, tensors=tensors, schema=schema)
 
 
-def maps_in_process(cnn: Any, settings: Mapping[str, Any], schema: pa.Schema) -> Any:
-    """Chain of an attention store; the CNN runs on the GPU if there is one.
+def computed_in_process(
+    compute: Callable[..., Tensors], model: Any, settings: Mapping[str, Any], schema: pa.Schema
+) -> Any:
+    """Chain of a store whose tensor columns a model computes, on the GPU if there is one.
 
     Args:
-        cnn: the `Cnn`.
-        settings: settings of `ComputeMaps`, without `device`.
+        compute: `ComputeMaps` or another class with such arguments.
+        model: its model, such as a `Cnn`.
+        settings: its settings, without `device`.
         schema: schema of the store's parts.
     """
     import torch  # imported here: frame stores do not need it
 
-    from attn.stages.attention import ComputeMaps
-
-    compute = ComputeMaps(cnn, **settings, device="cuda" if torch.cuda.is_available() else "cpu")
-    return functools.partial(rows_done, tensors=compute, schema=schema)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return functools.partial(rows_done, tensors=compute(model, **settings, device=device), schema=schema)

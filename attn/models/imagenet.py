@@ -40,7 +40,7 @@ def read_imagenet_weights(backbone: str | None) -> WeightsFile:
     if name not in BACKBONE_NAMES or name == "small_cnn":
         raise UsageError(f"imagenet: torchvision has no weights for {name}. Give a file with --weights.")
     url = load_torchvision().get_model_weights(name)["IMAGENET1K_V1"].url
-    file = read_weights_file(str(_downloaded(url)))
+    file = read_weights_file(str(downloaded(url, "imagenet")))
     trained = {"on": "ImageNet-1K", "source": url}
     return dataclasses.replace(file, described=_described(backbone, trained))
 
@@ -60,8 +60,16 @@ def _timm_weights(backbone: str) -> WeightsFile:
     return WeightsFile("imagenet", tensors, digest, described if outputs == len(described.class_names) else None)
 
 
-def _downloaded(url: str) -> Path:
-    """Path of a file in torch's cache, downloaded if missing and verified by the hash digits in its name."""
+def downloaded(url: str, weights: str) -> Path:
+    """Path of a file in torch's cache, downloaded if missing and verified by the hash digits in its name.
+
+    Args:
+        url: URL of the file.
+        weights: name of the weights, for messages.
+
+    Raises:
+        UsageError: the download fails.
+    """
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(urllib.parse.urlparse(url).path).name
     digits = re.search(r"-([0-9a-f]{8,})\.", file.name)
     if not file.exists():
@@ -69,5 +77,5 @@ def _downloaded(url: str) -> Path:
             file.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(file), digits and digits[1], progress=False)
         except (OSError, RuntimeError, HTTPException) as error:
-            raise UsageError(f"imagenet: cannot download {url} ({error}). Download it manually to {file}.") from error
+            raise UsageError(f"{weights}: cannot download {url} ({error}). Download it manually to {file}.") from error
     return file

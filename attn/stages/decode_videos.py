@@ -54,6 +54,11 @@ class DecodeVideos:
     last_try: bool = True
     resampling: Resampling = BILINEAR
 
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of pixels per row of a batch."""
+        return self.size**2 * 3
+
     def __call__(self, videos: Iterable[Video], reader: FrameReader) -> Iterator[Columns | Failure]:
         """Yield batches of columns [frame, …], and a failure for each video that cannot be read."""
         batches = _Batches(self.batch_size)

@@ -3,14 +3,22 @@
 This module does not import torch, because decode tasks do not need it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pyarrow as pa
 
-from attn.schema import LABEL
+from attn.schema import IMAGE, LABEL
 from attn.stages.decode_videos import NO_LABEL
 from attn.storage.tensors import tensor_array
+
+Tensors = Callable[[np.ndarray], Mapping[str, np.ndarray]]
+"""Function from the pixels of a batch to the tensor columns of its rows."""
+
+
+def pixels(images: np.ndarray) -> dict[str, np.ndarray]:
+    """Tensor columns of a frame store: the images themselves."""
+    return {IMAGE: images}
 
 
 def record_batch(
@@ -20,7 +28,7 @@ def record_batch(
 
     Args:
         frames: columns from `attn.stages.decode_videos`.
-        tensors: columns from `ComputeMaps`, or the images in `frames`.
+        tensors: tensor columns, such as those of `ComputeMaps`.
         schema: schema of the rows, see `attn.storage.writer.travelling_schema`.
 
     Raises:

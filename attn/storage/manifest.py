@@ -14,7 +14,15 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.schema import ATTENTION_COLUMNS, FRAME_COLUMNS, SCHEMA_VERSION, attention_schema, frames_schema
+from attn.schema import (
+    ATTENTION_COLUMNS,
+    FLOW_COLUMNS,
+    FRAME_COLUMNS,
+    SCHEMA_VERSION,
+    attention_schema,
+    flow_schema,
+    frames_schema,
+)
 from attn.storage.error_messages import bucket_is_missing
 
 NAME = "manifest.json"
@@ -203,7 +211,47 @@ class FrameManifest(StoreManifest):
         return frames_schema(self.input_size).with_metadata({"fingerprint": self.fingerprint})
 
 
-def kind_of(fields: Mapping[str, Any], *, where: str) -> type[Manifest] | type[FrameManifest]:
+@dataclasses.dataclass(frozen=True)
+class FlowManifest(StoreManifest):
+    """Manifest of a flow store. It names no classes and its rows carry no labels.
+
+    Attributes:
+        algorithm: name of the algorithm.
+        parameters: parameters of the algorithm that decide the flow; of a network, the SHA-256 of its weights too.
+        bound_px: flow of this many pixels per step is stored as 127.
+        sampling: selection of frames, and so the step: a row has the flow to the next kept frame.
+    """
+
+    kind = "flow store"
+    allowed_columns = FLOW_COLUMNS
+    job = "precompute_flow"
+    flag = "--out"
+    way_out = "add --overwrite"
+
+    algorithm: str
+    parameters: dict[str, Any]
+    bound_px: float
+    input_size: int
+    preprocessing: str
+    sampling: dict[str, Any]
+    columns: tuple[str, ...] = FLOW_COLUMNS
+    schema_version: int = SCHEMA_VERSION
+    informative: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the parts; its metadata contains the fingerprint and the bound."""
+        metadata = {"fingerprint": self.fingerprint, "bound_px": repr(self.bound_px)}
+        return flow_schema(self.input_size).with_metadata(metadata)
+
+
+FLOW_FIELDS = (*("algorithm", "parameters", "bound_px"), *("input_size", "preprocessing", "sampling"))
+"""Fields that decide the kind of flow, which a model that was trained on it depends on."""
+
+KINDS: tuple[type[StoreManifest], ...] = (Manifest, FrameManifest, FlowManifest)
+
+
+def kind_of(fields: Mapping[str, Any], *, where: str) -> type[StoreManifest]:
     """Kind of the store that a manifest file describes.
 
     Args:
@@ -215,7 +263,7 @@ def kind_of(fields: Mapping[str, Any], *, where: str) -> type[Manifest] | type[F
         UsageError: the kind is unknown.
     """
     name = fields.get("kind", Manifest.kind if "class_names" in fields else FrameManifest.kind)
-    for kind in (Manifest, FrameManifest):
+    for kind in KINDS:
         if name == kind.kind:
             return kind
     raise UsageError(f"{where}: this version of attn does not know stores of kind {name!r}. {NEWER}")

@@ -153,13 +153,13 @@ def _group_rows(schema: pa.Schema) -> int:
 
 
 def _bytes_in(schema: pa.Schema) -> list[str]:
-    """Parquet names of the uint8 tensor columns, which Parquet would store in four bytes per value.
+    """Parquet names of the tensor columns of 8-bit integers, which Parquet would store in four bytes per value.
 
     Indices into a dictionary of 256 values take one byte. Measured on real clips at 224 pixels: 84 KB per frame instead
     of 127.
     """
     tensors = [field for field in schema if pa.types.is_fixed_size_list(field.type)]
-    return [f"{field.name}.list.element" for field in tensors if field.type.value_type == pa.uint8()]
+    return [f"{field.name}.list.element" for field in tensors if field.type.value_type in (pa.uint8(), pa.int8())]
 
 
 def is_part(name: str) -> bool:

@@ -72,3 +72,8 @@ class Fps:
 
 
 Sampling = Stride | Fps
+
+
+def sampling_record(sampling: Sampling) -> dict[str, float]:
+    """Record of a rule for a manifest: its name and its number."""
+    return {type(sampling).__name__.lower(): dataclasses.astuple(sampling)[0]}

@@ -11,6 +11,7 @@ from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
 from attn.commands.pack_options import PackOptions
+from attn.commands.precompute_flow_options import PrecomputeFlowOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
@@ -23,7 +24,8 @@ from attn.training.search_options import SearchOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
 
 JOBS = [
-    *(PackOptions, VerifyOptions, PrecomputeOptions, EvaluateOptions, EvaluateDetectionOptions, PredictOptions),
+    *(PackOptions, VerifyOptions, PrecomputeOptions, PrecomputeFlowOptions, EvaluateOptions, PredictOptions),
+    *(EvaluateDetectionOptions,),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
 ]

@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from attn.engine import dataflow
-from attn.engine.dataflow import BATCHES_PER_ACTOR, AttentionActor, maps_done
+from attn.engine.dataflow import BATCHES_PER_ACTOR, ComputeActor, rows_done
 from attn.engine.decoding import decode_to_writers, task_tables
 from attn.engine.delivery import WRITER_DIED, deliver, one_line, writer_of
 from attn.engine.placement import Placement
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
 from attn.schema import FRAME, IMAGE, LABEL, LOGITS, TIME_S, TRUNCATED, VIDEO_ID, attention_schema, frames_schema
+from attn.stages.attention import ComputeMaps
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.writer import LAST, POSITION, travelling_schema
 from attn.video.sample import Stride
@@ -134,10 +134,11 @@ def test_the_cnn_goes_on_while_earlier_batches_wait_for_a_writer(
     """An actor never has more batches than it may; in a retry, one that dies takes a single batch with it."""
     gate = ray_local.remote(num_cpus=0, max_concurrency=100)(Gate).remote(most)
     schema = attention_schema([LOGITS], num_classes=3, num_channels=1, map_shape=(1, 1))
-    done = maps_done(
+    done = rows_done(
         list_videos(str(clip_folder)),
         stage=DecodeVideos(Stride(1), 64, batch_size=16),
-        cnn=ray_local.put(load_checkpoint(str(small_weights))),
+        compute=ComputeMaps,
+        model=ray_local.put(load_checkpoint(str(small_weights))),
         settings={"columns": [LOGITS], "precision": "fp32", "device": "cpu"},
         schema=schema,
         writers=[gate],
@@ -150,7 +151,7 @@ def test_the_cnn_goes_on_while_earlier_batches_wait_for_a_writer(
     ray_local.kill(gate)
 
 
-def test_the_cnn_computes_one_batch_at_a_time(ray_local, keepers, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cnn_computes_one_batch_at_a_time(ray_local, keepers) -> None:
     there: list[int] = []
     at_once: list[int] = []
 
@@ -164,9 +165,8 @@ def test_the_cnn_computes_one_batch_at_a_time(ray_local, keepers, monkeypatch: p
             there.pop()
             return {LOGITS: np.zeros((len(images), 3), np.float32)}
 
-    monkeypatch.setattr(dataflow, "ComputeMaps", Cnn)
     schema = attention_schema([LOGITS], num_classes=3, num_channels=1, map_shape=(1, 1))
-    actor = AttentionActor(ray_local.put(None), {}, schema, keepers(""))
+    actor = ComputeActor(Cnn, ray_local.put(None), {}, schema, keepers(""))
     frames = {
         VIDEO_ID: np.array(["a"], object),
         LABEL: np.zeros(1, np.int16),

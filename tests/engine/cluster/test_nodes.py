@@ -36,9 +36,9 @@ def test_the_pool_grows_onto_a_machine_that_joins_and_outlives_it(
     slow = ["--videos", str(videos), "--input-size", "224", "--batch-size", "8"]
     job = nodes.submit("jobs/precompute.py", *flags, *slow, "--actors", "1", "3")
     wait_for(lambda: job.alive() and list(store.glob("part-*")), "a part")
-    assert len(nodes.processes(nodes.head, "AttentionActor")) == 1
+    assert len(nodes.processes(nodes.head, "ComputeActor")) == 1
     joined = join(num_cpus=2)
-    wait_for(lambda: job.alive() and nodes.processes(joined, "AttentionActor"), "an actor there")
+    wait_for(lambda: job.alive() and nodes.processes(joined, "ComputeActor"), "an actor there")
     nodes.lose(joined)
     code, printed = job.wait()
     assert code == 0, printed
@@ -70,7 +70,7 @@ def test_the_pool_shrinks_when_it_has_nothing_to_do(nodes, join, flags, videos, 
 
     def pool() -> int:
         assert job.alive()
-        return sum(len(nodes.processes(node, "AttentionActor")) for node in (nodes.head, joined))
+        return sum(len(nodes.processes(node, "ComputeActor")) for node in (nodes.head, joined))
 
     wait_for(lambda: pool() == 2, "a pool of two")
     stopped = wait_for(nodes.stop_decoders, "a decoder at work")
