@@ -15,7 +15,7 @@ from attn.schema import FRAME, LABEL, N_FRAMES, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.contents import SUCCESS
 from attn.storage.damage import REPAIR, SET_ASIDE, damage_named
 from attn.storage.filesystem import open_filesystem, storage_errors
-from attn.storage.manifest import AnyManifest, FrameManifest, Manifest, read_manifest
+from attn.storage.manifest import AnyManifest, FlowManifest, FrameManifest, Manifest, read_manifest
 from attn.storage.parts import PartVideos, read_columns, read_parts
 from attn.storage.tensors import tensor_values
 
@@ -95,6 +95,25 @@ class Store(Generic[AnyManifest]):
         with damage_named(self.fs, part.path, REPAIR, self.manifest.job):
             for batch in read_columns(self.fs, part.path, list(columns)):
                 yield from (rows for rows in _runs(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
+
+    def parts_with(self, videos: Set[str]) -> list[PartVideos]:
+        """Parts that hold some of these videos, limited to these videos.
+
+        Raises:
+            UsageError: some of the videos are missing, and a part is damaged.
+        """
+        left, parts, damaged = set(videos), [], None
+        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
+            if not isinstance(found, PartVideos):
+                damaged = damaged or (path, found)
+            elif wanted := {video: n for video, n in found.rows.items() if video in left}:
+                parts.append(PartVideos(path, wanted))
+                left -= wanted.keys()
+        if left and damaged is not None:
+            path, error = damaged
+            with damage_named(self.fs, path, REPAIR, self.manifest.job):
+                raise error
+        return parts
 
 
 class AttentionStore(Store[Manifest]):
@@ -180,24 +199,19 @@ class FrameStore(Store[FrameManifest]):
         fs, root, manifest = _opened(url, FrameManifest)
         return cls(fs, root, url, manifest)
 
-    def parts_with(self, videos: Set[str]) -> list[PartVideos]:
-        """Parts that hold some of these videos, limited to these videos.
+
+class FlowStore(Store[FlowManifest]):
+    """A store of optical flow, opened for reading."""
+
+    @classmethod
+    def open(cls, url: str) -> Self:
+        """Open the store at a URL, finished or not, because its readers know which videos they need.
 
         Raises:
-            UsageError: some of the videos are missing, and a part is damaged.
+            UsageError: no store exists at the URL.
         """
-        left, parts, damaged = set(videos), [], None
-        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
-            if not isinstance(found, PartVideos):
-                damaged = damaged or (path, found)
-            elif wanted := {video: n for video, n in found.rows.items() if video in left}:
-                parts.append(PartVideos(path, wanted))
-                left -= wanted.keys()
-        if left and damaged is not None:
-            path, error = damaged
-            with damage_named(self.fs, path, REPAIR, self.manifest.job):
-                raise error
-        return parts
+        fs, root, manifest = _opened(url, FlowManifest)
+        return cls(fs, root, url, manifest)
 
 
 def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str, AnyManifest]:
