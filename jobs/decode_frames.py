@@ -5,15 +5,15 @@ Videos that the store has already are skipped, so the same command resumes after
 """
 
 from attn.commands.cli import end, parse, run
-from attn.commands.precompute_options import FramesOptions
+from attn.commands.decode_frames_options import DecodeFramesOptions
 
 
 def main() -> int:
     """Return the exit code: 0 success, 2 user error, 3 too many failed videos."""
-    options = parse(FramesOptions, __doc__)
-    from attn.commands.decode_frames import decode_frames  # after parsing flags: a fast --help
+    options = parse(DecodeFramesOptions, __doc__)
+    from attn.commands.decode_frames import decode_listed  # after parsing flags: a fast --help
 
-    return run(decode_frames, options)
+    return run(decode_listed, options)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration
 from attn.models.checkpoint import Cnn, cnn_of
+from attn.models.clip_file import CLIP_CNN, clip_cnn_of
 from attn.models.described_file import not_a
 from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, energynet_of
 from attn.models.model_file import Model, model_of
@@ -129,6 +130,18 @@ def _cnn(file: TensorsFile) -> TrainedModel:
     )
 
 
+def _clip_cnn(file: TensorsFile) -> TrainedModel:
+    """Load a network of clips, whose logits are in stores of precompute --clip."""
+    trained = clip_cnn_of(file)
+    return TrainedModel(
+        CLIP_CNN.name,
+        trained.class_names,
+        CnnVote(),
+        settings={"weights_sha256": trained.sha256},
+        trained_on=_learnt(trained.trained),
+    )
+
+
 def _energynet(file: TensorsFile) -> TrainedModel:
     trained = energynet_of(file)
     try:
@@ -193,6 +206,7 @@ def _store_fields(trained: Mapping[str, Any]) -> dict[str, Any]:
 
 LOADERS: dict[str, Callable[[TensorsFile], TrainedModel]] = {
     CNN.name: _cnn,
+    CLIP_CNN.name: _clip_cnn,
     ENERGYNET.name: _energynet,
     SOFT_ATTENTION.name: _soft_attention,
 }
