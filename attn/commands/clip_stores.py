@@ -36,7 +36,7 @@ class ClipStores:
         """Store of the network's own input.
 
         Raises:
-            ValueError: there is no store.
+            ValueError: both are missing.
         """
         found = self.frames or self.flow
         if found is None:

@@ -1,4 +1,4 @@
-"""Training of a network of clips, on flow as a teacher or on frames as its student: job of the driver."""
+"""Training of a network of clips, a flow teacher or its student: job of the driver."""
 
 import dataclasses
 from collections.abc import Sequence

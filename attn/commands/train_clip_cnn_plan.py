@@ -171,7 +171,7 @@ def _check_teacher(
     taken: ClipInput,
     shape: tuple[int, int, int],
 ) -> None:
-    """Check that the teacher sees the clips of the student, and that its map is of one size with the student's.
+    """Check that the teacher sees the student's clips and that both maps have one size.
 
     Raises:
         UsageError: the teacher does not fit; the message says why.

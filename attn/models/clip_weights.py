@@ -21,5 +21,5 @@ def read_clip_weights(url: str, backbone: str) -> WeightsFile:
     if url != KINETICS:
         return read_weights_file(url)
     if backbone == "small_clip_cnn":
-        raise UsageError(f"{KINETICS}: there are no weights for {backbone}. Leave out --weights.")
+        raise UsageError(f"{KINETICS}: torchvision has no weights for {backbone}. Leave out --weights.")
     return read_weights_file(str(downloaded(load_torchvision().get_model_weights(backbone).DEFAULT.url, KINETICS)))

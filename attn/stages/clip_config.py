@@ -44,8 +44,8 @@ class ClipConfig(Settings):
     distillation_weight: float = 1.0
     """λ_M / log(number of classes): weight of the divergence of the motion map from the teacher's map."""
     prior_weight: float = 1.0
-    """λ_A / log(number of classes): weight of the divergence of the appearance map, or of a teacher's only map, from
-    uniform attention."""
+    """λ_A / log(number of classes): weight of the divergence of the appearance map from uniform attention. For flow, it
+    is that of the only map."""
     kl: Literal["reverse", "forward"] = "reverse"
     """Divergence from the teacher. reverse: KL(motion || teacher), as in the author's code. forward: KL(teacher ||
     motion), the usual direction of distillation."""
@@ -68,7 +68,7 @@ class ClipConfig(Settings):
     flip: bool = True
     """Mirror half of the training clips; the horizontal flow then changes its sign."""
     lr: float = 2.5e-3
-    """Learning rate of pretrained layers for 16 clips per update, in proportion to --batch; it falls to 0 along a
+    """Learning rate of pretrained layers for 16 clips per update. It is proportional to --batch and falls to 0 along a
     cosine. The released configurations have 2.5e-4."""
     head_lr_factor: float = 10.0
     """Factor of the learning rate of new layers: attention, fully connected ones, and a backbone without --weights."""

@@ -1,4 +1,4 @@
-"""Clips of videos: their frames, one crop and one flip for frames and flow alike, and the clips of a test.
+"""Clips of videos: their frames, and one crop and flip for frames and flow alike.
 
 This module imports neither torch nor Ray.
 """
@@ -49,7 +49,7 @@ class ClipSampling:
         return sorted({round(float(place)) for place in places})
 
     def frames(self, num_frames: int, start: int) -> tuple[Int[np.ndarray, "time"], Bool[np.ndarray, "time"]]:
-        """Frames of a clip, and the mask of those that only repeat the last frame of a video that is too short."""
+        """Frames of a clip, and the mask of those that repeat the last one of a short video."""
         wanted = start + self.step * np.arange(self.length)
         return np.minimum(wanted, num_frames - 1), wanted >= num_frames
 
@@ -90,7 +90,7 @@ def random_view(size: int, side: int, random: np.random.Generator, *, flip: bool
 
 
 def scored_views(size: int, side: int, crops: int) -> list[View]:
-    """Views of a test clip: the middle, or the left, the middle and the right; fewer if they would be equal."""
+    """Views of a test clip: the middle, or the left, the middle and the right, without equal ones."""
     middle, last = (size - side) // 2, size - side
     lefts = (0, middle, last) if crops == SIDE_CROPS else (middle,)
     return [View(middle, left, side) for left in dict.fromkeys(lefts)]

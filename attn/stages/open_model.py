@@ -206,9 +206,9 @@ def _store_fields(trained: Mapping[str, Any]) -> dict[str, Any]:
 
 LOADERS: dict[str, Callable[[TensorsFile], TrainedModel]] = {
     CNN.name: _cnn,
-    CLIP_CNN.name: _clip_cnn,
     ENERGYNET.name: _energynet,
     SOFT_ATTENTION.name: _soft_attention,
+    CLIP_CNN.name: _clip_cnn,
 }
 """Kind → function that makes a model of a file that has been read."""
 

@@ -65,7 +65,7 @@ class ClipData:
         """Clips of frames [clip, rgb, time, row, col], uint8.
 
         Raises:
-            ValueError: there are no frames.
+            ValueError: the frames are missing.
         """
         if self.frames is None:
             raise ValueError("no frames")
@@ -76,7 +76,7 @@ class ClipData:
         """Clips of flow [clip, chan, time, row, col], int8.
 
         Raises:
-            ValueError: there is no flow.
+            ValueError: the flow is missing.
         """
         if self.flow is None:
             raise ValueError("no flow")

@@ -1,4 +1,4 @@
-"""Options of the training of a network of clips; the docstring of a field is the help text of its flag."""
+"""Options of a training of a network of clips, whose docstrings are the help texts of the flags."""
 
 import dataclasses
 from typing import Literal

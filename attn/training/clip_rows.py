@@ -13,7 +13,9 @@ TRAIN_ACCURACY = "train_accuracy"
 
 
 def chance_loss(counts: Sequence[int], label_smoothing: float) -> float:
-    """Smoothed cross-entropy if the class frequencies f are predicted, in nats: entropy of (1 - s) f + s / C.
+    """Smoothed cross-entropy of predicting the class frequencies f, in nats.
+
+        entropy of (1 - s) f + s / C
 
     Args:
         counts: number of training videos of each of C classes.

@@ -7,6 +7,7 @@ import pytest
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.choose_options import ChooseOptions
 from attn.commands.cli import parse
+from attn.commands.decode_frames_options import DecodeFramesOptions
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
@@ -18,6 +19,7 @@ from attn.commands.report_options import ReportOptions
 from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions, SoftAttentionTablesOptions
 from attn.commands.verify_options import VerifyOptions
 from attn.methods import CHOICES, OF_CNN, summaries
+from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.search_options import SearchOptions
@@ -25,7 +27,7 @@ from attn.training.soft_attention_options import TrainSoftAttentionOptions
 
 JOBS = [
     *(PackOptions, VerifyOptions, PrecomputeOptions, PrecomputeFlowOptions, EvaluateOptions, PredictOptions),
-    *(EvaluateDetectionOptions,),
+    *(EvaluateDetectionOptions, DecodeFramesOptions, TrainClipCnnOptions),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
 ]
