@@ -6,7 +6,18 @@ The price: a network trained on these pictures cannot recognise actions in real 
 
 from attn.synthetic.actions import ACTIONS
 from attn.synthetic.boxes import BoxTrack, read_boxes
-from attn.synthetic.render import render_images, render_lists, render_videos
+from attn.synthetic.motion_only import MOTIONS
+from attn.synthetic.render import render_images, render_lists, render_motion_videos, render_videos
 from attn.synthetic.shift import DomainShift
 
-__all__ = ["ACTIONS", "BoxTrack", "DomainShift", "read_boxes", "render_images", "render_lists", "render_videos"]
+__all__ = [
+    "ACTIONS",
+    "MOTIONS",
+    "BoxTrack",
+    "DomainShift",
+    "read_boxes",
+    "render_images",
+    "render_lists",
+    "render_motion_videos",
+    "render_videos",
+]

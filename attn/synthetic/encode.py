@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def write_avi(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int, quantiser: int) -> None:
+def write_avi(
+    path: Path, frames: Sequence[NDArray[np.uint8]], fps: int, quantiser: int, *, intra_only: bool = False
+) -> None:
     """Write a video of RGB frames `[row, col, channel]`, all of the same size, with even width and height.
 
     Args:
@@ -17,8 +19,9 @@ def write_avi(path: Path, frames: Sequence[NDArray[np.uint8]], fps: int, quantis
         frames: RGB frames.
         fps: frames per second.
         quantiser: constant quantiser of the codec, from 1 (best) to 31 (worst).
+        intra_only: code every frame by itself, so that its pixels do not tell which frames come before it.
     """
-    options = {"qmin": str(quantiser), "qmax": str(quantiser)}
+    options = {"qmin": str(quantiser), "qmax": str(quantiser), **({"g": "1"} if intra_only else {})}
     with av.open(str(path), "w", format="avi") as container:
         stream = container.add_stream("mpeg4", rate=Fraction(fps), options=options)
         stream.thread_count = 1
