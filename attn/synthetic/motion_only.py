@@ -25,24 +25,24 @@ from attn.synthetic.staging import SUPERSAMPLING, Actor, Stage, draw_actors
 
 MOTIONS: tuple[str, ...] = ("Snatch", "Drop", "Lift", "Lower")
 """Class names; those at 2 p and 2 p + 1 are each other's time reversal."""
-PERIODS = (9.0, 22.0)
+PERIODS = (13.0, 28.0)
 """Length of a period of each pair, in frames."""
-QUICK = 0.2
+QUICK = 0.25
 """Share of a period in which the first class of a pair goes up; it goes down in the rest."""
-FIGURE: Range = (0.46, 0.6)
+FIGURE: Range = (0.52, 0.64)
 """Body height, as a share of the picture's height."""
-APART: Range = (0.78, 0.95)
+APART: Range = (0.68, 0.8)
 """Distance of both figures, in body heights."""
 
 MOVES = (
     Role(
         Pose(0, 150, 168, -150, -168, near_thigh=10, near_shin=4, far_thigh=-10, far_shin=-4),
-        Pose(0, 24, 16, -24, -16, near_thigh=10, near_shin=4, far_thigh=-10, far_shin=-4),
+        Pose(0, 64, 70, -64, -70, near_thigh=10, near_shin=4, far_thigh=-10, far_shin=-4),
         breadth=FRONT_VIEW,
     ),
     Role(
         Pose(-14, -38, -16, 44, 70, near_thigh=84, near_shin=80, far_thigh=-4, far_shin=-6),
-        Pose(0, -6, 6, 6, 14, near_thigh=8, near_shin=2, far_thigh=-4, far_shin=-6),
+        Pose(-4, -14, 0, 16, 28, near_thigh=18, near_shin=12, far_thigh=-4, far_shin=-6),
         breadth=SIDE_VIEW,
     ),
     Role(
@@ -57,7 +57,8 @@ MOVES = (
 def share_up(phase: float) -> float:
     """Share of the way to the upper end at a phase, with a period of 2π.
 
-    In the first class of a pair, it rises from 0 to 1 in the first `QUICK` of a period and falls in the rest. At a random phase it is uniform.
+    In the first class of a pair, it rises from 0 to 1 in the first `QUICK` of a period and falls in the rest. At a
+    random phase it is uniform.
     """
     done = phase / (2 * pi) % 1
     return done / QUICK if done < QUICK else (1 - done) / (1 - QUICK)

@@ -65,7 +65,7 @@ def test_both_figures_are_in_the_central_square():
         clip = clip_of(seed % 4, seed)
         for stage in clip.stages:
             assert 40 < stage.x < 280
-        assert abs(clip.stages[0].x - clip.stages[1].x) > 0.7 * clip.stages[0].height
+        assert abs(clip.stages[0].x - clip.stages[1].x) > 0.6 * clip.stages[0].height
 
 
 def test_files_lists_and_boxes(tmp_path):
