@@ -101,7 +101,7 @@ def attention_schema(
 def clip_schema(
     columns: Sequence[str], *, num_classes: int, num_maps: int, map_shape: tuple[int, int, int]
 ) -> pa.Schema:
-    """Schema of the parts of a clip store, whose rows have frame and time of the first frame of a clip.
+    """Schema of the parts of a clip store, whose rows have frame and time of a clip's first frame.
 
     Args:
         columns: tensor columns to store, from logits and attention.

@@ -1,14 +1,19 @@
 """Probabilities and attention maps of clips, in batches."""
 
+import dataclasses
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from attn.eval.fusion import softmax
 from attn.models.attention_distillation import ClipCnn
 from attn.models.clip_input import ClipInput
+from attn.schema import LOGITS
+from attn.storage.store import VideoRows
 
 
 class ScoredClips(NamedTuple):
@@ -21,6 +26,22 @@ class ScoredClips(NamedTuple):
 
     logits: Float[Tensor, "clip cls"]
     attention: Float[Tensor, "clip map time row col"]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipAverage:
+    """Probabilities of a network of clips, averaged over the clips of a video.
+
+    Source: code of the first author of Liu et al. 2019.
+    """
+
+    name = "clip_cnn"
+    columns = (LOGITS,)
+    definition = "mean probabilities of all clips"
+    calibrated = False
+
+    def __call__(self, rows: VideoRows) -> np.ndarray:
+        return softmax(rows.logits).mean(0)
 
 
 @torch.inference_mode()

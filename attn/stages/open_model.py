@@ -18,6 +18,7 @@ from attn.models.model_file import Model, model_of
 from attn.models.soft_attention_file import NOUN, SOFT_ATTENTION, soft_attention_of
 from attn.models.tensors_file import TensorsFile, read_tensors
 from attn.models.weights_file import CNN, TORCH_SAVE, read_weights_file, weights_of
+from attn.stages.clip_scoring import ClipAverage
 from attn.stages.scoring import Calibrated, CnnVote, EnergyNetScore, Scorer, cnn_scorer
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import SoftAttentionScore
@@ -136,7 +137,7 @@ def _clip_cnn(file: TensorsFile) -> TrainedModel:
     return TrainedModel(
         CLIP_CNN.name,
         trained.class_names,
-        CnnVote(),
+        ClipAverage(),
         settings={"weights_sha256": trained.sha256},
         trained_on=_learnt(trained.trained),
     )
