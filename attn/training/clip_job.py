@@ -51,7 +51,8 @@ class ClipSource:
     def _key(self) -> str:
         """Name of the cache, which depends on videos and parts; the content of a part never changes."""
         lines = sorted(f"{part.path}\t{sorted(part.rows.items())}" for part in self.parts)
-        return f"{self.column}-{hashlib.sha256(chr(10).join((self.url, *lines)).encode()).hexdigest()[:16]}"
+        named = hashlib.sha256("\n".join((self.url, *lines)).encode()).hexdigest()
+        return f"{self.column}-{named[:16]}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,8 +5,8 @@ It renders videos of `attn.synthetic.motion_only` and trains, for each seed, a n
 and three students: without a teacher, with it, and with the teacher's map of another video. It prints the accuracy of
 each on the test videos, and the share of its motion map inside the box of the actor relative to a uniform map.
 
-It needs no Ray cluster: `python bench/experiments/motion_only.py --folder /tmp/motion` (and the extra flow). The folder is kept, so
-that an interrupted run resumes.
+It needs the extra flow: `python bench/experiments/motion_only.py --folder motion/`. The folder is kept, so that an
+interrupted run resumes.
 """
 
 import argparse
@@ -203,7 +203,7 @@ def tested(trained: TrainedClipCnn, data: ClipData, root: Path) -> Result:
 
 
 def box_ratio(maps: np.ndarray, place: Place, trained: TrainedClipCnn, data: ClipData, boxes: BoxFolder) -> float:
-    """Share of a map inside the box of the actor at the middle of each time step, relative to a uniform map."""
+    """Share of a map inside the box of the actor, relative to a uniform map."""
     track = boxes.read(data.table.video_ids[place.video])
     if track is None:
         raise ValueError("boxes are missing")

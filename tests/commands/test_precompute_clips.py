@@ -1,6 +1,7 @@
 """Clip stores: rows of a network of clips, scores by evaluate, and bad input."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from attn.commands.evaluate import evaluate
+from attn.commands.evaluate_clip_maps import frames_of_steps
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.precompute import precompute
 from attn.commands.precompute_options import PrecomputeOptions
@@ -171,3 +173,42 @@ def test_networks_that_do_not_fit_are_refused(footage, tmp_path):
         save_clip_cnn(url, trained_of(**({"modality": "flow"} if name == "flow" else {"num_maps": 0})))
         with pytest.raises(UsageError, match=message):
             precompute(options_of(footage, url, tmp_path / "out"))
+
+
+def test_maps_are_compared_with_boxes(store, tmp_path):
+    """A box around a quarter of the window holds the share of the maps' cells there, which are computed here."""
+    videos = {rows.video_id: rows for rows in store.videos(["attention"]) if len(rows.frame) > 1}
+    (tmp_path / "boxes").mkdir()
+    for name in videos:
+        # The source has 64×48 pixels. Its central square of 48 becomes 36; the window is that without 2 at each side.
+        side, left, top = 48 / 36 * 16, 8 + 48 / 36 * 2, 48 / 36 * 2
+        track = {"width": 64, "height": 48, "boxes": [[left, top, left + side, top + side]] * 40}
+        (tmp_path / "boxes" / f"{name}.json").write_text(json.dumps(track))
+    (tmp_path / "test.txt").write_text("".join(f"{name}.avi {CLASSES[rows.label]}\n" for name, rows in videos.items()))
+    told = {"store": store.url, "split": str(tmp_path / "test.txt"), "boxes": str(tmp_path / "boxes")}
+    assert evaluate(EvaluateOptions(**told, out=str(tmp_path / "results"), methods=("cnn",))) == 0
+    found = json.loads((tmp_path / "results" / "metrics.json").read_text())["localisation"]["methods"]
+    assert found.keys() == {"motion", "appearance"}
+    for number, name in enumerate(("motion", "appearance")):
+        maps = np.concatenate([rows.tensors["attention"][:, number].astype(float) for rows in videos.values()])
+        assert found[name]["share"] == pytest.approx(maps[..., :2, :2].sum((2, 3)).mean(), abs=1e-3)
+        assert found[name]["chance"] == pytest.approx(0.25)
+        assert found[name]["num_frames"] == len(maps)
+
+
+def test_frames_of_time_steps(store):
+    manifest = dataclasses.replace(store.manifest, map_time=2, sampling={"stride": 3})
+    assert frames_of_steps(manifest, np.array([0, 24])).tolist() == [6, 18, 30, 42]
+
+
+def test_boxes_need_maps(footage, weights, tmp_path):
+    out = str(tmp_path / "logits")
+    assert precompute(options_of(footage, weights, out, columns=("logits",))) == 0
+    (tmp_path / "boxes").mkdir()
+    (tmp_path / "boxes" / "v_Wave_g01_c01.json").write_text(
+        json.dumps({"width": 64, "height": 48, "boxes": [[0, 0, 9, 9]]})
+    )
+    (tmp_path / "test.txt").write_text("v_Wave_g01_c01.avi Wave\n")
+    told = {"store": out, "split": str(tmp_path / "test.txt"), "out": str(tmp_path / "results"), "methods": ("cnn",)}
+    with pytest.raises(UsageError, match=r"lacks attention\. Run precompute with --columns logits attention"):
+        evaluate(EvaluateOptions(**told, boxes=str(tmp_path / "boxes")))
