@@ -117,7 +117,7 @@ def fitted(root: Path, arm: str, seed: int, flags: argparse.Namespace) -> str:
     teacher = str(root / f"teacher{seed}.safetensors")
     taught = {"teacher": teacher, "flow": str(root / "flow")}
     settings: dict[str, dict[str, Any]] = {
-        "frames": {"length": 1, "attention": "none"},
+        "frames": {"length": 1, "attention": "none", "epochs": max(flags.epochs // 4, 1)},
         "teacher": {"modality": "flow", "flow": str(root / "flow"), "prior_weight": 0.0},
         "untaught": {},
         "taught": taught,
