@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Benchmark of optical flow: pairs of frames per second on one core, for each algorithm of `precompute_flow`.
+"""Benchmark of optical flow: pairs of frames per CPU second, for each algorithm of `precompute_flow`.
 
 `opencv tvl1` is OpenCV's own TV-L1, one pair at a time, on the same grey pairs as ours. RAFT has random weights: its
 time does not depend on them. Each repeat runs the algorithms one after the other; ratios are those of neighbours. TV-L1
 takes as many steps as the motion needs, so its figures depend on the videos.
 
 It runs without Ray: `OMP_NUM_THREADS=1 python bench/flow.py --videos clip.avi`. With `--device cuda`, TV-L1 and RAFT
-run on the GPU, in one batch.
+run on the GPU, in one batch, and all figures are per second of the clock.
 """
 
 import argparse
@@ -44,7 +44,8 @@ def main() -> None:
         videos = flags.videos or [str(render_videos(Path(folder), 2, seed=0))]
         for size in flags.sizes:
             pairs = np.concatenate(list(read_pairs(videos, size, flags.pairs)))
-            show(size, measured(algorithms(size, flags.device), pairs, flags.repeats))
+            clock = time.process_time if flags.device == "cpu" else time.perf_counter
+            show(size, measured(algorithms(size, flags.device), pairs, flags.repeats, clock))
 
 
 def algorithms(size: int, device: str) -> dict[str, Estimator]:
@@ -59,21 +60,24 @@ def algorithms(size: int, device: str) -> dict[str, Estimator]:
 
 
 def opencv_tvl1(pairs: np.ndarray) -> np.ndarray:
-    algorithm = cv2.optflow.DualTVL1OpticalFlow_create()
+    algorithm = cv2.optflow.DualTVL1OpticalFlow.create()
     grey = [[cv2.cvtColor(one, cv2.COLOR_RGB2GRAY) for one in pair] for pair in pairs]
-    return np.stack([algorithm.calc(first, second, None) for first, second in grey]).transpose(0, 3, 1, 2)
+    empty = np.empty((*pairs.shape[2:4], 2), np.float32)
+    return np.stack([algorithm.calc(first, second, empty) for first, second in grey]).transpose(0, 3, 1, 2)
 
 
-def measured(ways: dict[str, Callable[[np.ndarray], np.ndarray]], pairs: np.ndarray, repeats: int) -> dict[str, list]:
+def measured(
+    ways: dict[str, Estimator], pairs: np.ndarray, repeats: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
     """Pairs per second of each algorithm, in each repeat; a first call of each is not counted."""
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for way in ways.values():
         way(pairs[:1])
     for _ in range(repeats):
         for name, way in ways.items():
-            started_s = time.perf_counter()
+            started_s = clock()
             way(pairs)
-            rates[name].append(len(pairs) / (time.perf_counter() - started_s))
+            rates[name].append(len(pairs) / (clock() - started_s))
     return rates
 
 
@@ -89,7 +93,7 @@ def read_pairs(videos: Sequence[str], size: int, count: int) -> Iterator[np.ndar
     found = [video for path in videos for video in list_videos(path)]
     with FrameReader() as reader:
         for video in found[:count]:
-            (batch,) = DecodePairs(Stride(1), size, 100_000)([video], reader)
+            batch = next(DecodePairs(Stride(1), size, count)([video], reader))
             if isinstance(batch, Failure):
                 raise SystemExit(batch.message)
             yield batch[IMAGE][: -(-count // min(len(found), count))]

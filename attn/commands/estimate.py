@@ -13,6 +13,7 @@ from attn.engine.placement import Placement
 from attn.errors import VideoError
 from attn.schema import row_bytes
 from attn.stages.decode_videos import DecodeVideos
+from attn.stages.read_flow import ReadFlow
 from attn.video.sample import Fps
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, open_video
@@ -83,6 +84,8 @@ def _spread(videos: Sequence[Video]) -> Sequence[Video]:
 
 def _kept_frames(video: Video, stage: DecodeVideos, reader: FrameReader) -> float | None:
     """Number of sampled frames according to the header; None if the video cannot be read."""
+    if isinstance(stage, ReadFlow):
+        return stage.num_frames[video.video_id]
     try:
         with open_video(video) as path:
             next(reader.read(path, stage.sampling, stage.size, stage.decoder, stage.timeout_s), None)

@@ -35,8 +35,10 @@ def precompute(options: PrecomputeOptions) -> int:
 
         return precompute_clips(options)
     plan = make_plan(options)
-    placement = placement_of(plan, plan.options)
-    log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
+    placement = placement_of(plan, options)
+    log.info(
+        "%s: %d videos, %d classes", options.videos or options.flow, len(plan.videos), len(plan.manifest.class_names)
+    )
     if options.dry_run:
         log.info("%s", estimate(plan, placement, overwrite=options.overwrite))
         return 0

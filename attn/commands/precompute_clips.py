@@ -31,7 +31,7 @@ from attn.video.transform import Resampling
 
 log = logging.getLogger(__name__)
 
-NOT_USED = ("backbone", "classes", "mean", "std", "input_size", "fps")
+NOT_USED = ("flow", "backbone", "classes", "mean", "std", "input_size", "fps")
 """Flags that the file of the network replaces."""
 
 
@@ -69,6 +69,8 @@ def make_clip_plan(options: PrecomputeOptions) -> ClipPlan:
         UsageError: an input is invalid or inconsistent with the others; the message names the first one.
     """
     check_fill_numbers(options)
+    if options.videos is None:
+        raise UsageError("--videos: missing. Name the videos whose clips to compute.")
     length, step = options.clip or (0, 0)
     every = length * step if options.clip_every is None else options.clip_every
     refuse_flag("clip", f"{length} {step}", "must be two numbers of at least 1", min(length, step) < 1)

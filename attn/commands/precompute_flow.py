@@ -135,7 +135,7 @@ def _listed(options: PrecomputeFlowOptions, videos: list[Video]) -> list[Video]:
     found = paths_of(videos)
     named: set[str] = set()
     for url in options.lists:
-        split = read_label_sets(url, present=found)
+        split = read_label_sets(url, part="both", present=found)
         named |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     return [video for video in videos if video.video_id in named] if options.lists else videos
 

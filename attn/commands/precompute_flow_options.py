@@ -8,6 +8,8 @@ from attn.commands.precompute_options import FillOptions
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrecomputeFlowOptions(FillOptions):
+    videos: str
+    """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
     algorithm: Literal["dis", "tvl1", "raft_small", "raft_large"] = "dis"
     """Algorithm. dis: dense inverse search of OpenCV (pip install 'attn[flow]'), fast on a CPU. tvl1: TV-L1, as in most
     published flow networks. raft_small, raft_large: networks of torchvision."""

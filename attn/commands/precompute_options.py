@@ -13,15 +13,14 @@ Column = Literal["maps", "logits", "features", "grid", "attention"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FillOptions:
-    """Options that all jobs share that fill a store with rows of videos."""
+    """Options of every job that fills a store with rows of videos."""
 
-    videos: str
+    videos: str | None
     """Videos: a folder tree, a folder of tar shards, a single file or a glob, local or s3://."""
     out: str
     """Store to create or complete, local or s3://."""
-    _: dataclasses.KW_ONLY
     lists: tuple[str, ...] = ()
     """Split lists: process only videos named in at least one of them (default: all videos)."""
     stride: int
@@ -57,14 +56,17 @@ class FillOptions:
         return Fps(self.fps) if self.fps is not None else Stride(self.stride)
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class PrecomputeOptions(FillOptions):
     LATER: ClassVar[Collection[str]] = ("clip", "clip_every", "crops")
 
+    videos: str | None = None
+    """Videos: a folder tree, a folder of tar shards, a single file or a glob, on a disk or S3. Not with --flow."""
+    flow: str | None = None
+    """Flow store, for a CNN of `train_cnn --modality flow`. Rows, sampling and preprocessing are those of the store."""
     weights: str
     """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
     `imagenet`."""
-    _: dataclasses.KW_ONLY
     backbone: str | None = None
     """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
     classes: str | None = None

@@ -5,10 +5,12 @@ import importlib.metadata
 import logging
 import platform
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 
 from attn.classes import class_ids, parse_class_list, spelling
+from attn.commands.precompute_from_flow import check_flow_cnn, flow_stage, listed_flow_videos, open_flow_store
 from attn.commands.precompute_options import FillOptions, PrecomputeOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.own_list import read_labels
@@ -23,11 +25,11 @@ from attn.schema import OF_CLASSES
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
-from attn.storage.left_out import LeftOut
+from attn.storage.left_out import NOTHING, LeftOut
 from attn.storage.manifest import Manifest
 from attn.storage.writable import check_writable
 from attn.video.found import keep_names, paths_of
-from attn.video.sample import Sampling, sampling_record
+from attn.video.sample import sampling_record
 from attn.video.source import Video, find_videos, label_videos
 
 log = logging.getLogger(__name__)
@@ -65,14 +67,18 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
         UsageError: an input is invalid or inconsistent with the others; the message names the first one.
     """
     _check_numbers(options)
+    if (options.videos is None) == (options.flow is None):
+        raise UsageError("--videos or --flow: exactly one is required. Give one of them.")
     check_writable(options.out)
+    if options.flow is not None:
+        return _plan_of_flow(options)
     cnn = cnn or _load(options)
     check_input_size(cnn)
     labels = read_labels(options.labels, cnn.class_names) if options.labels else {}
     ledger = Ledger.at(options.out)
     videos, left_out = find_labelled(options, ledger, cnn.class_names, labels, labelled=labelled)
     sampling = options.sampling
-    manifest = _manifest(options, cnn, sampling)
+    manifest = _manifest(options, cnn, sampling_record(sampling))
     ledger.check(manifest, overwrite=options.overwrite)
     stage = DecodeVideos(
         sampling,
@@ -82,6 +88,32 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
         timeout_s=options.decode_timeout_s,
         resampling=cnn.resampling,
     )
+    return _plan(options, cnn, videos, manifest, ledger, stage, left_out=left_out)
+
+
+def _plan_of_flow(options: PrecomputeOptions) -> Plan:
+    """Plan on stacks of a flow store, which decides rows, sampling and preprocessing."""
+    store = open_flow_store(options)
+    cnn = _load(options)
+    flow = check_flow_cnn(options, cnn, store)
+    check_input_size(cnn)
+    videos = listed_flow_videos(options, cnn, store)
+    ledger, stage = Ledger.at(options.out), flow_stage(options, videos, store, flow)
+    manifest = _manifest(options, cnn, store.manifest.sampling)
+    ledger.check(manifest, overwrite=options.overwrite)
+    return _plan(options, cnn, videos, manifest, ledger, stage)
+
+
+def _plan(
+    options: PrecomputeOptions,
+    cnn: Cnn,
+    videos: list[Video],
+    manifest: Manifest,
+    ledger: Ledger,
+    stage: DecodeVideos,
+    *,
+    left_out: LeftOut = NOTHING,
+) -> Plan:
     return Plan(
         videos=videos,
         manifest=manifest,
@@ -117,7 +149,7 @@ def find_labelled(
         UsageError: a list or a video is invalid.
     """
     say(f"{options.videos}: listing videos")
-    listing = find_videos(options.videos)
+    listing = find_videos(str(options.videos))
     found = keep_names(listing.found, _held(ledger, options), options.out)
     videos = label_videos(found, class_names if labelled else (), labels)
     if options.lists:
@@ -144,6 +176,7 @@ def _load(options: PrecomputeOptions) -> Cnn:
         input_size=options.input_size,
         # Columns without an axis of classes do not depend on the classifier, which a file of features lacks.
         new_classifier=not OF_CLASSES & {*options.columns},
+        of_flow=options.flow is not None,
     )
 
 
@@ -170,7 +203,7 @@ def _listed(options: PrecomputeOptions, videos: list[Video], class_names: tuple[
     for url in options.lists:
         found = paths_of(videos)
         split = _classes_of(url, found, class_names, typos=bool(OF_CLASSES & {*options.columns}))
-        present_videos(dict.fromkeys(split, ""), found, store=options.videos, where=url, allow_missing=True)
+        present_videos(dict.fromkeys(split, ""), found, store=str(options.videos), where=url, allow_missing=True)
         named |= split
     ids = class_ids(class_names)
     return [
@@ -236,9 +269,9 @@ def _packages(cnn: Cnn) -> Sequence[str]:
     return (*PACKAGES, "timm") if is_timm(cnn.backbone_name) else PACKAGES
 
 
-def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manifest:
+def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: dict[str, Any]) -> Manifest:
     with torch.inference_mode():
-        probe = torch.zeros(1, 3, cnn.input_size, cnn.input_size)
+        probe = torch.zeros(1, cnn.channels, cnn.input_size, cnn.input_size)
         _, num_channels, height, width = cnn.backbone.eval().trunk(probe).shape
     return Manifest(
         class_names=cnn.class_names,
@@ -250,11 +283,12 @@ def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: Sampling) -> Manif
         mean=cnn.mean,
         std=cnn.std,
         preprocessing=str(cnn.resampling),
-        sampling=sampling_record(sampling),
+        sampling=sampling,
         precision=options.precision,
         columns=tuple(sorted(set(options.columns))),
         num_channels=num_channels,
         map_shape=(height, width),
+        flow=None if cnn.flow is None else dataclasses.asdict(cnn.flow),
         informative={
             "map_route": GradCam.of(cnn.backbone.head).route,
             "python": platform.python_version(),

@@ -43,7 +43,7 @@ class CnnTraining(Training):
 
     def __init__(self, planned: PlannedTraining):
         self._planned = planned
-        self._videos: TrainingVideosRecord | None = None
+        self._videos: TrainingVideosRecord | None = planned.videos
         self.run, self.job, self.cnn = planned.run, planned.job, planned.cnn
         self.options, self.total = planned.job.options, planned.job.epochs
         self.most_cpus, self.large = self.options.cpus_per_worker, {"cnn": self.cnn}
@@ -118,4 +118,4 @@ def _mixed(job: TrainJob, record: dict[str, Any]) -> tuple[dict[str, Any], dict[
 
 
 def _source(job: TrainJob) -> str:
-    return str(job.options.videos or job.options.images)
+    return str(job.options.videos or job.options.flow or job.options.images)

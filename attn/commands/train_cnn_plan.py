@@ -11,7 +11,8 @@ import torch
 
 from attn.classes import parse_class_list, spelling
 from attn.commands.local_folder import local_folder
-from attn.commands.training_videos import TrainingVideos, find_training_videos
+from attn.commands.train_cnn_flow import find_flow_videos, open_flow, start_flow_cnn
+from attn.commands.training_videos import TrainingVideos, TrainingVideosRecord, find_training_videos
 from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
 from attn.engine.filling import StorePlan
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 # Fields that do not affect the trained weights, and those that are covered by other entries of `decisive`.
 CIRCUMSTANCES = {
-    *("images", "out", "weights", "classes", "batchnorm", "videos", *VIDEO_FLAGS),
+    *("images", "out", "weights", "classes", "batchnorm", "videos", "modality", "flow", "flow_stack", *VIDEO_FLAGS),
     *("workers", "gpu", "cpus_per_worker", "cache", "mix_cache", "allow_untrained"),
 }
 LATER = ("lr_decay_after", "lr_decay")
@@ -50,6 +51,7 @@ class PlannedTraining(NamedTuple):
         cnn: initial network.
         footage: training videos; None for Web images.
         frames: plan of the frame store; None for Web images.
+        videos: record of the videos of a flow store; None for other images.
     """
 
     run: TrainRun
@@ -57,6 +59,7 @@ class PlannedTraining(NamedTuple):
     cnn: Cnn
     footage: TrainingVideos | None = None
     frames: StorePlan | None = None
+    videos: TrainingVideosRecord | None = None
 
 
 def make_training(options: TrainCnnOptions) -> PlannedTraining:
@@ -67,6 +70,8 @@ def make_training(options: TrainCnnOptions) -> PlannedTraining:
     """
     check_recipe(options)
     options = filled(_as_begun(options))
+    if options.flow is not None:
+        return _from_flow(options, options.flow)
     return _from_videos(options, options.videos) if options.videos else _from_images(options, str(options.images))
 
 
@@ -128,6 +133,15 @@ def _from_videos(options: TrainCnnOptions, url: str) -> PlannedTraining:
     return training._replace(footage=footage, frames=footage.plan(training.run, cnn))
 
 
+def _from_flow(options: TrainCnnOptions, url: str) -> PlannedTraining:
+    store = open_flow(url)
+    names = _class_names(options.classes) or _listed_classes(options)
+    _check_several(str(options.split), names)
+    cnn, flow = start_flow_cnn(options, names, store)
+    stacks, decisive, record = find_flow_videos(options, names, store, flow.length)
+    return _training(options, cnn, stacks, decisive)._replace(videos=record)
+
+
 def held_out_of(trained: Mapping[str, Any]) -> tuple[float, int]:
     """Return the fraction and the seed with which a checkpoint's training held out Web images.
 
@@ -175,7 +189,7 @@ def start_share(options: TrainCnnOptions, fresh: Fresh) -> float:
     """Return the share of the initial weights in the average; 0 for Web images and for new layers by default."""
     if options.start_share is not None:
         return options.start_share
-    return START_SHARE if options.videos is not None and fresh == "nothing" else 0.0
+    return START_SHARE if options.images is None and fresh == "nothing" else 0.0
 
 
 def _listed_classes(options: TrainCnnOptions) -> tuple[str, ...]:

@@ -106,7 +106,7 @@ def find_training_videos(options: TrainCnnOptions, class_names: tuple[str, ...])
     begun = (TrainRun(options.out, {}).read(RUN) or {}).get("decisive", {})
     recording_of = kept_together(read_recordings(where, split, part="train"), present, begun)
     footage = TrainingVideos(options, class_names, present, videos, split_record(where), recording_of)
-    _check_classes(present, footage)
+    check_classes(present, present, class_names, where)
     return footage
 
 
@@ -129,7 +129,7 @@ def decode_training_videos(footage: TrainingVideos, plan: StorePlan, run: TrainR
     frames = {video_id: rows for part in parts for video_id, rows in part.rows.items()}
     lost = sorted(wanted - frames.keys())
     if settled is None:
-        _check_classes(frames, footage)
+        check_classes(frames, footage.split, footage.class_names, str(footage.options.split))
         run.write(SETTLED, json.dumps({"frames": frames, "failed": _reasons(lost, plan.ledger)}, ensure_ascii=False))
     elif lost:
         raise UsageError(
@@ -140,14 +140,24 @@ def decode_training_videos(footage: TrainingVideos, plan: StorePlan, run: TrainR
 
 def training_videos_record(footage: TrainingVideos, frames: VideoFrames, run: TrainRun) -> TrainingVideosRecord:
     """Return the record of the training and held-out videos."""
-    failed = (run.read(SETTLED) or {}).get("failed", {})
+    return record_of(footage.options, frames, (run.read(SETTLED) or {}).get("failed", {}))
+
+
+def record_of(options: TrainCnnOptions, frames: VideoFrames, failed: Mapping[str, str]) -> TrainingVideosRecord:
+    """Return the record of the training and held-out videos.
+
+    Args:
+        options: options of the training, with all fractions filled in.
+        frames: frames of the videos.
+        failed: reasons by video ID, for listed videos that could not be decoded.
+    """
     trained, held = sorted(frames.num_frames.keys() - frames.held), sorted(frames.held)
     ids = json.dumps([trained, held], ensure_ascii=False).encode()
     counts = {"trained": len(trained), "held_out": len(held), "failed": len(failed)}
     summary = {
-        "split": dict(footage.listed),
-        "fraction": footage.options.fraction,
-        "seed": footage.options.seed,
+        "split": split_record(str(options.split)),
+        "fraction": options.fraction,
+        "seed": options.seed,
         "videos": {**counts, "sha256": hashlib.sha256(ids).hexdigest()},
         "frames": len(frames.labels),
     }
@@ -165,13 +175,23 @@ def _labelled(footage: TrainingVideos, frames: VideoFrames) -> VideoFrames:
     return dataclasses.replace(frames, video_labels={one: ids[name] for one, name in split.items()}, held=held)
 
 
-def _check_classes(videos: Iterable[str], footage: TrainingVideos) -> None:
-    """Check that every class has a video."""
-    present = {footage.split[video_id] for video_id in videos}
-    if missing := [name for name in footage.class_names if name not in present]:
-        where = shown(str(footage.options.split))
+def check_classes(videos: Iterable[str], split: SplitList, class_names: Sequence[str], where: str) -> None:
+    """Check that every class has a video.
+
+    Args:
+        videos: usable videos.
+        split: class of each video.
+        class_names: class names.
+        where: URL of the list, for the message.
+
+    Raises:
+        UsageError: some classes have none.
+    """
+    present = {split[video_id] for video_id in videos}
+    if missing := [name for name in class_names if name not in present]:
         raise UsageError(
-            f"{where}: no usable training video of {some(missing)}. Add some, or leave these classes out of --classes."
+            f"{shown(where)}: no usable training video of {some(missing)}. Add some, or leave these classes out of "
+            "--classes."
         )
 
 

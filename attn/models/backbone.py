@@ -4,8 +4,10 @@ Splitting needs no hooks: code that works on maps (attribution, storage, later m
 price is one entry per network family in `split.py`.
 """
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -42,7 +44,7 @@ class Backbone(nn.Module):
         cut_names = {id(tensor): key for key, tensor in self.state_dict(keep_vars=True).items()}
         self._names = {key: cut_names[id(tensor)] for key, tensor in net.state_dict(keep_vars=True).items()}
 
-    def forward(self, images: Float[Tensor, "batch 3 row col"]) -> Float[Tensor, "batch cls"]:
+    def forward(self, images: Float[Tensor, "batch chan row col"]) -> Float[Tensor, "batch cls"]:
         return self.head(self.trunk(images))
 
     @property
@@ -70,34 +72,55 @@ class Backbone(nn.Module):
         return {original for original, name in self._names.items() if id(weights[name]) in below}
 
 
-def build_backbone(name: str, num_classes: int) -> Backbone:
+RGB_CHANNELS = 3
+
+
+def build_backbone(name: str, num_classes: int, channels: int = RGB_CHANNELS) -> Backbone:
     """Build a network with random weights; `network_input` says which images it expects.
 
     Args:
         name: one of `BACKBONE_NAMES`, `mobilenet_v2_wNNN` or `timm:<name>`.
         num_classes: number of outputs of the classifier.
+        channels: number of channels of the input; if not 3, the first convolution is replaced.
 
     Raises:
         UsageError: the name is unknown, or the network of timm is not supported.
     """
+    net, split = _built(name, num_classes)
+    if channels != RGB_CHANNELS:
+        if name == "googlenet":  # its own normalisation is of R, G and B
+            raise UsageError(f"{name}: takes only RGB images. Give another --backbone.")
+        _widen(net, channels)
+    return Backbone(name, net, split(net))
+
+
+def _built(name: str, num_classes: int) -> tuple[nn.Module, Callable[[Any], Split]]:
     if is_timm(name):
-        return _timm_backbone(name, num_classes)
+        from attn.models.timm_split import split_timm  # imports parts of timm
+
+        return create_timm(name, num_classes), functools.partial(split_timm, name)
     if name == "small_cnn":
-        net = SmallCnn(num_classes)
-        return Backbone(name, net, split_features(net))
+        return SmallCnn(num_classes), split_features
     tv = load_torchvision()
     width = mobilenet_width(name)
     if width is not None:
-        net = tv.mobilenet_v2(weights=None, num_classes=num_classes, width_mult=width)
-        return Backbone(name, net, split_features(net))
+        return tv.mobilenet_v2(weights=None, num_classes=num_classes, width_mult=width), split_features
     if name not in TORCHVISION:
         names = ", ".join(BACKBONE_NAMES)
         raise UsageError(
             f"{name!r}: unknown backbone. Choose one of {names}, or mobilenet_v2_wNNN (width NNN/100), or timm:<name>."
         )
     settings, split = TORCHVISION[name]
-    net = tv.get_model(name, weights=None, num_classes=num_classes, **settings)
-    return Backbone(name, net, split(net))
+    return tv.get_model(name, weights=None, num_classes=num_classes, **settings), split
+
+
+def _widen(net: nn.Module, channels: int) -> None:
+    """Replace the first convolution by one of other input channels, with random weights."""
+    name, old = next((name, layer) for name, layer in net.named_modules() if isinstance(layer, nn.Conv2d))
+    parent, _, own = name.rpartition(".")
+    how = {each: getattr(old, each) for each in ("kernel_size", "stride", "padding", "dilation", "padding_mode")}
+    new = nn.Conv2d(channels, old.out_channels, **how, bias=old.bias is not None)
+    setattr(net.get_submodule(parent), own, new)
 
 
 def network_input(name: str) -> NetworkInput:
@@ -107,13 +130,6 @@ def network_input(name: str) -> NetworkInput:
         UsageError: the name is unknown to timm.
     """
     return timm_input(name) if is_timm(name) else NetworkInput()
-
-
-def _timm_backbone(name: str, num_classes: int) -> Backbone:
-    from attn.models.timm_split import split_timm  # imports parts of timm
-
-    net = create_timm(name, num_classes)
-    return Backbone(name, net, split_timm(name, net))
 
 
 def mobilenet_width(name: str) -> float | None:

@@ -13,8 +13,11 @@ from torch import Tensor
 
 from attn.classes import check_class_names
 from attn.errors import UsageError
-from attn.models.backbone import Backbone, build_backbone, network_input
+from attn.models.backbone import RGB_CHANNELS, Backbone, build_backbone, network_input
 from attn.models.fit import import_fitting
+from attn.models.flow_input import MEAN as FLOW_MEAN
+from attn.models.flow_input import STD as FLOW_STD
+from attn.models.flow_input import FlowInput
 from attn.models.imagenet import imagenet_class_names, read_imagenet_weights
 from attn.models.network_input import IMAGENET_INPUT_SIZE, IMAGENET_MEAN, IMAGENET_STD, Rgb
 from attn.models.weights_file import (
@@ -50,6 +53,7 @@ class Cnn:
         weights_sha256: SHA-256 of the weights file; empty for random weights.
         new_classifier: True if the classifier, or the whole head, was randomly initialised on loading.
         resampling: part of an image that the network sees, and the interpolation.
+        flow: stacks of optical flow that the network takes; None if it takes images.
     """
 
     backbone: Backbone
@@ -62,12 +66,23 @@ class Cnn:
     weights_sha256: str = ""
     new_classifier: bool = False
     resampling: Resampling = BILINEAR
+    flow: FlowInput | None = None
+
+    @property
+    def channels(self) -> int:
+        """Number of channels of the input."""
+        return RGB_CHANNELS if self.flow is None else self.flow.channels
+
+    @property
+    def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of the input, of each channel, or of all channels of flow."""
+        return (self.mean, self.std) if self.flow is None else (self.mean[:1], self.std[:1])
 
 
 def untrained_cnn(
     backbone: str, class_names: tuple[str, ...], mean: Rgb | None, std: Rgb | None, input_size: int | None
 ) -> Cnn:
-    """Network with random weights, in training mode; what is None about its input is its own default.
+    """Network of images with random weights, in training mode; what is None about its input is its own default.
 
     Raises:
         UsageError: the backbone does not exist, or is not supported.
@@ -75,6 +90,38 @@ def untrained_cnn(
     own, net = network_input(backbone), build_backbone(backbone, len(class_names))
     size = own.size if input_size is None else input_size
     return Cnn(net, backbone, class_names, size, mean or own.mean, std or own.std, resampling=own.resampling)
+
+
+def untrained_flow_cnn(backbone: str, class_names: tuple[str, ...], flow: FlowInput) -> Cnn:
+    """Network of optical flow with random weights, in training mode.
+
+    Raises:
+        UsageError: the backbone does not exist, or is not supported.
+    """
+    net = build_backbone(backbone, len(class_names), flow.channels)
+    return _of_flow(Cnn(net, backbone, class_names), flow)
+
+
+def cross_modality(cnn: Cnn, flow: FlowInput) -> Cnn:
+    """Network of optical flow that begins with the weights of one of images.
+
+    The first convolution is the mean of the three of R, G and B, for each channel of the flow.
+
+    Source: Wang et al. 2016 (TSN), section 3.2, cross modality pre-training.
+    """
+    net = build_backbone(cnn.backbone_name, len(cnn.class_names), flow.channels).eval()
+    expected, weights = net.export_weights(), cnn.backbone.export_weights()
+    for name, tensor in weights.items():
+        if tensor.shape != expected[name].shape:
+            weights[name] = tensor.mean(1, keepdim=True).expand_as(expected[name])
+    net.import_weights(weights)
+    return _of_flow(dataclasses.replace(cnn, backbone=net), flow)
+
+
+def _of_flow(cnn: Cnn, flow: FlowInput) -> Cnn:
+    size, resampling = int(flow.kind["input_size"]), Resampling.parse(str(flow.kind["preprocessing"]))
+    about = {"input_size": size, "mean": FLOW_MEAN, "std": FLOW_STD, "resampling": resampling}
+    return dataclasses.replace(cnn, **about, flow=flow)
 
 
 def save_checkpoint(
@@ -101,7 +148,9 @@ def save_checkpoint(
     if not url.endswith(".safetensors"):
         raise UsageError(f"{url}: checkpoints must be .safetensors files. Change the file name.")
     normalised = cnn.input_size, cnn.mean, cnn.std
-    description = Description(cnn.backbone_name, cnn.class_names, *normalised, cnn.trained, method, cnn.resampling)
+    description = Description(
+        cnn.backbone_name, cnn.class_names, *normalised, cnn.trained, method, cnn.resampling, cnn.flow
+    )
     left_out = cnn.backbone.names_below(cnn.backbone.head) if without_head else set[str]()
     weights = {key: tensor for key, tensor in cnn.backbone.export_weights().items() if key not in left_out}
     others = {f"{METHOD_PREFIX}{name}": tensor for name, tensor in (method_tensors or {}).items()}
@@ -136,6 +185,7 @@ def load_weights(
     input_size: int | None = None,
     *,
     new_classifier: bool = False,
+    of_flow: bool = False,
 ) -> Cnn:
     """Load a network with its weights, in eval mode.
 
@@ -148,12 +198,13 @@ def load_weights(
         input_size: side of the input in pixels; default: the file's, otherwise the network's.
         new_classifier: initialise a new classifier (from torch's global random state) if the file has none or one for
             other classes. For training only: otherwise such a file is an error.
+        of_flow: accept a network of optical flow, too.
 
     Raises:
         UsageError: the weights do not fit; the message names the tensor or setting.
     """
     file = read_imagenet_weights(backbone) if url == "imagenet" else read_weights_file(url)
-    return _load(file, backbone, classes, mean, std, input_size, new_classifier=new_classifier)
+    return _load(file, backbone, classes, mean, std, input_size, new_classifier=new_classifier, of_flow=of_flow)
 
 
 def check_input_size(cnn: Cnn) -> None:
@@ -166,7 +217,7 @@ def check_input_size(cnn: Cnn) -> None:
     _check_size(size, cnn.backbone_name)
     try:
         with torch.inference_mode():
-            cnn.backbone.eval()(torch.zeros(1, 3, size, size))
+            cnn.backbone.eval()(torch.zeros(1, cnn.channels, size, size))
     except (RuntimeError, AssertionError, ValueError) as error:  # timm's networks check sizes in all three ways
         why = " ".join(str(error).split()).rstrip(".")
         raise UsageError(
@@ -183,7 +234,10 @@ def _load(
     input_size: int | None,
     *,
     new_classifier: bool,
+    of_flow: bool = False,
 ) -> Cnn:
+    if file.described and file.described.flow and not of_flow:
+        raise UsageError(f"{file.url}: a CNN of optical flow. Give a CNN of images, or a flow store with --flow.")
     name, names = _backbone_name(file, backbone), _class_names(file, classes, other_allowed=new_classifier)
     own = file.described or _undescribed(name, names)
     size, mean, std = input_size or own.input_size, mean or own.mean, std or own.std
@@ -193,9 +247,10 @@ def _load(
             f"{file.url}: input size {size} and standard deviations {std} must be above 0. "
             "Change --input-size or --std."
         )
-    net = build_backbone(name, len(names)).eval()
+    flow = own.flow
+    net = build_backbone(name, len(names), RGB_CHANNELS if flow is None else flow.channels).eval()
     drawn = import_fitting(net, file, may_draw=new_classifier, must_draw=names != own.class_names)
-    return Cnn(net, name, names, size, mean, std, own.trained, file.sha256, drawn, own.resampling)
+    return Cnn(net, name, names, size, mean, std, own.trained, file.sha256, drawn, own.resampling, flow)
 
 
 def _undescribed(name: str, class_names: tuple[str, ...]) -> Description:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Integer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import SGD
@@ -24,13 +24,14 @@ class Batch:
     """One worker's share of a batch, on the device of the model.
 
     Attributes:
-        images: images as cached. They are normalised on the device, so that only a quarter of the bytes is transferred.
+        images: images as cached, uint8, or stacks of flow, int8. They are normalised on the device, so that only a
+            quarter of the bytes is transferred.
         labels: class ids.
         total: number of images in the whole batch, over all workers.
         mixed: number of images at the end of this share that are mixed in: used in training, but counted separately.
     """
 
-    images: UInt8[Tensor, "batch row col rgb"]
+    images: Integer[Tensor, "batch row col chan"]
     labels: Int[Tensor, "batch"]
     total: int
     mixed: int = 0
@@ -105,10 +106,10 @@ class Normaliser:
     """
 
     def __init__(self, mean: Iterable[float], std: Iterable[float], device: torch.device):
-        self._mean = torch.tensor(tuple(mean), device=device).view(3, 1, 1) * 255
-        self._std = torch.tensor(tuple(std), device=device).view(3, 1, 1) * 255
+        self._mean = torch.tensor(tuple(mean), device=device).view(-1, 1, 1) * 255
+        self._std = torch.tensor(tuple(std), device=device).view(-1, 1, 1) * 255
 
-    def __call__(self, images: UInt8[Tensor, "batch row col rgb"]) -> Float[Tensor, "batch rgb row col"]:
+    def __call__(self, images: Integer[Tensor, "batch row col chan"]) -> Float[Tensor, "batch chan row col"]:
         return images.permute(0, 3, 1, 2).float().sub_(self._mean).div_(self._std)
 
 

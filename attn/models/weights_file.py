@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from attn.errors import UsageError
+from attn.models.flow_input import FlowInput
 from attn.models.network_input import Rgb
 from attn.models.tensors_file import Kind, TensorsFile, check_kind, read_tensors, write_tensors
 from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
@@ -32,6 +33,9 @@ METHOD_PREFIX = "method."
 
 TORCH_SAVE = (".pth", ".pt", ".pth.tar", ".ckpt", ".bin")
 """Suffixes of files written by torch.save."""
+
+MOST_STACKED = 100
+"""Maximum number of flows in a stack; a file can claim any number."""
 
 _ZIP = b"PK\x03\x04"
 _OLD_PICKLES = 5  # number of pickles before the storages in torch.save's legacy (not zip) format
@@ -57,6 +61,7 @@ class Description:
         trained: free-form record of the training, in JSON types.
         method: record of the scoring method in a model file, see `attn.models.model_file`; otherwise None.
         resampling: part of an image that the network sees, and the interpolation.
+        flow: stacks of optical flow that the network takes; None if it takes images.
     """
 
     backbone: str
@@ -67,11 +72,13 @@ class Description:
     trained: Mapping[str, Any]
     method: Mapping[str, Any] | None = None
     resampling: Resampling = BILINEAR
+    flow: FlowInput | None = None
 
     def to_json(self) -> str:
         values = dataclasses.asdict(self)
-        if self.method is None:
-            del values["method"]
+        for name in ("method", "flow"):
+            if values[name] is None:
+                del values[name]
         del values["resampling"]
         if self.resampling != BILINEAR:
             values["resampling"] = str(self.resampling)
@@ -88,7 +95,11 @@ class Description:
         resampling = Resampling.parse(text)
         if str(resampling) != text:
             raise ValueError(f"unknown resampling: {text}")
-        return cls(str(values["backbone"]), names, size, (r, g, b), (sr, sg, sb), trained, method, resampling)
+        flow = values.get("flow")
+        known = None if flow is None else FlowInput(int(flow["length"]), dict(flow["kind"]))
+        if known is not None and not 1 <= known.length <= MOST_STACKED:
+            raise ValueError(f"stacks of {known.length} flows")
+        return cls(str(values["backbone"]), names, size, (r, g, b), (sr, sg, sb), trained, method, resampling, known)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,8 +41,8 @@ class ComputeMaps:
         self._columns, self._device, self._dtype = tuple(columns), torch.device(device), DTYPES[precision]
         self._backbone = cnn.backbone.to(self._device).eval().to(memory_format=torch.channels_last)
         self._gradcam = GradCam.of(self._backbone.head, alpha_reduce=alpha_reduce)
-        self._mean = torch.tensor(cnn.mean, device=self._device).view(3, 1, 1) * 255
-        self._std = torch.tensor(cnn.std, device=self._device).view(3, 1, 1) * 255
+        mean, std = (torch.tensor(values, device=self._device).view(-1, 1, 1) * 255 for values in cnn.normalisation)
+        self._mean, self._std = mean, std
 
     @property
     def route(self) -> str:
@@ -51,7 +51,7 @@ class ComputeMaps:
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
-        """Compute columns [frame, …] from uint8 images [frame, row, col, rgb]."""
+        """Compute columns [frame, …] from images [frame, row, col, rgb] or stacks of flow [frame, row, col, chan]."""
         writable = np.require(images, requirements="W")  # torch needs writable memory, Ray's objects are read-only
         batch = torch.from_numpy(writable).to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         activations = self._activations((batch.float() - self._mean) / self._std)

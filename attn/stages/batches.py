@@ -5,9 +5,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Bool, Int, Int8, UInt8
 
 from attn.models.finetune import Batch
+from attn.stages.flow.stacks import mirrored as mirrored_stacks
+from attn.stages.flow.stacks import stacked
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,23 +108,25 @@ def num_batches(num_images: int, batch_size: int) -> int:
 
 
 class Photographs:
-    """Subset of the images of a cache, with labels.
+    """Subset of the images of a cache, or of its stacks of optical flow, with labels.
 
     Args:
         pixels: images of the whole cache.
         labels: class ids of the whole cache.
         members: rows of the subset; positions are indices into it.
         device: device of the batches.
+        stacks: for optical flow, the rows of the flows in each stack; None for images.
     """
 
     def __init__(
         self,
-        pixels: UInt8[np.ndarray, "image row col rgb"],
+        pixels: UInt8[np.ndarray, "image row col rgb"] | Int8[np.ndarray, "frame 2 row col"],
         labels: Int[np.ndarray, "image"],
         members: Int[np.ndarray, "member"],
         device: torch.device,
+        stacks: Int[np.ndarray, "frame step"] | None = None,
     ):
-        self._pixels, self._members, self._device = pixels, members, device
+        self._pixels, self._members, self._device, self._stacks = pixels, members, device, stacks
         self._labels = torch.from_numpy(labels.astype(np.int64))
 
     @property
@@ -148,6 +152,11 @@ class Photographs:
 
     def _load(self, positions: np.ndarray, mirrored: np.ndarray, total: int) -> Batch:
         rows = self._members[positions]
-        images = torch.from_numpy(np.asarray(self._pixels[rows]))
-        images[mirrored] = images[mirrored].flip(2)
+        if self._stacks is None:
+            images = torch.from_numpy(np.asarray(self._pixels[rows]))
+            images[mirrored] = images[mirrored].flip(2)
+        else:
+            stacks = stacked(self._pixels[self._stacks[rows]])
+            stacks[mirrored] = mirrored_stacks(stacks[mirrored])
+            images = torch.from_numpy(stacks)
         return Batch(images.to(self._device), self._labels[rows].to(self._device), total)

@@ -50,6 +50,8 @@ class StoreManifest:
     """Name of the job that makes the store."""
     flag: ClassVar[str]
     """Flag that names the store."""
+    later: ClassVar[tuple[str, ...]] = ()
+    """Fields that were added later. They are not hashed if they are None, so older stores keep their fingerprints."""
     way_out: ClassVar[str]
     """End of a message, about how to discard the rows of an existing store."""
 
@@ -73,9 +75,9 @@ class StoreManifest:
         """
         mine, theirs = self._decisive(), other._decisive()
         return "; ".join(
-            f"{key}: {_short(mine[key])} here, {_short(theirs[key])} there"
-            for key in mine
-            if mine[key] != theirs[key] and (only is None or key in only)
+            f"{key}: {_short(mine.get(key))} here, {_short(theirs.get(key))} there"
+            for key in mine | theirs
+            if mine.get(key) != theirs.get(key) and (only is None or key in only)
         )
 
     def of(self, names: Collection[str]) -> dict[str, Any]:
@@ -131,14 +133,20 @@ class StoreManifest:
     def _decisive(self) -> dict[str, Any]:
         fields = json.loads(json.dumps(dataclasses.asdict(self)))
         del fields["informative"]
-        return fields
+        return {name: value for name, value in fields.items() if name not in self.later or value is not None}
 
 
 @dataclasses.dataclass(frozen=True)
 class Manifest(StoreManifest):
-    """Manifest of an attention store."""
+    """Manifest of an attention store.
+
+    Attributes:
+        flow: stacks of optical flow from which the rows were computed: their length, and the kind of flow; None for
+            frames.
+    """
 
     kind = "attention store"
+    later = ("flow",)
     allowed_columns = ATTENTION_COLUMNS
     job = "precompute"
     flag = "--out"
@@ -158,6 +166,7 @@ class Manifest(StoreManifest):
     columns: tuple[str, ...]
     num_channels: int
     map_shape: tuple[int, int]
+    flow: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
     informative: dict[str, Any] = dataclasses.field(default_factory=dict)
 

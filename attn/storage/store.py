@@ -77,6 +77,20 @@ class Store(Generic[AnyManifest]):
             seen |= found.rows.keys()
         return parts
 
+    def check_columns(self, columns: Collection[str]) -> None:
+        """Refuse a store that lacks tensor columns.
+
+        Raises:
+            UsageError: columns are missing; the message names them and the flag that adds them.
+        """
+        held = self.manifest.of(["columns"])["columns"]
+        missing = [name for name in columns if name not in held]
+        if missing:
+            raise UsageError(
+                f"{self.url}: the store lacks {', '.join(missing)}. Run {self.manifest.job} again with --columns "
+                f"{' '.join(dict.fromkeys([*held, *missing]))}."
+            )
+
     @property
     def video_ids(self) -> list[str]:
         """IDs of all complete videos, in the order in which `videos` yields them."""
@@ -131,25 +145,8 @@ class AttentionStore(Store[Manifest]):
             UsageError: no store exists at the URL, or it is not finished.
         """
         fs, root, manifest = _opened(url, Manifest)
-        if not allow_partial and not fs.exists(f"{root}/{SUCCESS}"):
-            raise UsageError(
-                f"{url}: the store is not finished ({SUCCESS} is missing). Run the same precompute again, or add "
-                "--allow-partial."
-            )
+        _check_finished(fs, root, url, manifest.job, allow_partial=allow_partial)
         return cls(fs, root, url, manifest)
-
-    def check_columns(self, columns: Collection[str]) -> None:
-        """Refuse a store that lacks tensor columns.
-
-        Raises:
-            UsageError: columns are missing; the message names them and the flag that adds them.
-        """
-        missing = [name for name in columns if name not in self.manifest.columns]
-        if missing:
-            raise UsageError(
-                f"{self.url}: the store lacks {', '.join(missing)}. Run precompute again with --columns "
-                f"{' '.join(dict.fromkeys([*self.manifest.columns, *missing]))}."
-            )
 
     def videos(self, columns: Sequence[str]) -> Iterator[VideoRows]:
         """All complete videos, one at a time.
@@ -204,14 +201,23 @@ class FlowStore(Store[FlowManifest]):
     """A store of optical flow, opened for reading."""
 
     @classmethod
-    def open(cls, url: str) -> Self:
-        """Open the store at a URL, finished or not, because its readers know which videos they need.
+    def open(cls, url: str, *, allow_partial: bool = False) -> Self:
+        """Open the store at a URL.
 
         Raises:
-            UsageError: no store exists at the URL.
+            UsageError: no store exists at the URL, or it is not finished and `allow_partial` is false.
         """
         fs, root, manifest = _opened(url, FlowManifest)
+        _check_finished(fs, root, url, manifest.job, allow_partial=allow_partial)
         return cls(fs, root, url, manifest)
+
+
+def _check_finished(fs: AbstractFileSystem, root: str, url: str, job: str, *, allow_partial: bool) -> None:
+    if not allow_partial and not fs.exists(f"{root}/{SUCCESS}"):
+        raise UsageError(
+            f"{url}: the store is not finished ({SUCCESS} is missing). Run the same {job} again, or add "
+            "--allow-partial."
+        )
 
 
 def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str, AnyManifest]:

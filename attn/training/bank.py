@@ -1,8 +1,8 @@
-"""Bank of one column of attention stores for the videos of a training, read once.
+"""Bank of one column of stores for the videos of a training, read once.
 
-A bank is in memory, on a device, or mapped from a file on the local disk. All columns except logits are fp16: UCF101's
-maps take 4.8 GB, GoogLeNet's activations (`grid`) 100 KB per frame. If a column does not fit into the memory of a
-worker, each worker reads its share of the videos (`VideoTable.share`), or all workers of a machine map one file.
+A bank is in memory, on a device, or mapped from a file on the local disk. All columns except logits and flow are fp16:
+UCF101's maps take 4.8 GB, GoogLeNet's activations (`grid`) 100 KB per frame. If a column does not fit into the memory
+of a worker, each worker reads its share of the videos (`VideoTable.share`), or all workers of a machine map one file.
 """
 
 import dataclasses
@@ -26,13 +26,15 @@ from attn.schema import FRAME, GRID, VIDEO_ID
 from attn.stages.finite import check_finite
 from attn.storage.filesystem import storage_errors
 from attn.storage.parts import PartVideos
-from attn.storage.store import AttentionStore
+from attn.storage.store import Store
 from attn.storage.tensors import tensor_shape, tensor_values
 from attn.training.array_cache import Array, Layout, cache_array
 from attn.training.video_table import VideoTable
 
 VALUES = "values.bin"
 DEVICE_SHARE = 0.8  # share of the device's free memory
+AnyStore = Store[Any]
+
 READERS = min(8, os.cpu_count() or 1)
 """Number of threads that read parts, for a few seconds more than the worker's CPUs."""
 
@@ -88,13 +90,13 @@ def _gather(
     return found.to(device or values.device).float().view(rows.shape + values.shape[1:])  # fp16 travels faster
 
 
-def bank_bytes(store: AttentionStore, column: str, rows: int) -> int:
+def bank_bytes(store: AnyStore, column: str, rows: int) -> int:
     """Memory of a column of `rows` frames, in bytes."""
     return _layout(store, column, rows).num_bytes
 
 
 def read_bank(
-    stores: Sequence[AttentionStore],
+    stores: Sequence[AnyStore],
     table: VideoTable,
     column: str,
     *,
@@ -108,7 +110,7 @@ def read_bank(
         stores: at least one store. Each video of the table is in exactly one of them, with the number of frames given
             in the table.
         table: table of the videos, which determines the order of the rows.
-        column: tensor column: maps, logits, features or grid.
+        column: tensor column, such as maps, features or flow.
         threads: number of threads that read and decompress; both release the GIL.
         most_bytes: size limit for values in memory. Larger ones are memory-mapped from an unnamed file in the temporary
             folder, which the system removes with the process, however it ends. Default: unlimited.
@@ -156,17 +158,17 @@ def on_device(bank: Bank, device: torch.device, gpus: float = 1.0, *, reserved: 
     return dataclasses.replace(bank, values=bank.values.to(device)) if bank.values.nbytes <= room else bank
 
 
-Held = tuple[AttentionStore, PartVideos]
+Held = tuple[AnyStore, PartVideos]
 """A part of a store, limited to the videos of a table."""
 
 
-def _layout(store: AttentionStore, column: str, rows: int) -> Layout:
+def _layout(store: AnyStore, column: str, rows: int) -> Layout:
     field = store.manifest.schema.field(column)
     # Single maps, features and logits are small; activations are read whole.
     return Layout((rows, *tensor_shape(field)), field.type.value_type.to_pandas_dtype(), in_pieces=column != GRID)
 
 
-def _wanted(stores: Sequence[AttentionStore], table: VideoTable) -> list[Held]:
+def _wanted(stores: Sequence[AnyStore], table: VideoTable) -> list[Held]:
     ids = set(table.video_ids)
     parts = [
         (store, PartVideos(part.path, {video_id: count for video_id, count in part.rows.items() if video_id in ids}))
@@ -208,7 +210,7 @@ def _read_part(held: Held, column: str, first_row: dict[str, int], values: Array
             place[video_id] += len(found)
 
 
-def _check_alike(stores: Sequence[AttentionStore], column: str) -> None:
+def _check_alike(stores: Sequence[AnyStore], column: str) -> None:
     """Check that all stores have the column, in one shape and type."""
     for store in stores:
         store.check_columns([column])
@@ -220,7 +222,7 @@ def _check_alike(stores: Sequence[AttentionStore], column: str) -> None:
             )
 
 
-def _check_held(stores: Sequence[AttentionStore], table: VideoTable) -> None:
+def _check_held(stores: Sequence[AnyStore], table: VideoTable) -> None:
     """Check that each video fills exactly its rows; otherwise rows would be overwritten or uninitialised."""
     held = Counter[str]()
     for store in stores:

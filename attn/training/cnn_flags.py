@@ -3,6 +3,7 @@
 import dataclasses
 
 from attn.errors import UsageError
+from attn.models.weights_file import MOST_STACKED
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.finetune_config import CLIP_NORM, DRAWN_LR, LR, MIXED_LR, SCRATCH_LR
 from attn.training.recipe import check_recipe
@@ -10,6 +11,11 @@ from attn.training.recipe import check_recipe
 VIDEO_FLAGS = (
     *("split", "fraction", "stride", "fps", "frames", "mix_images", "mix_cache"),
     *("allow_missing", "max_failed_fraction"),
+)
+
+NOT_OF_FLOW = (
+    *("stride", "fps", "frames", "mix_images", "mix_cache", "max_failed_fraction"),
+    *("mean", "std", "input_size", "near_duplicates"),
 )
 
 # Source: Li et al. 2017, section 4.2 (30 % of the images). The other values are choices of this project.
@@ -37,7 +43,7 @@ def filled(options: TrainCnnOptions) -> TrainCnnOptions:
         UsageError: as in `resolve`.
     """
     _check_source(options)
-    images = options.videos is None
+    images = options.images is not None
     defaults = {
         "clip_norm": 0.0 if options.weights is None else CLIP_NORM,
         "lr": LR if options.mix_images is None else MIXED_LR,
@@ -58,15 +64,31 @@ def own_batch_size(options: TrainCnnOptions) -> int:
 
 
 def _check_source(options: TrainCnnOptions) -> None:
-    if (options.images is None) == (options.videos is None):
-        raise UsageError("--images or --videos: exactly one is required. Give one of the two.")
-    if options.videos is not None and options.split is None:
-        raise UsageError("--videos: requires --split. Give --split the data set's list of training videos.")
+    if sum(source is not None for source in (options.images, options.videos, options.flow)) != 1:
+        raise UsageError("--images, --videos or --flow: exactly one is required. Give one of them.")
+    if (options.modality == "flow") != (options.flow is not None):
+        raise UsageError(f"--modality {options.modality}: contradicts --flow. Give both or neither.")
+    if options.images is None and options.split is None:
+        flag = "--videos" if options.flow is None else "--flow"
+        raise UsageError(f"{flag}: requires --split. Give --split the data set's list of training videos.")
+    if options.flow is not None:
+        _check_flow(options)
+    elif options.flow_stack is not None:
+        raise UsageError("--flow-stack: applies only to --flow. Leave it out.")
     if options.images is not None:
         for field in dataclasses.fields(options):
             if field.name in VIDEO_FLAGS and getattr(options, field.name) != field.default:
                 flag = f"--{field.name.replace('_', '-')}"
                 raise UsageError(f"{flag}: applies only to --videos. Leave it out with --images.")
+
+
+def _check_flow(options: TrainCnnOptions) -> None:
+    """Refuse flags of images: the flow store decides size, preprocessing and sampling."""
+    for field in dataclasses.fields(options):
+        if field.name in NOT_OF_FLOW and getattr(options, field.name) != field.default:
+            raise UsageError(f"--{field.name.replace('_', '-')}: does not apply to --flow. Leave it out.")
+    if options.flow_stack is not None and not 1 <= options.flow_stack <= MOST_STACKED:
+        raise UsageError(f"--flow-stack {options.flow_stack}: out of range. Give a number from 1 to {MOST_STACKED}.")
 
 
 def _check_numbers(options: TrainCnnOptions) -> None:

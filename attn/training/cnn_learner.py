@@ -86,10 +86,10 @@ class CnnLearner:
         good = np.array([row for row in range(len(cache.pixels)) if row not in cache.skipped])
         held = pictures.held_out(good)
         self.held = pictures.names(good[held])
-        self.train = Photographs(cache.pixels, pictures.labels, good[~held], device)
+        self.train = Photographs(cache.pixels, pictures.labels, good[~held], device, cache.stacks)
         # Without held-out images, some training images are used to check that the network still tells classes apart.
         watched = good[held] if held.any() else good[:: -(-len(good) // MOST_WATCHED)]
-        self.watched = Photographs(cache.pixels, pictures.labels, watched, device)
+        self.watched = Photographs(cache.pixels, pictures.labels, watched, device, cache.stacks)
         self.chance = self._chance(pictures.names(good[~held]))
         batches = num_batches(len(self.train), self.own_batch_size)
         self.passes = -(-(self.job.options.epoch_updates or 1) // batches)
@@ -111,7 +111,7 @@ class CnnLearner:
     def _build(self, cnn: Cnn) -> None:
         options, self.backbone = self.job.options, cnn.backbone.to(memory_format=torch.channels_last)
         torch.backends.cudnn.deterministic = True
-        self.normalise = Normaliser(cnn.mean, cnn.std, self.group.device)
+        self.normalise = Normaliser(*cnn.normalisation, self.group.device)
         # Frozen statistics are equal on all workers; others are broadcast from the first worker before every update.
         settings = {"broadcast_buffers": not self.job.freeze_batchnorm}
         self.average = StartAverage(self.backbone, self.job.start_share)

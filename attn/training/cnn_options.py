@@ -9,12 +9,19 @@ from attn.training.finetune_config import FinetuneConfig, Rgb
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainCnnOptions(FinetuneConfig):
     images: str | None = None
-    """Web images, one folder per class, local or s3://. Give either --images or --videos."""
+    """Web images, one folder per class, local or s3://. Give one of --images, --videos and --flow."""
     videos: str | None = None
     """Training videos (requires --split): a folder tree, a folder of tar shards, a file or a glob, local or s3://."""
     split: str | None = None
     """List of training videos: an official list, lines `<video> <class>`, a CSV or a Parquet file. Official lists are
     UCF101's trainlistKK.txt and the folder of HMDB51's lists. Videos that are not in the list are never read."""
+    modality: Literal["rgb", "flow"] = "rgb"
+    """Input of the CNN. rgb: images or frames. flow: stacks of consecutive optical flows of --flow. With --weights of a
+    CNN of images, the first convolution begins with its mean over R, G and B (cross-modality initialisation)."""
+    flow: str | None = None
+    """Flow store of the training videos (requires --split and --modality flow), local or s3://."""
+    flow_stack: int | None = None
+    """Number of flows in a stack (default: that of --weights, otherwise 5)."""
     fraction: float = 1.0
     """Share of the listed videos of each class to use, at least two. Smaller shares are subsets of larger ones."""
     stride: int = 5

@@ -1,6 +1,6 @@
-"""Training images of a CNN: Web images, or frames of videos.
+"""Training images of a CNN: Web images, frames of videos, or stacks of their optical flow.
 
-Both classes are small descriptions that are sent to every worker; a row is the index of an image. `noun` is their name
+All classes are small descriptions that are sent to every worker; a row is the index of an image. `noun` is their name
 in messages, and `validated` is True if some images are held out.
 """
 
@@ -14,11 +14,16 @@ from typing import ClassVar
 import numpy as np
 from jaxtyping import Bool, Int
 
+from attn.schema import FLOW
+from attn.stages.flow.stacks import stack_rows
 from attn.storage.parts import PartVideos
+from attn.storage.store import FlowStore
+from attn.training.bank import read_bank
 from attn.training.frames import cache_frames, first_rows
 from attn.training.holdout import hold_out
 from attn.training.images import cache_images
 from attn.training.pixels import ImageCache
+from attn.training.video_table import VideoTable
 from attn.video.transform import BILINEAR, Resampling
 
 
@@ -123,6 +128,26 @@ class VideoFrames:
         starts = first_rows(self.num_frames)
         ids, firsts = list(starts), np.array(list(starts.values()))
         return [ids[index] for index in np.unique(np.searchsorted(firsts, rows, side="right") - 1)]
+
+
+@dataclasses.dataclass(frozen=True)
+class FlowStacks(VideoFrames):
+    """Stacks of optical flow that begin at the frames of selected videos, from a flow store.
+
+    Attributes:
+        length: number of flows in a stack.
+    """
+
+    noun: ClassVar[str] = "stacks"
+
+    length: int
+
+    def cached(self, folder: Path, *, threads: int, tell: Callable[[int], None]) -> ImageCache:
+        """Flows of the videos, copied to this machine if not cached yet, with the rows of each stack."""
+        table = VideoTable.of(self.video_labels, self.num_frames).sorted_by_id()
+        bank = read_bank([FlowStore.open(self.url)], table, FLOW, threads=threads, cache=folder)
+        tell(table.rows)
+        return ImageCache(bank.values.numpy(), {}, stack_rows(table.num_frames.tolist(), self.length))
 
 
 Pictures = WebImages | VideoFrames

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Int, Int8, UInt8
 
 from attn.training.array_cache import Fill, Layout, cache_array
 
@@ -25,10 +25,13 @@ class ImageCache:
     Attributes:
         pixels: memory-mapped pixels, in the order of the list; skipped images are black.
         skipped: position in the list → reason for skipping the image.
+        stacks: for optical flow, the rows of the flows in each stack; `pixels` then has one flow per frame. None for
+            images.
     """
 
-    pixels: UInt8[np.ndarray, "image row col rgb"]
+    pixels: UInt8[np.ndarray, "image row col rgb"] | Int8[np.ndarray, "frame 2 row col"]
     skipped: dict[int, str]
+    stacks: Int[np.ndarray, "frame step"] | None = None
 
 
 def cache_pixels(

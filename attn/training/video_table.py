@@ -55,6 +55,12 @@ class VideoTable:
         mask = class_mask([classes[video_id] for video_id in ids], num_classes)
         return cls(tuple(ids), mask, np.array([num_frames[video_id] for video_id in ids], np.int64))
 
+    def sorted_by_id(self) -> "VideoTable":
+        """Table of the same videos, sorted by ID."""
+        order = np.argsort(np.array(self.video_ids, object), kind="stable")
+        ids = tuple(self.video_ids[place] for place in order)
+        return VideoTable(ids, self.targets[order], self.num_frames[order])
+
     @property
     def labels(self) -> Int[np.ndarray, "video"]:
         """Class ids.

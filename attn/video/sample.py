@@ -5,7 +5,8 @@ Each rule decides on one frame at a time and never looks back, so a video of any
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from attn.errors import UsageError
 
@@ -72,6 +73,11 @@ class Fps:
 
 
 Sampling = Stride | Fps
+
+
+def sampling_of(record: Mapping[str, Any]) -> Sampling:
+    """Rule of a manifest's record, see `sampling_record`."""
+    return Fps(float(record["fps"])) if "fps" in record else Stride(int(record["stride"]))
 
 
 def sampling_record(sampling: Sampling) -> dict[str, float]:

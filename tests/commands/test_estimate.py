@@ -16,7 +16,7 @@ PLACEMENT = Placement((1, 1), 0, 1, 0.5, 1, 1)
 
 
 def estimate_of(videos: Path, weights: Path, **flags: object) -> Estimate:
-    options = PrecomputeOptions(str(videos), str(videos.parent / "store"), str(weights), **flags)
+    options = PrecomputeOptions(videos=str(videos), out=str(videos.parent / "store"), weights=str(weights), **flags)
     return estimate(make_plan(options), PLACEMENT, overwrite=False)
 
 

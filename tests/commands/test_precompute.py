@@ -57,7 +57,9 @@ def here(options: PrecomputeOptions) -> PrecomputeOptions:
 def alone(clip_folder: Path, small_weights: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict]:
     """What the stages give for every clip when they are called one after the other, without Ray."""
     plan = make_plan(
-        PrecomputeOptions(str(clip_folder), str(tmp_path_factory.mktemp("none") / "s"), str(small_weights))
+        PrecomputeOptions(
+            videos=str(clip_folder), out=str(tmp_path_factory.mktemp("none") / "s"), weights=str(small_weights)
+        )
     )
     compute = ComputeMaps(plan.cnn, columns=("maps", "logits", "features"), precision="fp32", device="cpu")
     found = {}

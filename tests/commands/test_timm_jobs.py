@@ -43,7 +43,7 @@ def checkpoint(tmp_path_factory):
 
 def test_maps_are_those_of_frames_as_the_network_expects_them(checkpoint, clip_folder, sequential, tmp_path):
     url, store = checkpoint("test_vit"), str(tmp_path / "store")
-    options = PrecomputeOptions(str(clip_folder), store, url, columns=("maps", "logits", "grid"))
+    options = PrecomputeOptions(videos=str(clip_folder), out=store, weights=url, columns=("maps", "logits", "grid"))
     assert precompute(options) == 0
     manifest = AttentionStore.open(store).manifest
     assert (manifest.backbone, manifest.map_layer, manifest.map_shape) == ("timm:test_vit", "blocks.4", (4, 4))
@@ -130,7 +130,7 @@ def test_layer_norm_has_no_statistics(name, images, said, checkpoint, clip_folde
     ],
 )
 def test_bad_input_is_one_line_before_any_work(change, said, checkpoint, clip_folder, tmp_path, capsys):
-    options = PrecomputeOptions(str(clip_folder), str(tmp_path / "store"), checkpoint("test_vit"))
+    options = PrecomputeOptions(videos=str(clip_folder), out=str(tmp_path / "store"), weights=checkpoint("test_vit"))
     assert run(precompute, dataclasses.replace(options, **change)) == EXIT_USAGE
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line

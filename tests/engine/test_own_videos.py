@@ -40,7 +40,9 @@ def videos(clip_folder: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def plan(videos: Path, small_weights: Path, tmp_path: Path) -> Callable[[], Plan]:
     flags = {"labels": str(tmp_path / "list.txt")}
-    return lambda: make_plan(PrecomputeOptions(str(videos), str(tmp_path / "store"), str(small_weights), **flags))
+    return lambda: make_plan(
+        PrecomputeOptions(videos=str(videos), out=str(tmp_path / "store"), weights=str(small_weights), **flags)
+    )
 
 
 @pytest.fixture
@@ -58,7 +60,9 @@ def test_lists_of_other_classes_choose_videos_and_give_no_label(videos, small_we
     """As for features of a CNN of ImageNet. One class that is the CNN's and one that is not are a mistake."""
     caplog.set_level("INFO")
     chosen = tmp_path / "chosen.txt"
-    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), lists=(str(chosen),))
+    options = PrecomputeOptions(
+        videos=str(videos), out=str(tmp_path / "other"), weights=str(small_weights), lists=(str(chosen),)
+    )
     chosen.write_text("one/clip.avi Juggling\ntwo/clip.avi Rowing\n")
     assert {video.video_id: video.label for video in make_plan(options).videos} == {"one/clip": None, "two/clip": None}
     assert "its classes are not those of the CNN" in caplog.text
@@ -71,7 +75,9 @@ def test_columns_without_classes_fit_lists_that_share_some_names_with_the_cnns(v
     """UCF101 and ImageNet both have a balance beam."""
     chosen, flags = tmp_path / "chosen.txt", {"columns": ("features", "grid")}
     lists = (str(chosen),)
-    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), lists=lists, **flags)
+    options = PrecomputeOptions(
+        videos=str(videos), out=str(tmp_path / "other"), weights=str(small_weights), lists=lists, **flags
+    )
     for text, labels in (("Wave", [0, 1]), ("Rowing", [None, None])):
         chosen.write_text(f"one/clip.avi {text}\ntwo/clip.avi Kick\n")
         assert [video.label for video in make_plan(options).videos] == labels
@@ -82,7 +88,9 @@ def test_videos_of_several_classes_or_none_have_no_label_in_the_store(videos, sm
     table = tmp_path / "table.csv"
     table.write_text("video_id,labels\none/clip,Wave\ntwo/clip,Kick\ntwo/clip,Hug\nc,\n")
     given = (str(table),) if flag == "lists" else str(table)
-    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), **{flag: given})
+    options = PrecomputeOptions(
+        videos=str(videos), out=str(tmp_path / "other"), weights=str(small_weights), **{flag: given}
+    )
     found = {video.video_id: video.label for video in make_plan(options).videos}
     assert found == {"one/clip": 0, "two/clip": None, "c": None}
 
@@ -93,7 +101,9 @@ def test_numbers_in_a_list_are_those_of_the_cnns_classes(videos, small_weights, 
     rows = zip(("one/clip", "two/clip", "c"), numbers, strict=True)
     (tmp_path / "chosen.csv").write_text("video_id,label\n" + "".join(f"{name},{number}\n" for name, number in rows))
     lists = (str(tmp_path / "chosen.csv"),)
-    options = PrecomputeOptions(str(videos), str(tmp_path / "other"), str(small_weights), lists=lists)
+    options = PrecomputeOptions(
+        videos=str(videos), out=str(tmp_path / "other"), weights=str(small_weights), lists=lists
+    )
     if labels is None:
         with pytest.raises(UsageError, match="class '1' is not among the 3 class names"):
             make_plan(options)
@@ -107,7 +117,7 @@ def test_a_plan_tells_them_apart_and_says_what_it_lacks(plan, caplog) -> None:
     assert {video.video_id: video.label for video in made.videos} == {"one/clip": 0, "two/clip": 1, "c": None}
     assert any(message.startswith("1 of 3 videos have no label: c. ") for message in caplog.messages)
     assert sum("1 file left out that may be videos: 1 .gif (x.gif)" in message for message in caplog.messages) == 1
-    assert str(estimate(made, PLACEMENT)).endswith("; 1 files left out")
+    assert str(estimate(made, PLACEMENT, overwrite=False)).endswith("; 1 files left out")
 
 
 def test_a_plan_takes_numbers_for_classes(plan, tmp_path: Path) -> None:

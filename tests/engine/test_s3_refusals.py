@@ -110,7 +110,9 @@ def call(
         cnn: dict[str, Any] = {"backbone": "small_cnn", "out": f"{out}/cnn.safetensors", "input_size": 32, "epochs": 1}
         calls: dict[str, Callable[[], int]] = {
             "pack": lambda: run(pack, PackOptions(url["clips"], out)),
-            "precompute": lambda: run(precompute, PrecomputeOptions(url["clips"], out, url["weights"])),
+            "precompute": lambda: run(
+                precompute, PrecomputeOptions(videos=url["clips"], out=out, weights=url["weights"])
+            ),
             "decode_frames": lambda: run(
                 decode_frames, FramesOptions(url["videos"], (lists["split"],), out, input_size=32, stride=5)
             ),
@@ -263,7 +265,7 @@ def test_no_secret_in_what_jobs_write(
         if job not in ("pack", "precompute", "decode_frames", "evaluate", "reproduce"):
             with pytest.raises(BegunError):
                 call(job, f"{s3}/{job}")
-    plan = make_plan(PrecomputeOptions(str(clip_folder), f"{s3}/store", str(small_weights)))
+    plan = make_plan(PrecomputeOptions(videos=str(clip_folder), out=f"{s3}/store", weights=str(small_weights)))
     plan.ledger.begin(plan.manifest)
     plan.ledger.finish({})
     write_trial(f"{s3}/search", Trial(1, {}, {}))

@@ -57,7 +57,9 @@ def make_material(folder: Path, count: int, seed: int = 0) -> Material:
     weights, labels = str(folder / "cnn.safetensors"), str(folder / "labels.csv")
     save_checkpoint(weights, cnn)
     _write_labels(Path(labels), sorted(path.stem for path in videos.iterdir()))
-    plan = make_plan(PrecomputeOptions(str(videos), str(folder / "none"), weights, labels=labels, stride=STRIDE))
+    plan = make_plan(
+        PrecomputeOptions(videos=str(videos), out=str(folder / "none"), weights=weights, labels=labels, stride=STRIDE)
+    )
     compute = ComputeMaps(plan.cnn, columns=COLUMNS, precision="fp32", device="cpu")
     rows = {}
     with FrameReader() as reader:

@@ -61,11 +61,11 @@ def test_stores_of_a_newer_program(kind: type[StoreManifest], manifest: Manifest
     with pytest.raises(UsageError, match=rf"^m: this version of attn does not know crop, flip\. {newer}"):
         kind.from_json(_changed(manifest, keep_fingerprint=False, flip=True, crop=3), where="m")
     with pytest.raises(
-        UsageError, match=rf"^m: this version of attn does not know stores of kind 'sound store'\. {newer}"
+        UsageError, match=rf"^m: this version of attn does not know stores of kind 'depth store'\. {newer}"
     ):
-        kind.from_json(_changed(manifest, kind="sound store"), where="m")
+        kind.from_json(_changed(manifest, kind="depth store"), where="m")
     with pytest.raises(UsageError, match=rf"^m: this version of attn reads schema versions up to 1, not 2\. {newer}"):
-        kind.from_json(_changed(manifest, schema_version=2, kind="sound store"), where="m")
+        kind.from_json(_changed(manifest, schema_version=2, kind="depth store"), where="m")
 
 
 def test_each_kind_has_columns_of_its_own(new_manifest: Callable[..., Manifest]) -> None:

@@ -16,8 +16,8 @@ VIDEOS = TrainCnnOptions(videos="videos", split="list.txt", backbone="small_cnn"
 @pytest.mark.parametrize(
     ("options", "changes", "message"),
     [
-        (IMAGES, {"images": None}, "--images or --videos"),
-        (IMAGES, {"videos": "videos", "split": "list.txt"}, "--images or --videos"),
+        (IMAGES, {"images": None}, "--images, --videos or --flow"),
+        (IMAGES, {"videos": "videos", "split": "list.txt"}, "--images, --videos or --flow"),
         (VIDEOS, {"split": None}, "--videos: requires --split"),
         (IMAGES, {"split": "list.txt"}, "--split: applies only to --videos"),
         (IMAGES, {"fraction": 0.2}, "--fraction: applies only to --videos"),

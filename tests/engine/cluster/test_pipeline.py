@@ -101,7 +101,7 @@ def test_rows_are_those_of_a_single_process(said: dict[str, str], places: Simple
 
 def maps_alone(places: SimpleNamespace) -> Iterator[dict[str, Any]]:
     """The same without Ray, from the videos as they were before they were packed."""
-    plan = make_plan(PrecomputeOptions(places.videos, f"{places.store}-alone", places.cnn, stride=8))
+    plan = make_plan(PrecomputeOptions(videos=places.videos, out=f"{places.store}-alone", weights=places.cnn, stride=8))
     compute = ComputeMaps(plan.cnn, columns=("maps", "logits"), precision="fp32", device="cpu")
     with FrameReader() as reader:
         for video in plan.videos:

@@ -9,6 +9,7 @@ from attn.stages.flow.compute import Estimator
 from attn.stages.flow.dis import Dis
 from attn.stages.flow.quantise import quantised
 from attn.stages.flow.tvl1 import TvL1
+from tests.stages.flow.conftest import moved
 
 INSIDE = np.s_[..., 8:-8, 8:-8]
 OPEN: dict[str, Callable[[], Estimator]] = {"dis": Dis, "tvl1": TvL1}
@@ -31,6 +32,11 @@ def test_a_translation_is_found_to_a_twentieth_of_a_pixel(estimate: Estimator, t
     assert (found.shape, found.dtype) == ((4, 2, 64, 64), np.float32)
     for one, expected in zip(found[INSIDE], flow, strict=True):
         assert end_point_error(one[None], expected[None, :, None, None]) < 0.05
+
+
+def test_motion_beyond_the_reach_of_one_level_is_found(estimate: Estimator) -> None:
+    found = estimate(moved(4, -3, size=128)[None])[..., 16:-16, 16:-16]
+    assert end_point_error(found, np.float32([4, -3])[None, :, None, None]) < 0.05
 
 
 def test_still_and_constant_images_have_exactly_no_flow(estimate: Estimator, translations) -> None:
