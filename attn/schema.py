@@ -31,6 +31,9 @@ ATTENTION_COLUMNS = (LOGITS, MAPS, FEATURES, GRID)
 FRAME_COLUMNS = (IMAGE,)
 """Tensor columns of a frame store."""
 
+GRADCAM, SIMILARITY = "gradcam", "similarity"
+"""Kinds of maps: Grad-CAM, and cosines of embeddings of cells and texts, which only zero-shot classifiers have."""
+
 OF_CLASSES = frozenset({LOGITS, MAPS})
 """Columns with an axis of the store's classes; the others do not depend on classes."""
 

@@ -8,6 +8,7 @@ from attn.training.finetune_config import Rgb
 
 Column = Literal["maps", "logits", "features", "grid"]
 Precision = Literal["fp32", "bf16", "fp16"]
+MapKind = Literal["gradcam", "similarity"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +47,9 @@ class PrecomputeOptions:
     alpha_reduce: Literal["mean", "sum"] = "mean"
     """Reduction of gradients over a map: mean, as in the paper, or sum, as in the original Grad-CAM. With sum, maps are
     rows × cols times as large."""
+    map_kind: MapKind = "gradcam"
+    """Kind of the maps. With similarity, they are cosines of each cell's embedding and the text embedding of each
+    class, for checkpoints of zero_shot only."""
     mean: Rgb | None = None
     """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise the network's)."""
     std: Rgb | None = None

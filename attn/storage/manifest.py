@@ -14,7 +14,14 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.schema import ATTENTION_COLUMNS, FRAME_COLUMNS, SCHEMA_VERSION, attention_schema, frames_schema
+from attn.schema import (
+    ATTENTION_COLUMNS,
+    FRAME_COLUMNS,
+    GRADCAM,
+    SCHEMA_VERSION,
+    attention_schema,
+    frames_schema,
+)
 from attn.storage.error_messages import bucket_is_missing
 
 NAME = "manifest.json"
@@ -46,8 +53,7 @@ class StoreManifest:
     @property
     def fingerprint(self) -> str:
         """Hash of the fields that decide the rows, 16 hexadecimal digits."""
-        text = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash(self._decisive())
 
     @property
     @abstractmethod
@@ -150,6 +156,15 @@ class Manifest(StoreManifest):
     map_shape: tuple[int, int]
     schema_version: int = SCHEMA_VERSION
     informative: dict[str, Any] = dataclasses.field(default_factory=dict)
+    map_kind: str = GRADCAM
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the fields that decide the rows; Grad-CAM is not hashed, because older stores do not name it."""
+        fields = self._decisive()
+        if self.map_kind == GRADCAM:
+            del fields["map_kind"]
+        return _hash(fields)
 
     @property
     def schema(self) -> pa.Schema:
@@ -165,7 +180,7 @@ class Manifest(StoreManifest):
 
 
 SCORE_FIELDS = (
-    *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce"),
+    *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce", "map_kind"),
     *("preprocessing", "input_size", "mean", "std"),
 )
 """Fields that decide the magnitude of a video score.
@@ -247,6 +262,11 @@ def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyMan
             raise
         return None
     return kind.from_json(text, where=f"{url}/{NAME}")
+
+
+def _hash(fields: Mapping[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _short(value: Any) -> str:
