@@ -16,7 +16,7 @@ from attn.errors import UsageError, some
 from attn.models.checkpoint import save_checkpoint
 from attn.models.open_clip_networks import PREFIX, checked_name, is_open_clip, published_clip
 from attn.models.weights_file import WeightsFile, read_weights_file
-from attn.models.zero_shot import PROMPTS, ZeroShot, zero_shot_classifier
+from attn.models.zero_shot import PROMPTS, RECORD, ZeroShot, zero_shot_classifier
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors, write_atomic
 from attn.storage.writable import check_writable
@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 SUFFIX = ".safetensors"
 PLACE = "{}"
-RECORD = "zero_shot"
-"""Key of the record in the checkpoint."""
 
 
 def zero_shot(options: ZeroShotOptions) -> int:

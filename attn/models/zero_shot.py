@@ -38,6 +38,9 @@ PROMPTS = tuple(
 )
 """Prompts of CLIP's authors for the actions of UCF101; {} is the place of the class."""
 
+RECORD = "zero_shot"
+"""Key of the record of a checkpoint's texts and weights, in the record of its training."""
+
 _NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "position_ids", "attn_mask")
 """Last parts of names in published files that no network here has."""
 
