@@ -47,7 +47,7 @@ TOWERS: dict[str, dict[str, Any]] = {
         multimodal_cfg={**_TEXT, "attn_pooler_heads": 2},
         custom_text=True,
     ),
-    "tiny-RN": _clip({"image_size": 64, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None, "head_width": 64}),
+    "tiny-RN": _clip({"image_size": 96, "layers": [1, 1, 1, 1], "width": 8, "patch_size": None, "head_width": 64}),
     "tiny-ConvNeXt": _clip(_timm("test_convnext", timm_drop_path=0.1)),
     "tiny-Sigmoid": _clip(
         _timm("tiny_siglip", timm_pool="map", timm_proj="none"), init_logit_bias=-10, custom_text=True

@@ -27,6 +27,7 @@ from attn.engine.exit_codes import EXIT_USAGE
 from attn.errors import UsageError
 from attn.models.checkpoint import load_checkpoint
 from attn.storage.store import AttentionStore
+from attn.video.transform import resize_and_crop
 from tests.clip_towers import whole_clip
 
 pytestmark = pytest.mark.usefixtures("tiny_clips")
@@ -75,8 +76,15 @@ def written_split(clip_folder, tmp_path):
     return str(path)
 
 
-@pytest.mark.parametrize("kind", ["gradcam", "similarity"])
-@pytest.mark.parametrize("name", ["tiny-ViT", "tiny-RN"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("tiny-ViT", "gradcam"),
+        ("tiny-RN", "similarity"),
+        pytest.param("tiny-ViT", "similarity", marks=pytest.mark.long),
+        pytest.param("tiny-RN", "gradcam", marks=pytest.mark.long),
+    ],
+)
 def test_from_names_to_metrics(name, kind, made, clip_folder, tmp_path):
     store, out = str(tmp_path / "store"), tmp_path / "results"
     precomputed = PrecomputeOptions(str(clip_folder), store, made(name), map_kind=kind, stride=20)
@@ -87,10 +95,9 @@ def test_from_names_to_metrics(name, kind, made, clip_folder, tmp_path):
     assert "open_clip_torch" in manifest.informative["packages"]
 
     split = written_split(clip_folder, tmp_path)
-    methods = ("unatt", "cnn") if min(manifest.map_shape) >= 3 else ("cnn",)
-    assert evaluate(EvaluateOptions(store=store, split=split, out=str(out), methods=methods)) == 0
-    metrics = json.loads((out / "metrics.json").read_text())
-    assert metrics["methods"]["cnn"]["videos"] == 6
+    assert evaluate(EvaluateOptions(store=store, split=split, out=str(out))) == 0
+    metrics = json.loads((out / "metrics.json").read_text())["methods"]
+    assert metrics["cnn"]["videos"] == metrics["unatt"]["videos"] == 6
 
     video = next(iter(AttentionStore.open(store).videos(["maps", "logits"])))
     assert np.isfinite(video.maps).all()
@@ -108,8 +115,6 @@ def test_similarity_is_the_cosine_of_cells_and_texts(made, clip_folder, tmp_path
     model.visual.output_tokens = True
     texts = cnn.backbone.classifier.weight / model.logit_scale.exp()
     for frame, maps in zip(sequential(clip, 5), video.maps, strict=True):
-        from attn.video.transform import resize_and_crop
-
         pixels = torch.tensor(resize_and_crop(frame, 64, cnn.resampling)).permute(2, 0, 1) / 255
         image = (pixels - torch.tensor(cnn.mean)[:, None, None]) / torch.tensor(cnn.std)[:, None, None]
         with torch.inference_mode():
@@ -157,6 +162,7 @@ def test_a_resnet_is_adapted_and_a_transformer_has_nothing_to_adapt(made, clip_f
     assert "has no BatchNorm" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_a_training_starts_from_it(files, training, tmp_path):
     classes = tmp_path / "classes.txt"
     classes.write_text("".join(f"{one.name}\n" for one in sorted(Path(training.images).iterdir())))

@@ -33,7 +33,7 @@ CASES = [
     Tower("tiny-ViT-wide", (4, 6), 32, "visual.transformer.resblocks.1"),
     Tower("tiny-ViT-avg", (4, 4), 32, "visual.transformer.resblocks.2"),
     Tower("tiny-CoCa", (4, 4), 32, "visual.transformer.resblocks.2"),
-    Tower("tiny-RN", (2, 2), 256, "visual.layer4"),
+    Tower("tiny-RN", (3, 3), 256, "visual.layer4"),
     Tower("tiny-ConvNeXt", (2, 2), 64, "visual.trunk.forward_features"),
     Tower("tiny-Sigmoid", (4, 4), 24, "visual.trunk.forward_features"),
     Tower("tiny-timm-ViT", (10, 10), 64, "visual.trunk.blocks.4"),

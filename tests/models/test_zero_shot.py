@@ -132,7 +132,7 @@ def test_a_checkpoint_keeps_classes_input_and_logits(tmp_path):
     loaded, images = load_checkpoint(url), images_for("tiny-RN")
     assert torch.equal(loaded.backbone(images), made.cnn.backbone(images))
     assert (loaded.class_names, loaded.trained) == (tuple(PHRASES), {"on": "noise"})
-    assert (loaded.input_size, loaded.mean, loaded.std) == (64, OPENAI_MEAN, OPENAI_STD)
+    assert (loaded.input_size, loaded.mean, loaded.std) == (96, OPENAI_MEAN, OPENAI_STD)
     assert loaded.resampling == Resampling("bicubic")
 
 
@@ -156,8 +156,8 @@ def test_a_whole_network_is_no_checkpoint(tmp_path):
 @pytest.mark.parametrize("name", ["tiny-ViT", "tiny-RN"])
 def test_an_input_size_that_the_network_refuses(name):
     with torch.device("meta"):
-        cnn = untrained_cnn(f"open_clip:{name}", ("wave", "kick"), None, None, 96)
-        with pytest.raises(UsageError, match=r"cannot process images of 96 pixels .*Change --input-size") as no:
+        cnn = untrained_cnn(f"open_clip:{name}", ("wave", "kick"), None, None, 128)
+        with pytest.raises(UsageError, match=r"cannot process images of 128 pixels .*Change --input-size") as no:
             check_input_size(cnn)
     assert "\n" not in str(no.value)
 
