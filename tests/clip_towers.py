@@ -80,5 +80,9 @@ def whole_clip(name: str) -> Any:
         for module in model.modules():
             if isinstance(module, torch.nn.BatchNorm2d):
                 module.momentum = 1
-        model.train().encode_image(torch.randn(8, 3, rows, cols))  # BatchNorm gets statistics
+            if isinstance(module, open_clip.modified_resnet.AttentionPool2d):
+                module.q_proj.weight.mul_(0.1)  # attention to more than one cell
+        images = torch.randn(8, 3, rows, cols)
+        images[..., : cols // 2] += 2
+        model.train().encode_image(images)  # BatchNorm gets statistics
     return model.eval()
