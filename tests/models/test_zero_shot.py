@@ -177,6 +177,15 @@ def test_the_input_is_that_of_the_published_weights(name, expected):
     assert network_input(f"open_clip:{name}") == expected
 
 
+def test_without_a_tag_the_input_is_that_of_weights_which_agree(monkeypatch):
+    weights = {tag: open_clip.get_pretrained_cfg("ViT-L-14", tag) for tag in ("laion2b_s32b_b82k", "openai")}
+    published = {"tiny-ViT": {"laion2b_s32b_b82k": weights["laion2b_s32b_b82k"]}}
+    monkeypatch.setattr(open_clip.pretrained, "_PRETRAINED", published)
+    assert network_input("open_clip:tiny-ViT").mean == (0.5, 0.5, 0.5)
+    published["tiny-ViT"] |= weights
+    assert network_input("open_clip:tiny-ViT").mean == OPENAI_MEAN
+
+
 @pytest.mark.parametrize("name", ["ViT-B-32.laion2b_s34b_b79k", "ViT-B-16-SigLIP.webli", "MobileCLIP-S1.datacompdr"])
 def test_images_are_prepared_as_by_open_clips_own_transform(name):
     texture = np.random.default_rng(0).integers(0, 256, (24, 32, 3), np.uint8)
