@@ -21,7 +21,7 @@ class PrecomputeOptions:
     """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
     `imagenet`."""
     backbone: str | None = None
-    """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
+    """torchvision name of the CNN, timm:<name> or open_clip:<name> (default: read from a .safetensors checkpoint)."""
     classes: str | None = None
     """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint)."""
     labels: str | None = None
