@@ -121,17 +121,23 @@ class TransformerHead(nn.Module):
 
     Args:
         net: view with these layers; its transformer has the remaining block or none.
+        last: view of that block for the class token only, see `_for_class_token`; None if it has no such form.
     """
 
-    def __init__(self, net: nn.Module) -> None:
+    def __init__(self, net: nn.Module, last: nn.Module | None) -> None:
         super().__init__()
         self.net: Any = net
+        self.last: Any = last
 
     def forward(self, grid: Grid) -> Float[Tensor, "batch dim"]:
         """Compute the image embeddings."""
         with differentiable_attention():
-            pooled, _ = self.net._pool(self._last_tokens(grid))
+            pooled, _ = self.net._pool(self._last_tokens(grid) if self.last is None else self._class_token(grid))
         return pooled @ self.net.proj
+
+    def _class_token(self, grid: Grid) -> Float[Tensor, "batch 1 dim"]:
+        tokens = part_tokens(grid, 1, detach=not self.training)
+        return self.last(tokens[:, :1], tokens, tokens)
 
     def cells(self, grid: Grid) -> Float[Tensor, "cell dim"]:
         """Compute the embeddings of all patch tokens, of all images in order.
@@ -185,7 +191,22 @@ def _split_transformer(visual: Any) -> Split:
     for part, held in ((trunk, blocks[:kept]), (head, blocks[kept:])):
         part.transformer = view_of(visual.transformer, lambda _: True)
         part.transformer.resblocks = held
-    return Split((EncoderTrunk(trunk),), (TransformerHead(head),), f"transformer.resblocks.{kept - 1}")
+    last = _for_class_token(blocks[-1]) if kept < len(blocks) else None
+    return Split((EncoderTrunk(trunk),), (TransformerHead(head, last),), f"transformer.resblocks.{kept - 1}")
+
+
+def _for_class_token(block: Any) -> nn.Module | None:
+    """View of a block for cross-attention, whose query is the class token and whose keys and values are all tokens.
+
+    Its output is that of the class token, for a fraction of the cost of all tokens, above all backwards.
+    """
+    from open_clip.transformer import ResidualAttentionBlock
+
+    if type(block) is not ResidualAttentionBlock:
+        return None
+    crossed = view_of(block, lambda _: True)
+    crossed.ln_1_kv = block.ln_1
+    return crossed
 
 
 def _split_resnet(visual: Any) -> Split:
