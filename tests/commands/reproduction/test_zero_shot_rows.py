@@ -7,13 +7,16 @@ import open_clip
 import pytest
 import safetensors.torch
 
+from attn.commands.choose import _Winner, comparison
+from attn.commands.choose_options import ChooseOptions
 from attn.commands.reproduction.cell import cell_of
 from attn.commands.reproduction.cell_scores import name_of
 from attn.commands.reproduction.experiment import make_steps
-from attn.commands.reproduction.reproduce import reproduce
+from attn.commands.reproduction.reproduce import reproduce, resolved
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.commands.zero_shot import zero_shot
 from attn.commands.zero_shot_options import ZeroShotOptions
+from attn.eval.choice import Choice
 from attn.models.checkpoint import load_checkpoint, save_checkpoint
 from attn.training.energy_config import EnergyConfig
 from tests.clip_towers import whole_clip
@@ -87,22 +90,48 @@ def test_names_of_its_rows():
     assert name_of("zeroshot_energynet", "020") == "zero-shot+EnergyNet"
 
 
+@pytest.mark.parametrize(
+    ("trained_on", "scores", "maps", "net"),
+    [
+        ("zeroshot", "unatt", "zeroshot/maps", None),
+        ("100", "zeroshot_energynet", "zeroshot/maps", "all/zeroshot/100/energynet"),
+        ("100", "energynet", "all/100/maps", "all/100/energynet"),
+    ],
+)
+def test_choose_finds_the_steps_of_its_rows(trained_on, scores, maps, net, clip, tmp_path):
+    labels = labelled_videos(tmp_path)
+    options = ChooseOptions(
+        weights=clip, videos=str(tmp_path / "videos"), labels=labels, out=str(tmp_path / "out"), adapt=False, parts=2
+    )
+    record = {"backbone": NAME, "trained_on": trained_on, "scores": scores}
+    winner = _Winner(
+        dataclasses.replace(resolved(comparison(options)), map_source="same_cnn"), Choice(record, {}, None)
+    )
+    assert winner.maps.name == f"{NAME}/seed0/{maps}"
+    assert (winner.energynet and winner.energynet.name) == (net and f"{NAME}/seed0/{net}")
+
+
+def labelled_videos(folder):
+    """Write twelve clips and a table of their labels, return its URL."""
+    rows = ["video_id,label,group"]
+    (folder / "videos").mkdir()
+    for seed in range(12):
+        write_clip(folder / "videos" / f"clip{seed:02}.avi", 40, seed)
+        rows.append(f"clip{seed:02},{CLASSES[seed % 2]},{seed // 2}")
+    (folder / "labels.csv").write_text("\n".join([*rows, ""]))
+    return str(folder / "labels.csv")
+
+
 @pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_a_whole_reproduction(tmp_path):
     """With a network of open_clip's own list, because its steps run in other processes."""
     clip = classifier(tmp_path, "open_clip:ViT-S-32", open_clip.create_model("ViT-S-32"))
-    videos, rows = tmp_path / "videos", ["video_id,label,group"]
-    videos.mkdir()
-    for seed in range(12):
-        write_clip(videos / f"clip{seed:02}.avi", 40, seed)
-        rows.append(f"clip{seed:02},{CLASSES[seed % 2]},{seed // 2}")
-    (tmp_path / "labels.csv").write_text("\n".join([*rows, ""]))
     options = ReproduceOptions(
         dataset="labelled",
         out=str(tmp_path / "out"),
-        root=str(videos),
-        labels=str(tmp_path / "labels.csv"),
+        labels=labelled_videos(tmp_path),
+        root=str(tmp_path / "videos"),
         parts=2,
         splits=(1,),
         web_cnn=clip,
