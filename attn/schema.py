@@ -38,6 +38,9 @@ FRAME_COLUMNS = (IMAGE,)
 FLOW_COLUMNS = (FLOW,)
 """Tensor columns of a flow store."""
 
+GRADCAM, SIMILARITY = "gradcam", "similarity"
+"""Kinds of maps: Grad-CAM, and cosines of embeddings of cells and texts, which only zero-shot classifiers have."""
+
 OF_CLASSES = frozenset({LOGITS, MAPS})
 """Columns with an axis of the store's classes; the others do not depend on classes."""
 

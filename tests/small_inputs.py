@@ -73,6 +73,14 @@ def write_clip(path: Path, length: int, seed: int) -> None:
 
 
 @pytest.fixture(scope="session")
+def tiny_clips(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The small networks of `tests.clip_towers`, known to open_clip."""
+    from tests.clip_towers import register
+
+    register(tmp_path_factory.mktemp("clips"))
+
+
+@pytest.fixture(scope="session")
 def small_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of a small CNN with random weights, for images of 64 pixels."""
     from attn.models.backbone import build_backbone

@@ -19,7 +19,7 @@ class AdaptOptions:
     """Web images that a CNN without BatchNorm was trained on, one folder per class. The channels of its map layer are
     rescaled so that their spread on frames equals their spread on these images."""
     backbone: str | None = None
-    """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
+    """torchvision name of the CNN, timm:<name> or open_clip:<name> (default: read from a .safetensors checkpoint)."""
     classes: str | None = None
     """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint). If the
     weights have no classifier, --out has none either and can only initialise a training."""

@@ -11,8 +11,8 @@ from typing import Any
 
 from attn.commands.choose_options import ChooseOptions
 from attn.commands.evaluate_scores import score_videos
-from attn.commands.reproduction.cell import ADAPTED, WEB
-from attn.commands.reproduction.cell_scores import FEW_LABELS, NAMES
+from attn.commands.reproduction.cell import WITHOUT_LABELS
+from attn.commands.reproduction.cell_scores import CNN_OF, NAMES
 from attn.commands.reproduction.data import open_data
 from attn.commands.reproduction.experiment import make_steps
 from attn.commands.reproduction.lists import write_lists
@@ -36,7 +36,7 @@ from attn.storage.store import AttentionStore
 log = logging.getLogger(__name__)
 
 COMPARE, MODEL, CHOICE = "compare", "model.safetensors", "choice.json"
-FOR_MODELS = tuple(name for name in NAMES if name.removesuffix(CALIBRATED) in (*IN_MODEL_FILE, FEW_LABELS))
+FOR_MODELS = tuple(name for name in NAMES if name.removesuffix(CALIBRATED) in (*IN_MODEL_FILE, *CNN_OF))
 """Score names supported by model files."""
 ALL = "all"
 
@@ -52,7 +52,7 @@ def choose(options: ChooseOptions) -> int:
         return code
     results = json.loads(read_text(*open_filesystem(join(plan.out, f"{TABLES}.json"))))
     methods = [one for one in results["methods"] if one["scores"] in FOR_MODELS]
-    choice = choose_method(methods, results["pairs"], results["figure"], without_labels={WEB, ADAPTED})
+    choice = choose_method(methods, results["pairs"], results["figure"], without_labels={*WITHOUT_LABELS})
     for line in choice_table(methods, results["pairs"], choice, results["figure"]):
         log.info("%s", line)
     plan = resolved(plan)
@@ -117,8 +117,8 @@ class _Winner:
     @property
     def maps(self) -> Step:
         """Step that computes the maps to be scored."""
-        shared = self.trained_on in (WEB, ADAPTED) or self.scores == FEW_LABELS
-        folder = {WEB: WEB}.get(self.trained_on, ADAPTED) if shared else f"{ALL}/{self.trained_on}"
+        cnn = CNN_OF.get(self.scores, self.trained_on)
+        folder = cnn if cnn in WITHOUT_LABELS else f"{ALL}/{cnn}"
         return self.steps[f"{self.root}/{folder}/maps"]
 
     @property
@@ -126,7 +126,7 @@ class _Winner:
         """Step that trains the EnergyNet; None for methods without one."""
         nets = [step for step in self.steps.values() if step.job == "train_energynet"]
         matching = [step for step in nets if step.options.store == self.maps.options.out]
-        return matching[0] if self.scores in ("energynet", FEW_LABELS) else None
+        return matching[0] if self.scores in ("energynet", *CNN_OF) else None
 
     def train(self) -> bool:
         """Run the missing steps and return whether all succeeded."""
@@ -143,7 +143,7 @@ class _Winner:
             self.scores.removesuffix(CALIBRATED) if net is None else "energynet",
             store.manifest.of(SCORE_FIELDS),
             energynet=net,
-            trained_on=() if self.trained_on in (WEB, ADAPTED) else tuple(sorted(self.labels)),
+            trained_on=() if self.trained_on in WITHOUT_LABELS else tuple(sorted(self.labels)),
         )
         if not self.scores.endswith(CALIBRATED):
             return model

@@ -22,7 +22,7 @@ from attn.training.energynet_options import TrainEnergyNetOptions
 
 # Manifest fields that must be equal so that maps of several CNNs can be used together.
 COMPARED = (
-    *("class_names", "map_shape", "map_layer", "alpha_reduce"),
+    *("class_names", "map_shape", "map_layer", "alpha_reduce", "map_kind"),
     *("preprocessing", "sampling", "input_size"),
 )
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:  # --help does not need it
 
 Column = Literal["maps", "logits", "features", "grid", "attention"]
 Precision = Literal["fp32", "bf16", "fp16"]
+MapKind = Literal["gradcam", "similarity"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,7 @@ class FillOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrecomputeOptions(FillOptions):
-    LATER: ClassVar[Collection[str]] = ("clip", "clip_every", "crops")
+    LATER: ClassVar[Collection[str]] = ("clip", "clip_every", "crops", "map_kind")
 
     videos: str | None = None
     """Videos: a folder tree, a folder of tar shards, a single file or a glob, on a disk or S3. Not with --flow."""
@@ -68,7 +69,7 @@ class PrecomputeOptions(FillOptions):
     """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
     `imagenet`."""
     backbone: str | None = None
-    """torchvision name of the CNN, or timm:<name> (default: read from a .safetensors checkpoint)."""
+    """torchvision name of the CNN, timm:<name> or open_clip:<name> (default: read from a .safetensors checkpoint)."""
     classes: str | None = None
     """Class list, one name per line, or UCF101's classInd.txt (default: read from a .safetensors checkpoint)."""
     labels: str | None = None
@@ -84,6 +85,9 @@ class PrecomputeOptions(FillOptions):
     alpha_reduce: Literal["mean", "sum"] = "mean"
     """Reduction of gradients over a map: mean, as in the paper, or sum, as in the original Grad-CAM. With sum, maps are
     rows × cols times as large."""
+    map_kind: MapKind = "gradcam"
+    """Kind of the maps. With similarity, they are cosines of each cell's embedding and the text embedding of each
+    class, for checkpoints of zero_shot only."""
     mean: Rgb | None = None
     """Channel means of the CNN's input, 0–1 (default: the checkpoint's, otherwise the network's)."""
     std: Rgb | None = None

@@ -18,10 +18,11 @@ from attn.datasets.split import classes_of_list, read_label_sets
 from attn.engine.filling import StorePlan
 from attn.engine.terminal import say
 from attn.errors import UsageError, refuse_flag, some
-from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
+from attn.models.open_clip_networks import is_open_clip
 from attn.models.timm_networks import is_timm
-from attn.schema import OF_CLASSES
+from attn.schema import GRADCAM, OF_CLASSES, SIMILARITY
+from attn.stages.attention import all_maps
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
@@ -52,6 +53,7 @@ class Plan(StorePlan):
             "columns": self.manifest.columns,
             "precision": self.options.precision,
             "alpha_reduce": self.options.alpha_reduce,
+            "map_kind": self.options.map_kind,
         }
 
 
@@ -243,6 +245,8 @@ def _check_numbers(options: PrecomputeOptions) -> None:
         raise UsageError(f"--input-size {options.input_size}: must be at least 1 pixel.")
     if not options.columns:
         raise UsageError("--columns: empty. Name at least one of maps, logits, features, grid.")
+    if options.map_kind != GRADCAM and options.alpha_reduce != "mean":
+        raise UsageError(f"--alpha-reduce {options.alpha_reduce}: --map-kind {options.map_kind} has no gradients.")
     if "attention" in options.columns:
         raise UsageError("--columns attention: needs --clip. Give the length and the step of a clip.")
     for name, usual in (("clip_every", None), ("crops", 1)):
@@ -266,19 +270,26 @@ def check_fill_numbers(options: FillOptions) -> None:
 
 
 def _packages(cnn: Cnn) -> Sequence[str]:
+    if is_open_clip(cnn.backbone_name):
+        return (*PACKAGES, "timm", "open_clip_torch")
     return (*PACKAGES, "timm") if is_timm(cnn.backbone_name) else PACKAGES
 
 
 def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: dict[str, Any]) -> Manifest:
     with torch.inference_mode():
         probe = torch.zeros(1, cnn.channels, cnn.input_size, cnn.input_size)
-        _, num_channels, height, width = cnn.backbone.eval().trunk(probe).shape
+        activations = cnn.backbone.eval().trunk(probe)
+    compute = all_maps(cnn.backbone, options.map_kind, options.alpha_reduce)
+    if options.map_kind == SIMILARITY:
+        compute(activations)  # refuses networks that have none
+    _, num_channels, height, width = activations.shape
     return Manifest(
         class_names=cnn.class_names,
         backbone=cnn.backbone_name,
         weights_sha256=cnn.weights_sha256,
         map_layer=cnn.backbone.map_layer,
         alpha_reduce=options.alpha_reduce,
+        map_kind=options.map_kind,
         input_size=cnn.input_size,
         mean=cnn.mean,
         std=cnn.std,
@@ -290,7 +301,7 @@ def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: dict[str, Any]) ->
         map_shape=(height, width),
         flow=None if cnn.flow is None else dataclasses.asdict(cnn.flow),
         informative={
-            "map_route": GradCam.of(cnn.backbone.head).route,
+            "map_route": compute.route,
             "python": platform.python_version(),
             "packages": {name: importlib.metadata.version(name) for name in _packages(cnn)},
             "options": dataclasses.asdict(options),

@@ -10,7 +10,18 @@ from attn.commands.report_runs import Found, Run, class_names, exists, read_json
 from attn.commands.report_scores import SHOWN, ScoreSet, pieces_of_scores
 from attn.commands.report_stores import pieces_of_stores, read_store
 from attn.commands.report_trainings import pieces_of_trainings, read_training
-from attn.commands.reproduction.cell import ADAPTED, CNN, LSTM, NO_IMAGE, WEB, Cell, cell_of, group_of
+from attn.commands.reproduction.cell import (
+    ADAPTED,
+    CNN,
+    LSTM,
+    NO_IMAGE,
+    WEB,
+    WITHOUT_LABELS,
+    ZERO_SHOT,
+    Cell,
+    cell_of,
+    group_of,
+)
 from attn.commands.reproduction.cell_scores import by_cnn, read_cells
 from attn.commands.reproduction.reproduce import TABLES
 from attn.commands.reproduction.reproduce_options import PLAN
@@ -30,12 +41,13 @@ log = logging.getLogger(__name__)
 STORES = ("precompute", "decode_frames")
 PLACES = {
     WEB: "Web images only",
+    ZERO_SHOT: "zero-shot",
     ADAPTED: "adapted, no labels",
     NO_IMAGE: "labels of 100 %, no Web images",
     LSTM: "LSTMs",
     CNN: "fine-tuned CNN",
 }
-AXIS = {WEB: "none", ADAPTED: "unlabelled"}
+AXIS = {WEB: "none", ZERO_SHOT: "none", ADAPTED: "unlabelled"}
 
 
 class Reproduction:
@@ -87,7 +99,7 @@ class Reproduction:
     def _scores(self) -> Iterator[Piece]:
         cnns: dict[tuple[str, str], list[Cell]] = {}
         for cell in self.cells:
-            cnns.setdefault((cell.backbone, cell.trained_on.removeprefix(f"{ADAPTED}-")), []).append(cell)
+            cnns.setdefault((cell.backbone, cell.trained_on.rpartition("-")[2]), []).append(cell)
         several = len({backbone for backbone, _ in cnns}) > 1
         for (backbone, trained_on), cells in cnns.items():  # one at a time: all scores of UCF101 are 2 GB
             label = ", ".join([*[backbone] * several, PLACES.get(trained_on) or f"labels of {int(trained_on)} %"])
@@ -143,7 +155,8 @@ def share_pieces(results: Mapping[str, Any]) -> Iterator[Piece]:
     figure = results["figure"]
     for backbone in dict.fromkeys(record["backbone"] for record in results["methods"]):
         own = [one for one in results["methods"] if one["backbone"] == backbone and one["trained_on"] != NO_IMAGE]
-        trained_on = sorted({one["trained_on"] for one in own}, key=lambda one: (one != WEB, one != ADAPTED, one))
+        order = {one: place for place, one in enumerate(WITHOUT_LABELS)}
+        trained_on = sorted({one["trained_on"] for one in own}, key=lambda one: (order.get(one, len(order)), one))
         places = {one: AXIS.get(one) or f"{int(one)} %" for one in trained_on}
         if len(places) < 2:
             continue
@@ -164,5 +177,5 @@ def _shows_frames(cnns: Mapping[tuple[str, str], Any], backbone: str, trained_on
 
 
 def _labels(trained_on: str) -> int:
-    order = {WEB: -2, ADAPTED: -1, LSTM: 0, CNN: 1}
+    order = {WEB: -3, ZERO_SHOT: -2, ADAPTED: -1, LSTM: 0, CNN: 1}
     return order[trained_on] if trained_on in order else int(trained_on)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 
 from attn.classes import single_labels
-from attn.commands.reproduction.cell_scores import FEW_LABELS, NAMES, Runs
+from attn.commands.reproduction.cell_scores import FEW_LABELS, FEW_LABELS_ZERO_SHOT, NAMES, Runs
 from attn.eval.metrics import class_average_precision, class_rankings, confusion_matrix, per_class_accuracy
 from attn.eval.pooled import Run
 from attn.report.page_blocks import Chart, Note, Piece, Table
@@ -17,8 +17,8 @@ GAINERS = ("unatt", "energynet")
 MOST_CLASSES = 25
 """Number of classes in a chart of gains, as in the paper's Figure 4."""
 MOST_MISTAKES = 300
-SHOWN = {**NAMES, FEW_LABELS: "EnergyNet, adapted CNN"}
-"""Names of methods on the page, which lists both EnergyNets of a share together."""
+SHOWN = {**NAMES, FEW_LABELS: "EnergyNet, adapted CNN", FEW_LABELS_ZERO_SHOT: "EnergyNet, zero-shot CNN"}
+"""Names of methods on the page, which lists all EnergyNets of a share together."""
 MISSING = "–"
 
 

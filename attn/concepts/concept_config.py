@@ -9,7 +9,7 @@ from typing import Literal
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 
-Aggregation = Literal["fisher", "average", "onehot"]
+Aggregation = Literal["fisher", "average", "name", "onehot"]
 FISHER_ALONE = ("word_dimensions", "gaussians", "corpus")
 
 
@@ -20,7 +20,8 @@ class ConceptConfig:
     word_vectors: str | None = None
     """Word vectors for the class names: word2vec or GloVe, text or binary (default: one-hot vectors)."""
     aggregation: Aggregation | None = None
-    """How the words of a name become one vector (default: fisher with --word-vectors, else onehot)."""
+    """How the words of a name become one vector (default: fisher with --word-vectors, else onehot). With
+    name, the whole name is one word of the file, as zero_shot --word-vectors writes it."""
     concept_norm: Literal["l2", "none"] = "l2"
     """l2: class vectors are normalised to length 1. none: they keep the length that the aggregation gives them."""
     word_dimensions: int = 50

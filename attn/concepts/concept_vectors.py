@@ -15,7 +15,7 @@ from attn.concepts.corpus import read_corpus
 from attn.concepts.fisher import fisher_vector, signed_root
 from attn.concepts.mixture import fit_word_space
 from attn.concepts.vectors_file import WordVectors, read_word_vectors
-from attn.concepts.words import words_of
+from attn.concepts.words import name_as_word, words_of
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
 
@@ -36,8 +36,8 @@ def make_concept_vectors(class_names: Sequence[str], config: ConceptConfig, *, s
     """Concept vectors from the words of the class names, in float32.
 
     `fisher` (the default with word vectors) distinguishes names of several words best, `average` needs no vocabulary
-    for fitting, `onehot` (the default without word vectors) carries no meaning, which costs accuracy. Only names and
-    corpus are used for fitting, never a video.
+    for fitting, `name` looks up whole names (vectors of a text encoder), `onehot` (the default without word vectors)
+    carries no meaning, which costs accuracy. Only names and corpus are used for fitting, never a video.
 
     Words that the file does not contain are ignored. The record lists them, and the classes that end up with the same
     vector and cannot be told apart by it.
@@ -58,7 +58,7 @@ def make_concept_vectors(class_names: Sequence[str], config: ConceptConfig, *, s
     config.check_concepts()
     if config.word_vectors is None:
         return ConceptVectors(np.eye(len(names), dtype=np.float32), {"aggregation": "onehot", "dim": len(names)})
-    words = {name: words_of(name) for name in names}
+    words = {name: (name_as_word(name),) if config.kind == "name" else words_of(name) for name in names}
     corpus = read_corpus(config.corpus) if config.corpus is not None else ()
     wanted = sorted({word for found in words.values() for word in found}.union(corpus))
     file = read_word_vectors(config.word_vectors, wanted)
@@ -85,7 +85,7 @@ def _aggregated(
 ) -> tuple[Float[np.ndarray, "cls dim"], dict[str, Any]]:
     """One row per class, and a record of what was fitted."""
     groups = [np.stack([file.vectors[word] for word in sorted(found)]) for found in known.values()]
-    if config.kind == "average":
+    if config.kind in ("average", "name"):
         rows, fitted = np.stack([average_word_vector(unit_rows(group)) for group in groups]), {}
     else:
         rows, fitted = _fisher_rows(groups, file, config, seed)

@@ -31,10 +31,19 @@ def words_of(class_name: str) -> tuple[str, ...]:
     Source: Li et al. 2017 includes stop words ("walking with dog"); the exceptions are those of
     bbrattoli/ZeroShotVideoClassification.
     """
-    name = unicodedata.normalize("NFC", class_name)
-    runs = _LETTERS_OR_DIGITS.findall(name)
-    words = tuple(word.lower() for run in runs for word in _camel_words(run))
+    words = divided(class_name)
     return _EXCEPTIONS.get("".join(words), words)
+
+
+def divided(class_name: str) -> tuple[str, ...]:
+    """Words of a class name without the exceptions of `words_of`, as a text encoder reads them."""
+    runs = _LETTERS_OR_DIGITS.findall(unicodedata.normalize("NFC", class_name))
+    return tuple(word.lower() for run in runs for word in _camel_words(run))
+
+
+def name_as_word(class_name: str) -> str:
+    """Class name as one word of a file of word vectors: white space becomes an underscore."""
+    return "_".join(class_name.split())
 
 
 def _camel_words(run: str) -> list[str]:

@@ -13,7 +13,9 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attn.errors import UsageError
+from attn.models.clip_split import split_clip
 from attn.models.network_input import NetworkInput
+from attn.models.open_clip_networks import clip_input, create_clip, is_open_clip
 from attn.models.small_cnn import SmallCnn
 from attn.models.timm_networks import create_timm, is_timm, timm_input
 from attn.models.torchvision_models import load_torchvision
@@ -22,7 +24,8 @@ from attn.models.trunk_head import TORCHVISION, Split, split_features
 BACKBONE_NAMES = (*TORCHVISION, "small_cnn")
 """Names of the backbones.
 
-`mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, and `timm:<name>` are also valid."""
+`mobilenet_v2_wNNN`, MobileNetV2 with a width multiplier of NNN/100, `timm:<name>` and `open_clip:<name>` are also
+valid."""
 
 _SLIM_MOBILENET = re.compile(r"mobilenet_v2_w(\d{2,3})")
 
@@ -31,7 +34,7 @@ class Backbone(nn.Module):
     """A network as a trunk (images → activations of the map layer) and a head (activations → logits).
 
     Names in its state dict follow the split. `export_weights` and `import_weights` use the names of the original
-    network, which are torchvision's or timm's except for `small_cnn`.
+    network, which are those of torchvision, timm or open_clip except for `small_cnn`.
     """
 
     def __init__(self, name: str, net: nn.Module, split: Split) -> None:
@@ -79,12 +82,12 @@ def build_backbone(name: str, num_classes: int, channels: int = RGB_CHANNELS) ->
     """Build a network with random weights; `network_input` says which images it expects.
 
     Args:
-        name: one of `BACKBONE_NAMES`, `mobilenet_v2_wNNN` or `timm:<name>`.
+        name: one of `BACKBONE_NAMES`, `mobilenet_v2_wNNN`, `timm:<name>` or `open_clip:<name>`.
         num_classes: number of outputs of the classifier.
         channels: number of channels of the input; if not 3, the first convolution is replaced.
 
     Raises:
-        UsageError: the name is unknown, or the network of timm is not supported.
+        UsageError: the name is unknown, or the network of timm or open_clip is not supported.
     """
     net, split = _built(name, num_classes)
     if channels != RGB_CHANNELS:
@@ -99,6 +102,8 @@ def _built(name: str, num_classes: int) -> tuple[nn.Module, Callable[[Any], Spli
         from attn.models.timm_split import split_timm  # imports parts of timm
 
         return create_timm(name, num_classes), functools.partial(split_timm, name)
+    if is_open_clip(name):
+        return create_clip(name, num_classes), functools.partial(split_clip, name)
     if name == "small_cnn":
         return SmallCnn(num_classes), split_features
     tv = load_torchvision()
@@ -108,7 +113,8 @@ def _built(name: str, num_classes: int) -> tuple[nn.Module, Callable[[Any], Spli
     if name not in TORCHVISION:
         names = ", ".join(BACKBONE_NAMES)
         raise UsageError(
-            f"{name!r}: unknown backbone. Choose one of {names}, or mobilenet_v2_wNNN (width NNN/100), or timm:<name>."
+            f"{name!r}: unknown backbone. Choose one of {names}, or mobilenet_v2_wNNN (width NNN/100), or timm:<name>, "
+            "or open_clip:<name>."
         )
     settings, split = TORCHVISION[name]
     return tv.get_model(name, weights=None, num_classes=num_classes, **settings), split
@@ -127,8 +133,10 @@ def network_input(name: str) -> NetworkInput:
     """Input that a network expects, if its weights do not come with another one.
 
     Raises:
-        UsageError: the name is unknown to timm.
+        UsageError: the name is unknown to timm or open_clip.
     """
+    if is_open_clip(name):
+        return clip_input(name)
     return timm_input(name) if is_timm(name) else NetworkInput()
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from attn.errors import UsageError, some
 from attn.models.backbone import Backbone
+from attn.models.open_clip_networks import is_open_clip
 from attn.models.tensors_file import check_finite
 from attn.models.unwrap import Unwrapped, unwrap
 from attn.models.weights_file import WeightsFile
@@ -52,7 +53,9 @@ def import_fitting(net: Backbone, file: WeightsFile, *, may_draw: bool, must_dra
     mismatch = (
         f"{file.url}: the weights" + (f" under {found.prefix}" if found.prefix else "") + f" do not fit {net.name}"
     )
-    _check(file.url, mismatch, kept, {key: value for key, value in expected.items() if key not in drawn}, head)
+    check_names_and_shapes(
+        file.url, mismatch, kept, {key: value for key, value in expected.items() if key not in drawn}, head
+    )
     check_finite(file.url, kept)
     net.import_weights(kept)
     found.tell(file.url)
@@ -66,13 +69,17 @@ def fitting_tensors(net: Backbone, file: WeightsFile) -> Unwrapped:
     names. Shapes are checked later.
 
     Raises:
-        UsageError: the file contains several such networks.
+        UsageError: the file contains several such networks, or a whole CLIP.
     """
     tensors = {_OLD_DENSENET.sub(r"\1\2.", key): tensor for key, tensor in file.tensors.items()}
     own = net.export_weights()
     if _LITE in tensors and len(tensors) == len(own) and net.name.startswith("timm:tf_efficientnet_lite"):
         tensors = dict(zip(own, tensors.values(), strict=True))
     found = unwrap(file.url, tensors, own.keys())
+    if is_open_clip(net.name) and "logit_scale" in found.tensors:
+        raise UsageError(
+            f"{file.url}: has a text encoder too. Make a checkpoint of it with jobs/zero_shot.py and give that."
+        )
     if net.name == "googlenet":
         kept = {key: tensor for key, tensor in found.tensors.items() if not key.startswith(("aux1.", "aux2."))}
         return dataclasses.replace(found, tensors=kept)
@@ -83,9 +90,21 @@ def _outputs(tensors: Mapping[str, Tensor], classifier: Iterable[str]) -> int | 
     return next((len(tensors[key]) for key in classifier if key in tensors), None)
 
 
-def _check(
-    url: str, mismatch: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], head: Set[str]
+def check_names_and_shapes(
+    url: str, mismatch: str, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], head: Set[str] = frozenset()
 ) -> None:
+    """Check that a file has exactly the tensors of a network, in their shapes.
+
+    Args:
+        url: URL of the file.
+        mismatch: start of the message.
+        found: tensors of the file, under the network's names.
+        expected: tensors of the network.
+        head: names of its tensors that a file of features lacks.
+
+    Raises:
+        UsageError: a tensor is missing, unexpected or of the wrong shape.
+    """
     # Files from before PyTorch 0.4.1 have no batch counters; no backbone uses them.
     missing = [key for key in expected if key not in found and not key.endswith(_BATCHES_SEEN)]
     unknown = [key for key in found if key not in expected]

@@ -19,15 +19,29 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from attn.errors import UsageError
+from attn.models.token_grid import Grid, differentiable_attention, join_tokens, part_tokens
 from attn.models.trunk_head import Split
-
-Grid = Float[Tensor, "batch chan row col"]
 
 _EQUAL = 1e-4  # relative difference that rounding does not reach, and random weights exceed if functions differ
 
 
 def split_timm(name: str, net: Any) -> Split:
-    """Cut a network of timm.
+    """Cut a network of timm with a classifier; see `cut_timm`.
+
+    Raises:
+        UsageError: the classifier is not one linear layer, or does not read a grid of features.
+    """
+    classifier = _classifier(net)
+    if not _is_linear(classifier):
+        raise UsageError(
+            f"{name}: its classifier is not one linear layer ({type(classifier).__name__}), which maps of all classes "
+            "need. Give another --backbone."
+        )
+    return cut_timm(name, net)
+
+
+def cut_timm(name: str, net: Any) -> Split:
+    """Cut a network of timm, with a classifier or without.
 
     The head is written as average pooling and a linear layer if it is one, which is tested with random weights, and
     otherwise as average pooling and the rest, if it begins with that. These heads have cheap routes to their maps.
@@ -37,24 +51,18 @@ def split_timm(name: str, net: Any) -> Split:
         net: network of timm, in any mode and on any device; it is in training mode afterwards.
 
     Raises:
-        UsageError: the classifier is not one linear layer, or does not read a grid of features.
+        UsageError: the head does not read a grid of features.
     """
     from timm.models.vision_transformer import VisionTransformer
 
-    classifier = _classifier(net)
-    if not _is_linear(classifier):
-        raise UsageError(
-            f"{name}: its classifier is not one linear layer ({type(classifier).__name__}), which maps of all classes "
-            "need. Give another --backbone."
-        )
     if getattr(net, "global_pool", None) == "token":
         if not isinstance(net, VisionTransformer):
             raise _no_grid(name)
         return _before_last_block(net)
     net.eval()
     layout, used = _layout_and_layers(name, net)
-    head = TimmHead(_view(net, lambda child: child in used or not _has_state(net, child)), layout, _prefix(net))
-    trunk = TimmTrunk(_view(net, lambda child: child not in used), layout, _prefix(net))
+    head = TimmHead(view_of(net, lambda child: child in used or not _has_state(net, child)), layout, _prefix(net))
+    trunk = TimmTrunk(view_of(net, lambda child: child not in used), layout, _prefix(net))
     net.train()
     return Split((trunk,), _plain(name, head, _native_shape(net)), "forward_features")
 
@@ -106,7 +114,7 @@ class TimmHead(nn.Module):
 
     def forward(self, grid: Grid) -> Float[Tensor, "batch cls"]:
         """Compute the logits."""
-        with _differentiable_attention():
+        with differentiable_attention():
             return self.net.forward_head(self._features(grid))
 
     def _features(self, grid: Grid) -> Tensor:
@@ -135,7 +143,7 @@ class TokenTrunk(nn.Module):
         ((patches, prefix),) = self.net.forward_intermediates(
             images, indices=1, return_prefix_tokens=True, intermediates_only=True
         )
-        return torch.cat((patches, prefix.flatten(1)[..., None, None].expand(-1, -1, *patches.shape[2:])), dim=1)
+        return join_tokens(patches, prefix)
 
 
 class TokenHead(nn.Module):
@@ -156,23 +164,30 @@ class TokenHead(nn.Module):
 
     def forward(self, grid: Grid) -> Float[Tensor, "batch cls"]:
         """Compute the logits."""
-        channels = grid.shape[1] // (1 + self.prefix)
-        patches = grid[:, :channels].flatten(2).transpose(1, 2)
-        prefix = grid[:, channels:, 0, 0].unflatten(1, (self.prefix, channels))
-        tokens = torch.cat((prefix if self.training else prefix.detach(), patches), dim=1)
-        with _differentiable_attention():
-            return self.net.forward_head(self.net.norm(self.net.blocks(tokens)))
+        with differentiable_attention():
+            return self.net.forward_head(self._last_tokens(grid))
+
+    def cells(self, grid: Grid) -> Float[Tensor, "cell out"]:
+        """Compute the outputs that each patch token would have in place of the class token, of all images in order."""
+        return self.net.forward_head(self._last_tokens(grid)[:, self.prefix :].flatten(0, 1)[:, None])
+
+    def _last_tokens(self, grid: Grid) -> Float[Tensor, "batch token dim"]:
+        tokens = part_tokens(grid, self.prefix, detach=not self.training)
+        return self.net.norm(self.net.blocks(tokens))
 
 
 def _before_last_block(net: Any) -> Split:
     after = {name for name, _ in net.named_children()} - {"patch_embed", "pos_drop", "patch_drop", "norm_pre", "blocks"}
-    trunk, head = _view(net, lambda child: child not in after), _view(net, lambda child: child in {*after, "blocks"})
+    trunk, head = (
+        view_of(net, lambda child: child not in after),
+        view_of(net, lambda child: child in {*after, "blocks"}),
+    )
     trunk.blocks, head.blocks = net.blocks[:-1], net.blocks[-1:]
     layers = (TokenTrunk(trunk),), (TokenHead(head, net.num_prefix_tokens),)
     return Split(*layers, map_layer=f"blocks.{len(net.blocks) - 2}")
 
 
-def _view(net: nn.Module, keeps: Callable[[str], bool]) -> Any:
+def view_of(net: nn.Module, keeps: Callable[[str], bool]) -> Any:
     """Object that shares some children and own parameters of a network, and calls its methods."""
     view = copy.copy(net)
     for holder in ("_modules", "_parameters", "_buffers"):
@@ -185,14 +200,14 @@ def _layout_and_layers(name: str, net: Any) -> tuple[str, set[str]]:
     """Axes that `forward_head` takes, and the children and own parameters that it reads."""
     parameters = dict(net.named_parameters())
     device = next(iter(parameters.values())).device
-    grid = torch.ones(2, net.num_features, *_native_shape(net), device=device)
+    grid = torch.ones(2, net.num_features, *_native_shape(net), device=device, requires_grad=True)
     for layout in ("NHWC",) if getattr(net, "output_fmt", None) == "NHWC" else ("NCHW", "NLC"):
         try:
             with torch.enable_grad():
                 logits = TimmHead(net, layout, _prefix(net))(grid)
         except (RuntimeError, ValueError, TypeError, IndexError, AssertionError, AttributeError):
             continue
-        if isinstance(logits, Tensor) and logits.shape == (2, net.num_classes):
+        if isinstance(logits, Tensor) and logits.shape == (2, net.num_classes or net.head_hidden_size):
             gradients = torch.autograd.grad(logits.sum(), list(parameters.values()), allow_unused=True)
             read = (key for key, gradient in zip(parameters, gradients, strict=True) if gradient is not None)
             return layout, {key.partition(".")[0] for key in read}
@@ -209,7 +224,8 @@ def _plain(name: str, head: TimmHead, shape: tuple[int, int]) -> tuple[nn.Module
         if not logits.isfinite().all() or _alike(logits, probe(other)):
             raise _no_grid(name)
         last = _classifier(probe.net)
-        if last.weight.shape[1] == grid.shape[1] and _alike(logits, nn.Sequential(*_average_and(last))(grid)):
+        same = _is_linear(last) and last.weight.shape[1] == grid.shape[1]
+        if same and _alike(logits, nn.Sequential(*_average_and(last))(grid)):
             return _average_and(_classifier(head.net))
         averages_first = _alike(logits, probe(grid.mean((2, 3), keepdim=True)))
         return (nn.AdaptiveAvgPool2d(1), head) if averages_first else (head,)
@@ -274,10 +290,3 @@ def _rows_and_cols(tokens: int, image: Iterable[int]) -> tuple[int, int]:
     if tokens % rows or abs(rows * width - tokens // rows * height) > max(height, width):
         raise ValueError(f"its {tokens} tokens are not a grid over {height} × {width} pixels")
     return rows, tokens // rows
-
-
-def _differentiable_attention() -> Any:
-    """Attention as plain matrix products. The fused kernels cannot be differentiated for many classes at once."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    return sdpa_kernel(SDPBackend.MATH)

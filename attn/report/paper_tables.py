@@ -14,7 +14,8 @@ from attn.report.page_blocks import Table
 from attn.report.published import as_text, paper_value
 
 Record = dict[str, Any]
-WEB, ADAPTED, NO_IMAGE = "web", "adapted", "noimage"
+WEB, NO_IMAGE = "web", "noimage"
+WITHOUT_LABELS = (WEB, "zeroshot", "adapted")
 COUNTS = ("videos", "splits × seeds")
 COLUMNS = (
     *("table", "dataset", "backbone", "seed", "trained_on", "method", "first", "second", "from", "to", "few", "many"),
@@ -184,7 +185,7 @@ def _table_2(results: Record) -> list[list[str]]:
 def _table_4(results: Record) -> list[list[str]]:
     rows = [["CNN", "method", "top-1", "top-3", *COUNTS, "paper on UCF101, top-1", "top-3"]]
     for record in results["methods"]:
-        if record["trained_on"] in (WEB, ADAPTED):
+        if record["trained_on"] in WITHOUT_LABELS:
             ours = [
                 estimate_shown(record["top_1"]),
                 estimate_shown(record["top_3"]),
@@ -219,7 +220,7 @@ def _others(numbers: dict[str, float]) -> list[list[str]]:
 
 def _curve(results: Record) -> list[list[str]]:
     """Table with a row per CNN and method and a column per share of the training videos."""
-    records = [record for record in results["methods"] if record["trained_on"] not in (WEB, ADAPTED, NO_IMAGE)]
+    records = [record for record in results["methods"] if record["trained_on"] not in (*WITHOUT_LABELS, NO_IMAGE)]
     shares = sorted({record["trained_on"] for record in records})
     rows = [["CNN", "method", *(f"{int(share)} %" for share in shares)]]
     for backbone, method in dict.fromkeys((record["backbone"], record["method"]) for record in records):
@@ -293,7 +294,9 @@ def counts_shown(record: Record, found: Record) -> list[str]:
 
 def _share(record: Record) -> str:
     trained_on = record["trained_on"]
-    return {WEB: "none", ADAPTED: "none", NO_IMAGE: "100 %"}.get(trained_on) or f"{int(trained_on)} %"
+    if trained_on in WITHOUT_LABELS:
+        return "none"
+    return "100 %" if trained_on == NO_IMAGE else f"{int(trained_on)} %"
 
 
 def estimate_shown(found: Record, sign: str = "") -> str:

@@ -1,5 +1,6 @@
 """Computation of attention maps of all classes from frames: the work of one CNN actor."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -7,10 +8,46 @@ import torch
 from torch import Tensor
 
 from attn.maps.gradcam import AlphaReduce, GradCam
+from attn.maps.similarity import similarity_maps
+from attn.models.backbone import Backbone
 from attn.models.checkpoint import Cnn
-from attn.schema import FEATURES, GRID, LOGITS, MAPS
+from attn.models.clip_split import cell_embeddings
+from attn.schema import FEATURES, GRADCAM, GRID, LOGITS, MAPS, SIMILARITY
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclasses.dataclass(frozen=True)
+class Similarity:
+    """Maps of all classes of a zero-shot classifier by the similarity of cells and class texts; see `GradCam`.
+
+    Attributes:
+        backbone: network in eval mode.
+    """
+
+    backbone: Backbone
+    route = SIMILARITY
+
+    @torch.no_grad()
+    def __call__(self, activations: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute maps [image, class, row, col] and logits [image, class] of a batch.
+
+        Raises:
+            UsageError: the network has no embeddings of cells.
+        """
+        cells = cell_embeddings(self.backbone.head, activations)
+        return similarity_maps(cells, self.backbone.classifier.weight), self.backbone.head(activations)
+
+
+def all_maps(backbone: Backbone, map_kind: str, alpha_reduce: AlphaReduce) -> GradCam | Similarity:
+    """Return a function from activations to the maps of all classes and the logits.
+
+    Args:
+        backbone: network in eval mode.
+        map_kind: `gradcam` or `similarity`.
+        alpha_reduce: `mean` or `sum` of the gradients over the cells of a map.
+    """
+    return Similarity(backbone) if map_kind == SIMILARITY else GradCam.of(backbone.head, alpha_reduce=alpha_reduce)
 
 
 class ComputeMaps:
@@ -26,6 +63,7 @@ class ComputeMaps:
         precision: precision of the trunk: fp32, bf16 or fp16.
         device: device to run on.
         alpha_reduce: `mean` or `sum` of the gradients over the cells of a map.
+        map_kind: `gradcam` or `similarity`.
     """
 
     def __init__(
@@ -36,18 +74,19 @@ class ComputeMaps:
         precision: str,
         device: str,
         alpha_reduce: AlphaReduce = "mean",
+        map_kind: str = GRADCAM,
     ):
         torch.backends.cudnn.allow_tf32 = False
         self._columns, self._device, self._dtype = tuple(columns), torch.device(device), DTYPES[precision]
         self._backbone = cnn.backbone.to(self._device).eval().to(memory_format=torch.channels_last)
-        self._gradcam = GradCam.of(self._backbone.head, alpha_reduce=alpha_reduce)
+        self._all_maps = all_maps(self._backbone, map_kind, alpha_reduce)
         mean, std = (torch.tensor(values, device=self._device).view(-1, 1, 1) * 255 for values in cnn.normalisation)
         self._mean, self._std = mean, std
 
     @property
     def route(self) -> str:
-        """Name of the route by which the maps are computed, see `GradCam`."""
-        return self._gradcam.route
+        """Name of the route by which the maps are computed, see `all_maps`."""
+        return self._all_maps.route
 
     @torch.inference_mode()
     def __call__(self, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -66,7 +105,7 @@ class ComputeMaps:
     def _found(self, activations: Tensor) -> dict[str, Callable[[], Tensor]]:
         """Columns by name, computed on demand: maps of all classes need far more memory than the others."""
         if MAPS in self._columns:
-            maps, logits = self._gradcam(activations)
+            maps, logits = self._all_maps(activations)
         else:
             maps, logits = activations, None
         return {

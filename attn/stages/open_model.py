@@ -20,6 +20,7 @@ from attn.models.tensors_file import TensorsFile, read_tensors
 from attn.models.tsrnet_file import NOUN as TSRNET_NOUN
 from attn.models.tsrnet_file import TSRNET, tsrnet_of
 from attn.models.weights_file import CNN, TORCH_SAVE, read_weights_file, weights_of
+from attn.schema import GRADCAM
 from attn.stages.clip_scoring import ClipAverage
 from attn.stages.scoring import Calibrated, CnnVote, EnergyNetScore, Scorer, cnn_scorer
 from attn.stages.soft_attention_config import SoftAttentionConfig
@@ -30,6 +31,7 @@ from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
 
 SUFFIX = ".safetensors"
+_BEFORE = {"map_kind": GRADCAM}  # settings of model files from before they were recorded
 MOST, MOST_FRAMES = 1 << 16, 1 << 22
 """Limits of the settings of a soft-attention LSTM, and of the frames of a batch of its windows."""
 
@@ -127,7 +129,7 @@ def _cnn(file: TensorsFile) -> TrainedModel:
         CNN.name,
         model.cnn.class_names,
         scorer_of(model),
-        settings={name: model.maps.get(name) for name in SCORE_FIELDS},
+        settings={name: model.maps.get(name, _BEFORE.get(name)) for name in SCORE_FIELDS},
         trained_on=model.trained_on,
         cnn=model.cnn,
         method=model.method,

@@ -19,6 +19,7 @@ from attn.schema import (
     CLIP_COLUMNS,
     FLOW_COLUMNS,
     FRAME_COLUMNS,
+    GRADCAM,
     SCHEMA_VERSION,
     attention_schema,
     clip_schema,
@@ -58,8 +59,7 @@ class StoreManifest:
     @property
     def fingerprint(self) -> str:
         """Hash of the fields that decide the rows, 16 hexadecimal digits."""
-        text = json.dumps(self._decisive(), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _hash(self._decisive())
 
     @property
     @abstractmethod
@@ -169,6 +169,15 @@ class Manifest(StoreManifest):
     flow: dict[str, Any] | None = None
     schema_version: int = SCHEMA_VERSION
     informative: dict[str, Any] = dataclasses.field(default_factory=dict)
+    map_kind: str = GRADCAM
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the fields that decide the rows; Grad-CAM is not hashed, because older stores do not name it."""
+        fields = self._decisive()
+        if self.map_kind == GRADCAM:
+            del fields["map_kind"]
+        return _hash(fields)
 
     @property
     def schema(self) -> pa.Schema:
@@ -215,7 +224,7 @@ class ClipManifest(Manifest):
 
 
 SCORE_FIELDS = (
-    *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce"),
+    *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce", "map_kind"),
     *("preprocessing", "input_size", "mean", "std"),
 )
 """Fields that decide the magnitude of a video score.
@@ -339,6 +348,11 @@ def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyMan
             raise
         return None
     return kind.from_json(text, where=f"{url}/{NAME}")
+
+
+def _hash(fields: Mapping[str, Any]) -> str:
+    text = json.dumps(fields, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _short(value: Any) -> str:

@@ -43,7 +43,7 @@ class TrainCnnOptions(FinetuneConfig):
     max_failed_fraction: float = 0.01
     """Largest allowed share of unreadable videos, 0 to 1; if more are unreadable, the job exits with code 3."""
     backbone: str
-    """torchvision name of the CNN, timm:<name>, or `small_cnn`."""
+    """torchvision name of the CNN, timm:<name>, open_clip:<name>, or `small_cnn`."""
     out: str
     """Checkpoint to write, a .safetensors file."""
     weights: str | None = None

@@ -9,7 +9,7 @@ import pytest
 
 from attn.errors import UsageError
 from attn.schema import IMAGE
-from attn.storage.manifest import FrameManifest, Manifest, StoreManifest
+from attn.storage.manifest import SCORE_FIELDS, FrameManifest, Manifest, StoreManifest
 from attn.storage.tensors import tensor_shape
 
 FRAMES = FrameManifest(input_size=8, preprocessing="test", sampling={"stride": 5})
@@ -38,6 +38,15 @@ def test_manifests_without_a_kind_still_open_with_their_fingerprints(new_manifes
     for kind in (FrameManifest, StoreManifest):
         assert kind.from_json(OLD_FRAMES, where="m") == FRAMES
     assert (new_manifest().fingerprint, FRAMES.fingerprint) == ("16d4f4de80ca8e46", "ee21dc403c76c06c")
+
+
+def test_another_kind_of_maps_is_another_store(new_manifest: Callable[..., Manifest]) -> None:
+    similar = new_manifest(map_kind="similarity")
+    assert similar.fingerprint != new_manifest().fingerprint == "16d4f4de80ca8e46"
+    assert Manifest.from_json(similar.to_json(), where="m") == similar
+    assert similar.of(SCORE_FIELDS)["map_kind"] == "similarity"
+    with pytest.raises(UsageError, match="the file was edited"):
+        Manifest.from_json(_changed(similar, map_kind="gradcam"), where="m")
 
 
 def test_the_kind_is_a_field_and_no_text_elsewhere_decides_it(manifest: Manifest) -> None:

@@ -4,7 +4,9 @@ import dataclasses
 import re
 from typing import NamedTuple
 
-WEB, ADAPTED, NO_IMAGE = "web", "adapted", "noimage"
+WEB, ZERO_SHOT, ADAPTED, NO_IMAGE = "web", "zeroshot", "adapted", "noimage"
+WITHOUT_LABELS = (WEB, ZERO_SHOT, ADAPTED)
+"""Training data of CNNs that have seen no labelled video."""
 LSTM, CNN = "lstm", "cnn"
 """Kinds of cells of the soft-attention tables: scores of all LSTMs, and of the fine-tuned CNN."""
 
@@ -31,9 +33,9 @@ class Cell:
         backbone: name of the CNN.
         seed: seed of all trainings behind the scores.
         split: name of the split.
-        trained_on: `web`, `adapted`, `noimage`, or the percentage of the training videos, three digits;
-            `adapted-<percentage>` if only the EnergyNet was trained on them. In the soft-attention tables, `lstm` or
-            `cnn`.
+        trained_on: `web`, `zeroshot`, `adapted`, `noimage`, or the percentage of the training videos, three digits;
+            `adapted-<percentage>` or `zeroshot-<percentage>` if only the EnergyNet was trained on them. In the
+            soft-attention tables, `lstm` or `cnn`.
         scores: name of the step that computes the scores.
     """
 
@@ -48,10 +50,10 @@ def cell_of(scores: str) -> Cell:
     """Return the cell of a step that computes scores, from the step's name; see `experiment` for the folders."""
     backbone, seed, *place = scores.split("/")
     match place:
-        case ["web", split]:
-            trained_on = WEB
-        case [split, "adapted", share, _]:
-            trained_on = f"{ADAPTED}-{share}"
+        case ["web" | "zeroshot" as trained_on, split]:
+            pass
+        case [split, "adapted" | "zeroshot" as cnn, share, _]:
+            trained_on = f"{cnn}-{share}"
         case [split, trained_on, _]:
             pass
         case _:
@@ -62,6 +64,6 @@ def cell_of(scores: str) -> Cell:
 def group_of(step: str) -> str:
     """Return a step's name without seed, split and number of the fold: steps that differ in nothing else share it."""
     backbone, _, *place = step.split("/")
-    if place[0] not in (WEB, ADAPTED):
+    if place[0] not in WITHOUT_LABELS:
         place = place[1:]
     return " ".join([backbone, *(re.sub(r"^fold\d+of(\d+)$", r"fold of \1", one) for one in place)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, Cell
+from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, ZERO_SHOT, Cell
 from attn.datasets.benchmark import Benchmark
 from attn.errors import UsageError
 from attn.eval.pooled import Estimate, Figure, Run, Unit, difference, pooled, statistic
@@ -16,6 +16,8 @@ from attn.storage.scores import NAME, Scores, read_scores
 
 FEW_LABELS = "adapted_energynet"
 """EnergyNet on maps of a CNN that was adapted but not fine-tuned; the tables list it with the fine-tuned CNNs."""
+FEW_LABELS_ZERO_SHOT = "zeroshot_energynet"
+"""EnergyNet on maps of a zero-shot classifier."""
 NAMES = {
     "cnn": "CNN",
     "cnn_average_calibrated": "calibrated CNN",
@@ -23,8 +25,11 @@ NAMES = {
     "unatt_calibrated": "calibrated UnAtt",
     "energynet": "EnergyNet",
     FEW_LABELS: "EnergyNet",
+    FEW_LABELS_ZERO_SHOT: "EnergyNet",
     "svm": "SVM",
 }
+CNN_OF = {FEW_LABELS: ADAPTED, FEW_LABELS_ZERO_SHOT: ZERO_SHOT}
+"""Training data of the CNN of an EnergyNet on few labels."""
 # With more splits than this, each split is small, so the bootstrap resamples whole splits.
 MOST_LARGE_SPLITS = 5
 FEWEST_GROUPS = 5
@@ -105,8 +110,8 @@ def by_cnn(
     found: dict[tuple[str, str], dict[str, Runs]] = {}
     for cell, scores in scored.items():
         for method in NAMES.keys() & scores.by_method.keys():
-            share = cell.trained_on.removeprefix(f"{ADAPTED}-")
-            name = method if share == cell.trained_on else FEW_LABELS
+            cnn, _, share = cell.trained_on.rpartition("-")
+            name = next((few for few, one in CNN_OF.items() if one == cnn), method)
             runs = found.setdefault((cell.backbone, share), {}).setdefault(name, {})
             run = Run(scores.by_method[method], scores.positives, groups[cell.split])
             runs.setdefault(cell.split, {})[cell.seed] = run
@@ -173,7 +178,9 @@ def record(estimate: Estimate) -> dict[str, Any]:
 
 def name_of(method: str, trained_on: str) -> str:
     """Return the name of a method in the tables."""
-    if method == FEW_LABELS:
-        trained_on = ADAPTED
-    prefix = {WEB: "", ADAPTED: "adapted+", NO_IMAGE: "NoImage+"}.get(trained_on, "finetune+")
+    trained_on = CNN_OF.get(method, trained_on)
+    if (method, trained_on) == ("cnn", ZERO_SHOT):
+        return "zero-shot"
+    prefixes = {WEB: "", ZERO_SHOT: "zero-shot+", ADAPTED: "adapted+", NO_IMAGE: "NoImage+"}
+    prefix = prefixes.get(trained_on, "finetune+")
     return prefix + NAMES[method]

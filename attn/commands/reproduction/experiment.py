@@ -3,6 +3,8 @@
     <out>/splits/                                        split lists
     <out>/frames/                                        frames of all training videos, decoded once
     <out>/<backbone>/seed<k>/web/                        CNN trained on Web images, its maps, scores of every split
+    <out>/<backbone>/seed<k>/zeroshot/                   in its place: maps of --web-cnn, if that is from zero_shot
+    <out>/<backbone>/seed<k>/<split>/zeroshot/<percent>/ EnergyNet on these maps, few labels; scores
     <out>/<backbone>/seed<k>/<split>/adapted/            this CNN adapted to the training videos without their labels
     <out>/<backbone>/seed<k>/<split>/adapted/<percent>/  EnergyNet on the adapted CNN's maps, few labels; scores
     <out>/<backbone>/seed<k>/<split>/<percent>/          fine-tuned CNN, its maps, EnergyNet, scores
@@ -13,12 +15,13 @@ The CNN of a split and share was fine-tuned on the videos that its EnergyNet tra
 fine-tuned on the fold. Fine-tuning mixes Web images into the frames. `--recipe paper` leaves out adaptation and mixing.
 """
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.precompute_options import FramesOptions
-from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, Cell, Start
+from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, ZERO_SHOT, Cell, Start
 from attn.commands.reproduction.lists import (
     check_lists,
     chosen_splits,
@@ -35,6 +38,9 @@ from attn.errors import UsageError
 from attn.models.adapt import has_batchnorm
 from attn.models.backbone import network_input
 from attn.models.network_input import IMAGENET_INPUT_SIZE
+from attn.models.open_clip_networks import is_open_clip
+from attn.models.weights_file import describe_checkpoint
+from attn.models.zero_shot import RECORD
 from attn.storage.filesystem import join
 from attn.training.recipe import PAPER
 from attn.video.transform import BILINEAR, Resampling
@@ -97,6 +103,7 @@ class _Builder(StepMaker):
     def __init__(self, benchmark: Benchmark, options: ReproduceOptions, backbone: str, seed: int):
         super().__init__(benchmark, options, backbone, seed)
         self.splits = chosen_splits(benchmark, options)
+        self.web = ZERO_SHOT if _is_zero_shot(backbone, options.web_cnn) else WEB
         self.from_web = benchmark.images is not None or options.web_cnn is not None
         self.from_weights = self.from_web or options.weights is not None
         self.transductive = options.adapt_to == "all"
@@ -119,8 +126,10 @@ class _Builder(StepMaker):
         for share in map(percent, self.options.fractions or ()):
             yield from self._finetuned(split, share, start)
             if self.adapts and self.from_web:
-                yield from self._few_labels(split, share)
-        if self.options.no_image and self.from_web:
+                yield from self._few_labels(split, share, self._adapted_root(split), ADAPTED)
+            if self.web == ZERO_SHOT:
+                yield from self._few_labels(split, share, f"{self.root}/{ZERO_SHOT}", ZERO_SHOT)
+        if self.options.no_image and self.from_web and self.web == WEB:
             yield from self._finetuned(split, NO_IMAGE, Start(self.options.weights))
 
     def _start(self, split: Split) -> Start:
@@ -133,20 +142,21 @@ class _Builder(StepMaker):
         """CNN before any adaptation or fine-tuning."""
         if self.options.web_cnn is not None:
             return Start(self.options.web_cnn)
-        return self._made(f"{self.root}/{WEB}") if self.from_web else Start(self.options.weights)
+        return self._made(f"{self.root}/{self.web}") if self.from_web else Start(self.options.weights)
 
     def _web(self) -> Iterator[tuple[Step, Cell | None]]:
-        options, root = self.options, f"{self.root}/{WEB}"
+        options, root = self.options, f"{self.root}/{self.web}"
         if options.web_cnn is None:
             yield self._web_training(root), None
         paper = options.recipe == PAPER
         tests = [list_of_test(options, split.name) for split in self.splits]
-        trains = [] if paper else list(map(self._whole_train, self.splits))
+        with_trains = not paper or self.web == ZERO_SHOT
+        trains = list(map(self._whole_train, self.splits)) if with_trains else []
         lists = () if self.transductive else (*tests, *trains)
         yield self._maps(root, lists, cnn=self._before()), None
         for split in self.splits:
             calibrated = {} if paper else self._calibrated(root, split)
-            yield self._scores(f"{root}/{split.name}", root, split, WEB, (f"{root}/maps",), **calibrated)
+            yield self._scores(f"{root}/{split.name}", root, split, self.web, (f"{root}/maps",), **calibrated)
 
     def _whole_train(self, split: Split) -> str:
         """List of all training videos of a split."""
@@ -196,15 +206,22 @@ class _Builder(StepMaker):
             needs = (f"{root}/maps",)
             yield self._scores(f"{folder}/scores", root, split, ADAPTED, needs, **self._calibrated(root, split))
 
-    def _few_labels(self, split: Split, share: str) -> Iterator[tuple[Step, Cell | None]]:
-        """Steps that train and score an EnergyNet on maps of the adapted CNN, which has seen no video labels."""
-        root, folder = self._adapted_root(split), f"{self.root}/{split.name}/{ADAPTED}"
+    def _few_labels(self, split: Split, share: str, root: str, cnn: str) -> Iterator[tuple[Step, Cell | None]]:
+        """Steps that train and score an EnergyNet on maps of a CNN that has seen no video labels.
+
+        Args:
+            split: split of the videos.
+            share: percentage of its training videos.
+            root: folder of the CNN's maps.
+            cnn: training data of the CNN.
+        """
+        folder = f"{self.root}/{split.name}/{cnn}"
         train = list_of_train(self.options, split.name, share, self.seed)
         net = self._energynet(f"{folder}/{share}/energynet", root, train, ())
         yield net, None
         methods = {"methods": ("energynet",), "energynet": net.options.out}
         needs = (f"{root}/maps", net.name)
-        yield self._scores(f"{folder}/{share}/scores", root, split, f"{ADAPTED}-{share}", needs, **methods)
+        yield self._scores(f"{folder}/{share}/scores", root, split, f"{cnn}-{share}", needs, **methods)
 
     def _finetuned(self, split: Split, trained_on: str, start: Start) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{split.name}/{trained_on}"
@@ -232,3 +249,9 @@ class _Builder(StepMaker):
             fold, (others, left) = f"{root}/fold{number}of{count}", lists_of_fold(train, number, count)
             yield self._finetuned_cnn(fold, others, start)
             yield self._maps(fold, (left,), columns=("maps", "logits"))
+
+
+@functools.cache
+def _is_zero_shot(backbone: str, web_cnn: str | None) -> bool:
+    """Return whether the CNN of `--web-cnn` is a zero-shot classifier that was not trained further."""
+    return web_cnn is not None and is_open_clip(backbone) and RECORD in describe_checkpoint(web_cnn).trained

@@ -97,7 +97,8 @@ class ReproduceOptions(BenchmarkTablesOptions):
     dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic", "labelled"]
     """Data set. synthetic is rendered first; labelled is your own videos with --labels."""
     web_cnn: str | None = None
-    """Checkpoint of a CNN trained on Web images of the same classes, to use instead of training one."""
+    """Checkpoint to use instead of training on Web images, of the same classes. It is a CNN that was trained on them,
+    or one of zero_shot."""
     recipe: Literal["steady", "paper"] = "steady"
     """Settings of all trainings. steady is made for few labels: CNNs are adapted to the training videos without their
     labels, and fine-tuning mixes Web images into the frames. paper uses the paper's settings, and plain ones if the

@@ -7,9 +7,10 @@ from typing import Any, cast
 
 import numpy as np
 
-from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, Cell
+from attn.commands.reproduction.cell import ADAPTED, NO_IMAGE, WEB, WITHOUT_LABELS, ZERO_SHOT, Cell
 from attn.commands.reproduction.cell_scores import (
     FEW_LABELS,
+    FEW_LABELS_ZERO_SHOT,
     Runs,
     by_cnn,
     counts,
@@ -37,6 +38,7 @@ from attn.training.cnn_rows import ACCURACY
 PAIRS = (
     *(("unatt", "cnn"), ("energynet", "cnn"), ("energynet", "unatt"), ("svm", "cnn"), ("energynet", "svm")),
     *((FEW_LABELS, "cnn"), (FEW_LABELS, "energynet")),
+    *((FEW_LABELS_ZERO_SHOT, "cnn"), (FEW_LABELS_ZERO_SHOT, "energynet")),
     *(("cnn_average_calibrated", "cnn"), ("unatt_calibrated", "unatt")),
 )
 # The paper's text claims that the EnergyNet with the first share of the training videos beats the CNN with the second.
@@ -94,10 +96,11 @@ def _of_adaptation(cnns: Mapping[tuple[str, str], Mapping[str, Runs]], figure: F
     """Difference between the adapted and the unadapted CNN, for each method without labels."""
     found = []
     for (backbone, trained_on), runs in cnns.items():
-        plain = cnns.get((backbone, WEB), {}) if trained_on == ADAPTED else {}
+        before = ZERO_SHOT if (backbone, ZERO_SHOT) in cnns else WEB
+        plain = cnns.get((backbone, before), {}) if trained_on == ADAPTED else {}
         for method in runs.keys() & plain.keys():
             if both := in_common(runs[method], plain[method]):
-                names = {"first": name_of(method, ADAPTED), "second": name_of(method, WEB)}
+                names = {"first": name_of(method, ADAPTED), "second": name_of(method, before)}
                 found.append({"backbone": backbone, "trained_on": ADAPTED, **names, **paired(both, figure, unit)})
     return sorted(found, key=lambda pair: pair["first"])
 
@@ -110,13 +113,13 @@ def _of_labels(
 ) -> Iterator[dict[str, Any]]:
     """Difference between each method with labels and the best method without labels."""
     for backbone in dict.fromkeys(backbone for backbone, _ in cnns):
-        free = [one for one in methods if one["backbone"] == backbone and one["trained_on"] in (WEB, ADAPTED)]
+        free = [one for one in methods if one["backbone"] == backbone and one["trained_on"] in WITHOUT_LABELS]
         if not free:
             continue
         best = max(free, key=lambda one: one[figure]["value"])
         runs_of = {name_of(name, best["trained_on"]): runs for name, runs in cnns[backbone, best["trained_on"]].items()}
         for (name, trained_on), runs in cnns.items():
-            for method in runs if name == backbone and trained_on not in (WEB, ADAPTED, NO_IMAGE) else ():
+            for method in runs if name == backbone and trained_on not in (*WITHOUT_LABELS, NO_IMAGE) else ():
                 if both := in_common(runs[method], runs_of[best["method"]]):
                     names = {"first": name_of(method, trained_on), "second": best["method"]}
                     yield {"backbone": backbone, "trained_on": trained_on, **names, **paired(both, figure, unit)}
@@ -128,7 +131,7 @@ def _gains(cnns: Mapping[tuple[str, str], Mapping[str, Runs]], figure: Figure, u
         own = {
             share: runs
             for (name, share), runs in cnns.items()
-            if name == backbone and share not in (WEB, ADAPTED, NO_IMAGE) and {"cnn", "energynet"} <= runs.keys()
+            if name == backbone and share not in (*WITHOUT_LABELS, NO_IMAGE) and {"cnn", "energynet"} <= runs.keys()
         }
         if len(own) < 2:
             continue
