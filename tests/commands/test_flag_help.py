@@ -9,6 +9,7 @@ from attn.commands.choose_options import ChooseOptions
 from attn.commands.cli import parse
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.explore.explore_options import ExploreOptions
 from attn.commands.flag_help import explained
 from attn.commands.pack_options import PackOptions
 from attn.commands.precompute_options import PrecomputeOptions
@@ -25,7 +26,7 @@ from attn.training.soft_attention_options import TrainSoftAttentionOptions
 JOBS = [
     *(PackOptions, VerifyOptions, PrecomputeOptions, EvaluateOptions, EvaluateDetectionOptions, PredictOptions),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
-    *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
+    *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions, ExploreOptions),
 ]
 
 
