@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from attn.engine.progress import HEARTBEAT_S
-from attn.eval.fusion import majority_vote, softmax
+from attn.eval.fusion import confident_vote
 from attn.schema import LOGITS
 from attn.storage.random_rows import Place, read_places
 from attn.storage.store import AttentionStore
@@ -94,7 +94,7 @@ def read_catalogue(store: AttentionStore) -> Catalogue:
     places, decisions, due_s = [], [], time.monotonic() + HEARTBEAT_S
     for place, logits in read_places(store, column):
         places.append(place)
-        decisions.append((UNKNOWN, 0.0) if logits is None else _decision(logits))
+        decisions.append((UNKNOWN, 0.0) if logits is None else confident_vote(logits))
         if time.monotonic() > due_s:
             log.info("list of videos: %d of %d", len(places), len(store.video_ids))
             due_s = time.monotonic() + HEARTBEAT_S
@@ -106,8 +106,3 @@ def read_catalogue(store: AttentionStore) -> Catalogue:
         np.array([decisions[i][0] for i in order], np.int32),
         np.array([decisions[i][1] for i in order], np.float64),
     )
-
-
-def _decision(logits: Float[np.ndarray, "frame cls"]) -> tuple[int, float]:
-    vote = majority_vote(logits)
-    return vote.winner, float(softmax(logits[vote.voters])[:, vote.winner].mean())
