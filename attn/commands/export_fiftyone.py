@@ -1,4 +1,4 @@
-"""Export of a store as a data set of FiftyOne, with classes and heat maps of the sampled frames of its videos.
+"""Export of a store as a data set of FiftyOne: classes and heat maps of sampled frames.
 
 FiftyOne writes its own format from samples in its database: a temporary data set is filled video by video, exported to
 the folder and removed. The videos themselves stay where they are.

@@ -14,7 +14,7 @@ import pyarrow as pa
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.schema import ATTENTION_COLUMNS, FRAME_COLUMNS, SCHEMA_VERSION, attention_schema, frames_schema
+from attn.schema import ATTENTION_COLUMNS, FRAME_COLUMNS, LABEL, SCHEMA_VERSION, attention_schema, frames_schema
 from attn.storage.error_messages import bucket_is_missing
 
 NAME = "manifest.json"
@@ -153,7 +153,10 @@ class Manifest(StoreManifest):
 
     @property
     def schema(self) -> pa.Schema:
-        """Arrow schema of the parts; its metadata contains the fingerprint and the class names."""
+        """Arrow schema of the parts; its metadata contains the fingerprint and the class names.
+
+        The field of the label has the names too. They do not count when schemas are compared.
+        """
         schema = attention_schema(
             self.columns,
             num_classes=len(self.class_names),
@@ -161,6 +164,9 @@ class Manifest(StoreManifest):
             map_shape=self.map_shape,
         )
         names = json.dumps(self.class_names, ensure_ascii=False)
+        place = schema.get_field_index(LABEL)
+        label = schema.field(place)
+        schema = schema.set(place, label.with_metadata({**(label.metadata or {}), "class_names": names}))
         return schema.with_metadata({"fingerprint": self.fingerprint, "class_names": names})
 
 
