@@ -4,7 +4,8 @@
 A store of random maps is generated, half of whose values are zero, as after the ReLU of Grad-CAM. The job runs in its
 own process and is asked over HTTP, as a browser asks it: a frame of any video, which costs a row group unless it is
 cached; the next frame of the same video; and the values of a whole video over time. The S3 server is moto, in a process
-of its own; the files of the local store are in the page cache.
+of its own; the files of the local store are in the page cache. Bare reads of the bytes of a row group show how much of
+an answer is the storage's.
 """
 
 import contextlib
@@ -52,10 +53,11 @@ def main() -> None:
         size = sum(path.stat().st_size for path in Path(store).iterdir()) / 1e6
         print(f"{options.frames} frames × {options.classes} classes, {len(videos)} videos, {size:.0f} MB")
         print(f"{'store':8}{'answer':30}{'p50, ms':>9}{'p95, ms':>9}{'largest, ms':>13}")
-        measure("local", store, videos, options)
+        groups = row_groups(store)
+        measure("local", store, videos, groups, options)
         if options.s3:
             with s3_server() as endpoint:
-                measure("S3", upload(store, endpoint), videos, options)
+                measure("S3", upload(store, endpoint), videos, groups, options)
 
 
 def generate(url: str, options: Options) -> tuple[str, list[str]]:
@@ -89,8 +91,26 @@ class Videos(dict[str, Any]):
         return self._made
 
 
-def measure(name: str, store: str, videos: list[str], options: Options) -> None:
+def row_groups(store: str) -> list[tuple[str, int, int]]:
+    """File, first byte and last byte of the tensors of each row group."""
+    import pyarrow.parquet as pq
+
+    found = []
+    for path in sorted(Path(store).glob("part-*")):
+        metadata = pq.read_metadata(path)
+        for group in map(metadata.row_group, range(metadata.num_row_groups)):
+            columns = [group.column(i) for i in range(group.num_columns)]
+            tensors = [one for one in columns if one.path_in_schema.startswith(("logits", "maps"))]
+            start = min(one.dictionary_page_offset or one.data_page_offset for one in tensors)
+            found.append((path.name, start, start + sum(one.total_compressed_size for one in tensors)))
+    return found
+
+
+def measure(name: str, store: str, videos: list[str], groups: list[tuple[str, int, int]], options: Options) -> None:
     """Ask for frames and values, and print a line for each kind of answer."""
+    from attn.storage.filesystem import open_filesystem, read_bytes
+
+    fs, root = open_filesystem(store)
     begun_s = time.perf_counter()
     with explorer(store) as address:
         print(f"{name:8}{'start to address, s':30}{time.perf_counter() - begun_s:9.1f}", flush=True)
@@ -109,7 +129,16 @@ def measure(name: str, store: str, videos: list[str], options: Options) -> None:
         def curves(i: int) -> None:
             ask(client, "curves", ("video", some[i]), *classes)
 
-        kinds = {"frame of any video": any_frame, "next frame of a video": next_frame, "values over time": curves}
+        def bare(_: int) -> None:
+            file, start, stop = groups[int(random.integers(len(groups)))]
+            read_bytes(fs, f"{root}/{file}", start, stop)
+
+        kinds = {
+            "bytes of a row group, bare": bare,
+            "frame of any video": any_frame,
+            "next frame of a video": next_frame,
+            "values over time": curves,
+        }
         for kind, request in kinds.items():
             times = milliseconds(request, options.asks)
             middle, high = np.percentile(times, (50, 95))

@@ -24,6 +24,8 @@ from attn.storage.tensors import tensor_values
 
 CACHE_BYTES = 256 << 20
 OPEN_PARTS = 16
+SHORT_GROUPS = 2
+"""Row groups up to which a video is short."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,24 +139,37 @@ class RowReader:
         )
 
     def times(self, place: Place) -> tuple[np.ndarray, np.ndarray]:
-        """Return the indices in the source and the times in seconds of all rows of a video. No tensors are read."""
+        """Return the indices in the source and the times in seconds of all rows of a video.
+
+        The tensors of a short video are read too, in the same request: its frames are asked for next.
+        """
         with damage_named(self._store.fs, place.part, REPAIR, self._store.manifest.job):
             part = self._part(place.part)
             first, last = part.group_of(place.start), part.group_of(place.start + place.count - 1)
-            table = part.read(list(range(first, last + 1)), [FRAME, TIME_S])
-        rows = table.slice(place.start - int(part.starts[first]), place.count)
+            if last - first < SHORT_GROUPS:
+                rows = pa.concat_tables(self._slices(part, place.start, place.start + place.count))
+            else:
+                with part.lock:
+                    table = part.read(list(range(first, last + 1)), [FRAME, TIME_S])
+                rows = table.slice(place.start - int(part.starts[first]), place.count)
         return rows[FRAME].to_numpy(), rows[TIME_S].to_numpy()
 
     def _slices(self, part: "_OpenPart", start: int, stop: int) -> Iterator[pa.Table]:
         """Rows `start` to `stop` of a part, group by group."""
         for group in range(part.group_of(start), part.group_of(max(start, stop - 1)) + 1):
-            table = self._groups.get_or((part.path, group), lambda group=group: self._read(part, group))
+            table = self._group(part, group)
             begins = int(part.starts[group])
             low, high = max(start - begins, 0), min(stop - begins, len(table))
             yield table.slice(low, high - low)
 
-    def _read(self, part: "_OpenPart", group: int) -> pa.Table:
-        return part.read([group], [FRAME, TIME_S, *self._columns])
+    def _group(self, part: "_OpenPart", group: int) -> pa.Table:
+        """Row group, read once however many threads ask for it."""
+        key = (part.path, group)
+        if (found := self._groups.get(key)) is None:
+            with part.lock:
+                if (found := self._groups.get(key)) is None:
+                    self._groups.put(key, found := part.read([group], [FRAME, TIME_S, *self._columns]))
+        return found
 
     def _part(self, path: str) -> "_OpenPart":
         """Open part; the one that was used longest ago is dropped if there are too many."""
@@ -167,13 +182,19 @@ class RowReader:
 
 
 class _OpenPart:
-    """Part whose footer has been read. Its file is closed when the last reference is dropped."""
+    """Part whose footer has been read. Its file is closed when the last reference is dropped.
+
+    Attributes:
+        path: path of the part.
+        lock: lock to hold while rows are read, because a file has one position.
+        starts: position of the first row of each row group, and the number of rows.
+    """
 
     def __init__(self, fs: AbstractFileSystem, path: str):
         self.path = path
         # Each read of a remote part is one request for exactly these bytes; s3fs would read 50 MB ahead.
         self._file = pa.OSFile(path, "rb") if is_local(fs) else fs.open(path, "rb", cache_type="none")
-        self._part, self._lock = opened(self._file, pre_buffer=True), threading.Lock()
+        self._part, self.lock = opened(self._file, pre_buffer=True), threading.Lock()
         metadata = self._part.metadata
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
         self.starts = np.concatenate([[0], np.cumsum(sizes)])
@@ -183,6 +204,5 @@ class _OpenPart:
         return int(np.searchsorted(self.starts, row, side="right")) - 1
 
     def read(self, groups: list[int], columns: list[str]) -> pa.Table:
-        """Read columns of some row groups; one thread at a time, because a file has one position."""
-        with self._lock:
-            return self._part.read_row_groups(groups, columns=columns, use_threads=False)
+        """Read columns of some row groups."""
+        return self._part.read_row_groups(groups, columns=columns, use_threads=False)

@@ -61,7 +61,7 @@ def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str
         else pa.field(LABELS, pa.list_(pa.int16()), nullable=False, metadata={"meaning": "class ids, empty if none"})
     )
     classes = labels if labels is not None else [np.flatnonzero(row) for row in scores.positives]
-    named = [names[c] for c in labels] if labels is not None else [[names[c] for c in found] for found in classes]
+    named = [names[int(c)] for c in labels] if labels is not None else [[names[int(c)] for c in one] for one in classes]
     of_names = (
         pa.field(LABEL_NAME, pa.string(), nullable=False)
         if labels is not None

@@ -1,6 +1,7 @@
 """Rows of any video, read by position: equal to those of a pass over the store, and nothing else is read."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import s3fs
 
 from attn.errors import UsageError
 from attn.storage.bounded_cache import BoundedCache
-from attn.storage.random_rows import RowReader, read_places
+from attn.storage.random_rows import RowReader, _OpenPart, read_places
 from attn.storage.store import AttentionStore
 from tests.stores import new_manifest, write_store
 
@@ -113,6 +114,24 @@ def test_several_threads_read_the_same_parts(store, places, videos, monkeypatch)
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_threads_that_want_the_same_rows_read_them_once(store, places, monkeypatch):
+    reader, reads, read = RowReader(store, ["maps"]), [], _OpenPart.read
+
+    def slow(self, groups, columns):
+        reads.append(groups)
+        time.sleep(0.1)
+        return read(self, groups, columns)
+
+    monkeypatch.setattr(_OpenPart, "read", slow)
+    threads = [threading.Thread(target=reader.rows, args=(places["a"],)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    reader.times(places["a"])
+    assert reads == [[0]]
 
 
 def test_a_part_that_was_removed_is_one_line(tmp_path, videos):
