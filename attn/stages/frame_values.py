@@ -4,9 +4,22 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from attn.stages.scoring import Calibrated, EnergyNetScore, Named, Scorer, UnAtt, frame_energies, window_energies
+from attn.stages.scoring import (
+    Calibrated,
+    CnnAverage,
+    CnnSoftmaxVote,
+    CnnVote,
+    EnergyNetScore,
+    Named,
+    Scorer,
+    UnAtt,
+    frame_energies,
+    window_energies,
+)
 from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.storage.store import VideoRows
+
+OF_LOGITS = CnnVote | CnnSoftmaxVote | CnnAverage
 
 
 def plain_scorer(scorer: Scorer) -> Scorer:
@@ -16,8 +29,8 @@ def plain_scorer(scorer: Scorer) -> Scorer:
     return scorer
 
 
-def frame_values(scorer: Scorer, rows: VideoRows) -> Float[np.ndarray, "frame cls"]:
-    """Compute the values of some frames of a video.
+def frame_values(scorer: Scorer, rows: VideoRows) -> Float[np.ndarray, "frame cls"] | None:
+    """Compute the values of some frames of a video; None for a scorer of another kind, which scores videos only.
 
     They are window energies for UnAtt, learned energies for an EnergyNet, probabilities for a soft-attention LSTM (NaN
     for frames in no window), and logits for methods of the CNN. Calibrations, which are of videos, are not applied.
@@ -34,7 +47,7 @@ def frame_values(scorer: Scorer, rows: VideoRows) -> Float[np.ndarray, "frame cl
         return frame_energies(plain.net, torch.tensor(rows.maps).to(device)).cpu().numpy()
     if isinstance(plain, SoftAttentionScore):
         return plain.scored(rows).probabilities()
-    return rows.logits
+    return rows.logits if isinstance(plain, OF_LOGITS) else None
 
 
 def value_name(scorer: Scorer) -> str:
@@ -42,9 +55,11 @@ def value_name(scorer: Scorer) -> str:
     plain = plain_scorer(scorer)
     if isinstance(plain, SoftAttentionScore):
         return "probability"
-    return "energy" if isinstance(plain, UnAtt | EnergyNetScore) else "logit"
+    if isinstance(plain, UnAtt | EnergyNetScore):
+        return "energy"
+    return "logit" if isinstance(plain, OF_LOGITS) else "score"
 
 
 def needs_whole_video(scorer: Scorer) -> bool:
-    """Whether the values of a frame depend on other frames."""
-    return isinstance(plain_scorer(scorer), SoftAttentionScore)
+    """Whether a scorer needs all frames, because the values of a frame depend on others, or because it has none."""
+    return not isinstance(plain_scorer(scorer), UnAtt | EnergyNetScore | OF_LOGITS)

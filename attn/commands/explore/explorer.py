@@ -112,7 +112,8 @@ class Explorer:
         _, place = self._at(video_id)
         self._check(place, position, classes)
         rows = self._frames.rows(place, slice(position, position + 1))
-        values = {name: frame_values(scorer, rows)[0] for name, scorer in self._quick.items()}
+        found = {name: frame_values(scorer, rows) for name, scorer in self._quick.items()}
+        values = {name: one[0] for name, one in found.items() if one is not None}
         maps = {str(c): _rows(rows.maps[0, c]) for c in classes} if MAPS in rows.tensors else {}
         whole, weights = self._whole.get(video_id), {}
         if whole is not None:
@@ -158,7 +159,8 @@ class Explorer:
             for name, scorer in self.methods.items()
             if (model := attending(scorer)) is not None
         }
-        values = {name: frame_values(scorer, rows) for name, scorer in self.methods.items()}
+        found = {name: frame_values(scorer, rows) for name, scorer in self.methods.items()}
+        values = {name: one for name, one in found.items() if one is not None}
         scores = {name: scorer(rows).astype(np.float32) for name, scorer in self.methods.items()}
         return WholeVideo(values, scores, largest, weights)
 

@@ -19,6 +19,7 @@ from PIL import Image
 from attn.commands.explore.catalogue import Query
 from attn.commands.explore.explore import explore, open_explorer
 from attn.commands.explore.explore_options import ExploreOptions
+from attn.commands.explore.explorer import Explorer
 from attn.commands.explore.pictures import SIDE_PX, OvertakenError, Pictures
 from attn.commands.store_videos import videos_of
 from attn.errors import UsageError, VideoError
@@ -29,8 +30,9 @@ from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, load_energynet, save_energynet
 from attn.models.soft_attention_file import load_soft_attention, save_soft_attention
 from attn.schema import GRID
+from attn.stages.frame_values import value_name
 from attn.stages.open_model import open_model
-from attn.stages.scoring import EnergyNetScore, UnAtt, window_energies
+from attn.stages.scoring import CnnVote, EnergyNetScore, UnAtt, window_energies
 from attn.storage.store import AttentionStore
 from attn.video.transform import resize_and_crop
 from tests.commands.explore.serving import CLASSES, CLIPS, LENGTHS, STRANGE, ask, reply, served, write_known_store
@@ -254,6 +256,26 @@ def test_a_model_of_sequences_shows_its_attention(tmp_path):
     np.testing.assert_allclose([curves["0"], curves["1"]], scored.probabilities().T, rtol=1e-4)
     weights = explorer.frame(name, 7, ())["weights"]["soft_attention"]
     np.testing.assert_allclose(weights, scored.weights((4, 4))[7], rtol=1e-4)
+
+
+class VideoScorer:
+    """Scorer of a kind that the explorer does not know."""
+
+    name, columns, calibrated, definition = "other", ("logits",), False, "largest logit of the video"
+
+    def __call__(self, rows):
+        return rows.logits.max(0)
+
+
+def test_a_scorer_of_another_kind_has_scores_of_videos_only(store, rows, monkeypatch):
+    explorer, _, _ = open_explorer(ExploreOptions(store=store.url))
+    explorer = Explorer(store, explorer.catalogue, {"cnn": CnnVote(), "other": VideoScorer()}, CLASSES)
+    name = "v_Wave_g04_c01"
+    found = explorer.curves(name, (0,))
+    np.testing.assert_allclose(found["scores"]["other"], rows[name].logits.max(0), rtol=1e-4)
+    assert list(found["curves"]) == ["cnn"]
+    assert list(explorer.frame(name, 0, ())["values"]) == ["cnn"]
+    assert value_name(VideoScorer()) == "score"
 
 
 def test_a_store_on_s3(s3, rows):
