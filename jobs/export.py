@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Export a store to NumPy files, a table of logits, or HDF5 files of the released soft-attention code."""
+"""Export a store for other programs: NumPy files, a table of logits, HDF5 files, or a data set of FiftyOne."""
 
 from attn.commands.cli import end, parse, run
 from attn.commands.export_options import ExportOptions

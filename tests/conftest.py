@@ -31,7 +31,7 @@ install_import_hook(
 hypothesis.settings.register_profile("attn", deadline=None)
 hypothesis.settings.load_profile("attn")
 
-pytest_plugins = ["tests.small_inputs"]
+pytest_plugins = ["tests.small_inputs", "tests.browsers"]
 
 Images = Sequence[np.ndarray]
 WriteClip = Callable[..., Path]

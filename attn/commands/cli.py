@@ -13,6 +13,7 @@ import tyro
 
 from attn.commands.flag_errors import check_flags, in_one_line
 from attn.commands.flag_help import explained, flag_words
+from attn.commands.next_step import interrupted, last_line
 from attn.engine.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
 from attn.engine.terminal import CLOCK, end_on_sigterm, printable, say
 from attn.errors import UsageError
@@ -21,6 +22,8 @@ from attn.storage.error_messages import shown
 from attn.training.recipe import WithRecipe
 
 Options = TypeVar("Options")
+
+log = logging.getLogger(__name__)
 
 _exit_code: list[int] = []
 
@@ -112,7 +115,10 @@ def chosen(flag: str, options_types: Mapping[str, type[Options]], argv: Sequence
 
 
 def run(job: Callable[[Options], int], options: Options) -> int:
-    """Run a job and return its exit code. A user error is printed as one line."""
+    """Run a job and return its exit code. A user error is printed as one line.
+
+    After a success, the last line says where the output is and which command comes next.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_OneLine("%(asctime)s %(message)s", CLOCK))
     logging.basicConfig(handlers=[handler])
@@ -120,13 +126,16 @@ def run(job: Callable[[Options], int], options: Options) -> int:
         logging.getLogger("attn").setLevel(logging.INFO)
     end_on_sigterm()
     try:
-        return job(options)
+        code = job(options)
     except UsageError as error:
         _print_error(error)
         return EXIT_USAGE
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; run the same command to resume\n")
+        sys.stderr.write(f"{interrupted(options)}\n")
         return EXIT_INTERRUPTED
+    if code == 0 and (line := last_line(options)) is not None:
+        log.info("%s", shown(line))
+    return code
 
 
 def end(exit_code: int) -> NoReturn:

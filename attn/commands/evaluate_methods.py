@@ -142,20 +142,32 @@ def _svm(options: EvaluateOptions, store: AttentionStore) -> Scoring:
     return Scoring((SvmVote(lambda features: fitted()(features)),), names, "--methods svm", shown(owner))
 
 
-def _of_file(given: str, options: EvaluateOptions, store: AttentionStore) -> Scoring:
-    """Return the scorer of a value of `--model`: NAME=URL or URL."""
+def split_name(given: str, flag: str) -> tuple[str | None, str]:
+    """Return name and URL of a value NAME=URL or URL of a flag.
+
+    Raises:
+        UsageError: one of them is empty.
+    """
     found = _NAMED.fullmatch(given)
     name, url = found.groups() if found else (None, given)
     if name == "" or not url:
         lacking = "no name" if name == "" else "no URL"
-        raise UsageError(f"--model {shown(given)}: {lacking}. Give NAME=URL, or only a URL.")
-    made = _of_model(open_model(url), f"--model {shown(url)}", url, options, store)
-    (scorer,) = made.scorers
-    return made if name in (None, scorer.name) else dataclasses.replace(made, scorers=(Named(scorer, name),))
+        raise UsageError(f"{flag} {shown(given)}: {lacking}. Give NAME=URL, or only a URL.")
+    return name, url
 
 
-def _of_model(model: TrainedModel, flag: str, url: str, options: EvaluateOptions, store: AttentionStore) -> Scoring:
-    """Return the scorer of an open model, after a check that it fits the store and the test videos."""
+def check_fits(model: TrainedModel, flag: str, url: str, store: AttentionStore) -> None:
+    """Check that a model can score the rows of a store.
+
+    Args:
+        model: the model.
+        flag: flag that names it, with its value, for messages.
+        url: URL of the model.
+        store: the store.
+
+    Raises:
+        UsageError: the model needs the maps of another CNN or of other settings.
+    """
     fingerprint = store.manifest.fingerprint
     if model.fingerprint not in (None, fingerprint):
         raise UsageError(
@@ -168,6 +180,19 @@ def _of_model(model: TrainedModel, flag: str, url: str, options: EvaluateOptions
             f"{flag}: {shown(store.url)} was made with another {', '.join(other)}. Precompute the videos with "
             f"--weights {shown(url)}."
         )
+
+
+def _of_file(given: str, options: EvaluateOptions, store: AttentionStore) -> Scoring:
+    """Return the scorer of a value of `--model`: NAME=URL or URL."""
+    name, url = split_name(given, "--model")
+    made = _of_model(open_model(url), f"--model {shown(url)}", url, options, store)
+    (scorer,) = made.scorers
+    return made if name in (None, scorer.name) else dataclasses.replace(made, scorers=(Named(scorer, name),))
+
+
+def _of_model(model: TrainedModel, flag: str, url: str, options: EvaluateOptions, store: AttentionStore) -> Scoring:
+    """Return the scorer of an open model, after a check that it fits the store and the test videos."""
+    check_fits(model, flag, url, store)
     _check_untrained(options, store, model.trained_on, flag)
     return Scoring((model.scorer,), model.class_names, flag, shown(url))
 

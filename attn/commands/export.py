@@ -3,6 +3,7 @@
 npy    <out>/<video_id>_<column>.npy [frame, …], <out>/<video_id>_timestamps_ms.npy [frame]
 csv    <out>/frames.csv               video_id, label, frame, time_s, then a logit per class
 h5     <out>/<part>_features.h5, …    see `attn.datasets.features_h5`
+fiftyone                              see `attn.commands.export_fiftyone`
 """
 
 import csv
@@ -19,7 +20,7 @@ from attn.datasets.entries import LabelSets
 from attn.datasets.features_h5 import FeatureVideo, write_features
 from attn.datasets.split import classes_of_list, read_label_sets
 from attn.errors import UsageError
-from attn.schema import GRID, LOGITS
+from attn.schema import GRID, LOGITS, MAPS
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import atomic_path, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.store import AttentionStore, VideoRows
@@ -42,7 +43,11 @@ def export(options: ExportOptions) -> int:
         video_ids = store.video_ids
     if options.columns is not None and options.to != "npy":
         raise UsageError(f"--columns: not used with --to {options.to}. Leave it out.")
-    columns = {"csv": (LOGITS,), "h5": (GRID,)}.get(options.to, options.columns or store.manifest.columns)
+    if options.videos is not None and options.to != "fiftyone":
+        raise UsageError(f"--videos: not used with --to {options.to}. Leave it out.")
+    columns = {"csv": (LOGITS,), "h5": (GRID,), "fiftyone": (LOGITS, MAPS)}.get(
+        options.to, options.columns or store.manifest.columns
+    )
     store.check_columns(list(columns))
     names, listed = store.manifest.class_names, None
     if options.split is not None:
@@ -54,7 +59,7 @@ def export(options: ExportOptions) -> int:
             where=options.split,
             allow_missing=options.allow_missing,
         )
-    writers: dict[str, Callable[..., None]] = {"npy": _npy, "csv": _csv, "h5": _h5}
+    writers: dict[str, Callable[..., None]] = {"npy": _npy, "csv": _csv, "h5": _h5, "fiftyone": _fiftyone}
     with storage_errors(options.out):
         writers[options.to](options, store, columns, names, listed)
     log.info("%d videos: %s", len(video_ids if listed is None else listed), shown(options.out))
@@ -110,3 +115,11 @@ def _h5(
         for rows in _chosen(store, columns, listed)
     )
     write_features(options.out, options.part, videos)
+
+
+def _fiftyone(
+    options: ExportOptions, store: AttentionStore, columns: Collection[str], _: object, listed: LabelSets | None
+) -> None:
+    from attn.commands.export_fiftyone import write_dataset  # draws, which takes a second to load
+
+    write_dataset(options.out, store, options.videos, _chosen(store, columns, listed))

@@ -6,12 +6,12 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 
 from attn.commands.report_options import ReportOptions
+from attn.commands.store_videos import sampling_of, videos_of
 from attn.errors import UsageError, VideoError
 from attn.report.page_blocks import Note, Piece, Table
 from attn.report.page_pictures import SIDE_PX, Mistake, show_mistakes
@@ -21,10 +21,8 @@ from attn.storage.error_messages import shown
 from attn.storage.filesystem import storage_errors
 from attn.storage.manifest import Manifest
 from attn.storage.store import AttentionStore, VideoRows
-from attn.video.found import keep_names
-from attn.video.sample import Fps, Sampling, Stride
 from attn.video.sandbox.guard import FrameReader
-from attn.video.source import Video, find_videos, open_video
+from attn.video.source import Video, open_video
 from attn.video.transform import Resampling
 from attn.window_energy import window_energy
 
@@ -153,20 +151,15 @@ def _counted(counts: Mapping[tuple[bool, bool], int]) -> Table:
 
 def _with_images(store: AttentionStore, chosen: Sequence[_Lead], videos: str | None) -> tuple[list[Mistake], str]:
     """Add the pixels of each frame. Frames of unreadable videos stay without; the reason is returned."""
-    url = videos or store.manifest.informative.get("options", {}).get("videos")
-    plain = [one.mistake for one in chosen]
-    if url is None:
-        return plain, "the store does not say where they are. Give --videos."
     try:
-        listed = keep_names(find_videos(url).found, store.video_ids, store.url)
-        known = {one.video.video_id: one.video for one in listed}
+        known = videos_of(store, videos)
     except UsageError as error:
-        return plain, str(error)
+        return [one.mistake for one in chosen], str(error)
     found, why_not = [], ""
     with FrameReader() as reader:
         for one in chosen:
             try:
-                image = _read(known.get(one.mistake.video_id), one.frame, reader, store.manifest, url)
+                image = _read(known.get(one.mistake.video_id), one.frame, reader, store.manifest)
                 found.append(one.mistake._replace(image=image))
             except VideoError as error:
                 found.append(one.mistake)
@@ -174,17 +167,12 @@ def _with_images(store: AttentionStore, chosen: Sequence[_Lead], videos: str | N
     return found, why_not
 
 
-def _read(video: Video | None, frame: int, reader: FrameReader, manifest: Manifest, url: str) -> np.ndarray:
+def _read(video: Video | None, frame: int, reader: FrameReader, manifest: Manifest) -> np.ndarray:
     if video is None:
-        raise VideoError(f"{shown(url)}: a video of the store is not there.")
+        raise VideoError("a video of the store is not among the videos.")
     with open_video(video) as path:
         seen = Resampling.parse(manifest.preprocessing)
-        for chunk in reader.read(path, _sampling(manifest), SIDE_PX, resampling=seen):
+        for chunk in reader.read(path, sampling_of(manifest), SIDE_PX, resampling=seen):
             if frame in chunk.index:
                 return chunk.images[chunk.index.tolist().index(frame)].copy()
     raise VideoError(f"{video.where}: has no frame {frame} any more.")
-
-
-def _sampling(manifest: Manifest) -> Sampling:
-    made: dict[str, Any] = manifest.sampling
-    return Fps(made["fps"]) if "fps" in made else Stride(made["stride"])

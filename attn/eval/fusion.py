@@ -38,6 +38,16 @@ def majority_vote(logits: Float[np.ndarray, "frame cls"]) -> Vote:
     return Vote(winner, frame_class == winner)
 
 
+def confident_vote(logits: Float[np.ndarray, "frame cls"]) -> tuple[int, float]:
+    """Return the class of the majority vote, and its mean probability over the frames that voted for it.
+
+    Args:
+        logits: logits of a CNN per frame and class; at least one frame.
+    """
+    vote = majority_vote(logits)
+    return vote.winner, float(softmax(logits[vote.voters])[:, vote.winner].mean())
+
+
 def late_fusion(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "cls"]:
     """Score of a video: mean of the scores of the frames that voted for the majority class.
 

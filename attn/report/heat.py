@@ -16,6 +16,8 @@ OPACITY, POWER = 0.75, 1.5
 """Opacity of the largest attention, and the power of attention with which it grows.
 
 A picture must stay visible, also under weak attention everywhere."""
+SMALL_SIDE_PX = 56
+"""Shorter side of maps of whole frames."""
 UNSEEN = 0.6
 """Brightness of the parts that the CNN does not see."""
 
@@ -70,6 +72,25 @@ def seen_part(size: tuple[int, int], resampling: Resampling) -> tuple[int, int, 
     left, top, right, bottom = resampling.box(*size)
     width, height = max(1, round(right - left)), max(1, round(bottom - top))
     return int(left), int(top), int(left) + width, int(top) + height
+
+
+def over_frame(
+    attention: Float[np.ndarray, "row col"], size: tuple[int, int], resampling: Resampling = BILINEAR
+) -> Float[np.ndarray, "height width"]:
+    """Map of a whole frame at a small scale: zero outside the part that the CNN sees, bilinear inside.
+
+    Args:
+        attention: map of that part.
+        size: width and height of the frame in pixels.
+        resampling: says which part the CNN sees.
+    """
+    shrink = SMALL_SIDE_PX / min(size)
+    small = (max(1, round(size[0] * shrink)), max(1, round(size[1] * shrink)))
+    left, top, right, bottom = seen_part(small, resampling)
+    seen = Image.fromarray(np.ascontiguousarray(attention, np.float32))
+    whole = np.zeros(small[::-1], np.float32)
+    whole[top:bottom, left:right] = np.asarray(seen.resize((right - left, bottom - top), Image.Resampling.BILINEAR))
+    return whole
 
 
 def coloured(levels: Image.Image, palette: Palette) -> Image.Image:

@@ -25,22 +25,26 @@ class RunPieces(NamedTuple):
     pieces: Sequence[Piece]
 
 
-def page_html(title: str, runs: Sequence[RunPieces]) -> str:
-    """Return the page. Sections without pieces are left out; names of runs are, if there is only one run."""
-    environment = Environment(
+def templates() -> Environment:
+    """Return the templates of pages, which escape every text."""
+    return Environment(
         loader=PackageLoader("attn.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+def page_html(title: str, runs: Sequence[RunPieces]) -> str:
+    """Return the page. Sections without pieces are left out; names of runs are, if there is only one run."""
     several, views = sum(bool(run.name) for run in runs) > 1, _Views()
     sections = [
         {"topic": topic, "title": heading, "runs": shown}
         for topic, heading in TITLES.items()
         if (shown := [views.of_run(run, found, several) for run in runs if (found := _of_topic(run, topic))])
     ]
-    return environment.get_template("page.html").render(title=title, sections=sections, values=list(views.cells))
+    return templates().get_template("page.html").render(title=title, sections=sections, values=list(views.cells))
 
 
 def figure_files(runs: Sequence[RunPieces]) -> dict[str, bytes]:

@@ -81,7 +81,9 @@ def gain_chart(names: Sequence[str], gains: Float[np.ndarray, "cls"], limits: tu
     axes.axvline(0, color=INK, lw=0.8)
     _name_rows(axes, names[::-1])
     low, high = 100 * min(limits[0], 0), 100 * max(limits[1], 0)
-    margin = 0.04 * (high - low or 1)
+    if low == high:  # no class gains or loses
+        low, high = -1.0, 1.0
+    margin = 0.04 * (high - low)
     axes.set_xlim(low - margin, high + margin)
     axes.set_xlabel("gain in top-1 accuracy, points")
     return drawn

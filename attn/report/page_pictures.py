@@ -74,10 +74,11 @@ def _pictures(one: Mistake) -> list[tuple[bytes, str]]:
         (on_frame(one.true_map, largest, one.image), f"{one.true}, the true class: attention {one.true_energy:.3g}"),
     ]
     frame = [] if one.image is None else [(one.image, "frame")]
-    return [(_jpeg(pixels), caption) for pixels, caption in [*frame, *maps]]
+    return [(jpeg(pixels), caption) for pixels, caption in [*frame, *maps]]
 
 
-def _jpeg(pixels: np.ndarray) -> bytes:
+def jpeg(pixels: UInt8[np.ndarray, "row col 3"]) -> bytes:
+    """Return a picture as a JPEG file."""
     data = io.BytesIO()
     Image.fromarray(pixels).save(data, "JPEG", quality=JPEG_QUALITY)
     return data.getvalue()

@@ -20,6 +20,7 @@ from attn.schema import (
     FLOW_COLUMNS,
     FRAME_COLUMNS,
     GRADCAM,
+    LABEL,
     SCHEMA_VERSION,
     attention_schema,
     clip_schema,
@@ -181,7 +182,10 @@ class Manifest(StoreManifest):
 
     @property
     def schema(self) -> pa.Schema:
-        """Arrow schema of the parts; its metadata contains the fingerprint and the class names."""
+        """Arrow schema of the parts; its metadata contains the fingerprint and the class names.
+
+        The field of the label has the names too. They do not count when schemas are compared.
+        """
         schema = attention_schema(
             self.columns,
             num_classes=len(self.class_names),
@@ -189,6 +193,9 @@ class Manifest(StoreManifest):
             map_shape=self.map_shape,
         )
         names = json.dumps(self.class_names, ensure_ascii=False)
+        place = schema.get_field_index(LABEL)
+        label = schema.field(place)
+        schema = schema.set(place, label.with_metadata({**(label.metadata or {}), "class_names": names}))
         return schema.with_metadata({"fingerprint": self.fingerprint, "class_names": names})
 
 

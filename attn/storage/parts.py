@@ -22,11 +22,11 @@ from attn.schema import FRAME, N_FRAMES, VIDEO_ID
 from attn.storage.damage import disk_fails
 from attn.storage.filesystem import atomic_path, write_atomic
 from attn.storage.listing import names_in
+from attn.storage.part_columns import ROW_GROUP_ROWS, open_for_small, opened
 from attn.storage.retry import PAUSES_S
 from attn.storage.stale_files import lock
 from attn.storage.video_runs import find_runs
 
-ROW_GROUP_ROWS = 256
 PIXEL_GROUP_ROWS = 32  # Parquet needs about 15 bytes per pixel while it encodes or decodes
 PREFIX = "part-"
 PARTS_AT_ONCE = 16
@@ -187,7 +187,7 @@ def read_part_videos(fs: AbstractFileSystem, path: str, schema: pa.Schema | None
     """
     rows: dict[str, int] = {}
     partial: set[str] = set()
-    with fs.open(path, "rb") as file, _opened(file, read_dictionary=[VIDEO_ID]) as part:
+    with open_for_small(fs, path) as file, opened(file, read_dictionary=[VIDEO_ID]) as part:
         if schema is not None:
             _check_belongs(part.schema.to_arrow_schema(), schema)
         _check_bounded(part.metadata)
@@ -230,10 +230,6 @@ def read_parts(
         yield from zip(paths, pool.map(read, paths), strict=True)
 
 
-def _opened(file: Any, **how: Any) -> pq.ParquetFile:
-    return pq.ParquetFile(file, page_checksum_verification=True, **how)
-
-
 def _check_bounded(part: pq.FileMetaData) -> None:
     for group in map(part.row_group, range(part.num_row_groups)):
         if group.num_rows > _MOST_GROUP_ROWS:
@@ -261,7 +257,7 @@ def rewrite_without(fs: AbstractFileSystem, path: str, videos: Container[str]) -
         OSError, pyarrow.ArrowException: the part is damaged, and is left unchanged.
     """
     sink, left = pa.BufferOutputStream(), 0
-    with fs.open(path, "rb") as file, _opened(file) as part:
+    with fs.open(path, "rb") as file, opened(file) as part:
         schema = part.schema_arrow
         with pq.ParquetWriter(sink, schema, **_how_written(schema)) as writer:
             for batch in part.iter_batches(_group_rows(schema), use_threads=False):
@@ -283,14 +279,6 @@ def check_pages(fs: AbstractFileSystem, path: str) -> None:
     Raises:
         OSError, pyarrow.ArrowException: the part is damaged.
     """
-    with fs.open(path, "rb") as file, _opened(file) as part:
+    with fs.open(path, "rb") as file, opened(file) as part:
         for _ in part.iter_batches(_group_rows(part.schema_arrow), use_threads=False):
             pass
-
-
-def read_columns(fs: AbstractFileSystem, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Yield some columns of a part, one row group at a time, or less for unusually large row groups."""
-    with fs.open(path, "rb") as file, _opened(file) as part:
-        groups = part.metadata.num_row_groups
-        rows = part.metadata.row_group(0).num_rows if groups else ROW_GROUP_ROWS
-        yield from part.iter_batches(min(rows, ROW_GROUP_ROWS), columns=columns)

@@ -18,6 +18,7 @@ from attn.storage.tensors import tensor_array, tensor_values
 
 NAME = "scores.parquet"
 LABELS = "labels"
+LABEL_NAME, LABEL_NAMES = "label_name", "label_names"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,8 +44,9 @@ class Scores:
 def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str] | None = None) -> bytes:
     """Content of the file, with one row per method and video.
 
-    The column `label` has the class ID of a video. Unless each video has exactly one class, `labels` is in its place,
-    with lists of class IDs. The metadata of the schema contains the class names and the store's fingerprint.
+    The columns `label` and `label_name` have the class of a video. Unless each video has exactly one class, lists in
+    `labels` and `label_names` are in their place. The metadata of the schema contains the class names and the store's
+    fingerprint.
 
     Args:
         scores: scores of the videos.
@@ -59,11 +61,18 @@ def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str
         else pa.field(LABELS, pa.list_(pa.int16()), nullable=False, metadata={"meaning": "class ids, empty if none"})
     )
     classes = labels if labels is not None else [np.flatnonzero(row) for row in scores.positives]
+    named = [names[int(c)] for c in labels] if labels is not None else [[names[int(c)] for c in one] for one in classes]
+    of_names = (
+        pa.field(LABEL_NAME, pa.string(), nullable=False)
+        if labels is not None
+        else pa.field(LABEL_NAMES, pa.list_(pa.string()), nullable=False)
+    )
     schema = pa.schema(
         [
             pa.field(VIDEO_ID, pa.string(), nullable=False),
             pa.field("method", pa.string(), nullable=False),
             truth,
+            of_names,
             field,
         ],
         metadata={
@@ -71,9 +80,9 @@ def scores_parquet(scores: Scores, manifest: Manifest, class_names: Sequence[str
             "fingerprint": manifest.fingerprint,
         },
     )
-    ids, labels = pa.array(scores.video_ids), pa.array(classes, truth.type)
+    ids, truths = pa.array(scores.video_ids), [pa.array(classes, truth.type), pa.array(named, of_names.type)]
     tables = [
-        pa.table([ids, pa.repeat(method, len(ids)), labels, tensor_array(values, field)], schema=schema)
+        pa.table([ids, pa.repeat(method, len(ids)), *truths, tensor_array(values, field)], schema=schema)
         for method, values in scores.by_method.items()
     ]
     sink = pa.BufferOutputStream()

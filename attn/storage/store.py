@@ -16,7 +16,8 @@ from attn.storage.contents import SUCCESS
 from attn.storage.damage import REPAIR, SET_ASIDE, damage_named
 from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.manifest import AnyManifest, FlowManifest, FrameManifest, Manifest, read_manifest
-from attn.storage.parts import PartVideos, read_columns, read_parts
+from attn.storage.part_columns import read_columns
+from attn.storage.parts import PartVideos, read_parts
 from attn.storage.tensors import tensor_values
 
 
@@ -108,7 +109,7 @@ class Store(Generic[AnyManifest]):
         """
         with damage_named(self.fs, part.path, REPAIR, self.manifest.job):
             for batch in read_columns(self.fs, part.path, list(columns)):
-                yield from (rows for rows in _runs(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
+                yield from (rows for rows in slices_of_videos(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
 
     def parts_with(self, videos: Set[str]) -> list[PartVideos]:
         """Parts that hold some of these videos, limited to these videos.
@@ -230,7 +231,7 @@ def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str,
     return fs, root, manifest
 
 
-def _runs(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def slices_of_videos(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Slices of a batch with one video each."""
     ids = batch[VIDEO_ID].dictionary_encode().indices.to_numpy()
     cuts = [0, *(np.flatnonzero(np.diff(ids)) + 1).tolist(), len(ids)]

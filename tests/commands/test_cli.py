@@ -93,12 +93,15 @@ sys.exit(run(job, parse(PackOptions, None, ["--videos", "a", "--out", "b", *sys.
 """
 
 
+LAST = "b; next: python jobs/precompute.py --videos b --weights CNN --out STORE"
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ([], ["loading libraries", "ours", "our warning", "their warning", "at work"]),
+        ([], ["loading libraries", "ours", "our warning", "their warning", "at work", LAST]),
         (["--quiet"], ["our warning", "their warning"]),
-        (["--verbose"], ["loading libraries", "ours", "our warning", "theirs", "their warning", "at work"]),
+        (["--verbose"], ["loading libraries", "ours", "our warning", "theirs", "their warning", "at work", LAST]),
     ],
 )
 def test_every_script_can_be_quiet_or_verbose(flags, said):

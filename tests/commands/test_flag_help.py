@@ -11,6 +11,7 @@ from attn.commands.decode_frames_options import DecodeFramesOptions
 from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.explore.explore_options import ExploreOptions
 from attn.commands.flag_help import explained
 from attn.commands.join_clips_options import JoinClipsOptions
 from attn.commands.pack_options import PackOptions
@@ -40,6 +41,7 @@ JOBS = [
     *(TrainTsrnetOptions, DetectOptions, TsrnetTablesOptions, SearchTsrnetOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
     JoinClipsOptions,
+    ExploreOptions,
 ]
 
 

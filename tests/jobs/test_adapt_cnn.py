@@ -34,7 +34,8 @@ def test_adapts_and_says_how_far(run_job: RunJob, flags: list[object], tmp_path:
     assert lines[0] == f"{tmp_path / 'videos'}: 2 videos, up to 140 frames"
     assert lines[1].startswith("128 frames of 2 videos; decoded in ")
     assert lines[2].startswith("statistics of 584 channels moved: means by ")
-    assert len(lines) == 3
+    assert "; next: python jobs/precompute.py " in lines[3]
+    assert len(lines) == 4
     assert load_checkpoint(str(tmp_path / "out.safetensors")).trained["adapted"]["videos"] == 2
 
 

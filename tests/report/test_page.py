@@ -186,3 +186,10 @@ def test_13000_videos_by_two_cnns_take_little_more_than_by_one():
     one, two = len(page(pieces[0])), len(page(*pieces))
     assert one < 1e6
     assert two < 1.6 * one
+
+
+def test_a_chart_without_gains_still_has_an_axis_of_points():
+    (axes,) = gain_chart(["Wave", "Kick"], np.zeros(2), (0.0, 0.0)).axes
+    low, high = axes.get_xlim()
+    assert low < -1
+    assert high > 1

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from attn.errors import UsageError
-from attn.schema import IMAGE
+from attn.schema import IMAGE, LABEL
 from attn.storage.manifest import SCORE_FIELDS, FrameManifest, Manifest, StoreManifest
 from attn.storage.tensors import tensor_shape
 
@@ -28,7 +28,13 @@ OLD_FRAMES = """{"fingerprint": "ee21dc403c76c06c", "input_size": 8, "preprocess
 def test_an_attention_store_of_today_is_one_of_tomorrow(manifest: Manifest) -> None:
     """Numbers of the program that wrote the first stores: another one would be refused, or would redo them."""
     assert manifest.fingerprint == "3833cefb6230cb1d"
-    schema = hashlib.sha256(manifest.schema.serialize().to_pybytes()).hexdigest()
+    label = manifest.schema.field(LABEL)
+    names = json.loads(label.metadata[b"class_names"])
+    assert names == list(manifest.class_names)
+    first = label.with_metadata({b"meaning": label.metadata[b"meaning"]})  # the first stores had no names here
+    schema = manifest.schema.set(manifest.schema.get_field_index(LABEL), first)
+    assert schema.equals(manifest.schema)
+    schema = hashlib.sha256(schema.serialize().to_pybytes()).hexdigest()
     assert schema == "b6178165740de310110c71e6afc345305be14f141c88c69ead502a6c32bd7575"
 
 

@@ -20,12 +20,11 @@ from attn.storage.failures import Failure
 from attn.storage.filesystem import join, open_filesystem
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
+from attn.storage.part_columns import ROW_GROUP_ROWS, read_columns
 from attn.storage.parts import (
-    ROW_GROUP_ROWS,
     PartVideos,
     PartWriter,
     list_parts,
-    read_columns,
     read_part_videos,
     read_parts,
     rewrite_without,

@@ -32,12 +32,12 @@ def test_every_reader_sees_every_score(tmp_path: Path, manifest: Manifest) -> No
     by_polars = pl.read_parquet(path).rows()
     by_duckdb = duckdb.read_parquet(str(path)).fetchall()
     expected = [
-        (video_id, method, label, list(scores[i]))
+        (video_id, method, label, manifest.class_names[label], list(scores[i]))
         for method, scores in SCORES.by_method.items()
         for i, (video_id, label) in enumerate(zip(SCORES.video_ids, SCORES.labels, strict=True))
     ]
     for rows in (by_pandas, by_polars, by_duckdb):
-        assert [(*row[:3], list(row[3])) for row in rows] == expected
+        assert [(*row[:4], list(row[4])) for row in rows] == expected
 
 
 def test_schema_says_what_the_numbers_are(manifest: Manifest) -> None:
@@ -78,14 +78,16 @@ def test_videos_of_several_classes_or_none_have_a_list(tmp_path: Path, manifest:
     path = tmp_path / "scores.parquet"
     path.write_bytes(scores_parquet(several, manifest))
     frame = pl.read_parquet(path)
-    assert frame.columns == ["video_id", "method", "labels", "scores"]
+    assert frame.columns == ["video_id", "method", "labels", "label_names", "scores"]
     assert frame["labels"].to_list() == [[0, 2], [], [1]] * 2
+    names = manifest.class_names
+    assert frame["label_names"].to_list() == [[names[0], names[2]], [], [names[1]]] * 2
     found = read_scores(str(path))
     np.testing.assert_array_equal(found.positives, positives)
     assert found.labels is None
 
 
-def test_the_file_of_one_class_each_is_the_one_from_before(manifest: Manifest) -> None:
+def test_the_file_of_one_class_each_keeps_the_columns_from_before(manifest: Manifest) -> None:
     schema = pq.read_schema(io.BytesIO(scores_parquet(SCORES, manifest)))
     assert [str(field.type) for field in schema][:3] == ["string", "string", "int16"]
-    assert schema.names == ["video_id", "method", "label", "scores"]
+    assert schema.names == ["video_id", "method", "label", "label_name", "scores"]

@@ -17,7 +17,7 @@ from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import open_filesystem
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
-from attn.storage.parts import ROW_GROUP_ROWS
+from attn.storage.part_columns import ROW_GROUP_ROWS
 from attn.storage.store import AttentionStore
 from attn.storage.writer import StoreWriter
 

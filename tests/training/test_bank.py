@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from attn.errors import UsageError
 from attn.schema import FEATURES, GRID, LOGITS, MAPS
 from attn.storage.manifest import Manifest
-from attn.storage.parts import ROW_GROUP_ROWS
+from attn.storage.part_columns import ROW_GROUP_ROWS
 from attn.storage.store import AttentionStore
 from attn.training.bank import Bank, bank_bytes, read_bank, select_maps
 from attn.training.video_table import VideoTable

@@ -1,0 +1,52 @@
+"""Last line of a job: where its output is, and the command that comes next. And if it was interrupted: how to go on."""
+
+import shlex
+from typing import Any
+
+RESUME = "interrupted; run the same command to resume"
+AGAIN = "interrupted; run the same command to start again"
+
+_CNN = "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --out STORE"
+_OF_STORE = "{out}; next: python jobs/evaluate.py --store {store} --split LIST --model {out} --out RESULTS"
+_LAST_LINES = {
+    "AdaptOptions": _CNN,
+    "TrainCnnOptions": _CNN,
+    "PrecomputeOptions": "{out}; next: python jobs/evaluate.py --store {out} --split LIST --out RESULTS",
+    "SearchOptions": "{out}; next: python jobs/train_energynet.py --config {out}/best.json --store {store} "
+    "--split {split} --out ENERGYNET",
+    "SearchSoftAttentionOptions": "{out}; next: python jobs/train_soft_attention.py --config {out}/best.json "
+    "--store {store} --split {split} --out SOFT_ATTENTION",
+    "TrainEnergyNetOptions": _OF_STORE,
+    "TrainSoftAttentionOptions": _OF_STORE,
+    "ChooseOptions": "{out}/model.safetensors; next: python jobs/predict.py --videos VIDEOS "
+    "--model {out}/model.safetensors --out PREDICTIONS",
+    "EvaluateOptions": "{out}; next: python jobs/report.py --runs {out} --out {out}/report.html",
+    "EvaluateDetectionOptions": "{out}/detection.md and detection.json",
+    "PredictOptions": "{out}; next: python jobs/predict.py --videos {videos} --model {model} --out {out} --overlays",
+    "PackOptions": "{out}; next: python jobs/precompute.py --videos {out} --weights CNN --out STORE",
+    "ImportFeaturesOptions": "{out}; next: python jobs/train_soft_attention.py --store {out}/store "
+    "--split {out}/train.csv --out SOFT_ATTENTION",
+    "ExportOptions": "{out}",
+    "ReportOptions": "{out}; open it in a browser",
+}
+"""Type of options → last line, with fields of the options in braces. Other jobs write their own."""
+_NOT_RESUMED = ("EvaluateOptions", "EvaluateDetectionOptions", "ExportOptions", "ReportOptions", "VerifyOptions")
+
+
+def last_line(options: Any) -> str | None:
+    """Return the last line of a job that has succeeded; None if the job has written its own or nothing."""
+    line = _LAST_LINES.get(type(options).__name__)
+    if line is None or getattr(options, "dry_run", False) or getattr(options, "overlays", 0):
+        return None
+    return line.format_map({name: _shown(value) for name, value in vars(options).items()})
+
+
+def interrupted(options: Any) -> str:
+    """Return the line of a job that was interrupted and has not said itself how to go on."""
+    return AGAIN if type(options).__name__ in _NOT_RESUMED else RESUME
+
+
+def _shown(value: Any) -> str:
+    """Value of a field as words of a command line."""
+    words = value if isinstance(value, tuple) else (value,)
+    return " ".join(shlex.quote(str(word).rstrip("/") or str(word)) for word in words)

@@ -1,0 +1,80 @@
+"""Last lines of jobs: they name the output, and the commands in them are ones that the scripts take."""
+
+import inspect
+import logging
+import re
+
+import pytest
+
+from attn.commands import next_step
+from attn.commands.adapt_options import AdaptOptions
+from attn.commands.choose_options import ChooseOptions
+from attn.commands.cli import run
+from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
+from attn.commands.evaluate_options import EvaluateOptions
+from attn.commands.export_options import ExportOptions
+from attn.commands.import_features_options import ImportFeaturesOptions
+from attn.commands.next_step import interrupted, last_line
+from attn.commands.pack_options import PackOptions
+from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.predict_options import PredictOptions
+from attn.commands.report_options import ReportOptions
+from attn.commands.verify_options import VerifyOptions
+from attn.training.cnn_options import TrainCnnOptions
+from attn.training.energynet_options import TrainEnergyNetOptions
+from attn.training.search_options import SearchOptions, SearchSoftAttentionOptions
+from attn.training.soft_attention_options import TrainSoftAttentionOptions
+from tests.docs.test_pages import check
+
+OUT = "my results/"
+JOBS = [
+    *(AdaptOptions, ChooseOptions, EvaluateDetectionOptions, EvaluateOptions, ExportOptions, ImportFeaturesOptions),
+    *(PackOptions, PrecomputeOptions, PredictOptions, ReportOptions, TrainCnnOptions, TrainEnergyNetOptions),
+    *(SearchOptions, SearchSoftAttentionOptions, TrainSoftAttentionOptions),
+]
+
+
+def options_of(kind, **told):
+    """Options whose required fields are names."""
+    told = {"out": OUT, "store": "store", "split": "list", "videos": "videos", "model": ("a b", "c"), **told}
+    fields = inspect.signature(kind).parameters.values()
+    return kind(**{one.name: told.get(one.name, "x") for one in fields if one.default is one.empty or one.name in told})
+
+
+def test_every_line_is_of_a_job():
+    assert {kind.__name__ for kind in JOBS} == next_step._LAST_LINES.keys()
+
+
+@pytest.mark.parametrize("kind", JOBS, ids=lambda kind: kind.__name__)
+def test_it_names_the_output_and_a_command_that_the_script_takes(kind):
+    line = last_line(options_of(kind))
+    assert line.startswith("'my results'")
+    for command in re.findall(r"next: python (.*)", line):
+        check(command)
+
+
+def test_it_is_the_last_line_of_a_job_that_succeeds(caplog):
+    with caplog.at_level(logging.INFO, "attn"):
+        assert run(lambda _: 0, options_of(PrecomputeOptions)) == 0
+    assert caplog.messages == [
+        "'my results'; next: python jobs/evaluate.py --store 'my results' --split LIST --out RESULTS"
+    ]
+    caplog.clear()
+    with caplog.at_level(logging.INFO, "attn"):
+        assert run(lambda _: 3, options_of(PrecomputeOptions)) == 3
+        assert run(lambda _: 0, options_of(PrecomputeOptions, dry_run=True)) == 0
+        assert run(lambda _: 0, options_of(PredictOptions, overlays="all")) == 0
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [(ChooseOptions, "to resume"), (EvaluateOptions, "to start again"), (VerifyOptions, "start again")],
+)
+def test_an_interrupted_job_says_how_to_go_on(kind, said, capsys):
+    def job(_):
+        raise KeyboardInterrupt
+
+    assert run(job, options_of(kind)) == 130
+    assert said in capsys.readouterr().err
+    assert said in interrupted(options_of(kind))
