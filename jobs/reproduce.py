@@ -6,9 +6,17 @@ on it. `--dataset synthetic` works out of the box.
 """
 
 from attn.commands.cli import chosen, end, parse, run
-from attn.commands.reproduction.reproduce_options import ReproduceOptions, SoftAttentionTablesOptions
+from attn.commands.reproduction.reproduce_options import (
+    ReproduceOptions,
+    SoftAttentionTablesOptions,
+    TsrnetTablesOptions,
+)
 
-PAPERS = {"attention_transfer": ReproduceOptions, "soft_attention": SoftAttentionTablesOptions}
+PAPERS = {
+    "attention_transfer": ReproduceOptions,
+    "soft_attention": SoftAttentionTablesOptions,
+    "tsrnet": TsrnetTablesOptions,
+}
 
 
 def main() -> int:
@@ -19,6 +27,10 @@ def main() -> int:
         from attn.commands.reproduction.soft_attention_tables import reproduce_soft_attention
 
         return run(reproduce_soft_attention, options)
+    if isinstance(options, TsrnetTablesOptions):
+        from attn.commands.reproduction.tsrnet_tables import reproduce_tsrnet
+
+        return run(reproduce_tsrnet, options)
     from attn.commands.reproduction.reproduce import reproduce
 
     return run(reproduce, options)

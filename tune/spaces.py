@@ -39,6 +39,20 @@ LSTM: Space = {
     "lr": Range(1e-5, 1e-2, log=True),
 }
 
+TIME: Space = {
+    "attention": Choice(("softmax", "sigmoid")),
+    "attention_dim": Choice((64, 128, 256, 512)),
+    "smoothness": Range(0.01, 10000, log=True),
+    "sparsity": Range(1e-6, 1e-2, log=True),
+    "transfer": Range(0.1, 10, log=True),
+}
+
+TSRNET: Space = {
+    "hidden_dim": Choice((128, 256, 512, 1024)),
+    "dropout": Range(0, 0.8),
+    "lr": Range(1e-5, 1e-1, log=True),
+}
+
 SPACES: dict[str, dict[str, Space]] = {
     "energynet": {
         "all": {**MARGINS, **MINING, **NETWORK},
@@ -47,5 +61,6 @@ SPACES: dict[str, dict[str, Space]] = {
         "network": NETWORK,
     },
     "soft_attention": {"all": {**ATTENTION, **LSTM}, "attention": ATTENTION, "network": LSTM},
+    "tsrnet": {"all": {**TIME, **TSRNET}, "attention": TIME, "network": TSRNET},
 }
 """Spaces by model and name."""

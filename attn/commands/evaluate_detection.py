@@ -77,25 +77,39 @@ def figures(inputs: Inputs, options: EvaluateDetectionOptions, tious: list[float
     for evaluator in dict.fromkeys(options.evaluator):
         kind: ApKind = options.ap or RULES[evaluator].ap
         draws = {}
-        for name, detections in inputs.detections.items():
-            matches = match(
-                detections,
-                inputs.truth,
-                evaluator=evaluator,
-                tious=tious,
-                num_classes=len(inputs.class_names),
-                ambiguous=inputs.ambiguous,
-                step_s=options.step_s if evaluator == "wtalc" else None,
-            )
-            draws[name] = _draws(matches, kind, inputs, options, evaluator)
+        for name, (matches, of_draws) in evaluated(inputs, options, tious, evaluator).items():
+            draws[name] = of_draws
             results.append(
-                {**_about(evaluator, kind, options), "detections": name, **_result(matches, kind, inputs, draws[name])}
+                {**_about(evaluator, kind, options), "detections": name, **_result(matches, kind, inputs, of_draws)}
             )
         first, *others = draws
         for other in others:
             values = {one["detections"]: one for one in results if one["evaluator"] == evaluator}
             paired.append(_pair(values[other], values[first], draws[other] - draws[first]))
     return {"results": results, "paired": paired}
+
+
+def evaluated(
+    inputs: Inputs, options: EvaluateDetectionOptions, tious: list[float], evaluator: Evaluator
+) -> dict[str, tuple[Matches, np.ndarray]]:
+    """Matches of each file by one evaluator, and the mean average precisions of its bootstrap draws, see `_draws`.
+
+    The draws are the same videos for all files.
+    """
+    kind: ApKind = options.ap or RULES[evaluator].ap
+    found: dict[str, tuple[Matches, np.ndarray]] = {}
+    for name, detections in inputs.detections.items():
+        matches = match(
+            detections,
+            inputs.truth,
+            evaluator=evaluator,
+            tious=tious,
+            num_classes=len(inputs.class_names),
+            ambiguous=inputs.ambiguous,
+            step_s=options.step_s if evaluator == "wtalc" else None,
+        )
+        found[name] = matches, _draws(matches, kind, inputs, options, evaluator)
+    return found
 
 
 def _about(evaluator: Evaluator, kind: ApKind, options: EvaluateDetectionOptions) -> dict[str, Any]:
@@ -117,14 +131,15 @@ def _draws(
     """Mean average precision at each threshold, and their mean, of each bootstrap draw of videos."""
     counted = inputs.num_annotated if RULES[evaluator].only_annotated else inputs.num_videos
     return bootstrap_draws(
-        lambda videos: _with_mean(matches.mean_average_precisions(kind, videos)),
+        lambda videos: with_mean(matches.mean_average_precisions(kind, videos)),
         counted,
         resamples=options.resamples,
         seed=options.seed,
     )
 
 
-def _with_mean(values: np.ndarray) -> np.ndarray:
+def with_mean(values: np.ndarray) -> np.ndarray:
+    """Values at the thresholds, and then their mean."""
     return np.append(values, values.mean())
 
 
@@ -136,7 +151,7 @@ def _result(matches: Matches, kind: ApKind, inputs: Inputs, draws: np.ndarray) -
         "segments": len(inputs.truth.video),
         "counted_detections": len(matches.video),
         "removed_detections": matches.removed,
-        **_estimates(_with_mean(matches.mean_average_precisions(kind)), draws),
+        **_estimates(with_mean(matches.mean_average_precisions(kind)), draws),
         "classes": int(present.sum()),
         "per_class": {name: ap[:, i].tolist() if present[i] else None for i, name in enumerate(inputs.class_names)},
     }

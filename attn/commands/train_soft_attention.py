@@ -17,18 +17,11 @@ from attn.training.run import TrainRun
 from attn.training.soft_attention_job import SoftAttentionJob
 from attn.training.soft_attention_learner import initial_net, soft_attention_learner
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
-from attn.training.soft_attention_rows import (
-    ACCURACY,
-    MAP,
-    RETRAINING,
-    chance_loss,
-    figure_of,
-    kept_number,
-    why_untrained,
-)
+from attn.training.soft_attention_rows import RETRAINING, chance_loss
 from attn.training.state import State
 from attn.training.status import Row
 from attn.training.untrained import UNTRAINED
+from attn.training.validated_rows import ACCURACY, MAP, figure_of, figure_text, kept_number, why_untrained
 
 
 def train_soft_attention(options: TrainSoftAttentionOptions) -> int:
@@ -68,7 +61,7 @@ class SoftAttentionTraining(Training):
         left_s = (self.total - row["update"]) / row["updates_per_s"]
         penalty = f", penalty {row['penalty']:.2f}" if self.options.attention_penalty else ""
         return (
-            f"loss {row['loss']:.3f}, cross-entropy {row['cross_entropy']:.3f}{penalty}{_validation(row)}, "
+            f"loss {row['loss']:.3f}, cross-entropy {row['cross_entropy']:.3f}{penalty}{figure_text(row)}, "
             f"{row['updates_per_s']:.1f} updates/s, ETA {clock(left_s)}"
         )
 
@@ -111,18 +104,10 @@ class SoftAttentionTraining(Training):
             return f"no videos held out; weights after {after} kept"
         if report[RETRAINING]:
             return (
-                f"trained again on all {report['videos']} videos ({after}); {_validation(report).removeprefix(', ')} "
+                f"trained again on all {report['videos']} videos ({after}); {figure_text(report).removeprefix(', ')} "
                 f"before (update {report['validated_update']})"
             )
-        return f"{_validation(report).removeprefix(', ')} ({after})"
-
-
-def _validation(row: Row) -> str:
-    """Figure of the held-out videos, with a comma before it; empty without one."""
-    figure = figure_of(row)
-    if figure is None:
-        return ""
-    return f", validation {'mAP' if row.get(ACCURACY) is None else 'accuracy'} {figure:.3f}"
+        return f"{figure_text(report).removeprefix(', ')} ({after})"
 
 
 def _why_untrained(job: SoftAttentionJob, rows: Sequence[Row]) -> list[str]:
@@ -131,5 +116,10 @@ def _why_untrained(job: SoftAttentionJob, rows: Sequence[Row]) -> list[str]:
     counted = 0 if job.multi_label else len(held_out.video_ids)
     shares = np.bincount(held_out.labels) / counted if counted else np.zeros(1)
     return why_untrained(
-        rows, chance=chance_loss(job.train.targets, counts), most_frequent=float(max(shares)), held_out=counted
+        rows,
+        loss="cross_entropy",
+        chance=chance_loss(job.train.targets, counts),
+        most_frequent=float(max(shares)),
+        held_out=counted,
+        advice=("a higher --lr or more --epochs", "a smaller --hidden-dim or another --lr"),
     )

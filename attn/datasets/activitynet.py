@@ -86,19 +86,20 @@ def results_json(detections: Sequence[Detection], **about: Any) -> bytes:
     return json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
 
 
-def ground_truth_json(truth: GroundTruth) -> bytes:
-    """Content of a file of ground truth; Ambiguous segments have no place in this format."""
-    database: dict[str, dict[str, Any]] = {
-        video_id: {
-            "subset": truth.subset,
-            **({"duration": truth.durations_s[video_id]} if video_id in truth.durations_s else {}),
-            "annotations": [],
-        }
-        for video_id in sorted(truth.video_ids)
-    }
-    for one in truth.segments:
-        entry = {"label": one.label, "segment": [one.start_s, one.end_s]}
-        database[one.video_id]["annotations"].append(entry)
+def ground_truth_json(*truths: GroundTruth) -> bytes:
+    """Content of a file of ground truth; Ambiguous segments have no place in this format.
+
+    Args:
+        truths: annotation of each subset, without common videos.
+    """
+    database: dict[str, dict[str, Any]] = {}
+    for truth in truths:
+        for video_id in sorted(truth.video_ids):
+            known = {"duration": truth.durations_s[video_id]} if video_id in truth.durations_s else {}
+            database[video_id] = {"subset": truth.subset, **known, "annotations": []}
+        for one in truth.segments:
+            entry = {"label": one.label, "segment": [one.start_s, one.end_s]}
+            database[one.video_id]["annotations"].append(entry)
     content = {"version": "VERSION 1.3", "taxonomy": [], "database": database}
     return json.dumps(content, ensure_ascii=False, allow_nan=False).encode()
 

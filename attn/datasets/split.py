@@ -29,6 +29,7 @@ __all__ = [
     "LabelSets",
     "SplitList",
     "classes_of_list",
+    "has_times",
     "read_label_sets",
     "read_recordings",
     "read_split",
@@ -92,6 +93,15 @@ def _listed(
     entries = _some_entries(url, part)
     names = sorted({entry.label for entry in entries if entry.label}) if class_names is None else class_names
     return listed_videos(entries, names, present, whose)
+
+
+def has_times(url: str, *, part: hmdb51.Part = "test") -> bool:
+    """Return whether a list gives times of segments.
+
+    Raises:
+        UsageError: the format is unknown, or the list is empty.
+    """
+    return any(entry.segment is not None for entry in _some_entries(url, part))
 
 
 def classes_of_list(url: str, class_names: tuple[str, ...], *, part: hmdb51.Part = "test") -> tuple[str, ...]:

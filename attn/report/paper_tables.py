@@ -60,6 +60,11 @@ def _lines(results: Record) -> Iterator[Record]:
     for table in ("pairs", "gains", "crossings", "beside"):
         for found in results.get(table, ()):
             yield {**found, "table": table, "figure": results["figure"]}
+    for table in ("detection", "detection_pairs"):
+        for found in results.get(table, ()):
+            for tiou, value, interval in zip(results["tiou"], found["map"], found["intervals"], strict=False):
+                figure = f"mAP@{tiou:g}, {found['evaluator']}"
+                yield {**found, "table": table, "figure": figure, "value": value, "interval": interval}
 
 
 def as_markdown(results: Record, shown: Sequence[Table] | None = None) -> str:

@@ -134,3 +134,12 @@ def as_text(value: PaperValue | None) -> str:
 def _plain(by_images: dict[str, float]) -> PaperValue | None:
     """Return the value without the name if there is only one set of images."""
     return by_images if len(by_images) > 1 else next(iter(by_images.values()), None)
+
+
+TSRNET_RECOGNITION = {"two_stream": 68.2, "srnet": 72.3, "tsrnet": 74.4}
+"""Recognition on THUMOS14 with RGB; the column says accuracy, but the methods beside it report mAP.
+
+Source: Zhang et al. 2019, Table 2.
+"""
+TSRNET_DETECTION = (55.9, 46.9, 38.3, 28.1, 18.6, 11.0, 5.59, 2.19, 0.29)
+"""mAP of TSRNet's detections on THUMOS14 at tIoU 0.1 to 0.9, with RGB and flow. Source: Zhang et al. 2019, Table 3."""

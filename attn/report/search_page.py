@@ -22,7 +22,7 @@ BLUE, GREY = "#31688e", "0.7"
 MARGIN = 0.06
 """Share of the height of `parallel.png` above and below the axes, for the labels at their ends."""
 PICTURES = {"parallel": "all trials", "importance": "importance", "progress": "accuracy"}
-MODELS = {"energynet": "an EnergyNet", "soft_attention": "a soft-attention LSTM"}
+MODELS = {"energynet": "an EnergyNet", "soft_attention": "a soft-attention LSTM", "tsrnet": "a TSRNet"}
 FIGURES = ("trial", "status", "validation_accuracy", "update", "seconds")
 
 

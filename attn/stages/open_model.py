@@ -16,10 +16,13 @@ from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, energynet_of
 from attn.models.model_file import Model, model_of
 from attn.models.soft_attention_file import NOUN, SOFT_ATTENTION, soft_attention_of
 from attn.models.tensors_file import TensorsFile, read_tensors
+from attn.models.tsrnet_file import NOUN as TSRNET_NOUN
+from attn.models.tsrnet_file import TSRNET, tsrnet_of
 from attn.models.weights_file import CNN, TORCH_SAVE, read_weights_file, weights_of
 from attn.stages.scoring import Calibrated, CnnVote, EnergyNetScore, Scorer, cnn_scorer
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import SoftAttentionScore
+from attn.stages.tsrnet_scoring import TsrnetScore
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
@@ -155,6 +158,20 @@ def _soft_attention(file: TensorsFile) -> TrainedModel:
         raise not_a(NOUN, file.url, error) from error
 
 
+def _tsrnet(file: TensorsFile) -> TrainedModel:
+    trained = tsrnet_of(file)
+    try:
+        return TrainedModel(
+            TSRNET.name,
+            trained.class_names,
+            TsrnetScore(trained.net, trained.num_samples),
+            settings={**_store_fields(trained.trained), "num_channels": trained.net.architecture.num_channels},
+            trained_on=_learnt(trained.trained),
+        )
+    except (TypeError, ValueError) as error:
+        raise not_a(TSRNET_NOUN, file.url, error) from error
+
+
 def _windows_and_aggregation(settings: Mapping[str, Any]) -> SoftAttentionConfig:
     """Settings that decide how videos are scored; untrusted, because the file may come from another user.
 
@@ -195,6 +212,7 @@ LOADERS: dict[str, Callable[[TensorsFile], TrainedModel]] = {
     CNN.name: _cnn,
     ENERGYNET.name: _energynet,
     SOFT_ATTENTION.name: _soft_attention,
+    TSRNET.name: _tsrnet,
 }
 """Kind → function that makes a model of a file that has been read."""
 

@@ -194,6 +194,8 @@ GRID_FIELDS = (
     *("preprocessing", "input_size", "mean", "std", "sampling"),
 )
 """Fields that decide the grids and how far apart two rows are, which a model of sequences depends on."""
+FEATURE_FIELDS = ("weights_sha256", "backbone", "preprocessing", "input_size", "mean", "std")
+"""Fields that decide the features of a frame; which frames are stored does not change them."""
 STORE_FIELDS = "store"
 """Name of these fields in the record of a trained model."""
 

@@ -8,5 +8,18 @@ from attn.synthetic.actions import ACTIONS
 from attn.synthetic.boxes import BoxTrack, read_boxes
 from attn.synthetic.render import render_images, render_lists, render_videos
 from attn.synthetic.shift import DomainShift
+from attn.synthetic.untrimmed import render_untrimmed
+from attn.synthetic.untrimmed_set import UntrimmedSet, open_set
 
-__all__ = ["ACTIONS", "BoxTrack", "DomainShift", "read_boxes", "render_images", "render_lists", "render_videos"]
+__all__ = [
+    "ACTIONS",
+    "BoxTrack",
+    "DomainShift",
+    "UntrimmedSet",
+    "open_set",
+    "read_boxes",
+    "render_images",
+    "render_lists",
+    "render_untrimmed",
+    "render_videos",
+]

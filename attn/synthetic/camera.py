@@ -25,7 +25,7 @@ class Camera:
     exposure: float
     quantiser: int
 
-    def offset(self, frame: int) -> tuple[float, float]:
+    def offset(self, frame: float) -> tuple[float, float]:
         """Return the displacement of the picture to the right and down, as a share of its height."""
         dx, dy = (self.drift * sin(2 * pi * frame / SWAY_FRAMES + phase) for phase in self.sway)
         return dx, dy

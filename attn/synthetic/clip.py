@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import ceil, pi
+from math import ceil, inf, pi
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,19 +52,27 @@ class Clip:
     walks: bool
     period: float
     camera: Camera
+    ramp: float = RAMP_FRAMES
+    """Length of the transitions between standing and acting, in frames."""
+    reach: float = inf
+    """Distance that people walk away before they turn round, in body heights."""
 
     def frames(self, rng: np.random.Generator) -> Iterator[tuple[NDArray[np.uint8], Box]]:
         """Yield every frame `[row, col, channel]` with the box around its actors, in pixels of the frame."""
         for frame in range(self.n_frames):
-            picture, box = self._draw(frame)
-            inside = np.clip(np.divide(box, SUPERSAMPLING), 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
-            yield self.camera.record(picture.reduce(SUPERSAMPLING), rng), Box(*inside.tolist())
+            yield self.frame(frame, rng)
 
-    def acting(self, frame: int) -> float:
+    def frame(self, at: float, rng: np.random.Generator) -> tuple[NDArray[np.uint8], Box]:
+        """Return the frame at an instant, in frames from the start, and the box around its actors."""
+        picture, box = self._draw(at)
+        inside = np.clip(np.divide(box, SUPERSAMPLING), 0, (WIDTH, HEIGHT, WIDTH, HEIGHT))
+        return self.camera.record(picture.reduce(SUPERSAMPLING), rng), Box(*inside.tolist())
+
+    def acting(self, frame: float) -> float:
         """Return the share of the action in a frame's pose: 0 before and after the action, 1 during it."""
-        return min(1.0, max(0.0, min(frame - self.start, self.stop - frame) / RAMP_FRAMES))
+        return min(1.0, max(0.0, min(frame - self.start, self.stop - frame) / self.ramp))
 
-    def _draw(self, frame: int) -> tuple[Image.Image, Box]:
+    def _draw(self, frame: float) -> tuple[Image.Image, Box]:
         dx, dy = (round(share * DRAWN_HEIGHT) for share in self.camera.offset(frame))
         left, top = self.group.margin - dx, self.group.margin - dy
         picture = self.group.world.crop((left, top, left + DRAWN_WIDTH, top + DRAWN_HEIGHT))
@@ -73,11 +81,13 @@ class Clip:
             draw_actors(draw, self.bystander.moved(dx, dy), [Actor(Role(Pose(), Pose()), self.group.looks[2], Pose())])
         return picture, draw_actors(draw, self.stage.moved(dx, dy), self._actors(frame))
 
-    def _actors(self, frame: int) -> list[Actor]:
+    def _actors(self, frame: float) -> list[Actor]:
         done, phase = self.acting(frame), 2 * pi * (frame - self.start) / self.period
-        walked = max(self.start - frame, frame - self.stop, 0) * PACE if self.walks else 0.0
+        way = max(self.start - frame, frame - self.stop, 0) * PACE if self.walks else 0.0
+        outward = way % (2 * self.reach) < self.reach  # to and fro, if the time is long enough
+        walked = way % self.reach if outward else self.reach - way % self.reach
         idle = walking(2 * pi * frame / STRIDE_FRAMES) if self.walks else Pose()
-        leaving = self.walks and frame > self.stop
+        leaving = self.walks and way > 0 and outward == (frame > self.stop)
         return [
             Actor(role, look, blend(idle, role.pose(phase), done), walked + APART * (1 - done), leaving)
             for role, look in zip(self.roles, self.group.looks, strict=False)

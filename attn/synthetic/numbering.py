@@ -19,6 +19,8 @@ class Stream(IntEnum):
     IMAGE = 0
     VIDEO = 1
     GROUP = 2
+    UNTRIMMED = 3
+    UNTRIMMED_GROUP = 4
 
 
 def random_state(seed: int, stream: Stream, *item: int) -> np.random.Generator:

@@ -8,10 +8,7 @@
 One core renders about 400 images or 8 videos a second.
 """
 
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 from attn.errors import UsageError
@@ -20,6 +17,7 @@ from attn.synthetic.boxes import BoxTrack, write_boxes
 from attn.synthetic.clip import FPS, HEIGHT, WIDTH, make_clip, make_group
 from attn.synthetic.encode import write_avi
 from attn.synthetic.numbering import SPLITS, Stream, class_of, group_of, image_name, is_test, random_state, video_name
+from attn.synthetic.parallel import for_each
 from attn.synthetic.photograph import photograph
 from attn.synthetic.shift import DomainShift
 
@@ -47,7 +45,7 @@ def render_images(
     """
     folder = root / "images"
     _prepare(folder, [image_name(item) for item in range(count)])
-    _each(partial(_render_image, folder, seed, shift), count, workers, chunk=64)
+    for_each(partial(_render_image, folder, seed, shift), count, workers, chunk=64)
     return folder
 
 
@@ -66,7 +64,7 @@ def render_videos(
     names = [video_name(item) for item in range(count)]
     _prepare(folder, names)
     _prepare(root / "boxes", [f"{Path(name).stem}.json" for name in names])
-    _each(partial(_render_video, root, seed, shift), count, workers, chunk=8)
+    for_each(partial(_render_video, root, seed, shift), count, workers, chunk=8)
     render_lists(root, count)
     return folder
 
@@ -115,14 +113,3 @@ def _prepare(folder: Path, names: list[str]) -> None:
         raise UsageError(f"{folder}: contains another file, {others[0].name}. Choose another folder or empty it.")
     for parent in {path.parent for path in expected} | {folder}:
         parent.mkdir(parents=True, exist_ok=True)
-
-
-def _each(render: Callable[[int], None], count: int, workers: int | None, chunk: int) -> None:
-    if workers == 1 or count <= chunk:
-        for item in range(count):
-            render(item)
-        return
-    # Forked children of a process with threads (torch, av) may hang; spawning them costs half a second.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        for _ in pool.map(render, range(count), chunksize=chunk):
-            pass

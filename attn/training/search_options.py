@@ -5,6 +5,7 @@ from typing import Literal
 
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
+from attn.training.tsrnet_options import TrainTsrnetOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +34,8 @@ class SearchFlags:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SearchOptions(SearchFlags, TrainEnergyNetOptions):
-    model: Literal["energynet", "soft_attention"] = "energynet"
-    """Model whose settings are searched; --model soft_attention --help lists its flags."""
+    model: Literal["energynet", "soft_attention", "tsrnet"] = "energynet"
+    """Model whose settings are searched; --model soft_attention --help lists the flags of another one."""
     space: str = "all"
     """Search space. One of all, margins, mining and network, or a JSON file such as {"lr": {"low": 1e-5, "high": 1e-2,
     "log": true}, "embedding_dim": {"values": [32, 64]}}. All other settings are taken from the flags."""
@@ -51,4 +52,15 @@ class SearchSoftAttentionOptions(SearchFlags, TrainSoftAttentionOptions):
     """Local folder on each machine for the grids, which all trials map (default: --out/cache if --out is local)."""
 
 
-AnySearchOptions = SearchOptions | SearchSoftAttentionOptions
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SearchTsrnetOptions(SearchFlags, TrainTsrnetOptions):
+    model: Literal["tsrnet"]
+    """Model whose settings are searched. Without this flag, it is an EnergyNet."""
+    space: str = "all"
+    """Search space. One of all, attention and network, or a JSON file such as {"lr": {"low": 1e-5, "high": 1e-1, "log":
+    true}, "hidden_dim": {"values": [256, 512]}}. All other settings are taken from the flags."""
+    cache: str | None = None
+    """Local folder on each machine for the features, which all trials map (default: --out/cache if --out is local)."""
+
+
+AnySearchOptions = SearchOptions | SearchSoftAttentionOptions | SearchTsrnetOptions

@@ -21,12 +21,13 @@ from attn.training.diverged import DivergedError, check_weights
 from attn.training.group import Group
 from attn.training.loop import Progress
 from attn.training.soft_attention_job import SoftAttentionJob
-from attn.training.soft_attention_rows import ACCURACY, MAP, RETRAINING, figure_of, kept_number
+from attn.training.soft_attention_rows import RETRAINING
 from attn.training.soft_attention_training import LabelledWindows, SoftAttentionTrainer, Step, new_net
 from attn.training.state import State, plain
 from attn.training.status import Row
 from attn.training.storage import check_storage
 from attn.training.trial_records import OBJECTIVE
+from attn.training.validated_rows import ACCURACY, MAP, figure_of, kept_number
 from attn.training.video_table import VideoTable
 
 KEPT_CUBES = 8

@@ -7,9 +7,7 @@ Source: Sharma et al. 2015, section 3.
 """
 
 import dataclasses
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,10 +22,9 @@ from attn.models.soft_attention import Architecture, SoftAttention
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import select_cubes
 from attn.stages.windows import Windows, shuffled
+from attn.training.ahead import Ahead
 from attn.training.peers import Peers, sum_gradients
 from attn.training.released_adam import ReleasedAdam
-
-Batch = TypeVar("Batch")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,29 +77,6 @@ class Step(NamedTuple):
     cross_entropy: float
     penalty: float
     windows: int
-
-
-class Ahead(Generic[Batch]):
-    """Batches by number, of which the next one is made in a thread meanwhile. At most two are in memory.
-
-    Args:
-        make: function that makes a batch; called in one thread, one batch at a time.
-    """
-
-    def __init__(self, make: Callable[[int], Batch]):
-        self._make, self._thread = make, ThreadPoolExecutor(1, thread_name_prefix="batches")
-        self._next: dict[int, Future[Batch]] = {}
-
-    def take(self, number: int) -> Batch:
-        """Return a batch and begin with the next one."""
-        batch = self._next.get(number) or self._thread.submit(self._make, number)
-        self._next = {number + 1: self._thread.submit(self._make, number + 1)}
-        return batch.result()
-
-    def close(self) -> None:
-        """Drop the next batch and end the thread."""
-        self._thread.shutdown(wait=True, cancel_futures=True)
-        self._next = {}
 
 
 def new_net(

@@ -7,31 +7,41 @@ import pytest
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.choose_options import ChooseOptions
 from attn.commands.cli import parse
+from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.flag_help import explained
+from attn.commands.join_clips_options import JoinClipsOptions
 from attn.commands.pack_options import PackOptions
 from attn.commands.precompute_flow_options import PrecomputeFlowOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
-from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions, SoftAttentionTablesOptions
+from attn.commands.reproduction.reproduce_options import (
+    DemoOptions,
+    ReproduceOptions,
+    SoftAttentionTablesOptions,
+    TsrnetTablesOptions,
+)
 from attn.commands.verify_options import VerifyOptions
 from attn.methods import CHOICES, OF_CNN, summaries
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
-from attn.training.search_options import SearchOptions
+from attn.training.search_options import SearchOptions, SearchTsrnetOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
+from attn.training.tsrnet_options import TrainTsrnetOptions
 
 JOBS = [
     *(PackOptions, VerifyOptions, PrecomputeOptions, PrecomputeFlowOptions, EvaluateOptions, PredictOptions),
     *(EvaluateDetectionOptions,),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
+    *(TrainTsrnetOptions, DetectOptions, TsrnetTablesOptions, SearchTsrnetOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
+    JoinClipsOptions,
 ]
 
 
-GROUPS = {"energynet", "soft_attention"}
+GROUPS = {"energynet", "soft_attention", "tsrnet"}
 """Settings that have flags of their own, such as --energynet.lr."""
 
 

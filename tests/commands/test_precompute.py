@@ -280,6 +280,7 @@ def test_a_store_that_cannot_be_written_any_more_is_one_line(on_ray, many: Preco
     assert precompute(many) == 0
 
 
+@pytest.mark.long
 def test_a_writer_that_dies_while_it_starts_is_started_again(
     on_ray, options: PrecomputeOptions, alone: dict[str, dict], caplog: pytest.LogCaptureFixture
 ) -> None:

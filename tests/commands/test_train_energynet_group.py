@@ -120,6 +120,7 @@ def process(rank: int, folder: Path, cases: Mapping[str, tuple[EnergyJob, Energy
     dist.destroy_process_group()
 
 
+@pytest.mark.long
 def test_a_share_that_one_worker_cannot_use_ends_both_with_its_line(
     ray_local,
     options: TrainEnergyNetOptions,

@@ -36,9 +36,10 @@ from attn.training.search_options import SearchSoftAttentionOptions
 from attn.training.search_space import Choice, Range
 from attn.training.soft_attention_learner import soft_attention_learner
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
-from attn.training.soft_attention_rows import RETRAINING, chance_loss, kept_number, why_untrained
+from attn.training.soft_attention_rows import RETRAINING, chance_loss
 from attn.training.status import StatusWriter
 from attn.training.trial_records import read_trials, trial_url
+from attn.training.validated_rows import kept_number
 from attn.video.transform import BILINEAR
 from tests.stores import new_manifest, write_store
 
@@ -382,14 +383,6 @@ def test_files_with_impossible_records_are_refused(trained, tmp_path, edit):
     save_soft_attention(str(tmp_path), dataclasses.replace(found, trained={**found.trained, **edit}))
     with pytest.raises(UsageError, match="not a soft-attention LSTM, or incomplete"):
         open_model(str(tmp_path))
-
-
-def test_signs_of_no_progress():
-    rows = [{"cross_entropy": 1.0, "validation_accuracy": 0.4}]
-    told = {"chance": 1.1, "most_frequent": 0.25, "held_out": 100}
-    assert why_untrained(rows, **told) == []
-    assert "1.000 (chance: 1.010)" in why_untrained(rows, **told | {"chance": 1.01})[0]
-    assert "40.0% (chance: 37.0%)" in why_untrained(rows, **told | {"most_frequent": 0.37})[0]
 
 
 def test_the_loss_of_class_frequencies():

@@ -2,7 +2,6 @@
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ from attn.training.soft_attention_training import (
     new_net,
     window_losses,
 )
+from tests.training.thread_groups import Threads
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -150,30 +150,6 @@ def test_videos_of_several_classes():
         last = trainer.update(number).loss
     assert trainer.net.architecture.multi_label
     assert last < first / 2
-
-
-class Threads:
-    """A group of workers that are threads, whose sums wait for each other."""
-
-    def __init__(self, size: int):
-        self.barrier, self.given = Barrier(size), [torch.empty(0)] * size
-
-    def worker(self, rank: int) -> "Worker":
-        return Worker(self, rank, len(self.given))
-
-
-@dataclasses.dataclass
-class Worker:
-    group: Threads
-    rank: int
-    size: int
-
-    def sum(self, values: Tensor) -> Tensor:
-        self.group.given[self.rank] = values
-        self.group.barrier.wait()
-        total = torch.stack(self.group.given).sum(0)
-        self.group.barrier.wait()
-        return total
 
 
 @pytest.mark.parametrize("size", [2, 3])

@@ -1,6 +1,6 @@
 """Checks of the options that the tables of any paper have."""
 
-from attn.commands.reproduction.reproduce_options import TablesOptions
+from attn.commands.reproduction.reproduce_options import BenchmarkTablesOptions, TablesOptions
 from attn.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def check_options(options: TablesOptions) -> None:
         )
     if options.root is None and options.dataset != "synthetic":
         raise UsageError(f"--dataset {options.dataset}: --root is missing. Give the folder of the data set as --root.")
-    if (options.labels is None) == (options.dataset == "labelled"):
+    if isinstance(options, BenchmarkTablesOptions) and (options.labels is None) == (options.dataset == "labelled"):
         raise UsageError(
             f"--dataset {options.dataset}: --labels and --dataset labelled need each other. Give both or neither."
         )

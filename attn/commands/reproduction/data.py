@@ -9,7 +9,7 @@ from typing import cast
 
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.reproduction.lists import chosen_splits
-from attn.commands.reproduction.reproduce_options import ReproduceOptions, TablesOptions
+from attn.commands.reproduction.reproduce_options import BenchmarkTablesOptions, ReproduceOptions, TablesOptions
 from attn.commands.split_check import present_videos, some
 from attn.commands.train_cnn_plan import start_cnn
 from attn.concepts.concept_config import ConceptConfig
@@ -33,7 +33,7 @@ from attn.video.source import list_videos
 log = logging.getLogger(__name__)
 
 
-def open_data(options: TablesOptions) -> Benchmark:
+def open_data(options: BenchmarkTablesOptions) -> Benchmark:
     """Open the data set; for a synthetic one that is not yet rendered, return the lists that it will have.
 
     Raises:
@@ -47,7 +47,7 @@ def open_data(options: TablesOptions) -> Benchmark:
     return benchmark
 
 
-def check_splits(options: TablesOptions, count: int) -> None:
+def check_splits(options: BenchmarkTablesOptions, count: int) -> None:
     """Check the numbers of `--splits`.
 
     Raises:
@@ -62,7 +62,7 @@ def is_to_be_rendered(options: TablesOptions) -> bool:
     """Return whether the synthetic data set is used and not yet complete; its lists are written last."""
     if options.dataset != "synthetic" or options.root is not None:
         return False
-    fs, root = open_filesystem(_root(options))
+    fs, root = open_filesystem(root_of(options))
     if not is_local(fs):
         raise UsageError(
             f"--out {options.out}: the synthetic data set cannot be rendered to S3. Choose a local --out, or give "
@@ -73,7 +73,7 @@ def is_to_be_rendered(options: TablesOptions) -> bool:
 
 def render(options: TablesOptions) -> None:
     """Render the synthetic data set."""
-    _, root = open_filesystem(_root(options))
+    _, root = open_filesystem(root_of(options))
     log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
     render_images(Path(root), options.render_images)
     render_videos(Path(root), options.render_videos)
@@ -129,24 +129,24 @@ def _check_videos(options: ReproduceOptions, benchmark: Benchmark) -> None:
         )
 
 
-def _web_cnn(options: TablesOptions) -> str | None:
+def _web_cnn(options: BenchmarkTablesOptions) -> str | None:
     return options.web_cnn if isinstance(options, ReproduceOptions) else None
 
 
-def _found(options: TablesOptions) -> Benchmark:
+def _found(options: BenchmarkTablesOptions) -> Benchmark:
     if options.dataset == "labelled":
         web_cnn, in_folds = _web_cnn(options), getattr(options, "map_source", None) == "out_of_fold"
         names = None if web_cnn is None else describe_checkpoint(web_cnn).class_names
         return labelled.benchmark(
             str(options.labels),
-            _root(options),
+            root_of(options),
             options.images,
             parts=options.parts,
             fewest=3 if in_folds else 2,
             class_names=names,
-            present=paths_of(list_videos(_root(options))),
+            present=paths_of(list_videos(root_of(options))),
         )
-    benchmark = open_benchmark(cast("BenchmarkName", options.dataset), _root(options), options.images)
+    benchmark = open_benchmark(cast("BenchmarkName", options.dataset), root_of(options), options.images)
     if options.dataset == "synthetic" and options.root is None:
         split = benchmark.splits[0]
         there = {"render_videos": len(split.train) + len(split.test)}
@@ -155,8 +155,8 @@ def _found(options: TablesOptions) -> Benchmark:
         for name, count in there.items():
             if count != getattr(options, name):
                 raise UsageError(
-                    f"--{name.replace('_', '-')} {getattr(options, name)}: {count} were rendered in {_root(options)}. "
-                    "Choose another --out."
+                    f"--{name.replace('_', '-')} {getattr(options, name)}: {count} were rendered in "
+                    f"{root_of(options)}. Choose another --out."
                 )
     return benchmark
 
@@ -172,16 +172,17 @@ def _classes_of(web_cnn: str, benchmark: Benchmark) -> tuple[str, ...]:
     return known
 
 
-def _to_be_rendered(options: TablesOptions) -> Benchmark:
+def _to_be_rendered(options: BenchmarkTablesOptions) -> Benchmark:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         render_lists(folder, options.render_videos)
         for part in ("UCF-101", "images"):
             (folder / part).mkdir()
         benchmark = open_benchmark("synthetic", name, options.images)
-    root = _root(options)
+    root = root_of(options)
     return dataclasses.replace(benchmark, videos=join(root, "UCF-101"), images=options.images or join(root, "images"))
 
 
-def _root(options: TablesOptions) -> str:
+def root_of(options: TablesOptions) -> str:
+    """URL of the data set."""
     return options.root or join(options.out, "data")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from attn.concepts.concept_config import Aggregation
 from attn.datasets.benchmark_names import BenchmarkName
 from attn.stages.soft_attention_config import SoftAttentionConfig
+from attn.stages.tsrnet_config import TsrnetConfig
 from attn.training.energy_config import EnergyConfig
 from attn.training.finetune_config import Rgb
 
@@ -24,28 +25,22 @@ class TablesOptions:
             resources.
     """
 
-    PATHS: ClassVar[tuple[str, ...]] = ("out", "root", "images", "weights", "labels")
+    PATHS: ClassVar[tuple[str, ...]] = ("out", "root", "images", "weights")
     COUNTS: ClassVar[tuple[str, ...]] = ("image_epochs", "stride", "side_by_side", "render_images", "render_videos")
-    SETTLED: ClassVar[tuple[str, ...]] = ("dataset", "image_epochs", "input_size", "stride", "mean", "std", "parts")
+    SETTLED: ClassVar[tuple[str, ...]] = ("dataset", "image_epochs", "input_size", "stride", "mean", "std")
 
     paper: str
-    """Paper. attention_transfer: Li et al. 2017. soft_attention: Sharma et al. 2015; --paper soft_attention --help
-    lists its flags."""
+    """Paper. attention_transfer: Li et al. 2017. soft_attention: Sharma et al. 2015. tsrnet: Zhang et al. 2019. With
+    --help, --paper soft_attention and --paper tsrnet list their flags."""
     dataset: str
     out: str
     """Output folder for lists, networks, stores, scores and tables; local or s3://."""
     root: str | None = None
     """Data set in its official layout, or your own videos; local or s3:// (synthetic: rendered into <out>/data)."""
-    labels: str | None = None
-    """Table of labels for --dataset labelled, with columns video_id, label and optionally group; .csv or .parquet."""
-    parts: int = 3
-    """Number of cross-validation parts for --dataset labelled; groups are never divided."""
     images: str | None = None
     """Web images, one folder per class; local or s3://. Without them, CNNs are trained on --weights and frames only."""
     weights: str | None = None
     """Start weights of the CNNs before Web images: imagenet, or a file (default: imagenet; synthetic: random)."""
-    splits: tuple[int, ...] = ()
-    """Splits to run, numbered from 1 (default: all)."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds. All experiments run once with each seed."""
     image_epochs: int | None = None
@@ -75,15 +70,30 @@ class TablesOptions:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReproduceOptions(TablesOptions):
-    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "word_vectors", "web_cnn")
+class BenchmarkTablesOptions(TablesOptions):
+    """Options of tables about the splits of a data set of clips."""
+
+    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "labels")
+    SETTLED: ClassVar[tuple[str, ...]] = (*TablesOptions.SETTLED, "parts")
+
+    labels: str | None = None
+    """Table of labels for --dataset labelled, with columns video_id, label and optionally group; .csv or .parquet."""
+    parts: int = 3
+    """Number of cross-validation parts for --dataset labelled; groups are never divided."""
+    splits: tuple[int, ...] = ()
+    """Splits to run, numbered from 1 (default: all)."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReproduceOptions(BenchmarkTablesOptions):
+    PATHS: ClassVar[tuple[str, ...]] = (*BenchmarkTablesOptions.PATHS, "word_vectors", "web_cnn")
     COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "frame_epochs", "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
-        *TablesOptions.SETTLED,
+        *BenchmarkTablesOptions.SETTLED,
         *("frame_epochs", "aggregation", "near_duplicates", "recipe", "adapt", "adapt_to", "web_cnn"),
     )
 
-    paper: Literal["attention_transfer", "soft_attention"] = "attention_transfer"
+    paper: Literal["attention_transfer", "soft_attention", "tsrnet"] = "attention_transfer"
     dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic", "labelled"]
     """Data set. synthetic is rendered first; labelled is your own videos with --labels."""
     web_cnn: str | None = None
@@ -138,9 +148,11 @@ VARIANTS: dict[Variant, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SoftAttentionTablesOptions(TablesOptions):
+class SoftAttentionTablesOptions(BenchmarkTablesOptions):
     COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size")
-    SETTLED: ClassVar[tuple[str, ...]] = (*TablesOptions.SETTLED, "backbone", "weights", "images", "cnn_epochs")
+    SETTLED: ClassVar[tuple[str, ...]] = (
+        *(*BenchmarkTablesOptions.SETTLED, "backbone", "weights", "images", "cnn_epochs"),
+    )
 
     paper: Literal["soft_attention"]
     """soft_attention: Sharma et al. 2015. Without this flag, the tables of Li et al. 2017 are made."""
@@ -166,6 +178,58 @@ class SoftAttentionTablesOptions(TablesOptions):
     data_settings: bool = True
     """Replace settings that are left at their defaults by those of the data set. For hmdb51, these are the released
     hidden_dim 1024, attention_layers 3 and learning rate; for synthetic, window_frames 8 and batch 32."""
+
+
+TsrnetVariant = Literal["two_stream", "srnet", "tsrnet", "tsrnet_ce"]
+TSRNET_VARIANTS: dict[TsrnetVariant, dict[str, Any]] = {
+    "two_stream": {"attention": "average"},
+    "srnet": {},
+    "tsrnet": {},
+    "tsrnet_ce": {"trimmed_ce": True},
+}
+"""Settings in which each network of TSRNet's tables differs from SRNet."""
+WITH_TRIMMED: frozenset[TsrnetVariant] = frozenset({"tsrnet", "tsrnet_ce"})
+"""Networks that learn from trimmed videos too."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TsrnetTablesOptions(TablesOptions):
+    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "trimmed", "trimmed_split", "class_map")
+    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size")
+    SETTLED: ClassVar[tuple[str, ...]] = (
+        *(*TablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
+        *("render_images", "render_videos", "render_untrimmed"),
+    )
+
+    paper: Literal["tsrnet"]
+    """tsrnet: Zhang et al. 2019. Without this flag, the tables of Li et al. 2017 are made."""
+    dataset: Literal["synthetic", "untrimmed", "thumos14"]
+    """Data set. With synthetic, it is rendered first. With untrimmed, --root was made by jobs/join_clips.py. With
+    thumos14, --root holds videos/, validation_set.mat, test_set_final.mat, annotation/ and UCF101's classInd.txt."""
+    trimmed: str | None = None
+    """Trimmed videos from which knowledge is transferred; local or s3:// (synthetic: rendered). Without them, the
+    tables have no TSRNets."""
+    trimmed_split: str | None = None
+    """List of the trimmed videos, in any format of split lists (synthetic: all)."""
+    class_map: str | None = None
+    """File of lines `<source> <target>`: class names of trimmed videos and those of untrimmed ones, if they differ."""
+    variants: tuple[TsrnetVariant, ...] = tuple(TSRNET_VARIANTS)
+    """Networks of the tables. With two_stream, samples have equal weights. With srnet, they have attention. With
+    tsrnet, knowledge is transferred from trimmed videos, too; with tsrnet_ce, these are classified as well."""
+    backbone: str | None = None
+    """CNN of the features: torchvision's name, or timm:<name> (default: resnet101; synthetic: small_cnn)."""
+    weights: str | None = None
+    """Weights of the CNN: imagenet, or a file (default: imagenet; synthetic: random). With Web images, the CNN is
+    trained on them first."""
+    stride: int | None = None
+    """Keep frames 0, S, 2S, … (default: 1; synthetic and untrimmed: 2)."""
+    render_untrimmed: int = 40
+    """Number of untrimmed training videos to render for --dataset synthetic, and of test videos."""
+    tsrnet: TsrnetConfig = dataclasses.field(default_factory=TsrnetConfig)
+    """Settings of the networks; their seed is taken from --seeds."""
+    data_settings: bool = True
+    """Replace settings that are left at their defaults by those of the data set. For synthetic and untrimmed, whose
+    videos are few and short, these are smaller networks, fewer samples and updates, and a higher learning rate."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,6 +11,7 @@ from attn.engine.session import start_ray
 from attn.engine.step import Step
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
+from attn.training.tsrnet_options import TrainTsrnetOptions
 
 CPUS_PER_STEP = 4
 LEAST_SIDE_BY_SIDE = 2  # a training mostly waits while it starts
@@ -34,7 +35,7 @@ def _sharing(steps: Sequence[Step], side_by_side: int) -> list[Step]:
     The first trainings, which all others wait for, are few and get more CPUs each.
     """
     totals = cluster_totals()
-    divided = TrainCnnOptions | TrainSoftAttentionOptions
+    divided = TrainCnnOptions | TrainSoftAttentionOptions | TrainTsrnetOptions
     trainings = {step.name for step in steps if isinstance(step.options, divided)}
     after = set[str]()  # steps that wait for a training
     for step in steps:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from attn.engine.step import Step
-from attn.models import energynet_file, soft_attention_file
+from attn.models import energynet_file, soft_attention_file, tsrnet_file
 from attn.storage.filesystem import join
 from attn.training.run import REPORT, TrainRun
 from attn.training.untrained import UNTRAINED
@@ -13,6 +13,7 @@ NAMES = {
     "train_cnn": "",
     "train_energynet": energynet_file.NAME,
     "train_soft_attention": soft_attention_file.NAME,
+    "train_tsrnet": tsrnet_file.NAME,
 }
 """Names of the networks in the output folders of the trainings; the output of train_cnn is the network itself."""
 

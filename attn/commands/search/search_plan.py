@@ -5,7 +5,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from fsspec import AbstractFileSystem
 
@@ -14,6 +14,8 @@ from attn.commands.train_energynet import EnergyTraining
 from attn.commands.train_energynet_plan import before_recipes, make_energy_training
 from attn.commands.train_soft_attention import SoftAttentionTraining
 from attn.commands.train_soft_attention_plan import make_soft_attention_training
+from attn.commands.train_tsrnet import TsrnetTraining
+from attn.commands.train_tsrnet_plan import make_tsrnet_training
 from attn.engine.train.driver import Training
 from attn.errors import UsageError
 from attn.storage.filesystem import (
@@ -30,11 +32,13 @@ from attn.storage.run_lock import occupied
 from attn.storage.writable import check_writable
 from attn.training.recipe import as_begun
 from attn.training.run import TrainRun
-from attn.training.search_options import AnySearchOptions, SearchSoftAttentionOptions
+from attn.training.search_options import AnySearchOptions, SearchSoftAttentionOptions, SearchTsrnetOptions
 from attn.training.search_space import Space, check_space, grid
 from attn.training.trial_records import Trial, read_trials
 
 SEARCH = "search.json"
+
+Cached = TypeVar("Cached", SearchSoftAttentionOptions, SearchTsrnetOptions)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +84,7 @@ def open_search(options: AnySearchOptions, spaces: Mapping[str, Space]) -> Itera
     check_space(space, options)
     begun = _begun(options)
     options, training, fingerprint = _planned(options, begun)
-    held_out, several = training.job.held_out.video_ids, training.job.held_out.targets.ndim > 1
+    held_out, several = training.job.held_out.video_ids, getattr(training.job, "multi_label", False)
     if not held_out:
         raise UsageError(
             f"--holdout-fraction {options.holdout_fraction:g}: no video is held out, so trials cannot be validated. "
@@ -99,15 +103,27 @@ def _planned(options: AnySearchOptions, begun: dict[str, Any]) -> tuple[AnySearc
     if isinstance(options, SearchSoftAttentionOptions):
         if options.retrain:
             raise UsageError("--retrain: not used in a search. Leave it out, and retrain with the settings found.")
-        if options.cache is None and is_local(open_filesystem(options.out)[0]):
-            options = dataclasses.replace(options, cache=join(options.out, "cache"))
+        options = _with_cache(options)
         run, job, store = make_soft_attention_training(options)
         return options, SoftAttentionTraining(run, job, store.manifest), store.manifest.fingerprint
+    if isinstance(options, SearchTsrnetOptions):
+        if options.init is not None:
+            raise UsageError("--init: not used in a search, which may vary widths. Leave it out.")
+        options = _with_cache(options)
+        run, job, store = make_tsrnet_training(options)
+        return options, TsrnetTraining(run, job, store.manifest), store.manifest.fingerprint
     run, job, store = make_energy_training(options, begun=begun)
     if before_recipes(begun):
         options = as_begun(options, begun)
     options = dataclasses.replace(options, start_share=job.options.start_share)  # of a search begun before, 0.5
     return options, EnergyTraining(run, job, store.manifest), store.manifest.fingerprint
+
+
+def _with_cache(options: Cached) -> Cached:
+    """Options with a folder that all trials of a machine map, if the output is local."""
+    if options.cache is not None or not is_local(open_filesystem(options.out)[0]):
+        return options
+    return dataclasses.replace(options, cache=join(options.out, "cache"))
 
 
 def _begun(options: AnySearchOptions) -> dict[str, Any]:

@@ -26,10 +26,10 @@ from attn.training.events import EventFile
 from attn.training.group import Group
 from attn.training.loop import TrainingLoop
 from attn.training.run import TrainRun
-from attn.training.soft_attention_rows import ACCURACY, MAP
 from attn.training.status import Row
 from attn.training.storage import check_storage
 from attn.training.trial_records import OBJECTIVE, trial_url
+from attn.training.validated_rows import ACCURACY, MAP
 
 STOPPING_S = 300
 

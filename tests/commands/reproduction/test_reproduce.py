@@ -10,7 +10,11 @@ import shutil
 
 import pytest
 
-from attn.commands.reproduction.reproduce import reproduce
+from attn.commands.reproduction.data import open_data, render
+from attn.commands.reproduction.experiment import make_steps
+from attn.commands.reproduction.lists import write_lists
+from attn.commands.reproduction.plan_file import write_plan
+from attn.commands.reproduction.reproduce import reproduce, resolved
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.errors import UsageError
 from attn.training.energy_config import EnergyConfig
@@ -21,8 +25,8 @@ TINY = EnergyConfig(updates=40, look_every=20, candidates_initial=16, candidates
 
 
 @pytest.fixture(scope="module")
-def finished(ray_local, tmp_path_factory):
-    """Options of a finished reproduction of one share, with relative paths."""
+def planned(tmp_path_factory):
+    """Options of a reproduction of one share, with relative paths, that was interrupted before its first step."""
     options = ReproduceOptions(
         dataset="synthetic",
         out=os.path.relpath(tmp_path_factory.mktemp("reproduced")),
@@ -38,8 +42,19 @@ def finished(ray_local, tmp_path_factory):
         render_images=48,
         render_videos=32,
     )
-    assert reproduce(options) == 0
+    full = resolved(options)
+    steps, _ = make_steps(open_data(full), full)
+    render(full)
+    write_lists(open_data(full), full)
+    write_plan(full, steps)
     return options
+
+
+@pytest.fixture(scope="module")
+def finished(ray_local, planned):
+    """Options of the same reproduction, finished."""
+    assert reproduce(planned) == 0
+    return planned
 
 
 def results_of(options):
@@ -47,6 +62,7 @@ def results_of(options):
         return json.load(file)
 
 
+@pytest.mark.long
 def test_every_method_has_its_figures(finished):
     results = results_of(finished)
     assert [(one["trained_on"], one["method"]) for one in results["methods"]] == [
@@ -75,6 +91,7 @@ def test_every_method_has_its_figures(finished):
     assert results["web_images"][0]["paper"] is None
 
 
+@pytest.mark.long
 def test_tables_stand_in_three_forms(finished):
     with open(f"{finished.out}/tables.csv") as file:
         tables = collections.Counter(line["table"] for line in csv.DictReader(file))
@@ -84,6 +101,7 @@ def test_tables_stand_in_three_forms(finished):
         assert "## Figures 4 and 5" in file.read()
 
 
+@pytest.mark.long
 def test_what_is_finished_is_not_done_again(finished, caplog):
     before = results_of(finished)
     with caplog.at_level("INFO"):
@@ -93,9 +111,9 @@ def test_what_is_finished_is_not_done_again(finished, caplog):
     assert results_of(finished) == before
 
 
-def test_a_dry_run_writes_nothing(finished, tmp_path, caplog):
+def test_a_dry_run_writes_nothing(planned, tmp_path, caplog):
     dry = dataclasses.replace(
-        finished, out=str(tmp_path / "dry"), root=f"{finished.out}/data", dry_run=True, seeds=(0, 1)
+        planned, out=str(tmp_path / "dry"), root=f"{planned.out}/data", dry_run=True, seeds=(0, 1)
     )
     with caplog.at_level("INFO"):
         assert reproduce(dry) == 0
@@ -103,17 +121,17 @@ def test_a_dry_run_writes_nothing(finished, tmp_path, caplog):
     assert not (tmp_path / "dry").exists()
 
 
-def test_a_dry_run_of_what_is_not_rendered_yet_says_the_same(finished, tmp_path, caplog):
+def test_a_dry_run_of_what_is_not_rendered_yet_says_the_same(planned, tmp_path, caplog):
     with caplog.at_level("INFO"):
-        assert reproduce(dataclasses.replace(finished, out=str(tmp_path / "dry"), dry_run=True)) == 0
+        assert reproduce(dataclasses.replace(planned, out=str(tmp_path / "dry"), dry_run=True)) == 0
     assert "13 steps, 4 sets of scores" in caplog.text
     assert not (tmp_path / "dry").exists()
 
 
-def test_what_a_later_step_would_refuse_is_refused_before_anything_is_rendered(finished, tmp_path):
+def test_what_a_later_step_would_refuse_is_refused_before_anything_is_rendered(planned, tmp_path):
     words = tmp_path / "words.txt"
     words.write_text("apple 1 0\npear 0 1\n")
-    new = dataclasses.replace(finished, out=str(tmp_path / "new"))
+    new = dataclasses.replace(planned, out=str(tmp_path / "new"))
     for change, said in (
         ({"backbones": ("no_net",)}, "'no_net': unknown backbone"),
         ({"weights": str(tmp_path / "none.pth")}, "none.pth"),
@@ -125,22 +143,22 @@ def test_what_a_later_step_would_refuse_is_refused_before_anything_is_rendered(f
     assert not (tmp_path / "new").exists()
 
 
-def test_listed_videos_that_are_not_there_are_refused_unless_allowed(finished, tmp_path):
+def test_listed_videos_that_are_not_there_are_refused_unless_allowed(planned, tmp_path):
     root = tmp_path / "data"
-    shutil.copytree(f"{finished.out}/data", root)
+    shutil.copytree(f"{planned.out}/data", root)
     next((root / "UCF-101").rglob("*.avi")).unlink()
-    dry = dataclasses.replace(finished, out=str(tmp_path / "out"), root=str(root), dry_run=True)
+    dry = dataclasses.replace(planned, out=str(tmp_path / "out"), root=str(root), dry_run=True)
     with pytest.raises(UsageError, match=r"1 of the 32 videos of split1 are missing: v_.*\. Add them, or give --al"):
         reproduce(dry)
     assert reproduce(dataclasses.replace(dry, allow_missing=True)) == 0
 
 
-def test_a_class_without_web_images_is_refused(finished, tmp_path):
+def test_a_class_without_web_images_is_refused(planned, tmp_path):
     images = tmp_path / "images"
-    shutil.copytree(f"{finished.out}/data/images", images)
+    shutil.copytree(f"{planned.out}/data/images", images)
     shutil.rmtree(next(images.iterdir()))
     with pytest.raises(UsageError, match="no image"):
-        reproduce(dataclasses.replace(finished, out=str(tmp_path / "out"), images=str(images)))
+        reproduce(dataclasses.replace(planned, out=str(tmp_path / "out"), images=str(images)))
     assert not (tmp_path / "out").exists()
 
 
@@ -167,8 +185,8 @@ def test_a_class_without_web_images_is_refused(finished, tmp_path):
         ({"render_images": 40}, "--render-images 40: 48 were rendered in"),
     ],
 )
-def test_what_cannot_be_is_refused_at_once(finished, change, said):
+def test_what_cannot_be_is_refused_at_once(planned, change, said):
     with pytest.raises(UsageError) as refused:
-        reproduce(dataclasses.replace(finished, **change))
+        reproduce(dataclasses.replace(planned, **change))
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -42,6 +42,7 @@ def test_two_workers_of_which_one_is_killed_learn_what_one_learns(ray_local, tra
     assert list((tmp_path / "cache").glob("*/manifest.json"))
 
 
+@pytest.mark.long
 def test_what_one_worker_cannot_do_ends_both_with_its_line(ray_local, training, tmp_path, monkeypatch):
     (tmp_path / "full").write_text("a file, where the second worker's machine should have a folder")
     (tmp_path / "said").mkdir()

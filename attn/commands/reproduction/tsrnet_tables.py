@@ -1,0 +1,136 @@
+"""Driver of jobs/reproduce.py --paper tsrnet: plan, run and tables of TSRNet.
+
+Running the same command again resumes an interrupted run; another seed or variant adds only the missing steps.
+"""
+
+import dataclasses
+from typing import Any
+
+from attn.commands.reproduction.checks import check_options
+from attn.commands.reproduction.data import is_to_be_rendered
+from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan
+from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
+from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, WITH_TRIMMED, TsrnetTablesOptions
+from attn.commands.reproduction.run_plan import run_plan
+from attn.commands.reproduction.trainings import trainings
+from attn.commands.reproduction.tsrnet_data import UntrimmedVideos, open_untrimmed, render_all
+from attn.commands.reproduction.tsrnet_results import collect
+from attn.commands.reproduction.tsrnet_steps import OF_VARIANTS, make_steps, settings_of
+from attn.commands.train_cnn_plan import start_cnn
+from attn.commands.video_labels import read_classes
+from attn.datasets.image_folder import list_images
+from attn.engine.step import Step
+from attn.errors import UsageError
+from attn.models.checkpoint import load_weights
+from attn.report.tsrnet_tables import tables
+from attn.stages.tsrnet_config import TsrnetConfig
+from attn.storage.writable import check_writable
+from attn.synthetic.actions import ACTIONS
+from attn.training.cnn_flags import resolve
+from attn.training.cnn_options import TrainCnnOptions
+
+JOBS = ("train_cnn", "precompute", "train_tsrnet", "detect")
+SYNTHETIC = {"backbone": "small_cnn", "image_epochs": 10, "input_size": 112}
+DEFAULTS = {"backbone": "resnet101", "image_epochs": 30, "weights": "imagenet"}
+FEW_VIDEOS = {
+    "num_samples": 200,
+    "attention_dim": 64,
+    "hidden_dim": 64,
+    "dropout": 0.5,
+    "smoothness": 100.0,
+    "transfer": 0.1,
+    "lr": 0.02,
+    "lr_every": 1000,
+    "updates": 1500,
+    "look_every": 150,
+}
+"""Settings for a few dozen videos of half a minute, in place of those that flags leave at their defaults."""
+
+
+def reproduce_tsrnet(options: TsrnetTablesOptions) -> int:
+    """Run or resume the trainings and write `tables.md`, `tables.csv` and `tables.json`.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: an option or an input is invalid; raised before the first step.
+    """
+    options = _resolved(options)
+    _check(options)
+    check_writable(options.out)
+    check_unchanged(options, "tsrnet")
+    videos = open_untrimmed(options)
+    _check_trimmed(options, videos)
+    steps, runs = make_steps(videos, options)
+    _check_cnn(videos, options, steps)
+    if options.dry_run:
+        return list_steps(steps, [])
+    render_all(options)
+    write_plan(options, steps)
+    outcome = run_plan(steps, options)
+    results: dict[str, Any] = {
+        **collect(options, videos, [run for run in runs if run.found not in outcome.failed], outcome.failed),
+        "seconds": {job: sum(outcome.seconds.get(one.name, 0) for one in steps if one.job == job) for job in JOBS},
+        "trainings": trainings([step for step in steps if step.name not in outcome.failed]),
+    }
+    write_results(options.out, results, tables(results))
+    return exit_code(outcome, steps)
+
+
+def _resolved(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
+    """Return the options with the defaults of the data set filled in and all paths made absolute."""
+    defaults = SYNTHETIC if options.dataset == "synthetic" else DEFAULTS
+    missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
+    earlier = (read_plan(options.out) or {}).get("options", {}).get("variants", ())
+    variants = tuple(one for one in TSRNET_VARIANTS if one in options.variants or one in earlier)
+    if len(set(options.variants)) < len(options.variants) or not options.variants:
+        variants = options.variants  # `_check` refuses them
+    if options.trimmed is None and options.dataset != "synthetic" and options.variants == tuple(TSRNET_VARIANTS):
+        variants = tuple(one for one in variants if one not in WITH_TRIMMED)
+    settings = _with_data_settings(options) if options.data_settings else options.tsrnet
+    return with_absolute_paths(dataclasses.replace(options, **missing, variants=variants, tsrnet=settings))
+
+
+def _with_data_settings(options: TsrnetTablesOptions) -> TsrnetConfig:
+    given, usual = options.tsrnet, TsrnetConfig()
+    of_data = {} if options.dataset == "thumos14" else FEW_VIDEOS
+    own = {name: value for name, value in of_data.items() if getattr(given, name) == getattr(usual, name)}
+    return dataclasses.replace(given, **own)
+
+
+def _check(options: TsrnetTablesOptions) -> None:
+    check_options(options)
+    if not options.variants:
+        raise UsageError("--variants: empty. Name at least one.")
+    if options.render_untrimmed < 1:
+        raise UsageError(f"--render-untrimmed {options.render_untrimmed}: too small. Give 1 or more.")
+    for name, owner in (*((one, "--variants") for one in OF_VARIANTS), ("seed", "--seeds")):
+        value = getattr(options.tsrnet, name)
+        if value != getattr(TsrnetConfig(), name):
+            raise UsageError(f"--tsrnet.{name.replace('_', '-')} {value}: set by {owner}. Leave it out.")
+    try:
+        for variant in options.variants:
+            settings_of(variant, options, options.seeds[0])
+    except UsageError as error:
+        raise UsageError(str(error).replace("--", "--tsrnet.")) from error
+
+
+def _check_trimmed(options: TsrnetTablesOptions, videos: UntrimmedVideos) -> None:
+    wanted = [one for one in options.variants if one in WITH_TRIMMED]
+    if wanted and (videos.trimmed is None or videos.trimmed_split is None):
+        raise UsageError(f"--variants {wanted[0]}: needs trimmed videos. Give --trimmed and --trimmed-split.")
+
+
+def _check_cnn(videos: UntrimmedVideos, options: TsrnetTablesOptions, steps: list[Step]) -> None:
+    """Check the weights of the CNN and the Web images."""
+    if videos.images is None:
+        how = {"mean": options.mean, "std": options.std, "input_size": options.input_size}
+        load_weights(str(options.weights), options.backbone, **how, new_classifier=True)
+        return
+    rendered = options.dataset == "synthetic"
+    names = tuple(ACTIONS) if rendered else read_classes(videos.training_labels, videos.classes, ())
+    web = next(step.options for step in steps if isinstance(step.options, TrainCnnOptions))
+    start_cnn(resolve(dataclasses.replace(web, classes=None)), names)
+    if options.images is not None or not (rendered and is_to_be_rendered(options)):
+        list_images(videos.images, names)
