@@ -26,9 +26,13 @@ FEATURES = "features"
 GRID = "grid"
 IMAGE = "image"
 FLOW = "flow"
+ATTENTION = "attention"
+REPEATED = "repeated"
 
 ATTENTION_COLUMNS = (LOGITS, MAPS, FEATURES, GRID)
 """Tensor columns that an attention store may have, in the order of the parts."""
+CLIP_COLUMNS = (LOGITS, ATTENTION)
+"""Tensor columns that a clip store may have."""
 FRAME_COLUMNS = (IMAGE,)
 """Tensor columns of a frame store."""
 FLOW_COLUMNS = (FLOW,)
@@ -92,6 +96,29 @@ def attention_schema(
         GRID: tensor_field(GRID, pa.float16(), {"chan": num_channels, "row": height, "col": width}),
     }
     return pa.schema([*FRAME_FIELDS, *(field for name, field in tensors.items() if name in columns)])
+
+
+def clip_schema(
+    columns: Sequence[str], *, num_classes: int, num_maps: int, map_shape: tuple[int, int, int]
+) -> pa.Schema:
+    """Schema of the parts of a clip store, whose rows have frame and time of a clip's first frame.
+
+    Args:
+        columns: tensor columns to store, from logits and attention.
+        num_classes: number of classes.
+        num_maps: number of attention maps of the network.
+        map_shape: time, height and width of an attention map.
+    """
+    time, height, width = map_shape
+    axes = {"map": num_maps, "time": time, "row": height, "col": width}
+    tensors = {
+        LOGITS: tensor_field(LOGITS, pa.float32(), {"cls": num_classes}),
+        ATTENTION: tensor_field(ATTENTION, pa.float16(), axes),
+    }
+    repeated = pa.field(
+        REPEATED, pa.int16(), nullable=False, metadata={"meaning": "repeats of the last frame at the end"}
+    )
+    return pa.schema([*FRAME_FIELDS, repeated, *(field for name, field in tensors.items() if name in columns)])
 
 
 def frames_schema(size: int) -> pa.Schema:

@@ -1,10 +1,12 @@
 """Decode videos into a frame store that several trainings can read."""
 
+import dataclasses
 import functools
 import importlib.metadata
 import logging
 import platform
 
+from attn.commands.decode_frames_options import DecodeFramesOptions
 from attn.commands.precompute_options import FramesOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.split import read_split
@@ -13,7 +15,7 @@ from attn.engine.filling import Chain, StorePlan, fill_store
 from attn.engine.in_process import PLACEMENT, frames_in_process, runs_in_process
 from attn.engine.placement import Placement, cluster_totals, living_nodes, place_decoding
 from attn.engine.session import start_ray
-from attn.errors import UsageError, some
+from attn.errors import UsageError, refuse_flag, some
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.failures import read_failures
 from attn.storage.filesystem import storage_errors
@@ -30,6 +32,22 @@ log = logging.getLogger(__name__)
 FRAMES_PER_BATCH = 64
 PART_MB = 128
 PACKAGES = ("ray", "pyarrow", "av", "pillow", "numpy")
+
+
+def decode_listed(options: DecodeFramesOptions) -> int:
+    """Decode the videos of all lists into the frame store of a job and return the exit code.
+
+    Raises:
+        UsageError: as `decode_frames`, or a number is out of range.
+    """
+    for name in ("input_size", "stride"):
+        refuse_flag(name, getattr(options, name), "must be at least 1", getattr(options, name) < 1)
+    share = options.max_failed_fraction
+    refuse_flag("max_failed_fraction", share, "must be from 0 to 1", not 0 <= share <= 1)
+    text = str(BILINEAR) if options.preprocessing is None else options.preprocessing
+    if str(Resampling.parse(text)) != text:
+        raise UsageError(f"--preprocessing {text!r}: unknown. Copy it from the manifest of a store.")
+    return decode_frames(FramesOptions(**{**dataclasses.asdict(options), "preprocessing": text}))
 
 
 def decode_frames(options: FramesOptions) -> int:

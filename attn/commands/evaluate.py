@@ -19,6 +19,7 @@ from attn.commands import evaluate_calibration as calibration_file
 from attn.commands.evaluate_attention import written_attention
 from attn.commands.evaluate_boxes import BoxShares
 from attn.commands.evaluate_calibration import open_calibration
+from attn.commands.evaluate_clip_maps import clip_manifest, with_clip_maps
 from attn.commands.evaluate_methods import make_scorers
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.evaluate_scores import Scored, score_videos
@@ -66,11 +67,13 @@ def evaluate(options: EvaluateOptions) -> int:
     labels = {video_id: [ids[name] for name in classes] for video_id, classes in there.items()}
     source = open_calibration(options, store, scoring)
 
-    if options.boxes is not None and not options.attention:
+    clips = clip_manifest(store.manifest) is not None
+    if options.boxes is not None and not options.attention and not clips:
         raise UsageError("--boxes: compares attention weights. Give --attention, too.")
     boxes = None if options.boxes is None else BoxShares(options.boxes, labels.keys(), store.manifest)
     also = source.videos if source is not None and source.tested_store else frozenset()
-    with written_attention(options, methods, store, boxes) as scorers:
+    compared = methods if boxes is None else with_clip_maps(methods, store, boxes)
+    with written_attention(options, compared, store, boxes) as scorers:
         scored = score_videos(store, scorers, labels, names, calibrating=also)
     calibrations = {} if source is None else source.fit(scored, methods)
     scores, definitions = scores_of(scored, labels, methods, calibrations)

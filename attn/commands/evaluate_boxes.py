@@ -11,7 +11,7 @@ from attn.datasets.boxes import BoxFolder
 from attn.errors import UsageError, some
 from attn.eval.localisation import box_coverage, localisation
 from attn.storage.error_messages import shown
-from attn.storage.manifest import Manifest
+from attn.storage.manifest import ClipManifest, Manifest
 from attn.storage.store import VideoRows
 from attn.video.transform import Resampling
 
@@ -42,6 +42,8 @@ class BoxShares:
         self._tracks = {video_id: track for video_id, track in read.items() if track is not None}
         if not self._tracks:
             raise UsageError(f"--boxes {shown(url)}: no boxes of {some(sorted(video_ids))}. Check the names.")
+        self._clip = manifest.clip if isinstance(manifest, ClipManifest) else None
+        self._size = manifest.input_size
         self._without = len(read) - len(self._tracks)
         self._found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
 
@@ -56,12 +58,22 @@ class BoxShares:
         where = {
             "source_shape": track.shape,
             "map_shape": weights.shape[1:],
-            "seen": self._resampling.box(width, height),
+            "seen": self._seen(width, height),
         }
         # Boxes that overlap within a cell count as the larger one.
         covered = [box_coverage(track.boxes[frames[i]], **where).max(axis=0) for i in chosen]
         if chosen:
             self._found.setdefault(method, []).append((weights[chosen], np.stack(covered)))
+
+    def _seen(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """Part of a frame that the maps cover: the CNN's input, or the window of a clip."""
+        left, top, right, bottom = self._resampling.box(width, height)
+        if self._clip is None:
+            return left, top, right, bottom
+        side, margin = self._size, (self._size - self._clip["crop"]) // 2
+        across, down = (right - left) / side, (bottom - top) / side
+        end = margin + self._clip["crop"]
+        return left + across * margin, top + down * margin, left + across * end, top + down * end
 
     def figures(self) -> dict[str, Any]:
         """Share, chance and ratio of each model, as JSON types, see `attn.eval.localisation.Localisation`."""

@@ -47,8 +47,8 @@ class EvaluateOptions:
     attention: bool = False
     """Write attention.parquet, with the attention weights of each frame by each soft-attention LSTM of --model."""
     boxes: str | None = None
-    """Folder of boxes of the action: <video_id>.json, or ViPER's <video_id>.xgtf. With --attention, the metrics then
-    contain the share of the attention inside the boxes."""
+    """Folder of boxes of the action: <video_id>.json, or ViPER's <video_id>.xgtf. With --attention, or for the maps of
+    a clip store, the metrics then contain the share of the attention inside the boxes."""
     calibrate: str | None = None
     """Attention store of unlabelled videos, local or s3://, made with the CNN of --store; may be --store itself. The
     scores of each class are standardised by their mean and standard deviation over these videos. This adds a second set

@@ -8,7 +8,7 @@ from attn.commands.estimate import estimate
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import Plan, make_plan
 from attn.engine.exit_codes import EXIT_INTERRUPTED
-from attn.engine.filling import Chain, fill_locked
+from attn.engine.filling import Chain, StorePlan, fill_locked
 from attn.engine.in_process import PLACEMENT, computed_in_process, runs_in_process
 from attn.engine.placement import Placement, cluster_totals, living_nodes, place
 from attn.engine.session import start_ray, this_machine, works_alone
@@ -30,8 +30,12 @@ def precompute(options: PrecomputeOptions) -> int:
     Raises:
         UsageError: flags or inputs are invalid; nothing was written.
     """
+    if options.clip is not None:
+        from attn.commands.precompute_clips import precompute_clips  # imported here: maps do not need it
+
+        return precompute_clips(options)
     plan = make_plan(options)
-    placement = _placement(plan)
+    placement = placement_of(plan, options)
     log.info(
         "%s: %d videos, %d classes", options.videos or options.flow, len(plan.videos), len(plan.manifest.class_names)
     )
@@ -41,13 +45,13 @@ def precompute(options: PrecomputeOptions) -> int:
     return fill(plan, placement)
 
 
-def _placement(plan: Plan) -> Placement:
+def placement_of(plan: StorePlan, options: PrecomputeOptions) -> Placement:
     """Choose where the work runs; start or join Ray unless it is not needed."""
-    actors, gpus = plan.options.actors, plan.options.gpus_per_actor
+    actors, gpus = options.actors, options.gpus_per_actor
     bytes_per_row = row_bytes(plan.manifest.schema)
     if actors is None and gpus is None and runs_in_process(plan.videos):
         return PLACEMENT
-    if plan.options.dry_run and works_alone():
+    if options.dry_run and works_alone():
         return place(actors, gpus, this_machine(), [this_machine()], row_bytes=bytes_per_row)
     start_ray()
     return place(actors, gpus, cluster_totals(), living_nodes(), row_bytes=bytes_per_row)

@@ -9,7 +9,7 @@ from attn.training.finetune_config import Rgb
 if TYPE_CHECKING:  # --help does not need it
     from attn.video.sample import Sampling
 
-Column = Literal["maps", "logits", "features", "grid"]
+Column = Literal["maps", "logits", "features", "grid", "attention"]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -58,6 +58,8 @@ class FillOptions:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PrecomputeOptions(FillOptions):
+    LATER: ClassVar[Collection[str]] = ("clip", "clip_every", "crops")
+
     videos: str | None = None
     """Videos: a folder tree, a folder of tar shards, a single file or a glob, on a disk or S3. Not with --flow."""
     flow: str | None = None
@@ -75,7 +77,8 @@ class PrecomputeOptions(FillOptions):
     stride: int = 5
     """Sampling stride S: use frames 0, S, 2S, …"""
     columns: tuple[Column, ...] = ("maps", "logits")
-    """Columns to store for each frame. features: pooled activations; grid: all activations."""
+    """Columns to store for each frame. features: pooled activations; grid: all activations. With --clip, for each clip:
+    logits and attention."""
     precision: Precision = "fp32"
     """Precision of the CNN's trunk. The maps are always computed in fp32."""
     alpha_reduce: Literal["mean", "sum"] = "mean"
@@ -87,6 +90,13 @@ class PrecomputeOptions(FillOptions):
     """Channel standard deviations of the CNN's input (default: the checkpoint's, otherwise the network's)."""
     input_size: int | None = None
     """Side of the square input, in pixels (default: the checkpoint's, otherwise the network's, mostly 224)."""
+    clip: tuple[int, int] | None = None
+    """Number and distance of the frames of a clip, for a network of train_clip_cnn, which stores a row per clip. Frames
+    are sampled as in its training."""
+    clip_every: int | None = None
+    """Distance of the first frames of two clips (default: number times distance of the frames of a clip)."""
+    crops: Literal[1, 3] = 1
+    """Windows of a clip: the middle one, or the left and the right one too, whose probabilities are averaged."""
 
 
 def _usual_preprocessing() -> str:

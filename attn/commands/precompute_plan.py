@@ -17,7 +17,7 @@ from attn.datasets.own_list import read_labels
 from attn.datasets.split import classes_of_list, read_label_sets
 from attn.engine.filling import StorePlan
 from attn.engine.terminal import say
-from attn.errors import UsageError, some
+from attn.errors import UsageError, refuse_flag, some
 from attn.maps.gradcam import GradCam
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.models.timm_networks import is_timm
@@ -76,14 +76,7 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
     check_input_size(cnn)
     labels = read_labels(options.labels, cnn.class_names) if options.labels else {}
     ledger = Ledger.at(options.out)
-    say(f"{options.videos}: listing videos")
-    listing = find_videos(str(options.videos))
-    found = keep_names(listing.found, _held(ledger, options), options.out)
-    videos = label_videos(found, cnn.class_names if labelled else (), labels)
-    if options.lists:
-        videos = _listed(options, videos, cnn.class_names)
-    if labelled:
-        _log_unlabelled(videos)
+    videos, left_out = find_labelled(options, ledger, cnn.class_names, labels, labelled=labelled)
     sampling = options.sampling
     manifest = _manifest(options, cnn, sampling_record(sampling))
     ledger.check(manifest, overwrite=options.overwrite)
@@ -95,7 +88,7 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
         timeout_s=options.decode_timeout_s,
         resampling=cnn.resampling,
     )
-    return _plan(options, cnn, videos, manifest, ledger, stage, left_out=listing.left_out)
+    return _plan(options, cnn, videos, manifest, ledger, stage, left_out=left_out)
 
 
 def _plan_of_flow(options: PrecomputeOptions) -> Plan:
@@ -128,11 +121,47 @@ def _plan(
         stage=stage,
         part_mb=options.part_mb,
         max_failed_fraction=options.max_failed_fraction,
-        go_on=f"run the same command{' without --overwrite' if options.overwrite else ''} to resume",
+        go_on=how_to_resume(options),
         left_out=left_out,
         options=options,
         cnn=cnn,
     )
+
+
+def find_labelled(
+    options: PrecomputeOptions,
+    ledger: Ledger,
+    class_names: tuple[str, ...],
+    labels: Mapping[str, str],
+    *,
+    labelled: bool = True,
+) -> tuple[list[Video], LeftOut]:
+    """Find the videos with their labels, and files that may be unrecognised videos.
+
+    Args:
+        options: flags of precompute.
+        ledger: ledger of the store, whose videos keep their names.
+        class_names: classes of the network.
+        labels: labels of videos whose folder is not named after a class.
+        labelled: whether to label the videos.
+
+    Raises:
+        UsageError: a list or a video is invalid.
+    """
+    say(f"{options.videos}: listing videos")
+    listing = find_videos(str(options.videos))
+    found = keep_names(listing.found, _held(ledger, options), options.out)
+    videos = label_videos(found, class_names if labelled else (), labels)
+    if options.lists:
+        videos = _listed(options, videos, class_names)
+    if labelled:
+        _log_unlabelled(videos)
+    return videos, listing.left_out
+
+
+def how_to_resume(options: FillOptions) -> str:
+    """Advice on how to resume a run."""
+    return f"run the same command{' without --overwrite' if options.overwrite else ''} to resume"
 
 
 def _load(options: PrecomputeOptions) -> Cnn:
@@ -214,6 +243,10 @@ def _check_numbers(options: PrecomputeOptions) -> None:
         raise UsageError(f"--input-size {options.input_size}: must be at least 1 pixel.")
     if not options.columns:
         raise UsageError("--columns: empty. Name at least one of maps, logits, features, grid.")
+    if "attention" in options.columns:
+        raise UsageError("--columns attention: needs --clip. Give the length and the step of a clip.")
+    for name, usual in (("clip_every", None), ("crops", 1)):
+        refuse_flag(name, getattr(options, name), "needs --clip", getattr(options, name) != usual)
 
 
 def check_fill_numbers(options: FillOptions) -> None:

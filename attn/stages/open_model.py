@@ -11,6 +11,7 @@ from typing import Any, get_args, get_type_hints
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration
 from attn.models.checkpoint import Cnn, cnn_of
+from attn.models.clip_file import CLIP_CNN, clip_cnn_of
 from attn.models.described_file import not_a
 from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, energynet_of
 from attn.models.model_file import Model, model_of
@@ -19,6 +20,7 @@ from attn.models.tensors_file import TensorsFile, read_tensors
 from attn.models.tsrnet_file import NOUN as TSRNET_NOUN
 from attn.models.tsrnet_file import TSRNET, tsrnet_of
 from attn.models.weights_file import CNN, TORCH_SAVE, read_weights_file, weights_of
+from attn.stages.clip_scoring import ClipAverage
 from attn.stages.scoring import Calibrated, CnnVote, EnergyNetScore, Scorer, cnn_scorer
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import SoftAttentionScore
@@ -132,6 +134,18 @@ def _cnn(file: TensorsFile) -> TrainedModel:
     )
 
 
+def _clip_cnn(file: TensorsFile) -> TrainedModel:
+    """Load a network of clips, whose logits are in stores of precompute --clip."""
+    trained = clip_cnn_of(file)
+    return TrainedModel(
+        CLIP_CNN.name,
+        trained.class_names,
+        ClipAverage(),
+        settings={"weights_sha256": trained.sha256},
+        trained_on=_learnt(trained.trained),
+    )
+
+
 def _energynet(file: TensorsFile) -> TrainedModel:
     trained = energynet_of(file)
     try:
@@ -213,6 +227,7 @@ LOADERS: dict[str, Callable[[TensorsFile], TrainedModel]] = {
     ENERGYNET.name: _energynet,
     SOFT_ATTENTION.name: _soft_attention,
     TSRNET.name: _tsrnet,
+    CLIP_CNN.name: _clip_cnn,
 }
 """Kind → function that makes a model of a file that has been read."""
 

@@ -16,10 +16,12 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.schema import (
     ATTENTION_COLUMNS,
+    CLIP_COLUMNS,
     FLOW_COLUMNS,
     FRAME_COLUMNS,
     SCHEMA_VERSION,
     attention_schema,
+    clip_schema,
     flow_schema,
     frames_schema,
 )
@@ -181,6 +183,37 @@ class Manifest(StoreManifest):
         return schema.with_metadata({"fingerprint": self.fingerprint, "class_names": names})
 
 
+@dataclasses.dataclass(frozen=True)
+class ClipManifest(Manifest):
+    """Manifest of a clip store, which is an attention store with a row per clip.
+
+    Attributes:
+        clip: length and step of a clip in kept frames, distance of clips (`every`), window (`crop`) in pixels, and
+            number of windows (`crops`) whose probabilities are averaged.
+        map_names: names of the attention maps.
+        map_time: number of time steps of an attention map.
+    """
+
+    kind = "clip store"
+    allowed_columns = CLIP_COLUMNS
+
+    clip: dict[str, int] = dataclasses.field(kw_only=True)
+    map_names: tuple[str, ...] = dataclasses.field(kw_only=True)
+    map_time: int = dataclasses.field(kw_only=True)
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Arrow schema of the parts; its metadata contains the fingerprint and the class names."""
+        schema = clip_schema(
+            self.columns,
+            num_classes=len(self.class_names),
+            num_maps=len(self.map_names),
+            map_shape=(self.map_time, *self.map_shape),
+        )
+        names = json.dumps(self.class_names, ensure_ascii=False)
+        return schema.with_metadata({"fingerprint": self.fingerprint, "class_names": names})
+
+
 SCORE_FIELDS = (
     *("class_names", "weights_sha256", "backbone", "map_layer", "map_shape", "alpha_reduce"),
     *("preprocessing", "input_size", "mean", "std"),
@@ -259,7 +292,7 @@ class FlowManifest(StoreManifest):
 FLOW_FIELDS = (*("algorithm", "parameters", "bound_px"), *("input_size", "preprocessing", "sampling"))
 """Fields that decide the kind of flow, which a model that was trained on it depends on."""
 
-KINDS: tuple[type[StoreManifest], ...] = (Manifest, FrameManifest, FlowManifest)
+KINDS: tuple[type[StoreManifest], ...] = (Manifest, ClipManifest, FrameManifest, FlowManifest)
 
 
 def kind_of(fields: Mapping[str, Any], *, where: str) -> type[StoreManifest]:

@@ -110,6 +110,25 @@ class Store(Generic[AnyManifest]):
             for batch in read_columns(self.fs, part.path, list(columns)):
                 yield from (rows for rows in _runs(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
 
+    def parts_with(self, videos: Set[str]) -> list[PartVideos]:
+        """Parts that hold some of these videos, limited to these videos.
+
+        Raises:
+            UsageError: some of the videos are missing, and a part is damaged.
+        """
+        left, parts, damaged = set(videos), [], None
+        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
+            if not isinstance(found, PartVideos):
+                damaged = damaged or (path, found)
+            elif wanted := {video: n for video, n in found.rows.items() if video in left}:
+                parts.append(PartVideos(path, wanted))
+                left -= wanted.keys()
+        if left and damaged is not None:
+            path, error = damaged
+            with damage_named(self.fs, path, REPAIR, self.manifest.job):
+                raise error
+        return parts
+
 
 class AttentionStore(Store[Manifest]):
     """A store of attention maps, opened for reading."""
@@ -176,25 +195,6 @@ class FrameStore(Store[FrameManifest]):
         """
         fs, root, manifest = _opened(url, FrameManifest)
         return cls(fs, root, url, manifest)
-
-    def parts_with(self, videos: Set[str]) -> list[PartVideos]:
-        """Parts that hold some of these videos, limited to these videos.
-
-        Raises:
-            UsageError: some of the videos are missing, and a part is damaged.
-        """
-        left, parts, damaged = set(videos), [], None
-        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
-            if not isinstance(found, PartVideos):
-                damaged = damaged or (path, found)
-            elif wanted := {video: n for video, n in found.rows.items() if video in left}:
-                parts.append(PartVideos(path, wanted))
-                left -= wanted.keys()
-        if left and damaged is not None:
-            path, error = damaged
-            with damage_named(self.fs, path, REPAIR, self.manifest.job):
-                raise error
-        return parts
 
 
 class FlowStore(Store[FlowManifest]):

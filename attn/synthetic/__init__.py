@@ -6,13 +6,15 @@ The price: a network trained on these pictures cannot recognise actions in real 
 
 from attn.synthetic.actions import ACTIONS
 from attn.synthetic.boxes import BoxTrack, read_boxes
-from attn.synthetic.render import render_images, render_lists, render_videos
+from attn.synthetic.motion_only import MOTIONS
+from attn.synthetic.render import render_images, render_lists, render_motion_videos, render_videos
 from attn.synthetic.shift import DomainShift
 from attn.synthetic.untrimmed import render_untrimmed
 from attn.synthetic.untrimmed_set import UntrimmedSet, open_set
 
 __all__ = [
     "ACTIONS",
+    "MOTIONS",
     "BoxTrack",
     "DomainShift",
     "UntrimmedSet",
@@ -20,6 +22,7 @@ __all__ = [
     "read_boxes",
     "render_images",
     "render_lists",
+    "render_motion_videos",
     "render_untrimmed",
     "render_videos",
 ]

@@ -20,7 +20,7 @@ Picture = NDArray[np.uint8]
 """RGB frame `[row, col, channel]`."""
 
 
-def write_avi(path: Path, frames: Iterable[Picture], fps: int, quantiser: int) -> None:
+def write_avi(path: Path, frames: Iterable[Picture], fps: int, quantiser: int, *, intra_only: bool = False) -> None:
     """Write a video of RGB frames `[row, col, channel]`, all of the same size, with even width and height.
 
     Args:
@@ -28,8 +28,9 @@ def write_avi(path: Path, frames: Iterable[Picture], fps: int, quantiser: int) -
         frames: RGB frames.
         fps: frames per second.
         quantiser: constant quantiser of the codec, from 1 (best) to 31 (worst).
+        intra_only: code every frame by itself, so that its pixels do not tell which frames come before it.
     """
-    options = {"qmin": str(quantiser), "qmax": str(quantiser)}
+    options = {"qmin": str(quantiser), "qmax": str(quantiser), **({"g": "1"} if intra_only else {})}
     _write(path, frames, Fraction(fps), "avi", "mpeg4", options)
 
 

@@ -8,6 +8,7 @@
 One core renders about 400 images or 8 videos a second.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from attn.synthetic.actions import ACTIONS
 from attn.synthetic.boxes import BoxTrack, write_boxes
 from attn.synthetic.clip import FPS, HEIGHT, WIDTH, make_clip, make_group
 from attn.synthetic.encode import write_avi
+from attn.synthetic.motion_only import MOTIONS, make_motion_clip
 from attn.synthetic.numbering import SPLITS, Stream, class_of, group_of, image_name, is_test, random_state, video_name
 from attn.synthetic.parallel import for_each
 from attn.synthetic.photograph import photograph
@@ -85,19 +87,52 @@ def _render_video(root: Path, seed: int, shift: DomainShift, item: int) -> None:
     write_boxes(root / "boxes" / f"{path.stem}.json", track)
 
 
-def render_lists(root: Path, count: int) -> Path:
+def render_motion_videos(
+    root: Path, count: int, seed: int = 0, *, shift: DomainShift = _DEFAULT_SHIFT, workers: int | None = None
+) -> Path:
+    """Render videos whose class no single frame tells (`attn.synthetic.motion_only`), and return their folder.
+
+    Files, arguments and determinism are those of `render_videos`, with other classes. Twins have one group, so they are
+    on the same side of a split.
+
+    Raises:
+        UsageError: the folders contain files that would not be overwritten.
+    """
+    folder = root / "UCF-101"
+    names = [video_name(item, MOTIONS) for item in range(count)]
+    _prepare(folder, names)
+    _prepare(root / "boxes", [f"{Path(name).stem}.json" for name in names])
+    for_each(partial(_render_motion_video, root, seed, shift), count, workers, chunk=8)
+    render_lists(root, count, MOTIONS)
+    return folder
+
+
+def _render_motion_video(root: Path, seed: int, shift: DomainShift, item: int) -> None:
+    class_id, path = class_of(item, MOTIONS), root / "UCF-101" / video_name(item, MOTIONS)
+    pair, number = class_id // 2, item // len(MOTIONS)  # equal for twins, as are their random states
+    group = make_group(random_state(seed, Stream.MOTION_GROUP, pair, group_of(item, MOTIONS)), shift)
+    rng = random_state(seed, Stream.MOTION_VIDEO, pair, number)
+    clip = make_motion_clip(class_id, group, rng, shift)
+    frames, boxes = zip(*clip.frames(rng), strict=True)
+    write_avi(path, frames, FPS, clip.camera.quantiser, intra_only=True)
+    write_boxes(root / "boxes" / f"{path.stem}.json", BoxTrack(path.stem, WIDTH, HEIGHT, (0, len(frames)), boxes))
+
+
+def render_lists(root: Path, count: int, classes: Sequence[str] = ACTIONS) -> Path:
     """Write the lists of `count` videos in UCF101's format and return their folder.
 
     Class IDs in the lists start at 1, and only training lists contain them.
     """
     folder = root / "ucfTrainTestlist"
     folder.mkdir(parents=True, exist_ok=True)
-    _write_lines(folder / "classInd.txt", [f"{i} {name}" for i, name in enumerate(ACTIONS, start=1)])
-    items = sorted(range(count), key=video_name)
+    _write_lines(folder / "classInd.txt", [f"{i} {name}" for i, name in enumerate(classes, start=1)])
+    items = sorted(range(count), key=lambda item: video_name(item, classes))
     for split in SPLITS:
-        train = [f"{video_name(item)} {class_of(item) + 1}" for item in items if not is_test(item, split)]
-        _write_lines(folder / f"trainlist{split:02d}.txt", train)
-        _write_lines(folder / f"testlist{split:02d}.txt", [video_name(item) for item in items if is_test(item, split)])
+        train = [item for item in items if not is_test(item, split, classes)]
+        test = [video_name(item, classes) for item in items if is_test(item, split, classes)]
+        labelled = [f"{video_name(item, classes)} {class_of(item, classes) + 1}" for item in train]
+        _write_lines(folder / f"trainlist{split:02d}.txt", labelled)
+        _write_lines(folder / f"testlist{split:02d}.txt", test)
     return folder
 
 

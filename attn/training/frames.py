@@ -1,4 +1,4 @@
-"""Pixel caches of frames, copied from a frame store once per machine and read in every epoch."""
+"""Caches of frames or of their flow, copied from a store once per machine and read in every epoch."""
 
 import itertools
 from collections.abc import Callable, Sequence
@@ -6,13 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from attn.schema import IMAGE, VIDEO_ID
 from attn.storage.filesystem import storage_errors
 from attn.storage.parts import PartVideos
-from attn.storage.store import FrameStore
-from attn.storage.tensors import tensor_values
+from attn.storage.store import FlowStore, FrameStore
+from attn.storage.tensors import tensor_shape, tensor_values
+from attn.training.array_cache import Array, Fill, Layout, cache_array
 from attn.training.pixels import ImageCache, cache_pixels
 
 
@@ -55,24 +54,71 @@ def cache_frames(
     """
     with storage_errors(url):
         store = FrameStore.open(url)
+    fill = _fill_of(store, IMAGE, parts, threads, tell)
+    return cache_pixels(_rows(parts), store.manifest.input_size, key, folder, fill)
+
+
+def cache_column(
+    store: FrameStore | FlowStore,
+    column: str,
+    parts: Sequence[PartVideos],
+    key: str,
+    folder: Path,
+    *,
+    threads: int,
+    tell: Callable[[int], None] = lambda done: None,
+) -> Array:
+    """Cache of a column of selected videos, in the order of `first_rows`; created if it does not exist.
+
+    Args:
+        store: store of frames or of flow.
+        column: tensor column.
+        parts: parts of the store, with the selected videos.
+        key: name of the cache.
+        folder: folder for caches, on a local disk.
+        threads: number of threads that read and decompress.
+        tell: progress callback; called from time to time with the number of frames copied.
+
+    Raises:
+        UsageError: the store is damaged, or the folder has too little free space.
+    """
+    field = store.manifest.schema.field(column)
+    layout = Layout((_rows(parts), *tensor_shape(field)), field.type.value_type.to_pandas_dtype())
+    return cache_array(folder / key / f"{column}.bin", layout, _fill_of(store, column, parts, threads, tell)).values
+
+
+def _rows(parts: Sequence[PartVideos]) -> int:
+    return sum(sum(part.rows.values()) for part in parts)
+
+
+def _fill_of(
+    store: FrameStore | FlowStore,
+    column: str,
+    parts: Sequence[PartVideos],
+    threads: int,
+    tell: Callable[[int], None],
+) -> Fill:
+    """Function that copies a column of all parts."""
     num_frames = {video_id: rows for part in parts for video_id, rows in part.rows.items()}
     starts = first_rows(num_frames)
 
-    def fill(pixels: np.ndarray) -> dict[str, Any]:
+    def fill(values: Array) -> dict[str, Any]:
         done = 0
-        with storage_errors(url), ThreadPoolExecutor(threads) as pool:
-            for rows in pool.map(lambda part: _copy_part(store, part, starts, pixels), parts):
+        with storage_errors(store.url), ThreadPoolExecutor(threads) as pool:
+            for rows in pool.map(lambda part: _copy_part(store, column, part, starts, values), parts):
                 done += rows
                 tell(done)
         return {"frames": num_frames}
 
-    return cache_pixels(sum(num_frames.values()), store.manifest.input_size, key, folder, fill)
+    return fill
 
 
-def _copy_part(store: FrameStore, part: PartVideos, starts: dict[str, int], pixels: np.ndarray) -> int:
-    field, place = store.manifest.schema.field(IMAGE), {video_id: starts[video_id] for video_id in part.rows}
-    for rows in store.runs(part, [VIDEO_ID, IMAGE]):
-        video_id, images = rows[VIDEO_ID][0].as_py(), tensor_values(rows[IMAGE], field)
-        pixels[place[video_id] : place[video_id] + len(images)] = images
-        place[video_id] += len(images)
+def _copy_part(
+    store: FrameStore | FlowStore, column: str, part: PartVideos, starts: dict[str, int], values: Array
+) -> int:
+    field, place = store.manifest.schema.field(column), {video_id: starts[video_id] for video_id in part.rows}
+    for rows in store.runs(part, [VIDEO_ID, column]):
+        video_id, found = rows[VIDEO_ID][0].as_py(), tensor_values(rows[column], field)
+        values[place[video_id] : place[video_id] + len(found)] = found
+        place[video_id] += len(found)
     return sum(part.rows.values())

@@ -7,6 +7,7 @@ import pytest
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.choose_options import ChooseOptions
 from attn.commands.cli import parse
+from attn.commands.decode_frames_options import DecodeFramesOptions
 from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
@@ -25,6 +26,7 @@ from attn.commands.reproduction.reproduce_options import (
 )
 from attn.commands.verify_options import VerifyOptions
 from attn.methods import CHOICES, OF_CNN, summaries
+from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.search_options import SearchOptions, SearchTsrnetOptions
@@ -33,7 +35,7 @@ from attn.training.tsrnet_options import TrainTsrnetOptions
 
 JOBS = [
     *(PackOptions, VerifyOptions, PrecomputeOptions, PrecomputeFlowOptions, EvaluateOptions, PredictOptions),
-    *(EvaluateDetectionOptions,),
+    *(EvaluateDetectionOptions, DecodeFramesOptions, TrainClipCnnOptions),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
     *(TrainTsrnetOptions, DetectOptions, TsrnetTablesOptions, SearchTsrnetOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),

@@ -21,7 +21,7 @@ from attn.training.soft_attention_training import (
     new_net,
     window_losses,
 )
-from tests.training.thread_groups import Threads
+from tests.training.threads import Threads
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

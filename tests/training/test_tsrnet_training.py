@@ -15,7 +15,7 @@ from attn.training.bank import Bank
 from attn.training.peers import Alone
 from attn.training.tsrnet_training import Drawn, TsrnetTrainer, new_net
 from attn.training.video_table import VideoTable
-from tests.training.thread_groups import Threads
+from tests.training.threads import Threads
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -1,4 +1,4 @@
-"""Worker groups of threads, for tests of updates without processes."""
+"""Worker group in one process."""
 
 import dataclasses
 from threading import Barrier
