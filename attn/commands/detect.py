@@ -86,8 +86,7 @@ def detect(options: DetectOptions) -> int:
     if truth is not None:
         _write_recognition(options, sources, truth, scores)
     log.info(
-        "%s: %d detections of %d classes in %d of %d videos. Next: jobs/evaluate_detection.py",
-        shown(options.out),
+        "%d detections of %d classes in %d of %d videos",
         *(len(found), len({one.label for one in found}), len({one.video_id for one in found}), len(videos)),
     )
     return 0

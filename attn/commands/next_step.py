@@ -16,8 +16,17 @@ _LAST_LINES = {
     "--split {split} --out ENERGYNET",
     "SearchSoftAttentionOptions": "{out}; next: python jobs/train_soft_attention.py --config {out}/best.json "
     "--store {store} --split {split} --out SOFT_ATTENTION",
+    "SearchTsrnetOptions": "{out}; next: python jobs/train_tsrnet.py --config {out}/best.json --store {store} "
+    "--labels {labels} --out TSRNET",
     "TrainEnergyNetOptions": _OF_STORE,
     "TrainSoftAttentionOptions": _OF_STORE,
+    "TrainTsrnetOptions": "{out}; next: python jobs/detect.py --store {store} --model {out} --out DETECTIONS",
+    "DetectOptions": "{out}; next: python jobs/evaluate_detection.py --detections {out}/detections.json "
+    "--annotations ANNOTATION --out RESULTS",
+    "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --clip LENGTH STEP "
+    "--columns logits attention --out CLIPS",
+    "ZeroShotOptions": _CNN,
+    "PrecomputeFlowOptions": "{out}; next: python jobs/train_cnn.py --modality flow --flow {out} --split LIST --out CNN",
     "ChooseOptions": "{out}/model.safetensors; next: python jobs/predict.py --videos VIDEOS "
     "--model {out}/model.safetensors --out PREDICTIONS",
     "EvaluateOptions": "{out}; next: python jobs/report.py --runs {out} --out {out}/report.html",

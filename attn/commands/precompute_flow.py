@@ -75,6 +75,8 @@ def make_flow_plan(options: PrecomputeFlowOptions) -> FlowPlan:
     resampling = _resampling(options)
     check_writable(options.out)
     model = open_flow_model(options.algorithm, options.weights, size=options.input_size)
+    if model.in_decode_tasks and (options.actors, options.gpus_per_actor) != (None, None):
+        raise UsageError(f"--actors and --gpus-per-actor: {model.algorithm} needs no actors. Leave them out.")
     ledger = Ledger.at(options.out, FlowManifest)
     say(f"{options.videos}: listing videos")
     listing = find_videos(options.videos)

@@ -13,7 +13,7 @@ from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.ledger import PROGRESS
-from attn.storage.manifest import Manifest, kind_of
+from attn.storage.manifest import FlowManifest, Manifest, kind_of
 
 MISSING = "–"
 
@@ -54,6 +54,8 @@ def read_store(url: str, name: str) -> StoreRecord:
     made = f"{', '.join(fields['columns'])}; {fields['input_size']} px, {_sampled(fields['sampling'])}"
     if kind is Manifest:
         made = f"{fields['backbone']}, {len(fields['class_names'])} classes; {made}"
+    if kind is FlowManifest:
+        made = f"{fields['algorithm']}; {made}"
     return StoreRecord(name, kind.kind, made, counts, finished, [failures[one] for one in failed & failures.keys()])
 
 

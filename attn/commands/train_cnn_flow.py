@@ -44,14 +44,28 @@ def open_flow(url: str) -> FlowStore:
         return FlowStore.open(url)
 
 
-def start_flow_cnn(options: TrainCnnOptions, class_names: tuple[str, ...], store: FlowStore) -> tuple[Cnn, FlowInput]:
-    """Return the initial network of optical flow, and its input; random weights depend only on the seed.
+class StartFlow(NamedTuple):
+    """Initial network of optical flow.
+
+    Attributes:
+        cnn: network.
+        flow: its input.
+        crossed: whether it begins with the weights of a CNN of images.
+    """
+
+    cnn: Cnn
+    flow: FlowInput
+    crossed: bool
+
+
+def start_flow_cnn(options: TrainCnnOptions, class_names: tuple[str, ...], store: FlowStore) -> StartFlow:
+    """Return the initial network of optical flow; random weights depend only on the seed.
 
     Raises:
         UsageError: as `start_cnn` of `train_cnn_plan`; or the weights are of another kind of flow, or of stacks of
             another length.
     """
-    flow, url = FlowInput.of(store.manifest, options.flow_stack or LENGTH), options.weights
+    flow, url, crossed = FlowInput.of(store.manifest, options.flow_stack or LENGTH), options.weights, False
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(options.seed)
         if url is None:
@@ -59,11 +73,11 @@ def start_flow_cnn(options: TrainCnnOptions, class_names: tuple[str, ...], store
         else:
             cnn = load_weights(url, options.backbone, class_names, new_classifier=True, of_flow=True)
             if cnn.flow is None:
-                cnn = cross_modality(cnn, flow)
+                cnn, crossed = cross_modality(cnn, flow), True
             else:
                 flow = _same_flow(options, store, cnn.flow, url)
     check_input_size(cnn)
-    return cnn, flow
+    return StartFlow(cnn, flow, crossed)
 
 
 def _same_flow(options: TrainCnnOptions, store: FlowStore, flow: FlowInput, weights: str) -> FlowInput:

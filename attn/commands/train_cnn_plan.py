@@ -137,9 +137,9 @@ def _from_flow(options: TrainCnnOptions, url: str) -> PlannedTraining:
     store = open_flow(url)
     names = _class_names(options.classes) or _listed_classes(options)
     _check_several(str(options.split), names)
-    cnn, flow = start_flow_cnn(options, names, store)
+    cnn, flow, crossed = start_flow_cnn(options, names, store)
     stacks, decisive, record = find_flow_videos(options, names, store, flow.length)
-    return _training(options, cnn, stacks, decisive)._replace(videos=record)
+    return _training(options, cnn, stacks, decisive, crossed=crossed)._replace(videos=record)
 
 
 def held_out_of(trained: Mapping[str, Any]) -> tuple[float, int]:
@@ -165,8 +165,13 @@ def _training(
     pictures: Pictures,
     data: Mapping[str, Any],
     mixed: WebImages | None = None,
+    crossed: bool = False,
 ) -> PlannedTraining:
-    freeze = options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
+    """Plan a training on images; with `crossed`, a CNN of images begins one of flow."""
+    partial = options.batchnorm == "partial" or (options.batchnorm == "auto" and crossed)
+    freeze = partial or options.batchnorm == "frozen" or (options.batchnorm == "auto" and options.weights is not None)
+    if partial:
+        data = {**data, "partial_batchnorm": True}
     run = TrainRun(options.out, _decisive(options, cnn, freeze, data))
     fresh: Fresh = "all" if options.weights is None else "classifier" if cnn.new_classifier else "nothing"
     job = TrainJob(
@@ -176,11 +181,12 @@ def _training(
         epochs=options.epochs or 0,
         cache_folder=options.cache and local_folder(options.cache, "--cache"),
         fresh=fresh,
-        start_share=start_share(options, fresh),
+        start_share=start_share(options, "all" if crossed else fresh),
         mixed_folder=options.mix_cache and local_folder(options.mix_cache, "--mix-cache"),
         freeze_batchnorm=freeze,
         run_url=run.url,
         mixed=mixed,
+        partial_batchnorm=partial,
     )
     return PlannedTraining(run, job, cnn)
 

@@ -164,17 +164,25 @@ def set_rates(
         group["lr"] = group["full_lr"] * factor
 
 
-def train_mode(model: nn.Module, *, freeze_batchnorm: bool) -> None:
+def train_mode(model: nn.Module, *, freeze_batchnorm: bool, but_first: bool = False) -> None:
     """Set training mode, optionally with frozen BatchNorm statistics.
 
     Frozen statistics stay as loaded, because small batches of photographs would replace them with noisy estimates.
     Scale and shift are trained in both cases.
+
+    Args:
+        model: network.
+        freeze_batchnorm: whether the statistics are frozen.
+        but_first: whether those of the first layer are updated all the same, for an input of another modality than the
+            weights have learnt from.
+
+    Source: Wang et al. 2016 (TSN), section 3.2, partial BN, for `but_first`.
     """
     model.train()
     if freeze_batchnorm:
-        for layer in model.modules():
-            if isinstance(layer, _BatchNorm):
-                layer.eval()
+        layers = [layer for layer in model.modules() if isinstance(layer, _BatchNorm)]
+        for layer in layers[but_first:]:
+            layer.eval()
 
 
 def update(

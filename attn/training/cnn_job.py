@@ -22,6 +22,7 @@ class TrainJob:
         cache_folder: folder of the pixel cache on each machine; None for a temporary folder.
         fresh: part of the network with random initial weights.
         freeze_batchnorm: whether BatchNorm statistics are frozen.
+        partial_batchnorm: whether those of the first layer are updated although the others are frozen.
         run_url: URL of the run folder.
         mixed: Web images that are mixed with the frames; None for frames only.
         start_share: share of the initial weights in the averaged weights.
@@ -39,6 +40,7 @@ class TrainJob:
     mixed: WebImages | None = None
     start_share: float = 0.0
     mixed_folder: str | None = None
+    partial_batchnorm: bool = False
 
     @property
     def own_key(self) -> str:

@@ -113,7 +113,7 @@ class CnnLearner:
         torch.backends.cudnn.deterministic = True
         self.normalise = Normaliser(*cnn.normalisation, self.group.device)
         # Frozen statistics are equal on all workers; others are broadcast from the first worker before every update.
-        settings = {"broadcast_buffers": not self.job.freeze_batchnorm}
+        settings = {"broadcast_buffers": not self.job.freeze_batchnorm or self.job.partial_batchnorm}
         self.average = StartAverage(self.backbone, self.job.start_share)
         self.model = self.group.wrapped(self.backbone, **settings)
         parts = {"all": self.backbone, "classifier": self.backbone.classifier, "nothing": None}
@@ -224,7 +224,7 @@ class CnnLearner:
         options, seed = self.job.options, self.job.options.seed
         # The seed depends on the epoch, so that dropout is the same in a resumed run and in an uninterrupted one.
         torch.manual_seed(int(np.random.SeedSequence([seed, epoch, self.group.rank]).generate_state(1)[0]))
-        train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm)
+        train_mode(self.model, freeze_batchnorm=self.job.freeze_batchnorm, but_first=self.job.partial_batchnorm)
         passes = range(epoch * self.passes, (epoch + 1) * self.passes)
         orders = {number: self._order(number) for number in passes}
         batches = itertools.chain.from_iterable(self._batches(order, number) for number, order in orders.items())

@@ -67,9 +67,9 @@ class TrainCnnOptions(FinetuneConfig):
     near_duplicates: float | None = None
     """Colour similarity from which a Web image counts as a duplicate and is left out (default: keep all). Images are
     compared within their class, and the first is kept. 0.88 finds resized, recompressed and slightly cropped copies."""
-    batchnorm: Literal["auto", "frozen", "train"] = "auto"
-    """BatchNorm statistics. frozen: keep the loaded ones. train: update them. auto: frozen with --weights, otherwise
-    train."""
+    batchnorm: Literal["auto", "frozen", "partial", "train"] = "auto"
+    """BatchNorm statistics. Frozen keeps the loaded ones, partial updates those of the first layer only, and train
+    updates all. auto: train without --weights, partial if --weights of images begin a CNN of flow, otherwise frozen."""
     workers: int = 1
     """Number of Ray Train workers."""
     gpu: bool | None = None

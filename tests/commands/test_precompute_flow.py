@@ -133,6 +133,7 @@ BAD_FLAGS = {
     "batch_size": (0, "--batch-size 0"),
     "weights": ("raft.pth", "--weights raft.pth: dis has no weights"),
     "algorithm": ("raft_small", "--algorithm raft_small: needs weights. Give --weights C_T_V2"),
+    "actors": ((1, 2), "--actors and --gpus-per-actor: dis needs no actors"),
     "preprocessing": ("nice", "--preprocessing 'nice'"),
 }
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from attn.commands.cli import run
 from attn.commands.precompute import precompute
@@ -115,6 +116,24 @@ def test_a_run_resumes_and_frames_do_not_join_the_store(planted: Path, tmp_path:
     assert precompute(some) == 0
     assert precompute(dataclasses.replace(some, lists=())) == 0
     assert len(AttentionStore.open(some.out).video_ids) == 16
+
+
+def test_a_cnn_of_images_lends_its_weights_and_only_the_first_statistics_move(
+    planted: Path, small_weights: Path, tmp_path: Path
+) -> None:
+    options = training(
+        planted, weights=str(small_weights), out=str(tmp_path / "crossed.safetensors"), batchnorm="auto", epochs=1
+    )
+    planned = make_training(options)
+    assert (planned.job.freeze_batchnorm, planned.job.partial_batchnorm) == (True, True)
+    assert planned.job.start_share == 0
+    start = {name: tensor.clone() for name, tensor in planned.cnn.backbone.export_weights().items()}
+    assert train_cnn(options) == 0
+    end = load_weights(options.out, of_flow=True).backbone.export_weights()
+    moved = [name for name in start if name.endswith("running_mean") and not torch.equal(start[name], end[name])]
+    assert moved == [next(name for name in start if name.endswith("running_mean"))]
+    again = training(planted, weights=options.out, out=str(tmp_path / "again.safetensors"), batchnorm="auto")
+    assert not make_training(again).job.partial_batchnorm, "a CNN of flow has seen flow"
 
 
 def test_training_again_on_the_same_flow_keeps_the_classifier_and_other_flow_is_refused(
