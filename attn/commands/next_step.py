@@ -26,7 +26,8 @@ _LAST_LINES = {
     "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --clip LENGTH STEP "
     "--columns logits attention --out CLIPS",
     "ZeroShotOptions": _CNN,
-    "PrecomputeFlowOptions": "{out}; next: python jobs/train_cnn.py --modality flow --flow {out} --split LIST --out CNN",
+    "PrecomputeFlowOptions": "{out}; next: python jobs/train_cnn.py --modality flow --flow {out} --split LIST "
+    "--out CNN",
     "ChooseOptions": "{out}/model.safetensors; next: python jobs/predict.py --videos VIDEOS "
     "--model {out}/model.safetensors --out PREDICTIONS",
     "EvaluateOptions": "{out}; next: python jobs/report.py --runs {out} --out {out}/report.html",
