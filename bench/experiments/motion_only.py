@@ -139,8 +139,8 @@ def fitted(root: Path, arm: str, seed: int, flags: argparse.Namespace) -> str:
         "weight_decay": 1e-3,
         "distillation_weight": flags.distillation_weight,
         "prior_weight": flags.prior_weight,
-        # The twin of a held-out video would be in the training set under the other class, so that validation would favour
-        # networks that have learnt no motion.
+        # The twin of a held-out video would be in the training set under the other class, so that validation would
+        # favour networks that have learnt no motion.
         "holdout_fraction": 0.0,
         "seed": seed,
         "allow_untrained": True,
