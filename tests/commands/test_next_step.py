@@ -10,27 +10,33 @@ from attn.commands import next_step
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.choose_options import ChooseOptions
 from attn.commands.cli import run
+from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.export_options import ExportOptions
 from attn.commands.import_features_options import ImportFeaturesOptions
 from attn.commands.next_step import interrupted, last_line
 from attn.commands.pack_options import PackOptions
+from attn.commands.precompute_flow_options import PrecomputeFlowOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
 from attn.commands.verify_options import VerifyOptions
+from attn.commands.zero_shot_options import ZeroShotOptions
+from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
-from attn.training.search_options import SearchOptions, SearchSoftAttentionOptions
+from attn.training.search_options import SearchOptions, SearchSoftAttentionOptions, SearchTsrnetOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
+from attn.training.tsrnet_options import TrainTsrnetOptions
 from tests.docs.test_pages import check
 
 OUT = "my results/"
 JOBS = [
     *(AdaptOptions, ChooseOptions, EvaluateDetectionOptions, EvaluateOptions, ExportOptions, ImportFeaturesOptions),
     *(PackOptions, PrecomputeOptions, PredictOptions, ReportOptions, TrainCnnOptions, TrainEnergyNetOptions),
-    *(SearchOptions, SearchSoftAttentionOptions, TrainSoftAttentionOptions),
+    *(SearchOptions, SearchSoftAttentionOptions, TrainSoftAttentionOptions, SearchTsrnetOptions, TrainTsrnetOptions),
+    *(DetectOptions, TrainClipCnnOptions, ZeroShotOptions, PrecomputeFlowOptions),
 ]
 
 
