@@ -23,11 +23,11 @@ _LAST_LINES = {
     "TrainTsrnetOptions": "{out}; next: python jobs/detect.py --store {store} --model {out} --out DETECTIONS",
     "DetectOptions": "{out}; next: python jobs/evaluate_detection.py --detections {out}/detections.json "
     "--annotations ANNOTATION --out RESULTS",
-    "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --clip LENGTH STEP "
+    "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --clip 16 4 "
     "--columns logits attention --out CLIPS",
     "ZeroShotOptions": _CNN,
-    "PrecomputeFlowOptions": "{out}; next: python jobs/train_cnn.py --modality flow --flow {out} --split LIST "
-    "--out CNN",
+    "PrecomputeFlowOptions": "{out}; next: python jobs/train_cnn.py --modality flow --flow {out} --backbone resnet50 "
+    "--split LIST --out CNN",
     "ChooseOptions": "{out}/model.safetensors; next: python jobs/predict.py --videos VIDEOS "
     "--model {out}/model.safetensors --out PREDICTIONS",
     "EvaluateOptions": "{out}; next: python jobs/report.py --runs {out} --out {out}/report.html",
