@@ -37,7 +37,7 @@ test: lint
 
 # The kills, the clusters and the storms of errors too; about an hour.
 test-all: test
-	$(PYTEST) -n 2 -m long tests/video tests/training tests/docs tests/commands tests/engine tests/jobs tests/fuzz --ignore=tests/engine/cluster
+	$(PYTEST) -n 2 -m long tests --ignore=tests/engine/cluster --ignore=tests/faults
 	$(PYTEST) -m long tests/engine/cluster tests/faults  # clusters of many nodes, which want the whole machine
 
 bench: install

@@ -169,7 +169,7 @@ def test_the_tunnel_leaves_the_terminal_to_the_shell(name: str, root: Path) -> N
     ("name", "section"),
     [
         *((name, "") for name in (*FILES, "deploy/rayjob.yaml")),
-        ("README.md", "### Kubernetes"),
+        ("README.md", "## On a cluster"),
         ("docs/clusters.md", "## Kubernetes"),
     ],
 )

@@ -8,6 +8,7 @@ from torch import nn
 from attn.maps.energy import window_energy
 from attn.maps.gradcam import ROUTES, GradCam, attention_maps
 from attn.models.backbone import BACKBONE_NAMES, build_backbone
+from tests.backbones import siblings_long
 
 NUM_CLASSES = 5
 ROUTE_OF = {
@@ -17,7 +18,7 @@ ROUTE_OF = {
 }
 
 
-@pytest.fixture(scope="module", params=[*BACKBONE_NAMES, "mobilenet_v2_w035"])
+@pytest.fixture(scope="module", params=siblings_long([*BACKBONE_NAMES, "mobilenet_v2_w035"]))
 def pass_forward(request):
     """A backbone in eval mode, and images and activations of a non-square batch, as they leave inference mode."""
     torch.manual_seed(0)

@@ -6,6 +6,7 @@ from torchvision import models as tv
 
 from attn.errors import UsageError
 from attn.models.backbone import BACKBONE_NAMES, build_backbone, mobilenet_width
+from tests.backbones import siblings_long
 
 TORCHVISION_SETTINGS = {
     "googlenet": {"aux_logits": False, "init_weights": True, "transform_input": True},
@@ -35,7 +36,7 @@ def torchvision_net(name: str) -> torch.nn.Module:
     return tv.get_model(own_name, weights=None, num_classes=5, **TORCHVISION_SETTINGS.get(name, {}))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", siblings_long(NAMES))
 def test_equals_torchvisions_own_forward_bit_for_bit(name, randomise):
     torch.manual_seed(0)
     net = randomise(torchvision_net(name))

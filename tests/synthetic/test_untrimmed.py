@@ -97,8 +97,8 @@ def test_the_annotation_is_the_same_in_both_forms_and_inside_the_videos(rendered
     with FrameReader() as reader:
         for name, duration_s in truth.durations_s.items():
             path = Path(rendered.videos) / f"{name}.mp4"
-            ends = [chunk.time_s[-1] + 0.02 for chunk in reader.read(path, Stride(1), None)]
-            assert duration_s == pytest.approx(ends[-1], abs=0.021)
+            last_s = [chunk.time_s[-1] for chunk in reader.read(path, Stride(1), None)][-1]
+            assert 1 / 31 < duration_s - last_s < 1 / 23  # a frame of 24 to 30 per second
     assert all(0 < one.start_s < one.end_s < truth.durations_s[one.video_id] for one in truth.segments)
 
 
