@@ -224,7 +224,7 @@ def test_an_untaught_student_reads_no_flow(planted, tmp_path):
         ({"pool_teacher_maps": True}, "--pool-teacher-maps True: needs --teacher"),
         ({"backbone": "resnet18"}, "'resnet18': unknown backbone of clips"),
         ({"crop": 33}, "--crop 33: must be at most 32, the side of the stored frames"),
-        ({"weights": "kinetics"}, "kinetics: there are no weights for small_clip_cnn"),
+        ({"weights": "kinetics"}, "kinetics: torchvision has no weights for small_clip_cnn"),
         ({"attention_kernel_t": 2}, "--attention-kernel-t 2: must be odd"),
         ({"temperature": 0.0}, "--temperature 0.0: must be above 0"),
         ({"jitter": 1.5}, "--jitter 1.5: must be from 0 to 1"),

@@ -329,7 +329,7 @@ def test_grids_that_are_not_finite_are_named(planted, tmp_path):
 def test_a_training_without_progress_ends_with_code_4(planted, tmp_path, caplog):
     options = options_of(planted, tmp_path / "out", epochs=1, lr=1e-9)
     assert train_soft_attention(options) == EXIT_UNTRAINED
-    assert "untrained: the training loss per step is 1.0" in caplog.text
+    assert "untrained: the training loss is 1.0" in caplog.text
 
 
 def test_a_learning_rate_that_is_too_high(planted, tmp_path):

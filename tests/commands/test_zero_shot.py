@@ -87,7 +87,7 @@ def written_split(clip_folder, tmp_path):
 )
 def test_from_names_to_metrics(name, kind, made, clip_folder, tmp_path):
     store, out = str(tmp_path / "store"), tmp_path / "results"
-    precomputed = PrecomputeOptions(str(clip_folder), store, made(name), map_kind=kind, stride=20)
+    precomputed = PrecomputeOptions(videos=str(clip_folder), out=store, weights=made(name), map_kind=kind, stride=20)
     assert precompute(precomputed) == 0
     manifest = AttentionStore.open(store).manifest
     assert (manifest.class_names, manifest.backbone, manifest.map_kind) == (NAMES, f"open_clip:{name}", kind)
@@ -108,7 +108,7 @@ def test_from_names_to_metrics(name, kind, made, clip_folder, tmp_path):
 
 def test_similarity_is_the_cosine_of_cells_and_texts(made, clip_folder, tmp_path, sequential):
     url, store = made("tiny-ViT"), str(tmp_path / "store")
-    assert precompute(PrecomputeOptions(str(clip_folder), store, url, map_kind="similarity")) == 0
+    assert precompute(PrecomputeOptions(videos=str(clip_folder), out=store, weights=url, map_kind="similarity")) == 0
     video = next(iter(AttentionStore.open(store).videos(["maps"])))
     (clip,) = clip_folder.rglob(f"{video.video_id}.avi")
     model, cnn = whole_clip("tiny-ViT"), load_checkpoint(url)
@@ -126,7 +126,7 @@ def test_similarity_is_the_cosine_of_cells_and_texts(made, clip_folder, tmp_path
 
 def test_kinds_of_maps_do_not_share_a_store_or_scores(made, clip_folder, tmp_path):
     url, store = made("tiny-ViT"), str(tmp_path / "store")
-    options = PrecomputeOptions(str(clip_folder), store, url, stride=50)
+    options = PrecomputeOptions(videos=str(clip_folder), out=store, weights=url, stride=50)
     assert precompute(options) == 0
     with pytest.raises(UsageError, match=r'made with other settings \(map_kind: "similarity" here, "gradcam" there\)'):
         precompute(dataclasses.replace(options, map_kind="similarity"))
@@ -140,7 +140,9 @@ def test_kinds_of_maps_do_not_share_a_store_or_scores(made, clip_folder, tmp_pat
 
 
 def test_other_networks_have_no_similarity(small_weights, clip_folder, tmp_path, capsys):
-    options = PrecomputeOptions(str(clip_folder), str(tmp_path / "store"), str(small_weights), map_kind="similarity")
+    options = PrecomputeOptions(
+        videos=str(clip_folder), out=str(tmp_path / "store"), weights=str(small_weights), map_kind="similarity"
+    )
     assert run(precompute, options) == EXIT_USAGE
     assert "--map-kind similarity: needs a network with text embeddings" in capsys.readouterr().err
     assert not Path(options.out).exists()
@@ -249,6 +251,8 @@ def test_bad_input_is_one_line_before_anything_is_written(change, said, files, t
 
 
 def test_an_input_size_that_the_network_refuses_is_one_line(made, clip_folder, tmp_path, capsys):
-    options = PrecomputeOptions(str(clip_folder), str(tmp_path / "store"), made("tiny-ViT"), input_size=96)
+    options = PrecomputeOptions(
+        videos=str(clip_folder), out=str(tmp_path / "store"), weights=made("tiny-ViT"), input_size=96
+    )
     assert run(precompute, options) == EXIT_USAGE
     assert "open_clip:tiny-ViT: cannot process images of 96 pixels" in capsys.readouterr().err
