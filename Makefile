@@ -31,9 +31,15 @@ lint: install
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
-test: lint
+# Like lint and then the tests, but types are checked beside the tests on Ray, which mostly wait.
+test: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(PYTEST) -n 2 -m 'not long' $(addprefix --ignore=,$(ON_RAY))
-	$(PYTEST) -n 2 --no-loadscope-reorder -m 'not long' $(ON_RAY)  # real Ray, one for each of two; long files first
+	@$(BIN)/pyright > .venv/types.txt & types=$$!; \
+	  $(PYTEST) -n 2 --no-loadscope-reorder -m 'not long' $(ON_RAY); tests=$$?; \
+	  wait $$types || { cat .venv/types.txt; exit 1; }; exit $$tests  # real Ray, one for each of two; long files first
 
 # The kills, the clusters and the storms of errors too; about an hour.
 test-all: test

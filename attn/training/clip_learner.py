@@ -1,6 +1,5 @@
 """Training of a network of clips on one worker: epochs, validation on held-out videos, best weights."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,13 +20,13 @@ from attn.training.clip_data import ClipData, Place
 from attn.training.clip_job import ClipJob
 from attn.training.clip_rows import TRAIN_ACCURACY
 from attn.training.clip_training import ClipTrainer, Step
-from attn.training.diverged import DivergedError, check_weights
+from attn.training.diverged import check_weights
 from attn.training.group import Group
 from attn.training.loop import Progress
-from attn.training.state import State, plain
 from attn.training.status import Row
 from attn.training.storage import check_storage
-from attn.training.validated_rows import ACCURACY, kept_number
+from attn.training.validated_learner import ValidatedLearner, check_loss
+from attn.training.validated_rows import ACCURACY
 from attn.training.video_table import VideoTable
 
 READERS = 4
@@ -75,7 +74,7 @@ def _too_many(job: ClipJob, group: Group) -> str | None:
     return None
 
 
-class ClipLearner:
+class ClipLearner(ValidatedLearner[ClipTrainer]):
     """A network of clips in training on one worker, see `attn.training.loop.Learner`.
 
     Args:
@@ -120,12 +119,6 @@ class ClipLearner:
             pretrained=job.options.weights is not None,
         )
 
-    def prepare(self) -> None:
-        """Do nothing; the initial weights are those of the driver."""
-
-    def start_row(self) -> None:
-        """Return None; the initial weights are not a candidate."""
-
     def is_over(self, rows: Sequence[Row]) -> bool:
         """Return whether all epochs are done."""
         return bool(rows) and rows[-1]["epoch"] >= self.job.options.epochs
@@ -145,20 +138,6 @@ class ClipLearner:
             "seconds": time.monotonic() - started_s,
         }
 
-    def judge(self, rows: Sequence[Row]) -> None:
-        """Keep the current weights if the last row is the best one."""
-        if kept_number(rows) == len(rows):
-            self.kept = plain(self.net.state_dict())
-
-    def state(self, rows: Sequence[Row]) -> State:
-        kept = {} if kept_number(rows) == len(rows) else self.kept
-        return State(self.net.state_dict(), kept, self.trainer.optimizer.state_dict(), {"rows": list(rows)})
-
-    def restore(self, state: State) -> None:
-        self.net.load_state_dict(state.weights)
-        self.trainer.optimizer.load_state_dict(state.optimizer)
-        self.kept = state.best
-
     def _data(self, table: VideoTable) -> ClipData:
         source = self.job.frames or self.job.flow
         first = {} if source is None else source.first_row
@@ -167,8 +146,7 @@ class ClipLearner:
 
     def _update(self, number: int) -> Step:
         step = self.trainer.update(number)
-        if not math.isfinite(step.loss):
-            raise DivergedError(f"the loss is not finite at update {number + 1}")
+        check_loss(step.loss, number)
         self._note(f"update {number + 1}: loss {step.loss:.3f}")
         return step
 

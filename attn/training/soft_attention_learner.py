@@ -1,6 +1,5 @@
 """Training of a soft-attention LSTM on one worker: updates, validation on held-out videos, best weights."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,16 +16,17 @@ from attn.stages.soft_attention_scoring import score_videos
 from attn.storage.filesystem import storage_errors
 from attn.training.bank import Bank, on_device, read_bank
 from attn.training.cache_folder import cache_folder
-from attn.training.diverged import DivergedError, check_weights
+from attn.training.diverged import check_weights
 from attn.training.group import Group
 from attn.training.loop import Progress
 from attn.training.soft_attention_job import SoftAttentionJob
 from attn.training.soft_attention_rows import RETRAINING
 from attn.training.soft_attention_training import LabelledWindows, SoftAttentionTrainer, Step, new_net
-from attn.training.state import State, plain
+from attn.training.state import State
 from attn.training.status import Row
 from attn.training.storage import check_storage
 from attn.training.trial_records import OBJECTIVE
+from attn.training.validated_learner import ValidatedLearner, check_loss
 from attn.training.validated_rows import ACCURACY, MAP, figure_of, kept_number
 from attn.training.video_table import VideoTable
 
@@ -67,7 +67,7 @@ def soft_attention_learner(
                 learner.trainer.close()
 
 
-class SoftAttentionLearner:
+class SoftAttentionLearner(ValidatedLearner[SoftAttentionTrainer]):
     """A soft-attention LSTM in training on one worker, see `attn.training.loop.Learner`.
 
     With `--retrain`, a second training on all videos follows, from the initial weights down to the training loss of
@@ -96,12 +96,6 @@ class SoftAttentionLearner:
     def net(self) -> SoftAttention:
         """Network in training."""
         return self.trainer.net
-
-    def prepare(self) -> None:
-        """Do nothing; the initial weights depend only on the seed."""
-
-    def start_row(self) -> None:
-        """Return None; the initial weights are not a candidate."""
 
     def is_over(self, rows: Sequence[Row]) -> bool:
         """Return whether all updates are done, or the loss to reach on all videos is reached."""
@@ -133,21 +127,10 @@ class SoftAttentionLearner:
             "seconds": time.monotonic() - started_s,
         }
 
-    def judge(self, rows: Sequence[Row]) -> None:
-        """Keep the current weights if the last row is the best one."""
-        if kept_number(rows) == len(rows):
-            self.kept = plain(self.net.state_dict())
-
-    def state(self, rows: Sequence[Row]) -> State:
-        kept = {} if kept_number(rows) == len(rows) else self.kept
-        return State(self.net.state_dict(), kept, self.trainer.optimizer.state_dict(), {"rows": list(rows)})
-
     def restore(self, state: State) -> None:
         if state.record["rows"][-1][RETRAINING]:
             self._train_on_all()
-        self.net.load_state_dict(state.weights)
-        self.trainer.optimizer.load_state_dict(state.optimizer)
-        self.kept = state.best
+        super().restore(state)
 
     def _train_on_all(self) -> None:
         self.trainer.close()
@@ -169,8 +152,7 @@ class SoftAttentionLearner:
 
     def _update(self, number: int, begun: int) -> Step:
         step = self.trainer.update(number - begun)
-        if not math.isfinite(step.loss):
-            raise DivergedError(f"the loss is not finite at update {number + 1}")
+        check_loss(step.loss, number)
         self._note(f"update {number + 1} of {self.job.total}: loss {step.loss:.3f}")
         return step
 

@@ -1,6 +1,5 @@
 """Training of a TSRNet on one worker: updates, validation on held-out videos, best weights."""
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,16 +18,16 @@ from attn.stages.tsrnet_scoring import TsrnetScore
 from attn.storage.filesystem import storage_errors
 from attn.training.bank import Bank, on_device, read_bank
 from attn.training.cache_folder import cache_folder
-from attn.training.diverged import DivergedError, check_weights
+from attn.training.diverged import check_weights
 from attn.training.group import Group
 from attn.training.loop import Progress
-from attn.training.state import State, plain
 from attn.training.status import Row
 from attn.training.storage import check_storage
 from attn.training.trial_records import OBJECTIVE
 from attn.training.tsrnet_job import TsrnetJob
 from attn.training.tsrnet_training import Step, TsrnetTrainer, new_net
-from attn.training.validated_rows import ACCURACY, MAP, figure_of, kept_number
+from attn.training.validated_learner import ValidatedLearner, check_loss
+from attn.training.validated_rows import ACCURACY, MAP, figure_of
 from attn.training.video_table import VideoTable
 
 Banks = tuple[Bank, Bank, Bank | None]
@@ -77,7 +76,7 @@ def tsrnet_learner(
                 learner.trainer.close()
 
 
-class TsrnetLearner:
+class TsrnetLearner(ValidatedLearner[TsrnetTrainer]):
     """A TSRNet in training on one worker, see `attn.training.loop.Learner`.
 
     Args:
@@ -104,12 +103,6 @@ class TsrnetLearner:
         """Network in training."""
         return self.trainer.net
 
-    def prepare(self) -> None:
-        """Do nothing; the initial weights depend only on the seed and --init."""
-
-    def start_row(self) -> None:
-        """Return None; the initial classifier is random, so the initial weights are not a candidate."""
-
     def is_over(self, rows: Sequence[Row]) -> bool:
         return bool(rows) and rows[-1]["update"] >= self.job.total
 
@@ -131,24 +124,9 @@ class TsrnetLearner:
             "seconds": time.monotonic() - started_s,
         }
 
-    def judge(self, rows: Sequence[Row]) -> None:
-        """Keep the current weights if the last row is the best one."""
-        if kept_number(rows) == len(rows):
-            self.kept = plain(self.net.state_dict())
-
-    def state(self, rows: Sequence[Row]) -> State:
-        kept = {} if kept_number(rows) == len(rows) else self.kept
-        return State(self.net.state_dict(), kept, self.trainer.optimizer.state_dict(), {"rows": list(rows)})
-
-    def restore(self, state: State) -> None:
-        self.net.load_state_dict(state.weights)
-        self.trainer.optimizer.load_state_dict(state.optimizer)
-        self.kept = state.best
-
     def _update(self, number: int) -> Step:
         step = self.trainer.update(number)
-        if not math.isfinite(step.loss):
-            raise DivergedError(f"the loss is not finite at update {number + 1}")
+        check_loss(step.loss, number)
         self._note(f"update {number + 1} of {self.job.total}: loss {step.loss:.3f}")
         return step
 
