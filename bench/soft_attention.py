@@ -18,6 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,13 +144,15 @@ class PlainLoop:
 
 def compare_feeding(files: tuple[Path, Path], config: SoftAttentionConfig, flags: argparse.Namespace) -> None:
     data, plain = mapped(files[0], flags.videos, flags), PlainLoop(files[1], config, flags)
-    order, like = shuffled(len(data.windows), epoch=0, seed=0), torch.zeros(1)
+    order = shuffled(len(data.windows), epoch=0, seed=0)
 
-    def ours(number: int) -> object:
+    def ours(number: int, like: Tensor) -> object:
         first = number * config.batch % (len(order) - config.batch)
         return data.select(order[first : first + config.batch], like)
 
-    report("feeding", {"ours": ours, "h5, row by row": plain.batch}, flags)
+    in_single, in_half = (partial(ours, like=torch.zeros(1, dtype=kind)) for kind in (torch.float32, torch.float16))
+    # Half precision is what travels to a GPU, which converts it there.
+    report("feeding", {"ours": in_single, "ours, in half precision": in_half, "h5, row by row": plain.batch}, flags)
 
 
 def compare_training(
