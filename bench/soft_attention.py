@@ -92,7 +92,7 @@ def write(folder: Path, videos: int, flags: argparse.Namespace) -> tuple[Path, P
 
 
 def mapped(plain: Path, videos: int, flags: argparse.Namespace) -> LabelledWindows:
-    values = np.memmap(plain, np.float16, "r", shape=(videos * FRAMES, flags.channels, SIDE * SIDE))
+    values = np.memmap(plain, np.float16, "c", shape=(videos * FRAMES, flags.channels, SIDE * SIDE))
     labels = torch.arange(videos) % NUM_CLASSES
     return LabelledWindows(torch.from_numpy(np.asarray(values)).mT, windows_of(videos), labels)
 
