@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 import torch
-from torch import Tensor
 
 from attn.errors import UsageError
 from attn.models.attention_distillation import MAPS, ClipArchitecture, ClipCnn
 from attn.models.clip_backbone import CLIP_BACKBONES, KINETICS_MEAN, KINETICS_STD, Modality, map_shape
 from attn.models.clip_input import ClipInput
-from attn.models.described_file import description_of, not_a, write_described
+from attn.models.described_file import assembled, description_of, not_a, write_described
 from attn.models.tensors_file import Kind, TensorsFile, read_tensors
 
 CLIP_CNN, NOUN = Kind("clip_cnn", 1, "0.1.0"), "a network of clips"
@@ -93,7 +92,7 @@ def clip_cnn_of(file: TensorsFile) -> TrainedClipCnn:
         if len(names) != architecture.num_classes or not 0 < taken.crop <= taken.size:
             raise ValueError(f"{len(names)} classes, {taken}")
         return TrainedClipCnn(
-            _net(architecture, file.tensors),
+            assembled(lambda: ClipCnn(architecture), file.tensors, kinds={torch.float32, torch.int64}),
             names,
             taken,
             dict(description["flow"]),
@@ -136,17 +135,3 @@ def _checked(kind: type[Any], described: dict[str, Any]) -> Any:
     if isinstance(found, ClipArchitecture) and not (found.temperature > 0 and found.dropout < 1):
         raise ValueError(f"temperature {found.temperature!r}, dropout {found.dropout!r}")
     return found
-
-
-def _net(architecture: ClipArchitecture, tensors: Mapping[str, Tensor]) -> ClipCnn:
-    """Network with these tensors, which takes no memory of its own.
-
-    Raises:
-        ValueError, RuntimeError: the tensors are not those of the architecture.
-    """
-    if odd := {tensor.dtype for tensor in tensors.values()} - {torch.float32, torch.int64}:
-        raise ValueError(f"weights of {odd}")
-    with torch.device("meta"):
-        net = ClipCnn(architecture)
-    net.load_state_dict(tensors, assign=True)
-    return net.eval().requires_grad_(False)

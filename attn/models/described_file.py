@@ -4,13 +4,16 @@ The file states everything that is needed to score a store, including the store'
 """
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from attn.errors import UsageError
 from attn.models.tensors_file import Kind, TensorsFile, check_finite, check_kind, write_tensors
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 def write_described(url: str, tensors: Mapping[str, Tensor], description: Mapping[str, Any], kind: Kind) -> str:
@@ -35,6 +38,27 @@ def description_of(file: TensorsFile, kind: Kind, noun: str) -> dict[str, Any]:
         return dict(json.loads(file.text or "{}"))
     except (ValueError, TypeError) as error:
         raise not_a(noun, file.url, error) from error
+
+
+def assembled(make: Callable[[], Net], tensors: Mapping[str, Tensor], *, kinds: Collection[torch.dtype]) -> Net:
+    """Network in evaluation mode with the tensors of a file, which cannot be trained.
+
+    It takes no memory of its own, because a small file can claim any size.
+
+    Args:
+        make: function that makes the network.
+        tensors: its weights.
+        kinds: types that the weights may have.
+
+    Raises:
+        ValueError, RuntimeError: the tensors are not those of the network.
+    """
+    if odd := {tensor.dtype for tensor in tensors.values()} - {*kinds}:
+        raise ValueError(f"weights of {odd}")
+    with torch.device("meta"):
+        net = make()
+    net.load_state_dict(tensors, assign=True)
+    return net.eval().requires_grad_(False)
 
 
 def not_a(noun: str, url: str, error: Exception) -> UsageError:

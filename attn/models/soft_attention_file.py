@@ -5,9 +5,8 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 import torch
-from torch import Tensor
 
-from attn.models.described_file import description_of, not_a, write_described
+from attn.models.described_file import assembled, description_of, not_a, write_described
 from attn.models.soft_attention import Architecture, SoftAttention
 from attn.models.tensors_file import Kind, TensorsFile, read_tensors
 from attn.storage.filesystem import join
@@ -73,7 +72,7 @@ def soft_attention_of(file: TensorsFile) -> TrainedSoftAttention:
         if not whole or (len(names), height * width) != (architecture.num_classes, architecture.num_cells):
             raise ValueError(f"{len(names)} classes and a map of {height}×{width} for {architecture}")
         return TrainedSoftAttention(
-            _net(architecture, file.tensors),
+            assembled(lambda: SoftAttention(architecture), file.tensors, kinds={torch.float32}),
             names,
             (height, width),
             str(description["backbone"]),
@@ -82,20 +81,6 @@ def soft_attention_of(file: TensorsFile) -> TrainedSoftAttention:
         )
     except (KeyError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         raise not_a(NOUN, file.url, error) from error
-
-
-def _net(architecture: Architecture, tensors: Mapping[str, Tensor]) -> SoftAttention:
-    """Network with these tensors. It takes no memory of its own, because a small file can claim any size.
-
-    Raises:
-        ValueError, RuntimeError: the tensors are not those of the architecture.
-    """
-    if odd := {tensor.dtype for tensor in tensors.values()} - {torch.float32}:
-        raise ValueError(f"weights of {odd}")
-    with torch.device("meta"):
-        net = SoftAttention(architecture)
-    net.load_state_dict(tensors, assign=True)
-    return net.eval().requires_grad_(False)
 
 
 def _architecture(described: Mapping[str, Any], most_layers: int) -> Architecture:

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Any, get_args, get_type_hints
 
 import torch
-from torch import Tensor
 
-from attn.models.described_file import description_of, not_a, write_described
+from attn.models.described_file import assembled, description_of, not_a, write_described
 from attn.models.tensors_file import Kind, TensorsFile, read_tensors
 from attn.models.tsrnet import CLASSIFIER, Architecture, Tsrnet
 from attn.storage.filesystem import join, open_filesystem, read_bytes
@@ -88,7 +87,7 @@ def tsrnet_of(file: TensorsFile) -> TrainedTsrnet:
         if samples != "all" and not (type(samples) is int and 1 <= samples <= 1 << 22):
             raise ValueError(f"num_samples {samples!r}")
         return TrainedTsrnet(
-            _net(architecture, file.tensors),
+            assembled(lambda: Tsrnet(architecture), file.tensors, kinds={torch.float32}),
             names,
             samples,
             str(description["backbone"]),
@@ -108,20 +107,6 @@ def load_start(net: Tsrnet, start: Tsrnet) -> None:
     weights = {name: one for name, one in start.state_dict().items() if not name.startswith(CLASSIFIER)}
     classifier = {name: one for name, one in net.state_dict().items() if name.startswith(CLASSIFIER)}
     net.load_state_dict({**weights, **classifier})
-
-
-def _net(architecture: Architecture, tensors: Mapping[str, Tensor]) -> Tsrnet:
-    """Network with these tensors. It takes no memory of its own, because a small file can claim any size.
-
-    Raises:
-        ValueError, RuntimeError: the tensors are not those of the architecture.
-    """
-    if odd := {tensor.dtype for tensor in tensors.values()} - {torch.float32}:
-        raise ValueError(f"weights of {odd}")
-    with torch.device("meta"):
-        net = Tsrnet(architecture)
-    net.load_state_dict(tensors, assign=True)
-    return net.eval().requires_grad_(False)
 
 
 def _architecture(described: Mapping[str, Any]) -> Architecture:

@@ -48,7 +48,7 @@ def rendered(tmp_path_factory) -> UntrimmedSet:
 
 @pytest.fixture
 def standing(still) -> list[Shot]:
-    """Shots of a video with two actions, in which nobody walks."""
+    """Shots of a video with two actions, in which people only stand and act."""
     shots = Rendering(NAMES, 1, (2, 2), 0.0, still).shots("test", 1, np.random.default_rng(0))
     return [replace(shot, clip=replace(shot.clip, walks=False)) for shot in shots]
 
