@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from attn.commands.reproduction.reproduce_options import PLAN, TablesOptions
@@ -16,6 +16,20 @@ def read_plan(out: str) -> dict[str, Any] | None:
     fs, path = open_filesystem(join(out, PLAN))
     with storage_errors(out):
         return json.loads(read_text(fs, path)) if fs.exists(path) else None
+
+
+def with_earlier(options: Any, known: Iterable[str]) -> tuple[str, ...]:
+    """Variants of the tables: those of `--variants` and of earlier runs into the folder, in the order of all.
+
+    Args:
+        options: options with `out` and `variants`. Variants that are empty or appear twice stay, to be refused.
+        known: all variants.
+    """
+    given = options.variants
+    if not given or len(set(given)) < len(given):
+        return given
+    earlier = (read_plan(options.out) or {}).get("options", {}).get("variants", ())
+    return tuple(one for one in known if one in given or one in earlier)
 
 
 def write_plan(options: TablesOptions, steps: Sequence[Step], **more: Any) -> None:

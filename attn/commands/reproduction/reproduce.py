@@ -21,7 +21,7 @@ from attn.commands.reproduction.plan_file import check_unchanged, read_plan, wri
 from attn.commands.reproduction.reproduce_options import ReproduceOptions, TablesOptions
 from attn.commands.reproduction.results import collect
 from attn.commands.reproduction.run_plan import run_plan
-from attn.commands.reproduction.trainings import trainings
+from attn.commands.reproduction.trainings import made
 from attn.datasets.benchmark import Benchmark
 from attn.engine.run_steps import Outcome
 from attn.engine.step import Step
@@ -88,12 +88,11 @@ def reproduce(options: ReproduceOptions) -> int:
     write_lists(benchmark, options)
     write_plan(options, steps, videos=videos)
     outcome = run_plan(steps, options)
-    seconds = {job: sum(outcome.seconds.get(step.name, 0) for step in steps if step.job == job) for job in JOBS}
-    made = {"seconds": seconds, "trainings": trainings([step for step in steps if step.name not in outcome.failed])}
+    more = made(outcome, steps, JOBS)
     done = [cell for cell in cells if cell.scores not in outcome.failed]
     if other is not None:
-        made["other"], made["beside"] = options.beside, list(compare((options, done), other, benchmark))
-    write_tables(options, benchmark, done, outcome.failed, made)
+        more["other"], more["beside"] = options.beside, list(compare((options, done), other, benchmark))
+    write_tables(options, benchmark, done, outcome.failed, more)
     return exit_code(outcome, steps)
 
 
@@ -159,7 +158,7 @@ def write_tables(
     benchmark: Benchmark,
     cells: list[Cell],
     failed: dict[str, str],
-    made: dict[str, Any],
+    more: dict[str, Any],
 ) -> None:
     """Write the tables of all scores that were computed.
 
@@ -168,10 +167,10 @@ def write_tables(
         benchmark: the data set.
         cells: sets of scores that were computed.
         failed: reason by name of the failed step.
-        made: further entries of `tables.json`: seconds per job, the summary of the trainings, and the comparison with
+        more: further entries of `tables.json`: seconds per job, the summary of the trainings, and the comparison with
             another reproduction.
     """
-    results = {**collect(options, benchmark, cells, failed), **made}
+    results = {**collect(options, benchmark, cells, failed), **more}
     write_results(options.out, results, tables(results))
 
 

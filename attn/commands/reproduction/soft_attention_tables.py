@@ -8,7 +8,7 @@ from typing import Any
 
 from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered, render
-from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan
+from attn.commands.reproduction.plan_file import check_unchanged, with_earlier, write_plan
 from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
 from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions
 from attn.commands.reproduction.run_plan import run_plan
@@ -20,7 +20,7 @@ from attn.commands.reproduction.soft_attention_data import (
 )
 from attn.commands.reproduction.soft_attention_results import collect
 from attn.commands.reproduction.soft_attention_steps import OF_VARIANTS, make_steps, settings_of
-from attn.commands.reproduction.trainings import trainings
+from attn.commands.reproduction.trainings import made
 from attn.commands.train_cnn_plan import start_cnn
 from attn.datasets.image_folder import list_images
 from attn.engine.step import Step
@@ -70,8 +70,7 @@ def reproduce_soft_attention(options: SoftAttentionTablesOptions) -> int:
     outcome = run_plan(steps, options)
     results: dict[str, Any] = {
         **collect(options, videos, [cell for cell in cells if cell.scores not in outcome.failed], outcome.failed),
-        "seconds": {job: sum(outcome.seconds.get(one.name, 0) for one in steps if one.job == job) for job in JOBS},
-        "trainings": trainings([step for step in steps if step.name not in outcome.failed]),
+        **made(outcome, steps, JOBS),
     }
     write_results(options.out, results, tables(results))
     return exit_code(outcome, steps)
@@ -81,10 +80,7 @@ def _resolved(options: SoftAttentionTablesOptions) -> SoftAttentionTablesOptions
     """Return the options with the defaults of the data set filled in and all paths made absolute."""
     defaults = SYNTHETIC if options.dataset == "synthetic" else DEFAULTS
     missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
-    earlier = (read_plan(options.out) or {}).get("options", {}).get("variants", ())
-    variants = tuple(one for one in VARIANTS if one in options.variants or one in earlier)
-    if len(set(options.variants)) < len(options.variants) or not options.variants:
-        variants = options.variants  # `_check` refuses them
+    variants = with_earlier(options, VARIANTS)
     settings = _with_data_settings(options) if options.data_settings else options.soft_attention
     return with_absolute_paths(dataclasses.replace(options, **missing, variants=variants, soft_attention=settings))
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from attn.engine.run_steps import Outcome
 from attn.engine.step import Step
 from attn.models import energynet_file, soft_attention_file, tsrnet_file
 from attn.storage.filesystem import join
@@ -16,6 +17,14 @@ NAMES = {
     "train_tsrnet": tsrnet_file.NAME,
 }
 """Names of the networks in the output folders of the trainings; the output of train_cnn is the network itself."""
+
+
+def made(outcome: Outcome, steps: Sequence[Step], jobs: Sequence[str]) -> dict[str, Any]:
+    """Entries of `tables.json` about a run: seconds of each job, and the summary of the trainings."""
+    return {
+        "seconds": {job: sum(outcome.seconds.get(one.name, 0) for one in steps if one.job == job) for job in jobs},
+        "trainings": trainings([step for step in steps if step.name not in outcome.failed]),
+    }
 
 
 def trainings(steps: Sequence[Step]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered
-from attn.commands.reproduction.plan_file import check_unchanged, read_plan, write_plan
+from attn.commands.reproduction.plan_file import check_unchanged, with_earlier, write_plan
 from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
 from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, WITH_TRIMMED, TsrnetTablesOptions
 from attn.commands.reproduction.run_plan import run_plan
-from attn.commands.reproduction.trainings import trainings
+from attn.commands.reproduction.trainings import made
 from attn.commands.reproduction.tsrnet_data import UntrimmedVideos, open_untrimmed, render_all
 from attn.commands.reproduction.tsrnet_results import collect
 from attn.commands.reproduction.tsrnet_steps import OF_VARIANTS, make_steps, settings_of
@@ -71,8 +71,7 @@ def reproduce_tsrnet(options: TsrnetTablesOptions) -> int:
     outcome = run_plan(steps, options)
     results: dict[str, Any] = {
         **collect(options, videos, [run for run in runs if run.found not in outcome.failed], outcome.failed),
-        "seconds": {job: sum(outcome.seconds.get(one.name, 0) for one in steps if one.job == job) for job in JOBS},
-        "trainings": trainings([step for step in steps if step.name not in outcome.failed]),
+        **made(outcome, steps, JOBS),
     }
     write_results(options.out, results, tables(results))
     return exit_code(outcome, steps)
@@ -82,10 +81,7 @@ def _resolved(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
     """Return the options with the defaults of the data set filled in and all paths made absolute."""
     defaults = SYNTHETIC if options.dataset == "synthetic" else DEFAULTS
     missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
-    earlier = (read_plan(options.out) or {}).get("options", {}).get("variants", ())
-    variants = tuple(one for one in TSRNET_VARIANTS if one in options.variants or one in earlier)
-    if len(set(options.variants)) < len(options.variants) or not options.variants:
-        variants = options.variants  # `_check` refuses them
+    variants = with_earlier(options, TSRNET_VARIANTS)
     if options.trimmed is None and options.dataset != "synthetic" and options.variants == tuple(TSRNET_VARIANTS):
         variants = tuple(one for one in variants if one not in WITH_TRIMMED)
     settings = _with_data_settings(options) if options.data_settings else options.tsrnet
