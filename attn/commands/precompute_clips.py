@@ -8,8 +8,9 @@ from typing import Any
 
 from attn.commands.estimate import estimate
 from attn.commands.precompute import placement_of, warn_of_one_answer
+from attn.commands.precompute_manifest import PACKAGES
 from attn.commands.precompute_options import PrecomputeOptions
-from attn.commands.precompute_plan import PACKAGES, check_fill_numbers, find_labelled, how_to_resume
+from attn.commands.precompute_plan import check_fill_numbers, find_labelled, how_to_resume
 from attn.datasets.own_list import read_labels
 from attn.engine.exit_codes import EXIT_INTERRUPTED
 from attn.engine.filling import Chain, StorePlan, fill_locked

@@ -1,16 +1,12 @@
 """Checks and plan of precompute, made before any work."""
 
 import dataclasses
-import importlib.metadata
 import logging
-import platform
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
-
-import torch
 
 from attn.classes import class_ids, parse_class_list, spelling
 from attn.commands.precompute_from_flow import check_flow_cnn, flow_stage, listed_flow_videos, open_flow_store
+from attn.commands.precompute_manifest import attention_manifest
 from attn.commands.precompute_options import FillOptions, PrecomputeOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.own_list import read_labels
@@ -19,10 +15,7 @@ from attn.engine.filling import StorePlan
 from attn.engine.terminal import say
 from attn.errors import UsageError, refuse_flag, some
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
-from attn.models.open_clip_networks import is_open_clip
-from attn.models.timm_networks import is_timm
-from attn.schema import GRADCAM, OF_CLASSES, SIMILARITY
-from attn.stages.attention import all_maps
+from attn.schema import GRADCAM, OF_CLASSES
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.filesystem import open_filesystem, read_text, storage_errors
 from attn.storage.ledger import Ledger
@@ -34,8 +27,6 @@ from attn.video.sample import sampling_record
 from attn.video.source import Video, find_videos, label_videos
 
 log = logging.getLogger(__name__)
-
-PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +71,7 @@ def make_plan(options: PrecomputeOptions, *, cnn: Cnn | None = None, labelled: b
     ledger = Ledger.at(options.out)
     videos, left_out = find_labelled(options, ledger, cnn.class_names, labels, labelled=labelled)
     sampling = options.sampling
-    manifest = _manifest(options, cnn, sampling_record(sampling))
+    manifest = attention_manifest(options, cnn, sampling_record(sampling))
     ledger.check(manifest, overwrite=options.overwrite)
     stage = DecodeVideos(
         sampling,
@@ -101,7 +92,7 @@ def _plan_of_flow(options: PrecomputeOptions) -> Plan:
     check_input_size(cnn)
     videos = listed_flow_videos(options, cnn, store)
     ledger, stage = Ledger.at(options.out), flow_stage(options, videos, store, flow)
-    manifest = _manifest(options, cnn, store.manifest.sampling)
+    manifest = attention_manifest(options, cnn, store.manifest.sampling)
     ledger.check(manifest, overwrite=options.overwrite)
     return _plan(options, cnn, videos, manifest, ledger, stage)
 
@@ -267,43 +258,3 @@ def check_fill_numbers(options: FillOptions) -> None:
         raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: must be positive.")
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
-
-
-def _packages(cnn: Cnn) -> Sequence[str]:
-    if is_open_clip(cnn.backbone_name):
-        return (*PACKAGES, "timm", "open_clip_torch")
-    return (*PACKAGES, "timm") if is_timm(cnn.backbone_name) else PACKAGES
-
-
-def _manifest(options: PrecomputeOptions, cnn: Cnn, sampling: dict[str, Any]) -> Manifest:
-    with torch.inference_mode():
-        probe = torch.zeros(1, cnn.channels, cnn.input_size, cnn.input_size)
-        activations = cnn.backbone.eval().trunk(probe)
-    compute = all_maps(cnn.backbone, options.map_kind, options.alpha_reduce)
-    if options.map_kind == SIMILARITY:
-        compute(activations)  # refuses networks that have none
-    _, num_channels, height, width = activations.shape
-    return Manifest(
-        class_names=cnn.class_names,
-        backbone=cnn.backbone_name,
-        weights_sha256=cnn.weights_sha256,
-        map_layer=cnn.backbone.map_layer,
-        alpha_reduce=options.alpha_reduce,
-        map_kind=options.map_kind,
-        input_size=cnn.input_size,
-        mean=cnn.mean,
-        std=cnn.std,
-        preprocessing=str(cnn.resampling),
-        sampling=sampling,
-        precision=options.precision,
-        columns=tuple(sorted(set(options.columns))),
-        num_channels=num_channels,
-        map_shape=(height, width),
-        flow=None if cnn.flow is None else dataclasses.asdict(cnn.flow),
-        informative={
-            "map_route": compute.route,
-            "python": platform.python_version(),
-            "packages": {name: importlib.metadata.version(name) for name in _packages(cnn)},
-            "options": dataclasses.asdict(options),
-        },
-    )

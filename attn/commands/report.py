@@ -17,7 +17,7 @@ from attn.report.page_blocks import Piece, Table
 from attn.report.page_svg import style
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import join, open_filesystem, write_atomic
-from attn.storage.manifest import NAME as MANIFEST
+from attn.storage.store_manifest import NAME as MANIFEST
 from attn.storage.writable import check_writable
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,8 @@ from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import join, open_filesystem, storage_errors
 from attn.storage.ledger import PROGRESS
-from attn.storage.manifest import FlowManifest, Manifest, kind_of
+from attn.storage.manifest import FlowManifest, Manifest
+from attn.storage.store_manifest import kind_of
 
 MISSING = "–"
 

@@ -16,8 +16,8 @@ from attn.storage.failures import Failure
 from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.left_out import LeftOut
-from attn.storage.manifest import NAME as MANIFEST
 from attn.storage.manifest import StoreManifest, read_manifest
+from attn.storage.store_manifest import NAME as MANIFEST
 from attn.video.found import keep_names, paths_of
 from attn.video.source import Listing, Video, find_videos
 

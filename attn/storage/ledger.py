@@ -18,11 +18,11 @@ from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_left
 from attn.storage.contents import PROGRESS as PROGRESS
 from attn.storage.damage import is_damage
 from attn.storage.filesystem import absolute, is_local, open_filesystem, storage_errors, write_atomic
-from attn.storage.manifest import NAME as MANIFEST
 from attn.storage.manifest import Manifest, StoreManifest, read_manifest
 from attn.storage.parts import PartVideos, list_parts, read_parts, rewrite_without
 from attn.storage.retry import retried
 from attn.storage.run_lock import occupied
+from attn.storage.store_manifest import NAME as MANIFEST
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,9 @@ import csv
 
 import pytest
 
-from attn.report.paper_tables import as_csv, as_markdown
+from attn.report.paper_tables import as_markdown
 from attn.report.published import paper_value
+from attn.report.tables_csv import as_csv
 
 
 def figure(value, low, high, videos=112):

@@ -28,7 +28,8 @@ from attn.engine.step import Step
 from attn.errors import UsageError
 from attn.models.weights_file import describe_checkpoint
 from attn.report.page_blocks import Table
-from attn.report.paper_tables import as_csv, as_markdown, tables
+from attn.report.paper_tables import as_markdown, tables
+from attn.report.tables_csv import as_csv
 from attn.storage.filesystem import absolute, join
 from attn.storage.writable import check_writable
 from attn.training.recipe import PAPER, as_begun

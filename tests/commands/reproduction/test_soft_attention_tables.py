@@ -18,8 +18,9 @@ from attn.datasets import hollywood2
 from attn.datasets.split import read_label_sets
 from attn.errors import UsageError
 from attn.eval.metrics import top_k_accuracy
-from attn.report.paper_tables import as_csv, as_markdown
+from attn.report.paper_tables import as_markdown
 from attn.report.soft_attention_tables import tables
+from attn.report.tables_csv import as_csv
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.storage.scores import Scores, scores_parquet
 

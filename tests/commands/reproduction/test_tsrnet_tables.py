@@ -17,7 +17,8 @@ from attn.commands.reproduction.tsrnet_tables import _resolved, reproduce_tsrnet
 from attn.commands.train_tsrnet import train_tsrnet
 from attn.datasets.segments import GroundTruth, Segment
 from attn.errors import UsageError
-from attn.report.paper_tables import as_csv, as_markdown
+from attn.report.paper_tables import as_markdown
+from attn.report.tables_csv import as_csv
 from attn.report.tsrnet_tables import tables
 from attn.stages.tsrnet_config import TsrnetConfig
 from tests.untrimmed_stores import ACTION_S, plant
