@@ -27,7 +27,7 @@ from attn.commands.reproduction.reproduce import TABLES
 from attn.commands.reproduction.reproduce_options import PLAN
 from attn.commands.reproduction.soft_attention_results import by_method
 from attn.commands.reproduction.trainings import NAMES
-from attn.report import soft_attention_tables
+from attn.report import soft_attention_tables, tsrnet_tables
 from attn.report.page_blocks import Chart, Note, Piece, Table
 from attn.report.page_charts import share_chart
 from attn.report.paper_tables import FIGURE_NAMES, about_results, tables
@@ -47,6 +47,8 @@ PLACES = {
     LSTM: "LSTMs",
     CNN: "fine-tuned CNN",
 }
+OTHER_TABLES = {"soft_attention": soft_attention_tables.tables, "tsrnet": tsrnet_tables.tables}
+"""Tables of the papers other than the first, whose shares of labels have a chart."""
 AXIS = {WEB: "none", ZERO_SHOT: "none", ADAPTED: "unlabelled"}
 
 
@@ -70,6 +72,9 @@ class Reproduction:
     def found(self) -> Found:
         """Return all pieces."""
         made = f"{len(self.cells)} of {len(self._of('evaluate'))} sets of scores"
+        if detected := self._of("detect"):
+            there = sum(exists(join(self.run.url, step["name"], NAME)) for step in detected)
+            made = f"{there} of {len(detected)} networks with detections"
         state = "finished" if self.results is not None else "unfinished"
         about = f"{state} reproduction of {self.plan['options']['dataset']}, {made}"
         return Found(about, [*self._tables(), *self._scores(), *self._trainings(), *self._stores()])
@@ -87,10 +92,9 @@ class Reproduction:
             yield Piece("methods", Note("The tables appear when the reproduction has finished."))
             return
         yield Piece("methods", Note(about_results(self.results)))
-        if self.plan["options"].get("paper") == "soft_attention":
-            yield from (Piece("methods", table) for table in soft_attention_tables.tables(self.results))
-        else:
-            yield from (Piece("methods", table) for table in tables(self.results))
+        paper = self.plan["options"].get("paper")
+        yield from (Piece("methods", table) for table in OTHER_TABLES.get(paper, tables)(self.results))
+        if paper not in OTHER_TABLES:
             yield from share_pieces(self.results)
         if seconds := self.results.get("seconds"):
             rows = [[job, f"{spent:.0f}"] for job, spent in seconds.items()]

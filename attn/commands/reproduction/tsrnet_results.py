@@ -17,7 +17,7 @@ from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.reproduction.cell_scores import Runs, figure_of, paired
 from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, TsrnetTablesOptions
 from attn.commands.reproduction.tsrnet_data import UntrimmedVideos
-from attn.commands.reproduction.tsrnet_steps import NetworkRun
+from attn.commands.reproduction.tsrnet_steps import SPLIT, NetworkRun
 from attn.datasets.activitynet import read_results, results_json
 from attn.datasets.segments import Detection, GroundTruth
 from attn.errors import UsageError
@@ -96,7 +96,7 @@ def _scored(options: TsrnetTablesOptions, runs: Sequence[NetworkRun]) -> dict[st
     for run in runs:
         scores = read_scores(join(options.out, run.found, NAME))
         own = Run(scores.by_method["tsrnet"], scores.positives, None)
-        found.setdefault(run.variant, {}).setdefault("test", {})[run.seed] = own
+        found.setdefault(run.variant, {}).setdefault(SPLIT, {})[run.seed] = own
     return found
 
 
@@ -109,8 +109,8 @@ def _recognition(
             "backbone": str(options.backbone),
             "method": variant,
             "splits": 1,
-            "seeds": len(by_split["test"]),
-            "cells": len(by_split["test"]),
+            "seeds": len(by_split[SPLIT]),
+            "cells": len(by_split[SPLIT]),
             FIGURE: figure_of(by_split, FIGURE, "video"),
             "paper": {} if published is None else {FIGURE: published},
         }
@@ -125,7 +125,7 @@ def _recognition_pairs(options: TsrnetTablesOptions, scored: Mapping[str, Runs])
             **paired((scored[first], scored[second]), FIGURE, "video"),
         }
         for first, second in PAIRS
-        if {first, second} <= scored.keys() and scored[first]["test"].keys() == scored[second]["test"].keys()
+        if {first, second} <= scored.keys() and scored[first][SPLIT].keys() == scored[second][SPLIT].keys()
     ]
 
 

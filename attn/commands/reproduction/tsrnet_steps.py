@@ -3,8 +3,8 @@
 <out>/<backbone>/web/                        CNN trained on Web images, if there are any
 <out>/<backbone>/untrimmed/                  features of all untrimmed videos
 <out>/<backbone>/trimmed/                    features of the trimmed videos
-<out>/<backbone>/seed<k>/<variant>/          one network
-<out>/<backbone>/seed<k>/<variant>/found/    its detections and scores of the test videos
+<out>/<backbone>/seed<k>/test/<variant>/         one network
+<out>/<backbone>/seed<k>/test/<variant>/found/   its detections and scores of the test videos
 """
 
 import dataclasses
@@ -29,7 +29,8 @@ from attn.training.tsrnet_options import TrainTsrnetOptions
 
 OF_VARIANTS = ("attention", "trimmed_ce")
 """Settings in which the networks of the tables differ."""
-FOUND = "found"
+FOUND, SPLIT = "found", "test"
+"""Folder of the results of a network, and the only split, as in the names of the steps of other papers."""
 
 
 class NetworkRun(NamedTuple):
@@ -95,7 +96,7 @@ class _Maker:
 
     def network(self, variant: TsrnetVariant, seed: int) -> tuple[list[Step], NetworkRun]:
         """Training of one network, and its detections in the test videos."""
-        options, folder = self.options, f"{self.root}/seed{seed}/{variant}"
+        options, folder = self.options, f"{self.root}/seed{seed}/{SPLIT}/{variant}"
         transfer, needs = {}, (f"{self.root}/untrimmed",)
         if variant in WITH_TRIMMED:
             needs += (f"{self.root}/trimmed",)

@@ -9,6 +9,10 @@ import numpy as np
 import pytest
 
 from attn.commands.detect import detect
+from attn.commands.report import report
+from attn.commands.report_options import ReportOptions
+from attn.commands.reproduction.plan_file import write_plan
+from attn.commands.reproduction.reproduce import write_results
 from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, TsrnetTablesOptions
 from attn.commands.reproduction.tsrnet_data import UntrimmedVideos, open_untrimmed
 from attn.commands.reproduction.tsrnet_results import collect, random_segments, whole_videos
@@ -122,11 +126,27 @@ def found(tmp_path_factory):
             own = {"cpus_per_worker": 1} if step.job == "train_tsrnet" else {}
             job = {"train_tsrnet": train_tsrnet, "detect": detect}[step.job]
             assert job(dataclasses.replace(step.options, **own)) == 0
-    return {
+    results = {
         **collect(options, videos, runs, {"a step": "why"}),
         "seconds": {},
         "trainings": {"count": 2, "untrained": {}},
     }
+    write_plan(options, steps)
+    write_results(options.out, results, tables(results))
+    return results
+
+
+def test_the_page_shows_tables_and_trainings_of_each_network(found, tmp_path):
+    run = found["options"]["out"]
+    assert report(ReportOptions((run,), str(tmp_path / "page.html"))) == 0
+    text = (tmp_path / "page.html").read_text()
+    for part in (
+        "2 of 2 networks with detections",
+        "Detection, mAP at tIoU, wtalc",
+        "small_cnn srnet",
+        "SRNet (attention)",
+    ):
+        assert part in text
 
 
 def test_attention_finds_segments_and_bounds_do_not(found):
