@@ -256,7 +256,7 @@ def _write_recognition(
     table = Scores(video_ids, class_mask([truth[one] for one in video_ids], len(names)), by_method)
     metrics = {
         "options": dataclasses.asdict(options),
-        "stores": [{"url": one.store.url, "fingerprint": one.store.manifest.fingerprint} for one in sources],
+        "store": {"url": sources[0].store.url, "fingerprint": sources[0].store.manifest.fingerprint},
         "split": {**split_record(str(options.labels)), "videos": len(video_ids)},
         **figures(table, methods, names),
     }

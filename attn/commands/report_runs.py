@@ -7,6 +7,7 @@ from typing import Any, Literal, NamedTuple
 from attn.commands.evaluate import METRICS
 from attn.commands.reproduction.lists import list_of_classes
 from attn.commands.reproduction.reproduce_options import PLAN, ReproduceOptions
+from attn.commands.reproduction.trainings import NAMES
 from attn.commands.search.search_plan import SEARCH
 from attn.errors import UsageError
 from attn.report.page_blocks import Piece
@@ -23,7 +24,7 @@ MARKS: tuple[tuple[Kind, str, str], ...] = (
     ("evaluation", METRICS, ""),
     ("search", SEARCH, ""),
     ("training", RUN, ""),
-    ("training", RUN, "energynet.train"),
+    *(("training", RUN, f"{name.removesuffix(SUFFIX)}.train") for name in NAMES.values() if name),
     ("store", manifest.NAME, ""),
 )
 """Kinds of runs with the file that marks them, and the folder in the output that holds it."""

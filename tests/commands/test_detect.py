@@ -11,6 +11,8 @@ from attn.commands.detect import detect
 from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate_detection import evaluate_detection
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
+from attn.commands.report import report
+from attn.commands.report_options import ReportOptions
 from attn.commands.train_tsrnet import train_tsrnet
 from attn.errors import UsageError
 from attn.schema import FEATURES, TIME_S
@@ -80,6 +82,15 @@ def test_two_equal_streams_detect_what_one_does(trained, tmp_path):
     assert detect(options_of(trained, tmp_path / "three", store=one.store * 2, model=one.model * 2, labels=labels)) == 0
     with open(tmp_path / "three" / "metrics.json") as file:
         assert {"stream1", "stream2", "fused"} == json.load(file)["methods"].keys()
+
+
+def test_the_page_shows_a_training_and_recognition(trained, tmp_path):
+    out = tmp_path / "out"
+    assert detect(options_of(trained, out, labels=str(trained / "test" / "labels.csv"))) == 0
+    assert report(ReportOptions((str(out), str(trained / "tsr")), str(tmp_path / "page.html"))) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "evaluation of 60 videos by 1 methods" in text
+    assert "tsrnet" in text
 
 
 def test_only_labelled_videos_are_detected_in(trained, tmp_path):
