@@ -30,7 +30,7 @@ from attn.training.tsrnet_options import TrainTsrnetOptions
 OF_VARIANTS = ("attention", "trimmed_ce")
 """Settings in which the networks of the tables differ."""
 FOUND, SPLIT = "found", "test"
-"""Folder of the results of a network, and the only split, as in the names of the steps of other papers."""
+"""Folder of the results of a network, and the only split, named as in other papers."""
 
 
 class NetworkRun(NamedTuple):
