@@ -1,4 +1,5 @@
 """Split lists of the experiments.
+
     <out>/splits/classes.txt
     <out>/splits/<split>-test.txt
     <out>/splits/<split>-train-<percent>-seed<k>.txt
