@@ -155,7 +155,8 @@ def deal_groups(
     for video_id in split:
         groups[group_of(video_id)].append(video_id)
     if not 2 <= folds <= len(groups):
-        raise UsageError(f"{where}: {folds} parts cannot be formed from {len(groups)} groups. Give 2 to {len(groups)}.")
+        advice = f"Give 2 to {len(groups)} parts" if len(groups) > 1 else "Label videos of other groups, too"
+        raise UsageError(f"{where}: {folds} parts cannot be formed from {len(groups)} groups. {advice}.")
     counts = [Counter[str]() for _ in range(folds)]
     fold_of: dict[str, int] = {}
     order = sorted(groups, key=lambda group: (-len(groups[group]), _hashed(f"{seed}/{group}")))
