@@ -51,6 +51,23 @@ def check_flags(options_type: type[Any], given: Sequence[str], *, recipe: str | 
             raise UsageError(f"{', '.join(missing)}: required. Give {'it' if len(missing) == 1 else 'them'}; {_SEE}.")
 
 
+def check_lengths(options: Any, given: Iterable[str]) -> None:
+    """Check that a flag of several values has one: `--lists $TRAIN` without the variable must not mean all videos.
+
+    Args:
+        options: dataclass with the values of the flags.
+        given: words of the command line.
+
+    Raises:
+        UsageError: a flag that was given has no value.
+    """
+    named = {_dashed(match[1]) for match in map(_FLAG.fullmatch, given) if match}
+    for field in dataclasses.fields(options):
+        flag = f"--{field.name.replace('_', '-')}"
+        if getattr(options, field.name) == () and flag in named:
+            raise UsageError(f"{flag}: empty. Give at least one value, or leave it out.")
+
+
 def check_seeds(options: Any, part: str = "") -> None:
     """Check the random seeds among the flags: 32 bits, as in scikit-learn.
 

@@ -37,7 +37,7 @@ def take_fraction(split: SplitList, fraction: float, *, seed: int) -> SplitList:
     Differs: the minimum of two videos and the nesting are ours; the paper does not mention them.
     """
     if not 0 < fraction <= 1:
-        raise UsageError(f"fraction {fraction:g} of the training videos: give a number above 0 and up to 1")
+        raise UsageError(f"--fraction {fraction:g}: out of range. Give a number above 0 and up to 1.")
     taken = {
         video_id
         for ranked in _ranked_by_class(split, f"fraction/{seed}")
@@ -71,7 +71,7 @@ def hold_out_videos(
         UsageError: `fraction` is out of range.
     """
     if not 0 <= fraction < 1:
-        raise UsageError(f"fraction {fraction:g} of the videos to hold out: give a number from 0 to below 1")
+        raise UsageError(f"--holdout-fraction {fraction:g}: out of range. Give a number from 0 to below 1.")
     if fraction == 0:
         return frozenset()
     held: list[str] = []
@@ -116,7 +116,7 @@ def split_folds(
         UsageError: the number of folds is below 2; a class has one video; there are fewer groups than folds.
     """
     if folds < 2:
-        raise UsageError(f"{folds} folds of the training videos: give 2 or more")
+        raise UsageError(f"--folds {folds}: too small. Give 2 or more.")
     fold_of: dict[str, int] = {}
     dealt = 0
     for ranked in sorted(_ranked_by_class(split, f"folds/{seed}"), key=lambda videos: split[videos[0]]):

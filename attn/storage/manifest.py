@@ -216,5 +216,5 @@ def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyMan
             raise
         return None
     except NotADirectoryError as error:
-        raise UsageError(f"{shown(url)}: a file, not a folder of a {kind.kind}. Give the folder of a store.") from error
+        raise UsageError(f"{shown(url)}: a file, not a folder. Give the folder of the {kind.kind}.") from error
     return kind.from_json(text, where=f"{url}/{NAME}")

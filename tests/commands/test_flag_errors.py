@@ -102,6 +102,13 @@ def test_a_seed_that_some_library_does_not_take_is_refused(capsys, options, give
     parse(options, "", [*given, str(2**32 - 1)])
 
 
+@pytest.mark.parametrize("flag", ["--lists", "--columns"])
+def test_a_flag_whose_variable_is_not_set_is_refused(capsys, flag):
+    said = f"{flag}: empty. Give at least one value, or leave it out."
+    assert refused(capsys, flag, *ENOUGH) == said
+    assert refused(capsys, *ENOUGH, flag) == said
+
+
 def test_a_misspelt_switch_is_not_answered_by_its_opposite(capsys):
     said = refused(capsys, "--adpat", options=ChooseOptions)
     assert said == "--adpat: unknown flag. Did you mean --adapt? It is the default; leave it out."
