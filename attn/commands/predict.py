@@ -41,7 +41,7 @@ from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import Manifest, read_manifest
 from attn.storage.store import AttentionStore, VideoRows
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder, check_writable
 from attn.storage.writer import LAST, POSITION
 from attn.video.sandbox.guard import FrameReader
 
@@ -106,6 +106,7 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[s
     _check_window(chosen, scorer, plan.manifest)
     chosen.check_fits(plan.manifest)
     _check_same_videos(plan)
+    check_results_folder(options.out)
     if options.overlays:
         check_writable(join(options.out, OVERLAYS))
     return plan, scorer, model.class_names

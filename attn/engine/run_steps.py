@@ -44,10 +44,12 @@ class Outcome:
     Attributes:
         seconds: duration of each finished step, in this run or an earlier one.
         failed: reason for each failed or skipped step.
+        skipped: steps that were not run because a step that they need has failed.
     """
 
     seconds: dict[str, float]
     failed: dict[str, str]
+    skipped: frozenset[str] = frozenset()
 
 
 def run_steps(steps: Sequence[Step], out: str, function_of: FunctionOf, *, side_by_side: int) -> Outcome:
@@ -67,6 +69,7 @@ class _Runner:
         self.steps, self.out, self.function_of, self.side_by_side = steps, out, function_of, side_by_side
         self.seconds: dict[str, float] = {}
         self.failed: dict[str, str] = {}
+        self.skipped: set[str] = set()
         self.digests: dict[str, str] = {}
         self.attempts: Counter[str] = Counter()
         self.running: dict[Any, tuple[Step, float]] = {}
@@ -83,7 +86,7 @@ class _Runner:
                     self._start(step)
             if self.running:
                 self._wait()
-        return Outcome(self.seconds, self.failed)
+        return Outcome(self.seconds, self.failed, frozenset(self.skipped))
 
     def _has_room(self, step: Step) -> bool:
         jobs = {running.job for running, _ in self.running.values()}
@@ -121,6 +124,7 @@ class _Runner:
         causes = [need for need in step.needs if need in self.failed]
         if causes:
             self.failed[step.name] = f"needs {causes[0]}"
+            self.skipped.add(step.name)
         return bool(causes)
 
     def _start(self, step: Step) -> None:

@@ -59,6 +59,34 @@ def test_it_names_the_output_and_a_command_that_the_script_takes(kind):
         check(command)
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (("maps", "logits", "features"), "--split LIST --out RESULTS"),
+        (("logits",), "--methods cnn --out RESULTS"),
+        (("maps", "features"), "--methods unatt --out RESULTS"),
+        (("features",), "--methods svm --train-split LIST --out RESULTS"),
+        (("features", "grid"), "train_soft_attention.py --store 'my results' --split LIST"),
+    ],
+)
+def test_the_command_after_precompute_reads_the_columns_that_there_are(columns, said):
+    line = last_line(options_of(PrecomputeOptions, columns=columns))
+    assert said in line
+    check(re.search(r"next: python (.*)", line)[1])
+
+
+def test_the_next_prediction_samples_and_scores_alike():
+    line = last_line(options_of(PredictOptions, stride=1, method="unatt"))
+    assert line.endswith("--out 'my results' --method unatt --stride 1 --overlays")
+    check(re.search(r"next: python (.*)", line)[1])
+
+
+def test_a_cnn_of_flow_is_followed_by_a_store_of_flow():
+    line = last_line(options_of(TrainCnnOptions, flow="my flow/"))
+    assert "jobs/precompute.py --flow 'my flow' --weights" in line
+    check(re.search(r"next: python (.*)", line)[1])
+
+
 def test_it_is_the_last_line_of_a_job_that_succeeds(caplog):
     with caplog.at_level(logging.INFO, "attn"):
         assert run(lambda _: 0, options_of(PrecomputeOptions)) == 0
@@ -75,7 +103,12 @@ def test_it_is_the_last_line_of_a_job_that_succeeds(caplog):
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [(ChooseOptions, "to resume"), (EvaluateOptions, "to start again"), (VerifyOptions, "start again")],
+    [
+        (ChooseOptions, "to resume"),
+        (EvaluateOptions, "to start again"),
+        (VerifyOptions, "start again"),
+        (ZeroShotOptions, "again"),
+    ],
 )
 def test_an_interrupted_job_says_how_to_go_on(kind, said, capsys):
     def job(_):

@@ -46,7 +46,10 @@ def state_dict(path, backbone, num_classes=2, **changes):
         ({"input_size": 0}, "--input-size 0"),
         ({"std": (0.5, 0.5, 0.0)}, "--std"),
         ({"backbone": "densenet121", "input_size": 8}, "8 pixels"),
+        ({"std": (0.5, 0.5, float("inf"))}, "--std 0.5 0.5 inf: must be finite and above 0"),
+        ({"mean": (0.5, 0.5, float("nan"))}, "--mean 0.5 0.5 nan: must be finite"),
         ({"cache": "s3://bucket/cache"}, "--cache"),
+        ({"cache": __file__}, "test_train_cnn_plan.py: a file exists where a folder is needed"),
         ({"classes": "missing.txt"}, "missing.txt"),
     ],
 )

@@ -140,6 +140,7 @@ def test_what_fails_takes_down_only_what_needs_it_and_is_tried_again(ray_local, 
     outcome = run_steps(steps, str(tmp_path), job, side_by_side=1)
     assert outcome.failed["bad"] == f"{late}: no attention store here (manifest.json is missing). Check the URL."
     assert outcome.failed["after"] == "needs bad"
+    assert outcome.skipped == {"after"}
     assert outcome.seconds.keys() == {"good"}
     assert "no attention store here" in (tmp_path / "logs" / "bad.log").read_text()
     late.symlink_to(planted / "store")

@@ -66,6 +66,8 @@ def fit(
         TrainingFailedError: the loop or Ray failed too often.
     """
     status = LocalStatus() if placement.in_place else RemoteStatus()
+    if placement.in_place:
+        logging.getLogger("ray.train").setLevel(logging.WARNING)  # local mode logs a note about itself and every report
     # The URL of the checkpoints is resolved here, because workers have another working directory.
     config = {**config, "states": run.states, "status": status}
     trainer = _trainer(_loop(worker, config, large or {}, placement), run, placement, callbacks)
