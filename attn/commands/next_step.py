@@ -21,6 +21,7 @@ _LAST_LINES = {
     "TrainEnergyNetOptions": _OF_STORE,
     "TrainSoftAttentionOptions": _OF_STORE,
     "TrainTsrnetOptions": "{out}; next: python jobs/detect.py --store {store} --model {out} --out DETECTIONS",
+    "VideoLabelsOptions": "{out}; next: python jobs/train_tsrnet.py --store STORE --labels {out} --out TSRNET",
     "DetectOptions": "{out}; next: python jobs/evaluate_detection.py --detections {out}/detections.json "
     "--annotations ANNOTATION --out RESULTS",
     "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --clip 16 4 "
@@ -40,7 +41,10 @@ _LAST_LINES = {
     "ReportOptions": "{out}; open it in a browser",
 }
 """Type of options → last line, with fields of the options in braces. Other jobs write their own."""
-_NOT_RESUMED = ("EvaluateOptions", "EvaluateDetectionOptions", "ExportOptions", "ReportOptions", "VerifyOptions")
+_NOT_RESUMED = (
+    *("EvaluateOptions", "EvaluateDetectionOptions", "ExportOptions", "ReportOptions", "VerifyOptions"),
+    "VideoLabelsOptions",
+)
 
 
 def last_line(options: Any) -> str | None:

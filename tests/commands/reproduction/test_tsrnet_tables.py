@@ -39,7 +39,9 @@ def untrimmed(folder, **change):
     usual = {
         "name": "untrimmed",
         "videos": "videos",
+        "training_set": "training part",
         "training_labels": str(folder / "labels.csv"),
+        "training_classes": None,
         "test_labels": str(folder / "labels.csv"),
         "annotation": str(folder / "segments.json"),
         "subset": "test",
