@@ -155,7 +155,7 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
 
 def _hit(runs: Sequence[Run]) -> Statistic:
     """Share of the videos with a class whose highest score is that of one of their classes."""
-    labelled: Bool[np.ndarray, "video"] = np.any(runs[0].positives, axis=1)
+    labelled = runs[0].positives.sum(axis=1) > 0
     best = [run.scores.argmax(axis=1) for run in runs]
     hits = np.mean([run.positives[np.arange(len(one)), one] for run, one in zip(runs, best, strict=True)], axis=0)
     return lambda videos: float(hits[videos].sum() / max(labelled[videos].sum(), 1))
