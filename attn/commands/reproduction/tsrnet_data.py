@@ -5,6 +5,7 @@ import dataclasses
 from attn.commands.evaluate_detection_files import read_truth
 from attn.commands.reproduction.data import is_to_be_rendered, render, root_of
 from attn.commands.reproduction.reproduce_options import TsrnetTablesOptions
+from attn.commands.split_check import present_videos
 from attn.commands.video_labels import META, read_classes, read_labels, read_trimmed
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
@@ -12,6 +13,7 @@ from attn.storage.filesystem import join, open_filesystem
 from attn.synthetic.actions import ACTIONS
 from attn.synthetic.untrimmed import render_untrimmed
 from attn.synthetic.untrimmed_set import UntrimmedSet, open_set
+from attn.video.source import list_videos
 
 THUMOS14 = {
     "videos": "videos",
@@ -159,16 +161,29 @@ def described_training_set(videos: UntrimmedVideos) -> str:
     return f"{videos.training_set} ({count} videos, {len(names)} classes)"
 
 
-def check_files(videos: UntrimmedVideos, class_map: str | None) -> None:
-    """Check all lists and the annotation of the test videos before the first step.
+def check_files(videos: UntrimmedVideos, options: TsrnetTablesOptions) -> None:
+    """Check all lists, their videos and the annotation of the test videos before the first step.
 
     Raises:
-        UsageError: a file is missing or wrong, or lists do not fit together.
+        UsageError: a file is missing or wrong, lists do not fit together, or a listed video is missing.
     """
+    found = {video.video_id for video in list_videos(videos.videos)}
     names = read_classes(videos.training_labels, videos.training_classes, ())
-    read_labels(videos.training_labels, names, ())
+    training = read_labels(videos.training_labels, names, found)
     known = read_classes(videos.test_labels, videos.classes, ())
-    read_labels(videos.test_labels, known, (), part="test")
+    test = read_labels(videos.test_labels, known, found, part="test")
+    listed = [
+        (training, found, videos.videos, videos.training_labels),
+        (test, found, videos.videos, videos.test_labels),
+    ]
+    if videos.trimmed is not None and videos.trimmed_split is not None:
+        clips = {video.video_id for video in list_videos(videos.trimmed)}
+        trimmed = read_trimmed(videos.trimmed_split, names, options.class_map, clips)
+        listed.append(
+            ({one: (names[place],) for one, place in trimmed.items()}, clips, videos.trimmed, videos.trimmed_split)
+        )
+    for sets, present, folder, where in listed:
+        present_videos(
+            sets, present, store=folder, where=where, allow_missing=options.allow_missing, way_out="add them"
+        )
     read_truth(videos.annotation, subset=videos.subset, meta=videos.meta)
-    if videos.trimmed_split is not None:
-        read_trimmed(videos.trimmed_split, names, class_map, ())

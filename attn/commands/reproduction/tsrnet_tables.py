@@ -73,7 +73,7 @@ def reproduce_tsrnet(options: TsrnetTablesOptions) -> int:
     videos = open_untrimmed(options)
     _check_trimmed(options, videos)
     if not waits_for_rendering(options):
-        check_files(videos, options.class_map)
+        check_files(videos, options)
     steps, runs = make_steps(videos, options)
     _check_cnn(videos, options, steps)
     check_flow(options)
