@@ -11,7 +11,11 @@ import numpy as np
 import pytest
 
 from attn.commands.detect import detect
+from attn.commands.report import report
+from attn.commands.report_options import ReportOptions
+from attn.commands.reproduction.cell import group_of
 from attn.commands.reproduction.plan_file import write_plan
+from attn.commands.reproduction.reproduce import write_results
 from attn.commands.reproduction.reproduce_options import TsrnetTablesOptions
 from attn.commands.reproduction.tsrnet_flow import check_flow, check_flow_unchanged, with_earlier_flow
 from attn.commands.reproduction.tsrnet_results import collect
@@ -152,7 +156,7 @@ def found(tmp_path_factory):
         backbone="small_cnn",
         weights="w",
         variants=("srnet",),
-        tsrnet=dataclasses.replace(SMALL, updates=200),
+        tsrnet=dataclasses.replace(SMALL, updates=120, look_every=60),
         **FLOW,
     )
     videos = untrimmed(folder, training_labels=str(folder / "training.csv"), test_labels=str(folder / "test.csv"))
@@ -162,12 +166,15 @@ def found(tmp_path_factory):
             own = {"cpus_per_worker": 1} if step.job == "train_tsrnet" else {}
             job = {"train_tsrnet": train_tsrnet, "detect": detect}[step.job]
             assert job(dataclasses.replace(step.options, **own)) == 0
-    return folder, collect(options, videos, runs, {})
+    results = {**collect(options, videos, runs, {}), "seconds": {}, "trainings": {"count": 2, "untrained": {}}}
+    write_plan(options, steps)
+    write_results(options.out, results, tables(results))
+    return folder, results
 
 
 def test_the_tables_have_rows_of_both_streams_and_of_their_fusion(found):
     _, results = found
-    shown = {table.title: table.rows for table in tables({**results, "trainings": {}})}
+    shown = {table.title: table.rows for table in tables(results)}
     title = next(one for one in shown if one.startswith("Recognition"))
     assert title == "Recognition, mAP (non-interpolated) and Hit@1; trained on training part (30 videos, 3 classes)"
     assert [row[1:3] for row in shown[title]] == [
@@ -199,6 +206,14 @@ def test_fused_rows_are_those_of_the_weighted_probabilities(found):
     figures = {one["method"]: one for one in results["methods"]}
     assert figures["srnet-fused"]["hit_1"]["value"] == pytest.approx(expected)
     assert "top_1" not in figures["srnet-fused"]
+
+
+def test_the_page_shows_the_rows_and_the_trainings_of_both_streams(found, tmp_path):
+    assert report(ReportOptions((str(found[0]),), str(tmp_path / "page.html"))) == 0
+    text = (tmp_path / "page.html").read_text()
+    for part in ("3 of 3 networks with detections", "RGB and flow", "Training of small_cnn srnet flow tsrnet"):
+        assert part in text
+    assert len({group_of(f"small_cnn/{name}/cnn") for name in ("web", "flow")}) == 2  # each has a chart of its own
 
 
 def test_published_figures_are_of_each_stream():
