@@ -166,7 +166,7 @@ class _Runner:
 
 
 def _content(url: str) -> str:
-    """Text of a list, or digest of one that is not a text file, such as a table in Parquet or a folder of lists."""
+    """Text of a list; for a folder of lists, or a table in Parquet, a digest instead."""
     fs, path = open_filesystem(url)
     with storage_errors(url):
         files = sorted(file.path for file in glob_files(fs, path))
