@@ -23,6 +23,7 @@ _LAST_LINES = {
     "TrainEnergyNetOptions": _OF_STORE,
     "TrainSoftAttentionOptions": _OF_STORE,
     "TrainTsrnetOptions": "{out}; next: python jobs/detect.py --store {store} --model {out} --out DETECTIONS",
+    "VideoLabelsOptions": "{out}; next: python jobs/train_tsrnet.py --store STORE --labels {out} --out TSRNET",
     "DetectOptions": "{out}; next: python jobs/evaluate_detection.py --detections {out}/detections.json "
     "--annotations ANNOTATION --out RESULTS",
     "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --clip 16 4 "
@@ -45,7 +46,8 @@ _LAST_LINES = {
 """Type of options → last line, with fields of the options in braces. Other jobs write their own."""
 _NOT_RESUMED = (
     *("DetectOptions", "EvaluateOptions", "EvaluateDetectionOptions", "ExploreOptions", "ExportOptions"),
-    *("ImportFeaturesOptions", "JoinClipsOptions", "ReportOptions", "VerifyOptions", "ZeroShotOptions"),
+    *("ImportFeaturesOptions", "JoinClipsOptions", "ReportOptions", "VerifyOptions", "VideoLabelsOptions"),
+    "ZeroShotOptions",
 )
 _READERS = (
     ({"maps", "logits"}, "python jobs/evaluate.py --store {out} --split LIST --out RESULTS"),

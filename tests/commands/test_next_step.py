@@ -22,6 +22,7 @@ from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
 from attn.commands.verify_options import VerifyOptions
+from attn.commands.video_labels_options import VideoLabelsOptions
 from attn.commands.zero_shot_options import ZeroShotOptions
 from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
@@ -36,7 +37,7 @@ JOBS = [
     *(AdaptOptions, ChooseOptions, EvaluateDetectionOptions, EvaluateOptions, ExportOptions, ImportFeaturesOptions),
     *(PackOptions, PrecomputeOptions, PredictOptions, ReportOptions, TrainCnnOptions, TrainEnergyNetOptions),
     *(SearchOptions, SearchSoftAttentionOptions, TrainSoftAttentionOptions, SearchTsrnetOptions, TrainTsrnetOptions),
-    *(DetectOptions, TrainClipCnnOptions, ZeroShotOptions, PrecomputeFlowOptions),
+    *(DetectOptions, TrainClipCnnOptions, ZeroShotOptions, PrecomputeFlowOptions, VideoLabelsOptions),
 ]
 
 
