@@ -70,7 +70,7 @@ def demo(options: DemoOptions) -> DemoResult:
         fractions=FRACTIONS,
         seeds=(options.seed,),
         image_epochs=options.epochs,
-        no_image=False,
+        image_free=False,
         map_source="same_cnn",  # out of fold would double the trainings
         render_images=options.images,
         render_videos=options.videos,
