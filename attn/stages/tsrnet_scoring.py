@@ -67,4 +67,4 @@ class TsrnetScore:
 
     def _tensor(self, features: Float[np.ndarray, "sample chan"]) -> Tensor:
         like = self.net.classify.weight
-        return torch.from_numpy(features).to(like.device).to(like.dtype)
+        return torch.tensor(features).to(like.device).to(like.dtype)
