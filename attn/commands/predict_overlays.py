@@ -143,13 +143,7 @@ class Overlays:
         listed = list(dict.fromkeys([*drawn, *ranked]))[:MOST_CLASSES]
         if self._scorer is not None:
             return self._values(self._scorer, rows, scores, listed)
-        maps = rows.maps[:, listed]
-        energies = window_energies(maps, min(UnAtt.window, *maps.shape[-2:])).numpy()
-        classes = tuple(
-            ClassTrack(self._names[c], float(scores[c]), energies[:, i], maps[:, i] if c in drawn else None)
-            for i, c in enumerate(listed)
-        )
-        return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, self._resampling)
+        return map_tracks(rows, scores, self._names, listed, len(drawn), self._resampling)
 
     def _values(self, scorer: Scorer, rows: VideoRows, scores: np.ndarray, listed: Sequence[int]) -> VideoTracks:
         """Values of the classes over time. Attention weights do not depend on the class and are drawn once."""
@@ -164,6 +158,33 @@ class Overlays:
         )
         frames, times = rows.frame[seen], rows.time_s[seen]
         return VideoTracks(rows.video_id, frames, times, classes, self._resampling, value_name(scorer))
+
+
+def map_tracks(
+    rows: VideoRows,
+    scores: np.ndarray,
+    class_names: Sequence[str],
+    listed: Sequence[int],
+    num_drawn: int,
+    resampling: Resampling = BILINEAR,
+) -> VideoTracks:
+    """Return the window energies of some classes over time, and the maps of the first of them.
+
+    Args:
+        rows: rows with maps.
+        scores: scores of all classes.
+        class_names: names of all classes.
+        listed: IDs of the classes, those with maps first.
+        num_drawn: number of classes with maps.
+        resampling: that of the CNN.
+    """
+    maps = rows.maps[:, listed]
+    energies = window_energies(maps, min(UnAtt.window, *maps.shape[-2:])).numpy()
+    classes = tuple(
+        ClassTrack(class_names[c], float(scores[c]), energies[:, i], maps[:, i] if i < num_drawn else None)
+        for i, c in enumerate(listed)
+    )
+    return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, resampling)
 
 
 def check_flags(options: PredictOptions) -> None:

@@ -1,7 +1,7 @@
 """Charts of a reproduction or an evaluation, drawn by matplotlib within `attn.report.page_svg.style`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -72,7 +72,7 @@ def share_chart(
     axes.set_xlabel("training videos")
     axes.set_ylabel(label)
     axes.grid(visible=False, axis="x")
-    _legend(drawn, "lower", list(names.values()))
+    _legend(drawn, "outside lower center", list(names.values()))
     return drawn
 
 
@@ -124,7 +124,7 @@ def precision_chart(
     _name_rows(axes, [names[one] for one in order])
     axes.set_xlim(-2, 102)
     axes.set_xlabel("average precision, %")
-    _legend(drawn, "upper", labels)
+    _legend(drawn, "outside upper center", labels)
     return drawn
 
 
@@ -156,10 +156,12 @@ def confusion_chart(names: Sequence[str], counts: Int[np.ndarray, "cls cls"]) ->
     return drawn
 
 
-def _legend(drawn: Figure, edge: str, names: Sequence[str]) -> None:
+def _legend(
+    drawn: Figure, place: Literal["outside upper center", "outside lower center"], names: Sequence[str]
+) -> None:
     """Name the methods outside the axes, in as many columns as fit beside each other."""
     column_in = max(map(len, names), default=0) * LETTER * LEGEND_PT / 72 + MARKER_IN
-    drawn.legend(loc=f"outside {edge} center", ncols=max(1, min(4, int(WIDTH_IN / column_in))), fontsize=LEGEND_PT)
+    drawn.legend(loc=place, ncols=max(1, min(4, int(WIDTH_IN / column_in))), fontsize=LEGEND_PT)
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:
