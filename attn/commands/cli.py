@@ -36,10 +36,12 @@ VERBOSITY = (
 def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
     """Parse the command line into a frozen dataclass.
 
-    A leading `--` is dropped because `ray job submit -- jobs/x.py -- …` passes it to the script. On a terminal, a
-    message announces that libraries are loaded next, which takes up to a minute on a busy machine.
+    A leading `--` is dropped because `ray job submit -- jobs/x.py -- …` passes it to the script. A class attribute
+    `RENAMED` maps earlier spellings of flags, which still work, to those of today. On a terminal, a message announces
+    that libraries are loaded next, which takes up to a minute on a busy machine.
     """
-    given = _given(argv)
+    renamed: Mapping[str, str] = getattr(options_type, "RENAMED", {})
+    given = [renamed.get(word, word) for word in _given(argv)]
     try:
         return _parsed(options_type, f"{(description or '').strip()}\n\n{VERBOSITY}", _without_verbosity(given))
     except UsageError as error:

@@ -35,7 +35,6 @@ from attn.stages.frame_sample import by_video
 from attn.stages.one_answer import OneAnswer
 from attn.stages.rows import check_finite
 from attn.stages.scoring import Scorer, UnAtt, cnn_scorer
-from attn.stages.soft_attention_scoring import attending
 from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
@@ -59,7 +58,7 @@ def predict(options: PredictOptions) -> int:
         UsageError: flags or inputs are invalid; no work was done.
     """
     plan, scorer, names = make_prediction_plan(options)
-    with Overlays(options, plan.videos, names, plan.cnn.resampling, attending(scorer)) as overlays:
+    with Overlays(options, plan.videos, names, plan.cnn.resampling, scorer) as overlays:
         columns = tuple(dict.fromkeys((*scorer.columns, *overlays.columns)))
         log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
         if not needs_no_ray(plan.videos):

@@ -1,6 +1,7 @@
 """Flags of jobs/reproduce.py and jobs/demo.py."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from attn.concepts.concept_config import Aggregation
@@ -86,6 +87,7 @@ class BenchmarkTablesOptions(TablesOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReproduceOptions(BenchmarkTablesOptions):
+    RENAMED: ClassVar[Mapping[str, str]] = {"--no-no-image": "--no-image-free"}
     PATHS: ClassVar[tuple[str, ...]] = (*BenchmarkTablesOptions.PATHS, "word_vectors", "web_cnn")
     COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "frame_epochs", "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
@@ -129,7 +131,7 @@ class ReproduceOptions(BenchmarkTablesOptions):
     out_of_fold; with --recipe paper, same_cnn)."""
     folds: int = 3
     """Number of folds for --map-source out_of_fold. Each adds one CNN to fine-tune."""
-    no_image: bool = True
+    image_free: bool = True
     """Also fine-tune CNNs on all training videos without Web images."""
     beside: str | None = None
     """Output folder of another reproduction of the same data set, e.g. one with --recipe paper. The tables show both,
