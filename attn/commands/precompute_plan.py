@@ -90,7 +90,7 @@ def _plan_of_flow(options: PrecomputeOptions) -> Plan:
     cnn = _load(options)
     flow = check_flow_cnn(options, cnn, store)
     check_input_size(cnn)
-    videos = listed_flow_videos(options, cnn, store)
+    videos = listed_flow_videos(options, cnn.class_names, store)
     ledger, stage = Ledger.at(options.out), flow_stage(options, videos, store, flow)
     manifest = attention_manifest(options, cnn, store.manifest.sampling)
     ledger.check(manifest, overwrite=options.overwrite)
