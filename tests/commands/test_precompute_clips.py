@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from attn.commands.evaluate import evaluate
+from attn.commands.evaluate_boxes import read_localisation
 from attn.commands.evaluate_clip_maps import frames_of_steps
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.precompute import precompute
@@ -16,6 +17,7 @@ from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.verify import verify
 from attn.commands.verify_options import VerifyOptions
 from attn.errors import UsageError
+from attn.eval.pointing import find
 from attn.models.attention_distillation import ClipArchitecture, ClipCnn
 from attn.models.clip_file import TrainedClipCnn, load_clip_cnn, save_clip_cnn
 from attn.models.clip_input import ClipInput
@@ -245,6 +247,19 @@ def test_maps_are_compared_with_boxes(store, tmp_path):
         assert found[name]["share"] == pytest.approx(maps[..., :2, :2].sum((2, 3)).mean(), abs=1e-3)
         assert found[name]["chance"] == pytest.approx(0.25)
         assert found[name]["num_frames"] == len(maps)
+        # All boxes are the upper left quarter of the maps.
+        quarter = np.array([[0.0, 0, 2, 2]])
+        places = np.array([find(one, quarter, pixels=CROP) for one in maps[:, 0]])
+        assert found[name]["pointing"] == pytest.approx(places[:, 0].mean())
+        assert found[name]["precision"] == pytest.approx((places[:, 1] >= 0.5).mean())
+        assert found[name]["pixel_precision"] == pytest.approx(places[:, 2].mean())
+        assert found[name]["uniform_precision"] == 0
+        for video_id, of_video in read_localisation(str(tmp_path / "results"))[name].items():
+            own = videos[video_id].tensors["attention"][:, number].astype(float)
+            assert of_video["share"] == pytest.approx(own[..., :2, :2].sum((2, 3)).mean(), abs=1e-3)
+            assert of_video["num_frames"] == len(own)
+    with pytest.raises(UsageError, match="--box-threshold 0: must be above 0"):
+        evaluate(EvaluateOptions(**told, out=str(tmp_path / "no"), methods=("cnn",), box_threshold=0))
 
 
 def test_frames_of_time_steps(store):
