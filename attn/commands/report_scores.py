@@ -128,6 +128,8 @@ def _precision(scored: ScoreSet) -> Iterator[Piece]:
         for method, runs in scored.methods.items()
         if method in SHOWN or len(scored.methods) == 1
     }
+    if not by_method:
+        return
     named = {method_name(method): values for method, values in by_method.items()}
     title = "Average precision by class, non-interpolated"
     figure = precision_chart(scored.class_names, by_method, list(named))

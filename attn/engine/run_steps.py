@@ -28,8 +28,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 60.0
 MOST_ATTEMPTS = 2
 # Each takes all CPUs of a cluster without GPUs: two at a time could leave no CPU for decoding.
-ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute"}
-STORES = ("precompute",)  # not decode_frames: a training completes the frame store itself
+ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute", "precompute_flow"}
+STORES = ("precompute", "precompute_flow")  # not decode_frames: a training completes the frame store itself
 LISTS = ("lists", "split", "train_split", "calibrate_lists")
 # Options that limit or allow something but do not change the output.
 RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction", "allow_untrained", "mix_cache"}

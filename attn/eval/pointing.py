@@ -74,9 +74,10 @@ def region(attention: Float[np.ndarray, "row col"], threshold: float) -> Bool[np
         threshold: share of the maximum, 0 to 1.
     """
     # A map that is constant up to rounding is one region.
-    parts, count = ndimage.label(attention >= threshold * attention.max() * (1 - 1e-9))
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    return parts == 1 + np.argmax(sizes[1:])
+    bright = attention >= threshold * attention.max() * (1 - 1e-9)
+    parts = np.zeros(bright.shape, np.int32)
+    ndimage.label(bright, output=parts)
+    return parts == 1 + np.argmax(np.bincount(parts.ravel())[1:])
 
 
 def overlaps(box: Float[np.ndarray, "4"], others: Float[np.ndarray, "box 4"]) -> Float[np.ndarray, "box"]:
@@ -100,5 +101,5 @@ def _around(mask: Bool[np.ndarray, "row col"]) -> Float[np.ndarray, "4"]:
 
 def _within(points: Float[np.ndarray, "point 2"], boxes: Float[np.ndarray, "box 4"]) -> Bool[np.ndarray, "point"]:
     """Whether each point (x, y) is inside a box."""
-    low, high = (points[:, None] >= boxes[:, :2]).all(-1), (points[:, None] < boxes[:, 2:]).all(-1)
-    return (low & high).any(1)
+    inside = np.concatenate([points[:, None] >= boxes[:, :2], points[:, None] < boxes[:, 2:]], axis=-1)
+    return np.asarray(inside.all(axis=-1)).any(axis=-1)
