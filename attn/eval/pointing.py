@@ -102,4 +102,4 @@ def _around(mask: Bool[np.ndarray, "row col"]) -> Float[np.ndarray, "4"]:
 def _within(points: Float[np.ndarray, "point 2"], boxes: Float[np.ndarray, "box 4"]) -> Bool[np.ndarray, "point"]:
     """Whether each point (x, y) is inside a box."""
     inside = np.concatenate([points[:, None] >= boxes[:, :2], points[:, None] < boxes[:, 2:]], axis=-1)
-    return np.asarray(inside.all(axis=-1)).any(axis=-1)
+    return np.asarray(np.asarray(inside.all(axis=-1)).any(axis=-1))
