@@ -22,7 +22,7 @@ from attn.storage.filesystem import join, open_filesystem, read_text, storage_er
 
 VIDEOS = "20bn-something-something-v2"
 PLACES = ("labels/{}.json", "something-something-v2-{}.json", "{}.json")
-"""Places of the lists in the folder of the data set, by the names of two releases, and without a folder."""
+"""Places of a list in the folder of the data set, by the names of two releases."""
 
 
 def benchmark(root: str, images: str | None) -> Benchmark:

@@ -122,7 +122,7 @@ def mean_localisation(share: Float[np.ndarray, "frame"], chance: Float[np.ndarra
 
 
 def compared(share: Float[np.ndarray, "frame"], chance: Float[np.ndarray, "frame"]) -> Bool[np.ndarray, "frame"]:
-    """Mask of the frames whose map is not all zero and whose box is inside the part that the CNN sees."""
+    """Mask of the frames that are compared: their map is not all zero, and part of the box is seen."""
     return np.isfinite(share) & (chance > 0)
 
 

@@ -67,7 +67,7 @@ def enlarged(attention: Float[np.ndarray, "row col"], pixels: int) -> Float[np.n
 
 
 def region(attention: Float[np.ndarray, "row col"], threshold: float) -> Bool[np.ndarray, "row col"]:
-    """Mask of the largest part, connected by sides, with at least a share of the maximum; the first one of equal size.
+    """Mask of the largest connected part with at least a share of the maximum; the first one of equal size.
 
     Args:
         attention: map that is not all 0.

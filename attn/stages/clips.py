@@ -55,7 +55,7 @@ class ClipSampling:
 
 
 def clip_starts(num_frames: int, sampling: ClipSampling, every: int) -> list[int]:
-    """First frames of the clips in a clip store: 0, every, 2 every, … as far as clips end in the video.
+    """First frames of the clips in a clip store: 0, every, … as far as clips end in the video.
 
     A video that is shorter than a clip has only the first one, which repeats its last frame.
     """

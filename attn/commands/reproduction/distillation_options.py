@@ -34,9 +34,9 @@ class DistillationTablesOptions(BenchmarkTablesOptions):
     """Data set. With synthetic, videos whose class is only in the motion are rendered first; with labelled, it is your
     own videos with --labels."""
     variants: tuple[DistillationVariant, ...] = tuple(DISTILLATION_VARIANTS)
-    """Networks of the tables. rgb: frames, average pooling. attention: frames, attention without a teacher. distilled:
-    the student of a flow teacher. shuffled: the control, whose teacher sees another video. teacher: flow; it is trained
-    for its students even if it is left out of the tables, and fused with the distilled one."""
+    """Networks of the tables. With rgb, frames are pooled on average; with attention, by attention without a teacher.
+    With distilled, the network is the student of a flow teacher, and with shuffled, of one that sees another video.
+    With teacher, the flow teacher is in the tables too, by itself and fused with the distilled network."""
     weights: str | None = None
     """Start weights of all networks: kinetics, or a file with torchvision's names (default: kinetics; random for
     small_clip_cnn)."""

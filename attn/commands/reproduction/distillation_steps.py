@@ -1,4 +1,4 @@
-"""Plan of the tables of attention distillation: each step is one job with its options and the steps that it needs.
+"""Plan of the tables of attention distillation: steps with their job, its options and the steps that it needs.
 
 <out>/splits/                                          split lists
 <out>/frames/                                          frames of all training videos
