@@ -17,10 +17,10 @@ import numpy as np
 from attn.classes import class_ids, class_mask
 from attn.commands import evaluate_boxes as localisation_file
 from attn.commands import evaluate_calibration as calibration_file
+from attn.commands.clip_maps import clip_manifest, with_clip_maps
 from attn.commands.evaluate_attention import written_attention
 from attn.commands.evaluate_boxes import BoxShares
 from attn.commands.evaluate_calibration import open_calibration
-from attn.commands.evaluate_clip_maps import clip_manifest, with_clip_maps
 from attn.commands.evaluate_methods import make_scorers
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.evaluate_scores import Scored, score_videos

@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import logging
 import platform
+from collections.abc import Sequence
 
 from attn.commands.estimate import estimate
 from attn.commands.precompute import placement_of, warn_of_one_answer
@@ -52,6 +53,16 @@ class ClipPlan(StorePlan):
     options: PrecomputeOptions
     trained: TrainedClipCnn
 
+    @property
+    def resampling(self) -> Resampling:
+        """Part of a frame that the network sees: the window in the middle of the stored frame."""
+        whole, taken = Resampling.parse(self.manifest.preprocessing), self.trained.input
+        return dataclasses.replace(whole, crop=whole.crop * taken.crop / taken.size)
+
+    def computation(self, columns: Sequence[str], device: str) -> ComputeClips:
+        """Computation of some columns in this process."""
+        return ComputeClips(self.trained, columns=columns, crops=self.options.crops, device=device)
+
 
 def precompute_clips(options: PrecomputeOptions) -> int:
     """Fill the clip store at `--out` and return the exit code.
@@ -67,14 +78,24 @@ def precompute_clips(options: PrecomputeOptions) -> int:
     if options.dry_run:
         log.info("%s", estimate(plan, placement, overwrite=options.overwrite))
         return 0
+    return fill_clips(plan, placement)
+
+
+def fill_clips(plan: ClipPlan, placement: Placement) -> int:
+    """Fill the store of a plan, on the running Ray or in this process, and return the exit code."""
+    options = plan.options
     code = fill_locked(plan, placement, _chain(plan, placement), overwrite=options.overwrite)
     if code != EXIT_INTERRUPTED:
         warn_of_one_answer(options.out)
     return code
 
 
-def make_clip_plan(options: PrecomputeOptions) -> ClipPlan:
+def make_clip_plan(options: PrecomputeOptions, *, labelled: bool = True) -> ClipPlan:
     """Read the inputs and check that they are consistent.
+
+    Args:
+        options: flags of the job.
+        labelled: whether to label the videos, from their folders, tar shards and lists.
 
     Raises:
         UsageError: an input is invalid or inconsistent with the others; the message names the first one.
@@ -125,7 +146,7 @@ def make_clip_plan(options: PrecomputeOptions) -> ClipPlan:
         map_time=time,
     )
     ledger = Ledger.at(options.out, ClipManifest)
-    source = _Source(options, trained, ClipSampling(length, step), every)
+    source = _Source(options, trained, ClipSampling(length, step), every, labelled)
     videos, left_out, stage = source.of_videos(ledger) if flow is None else source.of_flow(flow)
     ledger.check(manifest, overwrite=options.overwrite)
     return ClipPlan(
@@ -177,18 +198,20 @@ class _Source:
         trained: network of the clips.
         clip: frames of a clip.
         every: distance of the first frames of two clips.
+        labelled: whether to label the videos.
     """
 
     options: PrecomputeOptions
     trained: TrainedClipCnn
     clip: ClipSampling
     every: int
+    labelled: bool
 
     def of_videos(self, ledger: Ledger) -> tuple[list[Video], LeftOut, DecodeVideos]:
         """Videos of `--videos`, the files that were left out, and the stage that decodes."""
         options, names = self.options, self.trained.class_names
         labels = read_labels(options.labels, names) if options.labels else {}
-        videos, left_out = find_labelled(options, ledger, names, labels)
+        videos, left_out = find_labelled(options, ledger, names, labels, labelled=self.labelled)
         stage = DecodeClips(
             *self._common,
             decoder=options.decoder,

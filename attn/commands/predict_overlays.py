@@ -13,17 +13,19 @@ from typing import Self
 import numpy as np
 
 from attn.classes import ClassFinder
+from attn.commands.clip_maps import check_mapped, clip_tracks
 from attn.commands.predict_options import EVERY, RUNNER_UP, HowMany, PredictOptions
 from attn.commands.predictions import ranking
 from attn.durations import clock
 from attn.engine.progress import HEARTBEAT_S
 from attn.errors import UsageError, VideoError, some
 from attn.report.class_track import MOST_CLASSES, ClassTrack, VideoTracks
-from attn.schema import GRID, MAPS
+from attn.schema import ATTENTION, GRID, MAPS
 from attn.stages.decode_videos import with_video_name
 from attn.stages.scoring import UnAtt, window_energies
 from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.storage.filesystem import atomic_path, join, open_filesystem, write_atomic
+from attn.storage.manifest import ClipManifest
 from attn.storage.store import VideoRows
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
@@ -43,7 +45,8 @@ class Overlays:
         videos: all videos of the run.
         class_names: names of the classes.
         resampling: that of the CNN, which says which part of the frames its maps cover.
-        model: model whose attention weights are drawn in place of maps of the classes.
+        model: model whose attention weights are drawn in place of maps of the classes, or the manifest of clips, whose
+            first attention map is drawn.
 
     Attributes:
         failed: whether the output could not be written; then no further video is drawn.
@@ -58,15 +61,18 @@ class Overlays:
         videos: Sequence[Video],
         class_names: Sequence[str],
         resampling: Resampling = BILINEAR,
-        model: SoftAttentionScore | None = None,
+        model: SoftAttentionScore | ClipManifest | None = None,
     ):
         self._names, self._second = class_names, second_class(options.overlay_class, class_names)
         self._resampling, self._model = resampling, model
         if model is not None and options.overlay_class is not None:
+            name = "a network of clips" if isinstance(model, ClipManifest) else model.name
             raise UsageError(
-                f"--overlay-class {options.overlay_class}: the attention of {model.name} does not depend on the class. "
-                "Leave it out."
+                f"--overlay-class {options.overlay_class}: the attention of {name} does not depend on the class. Leave "
+                "it out."
             )
+        if isinstance(model, ClipManifest) and options.overlays:
+            check_mapped(model, "--overlays")
         self._left = {video.video_id: video for video in spread(videos, options.overlays)}
         self._url, self._total, self._drawn = join(options.out, FOLDER), len(self._left), 0
         self._reader = FrameReader()
@@ -76,6 +82,8 @@ class Overlays:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the store that are needed besides those of the method."""
+        if isinstance(self._model, ClipManifest):
+            return (ATTENTION,) if self._total else ()
         return (MAPS,) if self._total and self._model is None else ()
 
     def __enter__(self) -> Self:
@@ -96,7 +104,7 @@ class Overlays:
             return
         begun_s = time.monotonic()
         try:
-            self._write(video, self._tracks(rows, scores))
+            self._write(video, rows, scores)
             self._drawn += 1
         except VideoError as error:
             log.warning("overlay of %s not drawn: %s", rows.video_id, error)
@@ -110,12 +118,13 @@ class Overlays:
         if self._total:
             log.info("%d of %d overlays drawn in %s", self._drawn, self._total, self._url)
 
-    def _write(self, video: Video, tracks: VideoTracks) -> None:
+    def _write(self, video: Video, rows: VideoRows, scores: np.ndarray) -> None:
         from attn.report.figure_names import file_name  # matplotlib and PyAV take a second to load
         from attn.report.overlay_video import write_overlay
 
         mp4, png = (join(self._url, file_name(video.video_id, suffix=suffix)) for suffix in ("mp4", "png"))
         with atomic_path(*open_filesystem(mp4)) as hidden, open_video(video) as path:
+            tracks = self._tracks(rows, scores, path)
             sheet = write_overlay(hidden, tracks, self._frames(video, path, tracks))
         write_atomic(*open_filesystem(png), sheet)
 
@@ -134,11 +143,14 @@ class Overlays:
         eta = clock(self._spent_s / before * (self._total - before)) if before else "unknown"
         log.info("overlays: %d of %d, ETA %s; %s: %.0f %%", before, self._total, eta, video_id, 100 * min(share, 1))
 
-    def _tracks(self, rows: VideoRows, scores: np.ndarray) -> VideoTracks:
+    def _tracks(self, rows: VideoRows, scores: np.ndarray, path: Path) -> VideoTracks:
         """Classes of the time line: the predicted one, the second one that is drawn, then those with large scores."""
         ranked = ranking(scores)
         drawn = list(dict.fromkeys([ranked[0], *self._second(ranked)]))
         listed = list(dict.fromkeys([*drawn, *ranked]))[:MOST_CLASSES]
+        if isinstance(self._model, ClipManifest):
+            named = [(self._names[c], float(scores[c]), c) for c in listed]
+            return clip_tracks(rows, self._model, named, self._resampling, self._reader.header(path).rate)
         if self._model is not None:
             return self._attention(self._model, rows, scores, listed)
         maps = rows.maps[:, listed]

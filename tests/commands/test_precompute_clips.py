@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from attn.commands.clip_maps import frames_of_steps
 from attn.commands.evaluate import evaluate
 from attn.commands.evaluate_boxes import read_localisation
-from attn.commands.evaluate_clip_maps import frames_of_steps
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.precompute import precompute
 from attn.commands.precompute_options import PrecomputeOptions
