@@ -121,9 +121,10 @@ def _clips(settings: PrecomputeOptions, trained: TrainedClipCnn) -> ClipPlan:
         raise UsageError(
             f"{shown(settings.weights)}: its clips are sampled as in its training. Leave out --stride and --fps."
         )
-    taken, columns = trained.input, CLIP_COLUMNS if trained.map_names else (LOGITS,)
-    clips = {"clip": (taken.length, taken.step), "columns": columns}
-    return make_clip_plan(dataclasses.replace(settings, **clips), labelled=False)
+    if trained.modality != "rgb":
+        raise UsageError(f"{shown(settings.weights)}: takes flow, but videos have frames. Give its student.")
+    clip, columns = (trained.input.length, trained.input.step), CLIP_COLUMNS if trained.map_names else (LOGITS,)
+    return make_clip_plan(dataclasses.replace(settings, clip=clip, columns=columns), labelled=False)
 
 
 def _scorer(options: PredictOptions, chosen: PredictionModel) -> Scorer:

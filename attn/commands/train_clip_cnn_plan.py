@@ -138,6 +138,10 @@ def _videos(
     if options.classes is not None:
         known = _read_classes(options.classes)
     names = classes_of_list(options.split, known, part="train")
+    if options.classes is not None and names != known:
+        raise UsageError(
+            f"--classes {shown(options.classes)}: lacks classes of {shown(options.split)}. List all classes in it."
+        )
     if teacher is not None and names != teacher.class_names:
         raise UsageError(
             f"{shown(str(options.teacher))}: trained for {len(teacher.class_names)} classes, which are not those of "

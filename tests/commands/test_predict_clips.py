@@ -119,7 +119,7 @@ def test_tracks_have_a_map_and_a_probability_for_every_time_step(options):
             "the attention of a network of clips does not depend on the class",
         ),
         ({"overlays": 1}, {"num_maps": 0}, "--overlays: the network has no attention maps"),
-        ({}, {"modality": "flow", "num_maps": 1}, "takes flow, but videos have frames"),
+        ({}, {"modality": "flow", "num_maps": 1}, "takes flow, but videos have frames. Give its student"),
     ],
     ids=str,
 )
