@@ -57,7 +57,7 @@ class EvaluateOptions:
     """Attention store of unlabelled videos, local or s3://, made with the CNN of --store; may be --store itself. The
     scores of each class are standardised by their mean and standard deviation over these videos. This adds a second set
     of scores, <method>_calibrated, to each method except votes and SVMs. It assumes roughly balanced classes. Videos
-    that the CNN was fine-tuned on make the result too optimistic."""
+    of --train-split are left out: a CNN that was fine-tuned on them scores them unlike others."""
     calibrate_lists: tuple[str, ...] = ()
     """Split lists: calibrate only on videos of --calibrate named in at least one of them (default: all videos).
     HMDB51's lists select their training videos. Labels are not used."""

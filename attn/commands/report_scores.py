@@ -11,13 +11,20 @@ from attn.eval.metrics import class_average_precision, class_rankings, confusion
 from attn.eval.pooled import Run
 from attn.report.page_blocks import Chart, Note, Piece, Table
 from attn.report.page_charts import confusion_chart, gain_chart, precision_chart
+from attn.stages.scoring import CALIBRATED
 
 BASELINE = "cnn"
 GAINERS = ("unatt", "energynet")
 MOST_CLASSES = 25
 """Number of classes in a chart of gains, as in the paper's Figure 4."""
 MOST_MISTAKES = 300
-SHOWN = {**NAMES, FEW_LABELS: "EnergyNet, adapted CNN", FEW_LABELS_ZERO_SHOT: "EnergyNet, zero-shot CNN"}
+SHOWN = {
+    **NAMES,
+    FEW_LABELS: "EnergyNet, adapted CNN",
+    FEW_LABELS + CALIBRATED: "calibrated EnergyNet, adapted CNN",
+    FEW_LABELS_ZERO_SHOT: "EnergyNet, zero-shot CNN",
+    FEW_LABELS_ZERO_SHOT + CALIBRATED: "calibrated EnergyNet, zero-shot CNN",
+}
 """Names of methods on the page, which lists all EnergyNets of a share together."""
 MISSING = "–"
 

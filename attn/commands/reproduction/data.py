@@ -47,7 +47,7 @@ def open_data(options: BenchmarkTablesOptions) -> Benchmark:
         UsageError: files are missing or invalid, a split does not exist, the folder holds another rendering, or the
             classes of `--web-cnn` differ from those of the data set.
     """
-    benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _found(options)
+    benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _with_unlabelled(_found(options), options)
     if (web_cnn := _web_cnn(options)) is not None:
         benchmark = dataclasses.replace(benchmark, class_names=_classes_of(web_cnn, benchmark))
     check_splits(options, len(benchmark.splits))
@@ -170,6 +170,15 @@ def _found(options: BenchmarkTablesOptions) -> Benchmark:
                     f"{root_of(options)}. Choose another --out."
                 )
     return benchmark
+
+
+def _with_unlabelled(benchmark: Benchmark, options: BenchmarkTablesOptions) -> Benchmark:
+    """Count the videos in no split if CNNs are adapted to all videos."""
+    if getattr(options, "adapt_to", None) != "all":
+        return benchmark
+    labels = benchmark.labels
+    count = sum(video.video_id not in labels for video in list_videos(benchmark.videos))
+    return dataclasses.replace(benchmark, unlabelled=count)
 
 
 def _classes_of(web_cnn: str, benchmark: Benchmark) -> tuple[str, ...]:
