@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
+from attn.training.clip_options import TrainClipCnnOptions
+
 RESUME = "interrupted; run the same command to resume"
 AGAIN = "interrupted; run the same command to start again"
 
@@ -26,8 +28,8 @@ _LAST_LINES = {
     "VideoLabelsOptions": "{out}; next: python jobs/train_tsrnet.py --store STORE --labels {out} --out TSRNET",
     "DetectOptions": "{out}; next: python jobs/evaluate_detection.py --detections {out}/detections.json "
     "--annotations ANNOTATION --out RESULTS",
-    "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} --clip 16 4 "
-    "--columns logits attention --out CLIPS",
+    "TrainClipCnnOptions": "{out}; next: python jobs/precompute.py --videos VIDEOS --weights {out} "
+    "--clip {length} {step} --columns logits attention --out CLIPS",
     "ZeroShotOptions": _CNN,
     "PrecomputeFlowOptions": "{out}; next: python jobs/train_cnn.py --modality flow --flow {out} --backbone resnet50 "
     "--split LIST --out CNN.safetensors",
@@ -44,6 +46,11 @@ _LAST_LINES = {
     "ReportOptions": "{out}; open it in a browser",
 }
 """Type of options → last line, with fields of the options in braces. Other jobs write their own."""
+_OF_CLIPS = "{out}; next: python jobs/evaluate.py --store {out} --split LIST --model {weights} --out RESULTS"
+_OF_TEACHER = (
+    "{out}; next: python jobs/train_clip_cnn.py --modality rgb --frames FRAMES --flow {flow} --teacher {out} "
+    "--split {split} --backbone {backbone} --length {length} --step {step} --out STUDENT"
+)
 _NOT_RESUMED = (
     *("DetectOptions", "EvaluateOptions", "EvaluateDetectionOptions", "ExploreOptions", "ExportOptions"),
     *("ImportFeaturesOptions", "JoinClipsOptions", "ReportOptions", "VerifyOptions", "VideoLabelsOptions"),
@@ -65,6 +72,10 @@ _SAMPLING = ("method", "stride", "fps")
 def last_line(options: Any) -> str | None:
     """Return the last line of a job that has succeeded; None if the job has written its own or nothing."""
     line = _LAST_LINES.get(type(options).__name__)
+    if getattr(options, "clip", None) is not None:
+        line = _OF_CLIPS
+    if isinstance(options, TrainClipCnnOptions) and options.modality == "flow":
+        line = _OF_TEACHER
     if line is None or getattr(options, "dry_run", False) or getattr(options, "overlays", 0):
         return None
     if "{reader}" in line:

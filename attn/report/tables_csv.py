@@ -55,3 +55,9 @@ def _lines(results: Record) -> Iterator[Record]:
             for tiou, value, interval in zip(results["tiou"], found["map"], found["intervals"], strict=False):
                 figure = f"mAP@{tiou:g}, {found['evaluator']}"
                 yield {**found, "table": table, "figure": figure, "value": value, "interval": interval}
+    for table in ("localisation", "localisation_pairs"):
+        for found in results.get(table, ()):
+            place = {key: f"{found[key]}, {found['map']} map" for key in ("method", "first", "second") if key in found}
+            for figure, estimate in found.items():
+                if isinstance(estimate, dict):
+                    yield {**found, **place, **estimate, "table": table, "figure": figure}

@@ -52,6 +52,19 @@ def test_every_line_is_of_a_job():
     assert {kind.__name__ for kind in JOBS} == next_step._LAST_LINES.keys()
 
 
+def test_clips_are_scored_by_their_network_and_a_teacher_teaches():
+    clips = last_line(options_of(PrecomputeOptions, clip=(8, 2), weights="student.safetensors"))
+    teacher = last_line(options_of(TrainClipCnnOptions, modality="flow", flow="flow/", length=8, step=2))
+    student = last_line(options_of(TrainClipCnnOptions, modality="rgb", length=8, step=2))
+    assert "--model student.safetensors" in clips
+    assert "--teacher 'my results'" in teacher
+    assert "--length 8 --step 2" in teacher
+    assert "--clip 8 2" in student
+    for line in (clips, teacher, student):
+        (command,) = re.findall(r"next: python (.*)", line)
+        check(command)
+
+
 @pytest.mark.parametrize("kind", JOBS, ids=lambda kind: kind.__name__)
 def test_it_names_the_output_and_a_command_that_the_script_takes(kind):
     line = last_line(options_of(kind))

@@ -146,7 +146,7 @@ def with_absolute_paths(options: Tables) -> Tables:
     """Return the options with absolute URLs."""
     given = {name: getattr(options, name) for name in options.PATHS}
     return dataclasses.replace(
-        options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet")}
+        options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet", "kinetics")}
     )
 
 

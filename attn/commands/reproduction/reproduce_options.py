@@ -26,48 +26,58 @@ class TablesOptions:
             resources.
     """
 
-    PATHS: ClassVar[tuple[str, ...]] = ("out", "root", "images", "weights")
-    COUNTS: ClassVar[tuple[str, ...]] = ("image_epochs", "stride", "side_by_side", "render_images", "render_videos")
-    SETTLED: ClassVar[tuple[str, ...]] = ("dataset", "image_epochs", "input_size", "stride", "mean", "std")
+    PATHS: ClassVar[tuple[str, ...]] = ("out", "root", "weights")
+    COUNTS: ClassVar[tuple[str, ...]] = ("stride", "side_by_side", "render_videos")
+    SETTLED: ClassVar[tuple[str, ...]] = ("dataset", "input_size", "stride")
 
     paper: str
-    """Paper. attention_transfer: Li et al. 2017. soft_attention: Sharma et al. 2015. tsrnet: Zhang et al. 2019. With
-    --help, --paper soft_attention and --paper tsrnet list their flags."""
+    """Paper. attention_transfer: Li et al. 2017. soft_attention: Sharma et al. 2015. tsrnet: Zhang et al. 2019.
+    attention_distillation: Liu et al. 2019. With --help, --paper soft_attention and the like list their flags."""
     dataset: str
     out: str
     """Output folder for lists, networks, stores, scores and tables; local or s3://."""
     root: str | None = None
     """Data set in its official layout, or your own videos; local or s3:// (synthetic: rendered into <out>/data)."""
-    images: str | None = None
-    """Web images, one folder per class; local or s3://. Without them, CNNs are trained on --weights and frames only."""
     weights: str | None = None
     """Start weights of the CNNs before Web images: imagenet, or a file (default: imagenet; synthetic: random)."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds. All experiments run once with each seed."""
-    image_epochs: int | None = None
-    """Epochs over the Web images (default: 30; synthetic: 10)."""
     allow_missing: bool = False
     """Leave out listed videos that are missing. Test videos that cannot be read are left out too."""
     max_failed_fraction: float = 0.01
     """Largest share of a step's videos that may be unreadable. The step fails if there are more."""
     stride: int | None = None
     """Keep frames 0, S, 2S, … (default: 5 for ucf101, ut_interaction and labelled, 4 for synthetic, 1 for tvhi)."""
-    mean: Rgb | None = None
-    """Channel means of the CNN's input, 0–1 (default: those of the start checkpoint, else ImageNet's)."""
-    std: Rgb | None = None
-    """Channel standard deviations of the input (default: those of the start checkpoint, else ImageNet's)."""
     input_size: int | None = None
     """Side length of the square input in pixels (default: the network's, mostly 224; synthetic: 112)."""
     actors: tuple[int, int] | None = None
     """Minimum and maximum number of CNN actors of a precompute step (default: as many as fit)."""
     side_by_side: int | None = None
     """Maximum number of steps in parallel (default: one per GPU; without GPUs, one per four CPUs but at least two)."""
-    render_images: int = 4000
-    """Number of Web images to render for --dataset synthetic."""
     render_videos: int = 320
     """Number of videos to render for --dataset synthetic."""
     dry_run: bool = False
     """List the steps without running them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageTablesOptions(TablesOptions):
+    """Options of tables whose CNNs may learn Web images first."""
+
+    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "images")
+    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "image_epochs", "render_images")
+    SETTLED: ClassVar[tuple[str, ...]] = (*TablesOptions.SETTLED, "image_epochs", "mean", "std")
+
+    images: str | None = None
+    """Web images, one folder per class; local or s3://. Without them, CNNs are trained on --weights and frames only."""
+    image_epochs: int | None = None
+    """Epochs over the Web images (default: 30; synthetic: 10)."""
+    mean: Rgb | None = None
+    """Channel means of the CNN's input, 0–1 (default: those of the start checkpoint, else ImageNet's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the input (default: those of the start checkpoint, else ImageNet's)."""
+    render_images: int = 4000
+    """Number of Web images to render for --dataset synthetic."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,16 +96,16 @@ class BenchmarkTablesOptions(TablesOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReproduceOptions(BenchmarkTablesOptions):
+class ReproduceOptions(BenchmarkTablesOptions, ImageTablesOptions):
     RENAMED: ClassVar[Mapping[str, str]] = {"--no-no-image": "--no-image-free"}
-    PATHS: ClassVar[tuple[str, ...]] = (*BenchmarkTablesOptions.PATHS, "word_vectors", "web_cnn")
-    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "frame_epochs", "input_size")
+    PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "labels", "word_vectors", "web_cnn")
+    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "frame_epochs", "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
-        *BenchmarkTablesOptions.SETTLED,
+        *(*ImageTablesOptions.SETTLED, "parts"),
         *("frame_epochs", "aggregation", "near_duplicates", "recipe", "adapt", "adapt_to", "web_cnn"),
     )
 
-    paper: Literal["attention_transfer", "soft_attention", "tsrnet"] = "attention_transfer"
+    paper: Literal["attention_transfer", "soft_attention", "tsrnet", "attention_distillation"] = "attention_transfer"
     dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic", "labelled"]
     """Data set. synthetic is rendered first; labelled is your own videos with --labels."""
     web_cnn: str | None = None
@@ -151,10 +161,11 @@ VARIANTS: dict[Variant, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SoftAttentionTablesOptions(BenchmarkTablesOptions):
-    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size")
+class SoftAttentionTablesOptions(BenchmarkTablesOptions, ImageTablesOptions):
+    PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "labels")
+    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
-        *(*BenchmarkTablesOptions.SETTLED, "backbone", "weights", "images", "cnn_epochs"),
+        *(*ImageTablesOptions.SETTLED, "parts", "backbone", "weights", "images", "cnn_epochs"),
     )
 
     paper: Literal["soft_attention"]
@@ -196,11 +207,11 @@ WITH_TRIMMED: frozenset[TsrnetVariant] = frozenset({"tsrnet", "tsrnet_ce"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TsrnetTablesOptions(TablesOptions):
-    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "trimmed", "trimmed_split", "class_map")
-    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size", "flow_epochs")
+class TsrnetTablesOptions(ImageTablesOptions):
+    PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "trimmed", "trimmed_split", "class_map")
+    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "input_size", "flow_epochs")
     SETTLED: ClassVar[tuple[str, ...]] = (
-        *(*TablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
+        *(*ImageTablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
         *("render_images", "render_videos", "render_untrimmed", "training_set"),
     )
     OF_FLOW: ClassVar[tuple[str, ...]] = ("flow", "flow_weights", "flow_epochs", "flow_lr")
