@@ -134,7 +134,7 @@ def split_folds(
 
 
 def deal_groups(
-    split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable], where: str
+    split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable], where: str, flag: str = "--parts"
 ) -> list[Fold]:
     """Folds like those of `split_folds`, for groups that span several classes, such as all videos of one person.
 
@@ -147,6 +147,7 @@ def deal_groups(
         seed: seed of the order among groups of equal size.
         group_of: function from a video ID to its group.
         where: name of the list, for messages.
+        flag: flag that sets the number of folds, for messages.
 
     Raises:
         UsageError: there are too few groups; a fold would have no training video of some class.
@@ -171,7 +172,7 @@ def deal_groups(
         if missing := set(split.values()) - set(fold.train.values()):
             raise UsageError(
                 f"{where}: {folds} parts leave no video of {min(missing)!r} to train on, because groups stay whole. "
-                "Label its videos in more groups, or change --parts."
+                f"Label its videos in more groups, or change {flag}."
             )
     return parted
 
