@@ -5,8 +5,6 @@ import shlex
 from collections.abc import Collection
 from typing import Any
 
-from attn.training.clip_options import TrainClipCnnOptions
-
 RESUME = "interrupted; run the same command to resume"
 AGAIN = "interrupted; run the same command to start again"
 
@@ -74,7 +72,7 @@ def last_line(options: Any) -> str | None:
     line = _LAST_LINES.get(type(options).__name__)
     if getattr(options, "clip", None) is not None:
         line = _OF_CLIPS
-    if isinstance(options, TrainClipCnnOptions) and options.modality == "flow":
+    if type(options).__name__ == "TrainClipCnnOptions" and options.modality == "flow":
         line = _OF_TEACHER
     if line is None or getattr(options, "dry_run", False) or getattr(options, "overlays", 0):
         return None

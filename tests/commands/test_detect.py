@@ -188,7 +188,7 @@ def other_times(folder):
         (lambda f, o: {"labels": str(f / "x.mat")}, "has only numbers of classes"),
         (lambda f, o: {"num_samples": 0}, "--num-samples 0: must be at least 1"),
         (lambda f, o: {"classes": ("Swim",)}, "--classes Swim: not among the 3 classes"),
-        (lambda f, o: {"model": (str(f / "nothing"),)}, "nothing: neither a model file"),
+        (lambda f, o: {"model": (str(f / "nothing"),)}, "nothing: does not exist"),
         (lambda f, o: {"store": (other_cnn(f),)}, "features of another CNN than .*weights_sha256"),
         (lambda f, o: {"store": (*o.store, other_times(f)), "model": o.model * 2}, "test_000 has other times in"),
         (
