@@ -69,12 +69,7 @@ def test_folds_without_a_class_name_the_labels_and_the_flag_that_asks_for_folds(
     with pytest.raises(
         UsageError, match=r"^labels\.csv, split1: 2 parts leave no .* change --folds or --map-source\.$"
     ):
-<<<<<<< HEAD
-        write_lists(whole, plan)
-    assert not Path(plan.out, "splits").exists()
-=======
         check_lists(whole, plan)
->>>>>>> user
 
 
 def test_lists_of_your_own_videos_name_their_recordings_but_older_ones_stay(two_splits, plan):
