@@ -214,7 +214,7 @@ class TsrnetTablesOptions(ImageTablesOptions):
         *(*ImageTablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
         *("render_images", "render_videos", "render_untrimmed", "training_set"),
     )
-    OF_FLOW: ClassVar[tuple[str, ...]] = ("flow", "flow_weights", "flow_epochs", "flow_lr")
+    OF_FLOW: ClassVar[tuple[str, ...]] = ("flow", "flow_weights", "flow_epochs", "flow_cnn_lr", "flow_lr")
     """Settings of the flow stream, which may be added to a folder but must not change in it."""
 
     paper: Literal["tsrnet"]
@@ -252,6 +252,8 @@ class TsrnetTablesOptions(ImageTablesOptions):
     """Weights of RAFT: torchvision's name, such as C_T_V2, which are downloaded once, or a file."""
     flow_epochs: int = 10
     """Epochs of the CNN of flow over the trimmed videos."""
+    flow_cnn_lr: float | None = None
+    """Learning rate of the CNN of flow (default: 0.005, as in TSN; synthetic: 0.01)."""
     flow_lr: float | None = None
     """Learning rate of the networks of flow (default: that of RGB; thumos14: 0.0005, as in the paper)."""
     theta: float = 0.5

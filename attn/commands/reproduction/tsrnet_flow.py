@@ -15,7 +15,8 @@ from attn.storage.filesystem import absolute
 
 def with_earlier_flow(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
     """Options with the flow stream of an earlier run into the folder, if they name none."""
-    if options.flow is None and (earlier := _earlier(options)):
+    earlier = _earlier(options)
+    if options.flow is None and earlier:
         return dataclasses.replace(options, **earlier)
     weights = options.flow_weights
     if weights is not None and "." in weights:  # a file; torchvision's names of weights have no dot
@@ -44,8 +45,9 @@ def check_flow(options: TsrnetTablesOptions) -> None:
             only.
     """
     refuse_flag("theta", options.theta, "must be from 0 to 1", not 0 <= options.theta <= 1)
-    lr = options.flow_lr
-    refuse_flag("flow_lr", lr, "must be above 0", lr is not None and not 0 < lr < math.inf)
+    for name in ("flow_lr", "flow_cnn_lr"):
+        lr = getattr(options, name)
+        refuse_flag(name, lr, "must be above 0", lr is not None and not 0 < lr < math.inf)
     if options.flow is None:
         refuse_flag("flow_weights", options.flow_weights, "needs --flow", options.flow_weights is not None)
         return
@@ -61,4 +63,4 @@ def check_flow(options: TsrnetTablesOptions) -> None:
 def _earlier(options: TsrnetTablesOptions) -> dict[str, object]:
     """Settings of the flow stream of the folder; empty if it has none."""
     before = (read_plan(options.out) or {}).get("options", {})
-    return {name: before[name] for name in options.OF_FLOW} if before.get("flow") else {}
+    return {name: before.get(name) for name in options.OF_FLOW} if before.get("flow") else {}

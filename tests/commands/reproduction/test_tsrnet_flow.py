@@ -43,12 +43,15 @@ def options(tmp_path):
 
 @pytest.mark.parametrize("images", [None, "images"])
 def test_flow_has_a_cnn_of_its_own_that_begins_with_that_of_rgb(options, tmp_path, images):
-    steps, runs = make_steps(untrimmed(tmp_path, images=images), dataclasses.replace(options, theta=0.3))
+    steps, runs = make_steps(
+        untrimmed(tmp_path, images=images), dataclasses.replace(options, theta=0.3, flow_cnn_lr=0.02)
+    )
     named = {step.name: step for step in steps}
     assert len(named) == len(steps)
     for place, step in enumerate(steps):
         assert set(step.needs) <= set(list(named)[:place])
     cnn = named["resnet18/flow/cnn"]
+    assert (cnn.options.lr, cnn.options.head_lr, cnn.options.batchnorm) == (0.02, 0.02, "auto")
     assert resolve(cnn.options).flow == named["resnet18/flow/trimmed"].options.out
     assert cnn.options.weights == ("imagenet" if images is None else named["resnet18/web/cnn"].options.out)
     assert ("resnet18/web/cnn" in cnn.needs) == (images is not None)
@@ -95,6 +98,7 @@ def test_a_folder_keeps_its_flow_and_refuses_another(options, tmp_path):
 def test_flow_of_thumos14_has_the_learning_rate_of_the_paper(options):
     given = dataclasses.replace(options, dataset="thumos14", flow_lr=None)
     assert (_resolved(given).tsrnet.lr, _resolved(given).flow_lr) == (1e-4, 5e-4)
+    assert _resolved(given).flow_cnn_lr == 0.005
     assert _resolved(dataclasses.replace(given, flow_lr=0.1)).flow_lr == 0.1
 
 
