@@ -155,8 +155,8 @@ Source: Zhang et al. 2019, Table 2.
 TSRNET_DETECTION = (55.9, 46.9, 38.3, 28.1, 18.6, 11.0, 5.59, 2.19, 0.29)
 """mAP of TSRNet's detections on THUMOS14 at tIoU 0.1 to 0.9, with RGB and flow. Source: Zhang et al. 2019, Table 3."""
 
-DISTILLATION = {"ucf101": 97.4, "hmdb51": 75.7, "something_v2": 54.6}
-"""Top-1 of attention distillation; unverified, and possibly that of a fused or the best network.
+DISTILLATION = {"ucf101": (101, 97.4), "hmdb51": (51, 75.7), "something_v2": (174, 54.6)}
+"""Number of classes, and top-1 of attention distillation; unverified, and possibly that of a fused or the best network.
 
 Source: Liu et al. 2019, as quoted by others.
 """
