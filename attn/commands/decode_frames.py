@@ -143,7 +143,7 @@ def _only_failed(plan: StorePlan) -> list[str]:
     """IDs missing from a finished store, if all of them failed and their number is allowed; otherwise empty."""
     ledger = plan.ledger
     with storage_errors(ledger.url):
-        failed = read_failures(ledger.fs, ledger.root).keys() if ledger.finished else set[str]()
+        failed = read_failures(ledger.folder).keys() if ledger.finished else set[str]()
     lacking = {video.video_id for video in plan.videos} - ledger.completed().keys()
     few = len(lacking) <= allowed_failures(plan.max_failed_fraction, len(plan.videos))
     return sorted(lacking) if few and lacking <= failed else []

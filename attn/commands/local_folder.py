@@ -1,7 +1,7 @@
 """Check of flags that name a folder on a local disk."""
 
 from attn.errors import UsageError
-from attn.storage.filesystem import is_local, open_filesystem
+from attn.storage.location import Location
 
 
 def local_folder(url: str, flag: str) -> str:
@@ -14,7 +14,7 @@ def local_folder(url: str, flag: str) -> str:
     Raises:
         UsageError: the folder is not local.
     """
-    fs, path = open_filesystem(url)
-    if not is_local(fs):
+    folder = Location.at(url)
+    if not folder.is_local:
         raise UsageError(f"{flag} {url}: not a local folder. Give a folder on a local disk; it is memory-mapped.")
-    return path
+    return folder.path

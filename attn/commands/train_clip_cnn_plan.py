@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import torch
 
-from attn.classes import class_ids, parse_class_list
+from attn.classes import class_ids
 from attn.commands.clip_stores import ClipStores, open_clip_stores
 from attn.commands.holdout import holdout_record, kept_together
 from attn.commands.local_folder import local_folder
 from attn.commands.split_check import present_videos
 from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import SplitList, classes_of_list, read_recordings, read_split
+from attn.datasets.ucf101 import read_class_index
 from attn.errors import UsageError, refuse_flag
 from attn.models.attention_distillation import ClipArchitecture, ClipCnn
 from attn.models.clip_backbone import map_shape, plan_of
@@ -22,7 +23,6 @@ from attn.models.clip_weights import read_clip_weights
 from attn.models.weights_file import WeightsFile
 from attn.stages.clip_config import ClipConfig
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text
 from attn.training.clip_job import ClipJob
 from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.run import RUN, TrainRun, digest
@@ -135,8 +135,7 @@ def _videos(
     """
     known = () if teacher is None else teacher.class_names
     if options.classes is not None:
-        text = read_text(*open_filesystem(options.classes))
-        known = parse_class_list(text.splitlines(), where=options.classes)
+        known = read_class_index(options.classes)
     names = classes_of_list(options.split, known, part="train")
     if teacher is not None and names != teacher.class_names:
         raise UsageError(

@@ -16,7 +16,7 @@ from attn.models.soft_attention_file import NAME
 from attn.schema import GRID
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, join, storage_errors
+from attn.storage.filesystem import join, storage_errors
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_shape
 from attn.training.run import RUN, TrainRun, digest
@@ -84,7 +84,7 @@ def make_soft_attention_training(
     run = TrainRun(join(options.out, NAME), decisive)
     job = SoftAttentionJob(
         options=options,
-        store_url=absolute(store.url),
+        store_url=store.folder.absolute,
         train=train,
         held_out=held_out,
         class_names=names,

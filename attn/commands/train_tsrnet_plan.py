@@ -17,7 +17,8 @@ from attn.models.tsrnet_file import NAME, load_start, load_tsrnet, sha256_of
 from attn.schema import FEATURES
 from attn.stages.tsrnet_config import TsrnetConfig
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, join, storage_errors
+from attn.storage.filesystem import join, storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import FEATURE_FIELDS
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_shape
@@ -76,15 +77,15 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
     run = TrainRun(join(options.out, NAME), decisive)
     job = TsrnetJob(
         options=options,
-        store_url=absolute(store.url),
-        trimmed_url=None if other is None else absolute(other.url),
+        store_url=store.folder.absolute,
+        trimmed_url=None if other is None else other.folder.absolute,
         train=train,
         held_out=held_out,
         trimmed=trimmed,
         multi_label=several,
         class_names=names,
         num_channels=channels,
-        init=None if options.init is None else absolute(options.init),
+        init=None if options.init is None else Location.at(options.init).absolute,
         init_sha256=init_sha256,
         sources=_sources(options, other),
         cache_folder=cache,

@@ -27,7 +27,8 @@ from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.stages.tsrnet_scoring import TsrnetScore
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, storage_errors
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
 
 SUFFIX = ".safetensors"
@@ -239,8 +240,7 @@ def _file_at(url: str) -> str:
     if url.endswith((SUFFIX, *TORCH_SAVE)):
         return url
     names = [f"{kind}{SUFFIX}" for kind in LOADERS]
-    with storage_errors(url):
-        there = [name for name in names if _exists(join(url, name))]
+    there = [name for name in names if Location.at(join(url, name)).exists()]
     if not there:
         raise UsageError(
             f"{shown(url)}: neither a model file nor a folder with {' or '.join(names)}. Give weights as {SUFFIX}."
@@ -248,11 +248,6 @@ def _file_at(url: str) -> str:
     if len(there) > 1:
         raise UsageError(f"{shown(url)}: contains {' and '.join(there)}. Name one of these files.")
     return join(url, there[0])
-
-
-def _exists(url: str) -> bool:
-    fs, path = open_filesystem(url)
-    return bool(fs.exists(path))
 
 
 def _inferred(file: TensorsFile) -> str:

@@ -8,7 +8,6 @@ import json
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from fsspec import AbstractFileSystem
 
 from attn.schema import (
     ATTENTION_COLUMNS,
@@ -24,6 +23,7 @@ from attn.schema import (
     frames_schema,
 )
 from attn.storage.error_messages import bucket_is_missing
+from attn.storage.location import Location
 from attn.storage.store_manifest import NAME, StoreManifest, hash_of
 
 
@@ -201,17 +201,17 @@ FLOW_FIELDS = (*("algorithm", "parameters", "bound_px"), *("input_size", "prepro
 AnyManifest = TypeVar("AnyManifest", bound=StoreManifest)
 
 
-def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyManifest]) -> AnyManifest | None:
+def read_manifest(store: Location, kind: type[AnyManifest]) -> AnyManifest | None:
     """Manifest of the store in a folder; None if no store was started.
 
     Raises:
         UsageError: as `from_json`.
-        FileNotFoundError: the bucket does not exist. Wrap the call in `storage_errors`, as for all storage errors.
+        FileNotFoundError: the bucket does not exist. Wrap the call in `Location.errors`, as for all storage errors.
     """
     try:
-        text = fs.cat_file(f"{root}/{NAME}")
+        text = (store / NAME).read_bytes()
     except FileNotFoundError as error:
         if bucket_is_missing(error):
             raise
         return None
-    return kind.from_json(text, where=f"{url}/{NAME}")
+    return kind.from_json(text, where=f"{store.url}/{NAME}")

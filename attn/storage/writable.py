@@ -5,11 +5,9 @@ import errno
 import os
 from typing import Any
 
-from fsspec import AbstractFileSystem
-
 from attn.errors import UsageError
-from attn.storage.error_messages import may_not, shown
-from attn.storage.filesystem import is_local, join, open_filesystem, storage_errors
+from attn.storage.error_messages import may_not
+from attn.storage.location import Location
 
 PROBE = ".attn-may-write"
 
@@ -27,12 +25,12 @@ def check_writable(url: str) -> None:
     Raises:
         UsageError: the folder cannot be written to; the message gives the reason and what to do.
     """
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        if is_local(fs):
-            _check_local(path)
-        elif "s3" in fs.protocol:
-            _check_s3(fs, path, url)
+    folder = Location.at(url)
+    with folder.errors():
+        if folder.is_local:
+            _check_local(folder.path)
+        elif "s3" in folder.fs.protocol:
+            _check_s3(folder)
 
 
 def _check_local(path: str) -> None:
@@ -44,16 +42,16 @@ def _check_local(path: str) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
-def _check_s3(fs: AbstractFileSystem, path: str, url: str) -> None:
-    client: Any = fs
-    bucket, key, _ = client.split_path(join(path, PROBE))
+def _check_s3(folder: Location) -> None:
+    client: Any = folder.fs
+    bucket, key, _ = client.split_path((folder / PROBE).path)
     try:
         upload = client.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
     except PermissionError as error:
         if not may_not(error):
             raise
         raise UsageError(
-            f"{shown(url)}: the credentials do not permit writing. Grant them s3:PutObject, or choose another folder."
+            f"{folder}: the credentials do not permit writing. Grant them s3:PutObject, or choose another folder."
         ) from error
     with contextlib.suppress(OSError):  # aborting may be denied: an upload without parts costs nothing
         client.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])

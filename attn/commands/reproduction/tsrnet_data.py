@@ -6,7 +6,8 @@ from attn.commands.reproduction.data import is_to_be_rendered, render, root_of
 from attn.commands.reproduction.reproduce_options import TsrnetTablesOptions
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.synthetic.actions import ACTIONS
 from attn.synthetic.untrimmed import render_untrimmed
 from attn.synthetic.untrimmed_set import UntrimmedSet, open_set
@@ -101,8 +102,7 @@ def _untrimmed_root(options: TsrnetTablesOptions) -> str:
 def _thumos14(root: str, options: TsrnetTablesOptions) -> UntrimmedVideos:
     parts = {name: join(root, place) for name, place in THUMOS14.items()}
     for url in parts.values():
-        fs, path = open_filesystem(url)
-        if not fs.exists(path):
+        if not Location.at(url).exists():
             raise UsageError(
                 f"{shown(url)}: missing. --dataset thumos14 needs it beside {', '.join(THUMOS14.values())}."
             )

@@ -25,7 +25,8 @@ from attn.eval.detection_rules import RULES, Evaluator
 from attn.eval.pooled import Run
 from attn.eval.significance import percentile_interval
 from attn.report.published import TSRNET_DETECTION, TSRNET_RECOGNITION
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.scores import NAME, read_scores
 
 TIOUS = [round(0.1 * i, 1) for i in range(1, 10)]
@@ -136,7 +137,7 @@ def _write_detections(options: TsrnetTablesOptions, truth: GroundTruth, runs: Se
     named |= {f"{RANDOM}-{seed}": list(random_segments(truth, seed)) for seed in range(RANDOM_SETS)}
     urls = {name: join(options.out, DETECTIONS, f"{name}.json") for name, found in named.items() if found}
     for name, url in urls.items():
-        write_atomic(*open_filesystem(url), results_json(named[name]))
+        Location.at(url).write_atomic(results_json(named[name]))
     return urls
 
 

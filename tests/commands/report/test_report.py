@@ -21,8 +21,8 @@ from attn.commands.report_runs import find_runs
 from attn.errors import UsageError
 from attn.schema import LOGITS, MAPS
 from attn.storage.failures import Failure, FailureLog
-from attn.storage.filesystem import open_filesystem
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.training.run import TrainRun
 from attn.video.transform import Resampling, resize_and_crop
 from tests.report.pages import parsed, section, table_of
@@ -179,8 +179,8 @@ def test_a_store_that_was_made_again_is_not_searched(tmp_path, evaluation):
 
 def test_a_store_shows_its_throughput_and_failures(tmp_path):
     store = write_store(str(tmp_path / "store"), new_manifest(), {})
-    fs, root = open_filesystem(store)
-    log = FailureLog(fs, root)
+    root = Location.at(store)
+    log = FailureLog(root)
     log.add(Failure("<b>clip</b>", "x/clip.avi", "decode", "VideoError", "<i>truncated</i>", 3))
     log.flush()
     Ledger.at(store).finish(
