@@ -225,6 +225,7 @@ def test_a_storage_that_does_not_answer_is_no_damage(ledger: Ledger, monkeypatch
 
     part_of_c = part_of(ledger, "c")
     monkeypatch.setattr(type(ledger.folder.fs), "open", fails)
+    monkeypatch.setattr("attn.storage.retry.PAUSES_S", (0.01, 0.01))
     for look in (audit_store, Ledger.done):
         with pytest.raises(UsageError, match="store: "):
             look(ledger)
