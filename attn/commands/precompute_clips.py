@@ -1,9 +1,7 @@
 """Precompute of clips: logits and attention maps of a network of clips, each clip exactly once."""
 
 import dataclasses
-import importlib.metadata
 import logging
-import platform
 from typing import Any
 
 from attn.commands.estimate import estimate
@@ -26,6 +24,7 @@ from attn.stages.decode_clips import DecodeClips
 from attn.storage.error_messages import shown
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import ClipManifest
+from attn.storage.store_manifest import made_by
 from attn.storage.writable import check_writable
 from attn.video.sample import Fps, Sampling, Stride
 from attn.video.transform import Resampling
@@ -103,11 +102,7 @@ def make_clip_plan(options: PrecomputeOptions) -> ClipPlan:
         columns=tuple(sorted(set(options.columns))),
         num_channels=net.backbone.late_channels,
         map_shape=(rows, cols),
-        informative={
-            "python": platform.python_version(),
-            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-            "options": dataclasses.asdict(options),
-        },
+        informative={**made_by(PACKAGES), "options": dataclasses.asdict(options)},
         clip={"length": length, "step": step, "every": every, "crop": taken.crop, "crops": options.crops},
         map_names=trained.map_names,
         map_time=time,

@@ -103,9 +103,7 @@ def make_clip_training(options: TrainClipCnnOptions) -> PlannedClipTraining:
 
 def _check_flags(options: TrainClipCnnOptions) -> None:
     options.check()
-    for name in ("workers", "cpus_per_worker"):
-        value = getattr(options, name)
-        refuse_flag(name, value, "must be at least 1", value is not None and value < 1)
+    options.check_workers()
     refuse_flag("fraction", options.fraction, "must be above 0 and at most 1", not 0 < options.fraction <= 1)
     rgb, taught = options.modality == "rgb", options.teacher is not None
     wanted = {

@@ -105,7 +105,7 @@ def find_flow_videos(
         UsageError: videos are missing, or a class has none.
     """
     where = str(options.split)
-    num_frames = {video_id: rows for part in store.parts for video_id, rows in part.rows.items()}
+    num_frames = store.num_frames
     split = read_split(where, class_names, part="train", present=list(num_frames))
     present = present_videos(
         take_fraction(split, options.fraction, seed=options.seed),

@@ -35,9 +35,7 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
     Raises:
         UsageError: an input is missing or invalid, or contradicts another one.
     """
-    for name in ("workers", "cpus_per_worker"):
-        value = getattr(options, name)
-        refuse_flag(name, value, "must be at least 1", value is not None and value < 1)
+    options.check_workers()
     if (options.trimmed is None) != (options.trimmed_split is None):
         given, missing = (
             ("--trimmed-split", "--trimmed") if options.trimmed is None else ("--trimmed", "--trimmed-split")
@@ -95,24 +93,11 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
     return run, job, store
 
 
-def with_config(run: TrainRun, job: TsrnetJob, options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJob]:
-    """Return another training on the same videos.
-
-    Args:
-        run: run planned by `make_tsrnet_training`.
-        job: job planned by `make_tsrnet_training`.
-        options: options of the job with another `out` and other fields of `TsrnetConfig`, except `NOT_SEARCHED`.
-    """
-    own = {field.name: getattr(options, field.name) for field in dataclasses.fields(TsrnetConfig)}
-    other = TrainRun(join(options.out, NAME), {**run.decisive, **own})
-    return other, dataclasses.replace(job, options=options, own_key=other.name, run_url=other.url)
-
-
 def _opened(url: str, options: TrainTsrnetOptions) -> tuple[AttentionStore, dict[str, int]]:
     """Store of features, and the number of frames of each of its videos."""
     with storage_errors(url):
         store = AttentionStore.open(url, allow_partial=options.allow_partial)
-        num_frames = {video_id: rows for part in store.parts for video_id, rows in part.rows.items()}
+        num_frames = store.num_frames
     store.check_columns([FEATURES])
     return store, num_frames
 

@@ -99,6 +99,11 @@ class Store(Generic[AnyManifest]):
         """IDs of all complete videos, in the order in which `videos` yields them."""
         return [video for part in self.parts for video in part.rows]
 
+    @property
+    def num_frames(self) -> dict[str, int]:
+        """Number of rows of each complete video."""
+        return {video: rows for part in self.parts for video, rows in part.rows.items()}
+
     def runs(self, part: PartVideos, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Rows of a part's videos, in order. Each batch holds rows of one video; a long video has several batches.
 

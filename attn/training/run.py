@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from attn.errors import UsageError
 from attn.storage.filesystem import join
@@ -26,6 +26,7 @@ FRAMES, SETTLED = "frames", "videos.json"
 EVENTS = "events.out.tfevents"
 REMOVALS = 5
 """Attempts to remove a folder in which a lost worker that is still running, or Ray, may be writing."""
+Job = TypeVar("Job", bound=Any)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,6 +165,21 @@ class TrainRun:
                     return
                 with contextlib.suppress(FileNotFoundError):  # another process removed a part of it in the meantime
                     remove_tree(place)
+
+
+def varied(run: TrainRun, job: Job, options: Any, kind: type) -> tuple[TrainRun, Job]:
+    """Return another training on the same data, for a search.
+
+    Args:
+        run: run of the planned training.
+        job: job of the planned training, a dataclass with `options`, `own_key` and `run_url`.
+        options: options of the job with another `out` and other fields of `kind`, except those that decide the data.
+        kind: dataclass of the settings that may differ.
+    """
+    own = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+    other = TrainRun(join(options.out, Location.at(run.out).name), {**run.decisive, **own})
+    changed: Any = {"options": options, "own_key": other.name, "run_url": other.url}
+    return other, dataclasses.replace(job, **changed)
 
 
 def chosen(
