@@ -20,6 +20,7 @@ from attn.commands.reproduction.reproduce import EXIT_FAILED_STEPS, TABLES, repr
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.datasets.protocol import Split
 from attn.engine.step import Step
+from attn.errors import refuse_flag
 from attn.eval.calibration import Calibration
 from attn.eval.choice import Choice, choose_method
 from attn.methods import IN_MODEL_FILE
@@ -48,6 +49,7 @@ def choose(options: ChooseOptions) -> int:
     Raises:
         UsageError: flags or inputs are invalid; no step has run.
     """
+    refuse_flag("epochs", options.epochs, "must be at least 1", options.epochs is not None and options.epochs < 1)
     plan = comparison(options)
     if (code := reproduce(plan)) or options.dry_run:
         return code

@@ -55,16 +55,17 @@ def check_lengths(options: Any, given: Iterable[str]) -> None:
     """Check that a flag of several values has one: `--lists $TRAIN` without the variable must not mean all videos.
 
     Args:
-        options: dataclass with the values of the flags.
+        options: dataclass with the values of the flags; its `MAY_BE_EMPTY`, if any, names fields that need no value.
         given: words of the command line.
 
     Raises:
         UsageError: a flag that was given has no value.
     """
+    allowed = getattr(options, "MAY_BE_EMPTY", ())
     named = {_dashed(match[1]) for match in map(_FLAG.fullmatch, given) if match}
     for field in dataclasses.fields(options):
         flag = f"--{field.name.replace('_', '-')}"
-        if getattr(options, field.name) == () and flag in named:
+        if getattr(options, field.name) == () and flag in named and field.name not in allowed:
             raise UsageError(f"{flag}: empty. Give at least one value, or leave it out.")
 
 

@@ -119,6 +119,12 @@ def test_a_model_is_calibrated_on_videos_that_it_was_not_trained_on(weights, new
     assert _calibration(model, store) == _calibration(dataclasses.replace(model, trained_on=()), of_others)
 
 
+def test_a_number_of_epochs_is_refused_by_the_name_of_its_own_flag(options, tmp_path):
+    with pytest.raises(UsageError, match=r"^--epochs 0: must be at least 1"):
+        choose(dataclasses.replace(options, epochs=0))
+    assert not (tmp_path / "choice").exists()
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_best_method_becomes_one_file_that_scores_new_videos(ray_local, options, videos, tmp_path):

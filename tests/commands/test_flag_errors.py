@@ -109,6 +109,10 @@ def test_a_flag_whose_variable_is_not_set_is_refused(capsys, flag):
     assert refused(capsys, *ENOUGH, flag) == said
 
 
+def test_no_fraction_of_the_labels_is_a_comparison_without_labels():
+    assert parse(ReproduceOptions, "", ["--dataset", "synthetic", "--out", "o", "--fractions"]).fractions == ()
+
+
 def test_a_misspelt_switch_is_not_answered_by_its_opposite(capsys):
     said = refused(capsys, "--adpat", options=ChooseOptions)
     assert said == "--adpat: unknown flag. Did you mean --adapt? It is the default; leave it out."

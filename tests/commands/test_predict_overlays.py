@@ -229,7 +229,8 @@ def test_a_full_disk_ends_the_overlays_but_not_the_tables(options, monkeypatch, 
 
     monkeypatch.setattr("attn.report.overlay_video.write_overlay", full)
     assert predict(options) == 1
-    assert caplog.text.count("no space left; no further overlays are drawn") == 1
+    assert caplog.text.count("no further overlays are drawn: ") == 1
+    assert "clip.mp4: no space left. Make room" in caplog.text
     assert (Path(options.out) / CSV).exists()
 
 

@@ -1,5 +1,6 @@
 """Start-up cost and failures of `fit`; test_cnn.py and test_energynet.py run complete trainings."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -35,6 +36,22 @@ def fit(ray_local, tmp_path, monkeypatch):
     run.begin({})
     placement = WorkerPlacement(1, 1, gpu=False)
     return lambda loop: fitting.fit(loop, {}, run, placement, unit="epoch", total=1, line=lambda rows: "")
+
+
+def test_a_training_in_this_process_logs_nothing_of_ray(tmp_path):
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lines.append
+    logger = logging.getLogger("ray")
+    logger.addHandler(handler)
+    try:
+        run = TrainRun(str(tmp_path / "net.safetensors"), {})
+        run.begin({})
+        placement = WorkerPlacement(1, 1, gpu=False, in_place=True)
+        fitting.fit(lambda config: None, {}, run, placement, unit="epoch", total=1, line=lambda rows: "")
+    finally:
+        logger.removeHandler(handler)
+    assert [record.getMessage() for record in lines] == []
 
 
 @pytest.mark.long
