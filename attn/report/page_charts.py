@@ -20,7 +20,7 @@ METHOD_COLOURS = {
 LETTER = 0.62
 """Approximate width of a letter, as a share of the size of the font."""
 LEGEND_PT, LEGEND_LETTER, MARKER_IN, LEGEND_ROW_IN = 8, 0.55, 0.45, 0.18
-"""Size of a legend's text, width of a letter as a share of it, room beside a text, height of a row."""
+"""Size of a legend's text, relative width of a letter, room beside a text, and height of a row."""
 MOST_NUMBERED = 12
 """Classes up to which a confusion matrix shows its numbers."""
 
