@@ -73,7 +73,7 @@ def open_prediction_model(options: PredictOptions) -> PredictionModel:
         )
     if len(plain) == len(models) == 1:
         return _with_plain_weights(plain[0], *models.items())
-    cnns = [url for url, model in models.items() if model.cnn is not None]
+    cnns = [url for url, model in models.items() if model.cnn is not None or model.clips is not None]
     others = [url for url in models if url not in cnns]
     if len(cnns) > 1 or len(others) > 1:
         several = cnns if len(cnns) > 1 else others

@@ -137,6 +137,8 @@ def _precision(scored: ScoreSet) -> Iterator[Piece]:
         )
         for method in listed
     }
+    if not by_method:
+        return
     named = {method_name(method): values for method, values in by_method.items()}
     title = "Average precision by class, non-interpolated"
     figure = precision_chart(scored.class_names, by_method, list(named))

@@ -349,7 +349,7 @@ def test_models_that_do_not_fit_are_refused_before_anything_is_served(store, ene
     plain = str(tmp_path / "cnn.safetensors")
     save_checkpoint(plain, Cnn(build_backbone("small_cnn", 3), "small_cnn", CLASSES))
     assert "a CNN without a method of its own" in refusal(store, plain)
-    assert "neither a model file nor a folder" in refusal(store, str(tmp_path / "none"))
+    assert "none: does not exist" in refusal(store, str(tmp_path / "none"))
 
 
 def test_a_port_in_use_is_one_line(store, url):
