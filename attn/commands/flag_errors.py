@@ -54,6 +54,8 @@ def check_flags(options_type: type[Any], given: Sequence[str], *, recipe: str | 
 def check_lengths(options: Any, given: Iterable[str]) -> None:
     """Check that a flag of several values has one: `--lists $TRAIN` without the variable must not mean all videos.
 
+    A class attribute `MAY_BE_EMPTY` has the fields for which no value has a meaning of its own.
+
     Args:
         options: dataclass with the values of the flags.
         given: words of the command line.
@@ -64,7 +66,8 @@ def check_lengths(options: Any, given: Iterable[str]) -> None:
     named = {_dashed(match[1]) for match in map(_FLAG.fullmatch, given) if match}
     for field in dataclasses.fields(options):
         flag = f"--{field.name.replace('_', '-')}"
-        if getattr(options, field.name) == () and flag in named:
+        may_be_empty = field.name in getattr(options, "MAY_BE_EMPTY", ())
+        if getattr(options, field.name) == () and flag in named and not may_be_empty:
             raise UsageError(f"{flag}: empty. Give at least one value, or leave it out.")
 
 

@@ -98,6 +98,7 @@ class BenchmarkTablesOptions(TablesOptions):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReproduceOptions(BenchmarkTablesOptions, ImageTablesOptions):
     RENAMED: ClassVar[Mapping[str, str]] = {"--no-no-image": "--no-image-free"}
+    MAY_BE_EMPTY: ClassVar[tuple[str, ...]] = ("fractions",)
     PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "labels", "word_vectors", "web_cnn")
     COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "frame_epochs", "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
@@ -123,7 +124,8 @@ class ReproduceOptions(BenchmarkTablesOptions, ImageTablesOptions):
     backbones: tuple[str, ...] | None = None
     """CNNs by torchvision's names, or timm:<name> (default: resnet101, for tvhi also vgg16; synthetic: small_cnn)."""
     fractions: tuple[float, ...] | None = None
-    """Shares of the training videos (default: 0.05 0.1 0.2 0.33 0.5 1; tvhi and ut_interaction: 1)."""
+    """Shares of the training videos (default: 0.05 0.1 0.2 0.33 0.5 1; tvhi and ut_interaction: 1). The flag without a
+    value means no labels of videos."""
     frame_epochs: int | None = None
     """Epochs over the frames of training videos (default: 10; synthetic: 5)."""
     energynet: EnergyConfig = dataclasses.field(default_factory=EnergyConfig)
