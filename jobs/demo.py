@@ -32,13 +32,15 @@ def main() -> int:
 def report(result: "DemoResult") -> str:
     """Report of all measurements."""
     place, pictures, photographs = result.localisation, result.pictures, result.results["web_images"][0]
+    methods = result.results["methods"]
+    width = max(len(record["method"]) for record in methods)
     return "\n".join(
         [
             "",
-            f"{'method':22}{'labelled videos':>16}{'top-1':>8}{'top-3':>8}",
-            *map(row, result.results["methods"]),
+            f"{'method':{width}}{'labelled videos':>17}{'top-1':>8}{'top-3':>8}",
+            *(row(record, width) for record in methods),
             "",
-            *sentences(result.results["methods"]),
+            *sentences(methods),
             f"{place_of_tables(result)}; accuracy of the CNN on held-out photographs: {photographs['value']:.3f}",
             "",
             f"share of the true class's attention inside the true box: {place.share:.3f} (chance {place.chance:.3f})",
@@ -79,10 +81,10 @@ def labelled(share: str) -> str:
     return f"With the labels of {int(share)} % of the training videos"
 
 
-def row(record: dict[str, Any]) -> str:
-    """Table row of one method."""
+def row(record: dict[str, Any], width: int) -> str:
+    """Table row of one method, whose name takes a number of characters."""
     share = "none" if record["trained_on"] in UNLABELLED else f"{int(record['trained_on'])} %"
-    return f"{record['method']:22}{share:>16}" + "".join(f"{record[figure]['value']:8.3f}" for figure in FIGURES)
+    return f"{record['method']:{width}}{share:>17}" + "".join(f"{record[figure]['value']:8.3f}" for figure in FIGURES)
 
 
 if __name__ == "__main__":

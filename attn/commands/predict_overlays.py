@@ -111,7 +111,7 @@ class Overlays:
         except VideoError as error:
             log.warning("overlay of %s not drawn: %s", rows.video_id, error)
         except UsageError as error:
-            log.error("no further overlays are drawn: %s", error)
+            log.error("%s. No further overlays are drawn.", str(error).rstrip("."))
             self.failed = True
         self._spent_s += time.monotonic() - begun_s
 

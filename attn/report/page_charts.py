@@ -19,8 +19,8 @@ METHOD_COLOURS = {
 }
 LETTER = 0.62
 """Approximate width of a letter, as a share of the size of the font."""
-LEGEND_PT, MARKER_IN = 9, 0.4
-"""Size of a legend's text, and the room for a marker and the gaps beside it."""
+LEGEND_PT, LEGEND_LETTER, MARKER_IN, LEGEND_ROW_IN = 8, 0.55, 0.45, 0.18
+"""Size of a legend's text, relative width of a letter, room beside a text, and height of a row."""
 MOST_NUMBERED = 12
 """Classes up to which a confusion matrix shows its numbers."""
 
@@ -31,16 +31,23 @@ def named(name: str) -> str:
 
 
 def method_style(scores: str, place: int = -1) -> dict[str, Any]:
-    """Colour and line of a method by the name of its scores: dashes if calibrated or on an adapted CNN.
+    """Colour, line and marker of a method by the name of its scores.
+
+    A calibrated method has dashes and hollow markers, one on an adapted CNN dots and squares, or both.
 
     Args:
         scores: name of the scores.
         place: place of the colour of a method without one of its own.
     """
-    plain = scores.removesuffix("_calibrated").removeprefix("adapted_")
+    uncalibrated = scores.removesuffix("_calibrated")
+    plain = uncalibrated.removeprefix("adapted_")
+    calibrated, adapted, colour = uncalibrated != scores, plain != uncalibrated, METHOD_COLOURS.get(plain)
+    line = {(False, False): "-", (True, False): "--", (False, True): ":", (True, True): "-."}
     return {
-        "color": METHOD_COLOURS.get(plain, LINES[place % len(LINES)]),
-        "linestyle": "-" if plain == scores else "--",
+        "color": colour or LINES[place % len(LINES)],
+        "linestyle": line[calibrated, adapted],
+        "marker": "s" if adapted else "o",
+        "fillstyle": "none" if calibrated else "full",
     }
 
 
@@ -56,7 +63,8 @@ def share_chart(
         figure: key of the figure in the records.
         label: label of the vertical axis.
     """
-    drawn = Figure(figsize=(WIDTH_IN, 3.9), layout="constrained")
+    legend_rows = -(-len(names) // _legend_columns(list(names.values())))
+    drawn = Figure(figsize=(WIDTH_IN, 3.3 + LEGEND_ROW_IN * legend_rows), layout="constrained")
     axes = drawn.subplots()
     order = list(places)
     for number, (scores, name) in enumerate(names.items()):
@@ -67,7 +75,7 @@ def share_chart(
         beside = 0.06 * (number - (len(names) - 1) / 2)  # so that intervals do not cover each other
         x = [order.index(one) + beside for one in own]
         look = method_style(scores)
-        axes.errorbar(x, y, yerr=(y - low, high - y), label=name, marker="o", ms=4, lw=1.6, elinewidth=0.9, **look)
+        axes.errorbar(x, y, yerr=(y - low, high - y), label=name, ms=4.5, lw=1.6, elinewidth=0.9, **look)
     axes.set_xticks(range(len(order)), list(places.values()))
     axes.set_xlabel("training videos")
     axes.set_ylabel(label)
@@ -119,8 +127,16 @@ def precision_chart(
     axes.hlines(rows, low, high, color=FAINT, lw=1.2, zorder=1)
     for place, ((scores, values), label) in enumerate(zip(by_method.items(), labels, strict=True)):
         look = method_style(scores, place)
-        face = look["color"] if look["linestyle"] == "-" else "none"
-        axes.scatter(100 * values[order], rows, s=22, facecolor=face, edgecolor=look["color"], label=label, zorder=2)
+        face, marker = "none" if look["fillstyle"] == "none" else look["color"], look["marker"]
+        axes.scatter(
+            *(100 * values[order], rows),
+            s=22,
+            marker=marker,
+            facecolor=face,
+            edgecolor=look["color"],
+            label=label,
+            zorder=2,
+        )
     _name_rows(axes, [names[one] for one in order])
     axes.set_xlim(-2, 102)
     axes.set_xlabel("average precision, %")
@@ -160,8 +176,12 @@ def _legend(
     drawn: Figure, place: Literal["outside upper center", "outside lower center"], names: Sequence[str]
 ) -> None:
     """Name the methods outside the axes, in as many columns as fit beside each other."""
-    column_in = max(map(len, names), default=0) * LETTER * LEGEND_PT / 72 + MARKER_IN
-    drawn.legend(loc=place, ncols=max(1, min(4, int(WIDTH_IN / column_in))), fontsize=LEGEND_PT)
+    drawn.legend(loc=place, ncols=_legend_columns(names), fontsize=LEGEND_PT, handlelength=2.6)
+
+
+def _legend_columns(names: Sequence[str]) -> int:
+    column_in = max(map(len, names), default=0) * LEGEND_LETTER * LEGEND_PT / 72 + MARKER_IN
+    return max(1, min(4, int(WIDTH_IN / column_in)))
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -102,6 +102,12 @@ def test_a_seed_that_some_library_does_not_take_is_refused(capsys, options, give
     parse(options, "", [*given, str(2**32 - 1)])
 
 
+def test_no_share_of_the_training_videos_is_a_choice(capsys):
+    given = ["--dataset", "labelled", "--out", "x"]
+    assert parse(ReproduceOptions, "", [*given, "--fractions", "--no-image-free"]).fractions == ()
+    assert "--splits: empty." in refused(capsys, *given, "--splits", options=ReproduceOptions)
+
+
 @pytest.mark.parametrize("flag", ["--lists", "--columns"])
 def test_a_flag_whose_variable_is_not_set_is_refused(capsys, flag):
     said = f"{flag}: empty. Give at least one value, or leave it out."

@@ -11,7 +11,7 @@ from PIL import Image
 
 from attn.report.page import ROWS_IN_HTML, RunPieces, figure_files, page_html
 from attn.report.page_blocks import Chart, Note, Piece, Table
-from attn.report.page_charts import confusion_chart, gain_chart
+from attn.report.page_charts import confusion_chart, gain_chart, method_style, precision_chart
 from attn.report.page_pictures import Mistake, on_frame, show_mistakes
 from attn.report.page_svg import COLOURS, style
 from tests.report.pages import parsed, section, table_of
@@ -193,3 +193,24 @@ def test_a_chart_without_gains_still_has_an_axis_of_points():
     low, high = axes.get_xlim()
     assert low < -1
     assert high > 1
+
+
+def test_methods_of_one_kind_are_told_apart():
+    kinds = ("energynet", "energynet_calibrated", "adapted_energynet", "adapted_energynet_calibrated")
+    looks = [method_style(one) for one in kinds]
+    assert len({one["linestyle"] for one in looks}) == len({(one["marker"], one["fillstyle"]) for one in looks}) == 4
+    assert len({one["color"] for one in looks}) == 1
+    assert method_style("mine", 0)["color"] != method_style("other", 1)["color"]
+
+
+@pytest.mark.parametrize(("name", "columns"), [("CNN", 4), ("calibrated EnergyNet, adapted CNN", 2), ("n" * 90, 1)])
+def test_a_legend_has_as_many_columns_as_fit(name, columns):
+    precision = {f"{name[:-1]}{i}": np.full(3, 0.5) for i in range(5)}
+    with style():
+        drawn = precision_chart(("Wave", "Kick", "Hug"), precision, list(precision))
+        drawn.draw_without_rendering()
+    (legend,) = drawn.legends
+    lefts = {round(text.get_window_extent().x0) for text in legend.get_texts()}
+    assert len(lefts) == columns
+    if columns > 1:
+        assert legend.get_window_extent().width <= drawn.get_window_extent().width
