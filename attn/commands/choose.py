@@ -90,7 +90,7 @@ def comparison(options: ChooseOptions) -> ReproduceOptions:
         folds=options.folds,
         allow_missing=options.allow_missing,
         max_failed_fraction=options.max_failed_fraction,
-        no_image=False,
+        image_free=False,
         stride=options.stride,
         actors=options.actors,
         side_by_side=options.side_by_side,

@@ -37,7 +37,7 @@ from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors,
 from attn.storage.listing import glob_files
 from attn.storage.scores import Scores, scores_parquet
 from attn.storage.store import AttentionStore
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ def evaluate(options: EvaluateOptions) -> int:
     Raises:
         UsageError: flags, lists or stores are invalid; nothing was written.
     """
-    check_writable(options.out)
+    check_results_folder(options.out)
     fs, out = open_filesystem(options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)

@@ -24,7 +24,7 @@ from attn.schema import GRID, LOGITS, MAPS
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import atomic_path, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.store import AttentionStore, VideoRows
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ def export(options: ExportOptions) -> int:
     Raises:
         UsageError: the store or the list is invalid, or the store lacks a column; nothing was written.
     """
-    check_writable(options.out)
+    check_results_folder(options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         video_ids = store.video_ids

@@ -2,6 +2,7 @@
 
 from attn.errors import UsageError
 from attn.storage.filesystem import is_local, open_filesystem
+from attn.storage.writable import check_writable
 
 
 def local_folder(url: str, flag: str) -> str:
@@ -12,9 +13,10 @@ def local_folder(url: str, flag: str) -> str:
         flag: flag, for the message.
 
     Raises:
-        UsageError: the folder is not local.
+        UsageError: the folder is not local, or cannot be written to.
     """
     fs, path = open_filesystem(url)
     if not is_local(fs):
         raise UsageError(f"{flag} {url}: not a local folder. Give a folder on a local disk; it is memory-mapped.")
+    check_writable(url)
     return path

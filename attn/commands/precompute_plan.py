@@ -12,6 +12,7 @@ from attn.commands.split_check import present_videos
 from attn.datasets.own_list import read_labels
 from attn.datasets.split import classes_of_list, read_label_sets
 from attn.engine.filling import StorePlan
+from attn.engine.pool_flags import check_pool
 from attn.engine.terminal import say
 from attn.errors import UsageError, refuse_flag, some
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
@@ -269,3 +270,4 @@ def check_fill_numbers(options: FillOptions) -> None:
         raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: must be positive.")
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
+    check_pool(options.actors, options.gpus_per_actor)

@@ -36,13 +36,12 @@ from attn.stages.frame_sample import by_video
 from attn.stages.one_answer import OneAnswer
 from attn.stages.rows import Tensors, check_finite
 from attn.stages.scoring import Scorer, UnAtt, cnn_scorer
-from attn.stages.soft_attention_scoring import attending
 from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.manifest import Manifest, read_manifest
 from attn.storage.store import AttentionStore, VideoRows
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder, check_writable
 from attn.storage.writer import LAST, POSITION
 from attn.video.sandbox.guard import FrameReader
 
@@ -62,8 +61,8 @@ def predict(options: PredictOptions) -> int:
         UsageError: flags or inputs are invalid; no work was done.
     """
     plan, scorer, names = make_prediction_plan(options)
-    attends = plan.manifest if isinstance(plan, ClipPlan) else attending(scorer)
-    with Overlays(options, plan.videos, names, plan.resampling, attends) as overlays:
+    clips = plan.manifest if isinstance(plan, ClipPlan) else None
+    with Overlays(options, plan.videos, names, plan.resampling, scorer, clips) as overlays:
         columns = tuple(dict.fromkeys((*scorer.columns, *overlays.columns)))
         log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
         if not needs_no_ray(plan.videos):
@@ -110,6 +109,7 @@ def make_prediction_plan(options: PredictOptions) -> tuple[AnyPlan, Scorer, tupl
     _check_window(chosen, scorer, plan.manifest)
     chosen.check_fits(plan.manifest)
     _check_same_videos(plan)
+    check_results_folder(options.out)
     if options.overlays:
         check_writable(join(options.out, OVERLAYS))
     return plan, scorer, model.class_names

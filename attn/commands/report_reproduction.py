@@ -39,7 +39,7 @@ from attn.training.run import RUN, TrainRun
 
 log = logging.getLogger(__name__)
 
-STORES = ("precompute", "decode_frames", "precompute_flow")
+STORES = ("precompute", "precompute_flow", "decode_frames")
 PLACES = {
     WEB: "Web images only",
     ZERO_SHOT: "zero-shot",

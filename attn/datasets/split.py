@@ -212,7 +212,8 @@ def _table_text(split: SplitList, recordings: Mapping[str, str] | None) -> str:
 def _some_entries(url: str, part: hmdb51.Part) -> list[Entry]:
     entries = list(_entries(url, part))
     if not entries:
-        raise UsageError(f"{shown(url)}: no {part} videos listed. Check that it is the right list.")
+        of_part = {"both": "", "train": "training ", "test": "test "}[part]
+        raise UsageError(f"{shown(url)}: no {of_part}videos listed. Check that it is the right list.")
     return entries
 
 

@@ -245,6 +245,8 @@ def _file_at(url: str) -> str:
     names = [f"{kind}{SUFFIX}" for kind in LOADERS]
     with storage_errors(url):
         there = [name for name in names if _exists(join(url, name))]
+        if not there and not _exists(url):
+            raise FileNotFoundError
     if not there:
         raise UsageError(
             f"{shown(url)}: neither a model file nor a folder with {' or '.join(names)}. Give weights as {SUFFIX}."

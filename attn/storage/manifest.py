@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 from fsspec import AbstractFileSystem
 
+from attn.errors import UsageError
 from attn.schema import (
     ATTENTION_COLUMNS,
     CLIP_COLUMNS,
@@ -23,7 +24,7 @@ from attn.schema import (
     flow_schema,
     frames_schema,
 )
-from attn.storage.error_messages import bucket_is_missing
+from attn.storage.error_messages import bucket_is_missing, shown
 from attn.storage.store_manifest import NAME, StoreManifest, hash_of
 
 
@@ -205,7 +206,7 @@ def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyMan
     """Manifest of the store in a folder; None if no store was started.
 
     Raises:
-        UsageError: as `from_json`.
+        UsageError: as `from_json`, or a file is at the place of the folder.
         FileNotFoundError: the bucket does not exist. Wrap the call in `storage_errors`, as for all storage errors.
     """
     try:
@@ -214,4 +215,6 @@ def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyMan
         if bucket_is_missing(error):
             raise
         return None
+    except NotADirectoryError as error:
+        raise UsageError(f"{shown(url)}: a file, not a folder. Give the folder of the {kind.kind}.") from error
     return kind.from_json(text, where=f"{url}/{NAME}")

@@ -10,6 +10,7 @@ from fsspec import AbstractFileSystem
 from attn.errors import UsageError
 from attn.storage.error_messages import may_not, shown
 from attn.storage.filesystem import is_local, join, open_filesystem, storage_errors
+from attn.storage.store_manifest import NAME as MANIFEST
 
 PROBE = ".attn-may-write"
 
@@ -33,6 +34,19 @@ def check_writable(url: str) -> None:
             _check_local(path)
         elif "s3" in fs.protocol:
             _check_s3(fs, path, url)
+
+
+def check_results_folder(url: str) -> None:
+    """Check that a folder of results can be written to and is not a store.
+
+    Raises:
+        UsageError: as `check_writable`, or the folder is a store.
+    """
+    check_writable(url)
+    fs, path = open_filesystem(url)
+    with storage_errors(url):
+        if fs.exists(join(path, MANIFEST)):
+            raise UsageError(f"{shown(url)}: a store, which results would mix with. Choose another --out.")
 
 
 def _check_local(path: str) -> None:

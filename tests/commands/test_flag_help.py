@@ -27,6 +27,7 @@ from attn.commands.reproduction.reproduce_options import (
     TsrnetTablesOptions,
 )
 from attn.commands.verify_options import VerifyOptions
+from attn.commands.video_labels_options import VideoLabelsOptions
 from attn.methods import CHOICES, OF_CNN, summaries
 from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
@@ -42,6 +43,7 @@ JOBS = [
     *(TrainTsrnetOptions, DetectOptions, TsrnetTablesOptions, SearchTsrnetOptions),
     *(ReproduceOptions, SoftAttentionTablesOptions, DistillationTablesOptions, DemoOptions, ReportOptions),
     JoinClipsOptions,
+    VideoLabelsOptions,
     ExploreOptions,
 ]
 

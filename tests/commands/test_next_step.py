@@ -22,6 +22,7 @@ from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
 from attn.commands.verify_options import VerifyOptions
+from attn.commands.video_labels_options import VideoLabelsOptions
 from attn.commands.zero_shot_options import ZeroShotOptions
 from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
@@ -36,7 +37,7 @@ JOBS = [
     *(AdaptOptions, ChooseOptions, EvaluateDetectionOptions, EvaluateOptions, ExportOptions, ImportFeaturesOptions),
     *(PackOptions, PrecomputeOptions, PredictOptions, ReportOptions, TrainCnnOptions, TrainEnergyNetOptions),
     *(SearchOptions, SearchSoftAttentionOptions, TrainSoftAttentionOptions, SearchTsrnetOptions, TrainTsrnetOptions),
-    *(DetectOptions, TrainClipCnnOptions, ZeroShotOptions, PrecomputeFlowOptions),
+    *(DetectOptions, TrainClipCnnOptions, ZeroShotOptions, PrecomputeFlowOptions, VideoLabelsOptions),
 ]
 
 
@@ -72,6 +73,34 @@ def test_it_names_the_output_and_a_command_that_the_script_takes(kind):
         check(command)
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        (("maps", "logits", "features"), "--split LIST --out RESULTS"),
+        (("logits",), "--methods cnn --out RESULTS"),
+        (("maps", "features"), "--methods unatt --out RESULTS"),
+        (("features",), "--methods svm --train-split LIST --out RESULTS"),
+        (("features", "grid"), "train_soft_attention.py --store 'my results' --split LIST"),
+    ],
+)
+def test_the_command_after_precompute_reads_the_columns_that_there_are(columns, said):
+    line = last_line(options_of(PrecomputeOptions, columns=columns))
+    assert said in line
+    check(re.search(r"next: python (.*)", line)[1])
+
+
+def test_the_next_prediction_samples_and_scores_alike():
+    line = last_line(options_of(PredictOptions, stride=1, method="unatt"))
+    assert line.endswith("--out 'my results' --method unatt --stride 1 --overlays")
+    check(re.search(r"next: python (.*)", line)[1])
+
+
+def test_a_cnn_of_flow_is_followed_by_a_store_of_flow():
+    line = last_line(options_of(TrainCnnOptions, flow="my flow/"))
+    assert "jobs/precompute.py --flow 'my flow' --weights" in line
+    check(re.search(r"next: python (.*)", line)[1])
+
+
 def test_it_is_the_last_line_of_a_job_that_succeeds(caplog):
     with caplog.at_level(logging.INFO, "attn"):
         assert run(lambda _: 0, options_of(PrecomputeOptions)) == 0
@@ -88,7 +117,12 @@ def test_it_is_the_last_line_of_a_job_that_succeeds(caplog):
 
 @pytest.mark.parametrize(
     ("kind", "said"),
-    [(ChooseOptions, "to resume"), (EvaluateOptions, "to start again"), (VerifyOptions, "start again")],
+    [
+        (ChooseOptions, "to resume"),
+        (EvaluateOptions, "to start again"),
+        (VerifyOptions, "start again"),
+        (ZeroShotOptions, "again"),
+    ],
 )
 def test_an_interrupted_job_says_how_to_go_on(kind, said, capsys):
     def job(_):

@@ -166,7 +166,7 @@ def test_videos_that_only_calibrate_are_not_tested(tmp_path, make_store, lists):
         ({"weights_sha256": "1" * 64}, {}, r"--calibrate .*other: does not fit --store .*weights_sha256"),
         ({"mean": (0.1, 0.5, 0.5)}, {}, r"does not fit --store .*mean: "),
         ({"alpha_reduce": "sum"}, {}, r"does not fit --store .*alpha_reduce: "),
-        ({"columns": ("logits",)}, {}, r"other: the store lacks maps\. Run precompute again"),
+        ({"columns": ("logits",)}, {}, r"other: the store lacks maps\. Run precompute into another"),
         ({}, {"calibrate": "nowhere"}, r"nowhere: no attention store here"),
         ({}, {"calibrate": None, "calibrate_lists": ("x",)}, r"--calibrate-lists: requires --calibrate"),
         ({}, {"calibrate_lists": ("no-list.txt",)}, r"no-list\.txt"),

@@ -132,7 +132,7 @@ class _Builder(StepMaker):
                 yield from self._few_labels(split, share, self._adapted_root(split), ADAPTED)
             if self.web == ZERO_SHOT:
                 yield from self._few_labels(split, share, f"{self.root}/{ZERO_SHOT}", ZERO_SHOT)
-        if self.options.no_image and self.from_web and self.web == WEB:
+        if self.options.image_free and self.from_web and self.web == WEB:
             yield from self._finetuned(split, NO_IMAGE, Start(self.options.weights))
 
     def _start(self, split: Split) -> Start:

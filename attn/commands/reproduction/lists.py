@@ -79,7 +79,9 @@ def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[st
                 if others := unlabelled(benchmark, split, share, options):
                     found.append((list_of_unlabelled(options, split.name, percent(fraction), seed), others))
                 if options.map_source == "out_of_fold" and fraction in (options.fractions or ()):
-                    folds = _folds(share, options.folds, own, benchmark, url)
+                    folds = _folds(
+                        share, options.folds, own, benchmark, f"{options.labels or options.dataset}, {split.name}"
+                    )
                     for number, fold in enumerate(folds, start=1):
                         found += zip(lists_of_fold(url, number, options.folds), fold, strict=True)
     return found
@@ -113,7 +115,8 @@ def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
 
 def _folds(share: SplitList, count: int, seed: int, benchmark: Benchmark, where: str) -> list[Fold]:
     if benchmark.across_classes and benchmark.group_of is not None:
-        return deal_groups(share, count, seed=seed, group_of=benchmark.group_of, where=where)
+        how = {"where": where, "flag": "--folds or --map-source"}
+        return deal_groups(share, count, seed=seed, group_of=benchmark.group_of, **how)
     return split_folds(share, count, seed=seed, group_of=benchmark.group_of)
 
 

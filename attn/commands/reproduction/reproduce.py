@@ -109,7 +109,11 @@ def exit_code(outcome: Outcome, steps: Sequence[Step]) -> int:
     """Exit code of a plan that was run."""
     if not outcome.failed:
         return 0
-    log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
+    failed = len(outcome.failed) - (skipped := len(outcome.skipped))
+    log.error(
+        "%d of %d steps failed, and %d need them. Remove the cause, see the log, and run the same command again.",
+        *(failed, len(steps), skipped),
+    )
     return EXIT_FAILED_STEPS
 
 

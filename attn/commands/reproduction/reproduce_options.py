@@ -1,6 +1,7 @@
 """Flags of jobs/reproduce.py and jobs/demo.py."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from attn.concepts.concept_config import Aggregation
@@ -96,6 +97,7 @@ class BenchmarkTablesOptions(TablesOptions):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReproduceOptions(BenchmarkTablesOptions, ImageTablesOptions):
+    RENAMED: ClassVar[Mapping[str, str]] = {"--no-no-image": "--no-image-free"}
     PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "labels", "word_vectors", "web_cnn")
     COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "frame_epochs", "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
@@ -139,7 +141,7 @@ class ReproduceOptions(BenchmarkTablesOptions, ImageTablesOptions):
     out_of_fold; with --recipe paper, same_cnn)."""
     folds: int = 3
     """Number of folds for --map-source out_of_fold. Each adds one CNN to fine-tune."""
-    no_image: bool = True
+    image_free: bool = True
     """Also fine-tune CNNs on all training videos without Web images."""
     beside: str | None = None
     """Output folder of another reproduction of the same data set, e.g. one with --recipe paper. The tables show both,
@@ -207,17 +209,23 @@ WITH_TRIMMED: frozenset[TsrnetVariant] = frozenset({"tsrnet", "tsrnet_ce"})
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TsrnetTablesOptions(ImageTablesOptions):
     PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "trimmed", "trimmed_split", "class_map")
-    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "input_size")
+    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "input_size", "flow_epochs")
     SETTLED: ClassVar[tuple[str, ...]] = (
         *(*ImageTablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
-        *("render_images", "render_videos", "render_untrimmed"),
+        *("render_images", "render_videos", "render_untrimmed", "training_set"),
     )
+    OF_FLOW: ClassVar[tuple[str, ...]] = ("flow", "flow_weights", "flow_epochs", "flow_cnn_lr", "flow_lr")
+    """Settings of the flow stream, which may be added to a folder but must not change in it."""
 
     paper: Literal["tsrnet"]
     """tsrnet: Zhang et al. 2019. Without this flag, the tables of Li et al. 2017 are made."""
     dataset: Literal["synthetic", "untrimmed", "thumos14"]
     """Data set. With synthetic, it is rendered first. With untrimmed, --root was made by jobs/join_clips.py. With
     thumos14, --root holds videos/, validation_set.mat, test_set_final.mat, annotation/ and UCF101's classInd.txt."""
+    training_set: Literal["validation", "reduced"] = "validation"
+    """Training videos of --dataset thumos14. With validation, the 1010 videos of its validation set, of 101 classes.
+    With reduced (THUMOS14reduced), those of <root>/validation_reduced.csv, which jobs/video_labels.py makes of the
+    temporal annotation of the validation set: 200 videos of 20 classes."""
     trimmed: str | None = None
     """Trimmed videos from which knowledge is transferred; local or s3:// (synthetic: rendered). Without them, the
     tables have no TSRNets."""
@@ -237,6 +245,19 @@ class TsrnetTablesOptions(ImageTablesOptions):
     """Keep frames 0, S, 2S, … (default: 1; synthetic and untrimmed: 2)."""
     render_untrimmed: int = 40
     """Number of untrimmed training videos to render for --dataset synthetic, and of test videos."""
+    flow: Literal["dis", "tvl1", "raft_small", "raft_large"] | None = None
+    """Algorithm of a second stream of optical flow, as in jobs/precompute_flow.py (default: RGB only). Its CNN is
+    trained on the trimmed videos, and the tables have rows of RGB, of flow and of both."""
+    flow_weights: str | None = None
+    """Weights of RAFT: torchvision's name, such as C_T_V2, which are downloaded once, or a file."""
+    flow_epochs: int = 10
+    """Epochs of the CNN of flow over the trimmed videos."""
+    flow_cnn_lr: float | None = None
+    """Learning rate of the CNN of flow (default: 0.005, as in TSN; synthetic: 0.01)."""
+    flow_lr: float | None = None
+    """Learning rate of the networks of flow (default: that of RGB; thumos14: 0.0005, as in the paper)."""
+    theta: float = 0.5
+    """θ: weight of RGB in the rows of both streams, 0 to 1; flow has 1 - θ."""
     tsrnet: TsrnetConfig = dataclasses.field(default_factory=TsrnetConfig)
     """Settings of the networks; their seed is taken from --seeds."""
     data_settings: bool = True

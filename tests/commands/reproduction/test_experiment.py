@@ -246,7 +246,7 @@ def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planne
 
 
 def test_trainings_side_by_side_share_the_cpus_and_the_first_have_them_all(two_splits, plan, monkeypatch):
-    steps, _ = make_steps(two_splits, dataclasses.replace(plan, seeds=(0,), no_image=False))
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, seeds=(0,), image_free=False))
     monkeypatch.setattr(run_plan, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 0.0})
     cpus = {step.name: step.options.cpus_per_worker for step in run_plan._sharing(steps, 4) if step.job == "train_cnn"}
     assert cpus.pop("small_cnn/seed0/web/cnn") == 8
