@@ -110,7 +110,7 @@ class Overlays:
         except VideoError as error:
             log.warning("overlay of %s not drawn: %s", rows.video_id, error)
         except UsageError as error:
-            log.error("%s; no further overlays are drawn", error)
+            log.error("%s No further overlays are drawn.", error)
             self.failed = True
         self._spent_s += time.monotonic() - begun_s
 

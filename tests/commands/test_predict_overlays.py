@@ -229,7 +229,7 @@ def test_a_full_disk_ends_the_overlays_but_not_the_tables(options, monkeypatch, 
 
     monkeypatch.setattr("attn.report.overlay_video.write_overlay", full)
     assert predict(options) == 1
-    assert caplog.text.count("no space left; no further overlays are drawn") == 1
+    assert caplog.text.count("no space left. Make room, or choose another disk. No further overlays are drawn.") == 1
     assert (Path(options.out) / CSV).exists()
 
 
