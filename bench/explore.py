@@ -108,9 +108,9 @@ def row_groups(store: str) -> list[tuple[str, int, int]]:
 
 def measure(name: str, store: str, videos: list[str], groups: list[tuple[str, int, int]], options: Options) -> None:
     """Ask for frames and values, and print a line for each kind of answer."""
-    from attn.storage.filesystem import open_filesystem, read_bytes
+    from attn.storage.location import Location
 
-    fs, root = open_filesystem(store)
+    root = Location.at(store)
     begun_s = time.perf_counter()
     with explorer(store) as address:
         print(f"{name:8}{'start to address, s':30}{time.perf_counter() - begun_s:9.1f}", flush=True)
@@ -131,7 +131,7 @@ def measure(name: str, store: str, videos: list[str], groups: list[tuple[str, in
 
         def bare(_: int) -> None:
             file, start, stop = groups[int(random.integers(len(groups)))]
-            read_bytes(fs, f"{root}/{file}", start, stop)
+            (root / file).read_bytes(start, stop)
 
         kinds = {
             "bytes of a row group, bare": bare,

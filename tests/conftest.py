@@ -23,6 +23,10 @@ from jaxtyping import install_import_hook
 
 from tests.s3_settings import s3_settings
 
+# Threads of torch, which is not loaded yet, sleep while they wait. By default they spin, so that several test processes
+# take the CPUs from each other and the training of a small network takes ten times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 install_import_hook(
     ["attn.maps", "attn.models", "attn.losses", "attn.mining", "attn.concepts", "attn.eval"], "beartype.beartype"
 )

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from attn.classes import parse_class_list
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.image_folder import list_images
 from attn.datasets.split import read_label_sets
+from attn.datasets.ucf101 import read_class_index
 from attn.engine.frame_samples import choose_videos
 from attn.errors import UsageError
 from attn.memory import available_bytes
@@ -24,7 +24,7 @@ from attn.models.weights_file import read_weights_file
 from attn.stages.align import reader
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors
+from attn.storage.location import Location
 from attn.storage.writable import check_writable
 from attn.video.found import paths_of
 from attn.video.sample import Fps, Stride
@@ -105,7 +105,7 @@ def _check_flags(options: AdaptOptions) -> None:
 def _load(options: AdaptOptions) -> Cnn:
     names = None
     if options.classes is not None:
-        names = parse_class_list(read_text(*open_filesystem(options.classes)).splitlines(), where=options.classes)
+        names = read_class_index(options.classes)
 
     def load(*, new_classifier: bool) -> Cnn:
         how = {"mean": options.mean, "std": options.std, "input_size": options.input_size}
@@ -186,10 +186,8 @@ def _record(options: AdaptOptions, settings: dict[str, Any]) -> dict[str, Any] |
     Raises:
         UsageError: the file is not the result of this adaptation.
     """
-    fs, path = open_filesystem(options.out)
-    with storage_errors(options.out):
-        if not fs.exists(path):
-            return None
+    if not Location.at(options.out).exists():
+        return None
     described = read_weights_file(options.out).described
     record = described.trained.get("adapted", {}) if described is not None else {}
     if record.get("settings") != settings:

@@ -29,7 +29,8 @@ from attn.models.model_file import Model, save_model
 from attn.report.choice_table import choice_table
 from attn.stages.open_model import scorer_of
 from attn.stages.scoring import CALIBRATED
-from attn.storage.filesystem import join, open_filesystem, read_text, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.manifest import SCORE_FIELDS
 from attn.storage.store import AttentionStore
 
@@ -50,7 +51,7 @@ def choose(options: ChooseOptions) -> int:
     plan = comparison(options)
     if (code := reproduce(plan)) or options.dry_run:
         return code
-    results = json.loads(read_text(*open_filesystem(join(plan.out, f"{TABLES}.json"))))
+    results = json.loads((Location.at(plan.out) / f"{TABLES}.json").read_text())
     methods = [one for one in results["methods"] if one["scores"] in FOR_MODELS]
     choice = choose_method(methods, results["pairs"], results["figure"], without_labels={*WITHOUT_LABELS})
     for line in choice_table(methods, results["pairs"], choice, results["figure"]):
@@ -64,7 +65,7 @@ def choose(options: ChooseOptions) -> int:
     sha256 = save_model(join(options.out, MODEL), model)
     record |= {"model_sha256": sha256, "compared": methods, "options": dataclasses.asdict(options)}
     text = json.dumps(record, indent=1, ensure_ascii=False)
-    write_atomic(*open_filesystem(join(options.out, CHOICE)), text.encode())
+    (Location.at(options.out) / CHOICE).write_atomic(text.encode())
     log.info("%s: %s", choice.method["method"], join(options.out, MODEL))
     return 0
 

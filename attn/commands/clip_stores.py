@@ -8,7 +8,7 @@ from typing import Any
 from attn.errors import UsageError, some
 from attn.schema import FLOW, IMAGE
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, storage_errors
+from attn.storage.filesystem import storage_errors
 from attn.storage.manifest import FLOW_FIELDS
 from attn.storage.parts import PartVideos
 from attn.storage.store import FlowStore, FrameStore
@@ -87,7 +87,7 @@ class ClipStores:
         """Frames of some videos; None without a frame store."""
         if self.frames is None:
             return None
-        return ClipSource(IMAGE, absolute(self.frames.url), self.frames.parts_with(set(videos)))
+        return ClipSource(IMAGE, self.frames.folder.absolute, self.frames.parts_with(set(videos)))
 
     def flow_of(self, videos: Collection[str]) -> ClipSource | None:
         """Flow of some videos; None without a flow store.
@@ -110,7 +110,7 @@ class ClipStores:
                 f"{self.flow_url}: flow of {here} frames of {odd[0]}, but {shown(self.url)} has {there}. Compute both "
                 "from the same videos."
             )
-        return ClipSource(FLOW, absolute(self.flow.url), parts)
+        return ClipSource(FLOW, self.flow.folder.absolute, parts)
 
 
 def open_clip_stores(options: TrainClipCnnOptions) -> ClipStores:

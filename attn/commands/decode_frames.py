@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import logging
-import platform
 
 from attn.commands.decode_frames_options import DecodeFramesOptions
 from attn.commands.precompute_options import FramesOptions
@@ -21,6 +19,7 @@ from attn.storage.failures import read_failures
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest
+from attn.storage.store_manifest import made_by
 from attn.storage.writable import check_writable
 from attn.video.found import paths_of
 from attn.video.sample import Sampling, Stride, sampling_record
@@ -91,10 +90,7 @@ def plan_frames(
         input_size=input_size,
         preprocessing=str(resampling),
         sampling=sampling_record(sampling),
-        informative={
-            "python": platform.python_version(),
-            "packages": {package: importlib.metadata.version(package) for package in PACKAGES},
-        },
+        informative=made_by(PACKAGES),
     )
     ledger = Ledger.at(url, FrameManifest)
     ledger.check(manifest)
@@ -143,7 +139,7 @@ def _only_failed(plan: StorePlan) -> list[str]:
     """IDs missing from a finished store, if all of them failed and their number is allowed; otherwise empty."""
     ledger = plan.ledger
     with storage_errors(ledger.url):
-        failed = read_failures(ledger.fs, ledger.root).keys() if ledger.finished else set[str]()
+        failed = read_failures(ledger.folder).keys() if ledger.finished else set[str]()
     lacking = {video.video_id for video in plan.videos} - ledger.completed().keys()
     few = len(lacking) <= allowed_failures(plan.max_failed_fraction, len(plan.videos))
     return sorted(lacking) if few and lacking <= failed else []

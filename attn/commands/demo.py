@@ -27,7 +27,7 @@ from attn.errors import UsageError
 from attn.eval.localisation import Localisation, box_coverage, localisation
 from attn.report.class_track import MOST_CLASSES
 from attn.stages.scoring import UnAtt
-from attn.storage.filesystem import is_local, open_filesystem
+from attn.storage.location import Location
 from attn.storage.store import AttentionStore, VideoRows
 from attn.synthetic.boxes import BoxTrack, read_boxes
 from attn.video.sample import Stride
@@ -76,7 +76,7 @@ def demo(options: DemoOptions) -> DemoResult:
     Raises:
         UsageError: a step failed, and its log contains the reason; or `--out` is not a local folder.
     """
-    if not is_local(open_filesystem(options.out)[0]):
+    if not Location.at(options.out).is_local:
         raise UsageError(f"--out {options.out}: not a local folder. Give --out a local folder.")
     root = Path(options.out)
     plan = ReproduceOptions(

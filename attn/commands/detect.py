@@ -28,7 +28,8 @@ from attn.stages.tsrnet_scoring import TsrnetScore
 from attn.storage import detections_file
 from attn.storage import scores as scores_file
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, storage_errors, write_atomic
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 from attn.storage.scores import Scores, scores_parquet
 from attn.storage.store import AttentionStore
 from attn.storage.writable import check_results_folder
@@ -213,8 +214,7 @@ def _check_times(options: DetectOptions, video_id: str, both: Sequence[Watched])
 
 def _check_stale(options: DetectOptions) -> None:
     """Refuse to leave the scores of an earlier run beside new detections."""
-    fs, out = open_filesystem(options.out)
-    if options.labels is None and fs.exists(f"{out.rstrip('/')}/{METRICS}"):
+    if options.labels is None and (Location.at(options.out) / METRICS).exists():
         raise UsageError(f"{shown(options.out)}: holds {METRICS}. Give --labels again, or choose another --out.")
 
 
@@ -233,9 +233,9 @@ def _write(
     }
     if {*wanted} <= {*thumos14.CLASSES.values()} and not any(" " in one.video_id for one in found):
         files["detections.txt"] = thumos14.detections_text(found).encode()
-    fs, out = open_filesystem(options.out)
+    out = Location.at(options.out)
     for name, content in files.items():
-        write_atomic(fs, f"{out.rstrip('/')}/{name}", content)
+        (out / name).write_atomic(content)
 
 
 def _write_recognition(
@@ -260,9 +260,8 @@ def _write_recognition(
         "split": {**split_record(str(options.labels)), "videos": len(video_ids)},
         **figures(table, methods, names),
     }
-    fs, out = open_filesystem(options.out)
-    folder = out.rstrip("/")
-    write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(table, sources[0].store.manifest, names))
-    write_atomic(fs, f"{folder}/{METRICS}", json.dumps(metrics, indent=1, ensure_ascii=False).encode())
+    out = Location.at(options.out)
+    (out / scores_file.NAME).write_atomic(scores_parquet(table, sources[0].store.manifest, names))
+    (out / METRICS).write_atomic(json.dumps(metrics, indent=1, ensure_ascii=False).encode())
     for line in metrics_table(metrics):
         log.info("%s", line)

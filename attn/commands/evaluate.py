@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 import logging
-import posixpath
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -33,8 +32,9 @@ from attn.report.table import metrics_table
 from attn.stages.scoring import CALIBRATED, Calibrated, Scorer
 from attn.storage import scores as scores_file
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
+from attn.storage.filesystem import storage_errors
 from attn.storage.listing import glob_files
+from attn.storage.location import Location
 from attn.storage.scores import Scores, scores_parquet
 from attn.storage.store import AttentionStore
 from attn.storage.writable import check_results_folder
@@ -52,7 +52,7 @@ def evaluate(options: EvaluateOptions) -> int:
         UsageError: flags, lists or stores are invalid; nothing was written.
     """
     check_results_folder(options.out)
-    fs, out = open_filesystem(options.out)
+    out = Location.at(options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         video_ids = store.video_ids
@@ -90,13 +90,12 @@ def evaluate(options: EvaluateOptions) -> int:
         **figures(scores, definitions, names),
         **({} if boxes is None else {"localisation": boxes.figures()}),
     }
-    folder = out.rstrip("/")
-    write_atomic(fs, f"{folder}/{scores_file.NAME}", scores_parquet(scores, store.manifest, names))
+    (out / scores_file.NAME).write_atomic(scores_parquet(scores, store.manifest, names))
     if boxes is not None:
-        write_atomic(fs, f"{folder}/{localisation_file.NAME}", boxes.file())
+        (out / localisation_file.NAME).write_atomic(boxes.file())
     if source is not None:
-        write_atomic(fs, f"{folder}/{calibration_file.NAME}", source.file(calibrations, names))
-    write_atomic(fs, f"{folder}/{METRICS}", json.dumps(metrics, indent=1, ensure_ascii=False).encode())
+        (out / calibration_file.NAME).write_atomic(source.file(calibrations, names))
+    (out / METRICS).write_atomic(json.dumps(metrics, indent=1, ensure_ascii=False).encode())
     for line in metrics_table(metrics):
         log.info("%s", line)
     return 0
@@ -167,11 +166,11 @@ def figures(scores: Scores, definitions: Mapping[str, str], class_names: tuple[s
 
 def split_record(url: str) -> dict[str, str]:
     """File name and SHA-256 of a split list. For a folder or glob, the hash is that of the `sha256sum` listing."""
-    fs, path = open_filesystem(url)
-    files = sorted(file.path for file in glob_files(fs, path))
-    sums = [hashlib.sha256(read_bytes(fs, file)).hexdigest() for file in files]
-    listing = "".join(f"{digest}  {posixpath.basename(file)}\n" for digest, file in zip(sums, files, strict=True))
+    place = Location.at(url)
+    files = [place.at_path(path) for path in sorted(file.path for file in glob_files(place))]
+    sums = [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+    listing = "".join(f"{digest}  {file.name}\n" for digest, file in zip(sums, files, strict=True))
     return {
-        "file": posixpath.basename(path.rstrip("/")),
+        "file": place.name,
         "sha256": sums[0] if len(sums) == 1 else hashlib.sha256(listing.encode()).hexdigest(),
     }

@@ -13,7 +13,7 @@ from attn.schema import GRID
 from attn.stages.scoring import Named, Scorer
 from attn.stages.soft_attention_scoring import SoftAttentionScore, attending
 from attn.storage.attention_file import NAME, AttentionFile, attention_file
-from attn.storage.filesystem import join, open_filesystem, storage_errors
+from attn.storage.location import Location
 from attn.storage.store import AttentionStore, VideoRows
 
 
@@ -68,7 +68,7 @@ def written_attention(
 
 def _remove_earlier(out: str) -> None:
     """Remove the file of an earlier evaluation, which would not belong to the scores beside it."""
-    fs, path = open_filesystem(join(out, NAME))
-    with storage_errors(out):
-        if fs.exists(path):
-            fs.rm_file(path)
+    file = Location.at(out) / NAME
+    with file.errors():
+        if file.exists():
+            file.remove()

@@ -14,7 +14,7 @@ from attn.errors import UsageError, some
 from attn.eval.localisation import attention_share, box_coverage, compared, map_box, mean_localisation
 from attn.eval.pointing import IOU, find
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text
+from attn.storage.location import Location
 from attn.storage.manifest import ClipManifest, Manifest
 from attn.storage.store import VideoRows
 from attn.video.transform import Resampling
@@ -161,7 +161,7 @@ def read_localisation(url: str) -> dict[str, dict[str, dict[str, float]]]:
         url: URL of the output folder of an evaluation.
     """
     found: dict[str, dict[str, dict[str, float]]] = {}
-    for line in csv.DictReader(io.StringIO(read_text(*open_filesystem(join(url, NAME))))):
+    for line in csv.DictReader(io.StringIO((Location.at(url) / NAME).read_text())):
         values = {name: float(line[name] or "nan") for name in COLUMNS[2:]}
         found.setdefault(line["method"], {})[line["video_id"]] = values
     return found

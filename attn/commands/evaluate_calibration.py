@@ -15,7 +15,8 @@ from attn.eval.calibration import Calibration, check_enough
 from attn.methods import CHOICES, METHODS, with_variants
 from attn.stages.scoring import Scorer
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, storage_errors
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import SCORE_FIELDS
 from attn.storage.store import AttentionStore
 
@@ -94,7 +95,7 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore, scoring: S
     columns = [name for scorer in scoring.scorers if scorer.calibrated for name in scorer.columns]
     if not columns:
         raise _cannot_be_calibrated(options)
-    same = absolute(url).rstrip("/") == absolute(options.store).rstrip("/")
+    same = Location.at(url).absolute.rstrip("/") == Location.at(options.store).absolute.rstrip("/")
     with storage_errors(url):
         other = store if same else AttentionStore.open(url, allow_partial=options.allow_partial)
         found = set(other.video_ids)

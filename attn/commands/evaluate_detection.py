@@ -21,7 +21,7 @@ from attn.eval.metrics import ApKind
 from attn.eval.significance import bootstrap_draws, percentile_interval
 from attn.eval.summary import AP_DEFINITIONS
 from attn.report.detection_table import detection_lines, detection_markdown
-from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.location import Location
 from attn.storage.writable import check_results_folder
 
 log = logging.getLogger(__name__)
@@ -51,10 +51,9 @@ def evaluate_detection(options: EvaluateDetectionOptions) -> int:
         else None,
         **figures(inputs, options, tious),
     }
-    fs, out = open_filesystem(options.out)
-    folder = out.rstrip("/")
-    write_atomic(fs, f"{folder}/{RECORD}", json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode())
-    write_atomic(fs, f"{folder}/{TABLE}", detection_markdown(record).encode())
+    out = Location.at(options.out)
+    (out / RECORD).write_atomic(json.dumps(record, indent=1, ensure_ascii=False, allow_nan=False).encode())
+    (out / TABLE).write_atomic(detection_markdown(record).encode())
     for line in detection_lines(record):
         log.info("%s", line)
     return 0

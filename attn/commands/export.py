@@ -22,7 +22,8 @@ from attn.datasets.split import classes_of_list, read_label_sets
 from attn.errors import UsageError
 from attn.schema import GRID, LOGITS, MAPS
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import atomic_path, join, open_filesystem, storage_errors, write_atomic
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 from attn.storage.store import AttentionStore, VideoRows
 from attn.storage.writable import check_results_folder
 
@@ -78,14 +79,14 @@ def _npy(
         for name, values in arrays.items():
             data = io.BytesIO()
             np.save(data, values, allow_pickle=False)
-            write_atomic(*open_filesystem(join(options.out, f"{rows.video_id}_{name}.npy")), data.getvalue())
+            (Location.at(options.out) / f"{rows.video_id}_{name}.npy").write_atomic(data.getvalue())
 
 
 def _csv(
     options: ExportOptions, store: AttentionStore, columns: Collection[str], _: object, listed: LabelSets | None
 ) -> None:
     names = store.manifest.class_names
-    with atomic_path(*open_filesystem(join(options.out, FRAMES))) as path, open(path, "w", newline="") as file:
+    with (Location.at(options.out) / FRAMES).atomic_path() as path, open(path, "w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["video_id", "label", "frame", "time_s", *names])
         for rows in _chosen(store, columns, listed):

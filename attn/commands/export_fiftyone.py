@@ -19,7 +19,7 @@ from attn.errors import UsageError, VideoError
 from attn.eval.fusion import confident_vote, softmax
 from attn.report.heat import over_frame
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import is_local, open_filesystem
+from attn.storage.location import Location
 from attn.storage.store import AttentionStore, VideoRows
 from attn.video.sandbox.guard import FrameReader
 from attn.video.source import Video, open_video
@@ -91,7 +91,7 @@ def write_dataset(out: str, store: AttentionStore, videos: str | None, chosen: I
     """
     fiftyone, folder = _fiftyone(), _new_folder(out)
     known = videos_of(store, videos)
-    if any(video.offset is not None or not is_local(open_filesystem(video.url)[0]) for video in known.values()):
+    if any(video.offset is not None or not Location.at(video.url).is_local for video in known.values()):
         raise UsageError("--to fiftyone: FiftyOne reads local video files only. Give their folder as --videos.")
     try:
         dataset = fiftyone.Dataset()
@@ -118,7 +118,7 @@ def read_labels(store: AttentionStore, videos: dict[str, Video], chosen: Iterabl
             except VideoError as error:
                 log.warning("%s left out: %s", rows.video_id, error)
                 continue
-            path = open_filesystem(videos[rows.video_id].url)[1]
+            path = Location.at(videos[rows.video_id].url).path
             yield labels_of(rows, names, path, size, resampling)
 
 
@@ -183,12 +183,13 @@ def _classification(fiftyone: Any, decision: Decision) -> Any:
 
 
 def _new_folder(out: str) -> Path:
-    fs, path = open_filesystem(out)
-    if not is_local(fs):
+    folder = Location.at(out)
+    if not folder.is_local:
         raise UsageError(f"--out {shown(out)}: FiftyOne writes to local folders only. Give a local path.")
-    if Path(path).exists() and any(Path(path).iterdir()):
+    path = Path(folder.path)
+    if path.exists() and any(path.iterdir()):
         raise UsageError(f"--out {shown(out)}: has files. FiftyOne needs a new folder.")
-    return Path(path)
+    return path
 
 
 def _fiftyone() -> Any:

@@ -11,16 +11,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import pyarrow as pa
 
-from attn.classes import parse_class_list
 from attn.commands.import_features_options import ImportFeaturesOptions
 from attn.datasets.entries import LabelSets
 from attn.datasets.features_h5 import FeatureVideos, FrameGrid, read_features, read_videos
 from attn.datasets.own_list import text_of_label_sets
+from attn.datasets.ucf101 import read_class_index
 from attn.errors import UsageError, some
 from attn.schema import FRAME, GRID, LABEL, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.tensors import tensor_array
 from attn.storage.writable import check_writable
@@ -60,7 +61,7 @@ def import_features(options: ImportFeaturesOptions) -> int:
         ledger.begin(manifest)
         _fill(options, parts, manifest, ledger)
     for part, text in lists.items():
-        write_atomic(*open_filesystem(join(options.out, f"{part}.csv")), text.encode())
+        (Location.at(options.out) / f"{part}.csv").write_atomic(text.encode())
     count = sum(len(videos.video_ids) for videos in parts.values())
     log.info("%s: grids of %d videos, with a list of each part beside it", shown(ledger.url), count)
     return 0
@@ -91,7 +92,7 @@ def _class_names(options: ImportFeaturesOptions, parts: Mapping[str, FeatureVide
     needed = max(v.labels.shape[1] if v.labels.ndim > 1 else int(v.labels.max()) + 1 for v in parts.values())
     if options.classes is None:
         return tuple(f"class {i}" for i in range(needed))
-    names = parse_class_list(read_text(*open_filesystem(options.classes)).splitlines(), where=options.classes)
+    names = read_class_index(options.classes)
     if len(names) < needed:
         raise UsageError(f"--classes {options.classes}: {len(names)} names, but the labels need {needed}. Add names.")
     return names

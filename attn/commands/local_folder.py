@@ -1,7 +1,7 @@
 """Check of flags that name a folder on a local disk."""
 
 from attn.errors import UsageError
-from attn.storage.filesystem import is_local, open_filesystem
+from attn.storage.location import Location
 from attn.storage.writable import check_writable
 
 
@@ -15,8 +15,8 @@ def local_folder(url: str, flag: str) -> str:
     Raises:
         UsageError: the folder is not local, or cannot be written to.
     """
-    fs, path = open_filesystem(url)
-    if not is_local(fs):
+    folder = Location.at(url)
+    if not folder.is_local:
         raise UsageError(f"{flag} {url}: not a local folder. Give a folder on a local disk; it is memory-mapped.")
     check_writable(url)
-    return path
+    return folder.path

@@ -16,7 +16,7 @@ from attn.datasets.split import SplitList
 from attn.errors import UsageError, some
 from attn.schema import MAPS
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, storage_errors
+from attn.storage.filesystem import storage_errors
 from attn.storage.store import AttentionStore
 from attn.training.energynet_options import TrainEnergyNetOptions
 
@@ -43,7 +43,7 @@ class MapSource:
     @property
     def urls(self) -> tuple[str, ...]:
         """Absolute URLs of the stores."""
-        return tuple(absolute(store.url) for store in self.stores)
+        return tuple(store.folder.absolute for store in self.stores)
 
     @property
     def record(self) -> dict[str, Any]:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Sequence
 from typing import Self
 
-from attn.classes import parse_class_list
 from attn.commands.pack_options import PackOptions
+from attn.datasets.ucf101 import read_class_index
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_text, url_of
+from attn.storage.location import Location
 from attn.storage.writable import check_writable
 from attn.video.found import Found
 from attn.video.shards import Packed, clear_shards, find_shards, write_shards
@@ -116,19 +116,19 @@ def _check_flags(options: PackOptions) -> None:
 def _class_names(classes: str | None, found: Sequence[Found]) -> tuple[str, ...]:
     """Names in the class list; without one, all folder names and stored labels."""
     if classes is not None:
-        return parse_class_list(read_text(*open_filesystem(classes)).splitlines(), where=classes)
+        return read_class_index(classes)
     return tuple(sorted({name for one in found if (name := one.folder or one.stored)}))
 
 
 def _check_outside(out: str, videos: str) -> None:
     """Refuse an output folder in the folder of the videos, whose next listing would contain every video twice."""
-    folder, source = (url_of(*open_filesystem(url)).rstrip("/") for url in (out, videos))
+    folder, source = (Location.at(url).absolute.rstrip("/") for url in (out, videos))
     if f"{folder}/".startswith(f"{source}/"):
         raise UsageError(f"{out}: in the folder of --videos, which would then contain all twice. Choose another --out.")
 
 
 def _check_source_is_not_replaced(videos: Sequence[Video], out: str, existing: Sequence[str]) -> None:
-    fs, folder = open_filesystem(out)
-    replaced = {os.path.realpath(url_of(fs, join(folder, name))) for name in existing}
+    folder = Location.at(out)
+    replaced = {os.path.realpath((folder / name).absolute) for name in existing}
     if any(os.path.realpath(video.url) in replaced for video in videos):
         raise UsageError(f"{out}: --overwrite would remove shards that contain the videos. Choose another --out.")

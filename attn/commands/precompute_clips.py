@@ -1,9 +1,7 @@
 """Precompute of clips: logits and attention maps of a network of clips, each clip exactly once."""
 
 import dataclasses
-import importlib.metadata
 import logging
-import platform
 from collections.abc import Sequence
 
 from attn.commands.estimate import estimate
@@ -29,11 +27,12 @@ from attn.stages.decode_videos import DecodeVideos
 from attn.stages.read_clips import ReadClips
 from attn.stages.read_flow import num_frames_of
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute
 from attn.storage.ledger import Ledger
 from attn.storage.left_out import NOTHING, LeftOut
+from attn.storage.location import Location
 from attn.storage.manifest import ClipManifest
 from attn.storage.store import FlowStore
+from attn.storage.store_manifest import made_by
 from attn.storage.writable import check_writable
 from attn.video.sample import Sampling, sampling_of
 from attn.video.source import Video
@@ -136,11 +135,7 @@ def make_clip_plan(options: PrecomputeOptions, *, labelled: bool = True) -> Clip
         num_channels=net.backbone.late_channels,
         map_shape=(rows, cols),
         flow=flow and {"length": length, "kind": dict(trained.flow)},
-        informative={
-            "python": platform.python_version(),
-            "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-            "options": dataclasses.asdict(options),
-        },
+        informative={**made_by(PACKAGES), "options": dataclasses.asdict(options)},
         clip={"length": length, "step": step, "every": every, "crop": taken.crop, "crops": options.crops},
         map_names=trained.map_names,
         map_time=time,
@@ -227,7 +222,7 @@ class _Source:
         videos = listed_flow_videos(self.options, self.trained.class_names, store)
         stage = ReadClips(
             *self._common,
-            store=absolute(store.url),
+            store=Location.at(store.url).absolute,
             num_frames=num_frames_of(videos, store),
             clip=self.clip,
             every=self.every,

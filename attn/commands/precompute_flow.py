@@ -2,16 +2,14 @@
 
 import dataclasses
 import functools
-import importlib.metadata
 import logging
 import math
-import platform
 from collections.abc import Collection
 from typing import Any
 
 from attn.commands.estimate import estimate
 from attn.commands.precompute_flow_options import PrecomputeFlowOptions
-from attn.commands.precompute_plan import check_fill_numbers
+from attn.commands.precompute_plan import check_fill_numbers, how_to_resume
 from attn.commands.split_check import present_videos
 from attn.datasets.split import read_label_sets
 from attn.engine.filling import Chain, StorePlan, fill_locked
@@ -26,6 +24,7 @@ from attn.stages.flow.compute import ComputeFlow, FlowModel, open_flow_model
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FlowManifest
+from attn.storage.store_manifest import made_by
 from attn.storage.writable import check_writable
 from attn.video.found import keep_names, paths_of
 from attn.video.sample import sampling_record
@@ -89,8 +88,7 @@ def make_flow_plan(options: PrecomputeFlowOptions) -> FlowPlan:
         preprocessing=str(resampling),
         sampling=sampling_record(options.sampling),
         informative={
-            "python": platform.python_version(),
-            "packages": _versions((*PACKAGES, *ALGORITHM_PACKAGES.get(model.algorithm, TORCH))),
+            **made_by((*PACKAGES, *ALGORITHM_PACKAGES.get(model.algorithm, TORCH))),
             "options": dataclasses.asdict(options),
         },
     )
@@ -110,7 +108,7 @@ def make_flow_plan(options: PrecomputeFlowOptions) -> FlowPlan:
         stage=stage,
         part_mb=options.part_mb,
         max_failed_fraction=options.max_failed_fraction,
-        go_on=f"run the same command{' without --overwrite' if options.overwrite else ''} to resume",
+        go_on=how_to_resume(options),
         left_out=listing.left_out,
         options=options,
         model=model,
@@ -140,12 +138,6 @@ def _listed(options: PrecomputeFlowOptions, videos: list[Video]) -> list[Video]:
         split = read_label_sets(url, part="both", present=found)
         named |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     return [video for video in videos if video.video_id in named] if options.lists else videos
-
-
-def _versions(packages: Collection[str]) -> dict[str, str]:
-    """Versions of those packages that are installed."""
-    installed = {each.name for each in importlib.metadata.distributions()}
-    return {name: importlib.metadata.version(name) for name in packages if name in installed}
 
 
 def _placement(plan: FlowPlan) -> Placement:

@@ -11,7 +11,7 @@ from attn.errors import UsageError
 from attn.models.checkpoint import Cnn
 from attn.models.flow_input import FlowInput
 from attn.stages.read_flow import ReadFlow, flow_videos, num_frames_of
-from attn.storage.filesystem import absolute, storage_errors
+from attn.storage.filesystem import storage_errors
 from attn.storage.store import FlowStore
 from attn.video.sample import sampling_of
 from attn.video.source import Video
@@ -73,7 +73,7 @@ def flow_stage(options: PrecomputeOptions, videos: list[Video], store: FlowStore
         sampling_of(store.manifest.sampling),
         store.manifest.input_size,
         options.batch_size,
-        store=absolute(store.url),
+        store=store.folder.absolute,
         num_frames=num_frames_of(videos, store),
         length=flow.length,
     )

@@ -1,8 +1,6 @@
 """Manifest of an attention store, from the flags of precompute and the CNN that fills it."""
 
 import dataclasses
-import importlib.metadata
-import platform
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +13,7 @@ from attn.models.timm_networks import is_timm
 from attn.schema import SIMILARITY
 from attn.stages.attention import all_maps
 from attn.storage.manifest import Manifest
+from attn.storage.store_manifest import made_by
 
 PACKAGES = ("torch", "torchvision", "ray", "pyarrow", "av", "pillow", "numpy")
 """Packages whose versions are recorded."""
@@ -57,8 +56,7 @@ def attention_manifest(options: PrecomputeOptions, cnn: Cnn, sampling: dict[str,
         flow=None if cnn.flow is None else dataclasses.asdict(cnn.flow),
         informative={
             "map_route": compute.route,
-            "python": platform.python_version(),
-            "packages": {name: importlib.metadata.version(name) for name in _packages(cnn)},
+            **made_by(_packages(cnn)),
             "options": dataclasses.asdict(options),
         },
     )

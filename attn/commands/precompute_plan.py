@@ -4,13 +4,14 @@ import dataclasses
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
-from attn.classes import class_ids, parse_class_list, spelling
+from attn.classes import class_ids, spelling
 from attn.commands.precompute_from_flow import check_flow_cnn, flow_stage, listed_flow_videos, open_flow_store
 from attn.commands.precompute_manifest import attention_manifest
 from attn.commands.precompute_options import FillOptions, PrecomputeOptions
 from attn.commands.split_check import present_videos
 from attn.datasets.own_list import read_labels
 from attn.datasets.split import classes_of_list, read_label_sets
+from attn.datasets.ucf101 import read_class_index
 from attn.engine.filling import StorePlan
 from attn.engine.pool_flags import check_pool
 from attn.engine.terminal import say
@@ -19,7 +20,7 @@ from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.schema import GRADCAM, OF_CLASSES
 from attn.stages.attention import ComputeMaps
 from attn.stages.decode_videos import DecodeVideos
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors
+from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.left_out import NOTHING, LeftOut
 from attn.storage.manifest import Manifest
@@ -170,7 +171,7 @@ def how_to_resume(options: FillOptions) -> str:
 
 
 def _load(options: PrecomputeOptions) -> Cnn:
-    names = _class_names(options.classes) if options.classes else None
+    names = read_class_index(options.classes) if options.classes else None
     say(f"{options.weights}: loading the CNN")
     return load_weights(
         options.weights,
@@ -236,10 +237,6 @@ def _classes_of(
         return {video_id: names[0] if len(names) == 1 else None for video_id, names in meant.items()}
     log.info("%s: its classes are not those of the CNN, so its videos are stored without labels", url)
     return dict.fromkeys(split)
-
-
-def _class_names(url: str) -> tuple[str, ...]:
-    return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url)
 
 
 def _check_numbers(options: PrecomputeOptions) -> None:

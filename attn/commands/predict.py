@@ -38,7 +38,8 @@ from attn.stages.rows import Tensors, check_finite
 from attn.stages.scoring import Scorer, UnAtt, cnn_scorer
 from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
-from attn.storage.filesystem import absolute, join, open_filesystem, storage_errors, write_atomic
+from attn.storage.filesystem import join, storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest, read_manifest
 from attn.storage.store import AttentionStore, VideoRows
 from attn.storage.writable import check_results_folder, check_writable
@@ -95,7 +96,7 @@ def make_prediction_plan(options: PredictOptions) -> tuple[AnyPlan, Scorer, tupl
     chosen = open_prediction_model(options)
     model, scorer = chosen.model, _scorer(options, chosen)
     settings = PrecomputeOptions(
-        videos=absolute(options.videos),
+        videos=Location.at(options.videos).absolute,
         out=join(options.out, STORE),
         weights=chosen.cnn_url,
         stride=options.stride,
@@ -147,8 +148,9 @@ def _check_window(chosen: PredictionModel, scorer: Scorer, manifest: Manifest) -
 
 def _check_same_videos(plan: AnyPlan) -> None:
     """Check that the store was made from the same videos: other videos may have the same names."""
-    with storage_errors(plan.options.out):
-        begun = read_manifest(plan.ledger.fs, plan.ledger.root, plan.options.out, type(plan.manifest))
+    folder = plan.ledger.folder
+    with folder.errors():
+        begun = read_manifest(folder, type(plan.manifest))
     before = plan.options.videos if begun is None else begun.informative.get("options", {}).get("videos")
     if before != plan.options.videos:
         raise UsageError(f"{plan.options.out}: made from the videos of {shown(str(before))}. Choose another --out.")
@@ -228,7 +230,7 @@ def stored_rows(plan: AnyPlan, columns: Sequence[str]) -> Iterator[VideoRows | F
                 check_stored(store.url, rows.video_id, rows.frame, name, values)
             yield rows
     with storage_errors(store.url):
-        failures = read_failures(plan.ledger.fs, plan.ledger.root)
+        failures = read_failures(plan.ledger.folder)
     for one in left.values():
         unknown = Failure(
             one.video_id, one.url, "decode", "Unknown", "reason not recorded; run the same command again", 0
@@ -287,7 +289,7 @@ def _write(
     }
     tables = {PARQUET: parquet_table(predictions, names, metadata), CSV: csv_table(predictions, names)}
     for name, data in tables.items():
-        write_atomic(*open_filesystem(join(options.out, name)), data)
+        (Location.at(options.out) / name).write_atomic(data)
 
 
 def _verdict(options: PredictOptions, predictions: list[Prediction]) -> int:

@@ -25,7 +25,8 @@ from attn.stages.decode_videos import with_video_name
 from attn.stages.frame_values import frame_values, value_name
 from attn.stages.scoring import Scorer, UnAtt, window_energies
 from attn.stages.soft_attention_scoring import attending
-from attn.storage.filesystem import atomic_path, join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.manifest import ClipManifest
 from attn.storage.store import VideoRows
 from attn.video.sample import Stride
@@ -124,10 +125,10 @@ class Overlays:
         from attn.report.overlay_video import write_overlay
 
         mp4, png = (join(self._url, file_name(video.video_id, suffix=suffix)) for suffix in ("mp4", "png"))
-        with atomic_path(*open_filesystem(mp4)) as hidden, open_video(video) as path:
+        with Location.at(mp4).atomic_path() as hidden, open_video(video) as path:
             tracks = self._tracks(rows, scores, path)
             sheet = write_overlay(hidden, tracks, self._frames(video, path, tracks))
-        write_atomic(*open_filesystem(png), sheet)
+        Location.at(png).write_atomic(sheet)
 
     def _frames(self, video: Video, path: Path, tracks: VideoTracks) -> Iterator[tuple[int, float, np.ndarray]]:
         """All frames of a video at full size; the log says how far the run is."""

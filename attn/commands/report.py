@@ -16,7 +16,8 @@ from attn.report.page import RunPieces, figure_files, page_html
 from attn.report.page_blocks import Piece, Table
 from attn.report.page_svg import style
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.store_manifest import NAME as MANIFEST
 from attn.storage.writable import check_writable
 
@@ -47,16 +48,16 @@ def report(options: ReportOptions) -> int:
     if options.figures is not None:
         files = figure_files(pieces)
         for name, data in files.items():
-            write_atomic(*open_filesystem(join(options.figures, name)), data)
+            (Location.at(options.figures) / name).write_atomic(data)
         log.info("%s: %d files of charts", shown(options.figures), len(files))
-    write_atomic(*open_filesystem(options.out), page)
+    Location.at(options.out).write_atomic(page)
     log.info("%s: %.1f MB", shown(options.out), len(page) / 1e6)
     return 0
 
 
 def _folder(url: str) -> str:
-    fs, path = open_filesystem(url)
-    return fs.unstrip_protocol(posixpath.dirname(path))
+    file = Location.at(url)
+    return file.at_path(posixpath.dirname(file.path)).url
 
 
 def _read(run: Run, options: ReportOptions, stores: Mapping[str, str]) -> Found:

@@ -13,7 +13,8 @@ from attn.errors import UsageError
 from attn.report.page_blocks import Piece
 from attn.storage import manifest
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, join, open_filesystem, read_text, storage_errors
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.run import RUN, SUFFIX, TrainRun
 from attn.video.ids import tell_apart
 
@@ -53,7 +54,7 @@ def find_runs(urls: Sequence[str]) -> list[Run]:
     """
     if not urls:
         raise UsageError("--runs: empty. Give at least one output folder.")
-    places = [absolute(url).rstrip("/") for url in urls]
+    places = [Location.at(url).absolute.rstrip("/") for url in urls]
     if twice := {place for place in places if places.count(place) > 1}:
         raise UsageError(f"--runs {shown(min(twice))}: given twice. Give each folder once.")
     tails = [place.split("/") for place in places]
@@ -70,23 +71,21 @@ def read_json(url: str) -> dict[str, Any]:
         UsageError: the file is missing or damaged.
     """
     try:
-        return dict(json.loads(read_text(*open_filesystem(url))))
+        return dict(json.loads(Location.at(url).read_text()))
     except (ValueError, TypeError) as error:
         raise UsageError(f"{shown(url)}: damaged ({error}). Run the job that wrote it again.") from error
 
 
 def exists(url: str) -> bool:
     """Return whether a file or folder exists."""
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        return fs.exists(path)
+    return Location.at(url).exists()
 
 
 def class_names(run: Run) -> list[str]:
     """Class names of a run; empty if it names none."""
     if run.kind == "reproduction":
         listed = list_of_classes(ReproduceOptions(dataset="labelled", out=run.url))
-        return read_text(*open_filesystem(listed)).splitlines() if exists(listed) else []
+        return Location.at(listed).read_text().splitlines() if exists(listed) else []
     if run.kind == "evaluation":
         return next((list(one["per_class"]) for one in read_json(join(run.url, METRICS))["methods"].values()), [])
     if run.kind == "store":

@@ -11,8 +11,9 @@ from attn.storage import manifest
 from attn.storage.contents import SUCCESS
 from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
-from attn.storage.filesystem import join, open_filesystem, storage_errors
+from attn.storage.filesystem import join
 from attn.storage.ledger import PROGRESS
+from attn.storage.location import Location
 from attn.storage.manifest import FlowManifest, Manifest
 from attn.storage.store_manifest import kind_of
 
@@ -48,9 +49,9 @@ def read_store(url: str, name: str) -> StoreRecord:
     finished = exists(join(url, SUCCESS))
     file = join(url, SUCCESS if finished else PROGRESS)
     counts = read_json(file) if exists(file) else {}
-    fs, root = open_filesystem(url)
-    with storage_errors(url):
-        failures = read_failures(fs, root.rstrip("/"))
+    folder = Location.at(url)
+    with folder.errors():
+        failures = read_failures(folder)
     failed = set(counts.get("failed_videos", ())) if finished else failures.keys()
     made = f"{', '.join(fields['columns'])}; {fields['input_size']} px, {_sampled(fields['sampling'])}"
     if kind is Manifest:

@@ -12,7 +12,7 @@ import json
 from attn.commands.flag_help import flag_words
 from attn.errors import UsageError
 from attn.settings import Settings, settings_type
-from attn.storage.filesystem import open_filesystem, read_text
+from attn.storage.location import Location
 
 
 def settings_flags(url: str, options_type: type[Settings]) -> list[str]:
@@ -28,7 +28,7 @@ def settings_flags(url: str, options_type: type[Settings]) -> list[str]:
     kind = settings_type(options_type)
     known = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     try:
-        settings = dict(json.loads(read_text(*open_filesystem(url)))[kind.NAME])
+        settings = dict(json.loads(Location.at(url).read_text())[kind.NAME])
     except (ValueError, KeyError, TypeError) as error:
         raise UsageError(
             f'--config {url}: not a settings file. Give a JSON file such as {{"{kind.NAME}": {{"lr": 1e-3}}}}.'

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from attn.classes import class_ids, parse_class_list
+from attn.classes import class_ids
 from attn.commands.clip_stores import ClipStores, open_clip_stores
 from attn.commands.holdout import holdout_record, kept_together
 from attn.commands.local_folder import local_folder
@@ -14,6 +14,7 @@ from attn.commands.split_check import present_videos
 from attn.datasets import something_v2
 from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import SplitList, classes_of_list, read_recordings, read_split
+from attn.datasets.ucf101 import read_class_index
 from attn.errors import UsageError, refuse_flag
 from attn.models.attention_distillation import ClipArchitecture, ClipCnn
 from attn.models.clip_backbone import map_shape, plan_of
@@ -23,7 +24,6 @@ from attn.models.clip_weights import read_clip_weights
 from attn.models.weights_file import WeightsFile
 from attn.stages.clip_config import ClipConfig
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text
 from attn.training.clip_job import ClipJob
 from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.run import RUN, TrainRun, digest
@@ -104,9 +104,7 @@ def make_clip_training(options: TrainClipCnnOptions) -> PlannedClipTraining:
 
 def _check_flags(options: TrainClipCnnOptions) -> None:
     options.check()
-    for name in ("workers", "cpus_per_worker"):
-        value = getattr(options, name)
-        refuse_flag(name, value, "must be at least 1", value is not None and value < 1)
+    options.check_workers()
     refuse_flag("fraction", options.fraction, "must be above 0 and at most 1", not 0 < options.fraction <= 1)
     rgb, taught = options.modality == "rgb", options.teacher is not None
     wanted = {
@@ -165,7 +163,7 @@ def _read_classes(url: str) -> tuple[str, ...]:
     """Names of a class list, or of Something-Something V2's labels.json."""
     if url.endswith(".json"):
         return something_v2.read_classes(url)
-    return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url)
+    return read_class_index(url)
 
 
 def _input(options: TrainClipCnnOptions, stores: ClipStores, side: int) -> ClipInput:

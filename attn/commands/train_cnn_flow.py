@@ -16,7 +16,7 @@ from attn.models.checkpoint import Cnn, check_input_size, cross_modality, load_w
 from attn.models.flow_input import FlowInput
 from attn.stages.flow.stacks import LENGTH
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, storage_errors
+from attn.storage.filesystem import storage_errors
 from attn.storage.parts import PartVideos
 from attn.storage.store import FlowStore
 from attn.training.cnn_options import TrainCnnOptions
@@ -105,7 +105,7 @@ def find_flow_videos(
         UsageError: videos are missing, or a class has none.
     """
     where = str(options.split)
-    num_frames = {video_id: rows for part in store.parts for video_id, rows in part.rows.items()}
+    num_frames = store.num_frames
     split = read_split(where, class_names, part="train", present=list(num_frames))
     present = present_videos(
         take_fraction(split, options.fraction, seed=options.seed),
@@ -121,7 +121,7 @@ def find_flow_videos(
     held = hold_out_videos(present, options.validation_fraction or 0, seed=options.seed, group_of=recording_of)
     ids = class_ids(class_names)
     stacks = FlowStacks(
-        url=absolute(store.url),
+        url=store.folder.absolute,
         parts=[
             PartVideos(part.path, {one: rows for one, rows in part.rows.items() if one in present})
             for part in store.parts

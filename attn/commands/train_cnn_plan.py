@@ -9,18 +9,19 @@ from typing import Any, NamedTuple
 
 import torch
 
-from attn.classes import parse_class_list, spelling
+from attn.classes import spelling
 from attn.commands.local_folder import local_folder
 from attn.commands.train_cnn_flow import find_flow_videos, open_flow, start_flow_cnn
 from attn.commands.training_videos import TrainingVideos, TrainingVideosRecord, find_training_videos
 from attn.datasets.image_folder import ImageFolder, list_images
 from attn.datasets.split import read_split
+from attn.datasets.ucf101 import read_class_index
 from attn.engine.filling import StorePlan
 from attn.errors import UsageError
 from attn.models.checkpoint import Cnn, check_input_size, load_weights, untrained_cnn
 from attn.models.weights_file import read_weights_file
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import is_local, open_filesystem, read_text, storage_errors
+from attn.storage.location import Location
 from attn.training.cnn_flags import VIDEO_FLAGS, filled
 from attn.training.cnn_job import Fresh, TrainJob
 from attn.training.cnn_options import TrainCnnOptions
@@ -245,7 +246,7 @@ def _check_several(where: str, class_names: tuple[str, ...]) -> None:
 
 
 def _class_names(url: str | None) -> tuple[str, ...] | None:
-    return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url) if url else None
+    return read_class_index(url) if url else None
 
 
 def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
@@ -274,13 +275,13 @@ def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:
 
 def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
     """Return the size and modification time of each image, so that the cache detects changed images."""
-    fs, root = open_filesystem(url)
-    with storage_errors(url):
-        if is_local(fs):
+    root = Location.at(url)
+    with root.errors():
+        if root.is_local:
             found = [os.stat(path) for path in images.paths]
             return [(status.st_size, str(status.st_mtime_ns)) for status in found]
-        listed: dict[str, Any] = dict(fs.find(root, detail=True))
-        entries = [listed[f"{root.rstrip('/')}/{name}"] for name in images.names]
+        listed: dict[str, Any] = dict(root.fs.find(root.path, detail=True))
+        entries = [listed[(root / name).path] for name in images.names]
         return [(entry["size"], str(entry.get("LastModified") or entry.get("ETag"))) for entry in entries]
 
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from attn.commands.train_soft_attention_plan import make_soft_attention_training, with_config
+from attn.commands.train_soft_attention_plan import make_soft_attention_training
 from attn.durations import clock
 from attn.engine.train.driver import Report, Training, train
 from attn.models.soft_attention_file import TrainedSoftAttention, save_soft_attention
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.storage.error_messages import shown
 from attn.storage.manifest import GRID_FIELDS, STORE_FIELDS, Manifest
-from attn.training.run import TrainRun
+from attn.training.run import TrainRun, varied
 from attn.training.soft_attention_job import SoftAttentionJob
 from attn.training.soft_attention_learner import initial_net, soft_attention_learner
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
@@ -47,7 +47,7 @@ class SoftAttentionTraining(Training):
 
     def variant(self, out: str, point: Mapping[str, Any]) -> "SoftAttentionTraining":
         options = dataclasses.replace(self.options, out=out, **point)
-        return SoftAttentionTraining(*with_config(self.run, self.job, options), self.manifest)
+        return SoftAttentionTraining(*varied(self.run, self.job, options, SoftAttentionConfig), self.manifest)
 
     def summary(self) -> str:
         job, windows = self.job, len(self.job.windows(self.job.train))

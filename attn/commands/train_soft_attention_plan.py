@@ -11,12 +11,12 @@ from attn.commands.local_folder import local_folder
 from attn.commands.split_check import present_videos
 from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import LabelSets, classes_of_list, read_label_sets, read_recordings
-from attn.errors import UsageError, refuse_flag
+from attn.errors import UsageError
 from attn.models.soft_attention_file import NAME
 from attn.schema import GRID
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, join, storage_errors
+from attn.storage.filesystem import join, storage_errors
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_shape
 from attn.training.run import RUN, TrainRun, digest
@@ -33,13 +33,11 @@ def make_soft_attention_training(
     Raises:
         UsageError: an input is missing or invalid, or contradicts another one.
     """
-    for name in ("workers", "cpus_per_worker"):
-        value = getattr(options, name)
-        refuse_flag(name, value, "must be at least 1", value is not None and value < 1)
+    options.check_workers()
     cache = options.cache and local_folder(options.cache, "--cache")
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
-        num_frames = {video_id: rows for part in store.parts for video_id, rows in part.rows.items()}
+        num_frames = store.num_frames
     store.check_columns([GRID])
     names = classes_of_list(options.split, store.manifest.class_names, part="train")
     listed = read_label_sets(options.split, names, part="train", present=list(num_frames))
@@ -85,7 +83,7 @@ def make_soft_attention_training(
     run.check_folder()
     job = SoftAttentionJob(
         options=options,
-        store_url=absolute(store.url),
+        store_url=store.folder.absolute,
         train=train,
         held_out=held_out,
         class_names=names,
@@ -97,21 +95,6 @@ def make_soft_attention_training(
         run_url=run.url,
     )
     return run, job, store
-
-
-def with_config(
-    run: TrainRun, job: SoftAttentionJob, options: TrainSoftAttentionOptions
-) -> tuple[TrainRun, SoftAttentionJob]:
-    """Return another training on the same windows.
-
-    Args:
-        run: run planned by `make_soft_attention_training`.
-        job: job planned by `make_soft_attention_training`.
-        options: options of the job with another `out` and other fields of `SoftAttentionConfig`, except `NOT_SEARCHED`.
-    """
-    own = {field.name: getattr(options, field.name) for field in dataclasses.fields(SoftAttentionConfig)}
-    other = TrainRun(join(options.out, NAME), {**run.decisive, **own})
-    return other, dataclasses.replace(job, options=options, own_key=other.name, run_url=other.url)
 
 
 def _unlabelled(num_frames: Mapping[str, int]) -> VideoTable:

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from attn.commands.train_tsrnet_plan import make_tsrnet_training, with_config
+from attn.commands.train_tsrnet_plan import make_tsrnet_training
 from attn.durations import clock
 from attn.engine.train.driver import Report, Training, train
 from attn.models.tsrnet_file import TrainedTsrnet, save_tsrnet
 from attn.stages.tsrnet_config import TsrnetConfig
 from attn.storage.error_messages import shown
 from attn.storage.manifest import FEATURE_FIELDS, STORE_FIELDS, Manifest
-from attn.training.run import TrainRun
+from attn.training.run import TrainRun, varied
 from attn.training.state import State
 from attn.training.status import Row
 from attn.training.tsrnet_job import TsrnetJob
@@ -47,7 +47,7 @@ class TsrnetTraining(Training):
 
     def variant(self, out: str, point: Mapping[str, Any]) -> "TsrnetTraining":
         options = dataclasses.replace(self.options, out=out, **point)
-        return TsrnetTraining(*with_config(self.run, self.job, options), self.manifest)
+        return TsrnetTraining(*varied(self.run, self.job, options, TsrnetConfig), self.manifest)
 
     def summary(self) -> str:
         job = self.job

@@ -17,7 +17,8 @@ from attn.models.tsrnet_file import NAME, load_start, load_tsrnet, sha256_of
 from attn.schema import FEATURES
 from attn.stages.tsrnet_config import TsrnetConfig
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import absolute, join, storage_errors
+from attn.storage.filesystem import join, storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import FEATURE_FIELDS
 from attn.storage.store import AttentionStore
 from attn.storage.tensors import tensor_shape
@@ -34,9 +35,7 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
     Raises:
         UsageError: an input is missing or invalid, or contradicts another one.
     """
-    for name in ("workers", "cpus_per_worker"):
-        value = getattr(options, name)
-        refuse_flag(name, value, "must be at least 1", value is not None and value < 1)
+    options.check_workers()
     if (options.trimmed is None) != (options.trimmed_split is None):
         given, missing = (
             ("--trimmed-split", "--trimmed") if options.trimmed is None else ("--trimmed", "--trimmed-split")
@@ -77,15 +76,15 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
     run.check_folder()
     job = TsrnetJob(
         options=options,
-        store_url=absolute(store.url),
-        trimmed_url=None if other is None else absolute(other.url),
+        store_url=store.folder.absolute,
+        trimmed_url=None if other is None else other.folder.absolute,
         train=train,
         held_out=held_out,
         trimmed=trimmed,
         multi_label=several,
         class_names=names,
         num_channels=channels,
-        init=None if options.init is None else absolute(options.init),
+        init=None if options.init is None else Location.at(options.init).absolute,
         init_sha256=init_sha256,
         sources=_sources(options, other),
         cache_folder=cache,
@@ -95,24 +94,11 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
     return run, job, store
 
 
-def with_config(run: TrainRun, job: TsrnetJob, options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJob]:
-    """Return another training on the same videos.
-
-    Args:
-        run: run planned by `make_tsrnet_training`.
-        job: job planned by `make_tsrnet_training`.
-        options: options of the job with another `out` and other fields of `TsrnetConfig`, except `NOT_SEARCHED`.
-    """
-    own = {field.name: getattr(options, field.name) for field in dataclasses.fields(TsrnetConfig)}
-    other = TrainRun(join(options.out, NAME), {**run.decisive, **own})
-    return other, dataclasses.replace(job, options=options, own_key=other.name, run_url=other.url)
-
-
 def _opened(url: str, options: TrainTsrnetOptions) -> tuple[AttentionStore, dict[str, int]]:
     """Store of features, and the number of frames of each of its videos."""
     with storage_errors(url):
         store = AttentionStore.open(url, allow_partial=options.allow_partial)
-        num_frames = {video_id: rows for part in store.parts for video_id, rows in part.rows.items()}
+        num_frames = store.num_frames
     store.check_columns([FEATURES])
     return store, num_frames
 

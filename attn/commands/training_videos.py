@@ -197,5 +197,5 @@ def check_classes(videos: Iterable[str], split: SplitList, class_names: Sequence
 
 def _reasons(videos: Sequence[str], ledger: Ledger) -> dict[str, str]:
     with storage_errors(ledger.url):
-        failures = read_failures(ledger.fs, ledger.root)
+        failures = read_failures(ledger.folder)
     return {video: failures[video].message if video in failures else "no record" for video in videos}

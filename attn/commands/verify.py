@@ -13,9 +13,9 @@ from attn.engine.terminal import printable
 from attn.errors import UsageError, VideoError, refuse_flag
 from attn.storage.audit import Audit, audit_store
 from attn.storage.failures import Failure
-from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.ledger import Ledger
 from attn.storage.left_out import LeftOut
+from attn.storage.location import Location
 from attn.storage.manifest import StoreManifest, read_manifest
 from attn.storage.store_manifest import NAME as MANIFEST
 from attn.video.found import keep_names, paths_of
@@ -178,9 +178,9 @@ def _failed_in_last_run(audit: Audit) -> set[str] | None:
 
 def _kind(url: str) -> type[StoreManifest]:
     """Kind of the store at a URL."""
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        manifest = read_manifest(fs, path.rstrip("/"), url, StoreManifest)
+    folder = Location.at(url)
+    with folder.errors():
+        manifest = read_manifest(folder, StoreManifest)
     if manifest is None:
         raise UsageError(f"{url}: not a store, because {MANIFEST} is missing. Give the URL of a store.")
     return type(manifest)

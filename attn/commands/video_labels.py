@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from attn.classes import ClassFinder, parse_class_list
+from attn.classes import ClassFinder
 from attn.commands.evaluate_detection_files import id_finder
 from attn.datasets.entries import LabelSets, numbered_lines
 from attn.datasets.split import classes_of_list, has_times, read_label_sets, read_recordings, read_split
 from attn.datasets.thumos14 import plain_id
 from attn.datasets.thumos14_meta import read_facts
+from attn.datasets.ucf101 import read_class_index
 from attn.errors import UsageError, some
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors
+from attn.storage.location import Location
 
 META = ".mat"
 
@@ -29,8 +30,7 @@ def read_classes(labels: str, classes: str | None, known: tuple[str, ...]) -> tu
     """
     _check_without_times(labels)
     if classes is not None:
-        with storage_errors(classes):
-            return parse_class_list(read_text(*open_filesystem(classes)).splitlines(), where=shown(classes))
+        return read_class_index(classes)
     if labels.endswith(META):
         raise UsageError(f"{shown(labels)}: has only numbers of classes. Give --classes classInd.txt of UCF101.")
     return classes_of_list(labels, known, part="train")
@@ -114,8 +114,7 @@ def read_class_map(url: str, class_names: tuple[str, ...]) -> Mapping[str, str]:
     Raises:
         UsageError: the file is missing, a line has another form, a target is unknown, or a source appears twice.
     """
-    with storage_errors(url):
-        lines = list(numbered_lines(read_text(*open_filesystem(url)), shown(url)))
+    lines = list(numbered_lines(Location.at(url).read_text(), shown(url)))
     renamed: dict[str, str] = {}
     for place, line in lines:
         parts = line.split("\t") if "\t" in line else line.split()

@@ -10,7 +10,7 @@ from attn.datasets.own_list import text_of_label_sets
 from attn.datasets.segments import GroundTruth
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.location import Location
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ def write_video_labels(options: VideoLabelsOptions) -> int:
     sets = label_sets(truth)
     if options.class_map is not None:
         sets = _of_classes(sets, frozenset(read_class_map(options.class_map, truth.class_names).values()))
-    write_atomic(*open_filesystem(options.out), text_of_label_sets(sets).encode())
+    Location.at(options.out).write_atomic(text_of_label_sets(sets).encode())
     classes = {name for names in sets.values() for name in names}
     background = sum(not names for names in sets.values())
     log.info("%d videos of %d classes, %d of them without an action", len(sets), len(classes), background)

@@ -9,16 +9,16 @@ from typing import Any
 
 import torch
 
-from attn.classes import parse_class_list
 from attn.commands.zero_shot_options import ZeroShotOptions
 from attn.concepts.words import divided, name_as_word
+from attn.datasets.ucf101 import read_class_index
 from attn.errors import UsageError, some
 from attn.models.checkpoint import save_checkpoint
 from attn.models.open_clip_networks import PREFIX, checked_name, is_open_clip, published_clip
 from attn.models.weights_file import WeightsFile, read_weights_file
 from attn.models.zero_shot import PROMPTS, RECORD, ZeroShot, zero_shot_classifier
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.location import Location
 from attn.storage.writable import check_writable
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ def zero_shot(options: ZeroShotOptions) -> int:
         UsageError: flags, files or weights are invalid; nothing was written.
     """
     _check_flags(options)
-    names = parse_class_list(_lines(options.classes), where=options.classes)
+    names = read_class_index(options.classes)
     phrases = {name: _phrase(name, options.classes) for name in names}
     prompts = PROMPTS if options.prompts is None else _prompts(options.prompts)
     file = _weights(options)
@@ -66,11 +66,6 @@ def _check_flags(options: ZeroShotOptions) -> None:
             check_writable(posixpath.dirname(url) or ".")
 
 
-def _lines(url: str) -> list[str]:
-    with storage_errors(url):
-        return read_text(*open_filesystem(url)).splitlines()
-
-
 def _phrase(name: str, where: str) -> str:
     """Phrase that a class name becomes in the prompts."""
     phrase = " ".join(name.split()) if re.search(r"\s", name) else " ".join(divided(name))
@@ -80,7 +75,7 @@ def _phrase(name: str, where: str) -> str:
 
 
 def _prompts(url: str) -> Sequence[str]:
-    found = [line.strip() for line in _lines(url) if line.strip()]
+    found = [line.strip() for line in Location.at(url).read_text().splitlines() if line.strip()]
     if not found:
         raise UsageError(f"--prompts {shown(url)}: contains no prompt. Write one per line, with {PLACE} for the class.")
     if bare := [prompt for prompt in found if PLACE not in prompt]:
@@ -98,19 +93,13 @@ def _finished(options: ZeroShotOptions, settings: dict[str, Any]) -> bool:
     Raises:
         UsageError: the file is something else.
     """
-    if not _exists(options.out):
+    if not Location.at(options.out).exists():
         return False
     described = read_weights_file(options.out).described
     same = described is not None and described.backbone == options.backbone
     if described is None or not same or described.trained.get(RECORD) != settings:
         raise UsageError(f"{shown(options.out)}: made of other inputs. Remove it or choose another --out.")
-    return options.word_vectors is None or _exists(options.word_vectors)
-
-
-def _exists(url: str) -> bool:
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        return bool(fs.exists(path))
+    return options.word_vectors is None or Location.at(options.word_vectors).exists()
 
 
 def _write_vectors(url: str, names: Sequence[str], made: ZeroShot) -> None:
@@ -118,4 +107,4 @@ def _write_vectors(url: str, names: Sequence[str], made: ZeroShot) -> None:
     count, dim = made.embeddings.shape
     rows = zip(names, made.embeddings.tolist(), strict=True)
     lines = [f"{count} {dim}", *(f"{name_as_word(name)} {' '.join(map(repr, row))}" for name, row in rows)]
-    write_atomic(*open_filesystem(url), ("\n".join(lines) + "\n").encode())
+    Location.at(url).write_atomic(("\n".join(lines) + "\n").encode())

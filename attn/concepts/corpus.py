@@ -4,7 +4,7 @@ import unicodedata
 
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text
+from attn.storage.location import Location
 
 
 def read_corpus(url: str) -> tuple[str, ...]:
@@ -17,7 +17,7 @@ def read_corpus(url: str) -> tuple[str, ...]:
         UsageError: the file cannot be read, holds no words, or has several words in a line.
     """
     words = set[str]()
-    for number, line in enumerate(read_text(*open_filesystem(url)).splitlines(), 1):
+    for number, line in enumerate(Location.at(url).read_text().splitlines(), 1):
         found = unicodedata.normalize("NFC", line).lower().split()
         if len(found) > 1:
             raise UsageError(f"--corpus {shown(url)}: line {number} has {len(found)} words. Write one word per line.")

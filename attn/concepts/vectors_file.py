@@ -18,7 +18,7 @@ from jaxtyping import Float
 from attn.concepts.vector_records import CHUNK_BYTES, Form, Layout, Sieved, sieve
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, storage_errors
+from attn.storage.location import Location
 
 _GZIP = b"\x1f\x8b"
 _FOREIGN = {
@@ -79,8 +79,8 @@ def _spellings(word: str) -> tuple[str, ...]:
 def _read(url: str, wanted: Collection[str]) -> tuple[dict[str, np.ndarray], Layout, str]:
     """Vectors by spelling, and the layout and SHA-256 of the file."""
     gensim = _gensim_reader()
-    fs, path = open_filesystem(url)
-    with storage_errors(url), fs.open(path, "rb") as file:
+    location = Location.at(url)
+    with location.errors(), location.open() as file:
         hashed = _HashedReader(file)
         try:
             sieved = _sieve_whole(io.BufferedReader(hashed, CHUNK_BYTES), url, wanted)

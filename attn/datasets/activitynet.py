@@ -16,7 +16,7 @@ from typing import Any
 from attn.datasets.segments import Detection, GroundTruth, Segment, finite, times
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text
+from attn.storage.location import Location
 
 
 def read_results(url: str) -> list[Detection]:
@@ -106,7 +106,7 @@ def ground_truth_json(*truths: GroundTruth) -> bytes:
 
 def _part(url: str, name: str, form: str) -> Mapping[str, Any]:
     """One object of a JSON file."""
-    text = read_text(*open_filesystem(url))
+    text = Location.at(url).read_text()
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:

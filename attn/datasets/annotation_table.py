@@ -10,7 +10,7 @@ from attn.datasets.segments import GroundTruth, Segment
 from attn.datasets.thumos14 import AMBIGUOUS
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem
+from attn.storage.location import Location
 from attn.video.ids import KnownIds
 
 SUFFIXES = (*TABLES, ".parquet")
@@ -25,7 +25,7 @@ def read_annotation(url: str) -> GroundTruth:
     Raises:
         UsageError: the file is missing or has another form, a class has no times, or no segment is given.
     """
-    entries = list(parse_file(*open_filesystem(url)))
+    entries = list(parse_file(Location.at(url)))
     ids = ids_of(entries, KnownIds(()))
     found: list[Segment] = []
     for entry in entries:

@@ -18,8 +18,8 @@ from jaxtyping import Float
 from attn.datasets import viper
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
 from attn.storage.listing import list_files
+from attn.storage.location import Location
 
 SUFFIXES = (".json", ".xgtf")
 
@@ -49,12 +49,12 @@ class BoxFolder:
     """
 
     def __init__(self, url: str):
-        fs, path = open_filesystem(url)
-        with storage_errors(url):
-            files = [file.path for file in list_files(fs, path)] if fs.isdir(path) else []
+        folder = Location.at(url)
+        with folder.errors():
+            files = [file.path for file in list_files(folder)] if folder.is_folder() else []
         self._urls: dict[str, str] = {}
         for file in sorted(file for file in files if file.endswith(SUFFIXES)):
-            video_id, found = posixpath.basename(file).rpartition(".")[0], url_of(fs, file)
+            video_id, found = posixpath.basename(file).rpartition(".")[0], folder.at_path(file).url
             if (other := self._urls.setdefault(video_id, found)) != found:
                 raise UsageError(f"{shown(found)}: boxes of the same video as {shown(other)}. Remove one of them.")
         if not self._urls:
@@ -74,7 +74,7 @@ class BoxFolder:
 
 def _read_json(url: str) -> BoxFile:
     try:
-        found = json.loads(read_text(*open_filesystem(url)))
+        found = json.loads(Location.at(url).read_text())
         boxes = np.asarray(found["boxes"], np.float64)
         first, stop = map(int, found.get("acting", (0, len(boxes))))
         shape = int(found["height"]), int(found["width"])

@@ -24,15 +24,8 @@ from jaxtyping import Bool, Float, Int
 from attn.datasets.entries import numbered_lines
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import (
-    atomic_path,
-    is_local,
-    join,
-    open_filesystem,
-    read_text,
-    storage_errors,
-    write_atomic,
-)
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video.file_names import video_id_of
 from attn.video.ids import tell_apart, without_extension
 
@@ -119,9 +112,9 @@ def read_features(folder: str, part: str, *, map_shape: tuple[int, int] = (7, 7)
             text files.
     """
     videos, url = read_videos(folder, part), join(folder, f"{part}_features.h5")
-    h5py, (fs, path) = _h5py(), open_filesystem(url)
-    opened = contextlib.nullcontext(path) if is_local(fs) else fs.open(path, "rb")
-    with storage_errors(url), opened as source, h5py.File(source, "r") as file:
+    h5py, location = _h5py(), Location.at(url)
+    opened = contextlib.nullcontext(location.path) if location.is_local else location.open()
+    with location.errors(), opened as source, h5py.File(source, "r") as file:
         if DATASET not in file:
             raise UsageError(f"{shown(url)}: no dataset {DATASET!r} in the file. Give the right file.")
         yield from grids_of(file[DATASET], videos, url, map_shape=map_shape)
@@ -166,7 +159,7 @@ def write_features(folder: str, part: str, videos: Iterable[FeatureVideo]) -> No
         UsageError: h5py is missing, a video has another number of values per frame, or the storage returns an error.
     """
     h5py, features, lines = _h5py(), None, {"framenum": [], "filename": [], "labels": []}
-    with atomic_path(*open_filesystem(join(folder, f"{part}_features.h5"))) as file:
+    with (Location.at(folder) / f"{part}_features.h5").atomic_path() as file:
         with h5py.File(file, "w") as target:
             for path, label, grids in videos:
                 values = grids.reshape(len(grids), -1)
@@ -182,12 +175,12 @@ def write_features(folder: str, part: str, videos: Iterable[FeatureVideo]) -> No
                 lines["labels"].append(str(label) if isinstance(label, int) else ",".join(map(str, label)))
         for name, written in lines.items():
             text = "".join(f"{line}\n" for line in written)
-            write_atomic(*open_filesystem(join(folder, f"{part}_{name}.txt")), text.encode())
+            (Location.at(folder) / f"{part}_{name}.txt").write_atomic(text.encode())
 
 
 def _lines(folder: str, part: str, name: str) -> Iterator[tuple[str, str]]:
     url = join(folder, f"{part}_{name}.txt")
-    return numbered_lines(read_text(*open_filesystem(url)), shown(url))
+    return numbered_lines(Location.at(url).read_text(), shown(url))
 
 
 def _number(place: str, text: str) -> int:

@@ -16,8 +16,9 @@ from attn.datasets.entries import Entry, SplitList, numbered_lines, split_list
 from attn.datasets.protocol import Benchmark, Split, check_images
 from attn.errors import UsageError, some
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 from attn.video.file_names import is_video, video_id_of
 
 Part = Literal["train", "test", "both"]
@@ -83,9 +84,9 @@ def benchmark(root: str, images: str | None) -> Benchmark:
 def _lists(root: str) -> dict[int, dict[str, str]]:
     """URLs of all lists, by split and class."""
     for folder in (join(root, LISTS), root):
-        fs, path = open_filesystem(folder)
-        with storage_errors(folder):
-            names = names_in(fs, path) if fs.isdir(path) else ()
+        place = Location.at(folder)
+        with place.errors():
+            names = names_in(place) if place.is_folder() else ()
         lists: dict[int, dict[str, str]] = {}
         for match in filter(None, map(_FILE.fullmatch, sorted(names))):
             lists.setdefault(int(match["split"]), {})[match["label"]] = join(folder, match[0])
@@ -99,5 +100,5 @@ def _lists(root: str) -> dict[int, dict[str, str]]:
 def _split(urls: Iterable[str], class_names: Sequence[str], part: Part) -> SplitList:
     entries: list[Entry] = []
     for url in urls:
-        entries += parse_list(read_text(*open_filesystem(url)), posixpath.basename(url), shown(url), part)
+        entries += parse_list(Location.at(url).read_text(), posixpath.basename(url), shown(url), part)
     return split_list(entries, class_names)

@@ -18,7 +18,8 @@ from attn.classes import class_ids, class_mask
 from attn.datasets.entries import LabelSets, numbered_lines
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 
 CLASSES = (
     *("AnswerPhone", "DriveCar", "Eat", "FightPerson", "GetOutCar", "HandShake"),
@@ -87,7 +88,7 @@ def _read_part(lists: str, part: Literal["train", "test"]) -> LabelSets:
 def _read_list(url: str) -> dict[str, bool]:
     """Clips of one list, and whether they show its class."""
     shows: dict[str, bool] = {}
-    for place, line in numbered_lines(read_text(*open_filesystem(url)), shown(url)):
+    for place, line in numbered_lines(Location.at(url).read_text(), shown(url)):
         clip, _, sign = line.partition(" ")
         if sign.strip() not in _SIGNS:
             raise UsageError(f"{place}: {line[:60]!r} is not a Hollywood2 entry. Write `<clip>  <1 or -1>`.")

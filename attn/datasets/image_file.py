@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 
 # Formats that browsers show. Some of Pillow's other formats are programs: Ghostscript would execute EPS.
 FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
@@ -35,7 +36,7 @@ def read_image(path: str) -> Image.Image:
         UsageError: the storage cannot deliver the file.
     """
     with storage_errors(path):
-        data = read_bytes(*open_filesystem(path))
+        data = Location.at(path).read_bytes()
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             _check_size(image)

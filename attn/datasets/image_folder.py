@@ -8,16 +8,15 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 
 import numpy as np
-from fsspec import AbstractFileSystem
 from jaxtyping import Int
 
 from attn.classes import check_class_names, class_ids, spelling
 from attn.datasets.image_file import ImageError, read_image
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, storage_errors, url_of
 from attn.storage.left_out import IMAGES, is_plainly_other, left_out
 from attn.storage.listing import list_files, names_in
+from attn.storage.location import Location
 from attn.video.file_names import VIDEO_SUFFIXES
 
 __all__ = ["ImageError", "ImageFolder", "list_images", "read_image"]
@@ -63,11 +62,11 @@ def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others
         UsageError: the folder is missing or has no class folders; a class has no images or two folders; there are
             folders of other classes although `no_others` is set.
     """
-    fs, root = open_filesystem(url)
-    with storage_errors(url):
-        files = sorted(file.path[len(root) :].lstrip("/") for file in list_files(fs, root))
+    root = Location.at(url)
+    with root.errors():
+        files = sorted(file.path[len(root.path) :].lstrip("/") for file in list_files(root))
         found = [name for name in files if _is_image(name)]
-        folders = {name.split("/")[0] for name in found if "/" in name} | _folders(fs, root)
+        folders = {name.split("/")[0] for name in found if "/" in name} | _folders(root)
     if not folders:
         raise UsageError(f"{shown(url)}: no class folders found. Arrange the images as <folder>/<class>/<image>.")
     classes = check_class_names(sorted(folders) if class_names is None else class_names, where=url)
@@ -83,7 +82,8 @@ def list_images(url: str, class_names: Sequence[str] | None = None, *, no_others
     if others.files:
         log.warning("%s: %s. Convert or rename those that are.", shown(url), others.told("images"))
     _check_complete(url, classes, labels)
-    return ImageFolder(classes, names, tuple(url_of(fs, posixpath.join(root, name)) for name in names), labels)
+    folder = root.absolute
+    return ImageFolder(classes, names, tuple(posixpath.join(folder, name) for name in names), labels)
 
 
 def _is_image(path: str) -> bool:
@@ -93,10 +93,10 @@ def _is_image(path: str) -> bool:
     return not is_plainly_other(path, VIDEO_SUFFIXES) and ("." not in name or bool(_IMAGE_WITHIN.search(name)))
 
 
-def _folders(fs: AbstractFileSystem, root: str) -> set[str]:
+def _folders(root: Location) -> set[str]:
     """Folders directly in the root. An empty one is a class whose images are missing."""
-    names = [name for name in names_in(fs, root) if not name.startswith(".")]
-    return {name for name in names if fs.isdir(posixpath.join(root, name))}
+    names = [name for name in names_in(root) if not name.startswith(".")]
+    return {name for name in names if (root / name).is_folder()}
 
 
 def _folder_ids(url: str, folders: Collection[str], classes: Sequence[str]) -> dict[str, int]:

@@ -15,7 +15,7 @@ from attn.datasets.own_list import parse_file
 from attn.datasets.protocol import Benchmark, Split, check_images
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem
+from attn.storage.location import Location
 
 
 def benchmark(
@@ -46,7 +46,7 @@ def benchmark(
             parts.
     """
     check_images(images)
-    entries, where = list(parse_file(*open_filesystem(labels))), shown(labels)
+    entries, where = list(parse_file(Location.at(labels))), shown(labels)
     names = tuple(class_names or sorted({entry.label for entry in entries if entry.label}))
     if len(names) < 2:
         raise UsageError(

@@ -23,14 +23,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec import AbstractFileSystem
 
 from attn.datasets.entries import Entry, LabelSets, names_meant, numbered_lines
 from attn.datasets.segments import times
 from attn.errors import UsageError
 from attn.schema import LABEL, VIDEO_ID
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of
+from attn.storage.location import Location
 from attn.video.file_names import VIDEO_SUFFIXES, folder_of, is_video, video_id_of
 
 VIDEO_COLUMNS = (
@@ -78,9 +77,8 @@ def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
     Raises:
         UsageError: as `parse_file`; or a video has two labels.
     """
-    fs, path = open_filesystem(url)
     labels: dict[str, str] = {}
-    entries = list(parse_file(fs, path))
+    entries = list(parse_file(Location.at(url)))
     several = dict[str, set[str]]()
     for entry, meant in zip(entries, names_meant(entries, class_names), strict=True):
         label = entry.label if meant is None else meant
@@ -95,17 +93,16 @@ def read_labels(url: str, class_names: Sequence[str] = ()) -> dict[str, str]:
     return labels | {path: label for path, (label, *more) in several.items() if label and not more}
 
 
-def parse_file(fs: AbstractFileSystem, path: str) -> Iterator[Entry]:
+def parse_file(file: Location) -> Iterator[Entry]:
     """Entries of one file: a .parquet, a .csv or .tsv, or lines of text.
 
     Raises:
         UsageError: the file is missing, has another form, lacks a column or a value, or a segment is reversed.
     """
-    where = shown(url_of(fs, path))
-    kind = posixpath.splitext(path)[1].lower()
+    kind = posixpath.splitext(file.path)[1].lower()
     if kind == ".parquet":
-        return _parquet(fs, path, where)
-    return parse_text(read_text(fs, path), where, table=kind in TABLES)
+        return _parquet(file)
+    return parse_text(file.read_text(), str(file), table=kind in TABLES)
 
 
 def parse_text(text: str, where: str, *, table: bool = False) -> Iterator[Entry]:
@@ -175,9 +172,10 @@ def _is_header(cells: Sequence[str]) -> bool:
     return bool(names & {*VIDEO_COLUMNS} and names & {*LABEL_COLUMNS, SEVERAL})
 
 
-def _parquet(fs: AbstractFileSystem, path: str, where: str) -> Iterator[Entry]:
+def _parquet(file: Location) -> Iterator[Entry]:
+    where = str(file)
     try:
-        with storage_errors(url_of(fs, path)), fs.open(path, "rb") as file, pq.ParquetFile(file) as table:
+        with file.errors(), file.open() as opened, pq.ParquetFile(opened) as table:
             names = table.schema_arrow.names
             places = _columns(names, where)
             read = {one: table.read(columns=[names[place]])[names[place]] for one, place in places.items()}

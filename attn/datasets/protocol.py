@@ -7,8 +7,8 @@ from typing import Literal
 from attn.datasets.entries import SplitList
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import is_local, open_filesystem, storage_errors
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +117,11 @@ def check_folder(url: str, way_out: str) -> None:
         url: local path or URL.
         way_out: instruction to the user, without a full stop.
     """
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        if not fs.isdir(path):
-            if not is_local(fs):
-                names_in(fs, path)  # raises if the bucket is missing
+    folder = Location.at(url)
+    with folder.errors():
+        if not folder.is_folder():
+            if not folder.is_local:
+                names_in(folder)  # raises if the bucket is missing
             raise UsageError(f"{shown(url)}: not a folder. {way_out}.")
 
 

@@ -18,7 +18,8 @@ from attn.datasets.entries import Entry, split_list
 from attn.datasets.protocol import Benchmark, Split, check_folder, check_images
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 
 VIDEOS = "20bn-something-something-v2"
 PLACES = ("labels/{}.json", "something-something-v2-{}.json", "{}.json")
@@ -39,7 +40,7 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     check_folder(join(root, VIDEOS), f"Arrange the videos as {VIDEOS}/<id>.webm and the lists as labels/train.json")
     names = read_classes(_place(root, "labels"))
     train, test = (
-        split_list(parse_list(read_text(*open_filesystem(url)), shown(url)), names)
+        split_list(parse_list(Location.at(url).read_text(), shown(url)), names)
         for url in (_place(root, "train"), _place(root, "validation"))
     )
     return Benchmark("something_v2", names, join(root, VIDEOS), images, 1, "top_1", (Split("validation", train, test),))
@@ -51,7 +52,7 @@ def read_classes(url: str) -> tuple[str, ...]:
     Raises:
         UsageError: the file is missing, or is not a list of classes.
     """
-    found = _json(read_text(*open_filesystem(url)), shown(url))
+    found = _json(Location.at(url).read_text(), shown(url))
     try:
         numbers = {str(name): int(number) for name, number in found.items()}
         if sorted(numbers.values()) != list(range(len(numbers))) or len(numbers) < 2:
@@ -96,8 +97,6 @@ def _place(root: str, name: str) -> str:
     """URL of a list, which is in one of `PLACES`."""
     urls = [join(root, place.format(name)) for place in PLACES]
     for url in urls:
-        fs, path = open_filesystem(url)
-        with storage_errors(url):
-            if fs.exists(path):
-                return url
+        if Location.at(url).exists():
+            return url
     raise UsageError(f"{shown(urls[0])}: missing. Put the official lists into {shown(root)}.")

@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import io
-import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attn.classes import ClassFinder, class_ids
@@ -22,8 +21,8 @@ from attn.datasets.own_list import parse_file, parse_text
 from attn.datasets.recordings import recording_in_name
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text, storage_errors, url_of, write_atomic
 from attn.storage.listing import glob_files
+from attn.storage.location import Location
 
 __all__ = [
     "LabelSets",
@@ -156,7 +155,7 @@ def write_split_list(
     Raises:
         UsageError: as `split_text`.
     """
-    write_atomic(*open_filesystem(url), split_text(split, class_names, recordings, where=shown(url)).encode())
+    Location.at(url).write_atomic(split_text(split, class_names, recordings, where=shown(url)).encode())
 
 
 def split_text(
@@ -218,20 +217,19 @@ def _some_entries(url: str, part: hmdb51.Part) -> list[Entry]:
 
 
 def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        files = sorted(file.path for file in glob_files(fs, path))
-    splits = {file: hmdb51.split_number(posixpath.basename(file)) for file in files}
+    place = Location.at(url)
+    with place.errors():
+        files = [place.at_path(path) for path in sorted(file.path for file in glob_files(place))]
+    splits = {file: hmdb51.split_number(file.name) for file in files}
     of_hmdb51 = [file for file in files if splits[file] is not None]
     if of_hmdb51:
         _check_one_split(url, {splits[file] for file in of_hmdb51})
         for file in of_hmdb51:
-            where = shown(url_of(fs, file))
-            yield from hmdb51.parse_list(read_text(fs, file), posixpath.basename(file), where, part)
-    elif len(files) == 1 and files[0].endswith(".json"):
-        yield from something_v2.parse_list(read_text(fs, files[0]), shown(url_of(fs, files[0])))
+            yield from hmdb51.parse_list(file.read_text(), file.name, str(file), part)
+    elif len(files) == 1 and files[0].name.endswith(".json"):
+        yield from something_v2.parse_list(files[0].read_text(), str(files[0]))
     elif len(files) == 1:
-        yield from parse_file(fs, files[0])
+        yield from parse_file(files[0])
     else:
         found = f"{len(files)} files found" if files else "no file found"
         raise UsageError(f"{shown(url)}: {found}. Name one list, or a folder of HMDB51's <class>_test_split<K>.txt.")

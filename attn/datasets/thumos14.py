@@ -15,8 +15,9 @@ from attn.datasets.entries import numbered_lines
 from attn.datasets.segments import Detection, GroundTruth, Segment, finite, times
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 
 CLASSES: Mapping[int, str] = {
     7: "BaseballPitch",
@@ -60,9 +61,9 @@ def read_annotation(url: str, subset: str | None = None) -> GroundTruth:
     Raises:
         UsageError: the folder has no annotation, a line has another form, or a class has no file.
     """
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        names = sorted(names_in(fs, path))
+    folder = Location.at(url)
+    with folder.errors():
+        names = sorted(names_in(folder))
     files = {(found["subset"], found["label"]): name for name in names if (found := _FILE.fullmatch(name))}
     subsets = sorted({of_file for of_file, _ in files})
     if not files or (subset is not None and subset not in subsets):
@@ -87,7 +88,7 @@ def read_annotation(url: str, subset: str | None = None) -> GroundTruth:
 
 def _segments(url: str, label: str) -> Iterator[Segment]:
     """Segments of the file of one class."""
-    for place, line in numbered_lines(read_text(*open_filesystem(url)), shown(url)):
+    for place, line in numbered_lines(Location.at(url).read_text(), shown(url)):
         match line.split():
             case [video, start, end]:
                 yield Segment(plain_id(video), label, *times(start, end, place))
@@ -102,7 +103,7 @@ def read_class_list(url: str) -> dict[int, str]:
         UsageError: a line has another form, or an id or a name appears twice.
     """
     classes: dict[int, str] = {}
-    for place, line in numbered_lines(read_text(*open_filesystem(url)), shown(url)):
+    for place, line in numbered_lines(Location.at(url).read_text(), shown(url)):
         number, _, name = line.partition(" ")
         if not (number.isascii() and number.isdigit() and name.strip()):
             raise UsageError(f"{place}: {line[:60]!r} is not a class. Write `<id> <Class>`.")
@@ -123,7 +124,7 @@ def read_detections(url: str, classes: Mapping[int, str] = CLASSES) -> list[Dete
         UsageError: a line has another form, its class id is unknown, or a number is not finite.
     """
     detections = []
-    for place, line in numbered_lines(read_text(*open_filesystem(url)), shown(url)):
+    for place, line in numbered_lines(Location.at(url).read_text(), shown(url)):
         match line.split():
             case [video, start, end, number, score]:
                 label = classes.get(int(number)) if number.isascii() and number.isdigit() else None

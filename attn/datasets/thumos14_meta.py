@@ -15,7 +15,8 @@ from jaxtyping import Bool
 from attn.datasets.segments import finite
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 
 STRUCTS = ("test_videos", "validation_videos")
 NUM_CLASSES = 101
@@ -43,7 +44,7 @@ def read_facts(url: str) -> list[VideoFacts]:
         UsageError: the file is missing, is not a MATLAB file, or lacks the struct or a field.
     """
     with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
+        data = Location.at(url).read_bytes()
     try:
         content = scipy.io.loadmat(io.BytesIO(data), squeeze_me=True, variable_names=STRUCTS)
         records = next(content[name] for name in STRUCTS if name in content)

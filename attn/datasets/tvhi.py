@@ -11,8 +11,9 @@ from attn.datasets.entries import SplitList
 from attn.datasets.protocol import Benchmark, Split, check_images
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, storage_errors
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 
 # fmt: off
 SET_1 = {
@@ -44,10 +45,10 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     Source: Li et al. 2017, sections 4.1.1 and 4.4.
     """
     check_images(images)
-    fs, path = open_filesystem(root)
+    folder = Location.at(root)
     one, other = sets()
-    with storage_errors(root):
-        present = set(names_in(fs, path))
+    with folder.errors():
+        present = set(names_in(folder))
     if not present & {f"{video_id}.avi" for video_id in one | other}:
         raise UsageError(f"{shown(root)}: no clips of TVHI found. Name the folder of handShake_0001.avi and others.")
     folds = (Split("fold1", one, other), Split("fold2", other, one))

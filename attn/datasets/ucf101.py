@@ -19,7 +19,8 @@ from attn.datasets.entries import Entry, SplitList, numbered_lines, split_list
 from attn.datasets.protocol import Benchmark, Split, check_folder, check_groups, check_images
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video.file_names import folder_of, is_video, video_id_of
 
 _LINE = re.compile(r"(?P<path>.+?)(?:\s+(?P<class_number>\d+))?")
@@ -65,19 +66,19 @@ def read_list(url: str, class_names: Sequence[str]) -> SplitList:
     Raises:
         UsageError: the list is missing, is empty, or has a wrong line.
     """
-    split = split_list(parse_list(read_text(*open_filesystem(url)), shown(url)), class_names)
+    split = split_list(parse_list(Location.at(url).read_text(), shown(url)), class_names)
     if not split:
         raise UsageError(f"{shown(url)}: no videos listed. Check that it is the right list.")
     return split
 
 
 def read_class_index(url: str) -> tuple[str, ...]:
-    """Class names of a `classInd.txt`, in the order of their IDs.
+    """Class names of a class list, such as `classInd.txt`, in the order of their IDs.
 
     Raises:
         UsageError: the file is missing, or is not a class list.
     """
-    return parse_class_list(read_text(*open_filesystem(url)).splitlines(), where=url)
+    return parse_class_list(Location.at(url).read_text().splitlines(), where=shown(url))
 
 
 def group_of(video_id: str) -> int:

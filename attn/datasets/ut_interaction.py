@@ -12,8 +12,8 @@ import re
 from attn.datasets.protocol import Benchmark, check_images, leave_one_out
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, storage_errors
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 from attn.video.file_names import is_video, video_id_of
 
 CLASSES = ("handshake", "hug", "kick", "point", "punch", "push")
@@ -32,9 +32,9 @@ def benchmark(root: str, images: str | None) -> Benchmark:
         UsageError: fewer than two sequences are found, a clip has another name, or `images` is not a folder.
     """
     check_images(images)
-    fs, path = open_filesystem(root)
-    with storage_errors(root):
-        clips = sorted(_clip(video_id_of(name), root) for name in names_in(fs, path) if is_video(name))
+    folder = Location.at(root)
+    with folder.errors():
+        clips = sorted(_clip(video_id_of(name), root) for name in names_in(folder) if is_video(name))
     sequences = sorted({sequence for _, sequence, _, _ in clips})
     if len(sequences) < 2:
         raise UsageError(

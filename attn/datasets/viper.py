@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import open_filesystem, read_text
+from attn.storage.location import Location
 
 _BOX = "http://lamp.cfar.umd.edu/viperdata# bbox"
 _NUMBER = "http://lamp.cfar.umd.edu/viperdata# dvalue"
@@ -89,7 +89,7 @@ def _parse(url: str, start: Callable[[str, Mapping[str, str]], None]) -> None:
 
     parser = expat.ParserCreate(namespace_separator=" ")
     parser.StartElementHandler, parser.StartDoctypeDeclHandler = start, refuse
-    text = read_text(*open_filesystem(url))
+    text = Location.at(url).read_text()
     try:
         parser.Parse(text.encode(), True)
     except (expat.ExpatError, ValueError, KeyError) as error:

@@ -263,7 +263,7 @@ class _Run:
     def _failures(self) -> dict[str, Failure]:
         ledger = self.plan.ledger
         with storage_errors(ledger.url):
-            return retried(lambda: read_failures(ledger.fs, ledger.root), ledger.url)
+            return retried(lambda: read_failures(ledger.folder), ledger.url)
 
 
 @contextlib.contextmanager

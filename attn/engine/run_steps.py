@@ -21,8 +21,9 @@ from attn.durations import clock
 from attn.engine.step import FRAMES, Step
 from attn.engine.step_task import FunctionOf, gpus_of, in_place, result_of, run_step
 from attn.storage.contents import SUCCESS
-from attn.storage.filesystem import join, open_filesystem, read_bytes, read_text, storage_errors, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.listing import glob_files
+from attn.storage.location import Location
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +99,9 @@ class _Runner:
         self.digests[step.name] = self._digest(step)
         if not self.seconds.keys() >= set(_decisive_needs(step)):
             return False
-        fs, path = open_filesystem(self._note(step))
+        note_file = Location.at(self._note(step))
         with contextlib.suppress(ValueError, KeyError):  # a damaged record: the step runs again
-            note = json.loads(read_text(fs, path)) if fs.exists(path) else {}
+            note = json.loads(note_file.read_text()) if note_file.exists() else {}
             if note and note["digest"] == self.digests[step.name] and _stands(step):
                 self.seconds[step.name] = note["seconds"]
                 return True
@@ -161,7 +162,7 @@ class _Runner:
             "options": recorded_options(step),
             "seconds": self.seconds[step.name],
         }
-        write_atomic(*open_filesystem(self._note(step)), json.dumps(note, indent=1, ensure_ascii=False).encode())
+        Location.at(self._note(step)).write_atomic(json.dumps(note, indent=1, ensure_ascii=False).encode())
         left = len(self.steps) - len(self.seconds) - len(self.failed)
         log.info("%s: done in %s; %d steps left", step.name, clock(seconds), left)
 
@@ -171,10 +172,10 @@ class _Runner:
 
 def _content(url: str) -> str:
     """Text of a list; for a folder of lists, or a table in Parquet, a digest instead."""
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        files = sorted(file.path for file in glob_files(fs, path))
-        data = [read_bytes(fs, file) for file in files or [path]]
+    place = Location.at(url)
+    with place.errors():
+        files = sorted(file.path for file in glob_files(place))
+        data = [place.at_path(path).read_bytes() for path in files or [place.path]]
     if len(data) == 1:
         with contextlib.suppress(UnicodeDecodeError):
             return data[0].decode("utf-8-sig")
@@ -188,9 +189,9 @@ def _decisive_needs(step: Step) -> list[str]:
 
 def version(url: str) -> str:
     """Return size and modification time (or ETag) of a file; empty if the file does not exist."""
-    fs, path = open_filesystem(url)
+    file = Location.at(url)
     try:
-        found: dict[str, Any] = fs.info(path)
+        found: dict[str, Any] = file.fs.info(file.path)
     except OSError:
         return ""
     return f"{found.get('size')} {found.get('mtime') or found.get('ETag') or found.get('LastModified')}"
@@ -202,8 +203,7 @@ def _stands(step: Step) -> bool:
     A repair of a store removes its mark.
     """
     url = step.options.out
-    fs, path = open_filesystem(join(url, SUCCESS) if step.job in STORES else url)
-    return bool(fs.exists(path))
+    return Location.at(join(url, SUCCESS) if step.job in STORES else url).exists()
 
 
 def recorded_options(step: Step) -> Any:

@@ -17,7 +17,7 @@ from attn.engine.placement import cluster_totals
 from attn.engine.session import begin_step, works_in_place
 from attn.engine.step import Step
 from attn.errors import UsageError
-from attn.storage.filesystem import is_local, open_filesystem, write_atomic
+from attn.storage.location import Location
 
 TRAININGS = ("train_cnn", "train_clip_cnn", "train_energynet", "train_soft_attention", "train_tsrnet")
 MESSAGE_CHARS = 240
@@ -69,11 +69,11 @@ def run_step(step: Step, log_url: str, function_of: FunctionOf, *, in_place: boo
 
 @contextlib.contextmanager
 def _logged(url: str) -> Iterator[None]:
-    fs, path = open_filesystem(url)
+    file = Location.at(url)
     with tempfile.TemporaryDirectory() as folder:
-        if is_local(fs):
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-        target = path if is_local(fs) else str(Path(folder) / "log")
+        if file.is_local:
+            Path(file.path).parent.mkdir(parents=True, exist_ok=True)
+        target = file.path if file.is_local else str(Path(folder) / "log")
         handler = logging.FileHandler(target)
         handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
         logger = logging.getLogger("attn")
@@ -84,8 +84,8 @@ def _logged(url: str) -> Iterator[None]:
         finally:
             logger.removeHandler(handler)
             handler.close()
-            if not is_local(fs):
-                write_atomic(fs, path, Path(target).read_bytes())
+            if not file.is_local:
+                file.write_atomic(Path(target).read_bytes())
 
 
 def result_of(task: Any) -> tuple[str | None, bool]:

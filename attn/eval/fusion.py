@@ -29,6 +29,10 @@ def majority_vote(logits: Float[np.ndarray, "frame cls"]) -> Vote:
         logits: scores of any kind per frame and class; at least one frame.
 
     Differs: the paper does not specify how ties are broken.
+
+    Example:
+        >>> majority_vote(np.array([[2.0, 1.0], [3.0, 0.0], [0.0, 9.0]]))
+        Vote(winner=0, voters=array([ True,  True, False]))
     """
     frame_class = logits.argmax(axis=1)
     votes = np.bincount(frame_class, minlength=logits.shape[1])
@@ -43,6 +47,10 @@ def confident_vote(logits: Float[np.ndarray, "frame cls"]) -> tuple[int, float]:
 
     Args:
         logits: logits of a CNN per frame and class; at least one frame.
+
+    Example:
+        >>> confident_vote(np.array([[0.0, 0.0], [0.0, 0.0]]))
+        (0, 0.5)
     """
     vote = majority_vote(logits)
     return vote.winner, float(softmax(logits[vote.voters])[:, vote.winner].mean())
@@ -56,12 +64,21 @@ def late_fusion(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "cl
     Its largest entry is always the majority class ĉ: in every averaged frame, the score of ĉ is larger than that of all
     lower indices and at least as large as that of higher ones. The sum is computed in float64 so that this holds
     despite rounding.
+
+    Example:
+        >>> late_fusion(np.array([[2.0, 1.0], [4.0, 0.0], [0.0, 9.0]]))  # the last frame votes for another class
+        array([3. , 0.5])
     """
     return logits[majority_vote(logits).voters].mean(axis=0, dtype=np.float64)
 
 
 def frame_average(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "cls"]:
-    """Score of a video: mean of the scores of all frames. In the paper it is slightly worse than the vote."""
+    """Score of a video: mean of the scores of all frames. In the paper it is slightly worse than the vote.
+
+    Example:
+        >>> frame_average(np.array([[2.0, 1.0], [4.0, 0.0], [0.0, 8.0]]))
+        array([2., 3.])
+    """
     return logits.mean(axis=0, dtype=np.float64)
 
 
@@ -82,7 +99,13 @@ def mean_of_streams(
 
 
 def softmax(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "frame cls"]:
-    """Class probabilities of each frame, in float64 so that confident frames do not round to exactly 1."""
+    """Class probabilities of each frame, in float64 so that confident frames do not round to exactly 1.
+
+    Example:
+        >>> softmax(np.array([[0.0, 0.0], [0.0, np.log(3)]]))
+        array([[0.5 , 0.5 ],
+               [0.25, 0.75]])
+    """
     shifted = logits.astype(np.float64)
     shifted -= shifted.max(axis=1, keepdims=True)
     exponentials = np.exp(shifted)

@@ -52,6 +52,10 @@ def map_box(
 
     Differs: the crop is exactly central; in preprocessing, rounding to whole pixels may shift it by half a source
     pixel.
+
+    Example:
+        >>> map_box(np.array([80.0, 0.0, 160.0, 240.0]), source_shape=(240, 320), map_shape=(7, 7))
+        array([1.16666667, 0.        , 3.5       , 7.        ])
     """
     if (box[..., 2:] < box[..., :2]).any():
         raise ValueError("a box is (left, top, right, bottom) with left ≤ right and top ≤ bottom")
@@ -72,7 +76,13 @@ def box_coverage(
     map_shape: tuple[int, int],
     seen: tuple[float, float, float, float] | None = None,
 ) -> Float[np.ndarray, "*batch row col"]:
-    """Share of each map cell's area inside the box, 0–1. Arguments as in `map_box`."""
+    """Share of each map cell's area inside the box, 0–1. Arguments as in `map_box`.
+
+    Example:
+        >>> box_coverage(np.array([0.0, 0.0, 60.0, 120.0]), source_shape=(120, 120), map_shape=(2, 2))
+        array([[1., 0.],
+               [1., 0.]])
+    """
     found = map_box(box, source_shape=source_shape, map_shape=map_shape, seen=seen)
     rows = _overlap(found[..., [1, 3]], map_shape[0])
     cols = _overlap(found[..., [0, 2]], map_shape[1])
@@ -89,6 +99,10 @@ def attention_share(
     Args:
         maps: rectified maps of any scale.
         coverage: result of `box_coverage`.
+
+    Example:
+        >>> attention_share(np.array([[3.0, 1.0]]), np.array([[1.0, 0.0]]))
+        array(0.75)
     """
     inside = (maps * coverage).sum(axis=(-2, -1), dtype=np.float64)
     total = np.asarray(maps.sum(axis=(-2, -1), dtype=np.float64))

@@ -37,7 +37,12 @@ class HitAtK(NamedTuple):
 def true_class_rank(
     scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"]
 ) -> Int[np.ndarray, "video"]:
-    """Rank of the true class of each video, from 0; equal scores are ranked by class index."""
+    """Rank of the true class of each video, from 0; equal scores are ranked by class index.
+
+    Example:
+        >>> true_class_rank(np.array([[0.1, 0.7, 0.2]]), np.array([2]))
+        array([1])
+    """
     true = np.take_along_axis(scores, labels[:, None], axis=1)
     lower_index = np.arange(scores.shape[1]) < labels[:, None]
     return ((scores > true) | ((scores == true) & lower_index)).sum(axis=1)
@@ -47,6 +52,11 @@ def top_k_accuracy(scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarra
     """Share of the videos whose true class is among the k highest scores.
 
     Source: evaluation of UCF101, Li et al. 2017, section 4.5 (k = 1 and 3).
+
+    Example:
+        >>> scores, labels = np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.5]]), np.array([0, 1])
+        >>> top_k_accuracy(scores, labels), top_k_accuracy(scores, labels, k=2)
+        (0.5, 1.0)
     """
     return float((true_class_rank(scores, labels) < k).mean())
 
@@ -63,6 +73,11 @@ def hit_at_k(scores: Float[np.ndarray, "video cls"], positives: Bool[np.ndarray,
         ValueError: all videos are without a class.
 
     Source: ActivityNet's classification evaluator, k = 3.
+
+    Example:
+        >>> scores = np.array([[0.9, 0.1, 0.0], [0.2, 0.3, 0.5]])
+        >>> hit_at_k(scores, np.array([[0, 1, 1], [0, 0, 1]], bool), k=1)
+        HitAtK(hit=0.5, average=0.5, num_videos=2)
     """
     labelled = positives.any(axis=1)
     if not labelled.any():
@@ -76,7 +91,12 @@ def hit_at_k(scores: Float[np.ndarray, "video cls"], positives: Bool[np.ndarray,
 def per_class_accuracy(
     scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"]
 ) -> Float[np.ndarray, "cls"]:
-    """Top-1 accuracy of the videos of each class; NaN for a class without videos."""
+    """Top-1 accuracy of the videos of each class; NaN for a class without videos.
+
+    Example:
+        >>> per_class_accuracy(np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]]), np.array([0, 1, 1]))
+        array([1. , 0.5])
+    """
     correct = true_class_rank(scores, labels) == 0
     num_classes = scores.shape[1]
     videos = np.bincount(labels, minlength=num_classes)
@@ -87,7 +107,13 @@ def per_class_accuracy(
 def confusion_matrix(
     scores: Float[np.ndarray, "video cls"], labels: Int[np.ndarray, "video"]
 ) -> Int[np.ndarray, "cls cls"]:
-    """Numbers of videos by true class (row) and predicted class (column), the lower index of equal scores."""
+    """Numbers of videos by true class (row) and predicted class (column), the lower index of equal scores.
+
+    Example:
+        >>> confusion_matrix(np.array([[0.9, 0.1], [0.8, 0.2], [0.1, 0.9]]), np.array([0, 1, 1]))
+        array([[1, 0],
+               [1, 1]])
+    """
     num_classes = scores.shape[1]
     cells = labels.astype(np.int64) * num_classes + scores.argmax(axis=1)
     return np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
@@ -116,6 +142,10 @@ def average_precision(
 
     Raises:
         ValueError: npos is 0, or less than the number of positives among the items.
+
+    Example:
+        >>> average_precision(np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 0, 1, 0], bool))  # (1/1 + 2/3) / 2
+        0.8333333333333333
     """
     found = int(positives.sum())
     npos = found if num_positives is None else num_positives
@@ -126,7 +156,13 @@ def average_precision(
 
 
 def class_rankings(scores: Float[np.ndarray, "video cls"]) -> Int[np.ndarray, "cls video"]:
-    """Videos ranked by their score for each class, highest first; equal scores stay in input order."""
+    """Videos ranked by their score for each class, highest first; equal scores stay in input order.
+
+    Example:
+        >>> class_rankings(np.array([[0.9, 0.1], [0.2, 0.8]]))
+        array([[0, 1],
+               [1, 0]])
+    """
     return np.argsort(-scores, axis=0, kind="stable").T
 
 
@@ -152,6 +188,11 @@ def mean_average_precision(
     Source: evaluation of TVHI, Li et al. 2017, section 4.4; recognition task of THUMOS14, 101 classes,
         non-interpolated; ActivityNet's classification, interpolated. Differs: the paper of 2017 does not specify its
         definition of AP.
+
+    Example:
+        >>> scores, positives = np.array([[0.9, 0.1], [0.2, 0.8], [0.1, 0.9]]), np.array([[1, 0], [0, 1], [0, 0]], bool)
+        >>> mean_average_precision(scores, positives)
+        ClassMean(value=0.75, num_classes=2)
     """
     return map_of_rankings(class_rankings(scores), positives, kind=kind)
 

@@ -35,6 +35,11 @@ def bootstrap_interval(
         seed: random seed; equal seeds give equal draws, so figures of two methods are resampled identically.
 
     Source: Efron 1979; percentile method.
+
+    Example:
+        >>> correct = np.arange(100) < 80
+        >>> bootstrap_interval(lambda videos: float(correct[videos].mean()), 100)
+        Interval(low=0.72, high=0.88)
     """
     return percentile_interval(
         bootstrap_draws(statistic, num_videos, resamples=resamples, seed=seed), confidence=confidence
@@ -91,6 +96,11 @@ def compare_paired(first: Bool[np.ndarray, "video"], second: Bool[np.ndarray, "v
         second: mask of the videos that the second method classified correctly.
 
     Source: McNemar 1947, in its exact binomial form.
+
+    Example:
+        >>> first, second = np.arange(20) < 18, np.arange(20) < 12
+        >>> compare_paired(first, second)
+        Paired(only_first=6, only_second=0, p_value=0.03125)
     """
     only_first = int((first & ~second).sum())
     only_second = int((second & ~first).sum())

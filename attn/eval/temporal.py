@@ -46,6 +46,10 @@ def temporal_iou(
         inter = max(0, min(e1, e2) − max(s1, s2))        tIoU = inter / ((e1 − s1) + (e2 − s2) − inter)
 
     Two segments of length zero have a tIoU of 0.
+
+    Example:
+        >>> temporal_iou(np.array([[0.0, 4.0]]), np.array([[2.0, 6.0], [4.0, 6.0]]))
+        array([0.33333333, 0.        ])
     """
     return _tiou(first[..., 0], first[..., 1], second[..., 0], second[..., 1])
 
@@ -83,7 +87,12 @@ def overlapping_pairs(first: Spans, second: Spans) -> Pairs:
 
 
 def ranges(begin: Int[np.ndarray, "range"], count: Int[np.ndarray, "range"]) -> Int[np.ndarray, "number"]:
-    """Concatenation of the ranges begin, begin + 1, …, begin + count − 1."""
+    """Concatenation of the ranges begin, begin + 1, …, begin + count − 1.
+
+    Example:
+        >>> ranges(np.array([3, 10]), np.array([2, 3]))
+        array([ 3,  4, 10, 11, 12])
+    """
     return np.arange(count.sum()) + np.repeat(begin - (np.cumsum(count) - count), count)
 
 
@@ -94,6 +103,11 @@ def non_maximum_suppression(
 
     Segments are visited by score, highest first, equal scores in input order. One is kept unless its tIoU with a kept
     segment of its group is larger than `tiou`. Every round decides all segments whose better neighbours are decided.
+
+    Example:
+        >>> spans = Spans(np.zeros(3, int), np.array([0.0, 1.0, 8.0]), np.array([4.0, 4.0, 9.0]))
+        >>> non_maximum_suppression(spans, np.array([0.5, 0.9, 0.1]), tiou=0.5)
+        array([False,  True,  True])
     """
     rank = np.empty(len(scores), int)
     rank[np.argsort(-scores, kind="stable")] = np.arange(len(scores))

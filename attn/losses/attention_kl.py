@@ -41,6 +41,12 @@ def attention_kl(
 
     Source: Liu et al. 2019; normalisation and direction: `KLDiv` of the first author's code for egocentric forecasting.
     Differs: that code takes logarithms of weights, which are NaN at 0.
+
+    Example:
+        >>> attention_kl(torch.tensor([[[[0.0, 0.0], [0.0, 0.0]]]]))  # uniform attention
+        tensor([0.])
+        >>> attention_kl(torch.tensor([[[[99.0, 0.0], [0.0, 0.0]]]]))  # all attention on one cell
+        tensor([1.])
     """
     if target is not None and target.shape != logits.shape:
         raise ValueError(f"maps of {tuple(logits.shape[1:])} and {tuple(target.shape[1:])}")

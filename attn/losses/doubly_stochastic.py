@@ -28,6 +28,11 @@ def doubly_stochastic_penalty(
         reduction: sum over cells, or mean over cells as in the released code, which is K² times smaller.
 
     Source: Sharma et al. 2015, Eq. 6, without its factor λ.
+
+    Example:
+        >>> weights = torch.tensor([[[0.5, 0.5], [0.5, 0.5]], [[1.0, 0.0], [1.0, 0.0]]])  # [window, step, cell]
+        >>> doubly_stochastic_penalty(weights)
+        tensor([0., 2.])
     """
     steps, cells = attention_weights.shape[-2:]
     wanted = 1.0 if target == "1" else steps / cells

@@ -21,5 +21,9 @@ def energy_ranking_loss(
         margin: m, in units of energy, above 0.
 
     Source: Li et al. 2017, section 3.4.1, Eq. 6.
+
+    Example:
+        >>> energy_ranking_loss(false_energy=torch.tensor([-2.0, 0.0, 2.0]), true_energy=torch.zeros(3))
+        tensor([0., 1., 3.])
     """
     return torch.relu(false_energy - true_energy + margin)

@@ -50,6 +50,13 @@ def maximum_mean_discrepancy(
         bandwidth: σ²; default: as above, without a gradient.
 
     Source: Zhang et al. 2019; Gretton et al. 2012; for σ² the GaussianKernel of thuml/Transfer-Learning-Library.
+
+    Example:
+        >>> trimmed, untrimmed = torch.zeros(4, 2), torch.ones(4, 2)
+        >>> round(maximum_mean_discrepancy(trimmed, trimmed).value.item(), 3)
+        0.0
+        >>> round(maximum_mean_discrepancy(trimmed, untrimmed).value.item(), 3)
+        1.264
     """
     pooled = torch.cat([trimmed, untrimmed])
     # Differences, not scalar products, so that the distance of equal vectors is exactly 0.

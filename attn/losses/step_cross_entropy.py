@@ -21,6 +21,10 @@ def step_cross_entropy(
 
     Source: Sharma et al. 2015, Eq. 6; the second form is that of the released code for Hollywood2. Differs: the
     released code adds 1e-8 to each probability before the logarithm.
+
+    Example:
+        >>> step_cross_entropy(torch.zeros(1, 3, 2), torch.tensor([0]))  # 3 log 2
+        tensor([2.0794])
     """
     if labels.ndim == 1:
         steps = labels[:, None].expand(logits.shape[:2])

@@ -29,6 +29,11 @@ def triplet_loss(
         valid: False for an anchor without a positive, because its class has only one video; its loss is zero.
 
     Source: Li et al. 2017, section 3.4.2, Eq. 10.
+
+    Example:
+        >>> anchor, positive, negative = torch.eye(2)[[0, 0]], torch.eye(2)[[0, 1]], torch.eye(2)[[1, 0]]
+        >>> triplet_loss(anchor, positive, negative, margin=0.5)
+        tensor([0.0000, 1.5000])
     """
     loss = torch.relu(cosine_distance(anchor, positive) - cosine_distance(anchor, negative) + margin)
     return loss if valid is None else torch.where(valid, loss, torch.zeros_like(loss))

@@ -19,6 +19,10 @@ def video_scores(frame_scores: Float[Tensor, "frame cls"]) -> Float[Tensor, "cls
         ValueError: the video has 0 frames.
 
     Source: Li et al. 2017, section 3.3, Eq. 3 (with window energies) and section 3.4.4 (with learned ones).
+
+    Example:
+        >>> video_scores(torch.tensor([[1.0, 0.0], [3.0, 1.0]]))
+        tensor([2.0000, 0.5000])
     """
     if len(frame_scores) == 0:
         raise ValueError("a video without frames has no score")

@@ -18,6 +18,11 @@ def similarity_maps(
     Args:
         cells: embedding z of each cell.
         weights: weights of the linear layer, one row per class, of any length.
+
+    Example:
+        >>> cells = torch.tensor([[[[1.0, 0.0]], [[0.0, 2.0]]]])  # two cells with two dimensions
+        >>> similarity_maps(cells, torch.tensor([[5.0, 0.0]]))
+        tensor([[[[1., 0.]]]])
     """
     similar = normalize(weights, dim=1) @ normalize(cells, dim=1).flatten(2)
     return similar.unflatten(2, cells.shape[2:]).relu()

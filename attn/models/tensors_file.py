@@ -16,7 +16,8 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors, write_atomic
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 
 METADATA_KEY, SUM_KEY = "attn", "attn_sha256"
 KIND_KEY, VERSION_KEY, SINCE_KEY = "kind", "format_version", "known_since"
@@ -70,7 +71,7 @@ def write_tensors(url: str, tensors: Mapping[str, Tensor], text: str, kind: Kind
     """
     plain = {key: tensor.detach().cpu().contiguous() for key, tensor in tensors.items()}
     data = _summed(safetensors.torch.save(plain), text, kind)
-    write_atomic(*open_filesystem(url), data)
+    Location.at(url).write_atomic(data)
     return hashlib.sha256(data).hexdigest()
 
 
@@ -110,7 +111,7 @@ def read_tensors(url: str) -> TensorsFile:
         UsageError: the file does not exist, or as `parse_tensors`.
     """
     with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
+        data = Location.at(url).read_bytes()
     return parse_tensors(url, data)
 
 

@@ -10,7 +10,8 @@ import torch
 from attn.models.described_file import assembled, description_of, not_a, write_described
 from attn.models.tensors_file import Kind, TensorsFile, read_tensors
 from attn.models.tsrnet import CLASSIFIER, Architecture, Tsrnet
-from attn.storage.filesystem import join, open_filesystem, read_bytes
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 
 TSRNET, NOUN = Kind("tsrnet", 1, "0.1.0"), "a TSRNet"
 NAME = f"{TSRNET.name}.safetensors"
@@ -57,7 +58,7 @@ def file_at(url: str) -> str:
 
 def sha256_of(url: str) -> str:
     """SHA-256 of the file of a network, which may be given by its folder."""
-    return hashlib.sha256(read_bytes(*open_filesystem(file_at(url)))).hexdigest()
+    return hashlib.sha256(Location.at(file_at(url)).read_bytes()).hexdigest()
 
 
 def load_tsrnet(url: str) -> TrainedTsrnet:

@@ -23,7 +23,8 @@ from attn.errors import UsageError
 from attn.models.flow_input import FlowInput
 from attn.models.network_input import Rgb
 from attn.models.tensors_file import Kind, TensorsFile, check_kind, read_tensors, write_tensors
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 from attn.video.transform import BILINEAR, Resampling
 
 CNN = Kind("cnn", 1, "0.1.0")
@@ -143,7 +144,7 @@ def read_weights_file(url: str) -> WeightsFile:
     if url.endswith(".safetensors"):
         return weights_of(read_tensors(url))
     with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
+        data = Location.at(url).read_bytes()
     return WeightsFile(url, _state_dict(url, data), hashlib.sha256(data).hexdigest())
 
 

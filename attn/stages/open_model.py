@@ -27,7 +27,8 @@ from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.stages.tsrnet_scoring import TsrnetScore
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, storage_errors
+from attn.storage.filesystem import join, storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
 
 SUFFIX = ".safetensors"
@@ -244,8 +245,8 @@ def _file_at(url: str) -> str:
         return url
     names = [f"{kind}{SUFFIX}" for kind in LOADERS]
     with storage_errors(url):
-        there = [name for name in names if _exists(join(url, name))]
-        if not there and not _exists(url):
+        there = [name for name in names if Location.at(join(url, name)).exists()]
+        if not there and not Location.at(url).exists():
             raise FileNotFoundError
     if not there:
         raise UsageError(
@@ -254,11 +255,6 @@ def _file_at(url: str) -> str:
     if len(there) > 1:
         raise UsageError(f"{shown(url)}: contains {' and '.join(there)}. Name one of these files.")
     return join(url, there[0])
-
-
-def _exists(url: str) -> bool:
-    fs, path = open_filesystem(url)
-    return bool(fs.exists(path))
 
 
 def _inferred(file: TensorsFile) -> str:

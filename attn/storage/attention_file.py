@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from jaxtyping import Float
 
 from attn.schema import FRAME, TIME_S, VIDEO_ID, tensor_field
-from attn.storage.filesystem import atomic_path, join, open_filesystem
+from attn.storage.location import Location
 from attn.storage.store import VideoRows
 from attn.storage.tensors import tensor_array
 
@@ -70,8 +70,8 @@ def attention_file(folder: str, map_shape: tuple[int, int]) -> Iterator[Attentio
             tensor_field(WEIGHTS, pa.float32(), {"row": rows, "col": cols}),
         ]
     )
-    fs, path = open_filesystem(join(folder, NAME))
-    with atomic_path(fs, path) as local, pq.ParquetWriter(local, schema, compression="zstd") as writer:
+    path = Location.at(folder) / NAME
+    with path.atomic_path() as local, pq.ParquetWriter(local, schema, compression="zstd") as writer:
         file = AttentionFile(writer)
         yield file
         file.flush()

@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import json
 import posixpath
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -15,8 +16,9 @@ from attn.errors import UsageError
 from attn.storage.contents import SUCCESS
 from attn.storage.damage import is_damage
 from attn.storage.failures import Failure, read_failures
-from attn.storage.filesystem import read_bytes, storage_errors
+from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.storage.manifest import StoreManifest
 from attn.storage.parts import PartVideos, check_pages, read_parts
 
@@ -69,13 +71,13 @@ def audit_store(ledger: Ledger, *, deep: bool = False) -> Audit:
         manifest = ledger.manifest()
         if manifest is None:
             raise UsageError(f"{ledger.url}: no {ledger.kind.kind} here (manifest.json is missing). Check the URL.")
-        found = dict(read_parts(ledger.fs, ledger.root, manifest.schema))
-        parts = {path: part for path, part in found.items() if isinstance(part, PartVideos)}
-        unreadable = {path: _why(part, ledger) for path, part in found.items() if not isinstance(part, PartVideos)}
-        unreadable |= _damaged_pages(ledger, parts) if deep else {}
-        sound = [part for path, part in parts.items() if path not in unreadable]
+        found = dict(read_parts(ledger.folder, manifest.schema))
+        parts = {part: read for part, read in found.items() if isinstance(read, PartVideos)}
+        unreadable = {part: _why(read, part) for part, read in found.items() if not isinstance(read, PartVideos)}
+        unreadable |= _damaged_pages(parts) if deep else {}
+        sound = [read for part, read in parts.items() if part not in unreadable]
         summary = _summary(ledger)
-        failures = read_failures(ledger.fs, ledger.root)
+        failures = read_failures(ledger.folder)
     videos = {video: rows for part in sound for video, rows in part.rows.items()}
     holders = collections.defaultdict(list)
     for part in sound:
@@ -85,39 +87,39 @@ def audit_store(ledger: Ledger, *, deep: bool = False) -> Audit:
         manifest,
         videos,
         num_parts=len(sound),
-        unreadable={_name(path): why for path, why in unreadable.items()},
+        unreadable={part.name: why for part, why in unreadable.items()},
         partial={video: _name(part.path) for part in sound for video in part.partial},
         doubled={video: names for video, names in holders.items() if len(names) > 1},
         failures={video: failure for video, failure in failures.items() if video not in videos},
         summary=summary,
         disagreements=[],
     )
-    return dataclasses.replace(audit, disagreements=_disagreements(audit, {_name(path) for path in found}))
+    return dataclasses.replace(audit, disagreements=_disagreements(audit, {part.name for part in found}))
 
 
-def _why(error: OSError | pa.ArrowException, ledger: Ledger) -> str:
+def _why(error: OSError | pa.ArrowException, part: Location) -> str:
     """Error text of a damaged part; errors of the storage itself are raised."""
-    if not is_damage(error, ledger.fs):
+    if not is_damage(error, part):
         raise error
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _damaged_pages(ledger: Ledger, parts: dict[str, PartVideos]) -> dict[str, str]:
-    def check(path: str) -> str | None:
+def _damaged_pages(parts: Iterable[Location]) -> dict[Location, str]:
+    def check(part: Location) -> str | None:
         try:
-            check_pages(ledger.fs, path)
+            check_pages(part)
         except (OSError, pa.ArrowException) as error:
-            return _why(error, ledger)
+            return _why(error, part)
         return None
 
     with ThreadPoolExecutor(DEEP_AT_ONCE) as pool:
         found = zip(parts, pool.map(check, parts), strict=True)
-        return {path: why for path, why in found if why is not None}
+        return {part: why for part, why in found if why is not None}
 
 
 def _summary(ledger: Ledger) -> dict[str, object] | None:
     try:
-        summary = json.loads(read_bytes(ledger.fs, f"{ledger.root}/{SUCCESS}"))
+        summary = json.loads((ledger.folder / SUCCESS).read_bytes())
     except FileNotFoundError:
         return None
     except ValueError:

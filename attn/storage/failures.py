@@ -1,7 +1,6 @@
 """Records of failed videos and their errors, in `failures/`."""
 
 import dataclasses
-import functools
 import logging
 import time
 import uuid
@@ -9,11 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec import AbstractFileSystem
 
 from attn.schema import FAILURE_SCHEMA
-from attn.storage.filesystem import read_bytes, write_atomic
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 
 log = logging.getLogger(__name__)
 
@@ -37,8 +35,8 @@ class Failure:
 class FailureLog:
     """Write failures to files of many rows, each atomically, at most every `FLUSH_S` seconds."""
 
-    def __init__(self, fs: AbstractFileSystem, root: str):
-        self._fs, self._folder = fs, f"{root}/{FOLDER}"
+    def __init__(self, store: Location):
+        self._folder = store / FOLDER
         self._waiting: list[Failure] = []
         self._flushed_s = time.monotonic()
 
@@ -54,21 +52,21 @@ class FailureLog:
         table = pa.Table.from_pylist([dataclasses.asdict(row) for row in self._waiting], schema=FAILURE_SCHEMA)
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink)
-        write_atomic(self._fs, f"{self._folder}/{uuid.uuid4().hex[:16]}.parquet", sink.getvalue().to_pybytes())
+        (self._folder / f"{uuid.uuid4().hex[:16]}.parquet").write_atomic(sink.getvalue().to_pybytes())
         self._waiting.clear()
 
 
-def read_failures(fs: AbstractFileSystem, root: str) -> dict[str, Failure]:
+def read_failures(store: Location) -> dict[str, Failure]:
     """Latest failure of each video that ever failed, by video ID.
 
     Damaged files are skipped: their videos are then missing from the result, and the next run retries them.
     """
     latest: dict[str, Failure] = {}
-    folder = f"{root}/{FOLDER}"
-    paths = [f"{folder}/{name}" for name in sorted(names_in(fs, folder)) if name.endswith(".parquet")]
+    folder = store / FOLDER
+    files = [folder / name for name in sorted(names_in(folder)) if name.endswith(".parquet")]
     with ThreadPoolExecutor(FILES_AT_ONCE) as pool:  # the files are small, and a remote storage delays each read
-        for path, data in zip(paths, pool.map(functools.partial(read_bytes, fs), paths), strict=True):
-            for failure in _failures_in(data, path):
+        for file, data in zip(files, pool.map(Location.read_bytes, files), strict=True):
+            for failure in _failures_in(data, file.path):
                 if failure.video_id not in latest or failure.attempt >= latest[failure.video_id].attempt:
                     latest[failure.video_id] = failure
     return latest

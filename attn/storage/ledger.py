@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.storage.contents import DAMAGED, SUCCESS, holds_something, remove_leftovers, remove_store
 from attn.storage.contents import PROGRESS as PROGRESS
 from attn.storage.damage import is_damage
-from attn.storage.filesystem import absolute, is_local, open_filesystem, storage_errors, write_atomic
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest, StoreManifest, read_manifest
 from attn.storage.parts import PartVideos, list_parts, read_parts, rewrite_without
 from attn.storage.retry import retried
@@ -31,29 +31,28 @@ log = logging.getLogger(__name__)
 class Ledger:
     """A store opened for writing; `kind` is the kind of store that it must be."""
 
-    fs: AbstractFileSystem
-    root: str
-    url: str
+    folder: Location
     kind: type[StoreManifest] = Manifest
 
     @classmethod
     def at(cls, url: str, kind: type[StoreManifest] = Manifest) -> "Ledger":
-        """Ledger of the store at a URL, which need not exist.
+        """Ledger of the store at a URL, which need not exist."""
+        return cls(Location.at(Location.at(url).absolute), kind)
 
-        Its own `url` is absolute, because several processes share it.
-        """
-        fs, root = open_filesystem(url)
-        return cls(fs, root.rstrip("/"), absolute(url), kind)
+    @property
+    def url(self) -> str:
+        """URL of the store; absolute, because several processes share it."""
+        return self.folder.url
 
     @property
     def begun(self) -> bool:
         """Whether the folder holds a store, of any kind."""
-        return self.fs.exists(f"{self.root}/{MANIFEST}")
+        return (self.folder / MANIFEST).exists()
 
     @property
     def finished(self) -> bool:
         """Whether `_SUCCESS.json` exists."""
-        return self.fs.exists(f"{self.root}/{SUCCESS}")
+        return (self.folder / SUCCESS).exists()
 
     def check(self, manifest: StoreManifest, *, overwrite: bool = False) -> None:
         """Refuse a folder of other files and, unless `overwrite`, a store with a different manifest.
@@ -64,7 +63,7 @@ class Ledger:
         """
         with storage_errors(self.url):
             found = self.manifest()
-            strange = found is None and holds_something(self.fs, self.root)
+            strange = found is None and holds_something(self.folder)
         if found is None:
             if strange:
                 raise UsageError(f"{self.url}: holds files but no {self.kind.kind}. Choose another {self.kind.flag}.")
@@ -74,11 +73,11 @@ class Ledger:
 
     def manifest(self) -> StoreManifest | None:
         """Manifest of the store; None if no store was started."""
-        return read_manifest(self.fs, self.root, self.url, self.kind)
+        return read_manifest(self.folder, self.kind)
 
     def locked(self, *, wait: bool = False) -> contextlib.AbstractContextManager[None]:
         """Lock the store against other runs while the block lasts, see `attn.storage.run_lock`."""
-        return occupied(self.fs, self.root, self.url, wait=wait)
+        return occupied(self.folder, wait=wait)
 
     def begin(self, manifest: StoreManifest) -> None:
         """Write the manifest, and remove `_SUCCESS.json` and the half-written files of killed runs.
@@ -87,13 +86,12 @@ class Ledger:
             UsageError: the folder is not writable, or a file cannot be removed.
         """
         with storage_errors(self.url):
-            remove_leftovers(self.fs, self.root)
+            remove_leftovers(self.folder)
             if self.manifest() is None:
                 self.write(MANIFEST, manifest.to_json())
         self.check(manifest)  # again, because another run may have started in the meantime
         with storage_errors(self.url):
-            if self.finished:
-                self.fs.rm_file(f"{self.root}/{SUCCESS}")
+            self._reopen()
 
     def clear(self) -> None:
         """Remove the files of the store, but neither a folder without a manifest nor files of other programs.
@@ -105,8 +103,8 @@ class Ledger:
         """
         if self.manifest() is not None:
             with storage_errors(self.url):
-                remove_store(self.fs, self.root)
-        elif holds_something(self.fs, self.root):
+                remove_store(self.folder)
+        elif holds_something(self.folder):
             raise UsageError(
                 f"{self.url}: --overwrite removes only a {self.kind.kind}. Choose another {self.kind.flag}."
             )
@@ -127,7 +125,11 @@ class Ledger:
         with storage_errors(self.url):
             if manifest is not None:
                 self._check_still(manifest)
-            return self._done() if is_local(self.fs) else retried(self._done, self.url)
+            return self._done() if self.folder.is_local else retried(self._done, self.url)
+
+    def _reopen(self) -> None:
+        if self.finished:
+            (self.folder / SUCCESS).remove()
 
     def _check_still(self, manifest: StoreManifest) -> None:
         found = self.manifest()
@@ -149,10 +151,9 @@ class Ledger:
             UsageError: the storage fails.
         """
         with storage_errors(self.url):
-            if self.finished:
-                self.fs.rm_file(f"{self.root}/{SUCCESS}")
+            self._reopen()
             for name, why in unreadable.items():
-                self._set_aside(f"{self.root}/{name}", why)
+                self._set_aside(self.folder / name, why)
         self.done()
 
     def completed(self) -> dict[str, int]:
@@ -163,13 +164,13 @@ class Ledger:
 
     def finish(self, summary: dict[str, Any]) -> None:
         """Write `_SUCCESS.json`, the last file of a store: counts, seconds and the list of parts."""
-        remove_leftovers(self.fs, self.root)
-        parts = [path.rsplit("/", 1)[-1] for path in list_parts(self.fs, self.root)]
+        remove_leftovers(self.folder)
+        parts = [part.name for part in list_parts(self.folder)]
         self.write(SUCCESS, json.dumps({**summary, "parts": parts}, indent=1))
 
     def write(self, name: str, text: str) -> None:
         """Write a small file of the store atomically."""
-        write_atomic(self.fs, f"{self.root}/{name}", text.encode())
+        (self.folder / name).write_atomic(text.encode())
 
     def _done(self) -> dict[str, int]:
         done: dict[str, int] = {}
@@ -179,50 +180,52 @@ class Ledger:
                 done |= part.rows
         return done
 
-    def _read_parts(self) -> Iterator[tuple[str, PartVideos | OSError | pa.ArrowException]]:
+    def _read_parts(self) -> Iterator[tuple[Location, PartVideos | OSError | pa.ArrowException]]:
         manifest = self.manifest()
-        return read_parts(self.fs, self.root, manifest and manifest.schema)
+        return read_parts(self.folder, manifest and manifest.schema)
 
     def _readable_parts(self) -> list[PartVideos]:
         readable = []
-        for path, part in self._read_parts():
-            if isinstance(part, PartVideos):
-                readable.append(part)
-            elif is_damage(part, self.fs):
-                self._set_aside(path, part)
-            elif not isinstance(part, FileNotFoundError):  # removed by another run
-                raise part
+        for part, found in self._read_parts():
+            if isinstance(found, PartVideos):
+                readable.append(found)
+            elif is_damage(found, part):
+                self._set_aside(part, found)
+            elif not isinstance(found, FileNotFoundError):  # removed by another run
+                raise found
         return readable
 
-    def _set_aside(self, path: str, why: object) -> None:
-        aside = f"{self.root}/{DAMAGED}/{path.rsplit('/', 1)[-1]}"
-        log.warning("%s: the part is unreadable (%s). Moved to %s; its videos are computed again.", path, why, aside)
-        self.fs.makedirs(f"{self.root}/{DAMAGED}", exist_ok=True)
+    def _set_aside(self, part: Location, why: object) -> None:
+        folder = self.folder / DAMAGED
+        aside = folder / part.name
+        log.warning("%s: the part is unreadable (%s). Moved to %s; its videos are computed again.", part, why, aside)
+        folder.fs.makedirs(folder.path, exist_ok=True)
         with contextlib.suppress(FileNotFoundError):  # moved by another run
-            _move(self.fs, path, aside)
+            _move(part, aside)
 
     def _taken_out(self, part: PartVideos, videos: set[str]) -> bool:
         """Remove videos from a part; return whether the part still holds its other videos.
 
         If the part proves to be damaged elsewhere, it is moved to `_damaged/`.
         """
-        log.warning("%s: %d videos are duplicate or incomplete. Removing them from this part.", part.path, len(videos))
+        file = self.folder.at_path(part.path)
+        log.warning("%s: %d videos are duplicate or incomplete. Removing them from this part.", file, len(videos))
         try:
-            rewrite_without(self.fs, part.path, videos)
+            rewrite_without(file, videos)
         except FileNotFoundError:  # another run removed the part, because of these videos or of damage
             return False
         except (OSError, pa.ArrowException) as error:
-            if not is_damage(error, self.fs):
+            if not is_damage(error, file):
                 raise
-            self._set_aside(part.path, error)
+            self._set_aside(file, error)
             return False
         return True
 
 
-def _move(fs: AbstractFileSystem, path: str, to: str) -> None:
+def _move(file: Location, to: Location) -> None:
     """Move a file without `fs.mv`, which treats the path as a pattern on storages that cannot rename."""
-    if is_local(fs):
-        fs.mv(path, to)
+    if file.is_local:
+        file.fs.mv(file.path, to.path)
     else:
-        fs.cp_file(path, to)
-        fs.rm_file(path)
+        file.fs.cp_file(file.path, to.path)
+        file.remove()

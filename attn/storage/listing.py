@@ -18,7 +18,7 @@ from fsspec.utils import glob_translate
 
 from attn.errors import UsageError
 from attn.storage.error_messages import bucket_is_missing
-from attn.storage.filesystem import is_local
+from attn.storage.location import Location
 
 HADOOP_FOLDER = "_$folder$"
 
@@ -30,22 +30,23 @@ class File(NamedTuple):
     size: int | None
 
 
-def list_files(fs: AbstractFileSystem, path: str) -> list[File]:
-    """All files below a folder, or the one file at `path`; unsorted and without hidden files.
+def list_files(place: Location) -> list[File]:
+    """All files below a folder, or the one file at a location; unsorted and without hidden files.
 
     Locally, each folder is scanned once, including folders behind links; elsewhere, there is one recursive listing (S3:
     one request per 1000 files, however many folders). Pipes, sockets and devices are skipped. A broken link is listed,
     so that a later error can name it.
 
     Raises:
-        OSError: the listing failed. Storage clients raise other errors too, so wrap the call in `storage_errors`.
+        OSError: the listing failed. Storage clients raise other errors too, so wrap the call in `Location.errors`.
     """
-    if not is_local(fs):
-        return _find(fs, path)
+    if not place.is_local:
+        return _find(place.fs, place.path)
+    path = place.path
     return list(_scan(path, frozenset())) if os.path.isdir(path) else [File(path, os.stat(path).st_size)]
 
 
-def glob_files(fs: AbstractFileSystem, pattern: str) -> list[File]:
+def glob_files(place: Location) -> list[File]:
     """Files that match a pattern and all files below matching folders; `**` matches any folders.
 
     A path without wildcards, or one that exists as written, is listed as by `list_files`. On S3, everything that shares
@@ -54,28 +55,29 @@ def glob_files(fs: AbstractFileSystem, pattern: str) -> list[File]:
     Raises:
         UsageError: the bucket's name contains a wildcard (S3).
     """
+    pattern = place.path
     plain = re.split(r"[*?[]", pattern, maxsplit=1)[0]
-    if not is_local(fs) and has_magic(pattern) and "/" not in plain:
+    if not place.is_local and has_magic(pattern) and "/" not in plain:
         raise UsageError(f"{pattern}: wildcards are not allowed in the bucket's name. Write the name in full.")
-    if not has_magic(pattern) or fs.exists(pattern):
-        return list_files(fs, pattern)
-    if is_local(fs):
+    if not has_magic(pattern) or place.fs.exists(pattern):
+        return list_files(place)
+    if place.is_local:
         return list(
             {file.path: file for match in glob.glob(pattern, recursive=True) for file in _matched(match)}.values()
         )
     folder, _, prefix = plain.rpartition("/")
     matches = re.compile(f"{glob_translate(pattern)}|{glob_translate(pattern.rstrip('/') + '/**')}").match
-    return [file for file in _find(fs, folder, prefix) if matches(file.path)]
+    return [file for file in _find(place.fs, folder, prefix) if matches(file.path)]
 
 
-def names_in(fs: AbstractFileSystem, folder: str) -> list[str]:
+def names_in(folder: Location) -> list[str]:
     """Names directly in a folder, including hidden ones; empty if the folder does not exist.
 
     Raises:
         FileNotFoundError: the bucket does not exist.
     """
     try:
-        paths = os.listdir(folder) if is_local(fs) else _inside(fs, folder)
+        paths = os.listdir(folder.path) if folder.is_local else _inside(folder.fs, folder.path)
     except FileNotFoundError as error:
         if bucket_is_missing(error):
             raise
@@ -90,22 +92,22 @@ def _inside(fs: AbstractFileSystem, folder: str) -> list[str]:
     return [one["name"] for one in listed if one["name"].strip("/") != folder.strip("/") or one.get("size")]
 
 
-def remove_tree(fs: AbstractFileSystem, path: str) -> None:
+def remove_tree(place: Location) -> None:
     """Remove a file, or a folder with everything in it.
 
     Not `fs.rm`, which treats the path as a pattern and removes nothing if the pattern does not match.
 
     Raises:
         FileNotFoundError: the path does not exist, or another program removed part of it in the meantime.
-        OSError: the removal failed. Storage clients raise other errors too, so wrap the call in `storage_errors`.
+        OSError: the removal failed. Storage clients raise other errors too, so wrap the call in `Location.errors`.
     """
-    if not is_local(fs):
-        for file in fs.find(path):
-            fs.rm_file(file)
-    elif os.path.isdir(path):
-        shutil.rmtree(path)
+    if not place.is_local:
+        for file in place.fs.find(place.path):
+            place.fs.rm_file(file)
+    elif os.path.isdir(place.path):
+        shutil.rmtree(place.path)
     else:
-        os.unlink(path)
+        os.unlink(place.path)
 
 
 def _find(fs: AbstractFileSystem, folder: str, prefix: str = "") -> list[File]:

@@ -8,7 +8,6 @@ import json
 from typing import Any, TypeVar
 
 import pyarrow as pa
-from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.schema import (
@@ -24,7 +23,8 @@ from attn.schema import (
     flow_schema,
     frames_schema,
 )
-from attn.storage.error_messages import bucket_is_missing, shown
+from attn.storage.error_messages import bucket_is_missing
+from attn.storage.location import Location
 from attn.storage.store_manifest import NAME, StoreManifest, hash_of
 
 
@@ -202,19 +202,19 @@ FLOW_FIELDS = (*("algorithm", "parameters", "bound_px"), *("input_size", "prepro
 AnyManifest = TypeVar("AnyManifest", bound=StoreManifest)
 
 
-def read_manifest(fs: AbstractFileSystem, root: str, url: str, kind: type[AnyManifest]) -> AnyManifest | None:
+def read_manifest(store: Location, kind: type[AnyManifest]) -> AnyManifest | None:
     """Manifest of the store in a folder; None if no store was started.
 
     Raises:
         UsageError: as `from_json`, or a file is at the place of the folder.
-        FileNotFoundError: the bucket does not exist. Wrap the call in `storage_errors`, as for all storage errors.
+        FileNotFoundError: the bucket does not exist. Wrap the call in `Location.errors`, as for all storage errors.
     """
     try:
-        text = fs.cat_file(f"{root}/{NAME}")
+        text = (store / NAME).read_bytes()
     except FileNotFoundError as error:
         if bucket_is_missing(error):
             raise
         return None
     except NotADirectoryError as error:
-        raise UsageError(f"{shown(url)}: a file, not a folder. Give the folder of the {kind.kind}.") from error
-    return kind.from_json(text, where=f"{url}/{NAME}")
+        raise UsageError(f"{store}: a file, not a folder. Give the folder of the {kind.kind}.") from error
+    return kind.from_json(text, where=f"{store.url}/{NAME}")

@@ -5,9 +5,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec import AbstractFileSystem
 
-from attn.storage.filesystem import is_local
+from attn.storage.location import Location
 
 ROW_GROUP_ROWS = 256
 SMALL_READ_BYTES = 1 << 18
@@ -21,23 +20,21 @@ def opened(file: Any, **how: Any) -> pq.ParquetFile:
     return pq.ParquetFile(file, page_checksum_verification=True, **how)
 
 
-def open_for_small(fs: AbstractFileSystem, path: str) -> Any:
+def open_for_small(part: Location) -> Any:
     """Open a part to read small columns of it only."""
-    return fs.open(path, "rb") if is_local(fs) else fs.open(path, "rb", block_size=SMALL_READ_BYTES)
+    return part.open() if part.is_local else part.open(block_size=SMALL_READ_BYTES)
 
 
-def read_columns(
-    fs: AbstractFileSystem, path: str, columns: list[str], *, small: bool = False
-) -> Iterator[pa.RecordBatch]:
+def read_columns(part: Location, columns: list[str], *, small: bool = False) -> Iterator[pa.RecordBatch]:
     """Yield some columns of a part, one row group at a time, or less for unusually large row groups.
 
     Args:
-        fs, path: filesystem and path of the part.
+        part: location of the part.
         columns: names of the columns.
         small: whether the columns take a small share of the part. They are then read in small pieces and without
             Arrow's threads, so several parts may be read at once.
     """
-    with open_for_small(fs, path) if small else fs.open(path, "rb") as file, opened(file) as part:
-        groups = part.metadata.num_row_groups
-        rows = part.metadata.row_group(0).num_rows if groups else ROW_GROUP_ROWS
-        yield from part.iter_batches(min(rows, ROW_GROUP_ROWS), columns=columns, use_threads=not small)
+    with open_for_small(part) if small else part.open() as file, opened(file) as parquet:
+        groups = parquet.metadata.num_row_groups
+        rows = parquet.metadata.row_group(0).num_rows if groups else ROW_GROUP_ROWS
+        yield from parquet.iter_batches(min(rows, ROW_GROUP_ROWS), columns=columns, use_threads=not small)

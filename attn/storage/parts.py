@@ -15,13 +15,12 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from fsspec import AbstractFileSystem
 
 from attn.fault_points import reach
 from attn.schema import FRAME, N_FRAMES, VIDEO_ID
 from attn.storage.damage import disk_fails
-from attn.storage.filesystem import atomic_path, write_atomic
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 from attn.storage.part_columns import ROW_GROUP_ROWS, open_for_small, opened
 from attn.storage.retry import PAUSES_S
 from attn.storage.stale_files import lock
@@ -61,8 +60,8 @@ class PartWriter:
     open part. Its file is removed, and the next video starts another part.
     """
 
-    def __init__(self, fs: AbstractFileSystem, root: str, schema: pa.Schema, *, part_bytes: int):
-        self.fs, self.root, self.schema, self.part_bytes = fs, root, schema, part_bytes
+    def __init__(self, folder: Location, schema: pa.Schema, *, part_bytes: int):
+        self.folder, self.schema, self.part_bytes = folder, schema, part_bytes
         self._open: _OpenPart | None = None
 
     @property
@@ -72,7 +71,7 @@ class PartWriter:
 
     def add(self, video: Iterable[pa.RecordBatch]) -> None:
         """Append one whole video, and complete the part if it has reached `part_bytes`."""
-        part, self._open = self._open or _OpenPart(self.fs, self.root, self.schema), None
+        part, self._open = self._open or _OpenPart(self.folder, self.schema), None
         with part.dropped_on_error():
             for batch in video:
                 part.append(batch)
@@ -92,13 +91,14 @@ class PartWriter:
 class _OpenPart:
     """Part that is being written: a Parquet writer over a file that is not visible yet."""
 
-    def __init__(self, fs: AbstractFileSystem, root: str, schema: pa.Schema):
+    def __init__(self, folder: Location, schema: pa.Schema):
         self.bytes = 0
         self._waiting: list[pa.RecordBatch] = []
         self._first = ""
         self._group_rows = _group_rows(schema)
         self._file = contextlib.ExitStack()
-        hidden = self._file.enter_context(atomic_path(fs, f"{root}/{PREFIX}{uuid.uuid4().hex[:16]}.parquet"))
+        part = folder / f"{PREFIX}{uuid.uuid4().hex[:16]}.parquet"
+        hidden = self._file.enter_context(part.atomic_path())
         # An explicit sink, because pyarrow does not close a file that it opened itself and then cannot complete.
         self._sink = self._file.enter_context(pa.OSFile(str(hidden), "wb"))
         lock(self._sink.fileno())
@@ -167,19 +167,19 @@ def is_part(name: str) -> bool:
     return name.startswith(PREFIX) and name.endswith(".parquet")
 
 
-def list_parts(fs: AbstractFileSystem, root: str) -> list[str]:
-    """Paths of the parts in a store, sorted."""
-    return sorted(f"{root}/{name}" for name in names_in(fs, root) if is_part(name))
+def list_parts(folder: Location) -> list[Location]:
+    """Parts in a store, sorted."""
+    return [folder / name for name in sorted(names_in(folder)) if is_part(name)]
 
 
-def read_part_videos(fs: AbstractFileSystem, path: str, schema: pa.Schema | None) -> PartVideos:
+def read_part_videos(part: Location, schema: pa.Schema | None) -> PartVideos:
     """Videos of a part: complete ones, with all of their `n_frames` rows in order, and partial ones.
 
     Only three small columns are read, some rows at a time, so that memory depends only on the number of videos,
     whatever sizes the part claims.
 
     Args:
-        fs, path: filesystem and path of the part.
+        part: location of the part.
         schema: schema of the store's parts, with its fingerprint; None accepts any.
 
     Raises:
@@ -187,47 +187,47 @@ def read_part_videos(fs: AbstractFileSystem, path: str, schema: pa.Schema | None
     """
     rows: dict[str, int] = {}
     partial: set[str] = set()
-    with open_for_small(fs, path) as file, opened(file, read_dictionary=[VIDEO_ID]) as part:
+    with open_for_small(part) as file, opened(file, read_dictionary=[VIDEO_ID]) as parquet:
         if schema is not None:
-            _check_belongs(part.schema.to_arrow_schema(), schema)
-        _check_bounded(part.metadata)
+            _check_belongs(parquet.schema.to_arrow_schema(), schema)
+        _check_bounded(parquet.metadata)
         # Arrow's own threads, if started from several of ours, occasionally abort a process that ends soon after.
-        for run in find_runs(part.iter_batches(_BATCH_ROWS, columns=list(_SMALL), use_threads=False)):
+        for run in find_runs(parquet.iter_batches(_BATCH_ROWS, columns=list(_SMALL), use_threads=False)):
             if run.whole and run.video_id not in rows and run.video_id not in partial:
                 rows[run.video_id] = run.rows
             else:
                 rows.pop(run.video_id, None)
                 partial.add(run.video_id)
-    return PartVideos(path, rows, frozenset(partial))
+    return PartVideos(part.path, rows, frozenset(partial))
 
 
 def read_parts(
-    fs: AbstractFileSystem, root: str, schema: pa.Schema | None
-) -> Iterator[tuple[str, PartVideos | OSError | pa.ArrowException]]:
-    """Path of each part of a store, sorted, with its videos or the error that `read_part_videos` raised.
+    folder: Location, schema: pa.Schema | None
+) -> Iterator[tuple[Location, PartVideos | OSError | pa.ArrowException]]:
+    """Each part of a store, sorted, with its videos or the error that `read_part_videos` raised.
 
     Several parts are read at the same time, because each one waits for a remote storage. Read errors of a disk are
     retried, because a network disk may recover within seconds.
     """
 
-    def read(path: str) -> PartVideos | OSError | pa.ArrowException:
+    def read(part: Location) -> PartVideos | OSError | pa.ArrowException:
         for pause_s in PAUSES_S:
             try:
-                return read_part_videos(fs, path, schema)
+                return read_part_videos(part, schema)
             except pa.ArrowException as error:
                 return error
             except OSError as error:
-                if not disk_fails(error, fs):
+                if not disk_fails(error, part):
                     return error
             time.sleep(pause_s)
         try:
-            return read_part_videos(fs, path, schema)
+            return read_part_videos(part, schema)
         except (OSError, pa.ArrowException) as error:
             return error
 
-    paths = list_parts(fs, root)
+    parts = list_parts(folder)
     with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
-        yield from zip(paths, pool.map(read, paths), strict=True)
+        yield from zip(parts, pool.map(read, parts), strict=True)
 
 
 def _check_bounded(part: pq.FileMetaData) -> None:
@@ -250,17 +250,17 @@ def _check_belongs(found: pa.Schema, schema: pa.Schema) -> None:
         raise pa.ArrowInvalid("its columns differ from those of the store")
 
 
-def rewrite_without(fs: AbstractFileSystem, path: str, videos: Container[str]) -> None:
+def rewrite_without(part: Location, videos: Container[str]) -> None:
     """Remove videos from a part, or the whole part if nothing else is left.
 
     Raises:
         OSError, pyarrow.ArrowException: the part is damaged, and is left unchanged.
     """
     sink, left = pa.BufferOutputStream(), 0
-    with fs.open(path, "rb") as file, opened(file) as part:
-        schema = part.schema_arrow
+    with part.open() as file, opened(file) as parquet:
+        schema = parquet.schema_arrow
         with pq.ParquetWriter(sink, schema, **_how_written(schema)) as writer:
-            for batch in part.iter_batches(_group_rows(schema), use_threads=False):
+            for batch in parquet.iter_batches(_group_rows(schema), use_threads=False):
                 kept = batch.filter(
                     pa.array([video not in videos for video in batch[VIDEO_ID].to_pylist()], pa.bool_())
                 )
@@ -268,17 +268,17 @@ def rewrite_without(fs: AbstractFileSystem, path: str, videos: Container[str]) -
                 if kept.num_rows:
                     writer.write_batch(kept)
     if not left:
-        fs.rm_file(path)
+        part.remove()
         return
-    write_atomic(fs, path, sink.getvalue().to_pybytes())
+    part.write_atomic(sink.getvalue().to_pybytes())
 
 
-def check_pages(fs: AbstractFileSystem, path: str) -> None:
+def check_pages(part: Location) -> None:
     """Read all pages of a part, which verifies their checksums.
 
     Raises:
         OSError, pyarrow.ArrowException: the part is damaged.
     """
-    with fs.open(path, "rb") as file, opened(file) as part:
-        for _ in part.iter_batches(_group_rows(part.schema_arrow), use_threads=False):
+    with part.open() as file, opened(file) as parquet:
+        for _ in parquet.iter_batches(_group_rows(parquet.schema_arrow), use_threads=False):
             pass

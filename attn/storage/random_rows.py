@@ -11,12 +11,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from fsspec import AbstractFileSystem
 
 from attn.schema import FRAME, LABEL, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.bounded_cache import BoundedCache
 from attn.storage.damage import REPAIR, damage_named
-from attn.storage.filesystem import is_local
+from attn.storage.location import Location
 from attn.storage.part_columns import opened, read_columns
 from attn.storage.parts import PARTS_AT_ONCE, PartVideos
 from attn.storage.store import AttentionStore, VideoRows, slices_of_videos
@@ -66,7 +65,7 @@ def read_places(store: AttentionStore, column: str | None = None) -> Iterator[Pl
     Raises:
         UsageError: a part is damaged.
     """
-    with ThreadPoolExecutor(1 if is_local(store.fs) else PARTS_AT_ONCE) as pool:
+    with ThreadPoolExecutor(1 if store.folder.is_local else PARTS_AT_ONCE) as pool:
         for found in pool.map(lambda part: _places_in(store, part, column), store.parts):
             yield from found
 
@@ -76,8 +75,9 @@ def _places_in(store: AttentionStore, part: PartVideos, column: str | None) -> l
     starts: dict[str, int] = {}
     pieces: dict[str, list[pa.RecordBatch]] = {}
     row = 0
-    with damage_named(store.fs, part.path, REPAIR, store.manifest.job):
-        for batch in read_columns(store.fs, part.path, columns, small=True):
+    file = store.folder.at_path(part.path)
+    with damage_named(file, REPAIR, store.manifest.job):
+        for batch in read_columns(file, columns, small=True):
             for piece in slices_of_videos(batch):
                 video_id = piece[VIDEO_ID][0].as_py()
                 if video_id in part.rows:
@@ -125,8 +125,9 @@ class RowReader:
             UsageError: the part is damaged or was removed.
         """
         start, stop, _ = positions.indices(place.count)
-        with damage_named(self._store.fs, place.part, REPAIR, self._store.manifest.job):
-            part = self._part(place.part)
+        file = self._store.folder.at_path(place.part)
+        with damage_named(file, REPAIR, self._store.manifest.job):
+            part = self._part(file)
             table = pa.concat_tables(self._slices(part, place.start + start, place.start + stop))
         schema = self._store.manifest.schema
         return VideoRows(
@@ -143,8 +144,9 @@ class RowReader:
 
         The tensors of a short video are read too, in the same request: its frames are asked for next.
         """
-        with damage_named(self._store.fs, place.part, REPAIR, self._store.manifest.job):
-            part = self._part(place.part)
+        file = self._store.folder.at_path(place.part)
+        with damage_named(file, REPAIR, self._store.manifest.job):
+            part = self._part(file)
             first, last = part.group_of(place.start), part.group_of(place.start + place.count - 1)
             if last - first < SHORT_GROUPS:
                 rows = pa.concat_tables(self._slices(part, place.start, place.start + place.count))
@@ -171,11 +173,11 @@ class RowReader:
                     self._groups.put(key, found := part.read([group], [FRAME, TIME_S, *self._columns]))
         return found
 
-    def _part(self, path: str) -> "_OpenPart":
+    def _part(self, file: Location) -> "_OpenPart":
         """Open part; the one that was used longest ago is dropped if there are too many."""
         with self._lock:
-            part = self._parts.pop(path, None) or _OpenPart(self._store.fs, path)
-            self._parts[path] = part
+            part = self._parts.pop(file.path, None) or _OpenPart(file)
+            self._parts[file.path] = part
             if len(self._parts) > OPEN_PARTS:
                 del self._parts[next(iter(self._parts))]
             return part
@@ -190,10 +192,10 @@ class _OpenPart:
         starts: position of the first row of each row group, and the number of rows.
     """
 
-    def __init__(self, fs: AbstractFileSystem, path: str):
-        self.path = path
+    def __init__(self, part: Location):
+        self.path = part.path
         # Each read of a remote part is one request for exactly these bytes; s3fs would read 50 MB ahead.
-        self._file = pa.OSFile(path, "rb") if is_local(fs) else fs.open(path, "rb", cache_type="none")
+        self._file = pa.OSFile(part.path, "rb") if part.is_local else part.open(cache_type="none")
         self._part, self.lock = opened(self._file, pre_buffer=True), threading.Lock()
         metadata = self._part.metadata
         sizes = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]

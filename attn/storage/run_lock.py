@@ -6,16 +6,14 @@ import logging
 import os
 from collections.abc import Iterator
 
-from fsspec import AbstractFileSystem
-
 from attn.errors import UsageError
-from attn.storage.filesystem import is_local, storage_errors
+from attn.storage.location import Location
 
 log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def occupied(fs: AbstractFileSystem, root: str, url: str, *, wait: bool = False) -> Iterator[None]:
+def occupied(folder: Location, *, wait: bool = False) -> Iterator[None]:
     """Lock a store, or the folder of a training, against other runs while the block lasts.
 
     The folder itself is locked, so nothing is left behind: the operating system releases the lock when the process
@@ -23,21 +21,20 @@ def occupied(fs: AbstractFileSystem, root: str, url: str, *, wait: bool = False)
     then compute the same videos, and each removes the duplicates at its end.
 
     Args:
-        fs, root: filesystem and path of the folder; on a disk, it is created if it does not exist.
-        url: URL of the folder, for the message.
+        folder: the folder; on a disk, it is created if it does not exist.
         wait: whether to wait for the end of another run instead of raising.
 
     Raises:
         UsageError: another run holds the lock.
     """
-    if not is_local(fs):
+    if not folder.is_local:
         yield
         return
-    with storage_errors(url):
-        os.makedirs(root, exist_ok=True)
-        descriptor = os.open(root, os.O_RDONLY)
+    with folder.errors():
+        os.makedirs(folder.path, exist_ok=True)
+        descriptor = os.open(folder.path, os.O_RDONLY)
     try:
-        _lock(descriptor, url, wait=wait)
+        _lock(descriptor, folder.url, wait=wait)
         yield
     finally:
         os.close(descriptor)

@@ -12,7 +12,8 @@ from jaxtyping import Bool, Int
 from attn.classes import class_mask, single_labels
 from attn.errors import UsageError
 from attn.schema import LABEL, VIDEO_ID, scores_field
-from attn.storage.filesystem import open_filesystem, read_bytes, storage_errors
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.tensors import tensor_array, tensor_values
 
@@ -97,7 +98,7 @@ def read_class_names(url: str) -> tuple[str, ...]:
         UsageError: the file is missing, or is not a file of scores.
     """
     with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
+        data = Location.at(url).read_bytes()
     try:
         return tuple(json.loads(pq.read_schema(pa.BufferReader(data)).metadata[b"class_names"]))
     except (pa.ArrowException, KeyError, TypeError, ValueError) as error:
@@ -111,7 +112,7 @@ def read_scores(url: str) -> Scores:
         UsageError: the file is missing, or is not a file of scores.
     """
     with storage_errors(url):
-        data = read_bytes(*open_filesystem(url))
+        data = Location.at(url).read_bytes()
     try:
         table = pq.read_table(pa.BufferReader(data))
         methods = table["method"].to_pylist()

@@ -8,13 +8,12 @@ from typing import Generic, Self
 
 import numpy as np
 import pyarrow as pa
-from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
 from attn.schema import FRAME, LABEL, N_FRAMES, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.contents import SUCCESS
 from attn.storage.damage import REPAIR, SET_ASIDE, damage_named
-from attn.storage.filesystem import open_filesystem, storage_errors
+from attn.storage.location import Location
 from attn.storage.manifest import AnyManifest, FlowManifest, FrameManifest, Manifest, read_manifest
 from attn.storage.part_columns import read_columns
 from attn.storage.parts import PartVideos, read_parts
@@ -56,10 +55,13 @@ class VideoRows:
 class Store(Generic[AnyManifest]):
     """A store of any kind, opened for reading."""
 
-    fs: AbstractFileSystem
-    root: str
-    url: str
+    folder: Location
     manifest: AnyManifest
+
+    @property
+    def url(self) -> str:
+        """URL of the store, as it was given."""
+        return self.folder.url
 
     @functools.cached_property
     def parts(self) -> list[PartVideos]:
@@ -70,11 +72,11 @@ class Store(Generic[AnyManifest]):
         """
         seen: set[str] = set()
         parts = []
-        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
+        for part, found in read_parts(self.folder, self.manifest.schema):
             if not isinstance(found, PartVideos):
-                with damage_named(self.fs, path, SET_ASIDE, self.manifest.job):
+                with damage_named(part, SET_ASIDE, self.manifest.job):
                     raise found
-            parts.append(PartVideos(path, {video: n for video, n in found.rows.items() if video not in seen}))
+            parts.append(PartVideos(part.path, {video: n for video, n in found.rows.items() if video not in seen}))
             seen |= found.rows.keys()
         return parts
 
@@ -97,6 +99,11 @@ class Store(Generic[AnyManifest]):
         """IDs of all complete videos, in the order in which `videos` yields them."""
         return [video for part in self.parts for video in part.rows]
 
+    @property
+    def num_frames(self) -> dict[str, int]:
+        """Number of rows of each complete video."""
+        return {video: rows for part in self.parts for video, rows in part.rows.items()}
+
     def runs(self, part: PartVideos, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Rows of a part's videos, in order. Each batch holds rows of one video; a long video has several batches.
 
@@ -107,8 +114,9 @@ class Store(Generic[AnyManifest]):
         Raises:
             UsageError: the part is damaged.
         """
-        with damage_named(self.fs, part.path, REPAIR, self.manifest.job):
-            for batch in read_columns(self.fs, part.path, list(columns)):
+        file = self.folder.at_path(part.path)
+        with damage_named(file, REPAIR, self.manifest.job):
+            for batch in read_columns(file, list(columns)):
                 yield from (rows for rows in slices_of_videos(batch) if rows[VIDEO_ID][0].as_py() in part.rows)
 
     def parts_with(self, videos: Set[str]) -> list[PartVideos]:
@@ -118,15 +126,15 @@ class Store(Generic[AnyManifest]):
             UsageError: some of the videos are missing, and a part is damaged.
         """
         left, parts, damaged = set(videos), [], None
-        for path, found in read_parts(self.fs, self.root, self.manifest.schema):
+        for part, found in read_parts(self.folder, self.manifest.schema):
             if not isinstance(found, PartVideos):
-                damaged = damaged or (path, found)
+                damaged = damaged or (part, found)
             elif wanted := {video: n for video, n in found.rows.items() if video in left}:
-                parts.append(PartVideos(path, wanted))
+                parts.append(PartVideos(part.path, wanted))
                 left -= wanted.keys()
         if left and damaged is not None:
-            path, error = damaged
-            with damage_named(self.fs, path, REPAIR, self.manifest.job):
+            part, error = damaged
+            with damage_named(part, REPAIR, self.manifest.job):
                 raise error
         return parts
 
@@ -145,9 +153,9 @@ class AttentionStore(Store[Manifest]):
         Raises:
             UsageError: no store exists at the URL, or it is not finished.
         """
-        fs, root, manifest = _opened(url, Manifest)
-        _check_finished(fs, root, url, manifest.job, allow_partial=allow_partial)
-        return cls(fs, root, url, manifest)
+        folder, manifest = _opened(url, Manifest)
+        _check_finished(folder, manifest.job, allow_partial=allow_partial)
+        return cls(folder, manifest)
 
     def videos(self, columns: Sequence[str]) -> Iterator[VideoRows]:
         """All complete videos, one at a time.
@@ -194,8 +202,7 @@ class FrameStore(Store[FrameManifest]):
         Raises:
             UsageError: no store exists at the URL.
         """
-        fs, root, manifest = _opened(url, FrameManifest)
-        return cls(fs, root, url, manifest)
+        return cls(*_opened(url, FrameManifest))
 
 
 class FlowStore(Store[FlowManifest]):
@@ -208,27 +215,26 @@ class FlowStore(Store[FlowManifest]):
         Raises:
             UsageError: no store exists at the URL, or it is not finished and `allow_partial` is false.
         """
-        fs, root, manifest = _opened(url, FlowManifest)
-        _check_finished(fs, root, url, manifest.job, allow_partial=allow_partial)
-        return cls(fs, root, url, manifest)
+        folder, manifest = _opened(url, FlowManifest)
+        _check_finished(folder, manifest.job, allow_partial=allow_partial)
+        return cls(folder, manifest)
 
 
-def _check_finished(fs: AbstractFileSystem, root: str, url: str, job: str, *, allow_partial: bool) -> None:
-    if not allow_partial and not fs.exists(f"{root}/{SUCCESS}"):
+def _check_finished(store: Location, job: str, *, allow_partial: bool) -> None:
+    if not allow_partial and not (store / SUCCESS).exists():
         raise UsageError(
-            f"{url}: the store is not finished ({SUCCESS} is missing). Run the same {job} again, or add "
+            f"{store.url}: the store is not finished ({SUCCESS} is missing). Run the same {job} again, or add "
             "--allow-partial."
         )
 
 
-def _opened(url: str, kind: type[AnyManifest]) -> tuple[AbstractFileSystem, str, AnyManifest]:
-    fs, path = open_filesystem(url)
-    root = path.rstrip("/")
-    with storage_errors(url):
-        manifest = read_manifest(fs, root, url, kind)
+def _opened(url: str, kind: type[AnyManifest]) -> tuple[Location, AnyManifest]:
+    folder = Location.at(url)
+    with folder.errors():
+        manifest = read_manifest(folder, kind)
     if manifest is None:
         raise UsageError(f"{url}: no {kind.kind} here (manifest.json is missing). Check the URL.")
-    return fs, root, manifest
+    return folder, manifest
 
 
 def slices_of_videos(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:

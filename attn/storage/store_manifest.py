@@ -3,11 +3,14 @@
 The kinds are in `attn.storage.manifest`.
 """
 
+import contextlib
 import dataclasses
 import hashlib
+import importlib.metadata
 import json
+import platform
 from abc import abstractmethod
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import pyarrow as pa
@@ -155,6 +158,15 @@ def _check_version(version: Any, where: str) -> None:
         raise UsageError(
             f"{where}: this version of attn reads schema versions up to {SCHEMA_VERSION}, not {version}. {NEWER}"
         )
+
+
+def made_by(packages: Iterable[str]) -> dict[str, Any]:
+    """Versions of Python and of those packages that are installed, for the record of a store or a training."""
+    versions = {}
+    for name in packages:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return {"packages": versions, "python": platform.python_version()}
 
 
 def hash_of(fields: Mapping[str, Any]) -> str:

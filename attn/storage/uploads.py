@@ -7,14 +7,12 @@ import posixpath
 from collections.abc import Callable
 from typing import Any
 
-from fsspec import AbstractFileSystem
+from attn.storage.location import Location
 
 ABANDONED_AFTER_S = 24 * 3600.0
 
 
-def give_up_uploads(
-    fs: AbstractFileSystem, folder: str, ours: Callable[[str], bool], *, older_than_s: float = ABANDONED_AFTER_S
-) -> None:
+def give_up_uploads(folder: Location, ours: Callable[[str], bool], *, older_than_s: float = ABANDONED_AFTER_S) -> None:
     """Abort unfinished uploads of some files directly in a folder on S3.
 
     Recent uploads are kept, because they may belong to a running writer on another machine. Their age is measured by
@@ -23,15 +21,14 @@ def give_up_uploads(
     aborted; the uploads are then removed only by a lifecycle rule of the bucket, like those of other files.
 
     Args:
-        fs: filesystem of any kind; nothing is done unless it is S3.
-        folder: folder of the files.
+        folder: folder of the files; nothing is done unless it is on S3.
         ours: function of a file's name that returns whether its uploads may be aborted.
         older_than_s: minimum age of an upload in seconds.
     """
-    if "s3" not in fs.protocol:
+    if "s3" not in folder.fs.protocol:
         return
-    client: Any = fs
-    bucket, key, _ = client.split_path(folder)
+    client: Any = folder.fs
+    bucket, key, _ = client.split_path(folder.path)
     prefix = f"{key}/" if key else ""
     with contextlib.suppress(OSError):
         begun = client.call_s3("list_multipart_uploads", Bucket=bucket, Prefix=prefix)

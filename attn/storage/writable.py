@@ -5,11 +5,9 @@ import errno
 import os
 from typing import Any
 
-from fsspec import AbstractFileSystem
-
 from attn.errors import UsageError
-from attn.storage.error_messages import may_not, shown
-from attn.storage.filesystem import is_local, join, open_filesystem, storage_errors
+from attn.storage.error_messages import may_not
+from attn.storage.location import Location
 from attn.storage.store_manifest import NAME as MANIFEST
 
 PROBE = ".attn-may-write"
@@ -28,12 +26,12 @@ def check_writable(url: str) -> None:
     Raises:
         UsageError: the folder cannot be written to; the message gives the reason and what to do.
     """
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        if is_local(fs):
-            _check_local(path)
-        elif "s3" in fs.protocol:
-            _check_s3(fs, path, url)
+    folder = Location.at(url)
+    with folder.errors():
+        if folder.is_local:
+            _check_local(folder.path)
+        elif "s3" in folder.fs.protocol:
+            _check_s3(folder)
 
 
 def check_results_folder(url: str) -> None:
@@ -43,10 +41,9 @@ def check_results_folder(url: str) -> None:
         UsageError: as `check_writable`, or the folder is a store.
     """
     check_writable(url)
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        if fs.exists(join(path, MANIFEST)):
-            raise UsageError(f"{shown(url)}: a store, which results would mix with. Choose another --out.")
+    folder = Location.at(url)
+    if (folder / MANIFEST).exists():
+        raise UsageError(f"{folder}: a store, which results would mix with. Choose another --out.")
 
 
 def _check_local(path: str) -> None:
@@ -58,16 +55,16 @@ def _check_local(path: str) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
 
 
-def _check_s3(fs: AbstractFileSystem, path: str, url: str) -> None:
-    client: Any = fs
-    bucket, key, _ = client.split_path(join(path, PROBE))
+def _check_s3(folder: Location) -> None:
+    client: Any = folder.fs
+    bucket, key, _ = client.split_path((folder / PROBE).path)
     try:
         upload = client.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
     except PermissionError as error:
         if not may_not(error):
             raise
         raise UsageError(
-            f"{shown(url)}: the credentials do not permit writing. Grant them s3:PutObject, or choose another folder."
+            f"{folder}: the credentials do not permit writing. Grant them s3:PutObject, or choose another folder."
         ) from error
     with contextlib.suppress(OSError):  # aborting may be denied: an upload without parts costs nothing
         client.call_s3("abort_multipart_upload", Bucket=bucket, Key=key, UploadId=upload["UploadId"])

@@ -13,7 +13,7 @@ from attn.fault_points import reach
 from attn.schema import N_FRAMES, TRUNCATED, VIDEO_ID
 from attn.storage.assembler import Assembler, Rows, Spool
 from attn.storage.failures import Failure, FailureLog
-from attn.storage.filesystem import open_filesystem
+from attn.storage.location import Location
 from attn.storage.parts import PartWriter
 
 POSITION = "position"
@@ -48,12 +48,12 @@ class StoreWriter:
     """
 
     def __init__(self, url: str, schema: pa.Schema, *, part_bytes: int):
-        fs, root = open_filesystem(url)
+        root = Location.at(url)
         self._written, self._failed = Written(), set[str]()
         self._in_open_part: dict[str, Written] = {}
         self._schema = schema
-        self._parts = PartWriter(fs, root.rstrip("/"), schema, part_bytes=part_bytes)
-        self._failures = FailureLog(fs, root.rstrip("/"))
+        self._parts = PartWriter(root, schema, part_bytes=part_bytes)
+        self._failures = FailureLog(root)
         self._growing = growing_schema(schema)
         self._assembler = Assembler(self._growing, self._deliver)
 

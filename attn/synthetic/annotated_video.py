@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from attn.datasets.segments import Segment
 from attn.datasets.thumos14 import AMBIGUOUS
-from attn.storage.filesystem import atomic_path, open_filesystem
+from attn.storage.location import Location
 from attn.synthetic.encode import Picture, write_mp4
 
 IDLE = ""
@@ -64,7 +64,7 @@ def write_annotated(
         rate_factor: loss of the codec, see `write_mp4`.
     """
     runs: list[tuple[str, int]] = []
-    with atomic_path(*open_filesystem(url)) as path:
+    with Location.at(url).atomic_path() as path:
         write_mp4(path, _recorded(frames, runs), fps, rate_factor)
     stops = list(itertools.accumulate(count for _, count in runs))
     if not stops:

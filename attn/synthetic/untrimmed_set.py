@@ -21,8 +21,9 @@ from attn.datasets.segments import GroundTruth
 from attn.datasets.thumos14 import annotation_files
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 from attn.synthetic.annotated_video import AnnotatedVideo
 
 Part = Literal["training", "test"]
@@ -75,12 +76,12 @@ def video_name(part: Part, item: int) -> str:
 
 def open_set(root: str) -> UntrimmedSet | None:
     """Return the data set in a folder; None if it is missing or was not written to its end."""
-    fs, path = open_filesystem(root)
-    with storage_errors(root):
-        if ANNOTATION not in names_in(fs, path):
+    folder = Location.at(root)
+    with folder.errors():
+        if ANNOTATION not in names_in(folder):
             return None
-    listed = join(root, CLASSES)
-    names = parse_class_list(read_text(*open_filesystem(listed)).splitlines(), where=shown(listed))
+    listed = folder / CLASSES
+    names = parse_class_list(listed.read_text().splitlines(), where=str(listed))
     return UntrimmedSet(root, names)
 
 
@@ -102,9 +103,9 @@ def new_set(root: str, class_names: Sequence[str], counts: Mapping[Part, int]) -
     if open_set(root) is not None:
         raise UsageError(f"{shown(root)}: has untrimmed videos already. Choose another folder.")
     expected = {f"{video_name(part, item)}.mp4" for part, count in counts.items() for item in range(count)}
-    fs, path = open_filesystem(made.videos)
-    with storage_errors(made.videos):
-        others = sorted(name for name in names_in(fs, path) if not name.startswith(".") and name not in expected)
+    videos = Location.at(made.videos)
+    with videos.errors():
+        others = sorted(name for name in names_in(videos) if not name.startswith(".") and name not in expected)
     if others:
         raise UsageError(
             f"{shown(made.videos)}: contains another file, {others[0]}. Choose another folder or empty it."
@@ -129,8 +130,8 @@ def finish_set(made: UntrimmedSet, parts: Mapping[Part, Sequence[AnnotatedVideo]
         **{join(made.thumos14, name): text for name, text in annotation_files(truths["test"]).items()},
     }
     for url, text in texts.items():
-        write_atomic(*open_filesystem(url), text.encode())
-    write_atomic(*open_filesystem(made.annotation), ground_truth_json(*truths.values()))
+        Location.at(url).write_atomic(text.encode())
+    Location.at(made.annotation).write_atomic(ground_truth_json(*truths.values()))
 
 
 def _truth(part: Part, videos: Sequence[AnnotatedVideo], class_names: tuple[str, ...]) -> GroundTruth:

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from attn.errors import UsageError
 from attn.storage.damage import disk_fails
-from attn.storage.filesystem import join, open_filesystem, read_bytes, storage_errors, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in, remove_tree
+from attn.storage.location import Location
 from attn.training.group import Group
 
 SUMS, PREFIX = "sums.json", "state-"
@@ -129,13 +130,13 @@ class CheckpointFolder:
         Raises:
             UsageError: the checkpoint cannot be read.
         """
-        fs, path = open_filesystem(join(self.url, name))
-        with storage_errors(join(self.url, name)):
+        folder = Location.at(self.url) / name
+        with folder.errors():
             try:
-                sums = _parsed(_read(fs, join(path, SUMS)))
+                sums = _parsed(_read(folder / SUMS))
             except FileNotFoundError as error:
                 raise _IncompleteError(f"{SUMS} is missing") from error
-            files = {file: _checked(fs, join(path, file), digest) for file, digest in sums.items()}
+            files = {file: _checked(folder / file, digest) for file, digest in sums.items()}
         self._good = name
         return Checkpoint(name, files)
 
@@ -160,22 +161,22 @@ class CheckpointFolder:
         self._good, self._saved_s = name, time.monotonic()
 
     def _write(self, name: str, make_files: MakeFiles) -> None:
-        fs, path = open_filesystem(join(self.url, name))
+        folder = Location.at(self.url) / name
         sums = {}
         for file, data in make_files():
-            write_atomic(fs, join(path, file), data)
+            (folder / file).write_atomic(data)
             sums[file] = hashlib.sha256(data).hexdigest()
-        write_atomic(fs, join(path, SUMS), json.dumps(sums, indent=1).encode())
+        (folder / SUMS).write_atomic(json.dumps(sums, indent=1).encode())
 
     def _names(self) -> list[str]:
-        fs, path = open_filesystem(self.url)
-        with storage_errors(self.url):
-            return [name for name in names_in(fs, path) if name.startswith(PREFIX)]
+        folder = Location.at(self.url)
+        with folder.errors():
+            return [name for name in names_in(folder) if name.startswith(PREFIX)]
 
     def _remove(self, name: str) -> None:
-        fs, path = open_filesystem(join(self.url, name))
-        with storage_errors(self.url), contextlib.suppress(FileNotFoundError):  # another process was faster
-            remove_tree(fs, path)
+        folder = Location.at(self.url) / name
+        with folder.errors(), contextlib.suppress(FileNotFoundError):  # another process was faster
+            remove_tree(folder)
 
 
 def _numbered(name: str) -> str:
@@ -183,13 +184,13 @@ def _numbered(name: str) -> str:
     return name[: len(PREFIX) + 9]
 
 
-def _read(fs: Any, path: str) -> bytes:
+def _read(file: Location) -> bytes:
     """Read a file; an I/O error of a failing disk counts as damage."""
     try:
-        return read_bytes(fs, path)
+        return file.read_bytes()
     except OSError as error:
-        if disk_fails(error, fs):
-            raise _DamagedError(f"{path.rpartition('/')[2]} cannot be read: {error.strerror}") from error
+        if disk_fails(error, file):
+            raise _DamagedError(f"{file.name} cannot be read: {error.strerror}") from error
         raise
 
 
@@ -201,14 +202,13 @@ def _parsed(data: bytes) -> dict[str, str]:
         raise _DamagedError(f"{SUMS} is not a list of checksums") from error
 
 
-def _checked(fs: Any, path: str, digest: str) -> bytes:
-    file = path.rpartition("/")[2]
+def _checked(file: Location, digest: str) -> bytes:
     try:
-        data = _read(fs, path)
+        data = _read(file)
     except FileNotFoundError as error:
-        raise _DamagedError(f"{file} is missing") from error
+        raise _DamagedError(f"{file.name} is missing") from error
     if hashlib.sha256(data).hexdigest() != digest:
-        raise _DamagedError(f"{file} does not match its checksum")
+        raise _DamagedError(f"{file.name} does not match its checksum")
     return data
 
 

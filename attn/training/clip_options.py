@@ -4,10 +4,11 @@ import dataclasses
 from typing import Literal
 
 from attn.stages.clip_config import ClipConfig
+from attn.training.worker_options import WorkerOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainClipCnnOptions(ClipConfig):
+class TrainClipCnnOptions(WorkerOptions, ClipConfig):
     modality: Literal["rgb", "flow"]
     """Input of the network: frames, or optical flow, whose network can teach one of frames."""
     frames: str | None = None
@@ -27,15 +28,5 @@ class TrainClipCnnOptions(ClipConfig):
     """File of the trained network, ending in .safetensors, local or s3://."""
     fraction: float = 1.0
     """Share of the listed videos of each class to use, at least two. Smaller shares are subsets of larger ones."""
-    workers: int = 1
-    """Number of Ray Train workers. Any number learns the same."""
-    cpus_per_worker: int | None = None
-    """Maximum number of CPUs per worker (default: all CPUs of its machine, divided among the workers there)."""
-    gpu: bool | None = None
-    """Use one GPU per worker (default: if the cluster has a GPU)."""
     cache: str | None = None
     """Local folder on each machine for frames and flow, which are memory-mapped (default: a temporary folder)."""
-    allow_untrained: bool = False
-    """Exit with code 0 even if the training has learnt nothing."""
-    allow_missing: bool = False
-    """Train on the listed videos that the stores have, even if others are missing."""

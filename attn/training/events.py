@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
-from attn.storage.filesystem import is_local, join, open_filesystem, storage_errors
+from attn.storage.location import Location
 
 
 class EventFile:
@@ -18,10 +18,10 @@ class EventFile:
     """
 
     def __init__(self, url: str):
-        self._fs, self._path = open_filesystem(url)
-        self._scratch = None if is_local(self._fs) else tempfile.TemporaryDirectory(prefix="attn-events-")
-        with storage_errors(url):
-            self._writer = SummaryWriter(self._scratch.name if self._scratch else self._path)
+        self._folder = Location.at(url)
+        self._scratch = None if self._folder.is_local else tempfile.TemporaryDirectory(prefix="attn-events-")
+        with self._folder.errors():
+            self._writer = SummaryWriter(self._scratch.name if self._scratch else self._folder.path)
 
     def add(self, row: Mapping[str, Any], *, step: int) -> None:
         """Write the numbers of a row; other values are left out."""
@@ -42,5 +42,5 @@ class EventFile:
         if self._scratch is None:
             return
         for file in Path(self._scratch.name).iterdir():
-            with storage_errors(self._path):
-                self._fs.put_file(str(file), join(self._path, file.name))
+            with self._folder.errors():
+                self._folder.fs.put_file(str(file), (self._folder / file.name).path)

@@ -12,11 +12,12 @@ import json
 import posixpath
 from collections.abc import Collection, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_bytes, read_text, storage_errors, url_of, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in, remove_tree
+from attn.storage.location import Location
 from attn.storage.run_lock import occupied
 from attn.storage.writable import check_results_folder, check_writable
 
@@ -26,6 +27,7 @@ FRAMES, SETTLED = "frames", "videos.json"
 EVENTS = "events.out.tfevents"
 REMOVALS = 5
 """Attempts to remove a folder in which a lost worker that is still running, or Ray, may be writing."""
+Job = TypeVar("Job", bound=Any)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,8 +46,8 @@ class TrainRun:
     @property
     def url(self) -> str:
         """URL of the run folder."""
-        fs, path = open_filesystem(self.out)
-        return url_of(fs, path.removesuffix(SUFFIX) + ".train")
+        out = Location.at(self.out)
+        return out.at_path(out.path.removesuffix(SUFFIX) + ".train").url
 
     @cached_property
     def name(self) -> str:
@@ -67,7 +69,7 @@ class TrainRun:
             raise UsageError(f"{self.out}: not a checkpoint name. Give --out a name that ends in {SUFFIX}.")
         begun = self.read(RUN)
         if begun is None:
-            if self._exists(self.out):
+            if Location.at(self.out).exists():
                 raise UsageError(f"{self.out}: exists already. Remove it, or choose another --out.")
             return None
         if difference := _difference(self.decisive, begun.get("decisive", {})):
@@ -75,7 +77,7 @@ class TrainRun:
                 f"{self.url}: holds a training with other options ({difference}). "
                 f"Remove it and {self.out}, or choose another --out."
             )
-        return self.read(REPORT) if self._exists(self.out) else None
+        return self.read(REPORT) if Location.at(self.out).exists() else None
 
     def check_folder(self) -> None:
         """Check the folder of `out` before a training whose flag --out is that folder.
@@ -97,8 +99,7 @@ class TrainRun:
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Lock the folder against other runs of the same training, see `attn.storage.run_lock`."""
-        fs, path = open_filesystem(self.url)
-        return occupied(fs, path, self.url)
+        return occupied(Location.at(self.url))
 
     def begin(self, made_by: dict[str, Any]) -> bool:
         """Write `run.json`, so that the same command resumes and another one is rejected; False if it exists already.
@@ -127,9 +128,9 @@ class TrainRun:
         Only for the process that started the run. Files that were in the folder before are kept.
         """
         trained = [row for row in self.metrics() if row.get("epoch") or row.get("update")]  # row 0 is the start
-        if trained or names_in(*open_filesystem(self.states)):
+        if trained or names_in(Location.at(self.states)):
             return
-        names = names_in(*open_filesystem(self.url))
+        names = names_in(Location.at(self.url))
         own = [name for name in names if name in (METRICS, SETTLED, self.name) or name.startswith(EVENTS)]
         for name in [*own, RUN]:
             self._remove(join(self.url, name))
@@ -138,12 +139,11 @@ class TrainRun:
 
     def metrics(self) -> list[dict[str, Any]]:
         """Return the rows of `metrics.jsonl`; empty if it is damaged, because a resumed training writes it again."""
-        url = join(self.url, METRICS)
-        if not self._exists(url):
+        file = Location.at(self.url) / METRICS
+        if not file.exists():
             return []
-        fs, path = open_filesystem(url)
-        with storage_errors(url):
-            data = read_bytes(fs, path)
+        with file.errors():
+            data = file.read_bytes()
         try:
             return [dict(json.loads(line)) for line in data.splitlines()]
         except (ValueError, TypeError):
@@ -155,8 +155,7 @@ class TrainRun:
 
     def write(self, name: str, text: str) -> None:
         """Write a small file of the folder atomically."""
-        fs, path = open_filesystem(join(self.url, name))
-        write_atomic(fs, path, text.encode())
+        (Location.at(self.url) / name).write_atomic(text.encode())
 
     def read(self, name: str) -> dict[str, Any] | None:
         """Read a JSON file of the folder; None if it does not exist.
@@ -164,27 +163,37 @@ class TrainRun:
         Raises:
             UsageError: the file is damaged.
         """
-        url = join(self.url, name)
-        if not self._exists(url):
+        file = Location.at(self.url) / name
+        if not file.exists():
             return None
         try:
-            return dict(json.loads(read_text(*open_filesystem(url))))
+            return dict(json.loads(file.read_text()))
         except ValueError as error:
-            raise UsageError(f"{url}: damaged ({error}). Remove {self.url}, or choose another --out.") from error
-
-    def _exists(self, url: str) -> bool:
-        fs, path = open_filesystem(url)
-        with storage_errors(url):
-            return fs.exists(path)
+            raise UsageError(f"{file}: damaged ({error}). Remove {self.url}, or choose another --out.") from error
 
     def _remove(self, url: str) -> None:
-        fs, path = open_filesystem(url)
-        with storage_errors(url):
+        place = Location.at(url)
+        with place.errors():
             for _ in range(REMOVALS):
-                if not fs.exists(path):
+                if not place.exists():
                     return
                 with contextlib.suppress(FileNotFoundError):  # another process removed a part of it in the meantime
-                    remove_tree(fs, path)
+                    remove_tree(place)
+
+
+def varied(run: TrainRun, job: Job, options: Any, kind: type) -> tuple[TrainRun, Job]:
+    """Return another training on the same data, for a search.
+
+    Args:
+        run: run of the planned training.
+        job: job of the planned training, a dataclass with `options`, `own_key` and `run_url`.
+        options: options of the job with another `out` and other fields of `kind`, except those that decide the data.
+        kind: dataclass of the settings that may differ.
+    """
+    own = {field.name: getattr(options, field.name) for field in dataclasses.fields(kind)}
+    other = TrainRun(join(options.out, Location.at(run.out).name), {**run.decisive, **own})
+    changed: Any = {"options": options, "own_key": other.name, "run_url": other.url}
+    return other, dataclasses.replace(job, **changed)
 
 
 def chosen(

@@ -3,10 +3,11 @@
 import dataclasses
 
 from attn.stages.soft_attention_config import SoftAttentionConfig
+from attn.training.worker_options import WorkerOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainSoftAttentionOptions(SoftAttentionConfig):
+class TrainSoftAttentionOptions(WorkerOptions, SoftAttentionConfig):
     config: str | None = None
     """Settings found by a search (best.json), used in place of the defaults; local or s3://. Flags override the
     file."""
@@ -22,16 +23,8 @@ class TrainSoftAttentionOptions(SoftAttentionConfig):
     workers: int = 1
     """Number of Ray Train workers. Without dropout, any number learns the same; each draws the dropout masks of its own
     windows."""
-    cpus_per_worker: int | None = None
-    """Maximum number of CPUs per worker (default: all CPUs of its machine, divided among the workers there)."""
-    gpu: bool | None = None
-    """Use one GPU per worker (default: if the cluster has a GPU)."""
     cache: str | None = None
     """Local folder on each machine for the grids, which are memory-mapped. It holds those of all videos of the store,
     for all trainings on it (default: a temporary folder with those of the training's videos)."""
-    allow_untrained: bool = False
-    """Exit with code 0 even if the training has learnt nothing."""
-    allow_missing: bool = False
-    """Train on the listed videos that the store has, even if others are missing."""
     allow_partial: bool = False
     """Read a store whose precompute has not finished."""

@@ -7,7 +7,8 @@ Ray Train writes only an empty marker there. It records only checkpoints that ar
 from pyarrow.fs import FileType, FSSpecHandler, PyFileSystem
 
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, storage_errors
+from attn.storage.filesystem import storage_errors
+from attn.storage.location import Location
 
 
 def ray_storage(url: str) -> tuple[PyFileSystem, str]:
@@ -16,8 +17,8 @@ def ray_storage(url: str) -> tuple[PyFileSystem, str]:
     Raises:
         UsageError: the URL scheme is not supported.
     """
-    fs, path = open_filesystem(url)
-    return PyFileSystem(FSSpecHandler(fs)), path
+    place = Location.at(url)
+    return PyFileSystem(FSSpecHandler(place.fs)), place.path
 
 
 def check_storage(url: str) -> None:

@@ -9,8 +9,9 @@ import json
 from typing import Any, Literal
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 from attn.training.energynet_rows import KEPT_ACCURACY
 
 TRIALS, RECORD = "trials", "trial.json"
@@ -62,7 +63,7 @@ def trial_url(out: str, number: int) -> str:
 def write_trial(out: str, trial: Trial) -> None:
     """Write or replace a trial's record."""
     text = json.dumps(dataclasses.asdict(trial), indent=1, ensure_ascii=False)
-    write_atomic(*open_filesystem(join(trial_url(out, trial.number), RECORD)), text.encode())
+    (Location.at(trial_url(out, trial.number)) / RECORD).write_atomic(text.encode())
 
 
 def read_trials(out: str) -> list[Trial]:
@@ -71,18 +72,17 @@ def read_trials(out: str) -> list[Trial]:
     Raises:
         UsageError: a record is damaged, or the storage cannot be read.
     """
-    fs, path = open_filesystem(join(out, TRIALS))
-    with storage_errors(out):
-        names = sorted(names_in(fs, path)) if fs.exists(path) else []
-    return [trial for name in names if (trial := _read(join(out, TRIALS, name))) is not None]
+    folder = Location.at(out) / TRIALS
+    with folder.errors():
+        names = sorted(names_in(folder)) if folder.exists() else []
+    return [trial for name in names if (trial := _read(folder / name)) is not None]
 
 
-def _read(url: str) -> Trial | None:
-    fs, path = open_filesystem(join(url, RECORD))
-    with storage_errors(url):
-        if not fs.exists(path):
-            return None
+def _read(folder: Location) -> Trial | None:
+    record = folder / RECORD
+    if not record.exists():
+        return None
     try:
-        return Trial(**json.loads(read_text(fs, path)))
+        return Trial(**json.loads(record.read_text()))
     except (ValueError, TypeError) as error:
-        raise UsageError(f"{join(url, RECORD)}: damaged ({error}). Remove {url} to run the trial again.") from error
+        raise UsageError(f"{record}: damaged ({error}). Remove {folder} to run the trial again.") from error

@@ -6,10 +6,11 @@ from typing import Any
 
 from attn.settings import Point
 from attn.stages.tsrnet_config import TsrnetConfig
+from attn.training.worker_options import WorkerOptions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainTsrnetOptions(TsrnetConfig):
+class TrainTsrnetOptions(WorkerOptions, TsrnetConfig):
     config: str | None = None
     """Settings found by a search (best.json), used in place of the defaults; local or s3://. Flags override the
     file."""
@@ -34,18 +35,8 @@ class TrainTsrnetOptions(TsrnetConfig):
     """Trained TSRNet, a file or its folder, whose weights other than those of the classifier are the initial ones."""
     out: str
     """Output folder for the network, its metrics and its report, local or s3://."""
-    workers: int = 1
-    """Number of Ray Train workers; any number learns the same."""
-    cpus_per_worker: int | None = None
-    """Maximum number of CPUs per worker (default: all CPUs of its machine, divided among the workers there)."""
-    gpu: bool | None = None
-    """Use one GPU per worker (default: if the cluster has a GPU)."""
     cache: str | None = None
     """Local folder on each machine for the features, which are memory-mapped (default: a temporary folder)."""
-    allow_untrained: bool = False
-    """Exit with code 0 even if the training has learnt nothing."""
-    allow_missing: bool = False
-    """Train on the listed videos that the stores have, even if others are missing."""
     allow_partial: bool = False
     """Read stores whose precompute has not finished."""
 

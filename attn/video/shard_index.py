@@ -11,9 +11,7 @@ import logging
 import tarfile
 from collections.abc import Sequence
 
-from fsspec import AbstractFileSystem
-
-from attn.storage.filesystem import read_bytes, storage_errors, url_of
+from attn.storage.location import Location
 from attn.video.file_names import SHARD_SUFFIX, is_video
 from attn.video.tar_headers import LARGEST_READ_BYTES, Member, leaves_archive, read_members
 
@@ -25,9 +23,9 @@ TAR_BYTES_PER_INDEX_BYTE, MOST_INDEX_BYTES = 8, 64 << 20
 file, and about 150 bytes of the index. A longer index could exhaust the memory of the process that lists the shard."""
 
 
-def index_path(path: str) -> str:
-    """Return the path of a shard's index."""
-    return path.removesuffix(SHARD_SUFFIX) + INDEX_SUFFIX
+def index_of(shard: Location) -> Location:
+    """Return the location of a shard's index."""
+    return shard.at_path(shard.path.removesuffix(SHARD_SUFFIX) + INDEX_SUFFIX)
 
 
 def dump_index(tar_bytes: int, members: Sequence[Member]) -> bytes:
@@ -36,25 +34,25 @@ def dump_index(tar_bytes: int, members: Sequence[Member]) -> bytes:
     return json.dumps({"tar_bytes": tar_bytes, "videos": videos}, ensure_ascii=False, indent=0).encode()
 
 
-def list_shard(fs: AbstractFileSystem, path: str, size: int | None = None) -> list[Member]:
+def list_shard(shard: Location, size: int | None = None) -> list[Member]:
     """Return the videos of a shard in the order of the tar.
 
     Args:
-        fs, path: file system and path of the tar, which may be made by any tool.
+        shard: location of the tar, which may be made by any tool.
         size: size of the tar in bytes, if known from a listing.
 
     Raises:
         UsageError: the tar is missing, unreadable or damaged.
     """
-    with storage_errors(url_of(fs, path)):
-        tar_bytes = size if size is not None else fs.size(path) or 0
-        indexed = _read_index(fs, path, tar_bytes)
-        return read_members(fs, path, tar_bytes) if indexed is None else indexed
+    with shard.errors():
+        tar_bytes = size if size is not None else shard.fs.size(shard.path) or 0
+        indexed = _read_index(index_of(shard), tar_bytes)
+        return read_members(shard, tar_bytes) if indexed is None else indexed
 
 
-def _read_index(fs: AbstractFileSystem, path: str, tar_bytes: int) -> list[Member] | None:
+def _read_index(index: Location, tar_bytes: int) -> list[Member] | None:
     try:
-        content = json.loads(_read_limited(fs, index_path(path), tar_bytes))
+        content = json.loads(_read_limited(index, tar_bytes))
         members = [Member(**video) for video in content["videos"]]
         fits = content["tar_bytes"] == tar_bytes and all(_is_sound(member, tar_bytes) for member in members)
     except FileNotFoundError:
@@ -62,16 +60,16 @@ def _read_index(fs: AbstractFileSystem, path: str, tar_bytes: int) -> list[Membe
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         fits, members = False, None
     if not fits:
-        log.warning("%s: the index does not match its shard. Reading the headers of the shard.", index_path(path))
+        log.warning("%s: the index does not match its shard. Reading the headers of the shard.", index)
         return None
     return members
 
 
-def _read_limited(fs: AbstractFileSystem, path: str, tar_bytes: int) -> bytes:
+def _read_limited(index: Location, tar_bytes: int) -> bytes:
     """Read an index; raise ValueError, without reading all of it, if it is longer than such a tar could need."""
     most = LARGEST_READ_BYTES + min(tar_bytes // TAR_BYTES_PER_INDEX_BYTE, MOST_INDEX_BYTES)
     try:
-        data = read_bytes(fs, path, 0, most + 1)
+        data = index.read_bytes(0, most + 1)
     except OSError as error:
         if error.errno == errno.EINVAL:  # S3 refuses a byte range of an empty object
             return b""

@@ -18,14 +18,12 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, CancelledError, ThreadPoolExecutor, wait
 
-from fsspec import AbstractFileSystem
-
 from attn.errors import FleetingError, VideoError
-from attn.storage.filesystem import atomic_path, join, open_filesystem, storage_errors, write_atomic
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 from attn.storage.retry import PAUSES_S
 from attn.video.file_names import SHARD_SUFFIX, is_shard
-from attn.video.shard_index import dump_index, index_path
+from attn.video.shard_index import dump_index, index_of
 from attn.video.source import Video, read_video
 from attn.video.tar_headers import Member
 from attn.video.tar_writer import TarWriter
@@ -73,7 +71,7 @@ def write_shards(
     Raises:
         UsageError: the folder is not writable.
     """
-    fs, folder = open_filesystem(out_url)
+    folder = Location.at(out_url)
     stopping = threading.Event()
     failures: list[Exception] = []
 
@@ -86,7 +84,7 @@ def write_shards(
             return member, packed
 
         try:
-            return _write_shard(fs, join(folder, shard_name(name, number)), shard, add)
+            return _write_shard(folder / shard_name(name, number), shard, add)
         except Exception as error:
             failures.append(error)
             stopping.set()
@@ -134,36 +132,35 @@ def clear_shards(out_url: str, name: str) -> None:
 
     An index is removed before its shard, so that it is never used for another shard.
     """
-    fs, folder = open_filesystem(out_url)
-    with storage_errors(out_url):
+    folder = Location.at(out_url)
+    with folder.errors():
         for found in sorted(_written(out_url, name), key=is_shard):
-            fs.rm_file(join(folder, found))
+            (folder / found).remove()
 
 
 def _written(out_url: str, name: str) -> list[str]:
-    fs, folder = open_filesystem(out_url)
+    folder = Location.at(out_url)
     shard_or_index = rf"{re.escape(name)}-\d{{6,}}(\.tar|\.index\.json)"
     ours = re.compile(rf"{shard_or_index}|\.{shard_or_index}\.[0-9a-f]{{8}}\.tmp").fullmatch
-    with storage_errors(out_url):
-        return sorted(found for found in names_in(fs, folder) if ours(found))
+    with folder.errors():
+        return sorted(found for found in names_in(folder) if ours(found))
 
 
 def _write_shard(
-    fs: AbstractFileSystem,
-    path: str,
+    file: Location,
     videos: Sequence[Video],
     add: Callable[[TarWriter, Video], tuple[Member | None, Packed]],
 ) -> list[Packed]:
-    with atomic_path(fs, path) as hidden:
-        with open(hidden, "wb") as file:
-            tar = TarWriter(file)
+    with file.atomic_path() as hidden:
+        with open(hidden, "wb") as opened:
+            tar = TarWriter(opened)
             added = [add(tar, video) for video in videos]
             tar_bytes = tar.close()
         members = [member for member, _ in added if member is not None]
         if not members:
             hidden.unlink()
     if members:
-        write_atomic(fs, index_path(path), dump_index(tar_bytes, members))
+        index_of(file).write_atomic(dump_index(tar_bytes, members))
     return [packed for _, packed in added]
 
 

@@ -14,14 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-from fsspec import AbstractFileSystem
-
 from attn.classes import ClassFinder
 from attn.errors import FleetingError, UsageError, VideoError
 from attn.storage.error_messages import is_lasting, shown
-from attn.storage.filesystem import is_local, open_filesystem, read_bytes, storage_errors, url_of
+from attn.storage.filesystem import storage_errors
 from attn.storage.left_out import LeftOut, left_out
 from attn.storage.listing import File, glob_files
+from attn.storage.location import Location
 from attn.video.file_names import NO_VIDEO_SUFFIXES, SHARD_SUFFIX, VIDEO_SUFFIXES, is_shard, is_video, video_id_of
 from attn.video.found import Found, Video, name_videos, paths_of
 from attn.video.ids import KnownIds
@@ -75,14 +74,14 @@ def list_videos(url: str, class_names: Sequence[str] = (), labels: Mapping[str, 
 
 def find_videos(url: str) -> Listing:
     """Return the videos at a URL as `list_videos` does, but without labels. A warning counts files left out."""
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        files = glob_files(fs, path)
-    root = _root(path, files)
-    whole = [_whole_file(fs, file, root) for file in files if is_video(file.path)]
+    place = Location.at(url)
+    with place.errors():
+        files = glob_files(place)
+    root = _root(place.path, files)
+    whole = [_whole_file(place, file, root) for file in files if is_video(file.path)]
     shards = [file for file in files if is_shard(file.path)]
     with ThreadPoolExecutor(SHARDS_AT_ONCE) as pool:
-        inside = list(itertools.chain.from_iterable(pool.map(lambda shard: _members(fs, shard, root), shards)))
+        inside = list(itertools.chain.from_iterable(pool.map(lambda shard: _members(place, shard, root), shards)))
     found = whole + [one for one in inside if is_video(one.path)]
     others = [f"{one.shard}{SHARD_SUFFIX}/{one.path}" for one in inside if not is_video(one.path)]
     others += [file.path.removeprefix(root) for file in files if not (is_video(file.path) or is_shard(file.path))]
@@ -133,22 +132,22 @@ def open_video(video: Video) -> Iterator[Path]:
         VideoError: the video is missing, not readable or cut off; it was changed while the block ran, even if the block
             raised a `VideoError`; or the block raised a `VideoError` and the disk cannot read a part of the file.
     """
-    fs, path = open_filesystem(video.url)
+    file = Location.at(video.url)
     size, chunks = read_video(video)
-    if not is_local(fs) or video.offset is not None:
+    if not file.is_local or video.offset is not None:
         with spilled(chunks, size, posixpath.splitext(video.name)[1]) as copy:
             yield copy
         return
     with _storage_of(video.where):
-        before = version_of(fs, path)
+        before = version_of(file)
     try:
-        yield Path(path)
+        yield Path(file.path)
     except VideoError as error:  # a file that changes while it is read seems damaged
-        _check_unchanged(fs, path, before, video.where)
+        _check_unchanged(file, before, video.where)
         if not isinstance(error, FleetingError):
             check_readable(video)
         raise
-    _check_unchanged(fs, path, before, video.where)
+    _check_unchanged(file, before, video.where)
 
 
 def check_readable(video: Video) -> None:
@@ -160,7 +159,7 @@ def check_readable(video: Video) -> None:
     Raises:
         FleetingError: a part cannot be read now.
     """
-    if is_local(open_filesystem(video.url)[0]) and video.offset is None:
+    if Location.at(video.url).is_local and video.offset is None:
         _, pieces = read_video(video)
         for _ in pieces:
             pass
@@ -175,29 +174,29 @@ def read_video(video: Video) -> tuple[int, Iterator[bytes]]:
     Raises:
         VideoError: see `open_video`; raised at once or while the pieces are read.
     """
-    fs, path = open_filesystem(video.url)
+    file = Location.at(video.url)
     if video.offset is not None and video.size is not None:
-        return video.size, _member_pieces(fs, path, video, video.offset, video.size)
+        return video.size, _member_pieces(file, video, video.offset, video.size)
     with _storage_of(video.where):
-        before = version_of(fs, path)
-    return before.size, _file_pieces(fs, path, before, video.where)
+        before = version_of(file)
+    return before.size, _file_pieces(file, before, video.where)
 
 
-def _file_pieces(fs: AbstractFileSystem, path: str, before: Version, where: str) -> Iterator[bytes]:
+def _file_pieces(file: Location, before: Version, where: str) -> Iterator[bytes]:
     count = 0
-    for piece in _pieces(fs, path, 0, before.size, where):
+    for piece in _pieces(file, 0, before.size, where):
         yield piece
         count += 1
-    if count > 1 or is_local(fs):
-        _check_unchanged(fs, path, before, where)
+    if count > 1 or file.is_local:
+        _check_unchanged(file, before, where)
 
 
-def _member_pieces(fs: AbstractFileSystem, path: str, video: Video, offset: int, size: int) -> Iterator[bytes]:
+def _member_pieces(shard: Location, video: Video, offset: int, size: int) -> Iterator[bytes]:
     def read_header() -> bytes:
         with _storage_of(video.where):
-            return read_bytes(fs, path, offset - HEADER_BYTES, offset)
+            return shard.read_bytes(offset - HEADER_BYTES, offset)
 
-    pieces = _pieces(fs, path, offset, size, video.where, HEADER_BYTES)
+    pieces = _pieces(shard, offset, size, video.where, HEADER_BYTES)
     first = next(pieces)
     header = first[:HEADER_BYTES]
     if not is_header_of(header, video.member or "", size):
@@ -210,19 +209,19 @@ def _member_pieces(fs: AbstractFileSystem, path: str, video: Video, offset: int,
         raise FleetingError(f"{video.where}: changed while it was read. Run again.")
 
 
-def _pieces(fs: AbstractFileSystem, path: str, start: int, size: int, where: str, lead: int = 0) -> Iterator[bytes]:
+def _pieces(file: Location, start: int, size: int, where: str, lead: int = 0) -> Iterator[bytes]:
     """Yield the bytes from `start` on; the first piece also contains the `lead` bytes before `start`.
 
     A member that ends too early belongs to a shard that is cut off. A whole file that ends too early was changed a
     moment ago, or the storage's response was cut off; a retry may succeed.
     """
-    chunk_bytes = LOCAL_CHUNK_BYTES if is_local(fs) else REMOTE_CHUNK_BYTES
+    chunk_bytes = LOCAL_CHUNK_BYTES if file.is_local else REMOTE_CHUNK_BYTES
     begin = start - lead
     for stop in (*range(start + chunk_bytes, start + size, chunk_bytes), start + size):
         if begin == stop:
             return
         with _storage_of(where):
-            piece = read_bytes(fs, path, begin, stop)
+            piece = file.read_bytes(begin, stop)
         if len(piece) != stop - begin:
             kind = VideoError if lead else FleetingError
             raise kind(f"{where}: cut off at byte {max(0, begin - start + len(piece))} of {size}")
@@ -240,9 +239,9 @@ def _storage_of(where: str) -> Iterator[None]:
             raise
 
 
-def _check_unchanged(fs: AbstractFileSystem, path: str, before: Version, where: str) -> None:
+def _check_unchanged(file: Location, before: Version, where: str) -> None:
     with _storage_of(where):
-        after = version_of(fs, path)
+        after = version_of(file)
     if after != before:
         raise FleetingError(f"{where}: changed while it was read. Run again.")
 
@@ -255,16 +254,16 @@ def _root(path: str, files: Sequence[File]) -> str:
     return re.split(r"[*?[]", path, maxsplit=1)[0].rpartition("/")[0] + "/"
 
 
-def _whole_file(fs: AbstractFileSystem, file: File, root: str) -> Found:
-    video = Video(video_id_of(file.path), url_of(fs, file.path), label=None, offset=None, size=file.size)
+def _whole_file(place: Location, file: File, root: str) -> Found:
+    video = Video(video_id_of(file.path), place.at_path(file.path).url, label=None, offset=None, size=file.size)
     return Found(video, file.path.removeprefix(root))
 
 
-def _members(fs: AbstractFileSystem, shard: File, root: str) -> list[Found]:
-    url, place = url_of(fs, shard.path), posixpath.splitext(shard.path.removeprefix(root))[0]
+def _members(place: Location, shard: File, root: str) -> list[Found]:
+    tar, folder = place.at_path(shard.path), posixpath.splitext(shard.path.removeprefix(root))[0]
     return [
-        Found(Video(video_id_of(name), url, label=None, offset=offset, size=size, member=name), name, place, label)
-        for name, offset, size, label in list_shard(fs, shard.path, shard.size)
+        Found(Video(video_id_of(name), tar.url, label=None, offset=offset, size=size, member=name), name, folder, label)
+        for name, offset, size, label in list_shard(tar, shard.size)
     ]
 
 

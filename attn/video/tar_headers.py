@@ -4,7 +4,6 @@ A tar has no index, so this takes one small read per member. On S3, it takes one
 window that contains a header usually contains the small label file after it and the next header too.
 """
 
-import functools
 import io
 import json
 import logging
@@ -15,11 +14,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from fsspec import AbstractFileSystem
-
 from attn.errors import UsageError
-from attn.storage.error_messages import shown
-from attn.storage.filesystem import is_local, read_bytes, url_of
+from attn.storage.location import Location
 from attn.video.file_names import is_video, may_be_video
 
 log = logging.getLogger(__name__)
@@ -74,7 +70,7 @@ class WindowReader(io.RawIOBase):
         return data
 
 
-def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
+def read_members(tar: Location, size: int) -> list[Member]:
     """Return the videos and possible videos of a tar in its order, with labels. The tar may be made by any tool.
 
     Labels come from `<stem>.json` (key `label`) or `<stem>.cls`, otherwise from a `<stem>.txt` of a few words. The stem
@@ -86,9 +82,8 @@ def read_members(fs: AbstractFileSystem, path: str, size: int) -> list[Member]:
     Raises:
         UsageError: the file is damaged or not a tar.
     """
-    window_bytes = LOCAL_WINDOW_BYTES if is_local(fs) else REMOTE_WINDOW_BYTES
-    file = WindowReader(functools.partial(read_bytes, fs, path), size, window_bytes)
-    where = shown(url_of(fs, path))
+    window_bytes = LOCAL_WINDOW_BYTES if tar.is_local else REMOTE_WINDOW_BYTES
+    file, where = WindowReader(tar.read_bytes, size, window_bytes), str(tar)
     try:
         contents = list(_contents(file))
     except (tarfile.TarError, ValueError, OverflowError, RecursionError, EOFError) as error:

@@ -5,10 +5,8 @@ import stat
 import tarfile
 from typing import NamedTuple
 
-from fsspec import AbstractFileSystem
-
 from attn.errors import VideoError
-from attn.storage.filesystem import is_local
+from attn.storage.location import Location
 
 HEADER_BYTES = tarfile.BLOCKSIZE
 # Limits of a ustar header; longer names and larger sizes are stored in records before it.
@@ -24,20 +22,20 @@ class Version(NamedTuple):
     mark: object
 
 
-def version_of(fs: AbstractFileSystem, path: str) -> Version:
+def version_of(file: Location) -> Version:
     """Return the version of a file, with one request if the storage is remote.
 
     Raises:
         VideoError: the path is not that of a regular file.
-        OSError, errors of the storage's client: the file is missing or unreadable; wrap calls in `storage_errors`.
+        OSError, errors of the storage's client: the file is missing or unreadable; wrap calls in `Location.errors`.
     """
-    if not is_local(fs):
-        info = fs.info(path)
+    if not file.is_local:
+        info = file.fs.info(file.path)
         return Version(info.get("size") or 0, next((info[mark] for mark in MARKS if mark in info), None))
-    status = os.stat(path)
+    status = os.stat(file.path)
     if not stat.S_ISREG(status.st_mode):  # opening a pipe would block forever
-        raise VideoError(f"{path}: not a regular file")
-    with open(path, "rb"):
+        raise VideoError(f"{file.path}: not a regular file")
+    with open(file.path, "rb"):
         return Version(status.st_size, (status.st_ino, status.st_mtime_ns))
 
 

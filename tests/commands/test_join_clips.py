@@ -13,7 +13,7 @@ from attn.commands.join_clips_options import JoinClipsOptions
 from attn.datasets import activitynet, thumos14
 from attn.datasets.split import read_label_sets
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, read_bytes
+from attn.storage.location import Location
 from attn.synthetic.encode import write_avi
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
@@ -132,7 +132,7 @@ def test_a_remote_folder_gets_the_same_files(s3, options, tmp_path):
     for out in outs:
         assert join_clips(options(out=out, videos_per_part=1)) == 0
     for name in ("annotation.json", "test_labels.csv", "thumos14/detclasslist.txt", "videos/video_test_0000001.mp4"):
-        remote, local = (read_bytes(*open_filesystem(f"{out}/{name}")) for out in outs)
+        remote, local = (Location.at(f"{out}/{name}").read_bytes() for out in outs)
         assert remote == local
 
 

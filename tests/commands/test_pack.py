@@ -7,8 +7,8 @@ import pytest
 from attn.commands.pack import Heartbeat, pack
 from attn.commands.pack_options import PackOptions
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem
 from attn.storage.listing import list_files
+from attn.storage.location import Location
 from attn.video.shards import Packed
 from attn.video.source import Video, list_videos
 
@@ -44,10 +44,10 @@ def folder(tmp_path, monkeypatch):
 def test_usage_errors_write_nothing(folder, flags, complaint):
     (folder / "empty").mkdir()
     (folder / "occupied").touch()
-    before = sorted(list_files(*open_filesystem(str(folder))))
+    before = sorted(list_files(Location.at(str(folder))))
     with pytest.raises(UsageError, match=complaint):
         pack(PackOptions(**({"videos": "videos", "out": "out"} | flags)))
-    assert sorted(list_files(*open_filesystem(str(folder)))) == before
+    assert sorted(list_files(Location.at(str(folder)))) == before
 
 
 def test_shards_are_not_packed_into_themselves(folder):

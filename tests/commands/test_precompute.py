@@ -138,12 +138,12 @@ def test_bad_videos_are_failures_and_good_ones_complete(
     mixed = dataclasses.replace(here, videos=str(videos))
     assert precompute(mixed) == EXIT_FAILED_VIDEOS
     ledger = Ledger.at(here.out)
-    failures = read_failures(ledger.fs, ledger.root)
+    failures = read_failures(ledger.folder)
     assert failures.keys() == bad
     assert all(failure.message and failure.attempt == 1 for failure in failures.values())
     assert ledger.done().keys() == alone.keys()
     assert precompute(dataclasses.replace(mixed, max_failed_fraction=1.0)) == 0
-    assert {failure.attempt for failure in read_failures(ledger.fs, ledger.root).values()} == {2}
+    assert {failure.attempt for failure in read_failures(ledger.folder).values()} == {2}
 
 
 def test_another_stride_is_refused_and_overwrite_starts_anew(

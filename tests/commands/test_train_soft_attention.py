@@ -258,6 +258,7 @@ def test_training_again_on_all_videos_ends_at_the_loss_of_the_best_validation(ma
     assert len(table.video_ids) == 66
 
 
+@pytest.mark.long  # by default, threads: tests/training/test_soft_attention_training.py
 def test_two_workers_train_as_one(planted, tmp_path):
     # Adam would enlarge the rounding of gradients that are 0, such as those of the bias of the attention.
     steps = {"optimizer": "sgd", "lr": 1.0, "attention_penalty": 1.0, "allow_untrained": True}
@@ -397,6 +398,7 @@ def test_the_loss_of_class_frequencies():
 SPACE = {"lr": Range(0.005, 0.05, log=True), "pooling": Choice(("attention", "max")), "attention_penalty": Range(0, 1)}
 
 
+@pytest.mark.long  # by default, a search of a TSRNet, whose trials are the same but for the network
 @pytest.mark.timeout(300)
 def test_a_search_finds_settings_with_which_a_training_gives_the_same_weights(ray_local, planted, tmp_path):
     flags = ["--store", str(planted / "store"), "--split", str(planted / "train.txt"), "--holdout-fraction", "0.2"]
@@ -420,6 +422,19 @@ def test_a_search_finds_settings_with_which_a_training_gives_the_same_weights(ra
     found, expected = (load_soft_attention(url).net for url in (alone.out, trial_url(options.out, best["trial"])))
     for name, weights in expected.state_dict().items():
         torch.testing.assert_close(found.state_dict()[name], weights, rtol=0, atol=0)
+
+
+def test_a_trial_is_the_training_with_its_settings(planted, tmp_path):
+    flags = {name: str(planted / file) for name, file in (("store", "store"), ("split", "train.txt"))}
+    options = SearchSoftAttentionOptions(model="soft_attention", **flags, out=str(tmp_path / "search"), **SMALL)
+    point = {"lr": 0.02, "pooling": "max", "attention_penalty": 0.0}
+    with open_search(options, {"all": SPACE}) as plan:
+        trial = plan.training.variant(str(tmp_path / "alone"), point)
+    run, job, _ = make_soft_attention_training(options_of(planted, tmp_path / "alone", **point))
+    assert trial.run.decisive == run.decisive
+    for field in dataclasses.fields(SoftAttentionConfig):
+        assert getattr(trial.job.options, field.name) == getattr(job.options, field.name)
+    assert trial.job.train.video_ids == job.train.video_ids
 
 
 @pytest.mark.long

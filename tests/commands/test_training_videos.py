@@ -140,7 +140,7 @@ def test_an_unreadable_video_is_a_failure_and_left_out_for_good(
     assert isinstance(frames, VideoFrames)
     assert frames.num_frames.keys() == LISTED - {bad.stem}
     ledger = training.frames.ledger
-    assert read_failures(ledger.fs, ledger.root)[bad.stem].attempt == 2
+    assert read_failures(ledger.folder)[bad.stem].attempt == 2
     assert list(training.run.read("videos.json")["failed"]) == [bad.stem]
     bad.write_bytes(good.read_bytes())
     _, again = decoded(tolerant)

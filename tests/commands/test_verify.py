@@ -40,7 +40,7 @@ def look(tmp_path: Path, write_store: Callable[..., str], new_manifest: Callable
         rows = {name: {"logits": np.ones((5, len(manifest.class_names)), np.float32)} for name in ids}
         write_store(url, manifest, rows, finished=False)
         ledger = Ledger.at(url)
-        failures = FailureLog(ledger.fs, ledger.root)
+        failures = FailureLog(ledger.folder)
         for name, error in (failed or {}).items():
             failures.add(Failure(name, "x", "decode", error, "why", 1))
         failures.flush()

@@ -12,7 +12,7 @@ from gensim.models import KeyedVectors
 
 from attn.concepts.vectors_file import read_word_vectors
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.location import Location
 
 FORMS = ["word2vec text", "word2vec binary", "GloVe text"]
 TVHI = "hand shake high five hug kiss"
@@ -52,7 +52,7 @@ def test_reads_from_any_storage(request, word_vectors, write_vectors, tmp_path, 
     path = Path(write_vectors(vectors, form, "words.gz"))
     folder = request.getfixturevalue("s3") if scheme == "s3" else f"{scheme}://{tmp_path}"
     url = f"{folder}/far/words"
-    write_atomic(*open_filesystem(url), path.read_bytes())
+    Location.at(url).write_atomic(path.read_bytes())
     file = read_word_vectors(url, ["kiss", "gone"])
     assert list(file.vectors) == ["kiss"]
     assert np.array_equal(file.vectors["kiss"], vectors["kiss"])

@@ -7,7 +7,7 @@ import pytest
 from attn.datasets.activitynet import ground_truth_json, read_ground_truth, read_results, results_json
 from attn.datasets.segments import Detection, GroundTruth, Segment, beyond_end, check_labels
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.location import Location
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_written_files_are_read_back(tmp_path):
 
 
 def test_remote_files_are_read():
-    write_atomic(*open_filesystem("memory://results.json"), json.dumps(results()).encode())
+    Location.at("memory://results.json").write_atomic(json.dumps(results()).encode())
     assert read_results("memory://results.json") == [Detection("v", "Wave", 1, 2, 0.5)]
 
 

@@ -8,7 +8,8 @@ from PIL import Image
 
 from attn.datasets.image_folder import list_images, read_image
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -18,7 +19,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def fill(folder: str, *names: str) -> None:
     for name in names:
-        write_atomic(*open_filesystem(join(folder, name)), b"not looked at")
+        (Location.at(folder) / name).write_atomic(b"not looked at")
 
 
 def test_classes_and_images_are_sorted_and_everything_else_is_passed_over(folder):
@@ -90,7 +91,7 @@ def test_two_spellings_of_one_class_are_refused(folder):
 
 def test_listed_paths_can_be_read(folder, tmp_path):
     Image.new("RGB", (3, 2), (10, 20, 30)).save(tmp_path / "a.png")
-    write_atomic(*open_filesystem(join(folder, "Wave/a.png")), (tmp_path / "a.png").read_bytes())
+    (Location.at(folder) / "Wave/a.png").write_atomic((tmp_path / "a.png").read_bytes())
     (path,) = list_images(folder).paths
     assert np.asarray(read_image(path)).tolist() == [[[10, 20, 30]] * 3] * 2
 

@@ -10,7 +10,7 @@ from attn.datasets.labelled import benchmark
 from attn.datasets.own_list import parse_file, read_labels
 from attn.datasets.split import classes_of_list, read_label_sets, read_split
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem
+from attn.storage.location import Location
 
 CLASSES = ("run", "jump", "wave")
 PLAIN = "video_id,labels\nb,wave\na,Run\nb,jump\nstreet,\n"
@@ -47,7 +47,7 @@ def test_the_same_from_parquet_with_nulls_and_numbers(tmp_path):
     columns = {"video_id": ["b", "b", "a", "street"], "label": ["wave", "jump", "run", None]}
     pq.write_table(pa.table({**columns, "start_s": [3, 1, 0, None], "end_s": [4.5, 2.0, 1.0, None]}), url)
     assert read_label_sets(url, CLASSES) == SETS
-    assert [entry.segment for entry in parse_file(*open_filesystem(url))] == [(3, 4.5), (1, 2), (0, 1), None]
+    assert [entry.segment for entry in parse_file(Location.at(url))] == [(3, 4.5), (1, 2), (0, 1), None]
     pq.write_table(pa.table({"video_id": columns["video_id"], "labels": columns["label"]}), url)
     assert read_label_sets(url, CLASSES) == SETS
 

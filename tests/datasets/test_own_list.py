@@ -7,7 +7,8 @@ import pytest
 from attn.datasets.own_list import read_labels
 from attn.datasets.split import read_split
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video.source import list_videos
 
 CLASSES = ("playing guitar", "tennis")
@@ -131,8 +132,8 @@ def test_parquet(tmp_path, type_):
 
 
 def test_labels_on_s3(s3):
-    fs, path = open_filesystem(join(s3, "labels.csv"))
-    write_atomic(fs, path, b"video_id,label\na,wave\n")
+    path = Location.at(s3) / "labels.csv"
+    path.write_atomic(b"video_id,label\na,wave\n")
     assert read_labels(join(s3, "labels.csv")) == {"a": "wave"}
 
 

@@ -4,7 +4,8 @@ import pytest
 
 from attn.datasets.protocol import Benchmark, Split, check_folder, check_images
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 
 
 def test_a_video_on_both_sides_is_named():
@@ -30,7 +31,7 @@ def test_folders(tmp_path):
 
 
 def test_folders_on_s3(s3):
-    write_atomic(*open_filesystem(join(s3, "web/a/1.jpg")), b"")
+    (Location.at(s3) / "web/a/1.jpg").write_atomic(b"")
     check_folder(join(s3, "web"), "")
     with pytest.raises(UsageError, match=r"nowhere: not a folder\. do this\."):
         check_folder(join(s3, "nowhere"), "do this")

@@ -7,7 +7,8 @@ import pytest
 from attn.datasets import tvhi
 from attn.datasets.split import SplitList, classes_of_list, read_recordings, read_split, write_split_list
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_text, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 
 CLASSES = ("Kick", "Wave")
 
@@ -19,7 +20,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 def write(folder: str, **files: str) -> None:
     for name, text in files.items():
-        write_atomic(*open_filesystem(join(folder, f"{name}.txt")), text.encode())
+        (Location.at(folder) / f"{name}.txt").write_atomic(text.encode())
 
 
 def test_a_ucf101_list_in_its_own_order(folder):
@@ -146,7 +147,7 @@ def test_recordings_are_written_and_read_back(folder):
 
 def test_a_written_list_has_the_official_form(folder):
     write_split_list(join(folder, "train.txt"), UCF101, ("Archery", "Diving", "HandstandPushups"))
-    assert read_text(*open_filesystem(join(folder, "train.txt"))) == (
+    assert (Location.at(folder) / "train.txt").read_text() == (
         "HandstandPushups/v_HandStandPushups_g01_c01.avi 3\nArchery/v_Archery_g07_c02.avi 1\n"
     )
 

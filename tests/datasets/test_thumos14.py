@@ -13,7 +13,7 @@ from attn.datasets.thumos14 import (
 )
 from attn.datasets.thumos14_meta import read_facts
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.location import Location
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ def test_a_folder_without_annotation_is_refused(folder, tmp_path):
 
 def test_a_remote_folder_is_read():
     for name, text in FILES.items():
-        write_atomic(*open_filesystem(f"memory://annotation/{name}"), text.encode())
+        Location.at(f"memory://annotation/{name}").write_atomic(text.encode())
     assert len(read_annotation("memory://annotation").segments) == 3
 
 

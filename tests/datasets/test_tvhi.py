@@ -7,7 +7,8 @@ import pytest
 
 from attn.datasets.tvhi import CLASSES, SET_1, benchmark, sets
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video.source import list_videos
 
 NUMBERS = {"handShake": 50, "highFive": 50, "hug": 50, "kiss": 50, "negative": 100}
@@ -60,7 +61,7 @@ def test_the_videos_are_the_positives(root):
 
 def test_on_s3_with_images(s3):
     for name in ("clips/hug_0001.avi", "clips/negative_0001.avi", "hii/hug/1.jpg"):
-        write_atomic(*open_filesystem(join(s3, name)), b"")
+        (Location.at(s3) / name).write_atomic(b"")
     found = benchmark(join(s3, "clips"), join(s3, "hii"))
     assert found.images == join(s3, "hii")
     assert [video.video_id for video in list_videos(found.videos)] == ["hug_0001"]

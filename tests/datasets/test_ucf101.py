@@ -8,7 +8,9 @@ import pytest
 from attn.datasets.split import read_split
 from attn.datasets.ucf101 import benchmark, group_of, parse_list, read_class_index, read_list
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.listing import remove_tree
+from attn.storage.location import Location
 
 OFFICIAL_COUNTS = {1: (9537, 3783), 2: (9586, 3734), 3: (9624, 3696)}
 
@@ -37,13 +39,13 @@ OFFICIAL = {
 def root(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     root = join(request.getfixturevalue("s3"), "ucf101") if request.param == "s3" else str(tmp_path / "ucf101")
     write(root, **OFFICIAL)
-    write_atomic(*open_filesystem(join(root, "UCF-101/Archery/v_Archery_g01_c01.avi")), b"")
+    (Location.at(root) / "UCF-101/Archery/v_Archery_g01_c01.avi").write_atomic(b"")
     return root
 
 
 def write(root: str, **lists: str) -> None:
     for name, text in lists.items():
-        write_atomic(*open_filesystem(join(root, "ucfTrainTestlist", f"{name}.txt")), text.encode())
+        (Location.at(root) / "ucfTrainTestlist" / f"{name}.txt").write_atomic(text.encode())
 
 
 def test_the_official_layout(root):
@@ -87,16 +89,14 @@ def test_a_video_on_both_sides_is_named(root):
 
 @pytest.mark.parametrize("gone", ["UCF-101", "ucfTrainTestlist"])
 def test_a_missing_folder_is_named_with_the_layout(root, gone):
-    fs, path = open_filesystem(root)
-    fs.rm(f"{path}/{gone}", recursive=True)
+    remove_tree(Location.at(root) / gone)
     with pytest.raises(UsageError, match=rf"/{gone}: not a folder\. Arrange UCF101 as UCF-101/<Class>/v_"):
         benchmark(root, None)
 
 
 @pytest.mark.parametrize("gone", ["classInd", "trainlist02", "testlist03"])
 def test_a_missing_list_is_named(root, gone):
-    fs, path = open_filesystem(root)
-    fs.rm(f"{path}/ucfTrainTestlist/{gone}.txt")
+    (Location.at(root) / f"ucfTrainTestlist/{gone}.txt").remove()
     with pytest.raises(UsageError, match=rf"{gone}\.txt: does not exist"):
         benchmark(root, None)
 

@@ -15,7 +15,7 @@ from attn.datasets.ucf11 import (
     read_labels,
 )
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.location import Location
 from attn.video.source import list_videos
 
 NAMES = {"basketball": "shooting", "walking": "walk_dog"}
@@ -32,8 +32,8 @@ def fill(root: str, clips: dict[int, int]) -> None:
     for label in NAMES:
         for group, count in clips.items():
             for number in range(1, count + 1):
-                write_atomic(*open_filesystem(join(root, VIDEOS, clip(label, group, number))), b"")
-        write_atomic(*open_filesystem(join(root, VIDEOS, label, "Annotation", "v_x_01_01.xgtf")), b"<viper/>")
+                (Location.at(root) / VIDEOS / clip(label, group, number)).write_atomic(b"")
+        (Location.at(root) / VIDEOS / label / "Annotation" / "v_x_01_01.xgtf").write_atomic(b"<viper/>")
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +125,7 @@ def test_a_group_on_both_sides_is_refused():
 )
 def test_a_clip_of_another_place_or_name_is_refused(tmp_path, path):
     fill(str(tmp_path), {1: 1, 2: 1})
-    write_atomic(*open_filesystem(join(str(tmp_path), VIDEOS, path)), b"")
+    (Location.at(str(tmp_path)) / VIDEOS / path).write_atomic(b"")
     with pytest.raises(UsageError, match=r"not named <class>/v_<name>_<group>/v_<name>_<group>_<clip>\. Move it"):
         benchmark(str(tmp_path), None)
 

@@ -7,7 +7,8 @@ import pytest
 
 from attn.datasets.ut_interaction import CLASSES, benchmark
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video.source import list_videos
 
 # Index, sequence and class as set 1 has them, around its quirk: sequence 6 without a punch, sequence 8 with two.
@@ -18,8 +19,8 @@ LAST = [(54, 10, 0), (55, 10, 4), (56, 10, 5), (57, 10, 3), (58, 10, 1), (59, 10
 
 def fill(folder: str) -> None:
     for index, sequence, class_id in QUIRK + LAST:
-        write_atomic(*open_filesystem(join(folder, f"{index}_{sequence}_{class_id}.avi")), b"")
-    write_atomic(*open_filesystem(join(folder, "readme.txt")), b"")
+        (Location.at(folder) / f"{index}_{sequence}_{class_id}.avi").write_atomic(b"")
+    (Location.at(folder) / "readme.txt").write_atomic(b"")
 
 
 @pytest.fixture(params=["local", "s3"])

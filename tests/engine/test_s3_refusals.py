@@ -240,14 +240,14 @@ def test_finished_frames_without_what_could_not_be_decoded_may_lie_there_too(
     ledger, manifest = plan(1.0).ledger, plan(1.0).manifest
     ledger.begin(manifest)
     ledger.finish({})
-    failures = FailureLog(ledger.fs, ledger.root)
+    failures = FailureLog(ledger.folder)
     failures.add(Failure("w", clip.url, "decode", "VideoError", "no video", 1))
     failures.flush()
     act_as(["s3:Get*", "s3:List*"])
     with pytest.raises(UsageError, match="do not permit writing"):
         fill_frames(plan(1.0))
     act_as(["s3:*"])
-    failures = FailureLog(plan(1.0).ledger.fs, ledger.root)
+    failures = FailureLog(plan(1.0).ledger.folder)
     failures.add(Failure("v", clip.url, "decode", "VideoError", "no video", 1))
     failures.flush()
     act_as(["s3:Get*", "s3:List*"])

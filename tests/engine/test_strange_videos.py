@@ -88,7 +88,7 @@ def videos(options: PrecomputeOptions) -> Videos:
 
 def test_every_video_has_its_rows_or_one_failure(videos: Videos, options: PrecomputeOptions) -> None:
     ledger = Ledger.at(options.out)
-    failures = read_failures(ledger.fs, ledger.root)
+    failures = read_failures(ledger.folder)
     assert failures.keys() == FAILURES
     assert videos.keys() == ROWS.keys() | {"truncated"}
     for name, failure in failures.items():

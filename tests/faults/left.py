@@ -52,20 +52,20 @@ def look(url: str, material: Material, trace: Trace, runs: int) -> Left:
         runs: number of runs.
     """
     from attn.storage.failures import read_failures
-    from attn.storage.filesystem import open_filesystem
+    from attn.storage.location import Location
     from attn.storage.parts import list_parts
 
-    fs, root = open_filesystem(url)
+    root = Location.at(url)
     found: Counter[tuple[str, int]] = Counter()
     wrong = 0
-    for path in list_parts(fs, root):
-        with fs.open(path, "rb") as file:
+    for part in list_parts(root):
+        with part.open() as file:
             table = pq.read_table(file, columns=["video_id", "frame", *SMALL, *COLUMNS])
         keys = list(zip(table["video_id"].to_pylist(), table["frame"].to_pylist(), strict=True))
         found.update(keys)
         wrong += _wrong(keys, table, material)
     wanted = {(video, int(frame)) for video, rows in material.rows.items() for frame in rows["frame"]}
-    failures = read_failures(fs, root).keys() - {video for video, _ in found}
+    failures = read_failures(root).keys() - {video for video, _ in found}
     return Left(
         faults=sum("@" in what for _, _, what, _ in trace),
         lost=len(wanted - found.keys()),

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from attn.storage.filesystem import join, open_filesystem, read_bytes, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.listing import list_files, names_in
+from attn.storage.location import Location
 from attn.video.source import list_videos
 
 CLASSES = ("kick", "wave")
@@ -26,8 +27,8 @@ def videos(tmp_path: Path) -> Path:
 
 
 def everything_in(url: str) -> dict[str, bytes]:
-    fs, path = open_filesystem(url)
-    return {name: read_bytes(fs, join(path, name)) for name in names_in(fs, path)}
+    path = Location.at(url)
+    return {name: (path / name).read_bytes() for name in names_in(path)}
 
 
 @pytest.mark.parametrize("storage", ["local", "s3"])
@@ -47,7 +48,7 @@ def test_pack(run_job, videos, tmp_path, request, storage):
 def test_from_s3_to_s3(run_job, s3):
     for name in ("wave/a b.avi", "kick/ü.avi", "other/c.avi", "classes.txt"):
         data = b"wave\nkick\n" if name == "classes.txt" else os.urandom(1000)
-        write_atomic(*open_filesystem(join(s3, "in", name)), data)
+        (Location.at(s3) / "in" / name).write_atomic(data)
     done = run_job(
         "pack.py", "--videos", join(s3, "in"), "--out", s3, "--name", "x", "--classes", f"{s3}/in/classes.txt"
     )
@@ -80,7 +81,7 @@ def test_videos_that_cannot_be_read(run_job, videos, tmp_path):
 
 
 def test_usage_errors_are_one_line_and_write_nothing(run_job, videos, tmp_path):
-    before = sorted(list_files(*open_filesystem(str(tmp_path))))
+    before = sorted(list_files(Location.at(str(tmp_path))))
     for flags, complaint in [
         (["--videos", "nowhere"], "nowhere: does not exist"),
         (["--shard-mb", 0], "--shard-mb 0: must"),
@@ -90,7 +91,7 @@ def test_usage_errors_are_one_line_and_write_nothing(run_job, videos, tmp_path):
         assert done.stderr.startswith("error: ")
         assert complaint in done.stderr
         assert done.stderr.count("\n") == 1
-    assert sorted(list_files(*open_filesystem(str(tmp_path)))) == before
+    assert sorted(list_files(Location.at(str(tmp_path)))) == before
 
 
 # A thread of the job itself sends the signal, because another process may get no CPU before the job ends.

@@ -34,7 +34,7 @@ def store(tmp_path: Path, write_store: Callable[..., str], new_manifest: Callabl
     logits = {name: {"logits": np.ones((5, 2), np.float32)} for name in NAMES[:3]}
     write_store(str(tmp_path / "store"), manifest, logits, part_bytes=1, finished=False)
     ledger = Ledger.at(str(tmp_path / "store"))
-    failures = FailureLog(ledger.fs, ledger.root)
+    failures = FailureLog(ledger.folder)
     failures.add(Failure(NAMES[3], "x", "decode", "VideoError", "holds \x1b[2J no\nvideo stream", 1))
     failures.flush()
     ledger.finish({"fingerprint": manifest.fingerprint, "videos": 3, "rows": 15, "failed": 1})

@@ -15,8 +15,10 @@ import pytest
 from attn.errors import UsageError
 from attn.storage.audit import Audit, audit_store
 from attn.storage.failures import Failure
-from attn.storage.filesystem import join, read_bytes, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.ledger import SUCCESS, Ledger
+from attn.storage.listing import remove_tree
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.parts import list_parts
 from attn.storage.writer import StoreWriter
@@ -43,21 +45,21 @@ def ledger(request: pytest.FixtureRequest, manifest: Manifest, rows: dict[str, p
     return ledger
 
 
-def part_of(ledger: Ledger, video: str) -> str:
-    def holds(path: str) -> bool:
-        return video in pq.read_table(pa.BufferReader(read_bytes(ledger.fs, path)))["video_id"].to_pylist()
+def part_of(ledger: Ledger, video: str) -> Location:
+    def holds(part: Location) -> bool:
+        return video in pq.read_table(pa.BufferReader(part.read_bytes()))["video_id"].to_pylist()
 
-    (path,) = filter(holds, list_parts(ledger.fs, ledger.root))
-    return path
+    (part,) = filter(holds, list_parts(ledger.folder))
+    return part
 
 
 def rewrite(ledger: Ledger, video: str, change: Callable[[pa.Table], pa.Table]) -> str:
     """Changes the table of the part that holds a video; the name of the part."""
-    path = part_of(ledger, video)
+    part = part_of(ledger, video)
     sink = pa.BufferOutputStream()
-    pq.write_table(change(pq.read_table(pa.BufferReader(read_bytes(ledger.fs, path)))), sink)
-    write_atomic(ledger.fs, path, sink.getvalue().to_pybytes())
-    return path.rsplit("/", 1)[-1]
+    pq.write_table(change(pq.read_table(pa.BufferReader(part.read_bytes()))), sink)
+    part.write_atomic(sink.getvalue().to_pybytes())
+    return part.name
 
 
 def sound(audit: Audit) -> bool:
@@ -65,13 +67,13 @@ def sound(audit: Audit) -> bool:
 
 
 def test_a_sound_store(ledger: Ledger, manifest: Manifest) -> None:
-    before = ledger.fs.find(ledger.root)
+    before = ledger.folder.fs.find(ledger.folder.path)
     audit = audit_store(ledger, deep=True)
     assert sound(audit)
     assert (audit.videos, audit.rows, audit.num_parts) == (LENGTHS, 344, 4)
     assert {video: failure.message for video, failure in audit.failures.items()} == {"e": "no frame"}
     assert audit.manifest == manifest
-    assert ledger.fs.find(ledger.root) == before
+    assert ledger.folder.fs.find(ledger.folder.path) == before
 
 
 def test_no_store(tmp_path: Path) -> None:
@@ -81,11 +83,11 @@ def test_no_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text"])
 def test_an_unreadable_part_and_the_repair_of_it(damage: str, ledger: Ledger) -> None:
-    path = part_of(ledger, "b")
-    content = read_bytes(ledger.fs, path)
-    write_atomic(ledger.fs, path, {"cut": content[: len(content) // 2], "empty": b"", "text": b"none\n" * 99}[damage])
+    part = part_of(ledger, "b")
+    content = part.read_bytes()
+    part.write_atomic({"cut": content[: len(content) // 2], "empty": b"", "text": b"none\n" * 99}[damage])
     audit = audit_store(ledger)
-    name = path.rsplit("/", 1)[-1]
+    name = part.name
     assert audit.unreadable.keys() == {name}
     assert audit.unreadable[name]
     assert audit.videos.keys() == {"a", "c", "d"}
@@ -94,19 +96,19 @@ def test_an_unreadable_part_and_the_repair_of_it(damage: str, ledger: Ledger) ->
     after = audit_store(ledger)
     assert not after.repairable
     assert after.summary is None
-    assert ledger.fs.exists(f"{ledger.root}/_damaged/{name}")
+    assert (ledger.folder / "_damaged" / name).exists()
 
 
 def test_a_flipped_bit_in_the_maps_shows_only_when_all_is_read(ledger: Ledger) -> None:
-    path = part_of(ledger, "b")
-    content = bytearray(read_bytes(ledger.fs, path))
+    part = part_of(ledger, "b")
+    content = bytearray(part.read_bytes())
     group = pq.read_metadata(pa.BufferReader(bytes(content))).row_group(0)
     (maps,) = (c for i in range(group.num_columns) if (c := group.column(i)).path_in_schema.startswith("maps"))
     content[maps.data_page_offset + maps.total_compressed_size // 2] ^= 1
-    write_atomic(ledger.fs, path, bytes(content))
+    part.write_atomic(bytes(content))
     assert sound(audit_store(ledger))
     audit = audit_store(ledger, deep=True)
-    assert audit.unreadable.keys() == {path.rsplit("/", 1)[-1]}
+    assert audit.unreadable.keys() == {part.name}
     ledger.repair(audit.unreadable)
     assert ledger.done().keys() == {"a", "c", "d"}
 
@@ -183,50 +185,51 @@ def test_a_part_of_another_run(ledger: Ledger, manifest: Manifest, rows: dict[st
 
 
 def test_a_part_that_is_gone(ledger: Ledger) -> None:
-    path = part_of(ledger, "a")
-    ledger.fs.rm_file(path)
-    gone = f"{path.rsplit('/', 1)[-1]} is missing"
+    part = part_of(ledger, "a")
+    part.remove()
+    gone = f"{part.name} is missing"
     assert audit_store(ledger).disagreements == ["videos: 3 found, 4 recorded", "rows: 341 found, 344 recorded", gone]
 
 
 def test_failures_that_were_noted_and_are_not_there(ledger: Ledger) -> None:
-    ledger.fs.rm(f"{ledger.root}/failures", recursive=True)
+    remove_tree(ledger.folder / "failures")
     assert audit_store(ledger).disagreements == ["failed: 0 found, 1 recorded"]
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b'{"parts": 3}', b"\xff"])
 def test_a_damaged_mark_of_completion_is_a_disagreement(text: bytes, ledger: Ledger) -> None:
-    write_atomic(ledger.fs, f"{ledger.root}/{SUCCESS}", text)
+    (ledger.folder / SUCCESS).write_atomic(text)
     assert "videos: 4 found, None recorded" in audit_store(ledger).disagreements
 
 
 def test_an_edited_manifest_is_refused_before_anything_is_set_aside(ledger: Ledger) -> None:
-    path = f"{ledger.root}/manifest.json"
-    fields: dict[str, Any] = json.loads(read_bytes(ledger.fs, path))
-    write_atomic(ledger.fs, path, json.dumps({**fields, "backbone": "resnet9000"}).encode())
+    file = ledger.folder / "manifest.json"
+    fields: dict[str, Any] = json.loads(file.read_bytes())
+    file.write_atomic(json.dumps({**fields, "backbone": "resnet9000"}).encode())
     for look in (audit_store, Ledger.done):
         with pytest.raises(
             UsageError, match=r"manifest\.json: the file was edited \(its fingerprint is \w+, that of its content \w+"
         ):
             look(ledger)
-    assert len(list_parts(ledger.fs, ledger.root)) == 4
+    assert len(list_parts(ledger.folder)) == 4
 
 
 def test_a_storage_that_does_not_answer_is_no_damage(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever part it was that could not be read just now must not be set aside."""
-    open_part = type(ledger.fs).open
+    open_part = type(ledger.folder.fs).open
 
     def fails(fs: Any, path: str, *args: Any, **kwargs: Any) -> Any:
-        if path == part_of_c:
+        if path == part_of_c.path:
             raise OSError(16, "Please reduce your request rate.")
         return open_part(fs, path, *args, **kwargs)
 
     part_of_c = part_of(ledger, "c")
-    monkeypatch.setattr(type(ledger.fs), "open", fails)
+    monkeypatch.setattr(type(ledger.folder.fs), "open", fails)
+    monkeypatch.setattr("attn.storage.retry.PAUSES_S", (0.01, 0.01))
     for look in (audit_store, Ledger.done):
         with pytest.raises(UsageError, match="store: "):
             look(ledger)
-    assert len(list_parts(ledger.fs, ledger.root)) == 4
+    assert len(list_parts(ledger.folder)) == 4
 
 
 def test_copies_of_a_store_are_as_sound_as_it_is(

@@ -10,7 +10,7 @@ import pytest
 
 from attn.errors import UsageError
 from attn.storage.failures import Failure
-from attn.storage.filesystem import join, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.ledger import PROGRESS, SUCCESS, Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.writer import StoreWriter
@@ -28,25 +28,25 @@ def full_store(request: pytest.FixtureRequest, manifest: Manifest, rows_of: Call
     writer.add(rows_of("b", 3))
     writer.fail(Failure("c", "c.avi", "decode", "VideoError", "no frame", 1))
     writer.flush()
-    write_atomic(ledger.fs, f"{ledger.root}/part-damaged.parquet", b"")
+    (ledger.folder / "part-damaged.parquet").write_atomic(b"")
     ledger.done()
     for name in (PROGRESS, ".part-0.parquet.0a1b2c3d.tmp"):
-        write_atomic(ledger.fs, f"{ledger.root}/{name}", b"{}")
+        (ledger.folder / name).write_atomic(b"{}")
     ledger.finish({})
     return ledger
 
 
 def files_in(ledger: Ledger) -> list[str]:
-    return sorted(path.removeprefix(f"{ledger.root}/") for path in ledger.fs.find(ledger.root))
+    return sorted(path.removeprefix(f"{ledger.folder.path}/") for path in ledger.folder.fs.find(ledger.folder.path))
 
 
 def test_clear_removes_all_of_a_store_and_nothing_else(full_store: Ledger) -> None:
     assert len(files_in(full_store)) == 8
     for name in FOREIGN:
-        write_atomic(full_store.fs, f"{full_store.root}/{name}", b"years of work")
+        (full_store.folder / name).write_atomic(b"years of work")
     full_store.clear()
     assert files_in(full_store) == sorted(FOREIGN)
-    full_store.fs.rm_file(f"{full_store.root}/failures/notes.txt")
+    (full_store.folder / "failures/notes.txt").remove()
     with pytest.raises(UsageError, match="--overwrite removes only"):
         full_store.clear()
 
@@ -58,7 +58,7 @@ class Killed(BaseException):
 def test_whatever_moment_clear_is_killed_the_next_one_goes_on(
     full_store: Ledger, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove = full_store.fs.rm_file
+    remove = full_store.folder.fs.rm_file
     for left in range(7, 0, -1):
 
         def remove_until(path: str, left: int = left) -> None:
@@ -66,13 +66,13 @@ def test_whatever_moment_clear_is_killed_the_next_one_goes_on(
                 raise Killed
             remove(path)
 
-        monkeypatch.setattr(full_store.fs, "rm_file", remove_until)
+        monkeypatch.setattr(full_store.folder.fs, "rm_file", remove_until)
         with pytest.raises(Killed):
             full_store.clear()
-        assert not full_store.fs.exists(f"{full_store.root}/{SUCCESS}")
+        assert not (full_store.folder / SUCCESS).exists()
         full_store.check(manifest, overwrite=True)
     assert files_in(full_store) == ["manifest.json"]
-    monkeypatch.setattr(full_store.fs, "rm_file", remove)
+    monkeypatch.setattr(full_store.folder.fs, "rm_file", remove)
     full_store.clear()
     assert files_in(full_store) == []
     full_store.check(manifest)
@@ -94,8 +94,8 @@ def test_the_current_folder_is_cleared_and_can_be_filled_again(
 def test_a_run_killed_while_it_wrote_the_manifest_can_be_run_again(tmp_path: Path, manifest: Manifest) -> None:
     program = (
         "import os, signal, sys\n"
-        "from attn.storage.filesystem import atomic_path, open_filesystem\n"
-        "with atomic_path(*open_filesystem(sys.argv[1])) as scratch:\n"
+        "from attn.storage.location import Location\n"
+        "with Location.at(sys.argv[1]).atomic_path() as scratch:\n"
         "    scratch.write_bytes(b'{')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -117,6 +117,6 @@ def test_what_cannot_be_removed_is_named(full_store: Ledger, monkeypatch: pytest
     def refuse(path: str) -> None:
         raise PermissionError(13, "Permission denied", path)
 
-    monkeypatch.setattr(full_store.fs, "rm_file", refuse)
+    monkeypatch.setattr(full_store.folder.fs, "rm_file", refuse)
     with pytest.raises(UsageError, match="permission denied"):
         full_store.clear()

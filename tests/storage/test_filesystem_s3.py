@@ -17,9 +17,10 @@ from moto.s3.models import s3_backends
 
 from attn.errors import UsageError
 from attn.schema import LOGITS, MAPS
-from attn.storage.filesystem import atomic_path, join, open_filesystem, read_bytes, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.ledger import Ledger
 from attn.storage.listing import names_in
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.parts import PartWriter, list_parts
 from attn.storage.store import AttentionStore
@@ -61,7 +62,7 @@ def test_a_large_part_of_a_store_is_uploaded_in_parts_and_seen_when_whole(
     monkeypatch.setattr("attn.storage.filesystem.UPLOAD_PART_BYTES", 5 * MB)
     ledger = Ledger.at(join(s3, "store"))
     ledger.begin(manifest)
-    writer = PartWriter(ledger.fs, ledger.root, manifest.schema, part_bytes=1 << 30)
+    writer = PartWriter(ledger.folder, manifest.schema, part_bytes=1 << 30)
     videos = {f"v{i}": noise(manifest, f"v{i}", seed=i) for i in range(3)}
     for rows in videos.values():
         writer.add([rows])
@@ -75,8 +76,8 @@ def test_a_large_part_of_a_store_is_uploaded_in_parts_and_seen_when_whole(
     assert requests.seen == [["store/manifest.json"]] * len(sent)
     assert not remembered(s3).multiparts
     store = AttentionStore.open(ledger.url)
-    (part,) = list_parts(store.fs, store.root)
-    assert (store.fs.size(part) or 0) > 10 * MB
+    (part,) = list_parts(store.folder)
+    assert (part.fs.size(part.path) or 0) > 10 * MB
     for rows in store.videos([LOGITS, MAPS]):
         expected = np.stack(videos[rows.video_id]["maps"].to_numpy(zero_copy_only=False))
         assert np.array_equal(rows.maps.reshape(len(expected), -1), expected)
@@ -114,8 +115,8 @@ def test_an_upload_that_is_refused_on_its_way_leaves_nothing(
     monkeypatch.setattr("attn.storage.filesystem.UPLOAD_PARTS_AT_ONCE", 1)
     someone = act_as(["s3:*"])
     requests.emit = lambda record: "partNumber=1" in record.getMessage() and someone.may(["s3:AbortMultipartUpload"])  # type: ignore[method-assign]
-    fs, path = open_filesystem(join(s3, "large"))
-    with pytest.raises(UsageError, match="large: access denied"), atomic_path(fs, path) as scratch:
+    path = Location.at(s3) / "large"
+    with pytest.raises(UsageError, match="large: access denied"), path.atomic_path() as scratch:
         scratch.write_bytes(bytes(16 * MB))
     assert not remembered(s3).keys
     assert not remembered(s3).multiparts
@@ -125,7 +126,7 @@ def test_a_writer_killed_while_it_uploads_leaves_no_visible_part(s3: str, manife
     program = (
         "import os, signal, sys\n"
         "import s3fs\n"
-        "from attn.storage import filesystem\n"
+        "from attn.storage.location import Location\n"
         "call = s3fs.S3FileSystem._call_s3\n"
         "async def call_and_die(fs, method, *args, **settings):\n"
         "    answer = await call(fs, method, *args, **settings)\n"
@@ -133,7 +134,7 @@ def test_a_writer_killed_while_it_uploads_leaves_no_visible_part(s3: str, manife
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
         "    return answer\n"
         "s3fs.S3FileSystem._call_s3 = call_and_die\n"
-        "with filesystem.atomic_path(*filesystem.open_filesystem(sys.argv[1])) as scratch:\n"
+        "with Location.at(sys.argv[1]).atomic_path() as scratch:\n"
         "    scratch.write_bytes(bytes(17 << 20))\n"
     )
     ledger = Ledger.at(join(s3, "store"))
@@ -143,7 +144,7 @@ def test_a_writer_killed_while_it_uploads_leaves_no_visible_part(s3: str, manife
     killed = subprocess.run([sys.executable, "-c", program, part], check=False, env=environment)
     assert killed.returncode == -signal.SIGKILL
     assert len(remembered(s3).multiparts) == 1
-    assert names_in(ledger.fs, ledger.root) == ["manifest.json"]
+    assert names_in(ledger.folder) == ["manifest.json"]
     assert ledger.done() == {}
     ledger.check(manifest)
 
@@ -158,9 +159,9 @@ def test_both_variables_name_the_server(
     if variable == "AWS_ENDPOINT_URL_S3":
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # of the other services
     forget_s3_clients()
-    fs, path = open_filesystem(join(s3, "a"))
-    write_atomic(fs, path, b"x")
-    assert read_bytes(fs, path) == b"x"
+    path = Location.at(s3) / "a"
+    path.write_atomic(b"x")
+    assert path.read_bytes() == b"x"
     assert list(remembered(s3).keys) == ["a"]
 
 
@@ -193,10 +194,10 @@ def test_a_profile_of_the_configuration_file(
     }.items():
         monkeypatch.setenv(name, value)
     forget_s3_clients()
-    fs, path = open_filesystem(join(s3, "a"))
-    write_atomic(fs, path, b"x")
-    assert read_bytes(fs, path) == b"x"
+    path = Location.at(s3) / "a"
+    path.write_atomic(b"x")
+    assert path.read_bytes() == b"x"
     monkeypatch.setenv("AWS_PROFILE", "no one")
     forget_s3_clients()
     with pytest.raises(UsageError, match="the AWS profile does not exist; check AWS_PROFILE"):
-        write_atomic(*open_filesystem(join(s3, "a")), b"x")
+        (Location.at(s3) / "a").write_atomic(b"x")

@@ -19,7 +19,6 @@ from moto.s3.models import S3Backend
 
 from attn.errors import UsageError
 from attn.storage.audit import audit_store
-from attn.storage.filesystem import write_atomic
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import FrameManifest, Manifest
 from attn.storage.parts import PartWriter, rewrite_without
@@ -117,9 +116,9 @@ def test_a_damaged_part_is_set_aside_and_its_videos_are_not_done(
 
 def test_a_damaged_part_is_set_aside_on_s3_in_a_folder_named_like_a_pattern(s3: str) -> None:
     ledger = Ledger.at(f"{s3}/a[1]")
-    write_atomic(ledger.fs, f"{ledger.root}/part-0.parquet", b"")
+    (ledger.folder / "part-0.parquet").write_atomic(b"")
     assert ledger.done() == {}
-    assert ledger.fs.find(ledger.root) == [f"{ledger.root}/_damaged/part-0.parquet"]
+    assert ledger.folder.fs.find(ledger.folder.path) == [f"{ledger.folder.path}/_damaged/part-0.parquet"]
 
 
 def test_a_video_in_two_parts_is_kept_once(
@@ -200,9 +199,9 @@ def test_what_stood_in_a_part_that_another_run_takes_away_is_not_done(
     write(url, manifest, rows_of("a", 3))
     part = write(url, manifest, rows_of("a", 3), rows_of("b", 4)).rename(url / "part-zz.parquet")
 
-    def just_after_the_other(fs: Any, path: str, videos: Any) -> None:
+    def just_after_the_other(file: Any, videos: Any) -> None:
         part.rename(tmp_path / "aside")
-        rewrite_without(fs, path, videos)
+        rewrite_without(file, videos)
 
     monkeypatch.setattr("attn.storage.ledger.rewrite_without", just_after_the_other)
     assert Ledger.at(str(url)).done() == {"a": 3}
@@ -224,7 +223,7 @@ def test_a_part_that_is_written_anew_is_written_as_it_was(tmp_path: Path) -> Non
     ledger = Ledger.at(str(tmp_path), FrameManifest)
     ledger.begin(frames)
     for some in (batch.slice(0, 40), batch):
-        parts = PartWriter(ledger.fs, ledger.root, frames.schema, part_bytes=1)
+        parts = PartWriter(ledger.folder, frames.schema, part_bytes=1)
         parts.add([some])
     assert ledger.done(frames) == {"a": 40, "b": 60}
     groups = [pq.read_metadata(path).row_group(0) for path in tmp_path.glob("part-*")]

@@ -17,8 +17,8 @@ from attn.errors import UsageError
 from attn.schema import FRAME, N_FRAMES, VIDEO_ID
 from attn.storage.damage import is_damage
 from attn.storage.failures import Failure
-from attn.storage.filesystem import join, open_filesystem
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.part_columns import ROW_GROUP_ROWS, read_columns
 from attn.storage.parts import (
@@ -75,7 +75,7 @@ def test_half_a_video_is_never_committed(tmp_path: Path) -> None:
         yield batch("half", 300, 600)
         raise OSError("the spool cannot be read")
 
-    parts = PartWriter(*open_filesystem(str(tmp_path)), SCHEMA, part_bytes=2**30)
+    parts = PartWriter(Location.at(str(tmp_path)), SCHEMA, part_bytes=2**30)
     parts.add([batch("before", 2, 2)])
     with pytest.raises(Exception, match="the spool cannot be read"):
         parts.add(breaks_off())
@@ -119,14 +119,14 @@ def test_more_parts_than_one_listing_of_s3_shows(s3: str) -> None:
     names = [f"part-{number:04}.parquet" for number in range(1100)]
     for name in [*names, "manifest.json", "failures/part-0.parquet"]:
         bucket.put_object(s3.removeprefix("s3://"), f"store/{name}", b"x")
-    fs, root = open_filesystem(join(s3, "store"))
-    assert list_parts(fs, root) == [f"{root}/{name}" for name in names]
+    root = Location.at(s3) / "store"
+    assert list_parts(root) == [root / name for name in names]
 
 
 def test_the_rows_of_a_part_take_no_memory_together(tmp_path: Path) -> None:
     path = write_part(tmp_path, 2_000_000)
     with counted() as memory:
-        ((_, found),) = read_parts(*open_filesystem(str(tmp_path)), None)
+        ((_, found),) = read_parts(Location.at(str(tmp_path)), None)
     assert isinstance(found, PartVideos)
     assert (found.path, found.rows, found.partial) == (path, {"v": 2_000_000}, frozenset())
     assert 0 < memory.max_memory() < 4 << 20
@@ -142,38 +142,38 @@ def test_the_rows_of_a_part_take_no_memory_together(tmp_path: Path) -> None:
 )
 def test_what_no_writer_makes_is_damage(bomb: dict[str, Any], complaint: str, tmp_path: Path) -> None:
     write_part(tmp_path, **bomb)
-    fs, root = open_filesystem(str(tmp_path))
-    ((_, found),) = read_parts(fs, root, None)
+    root = Location.at(str(tmp_path))
+    ((_, found),) = read_parts(root, None)
     assert not isinstance(found, PartVideos)
-    assert is_damage(found, fs)
+    assert is_damage(found, root)
     assert re.search(complaint, str(found))
 
 
 def test_the_longest_names_of_single_frames_are_no_damage(tmp_path: Path) -> None:
-    fs, root = open_filesystem(str(tmp_path))
-    parts = PartWriter(fs, root, SCHEMA, part_bytes=2**30)
+    root = Location.at(str(tmp_path))
+    parts = PartWriter(root, SCHEMA, part_bytes=2**30)
     names = [f"{number:04096}" for number in range(300)]
     for name in names:
         parts.add([batch(name, 1, 1)])
     parts.flush()
-    (path,) = list_parts(fs, root)
-    assert list(read_part_videos(fs, path, SCHEMA).rows) == names
+    (part,) = list_parts(root)
+    assert list(read_part_videos(part, SCHEMA).rows) == names
 
 
 def test_a_large_row_group_is_read_in_pieces(tmp_path: Path) -> None:
-    fs, _ = open_filesystem(str(tmp_path))
-    batches = list(read_columns(fs, write_part(tmp_path, 1000), [VIDEO_ID, FRAME]))
+    part = Location.at(write_part(tmp_path, 1000))
+    batches = list(read_columns(part, [VIDEO_ID, FRAME]))
     assert max(piece.num_rows for piece in batches) <= ROW_GROUP_ROWS
     assert np.concatenate([piece[FRAME] for piece in batches]).tolist() == list(range(1000))
 
 
 def test_a_part_is_rewritten_a_row_group_at_a_time(tmp_path: Path) -> None:
-    fs, root = open_filesystem(str(tmp_path))
+    root = Location.at(str(tmp_path))
     path = write_part(tmp_path, 4000, group_rows=256, cells=4096)
     schema = pq.read_schema(path)
     with counted() as memory:
-        rewrite_without(fs, path, {"another"})
+        rewrite_without(root.at_path(path), {"another"})
     assert 0 < memory.max_memory() < 32 << 20
-    assert read_part_videos(fs, path, schema).rows == {"v": 4000}
-    rewrite_without(fs, path, {"v"})
-    assert list_parts(fs, root) == []
+    assert read_part_videos(root.at_path(path), schema).rows == {"v": 4000}
+    rewrite_without(root.at_path(path), {"v"})
+    assert list_parts(root) == []

@@ -12,7 +12,7 @@ from s3fs.errors import translate_boto_error
 
 from attn.errors import UsageError
 from attn.storage import retry
-from attn.storage.filesystem import atomic_path, open_filesystem, read_bytes, write_atomic
+from attn.storage.location import Location
 from attn.storage.retry import retried
 
 
@@ -64,8 +64,8 @@ def test_what_lasts_is_raised_at_once(error: Exception) -> None:
 
 
 def upload(name: str, data: bytes) -> None:
-    fs, path = open_filesystem(name)
-    with atomic_path(fs, path) as scratch:
+    path = Location.at(name)
+    with path.atomic_path() as scratch:
         scratch.write_bytes(data)
 
 
@@ -84,13 +84,13 @@ def refusals(s3: str, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return left
 
 
-@pytest.mark.parametrize("write", [upload, lambda name, data: write_atomic(*open_filesystem(name), data)])
+@pytest.mark.parametrize("write", [upload, lambda name, data: Location.at(name).write_atomic(data)])
 def test_a_file_that_the_storage_refuses_twice_is_there(
     s3: str, refusals: list[int], write: Callable[[str, bytes], None]
 ) -> None:
     refusals[0] = 2
     write(f"{s3}/a", b"content")
-    assert read_bytes(*open_filesystem(f"{s3}/a")) == b"content"
+    assert Location.at(f"{s3}/a").read_bytes() == b"content"
     refusals[0] = 9
     with pytest.raises(UsageError, match=r"/b: no space left \(quota\)"):
         write(f"{s3}/b", b"content")

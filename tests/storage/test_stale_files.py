@@ -11,24 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from attn.storage.filesystem import atomic_path, open_filesystem
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.stale_files import ORPHAN_AGE_S
 
 PART = """
 import sys
 import pyarrow as pa
-from attn.storage.filesystem import open_filesystem
+from attn.storage.location import Location
 from attn.storage.parts import PartWriter
 schema = pa.schema([("video_id", pa.string())])
-writer = PartWriter(*open_filesystem(sys.argv[1]), schema, part_bytes=2**30)
+writer = PartWriter(Location.at(sys.argv[1]), schema, part_bytes=2**30)
 writer.add([pa.record_batch([["v"]], schema=schema)])
 """
 UPLOAD = """
 import sys
-from attn.storage.filesystem import atomic_path, open_filesystem
-scratch = atomic_path(*open_filesystem(sys.argv[1] + "/a"))
+from attn.storage.location import Location
+scratch = Location.at(sys.argv[1] + "/a").atomic_path()
 scratch.__enter__().write_bytes(b"half")
 """
 WAIT = "print(flush=True)\nsys.stdin.read()\n"
@@ -92,7 +92,7 @@ def test_an_upload_removes_what_killed_ones_left(
     writing(UPLOAD, s3)
     (living,) = set(tmp_path.iterdir()) - {dead}
     make_old(dead, living)
-    with atomic_path(*open_filesystem(f"{s3}/b")) as scratch:
+    with Location.at(f"{s3}/b").atomic_path() as scratch:
         scratch.write_bytes(b"whole")
     assert list(tmp_path.iterdir()) == [living]
     assert (living / "a").read_bytes() == b"half"

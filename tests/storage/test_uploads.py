@@ -12,8 +12,9 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
-from attn.storage.filesystem import join, open_filesystem
+from attn.storage.filesystem import join
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.parts import is_part
 from attn.storage.uploads import give_up_uploads
@@ -26,7 +27,7 @@ KEYS = ("store/part-1.parquet", "store/thesis.tex", "store/deep/part-2.parquet",
 @pytest.fixture
 def begun(s3: str) -> Callable[[], list[str]]:
     """Files whose uploads are half-way, all begun long ago: this server dates every one to 2010."""
-    fs: Any = open_filesystem(s3)[0]
+    fs: Any = Location.at(s3).fs
     bucket = s3.removeprefix("s3://")
     for key in KEYS:
         upload = fs.call_s3("create_multipart_upload", Bucket=bucket, Key=key)
@@ -36,20 +37,20 @@ def begun(s3: str) -> Callable[[], list[str]]:
 
 
 def test_only_old_ones_of_ours(s3: str, begun: Callable[[], list[str]]) -> None:
-    fs, path = open_filesystem(join(s3, "store"))
-    give_up_uploads(fs, path, is_part, older_than_s=CENTURY_S)
+    path = Location.at(s3) / "store"
+    give_up_uploads(path, is_part, older_than_s=CENTURY_S)
     assert begun() == sorted(KEYS)
-    give_up_uploads(fs, path, is_part)
+    give_up_uploads(path, is_part)
     assert begun() == sorted(KEYS[1:])
 
 
 def test_in_the_bucket_itself(s3: str, begun: Callable[[], list[str]]) -> None:
-    fs: Any
-    fs, path = open_filesystem(s3)
-    give_up_uploads(fs, path, lambda name: True)
+    bucket = Location.at(s3)
+    give_up_uploads(bucket, lambda name: True)
     assert begun() == sorted(KEYS)
-    fs.call_s3("create_multipart_upload", Bucket=path, Key="part-4.parquet")
-    give_up_uploads(fs, path, is_part)
+    client: Any = bucket.fs
+    client.call_s3("create_multipart_upload", Bucket=bucket.path, Key="part-4.parquet")
+    give_up_uploads(bucket, is_part)
     assert begun() == sorted(KEYS)
 
 
@@ -82,7 +83,7 @@ def test_it_is_the_storage_that_knows_how_old_they_are(
     """By our clock all of them are years old; that clock may be wrong."""
     for hours, left in ((None, KEYS), (23, KEYS), (25, KEYS[1:])):
         clock["time"] = format_datetime(BEGUN + timedelta(hours=hours), usegmt=True) if hours else "soon"
-        give_up_uploads(*open_filesystem(join(s3, "store")), is_part)
+        give_up_uploads(Location.at(s3) / "store", is_part)
         assert begun() == sorted(left)
 
 
@@ -100,4 +101,4 @@ def test_who_may_not_look_is_not_stopped(
 
 
 def test_other_storages_have_none(tmp_path) -> None:
-    give_up_uploads(*open_filesystem(str(tmp_path)), is_part)
+    give_up_uploads(Location.at(str(tmp_path)), is_part)

@@ -9,7 +9,8 @@ from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.s3.models import s3_backends
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.writable import check_results_folder, check_writable
 
 ActAs = Callable[..., None]
@@ -98,4 +99,4 @@ def test_a_closed_folder_is_named(tmp_path: Path) -> None:
 def test_storages_that_cannot_be_asked_are_believed(tmp_path: Path) -> None:
     url = f"memory://{tmp_path.name}"
     check_writable(url)
-    write_atomic(*open_filesystem(join(url, "a")), b"x")
+    (Location.at(url) / "a").write_atomic(b"x")

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from attn.storage.failures import Failure, read_failures
-from attn.storage.filesystem import open_filesystem
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.storage.manifest import Manifest
 from attn.storage.part_columns import ROW_GROUP_ROWS
 from attn.storage.store import AttentionStore
@@ -96,9 +96,9 @@ def test_a_failed_video_leaves_no_row(
     writer.add(rows_of("bad", 9, 4, 9))
     writer.add(rows_of("good", 2))
     writer.flush()
-    fs, root = open_filesystem(str(tmp_path))
+    root = Location.at(str(tmp_path))
     assert Ledger.at(str(tmp_path)).done() == {"good": 2}
-    assert read_failures(fs, root) == {"bad": failure}
+    assert read_failures(root) == {"bad": failure}
     assert writer.counts().failed == 1
 
 

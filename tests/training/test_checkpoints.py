@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_bytes, write_atomic
+from attn.storage.filesystem import join
 from attn.storage.listing import names_in
-from attn.training import checkpoints as checkpoints_module
+from attn.storage.location import Location
 from attn.training.checkpoints import SUMS, CheckpointFolder
 
 
@@ -44,12 +44,12 @@ def held(url):
 
 
 def states(url):
-    return sorted(name for name in names_in(*open_filesystem(url)) if name.startswith("state-"))
+    return sorted(name for name in names_in(Location.at(url)) if name.startswith("state-"))
 
 
 def change(url, file, edit):
-    fs, path = open_filesystem(join(url, file))
-    write_atomic(fs, path, edit(read_bytes(fs, path)))
+    path = Location.at(url) / file
+    path.write_atomic(edit(path.read_bytes()))
 
 
 def flipped(data):
@@ -95,8 +95,7 @@ def test_a_damaged_state_is_named_and_the_one_before_is_taken(tmp_path, damage):
 
 def test_a_missing_file_is_damage_too(url):
     keep(url, 5, 10)
-    fs, path = open_filesystem(join(url, states(url)[-1], "weights"))
-    fs.rm(path)
+    (Location.at(url) / states(url)[-1] / "weights").remove()
     found, said = held(url)
     assert found == "5"
     assert "weights is missing" in said[0]
@@ -121,13 +120,13 @@ def test_all_damaged_is_one_line_and_nothing_is_deleted(url):
     keep(url, 5, 10)
     for name in states(url):
         change(join(url, name), "weights", flipped)
-    fs, path = open_filesystem(url)
-    before = {name: fs.cat_file(name) for name in fs.find(path)}
+    path = Location.at(url)
+    before = {name: path.fs.cat_file(name) for name in path.fs.find(path.path)}
     with pytest.raises(UsageError, match=r": damaged .*: damaged .*\. No other checkpoint is left") as refused:
         CheckpointFolder(url).restore()
     assert "\n" not in str(refused.value)
     assert all(name in str(refused.value) for name in states(url))
-    assert {name: fs.cat_file(name) for name in fs.find(path)} == before
+    assert {name: path.fs.cat_file(name) for name in path.fs.find(path.path)} == before
 
 
 def test_states_are_written_every_few_seconds_only(url):
@@ -173,11 +172,11 @@ def test_what_is_left_beside_a_good_state_of_the_same_number_is_passed_over_in_s
     """A kill can leave it; after the last step, no later save would remove it."""
     keep(url, 5, 10)
     good = states(url)[-1]
-    fs, path = open_filesystem(url)
+    path = Location.at(url)
     left = f"{good[:15]}-zzzzzzzz"
-    write_atomic(fs, join(path, left, file), b"{}"[: 2 if file == "weights" else 1])
+    (path / left / file).write_atomic(b"{}"[: 2 if file == "weights" else 1])
     assert held(url) == ("10", [])
-    fs.rm(join(path, good, SUMS))
+    (path / good / SUMS).remove()
     found, said = held(url)
     assert found == "5"
     assert [line.split(": ")[0] for line in said] == [join(url, left), join(url, good)]
@@ -207,12 +206,14 @@ def test_other_errors_of_reading_are_no_damage(tmp_path, monkeypatch):
 def refuse(monkeypatch, file, number):
     """Make reads of one file fail with an I/O error; file permissions do not stop root."""
 
-    def read(fs, path, *span):
-        if path == file:
-            raise OSError(number, os.strerror(number), path)
-        return read_bytes(fs, path, *span)
+    whole = Location.read_bytes
 
-    monkeypatch.setattr(checkpoints_module, "read_bytes", read)
+    def read(location, *span):
+        if location.path == file:
+            raise OSError(number, os.strerror(number), file)
+        return whole(location, *span)
+
+    monkeypatch.setattr(Location, "read_bytes", read)
 
 
 def test_newer_states_of_another_process_are_left_alone(url):

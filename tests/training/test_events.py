@@ -1,7 +1,8 @@
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from attn.storage.filesystem import join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.events import EventFile
 
 
@@ -11,8 +12,8 @@ def test_the_numbers_of_a_run_can_be_read_by_tensorboard(where, request, tmp_pat
     events = EventFile(url)
     for step in (5, 10, 15):
         events.add({"loss": 1 / step, "accuracy": None, "note": "text"}, step=step)
-    fs, path = open_filesystem(url)
-    fs.get(path.rstrip("/") + "/", f"{tmp_path}/copy/", recursive=True)
+    path = Location.at(url)
+    path.fs.get(path.path.rstrip("/") + "/", f"{tmp_path}/copy/", recursive=True)
     events.close()
     found = EventAccumulator(str(tmp_path / "copy")).Reload()
     assert found.Tags()["scalars"] == ["loss"]

@@ -5,8 +5,8 @@ import shutil
 import pytest
 
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem
 from attn.storage.listing import list_files
+from attn.storage.location import Location
 from attn.training.run import TrainRun
 
 
@@ -143,8 +143,8 @@ def test_states_go_from_a_folder_whose_name_could_be_a_pattern(storage, request)
     run.begin({})
     run.write(f"{run.name}/states/state-000000001-0123abcd/sums.json", "{}")
     run.drop_states()
-    fs, path = open_filesystem(run.url)
-    assert [file.path.removeprefix(path) for file in list_files(fs, path)] == ["/run.json"]
+    path = Location.at(run.url)
+    assert [file.path.removeprefix(path.path) for file in list_files(path)] == ["/run.json"]
 
 
 def test_the_same_training_given_twice_is_refused(run):

@@ -12,7 +12,7 @@ from attn.eval.metrics import top_k_accuracy
 from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import score_videos
 from attn.stages.windows import Windows
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.location import Location
 from attn.training.peers import Alone
 from attn.training.soft_attention_training import LabelledWindows, SoftAttentionTrainer, new_net
 
@@ -31,7 +31,7 @@ def root(tmp_path_factory):
         for group in range(1, GROUPS + 1):
             for clip in range(1, CLIPS + 1):
                 path = f"{name}/v_{name}_{group:02}/v_{name}_{group:02}_{clip:02}.avi"
-                write_atomic(*open_filesystem(join(folder, ucf11.VIDEOS, path)), b"")
+                (Location.at(folder) / ucf11.VIDEOS / path).write_atomic(b"")
     return folder
 
 

@@ -7,7 +7,8 @@ import pyarrow.fs
 import pytest
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.storage import check_storage, ray_storage
 
 
@@ -26,12 +27,12 @@ def test_what_ray_does_there(url):
         pass
     fs.create_dir(f"{path}/run")
     assert fs.get_file_info(marker).type == pyarrow.fs.FileType.File
-    assert open_filesystem(url)[0].exists(marker)
+    assert Location.at(url).fs.exists(marker)
 
 
 def begin(url):
-    fs, path = open_filesystem(join(url, "run.json"))
-    write_atomic(fs, path, b"{}")
+    path = Location.at(url) / "run.json"
+    path.write_atomic(b"{}")
 
 
 def test_a_worker_that_does_not_see_the_folder(url):

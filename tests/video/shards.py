@@ -3,12 +3,12 @@
 import io
 import tarfile
 
-from attn.storage.filesystem import open_filesystem, write_atomic
+from attn.storage.location import Location
 
 
 def put(url: str, data: bytes = b"video") -> str:
     """Writes a file; its URL."""
-    write_atomic(*open_filesystem(url), data)
+    Location.at(url).write_atomic(data)
     return url
 
 

@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from attn.errors import VideoError
@@ -169,8 +170,8 @@ def test_gigantic_frames_are_refused_before_memory_is_taken(
     assert "or its frames have more than 67108864 pixels" in ran.stdout
 
 
-def test_8k_is_no_bomb(write_clip, smooth):
-    path = write_clip(smooth(1, 4320, 7680), ".mp4", "mjpeg", "yuvj420p")
+def test_8k_is_no_bomb(write_clip):
+    path = write_clip([np.zeros((4320, 7680, 3), np.uint8)], ".mp4", "mjpeg", "yuvj420p")
     with open_video_stream(str(path)) as (_, stream):
         assert (stream.codec_context.width, stream.codec_context.height) == (7680, 4320)
     assert len(decode(path)) == 1

@@ -7,9 +7,8 @@ import tarfile
 import pytest
 
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_bytes, write_atomic
-from attn.video import shard_index
-from attn.video.shard_index import dump_index, index_path, list_shard
+from attn.storage.location import Location
+from attn.video.shard_index import INDEX_SUFFIX, dump_index, index_of, list_shard
 from attn.video.tar_headers import Member
 
 TRUE = [Member("a.avi", 512, 3, "wave"), Member("ü b.avi", 2048, 3, None)]
@@ -27,23 +26,22 @@ def tar_bytes() -> bytes:
 
 @pytest.fixture(params=["local", "s3"])
 def shard(request, tmp_path):
-    """Filesystem and path of a small tar on each kind of storage."""
+    """Location of a small tar on each kind of storage."""
     folder = str(tmp_path) if request.param == "local" else request.getfixturevalue("s3")
-    fs, path = open_filesystem(join(folder, "v-000000.tar"))
-    write_atomic(fs, path, tar_bytes())
-    return fs, path
+    path = Location.at(folder) / "v-000000.tar"
+    path.write_atomic(tar_bytes())
+    return path
 
 
 def test_without_an_index_the_headers_are_read(shard):
-    assert list_shard(*shard) == [Member("a.avi", 512, 3, "wave"), Member("ü b.avi", 2560, 3, None)]
-    assert list_shard(*shard, size=len(tar_bytes())) == list_shard(*shard)
+    assert list_shard(shard) == [Member("a.avi", 512, 3, "wave"), Member("ü b.avi", 2560, 3, None)]
+    assert list_shard(shard, size=len(tar_bytes())) == list_shard(shard)
 
 
 def test_an_index_that_fits_is_believed(shard):
-    fs, path = shard
-    write_atomic(fs, index_path(path), dump_index(len(tar_bytes()), TRUE))
-    assert index_path(path).endswith("v-000000.index.json")
-    assert list_shard(fs, path) == TRUE
+    index_of(shard).write_atomic(dump_index(len(tar_bytes()), TRUE))
+    assert index_of(shard).path.endswith("v-000000.index.json")
+    assert list_shard(shard) == TRUE
 
 
 @pytest.mark.parametrize(
@@ -75,16 +73,15 @@ def test_an_index_that_fits_is_believed(shard):
 def test_an_index_that_does_not_fit_is_not(tmp_path, caplog, content):
     (tmp_path / "v-000000.tar").write_bytes(tar_bytes())
     (tmp_path / "v-000000.index.json").write_bytes(content)
-    members = list_shard(*open_filesystem(str(tmp_path / "v-000000.tar")))
+    members = list_shard(Location.at(str(tmp_path / "v-000000.tar")))
     assert [member.offset for member in members] == [512, 2560]
     assert "does not match its shard" in caplog.text
 
 
 def test_an_empty_index_is_passed_over(shard):
     """Asking a bucket for a range of an object without bytes is an error."""
-    fs, path = shard
-    write_atomic(fs, index_path(path), b"")
-    assert [member.offset for member in list_shard(fs, path)] == [512, 2560]
+    index_of(shard).write_atomic(b"")
+    assert [member.offset for member in list_shard(shard)] == [512, 2560]
 
 
 @pytest.mark.parametrize("tar_size", [10 << 10, 1 << 40])
@@ -93,9 +90,15 @@ def test_an_absurdly_long_index_is_not_read(tmp_path, monkeypatch, tar_size):
         file.truncate(tar_size)
     with open(tmp_path / "v-000000.index.json", "wb") as file:
         file.truncate(1 << 40)
-    asked = []
-    monkeypatch.setattr(shard_index, "read_bytes", lambda *span: asked.append(span[3]) or read_bytes(*span))
-    assert list_shard(*open_filesystem(str(tmp_path / "v-000000.tar"))) == []
+    asked, whole = [], Location.read_bytes
+
+    def read(file, start, stop):
+        if file.name.endswith(INDEX_SUFFIX):
+            asked.append(stop)
+        return whole(file, start, stop)
+
+    monkeypatch.setattr(Location, "read_bytes", read)
+    assert list_shard(Location.at(str(tmp_path / "v-000000.tar"))) == []
     assert len(asked) == 1
     assert asked[0] < 66 << 20
 
@@ -109,13 +112,12 @@ def test_an_index_may_grow_with_its_shard(tmp_path):
     index = dump_index(2048 * count, videos)
     assert len(index) > 1 << 20
     (tmp_path / "v-000000.index.json").write_bytes(index)
-    assert list_shard(*open_filesystem(str(tmp_path / "v-000000.tar"))) == videos
+    assert list_shard(Location.at(str(tmp_path / "v-000000.tar"))) == videos
 
 
 def test_missing_and_damaged_shards(shard):
-    fs, path = shard
     with pytest.raises(UsageError, match=r"w-000000\.tar: does not exist"):
-        list_shard(fs, path.replace("v-", "w-"))
-    write_atomic(fs, path, tar_bytes()[:600])
+        list_shard(shard.at_path(shard.path.replace("v-", "w-")))
+    shard.write_atomic(tar_bytes()[:600])
     with pytest.raises(UsageError, match=r"v-000000\.tar: damaged"):
-        list_shard(fs, path)
+        list_shard(shard)

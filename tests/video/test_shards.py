@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from attn.errors import FleetingError, UsageError
-from attn.storage.filesystem import join, open_filesystem, read_bytes
+from attn.storage.filesystem import join
 from attn.storage.listing import list_files, names_in
+from attn.storage.location import Location
 from attn.video import shard_index, shards
 from attn.video.shards import clear_shards, find_shards, plan_shards, write_shards
 from attn.video.source import Video, list_videos, open_video, read_video
@@ -47,8 +48,8 @@ def contents(videos: list[Video]) -> dict[str, tuple[int | None, bytes]]:
 
 
 def shard_bytes(url: str) -> dict[str, bytes]:
-    fs, path = open_filesystem(url)
-    return {os.path.basename(file.path): read_bytes(fs, file.path) for file in list_files(fs, path)}
+    folder = Location.at(url)
+    return {os.path.basename(path): folder.at_path(path).read_bytes() for path, _ in list_files(folder)}
 
 
 def test_pack_list_open(videos, out):
@@ -67,10 +68,10 @@ def test_without_the_index_it_is_the_same(videos, out, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(shard_index, "read_members", lambda *_: pytest.fail("the index was not used"))
         with_index = list_videos(out, CLASSES)
-    fs, folder = open_filesystem(out)
-    for name in names_in(fs, folder):
+    folder = Location.at(out)
+    for name in names_in(folder):
         if name.endswith(".index.json"):
-            fs.rm_file(join(folder, name))
+            (folder / name).remove()
     assert list_videos(out, CLASSES) == with_index
 
 
@@ -148,15 +149,15 @@ def test_a_video_that_cannot_be_read_now_is_tried_again(videos, tmp_path, monkey
 def test_clear_removes_ours_and_nothing_else(videos, out):
     write_shards(videos, out, 3000, "v")
     write_shards(videos, out, 3000, "v-2")
-    fs, folder = open_filesystem(out)
+    folder = Location.at(out)
     hidden = [".v-000007.tar.0123abcd.tmp", ".v-000007.index.json.0123abcd.tmp"]
     others = ["v.tar", "v-1.tar", "v-000000.tar.bak", "w-000000.tar", ".v-000007.tar", "notes.txt"]
     for name in hidden + others:
-        fs.pipe_file(join(folder, name), b"x")
+        (folder / name).write_atomic(b"x")
     clear_shards(out, "v")
     clear_shards(out, "v")
     second = [f"v-2-00000{number}.{kind}" for number in range(3) for kind in ("tar", "index.json")]
-    assert sorted(names_in(fs, folder)) == sorted(others + second)
+    assert sorted(names_in(folder)) == sorted(others + second)
     assert find_shards(out, "v") == []
     assert len(find_shards(out, "v-2")) == 3
 

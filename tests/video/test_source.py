@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from attn.errors import UsageError, VideoError
-from attn.storage.filesystem import join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video import source, spill
 from attn.video.source import Video, list_videos, open_video, read_video
 from tests.video.shards import put, tar_of
@@ -215,7 +216,7 @@ def test_videos_that_vanish(root):
     for name in ["a.avi", "x.tar"]:
         url = put(join(root, name), tar_of(("b.avi", b"x" * 5000)))
         videos += list_videos(url)
-        open_filesystem(url)[0].rm_file(open_filesystem(url)[1])
+        Location.at(url).remove()
     for video in videos:
         with pytest.raises(VideoError, match="does not exist"), open_video(video):
             pytest.fail("there is nothing to open")

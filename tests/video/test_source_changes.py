@@ -11,6 +11,7 @@ from attn.schema import VIDEO_ID
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.failures import Failure
 from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.writer import LAST
 from attn.video import source
 from attn.video.sample import Stride
@@ -149,12 +150,12 @@ def test_what_a_disk_refuses_now_is_not_taken_for_damage(tmp_path, write_clip, n
         ended = {name for batch in items if isinstance(batch, dict) for name in batch[VIDEO_ID][batch[LAST]]}
         return ended, {item.video_id: item.error for item in items if isinstance(item, Failure)}
 
-    def refuse(fs, path, *told):
-        asked.append(Path(path).name)
+    def refuse(file, *told):
+        asked.append(file.name)
         raise OSError(errno.EIO, "Input/output error")
 
     with FrameReader() as reader:
         assert found() == ({"whole", "cut"}, {"none": "VideoError"})
-        monkeypatch.setattr(source, "read_bytes", refuse)
+        monkeypatch.setattr(Location, "read_bytes", refuse)
         assert found() == ({"whole"}, {"cut": "FleetingError", "none": "FleetingError"})
     assert sorted(asked) == ["cut.mkv", "none.mkv"]

@@ -16,7 +16,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.s3.models import s3_backends
 from werkzeug.serving import make_server
 
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video import source, spill
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
@@ -82,7 +83,7 @@ def shard(url: str, members: dict[str, bytes]) -> str:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    write_atomic(*open_filesystem(url), buffer.getvalue())
+    Location.at(url).write_atomic(buffer.getvalue())
     return url
 
 
@@ -121,7 +122,7 @@ def test_a_file_is_read_by_ranges(s3, wire, disks, monkeypatch):
         (100 * KB, 2),
         (700 * KB, 9),
     ):  # its size, its pieces; where they are several, whether it changed
-        write_atomic(*open_filesystem(join(s3, "v.avi")), noise(size, 0))
+        (Location.at(s3) / "v.avi").write_atomic(noise(size, 0))
         (video,) = list_videos(join(s3, "v.avi"))
         wire.reset()
         with open_video(video) as path:

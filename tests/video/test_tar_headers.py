@@ -9,15 +9,11 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from fsspec.implementations.local import LocalFileSystem
-from fsspec.implementations.memory import MemoryFileSystem
 
 from attn.errors import UsageError
-from attn.storage.filesystem import read_bytes
+from attn.storage.location import Location
 from attn.video import tar_headers
 from attn.video.tar_headers import Member, WindowReader, read_members
-
-FS = LocalFileSystem()
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes = b"", **fields: object) -> None:
@@ -29,7 +25,7 @@ def add(tar: tarfile.TarFile, name: str, data: bytes = b"", **fields: object) ->
 
 
 def members_of(path: Path) -> list[Member]:
-    return read_members(FS, str(path), path.stat().st_size)
+    return read_members(Location.at(str(path)), path.stat().st_size)
 
 
 def payload(path: Path, member: Member) -> bytes:
@@ -214,20 +210,18 @@ def test_random_damage_never_does_worse_than_a_clear_error(tmp_path):
 
 
 def test_payloads_are_not_read(monkeypatch):
-    fs = MemoryFileSystem()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for number in range(5):
             add(tar, f"v{number}.avi", bytes(300_000))
             add(tar, f"v{number}.json", b'{"label": "wave"}')
-    fs.pipe_file("/headers/a.tar", buffer.getvalue())
-    reads = []
+    tar_file = Location.at("memory://headers/a.tar")
+    tar_file.write_atomic(buffer.getvalue())
+    reads, whole = [], Location.read_bytes
     monkeypatch.setattr(
-        tar_headers,
-        "read_bytes",
-        lambda fs, path, start, stop: reads.append(stop - start) or read_bytes(fs, path, start, stop),
+        Location, "read_bytes", lambda file, start, stop: reads.append(stop - start) or whole(file, start, stop)
     )
-    assert len(read_members(fs, "/headers/a.tar", len(buffer.getvalue()))) == 5
+    assert len(read_members(tar_file, len(buffer.getvalue()))) == 5
     assert len(reads) <= 6
     assert max(reads) <= tar_headers.REMOTE_WINDOW_BYTES
 

@@ -6,7 +6,7 @@ import tarfile
 import pytest
 
 from attn.errors import VideoError
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.location import Location
 from attn.video.tar_headers import read_members
 from attn.video.unchanged import HEADER_BYTES, is_header_of, version_of
 
@@ -36,9 +36,9 @@ def test_every_dialect(tmp_path, format_, name):
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=format_) as tar:
         tar.addfile(member(name, 700), io.BytesIO(bytes(700)))
-    fs, path = open_filesystem(str(tmp_path / "a.tar"))
-    write_atomic(fs, path, buffer.getvalue())
-    (found,) = read_members(fs, path, len(buffer.getvalue()))
+    path = Location.at(str(tmp_path / "a.tar"))
+    path.write_atomic(buffer.getvalue())
+    (found,) = read_members(path, len(buffer.getvalue()))
     block = buffer.getvalue()[found.offset - HEADER_BYTES : found.offset]
     assert is_header_of(block, found.name, 700)
     assert not is_header_of(block, found.name, 701)
@@ -65,15 +65,15 @@ def test_what_is_no_header(block):
 
 def test_a_version_is_another_after_any_change(tmp_path, s3):
     for root in (str(tmp_path), s3):
-        fs, path = open_filesystem(join(root, "a.avi"))
+        path = Location.at(root) / "a.avi"
         seen = set()
         for data in (b"1", b"2", b"12"):
-            write_atomic(fs, path, data)
-            seen.add(version_of(fs, path))
-            assert version_of(fs, path).size == len(data)
+            path.write_atomic(data)
+            seen.add(version_of(path))
+            assert version_of(path).size == len(data)
         assert len(seen) == 3
 
 
 def test_a_folder_has_none(tmp_path):
     with pytest.raises(VideoError, match="not a regular file"):
-        version_of(*open_filesystem(str(tmp_path)))
+        version_of(Location.at(str(tmp_path)))

@@ -11,7 +11,7 @@ from attn.commands.reproduction.experiment import make_steps
 from attn.commands.reproduction.reproduce_options import PLAN, ReproduceOptions
 from attn.datasets.benchmark import Benchmark
 from attn.errors import UsageError
-from attn.storage.filesystem import absolute, join, open_filesystem, read_text, storage_errors
+from attn.storage.location import Location
 from attn.training.energy_config import EnergyConfig
 
 Reproduction = tuple[ReproduceOptions, Sequence[Cell]]
@@ -25,12 +25,10 @@ def open_beside(options: ReproduceOptions, benchmark: Benchmark) -> Reproduction
     """
     if options.beside is None:
         return None
-    url = join(absolute(options.beside), PLAN)
-    fs, path = open_filesystem(url)
-    with storage_errors(url):
-        if not fs.exists(path):
-            raise UsageError(f"--beside {options.beside}: no {PLAN} here. Give the --out of another reproduction.")
-    given = json.loads(read_text(fs, path))["options"]
+    plan = Location.at(options.beside) / PLAN
+    if not plan.exists():
+        raise UsageError(f"--beside {options.beside}: no {PLAN} here. Give the --out of another reproduction.")
+    given = json.loads(plan.read_text())["options"]
     if (paper := given.get("paper", options.paper)) != options.paper:
         raise UsageError(f"--beside {options.beside}: tables of {paper}. Give those of {options.paper}.")
     if given["dataset"] != options.dataset:
@@ -38,7 +36,7 @@ def open_beside(options: ReproduceOptions, benchmark: Benchmark) -> Reproduction
             f"--beside {options.beside}: a reproduction of {given['dataset']}, not of {options.dataset}. Give one of "
             "the same data set."
         )
-    other = dataclasses.replace(_options(given), out=absolute(options.beside))
+    other = dataclasses.replace(_options(given), out=Location.at(options.beside).absolute)
     return other, make_steps(benchmark, other)[1]
 
 

@@ -28,7 +28,8 @@ from attn.models.adapt import check_adaptable
 from attn.models.checkpoint import load_weights
 from attn.models.weights_file import describe_checkpoint
 from attn.stages.align import reader
-from attn.storage.filesystem import is_local, join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.synthetic.actions import ACTIONS
 from attn.synthetic.motion_only import MOTIONS
 from attn.synthetic.render import render_images, render_lists, render_motion_videos, render_videos
@@ -69,25 +70,25 @@ def is_to_be_rendered(options: TablesOptions) -> bool:
     """Return whether the synthetic data set is used and not yet complete; its lists are written last."""
     if options.dataset != "synthetic" or options.root is not None:
         return False
-    fs, root = open_filesystem(root_of(options))
-    if not is_local(fs):
+    root = Location.at(root_of(options))
+    if not root.is_local:
         raise UsageError(
             f"--out {options.out}: the synthetic data set cannot be rendered to S3. Choose a local --out, or give "
             "--root."
         )
-    return not Path(root, "ucfTrainTestlist", "testlist03.txt").exists()
+    return not Path(root.path, "ucfTrainTestlist", "testlist03.txt").exists()
 
 
 def render(options: TablesOptions) -> None:
     """Render the synthetic data set, or for papers without Web images, videos whose class is only in the motion."""
-    _, root = open_filesystem(root_of(options))
+    root = Path(Location.at(root_of(options)).path)
     if not isinstance(options, ImageTablesOptions):
         log.info("rendering %d videos", options.render_videos)
-        render_motion_videos(Path(root), options.render_videos)
+        render_motion_videos(root, options.render_videos)
         return
     log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
-    render_images(Path(root), options.render_images)
-    render_videos(Path(root), options.render_videos)
+    render_images(root, options.render_images)
+    render_videos(root, options.render_videos)
 
 
 def check_needs(options: ReproduceOptions, benchmark: Benchmark, steps: Sequence[Step]) -> None:

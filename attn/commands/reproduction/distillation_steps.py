@@ -24,7 +24,8 @@ from attn.commands.reproduction.labelled_videos import LabelledSplit, LabelledVi
 from attn.commands.reproduction.lists import list_of_classes
 from attn.engine.step import FRAMES, Step
 from attn.stages.clip_config import ClipConfig
-from attn.storage.filesystem import is_local, join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.clip_options import TrainClipCnnOptions
 
 OF_VARIANTS = ("shuffle_teacher",)
@@ -163,7 +164,7 @@ class _Maker:
     @property
     def _cache(self) -> str | None:
         """Folder of frames and flow that all trainings map; it must be local, so None if `--out` is on S3."""
-        return join(self.options.out, "cache") if is_local(open_filesystem(self.options.out)[0]) else None
+        return join(self.options.out, "cache") if Location.at(self.options.out).is_local else None
 
     def _list(self, split: LabelledSplit, part: str) -> str:
         return list_of(self.options, self.videos, split.name, part)

@@ -19,7 +19,8 @@ from attn.datasets.split import split_text
 from attn.datasets.ucf101 import group_in_name
 from attn.errors import UsageError
 from attn.eval.pooled import Figure
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.video.source import list_videos
 
 
@@ -95,7 +96,7 @@ def write_lists(videos: LabelledVideos, options: BenchmarkTablesOptions) -> None
     """Write the class list and the lists of all splits."""
     texts = {list_of_classes(options): "".join(f"{name}\n" for name in videos.class_names)}
     for url, text in (texts | dict(_lists(videos, options))).items():
-        write_atomic(*open_filesystem(url), text.encode())
+        Location.at(url).write_atomic(text.encode())
 
 
 def check_videos(videos: LabelledVideos, options: BenchmarkTablesOptions) -> None:
@@ -105,12 +106,11 @@ def check_videos(videos: LabelledVideos, options: BenchmarkTablesOptions) -> Non
         UsageError: a video is missing, or finished steps have used another list.
     """
     for url, text in _lists(videos, options):
-        fs, path = open_filesystem(url)
-        with storage_errors(url):
-            if fs.exists(path) and read_text(fs, path) != text:
-                raise UsageError(
-                    f"{options.out}: was made with other videos or labels ({url} would change). Choose another --out."
-                )
+        file = Location.at(url)
+        if file.exists() and file.read_text() != text:
+            raise UsageError(
+                f"{options.out}: was made with other videos or labels ({url} would change). Choose another --out."
+            )
     if is_to_be_rendered(options):
         return
     there = {video.video_id for video in list_videos(videos.videos)}

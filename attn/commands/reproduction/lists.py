@@ -17,7 +17,8 @@ from attn.datasets.benchmark import Benchmark, Split
 from attn.datasets.fractions import Fold, deal_groups, split_folds, take_fraction
 from attn.datasets.split import SplitList, split_text, write_split_list
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.recipe import PAPER
 
 MOST_CALIBRATED = 1000
@@ -34,12 +35,13 @@ def write_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
 
     Each split draws its fractions independently: splits with overlapping lists should not share the same few videos.
     """
-    fs, path = open_filesystem(list_of_classes(options))
-    write_atomic(fs, path, "".join(f"{name}\n" for name in benchmark.class_names).encode())
+    names = "".join(f"{name}\n" for name in benchmark.class_names)
+    Location.at(list_of_classes(options)).write_atomic(names.encode())
     recordings = _recordings(benchmark)
     for url, split in make_lists(benchmark, options):
-        fs, path = open_filesystem(url)
-        if not fs.exists(path):  # an older list contains no recordings, and its trainings held out single videos
+        if not Location.at(
+            url
+        ).exists():  # an older list contains no recordings, and its trainings held out single videos
             write_split_list(url, split, benchmark.class_names, recordings)
 
 
@@ -51,9 +53,8 @@ def check_lists(benchmark: Benchmark, options: ReproduceOptions) -> None:
     """
     names, recordings = benchmark.class_names, _recordings(benchmark)
     for url, split in make_lists(benchmark, options):
-        fs, path = open_filesystem(url)
-        with storage_errors(url):
-            before = read_text(fs, path) if fs.exists(path) else None
+        file = Location.at(url)
+        before = file.read_text() if file.exists() else None
         if before not in (None, *(split_text(split, names, known, where=url) for known in (None, recordings))):
             raise UsageError(
                 f"{options.out}: was made with other videos or labels ({url} would change). Choose another --out."

@@ -8,14 +8,13 @@ from typing import Any
 from attn.commands.reproduction.reproduce_options import PLAN, TablesOptions
 from attn.engine.step import Step
 from attn.errors import UsageError
-from attn.storage.filesystem import join, open_filesystem, read_text, storage_errors, write_atomic
+from attn.storage.location import Location
 
 
 def read_plan(out: str) -> dict[str, Any] | None:
     """Content of the plan in an output folder; None if there is none."""
-    fs, path = open_filesystem(join(out, PLAN))
-    with storage_errors(out):
-        return json.loads(read_text(fs, path)) if fs.exists(path) else None
+    plan = Location.at(out) / PLAN
+    return json.loads(plan.read_text()) if plan.exists() else None
 
 
 def with_earlier(options: Any, known: Iterable[str]) -> tuple[str, ...]:
@@ -40,7 +39,7 @@ def write_plan(options: TablesOptions, steps: Sequence[Step], **more: Any) -> No
 
 def write_text(out: str, name: str, text: str) -> None:
     """Write a file in an output folder; it appears complete or not at all."""
-    write_atomic(*open_filesystem(join(out, name)), text.encode())
+    (Location.at(out) / name).write_atomic(text.encode())
 
 
 def check_unchanged(options: TablesOptions, group: str) -> None:

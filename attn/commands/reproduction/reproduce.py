@@ -30,7 +30,8 @@ from attn.models.weights_file import describe_checkpoint
 from attn.report.page_blocks import Table
 from attn.report.paper_tables import as_markdown, tables
 from attn.report.tables_csv import as_csv
-from attn.storage.filesystem import absolute, join
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.writable import check_writable
 from attn.training.recipe import PAPER, as_begun
 from attn.video.source import list_videos
@@ -146,7 +147,8 @@ def with_absolute_paths(options: Tables) -> Tables:
     """Return the options with absolute URLs."""
     given = {name: getattr(options, name) for name in options.PATHS}
     return dataclasses.replace(
-        options, **{name: absolute(url) for name, url in given.items() if url not in (None, "imagenet", "kinetics")}
+        options,
+        **{name: Location.at(url).absolute for name, url in given.items() if url not in (None, "imagenet", "kinetics")},
     )
 
 

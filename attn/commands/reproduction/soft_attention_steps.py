@@ -21,7 +21,8 @@ from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttention
 from attn.engine.step import FRAMES, Step
 from attn.models.backbone import network_input
 from attn.stages.soft_attention_config import SoftAttentionConfig
-from attn.storage.filesystem import is_local, join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
 
@@ -183,7 +184,7 @@ class _Maker:
     @property
     def _cache(self) -> str | None:
         """Folder of the grids that all trainings map; it must be local, so None if `--out` is on S3."""
-        return join(self.options.out, "cache") if is_local(open_filesystem(self.options.out)[0]) else None
+        return join(self.options.out, "cache") if Location.at(self.options.out).is_local else None
 
     def _network(self) -> dict[str, Any]:
         options = self.options

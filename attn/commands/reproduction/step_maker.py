@@ -15,7 +15,8 @@ from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.datasets.benchmark import Benchmark, Split
 from attn.engine.step import FRAMES, Step
 from attn.models.backbone import network_input
-from attn.storage.filesystem import is_local, join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.recipe import PAPER, paper_recipe
@@ -142,7 +143,7 @@ class StepMaker:
     @property
     def _mix_cache(self) -> str | None:
         """Folder of resized Web images for all fine-tunings; it must be local, so None if `--out` is on S3."""
-        return join(self.options.out, "cache") if is_local(open_filesystem(self.options.out)[0]) else None
+        return join(self.options.out, "cache") if Location.at(self.options.out).is_local else None
 
     def _cnn(self, root: str) -> str:
         return join(self.options.out, f"{root}/cnn.safetensors")

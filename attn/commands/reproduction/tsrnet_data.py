@@ -9,7 +9,8 @@ from attn.commands.split_check import present_videos
 from attn.commands.video_labels import META, read_classes, read_labels, read_trimmed
 from attn.errors import UsageError
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.synthetic.actions import ACTIONS
 from attn.synthetic.untrimmed import render_untrimmed
 from attn.synthetic.untrimmed_set import UntrimmedSet, open_set
@@ -130,8 +131,7 @@ def _thumos14(root: str, options: TsrnetTablesOptions) -> UntrimmedVideos:
     parts = {name: join(root, place) for name, place in THUMOS14.items()}
     training_set, labels = THUMOS14_TRAINING[options.training_set]
     for url in (*parts.values(), join(root, labels)):
-        fs, path = open_filesystem(url)
-        if not fs.exists(path):
+        if not Location.at(url).exists():
             raise UsageError(
                 f"{shown(url)}: missing. --dataset thumos14 needs it beside {', '.join(THUMOS14.values())}."
             )

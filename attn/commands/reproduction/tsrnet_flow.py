@@ -10,7 +10,7 @@ from attn.models.backbone import build_backbone, network_input
 from attn.models.flow_input import FlowInput
 from attn.stages.flow.compute import open_flow_model
 from attn.stages.flow.stacks import LENGTH
-from attn.storage.filesystem import absolute
+from attn.storage.location import Location
 
 
 def with_earlier_flow(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
@@ -20,7 +20,7 @@ def with_earlier_flow(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
         return dataclasses.replace(options, **earlier)
     weights = options.flow_weights
     if weights is not None and "." in weights:  # a file; torchvision's names of weights have no dot
-        return dataclasses.replace(options, flow_weights=absolute(weights))
+        return dataclasses.replace(options, flow_weights=Location.at(weights).absolute)
     return options
 
 

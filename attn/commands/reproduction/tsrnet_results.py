@@ -26,7 +26,8 @@ from attn.eval.pooled import Figure, Run
 from attn.eval.significance import percentile_interval
 from attn.report.published import TSRNET_DETECTION, TSRNET_RECOGNITION
 from attn.report.tsrnet_tables import method_name
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.scores import NAME, read_scores
 
 TIOUS = [round(0.1 * i, 1) for i in range(1, 10)]
@@ -149,7 +150,7 @@ def _write_detections(options: TsrnetTablesOptions, truth: GroundTruth, runs: Se
     named |= {f"{RANDOM}-{seed}": list(random_segments(truth, seed)) for seed in range(RANDOM_SETS)}
     urls = {name: join(options.out, DETECTIONS, f"{name}.json") for name, found in named.items() if found}
     for name, url in urls.items():
-        write_atomic(*open_filesystem(url), results_json(named[name]))
+        Location.at(url).write_atomic(results_json(named[name]))
     return urls
 
 

@@ -12,11 +12,12 @@ import optuna
 
 from attn.commands.search.ranked import best_first, trial_row
 from attn.commands.search.search_plan import SearchPlan
-from attn.engine.train.run_trainer import made_by
 from attn.engine.tune.searcher import distribution, told
 from attn.report.search_page import SearchFigures, as_csv, as_markdown, draw, figure_shown
 from attn.settings import settings_type
-from attn.storage.filesystem import join, open_filesystem, write_atomic
+from attn.storage.filesystem import join
+from attn.storage.location import Location
+from attn.storage.store_manifest import made_by
 from attn.training.recipe import WithRecipe, contradiction
 from attn.training.trial_records import OBJECTIVE, Trial, trial_url
 
@@ -109,4 +110,4 @@ def _accuracy_after(trial: Trial, updates: int) -> float:
 
 
 def _write(out: str, name: str, data: bytes) -> None:
-    write_atomic(*open_filesystem(join(out, name)), data)
+    (Location.at(out) / name).write_atomic(data)

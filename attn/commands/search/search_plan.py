@@ -7,8 +7,6 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
-from fsspec import AbstractFileSystem
-
 from attn.commands.search.space_file import read_space
 from attn.commands.train_energynet import EnergyTraining
 from attn.commands.train_energynet_plan import before_recipes, make_energy_training
@@ -18,16 +16,8 @@ from attn.commands.train_tsrnet import TsrnetTraining
 from attn.commands.train_tsrnet_plan import make_tsrnet_training
 from attn.engine.train.driver import Training
 from attn.errors import UsageError
-from attn.storage.filesystem import (
-    absolute,
-    is_local,
-    join,
-    open_filesystem,
-    read_text,
-    storage_errors,
-    url_of,
-    write_atomic,
-)
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.storage.run_lock import occupied
 from attn.storage.writable import check_writable
 from attn.training.recipe import as_begun
@@ -78,7 +68,7 @@ def open_search(options: AnySearchOptions, spaces: Mapping[str, Space]) -> Itera
         UsageError: a flag or an input is invalid, or they contradict each other.
     """
     _check_numbers(options)
-    options = dataclasses.replace(options, out=absolute(options.out))
+    options = dataclasses.replace(options, out=Location.at(options.out).absolute)
     check_writable(options.out)
     space = spaces[options.space] if options.space in spaces else _own_space(options.space, spaces)
     check_space(space, options)
@@ -92,7 +82,7 @@ def open_search(options: AnySearchOptions, spaces: Mapping[str, Space]) -> Itera
         )
     if options.sampler == "grid" and not grid(space, options):
         raise UsageError("--sampler grid: no combination of the values is valid. Change the values in --space.")
-    with occupied(*open_filesystem(options.out), options.out):
+    with occupied(Location.at(options.out)):
         known = read_trials(options.out)
         _settle(options, _decisive(options, space, training.run), known)
         yield SearchPlan(options, space, training, len(held_out), several, fingerprint, known)
@@ -121,7 +111,7 @@ def _planned(options: AnySearchOptions, begun: dict[str, Any]) -> tuple[AnySearc
 
 def _with_cache(options: Cached) -> Cached:
     """Options with a folder that all trials of a machine map, if the output is local."""
-    if options.cache is not None or not is_local(open_filesystem(options.out)[0]):
+    if options.cache is not None or not Location.at(options.out).is_local:
         return options
     return dataclasses.replace(options, cache=join(options.out, "cache"))
 
@@ -131,9 +121,9 @@ def _begun(options: AnySearchOptions) -> dict[str, Any]:
 
     `_check_same` rejects an unreadable record later.
     """
-    fs, path = open_filesystem(join(options.out, SEARCH))
-    with contextlib.suppress(ValueError, KeyError, TypeError, FileNotFoundError), storage_errors(options.out):
-        return dict(json.loads(read_text(fs, path))["decisive"]) if fs.exists(path) else {}
+    record = Location.at(options.out) / SEARCH
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return dict(json.loads(record.read_text())["decisive"]) if record.exists() else {}
     return {}
 
 
@@ -174,20 +164,19 @@ def _settle(options: AnySearchOptions, decisive: dict[str, Any], known: Sequence
     Raises:
         UsageError: they used other settings, or `--resume` was not given.
     """
-    url = join(options.out, SEARCH)
-    fs, path = open_filesystem(url)
+    record = Location.at(options.out) / SEARCH
     if known:
-        _check_same(options, decisive, fs, path)
-    write_atomic(fs, path, json.dumps({"decisive": decisive}, indent=1, ensure_ascii=False).encode())
+        _check_same(options, decisive, record)
+    record.write_atomic(json.dumps({"decisive": decisive}, indent=1, ensure_ascii=False).encode())
 
 
-def _check_same(options: AnySearchOptions, decisive: dict[str, Any], fs: AbstractFileSystem, path: str) -> None:
+def _check_same(options: AnySearchOptions, decisive: dict[str, Any], record: Location) -> None:
     if not options.resume:
         raise UsageError(f"{options.out}: holds a search. Resume it with --resume, or choose another --out.")
     try:
-        before = dict(json.loads(read_text(fs, path))["decisive"])
+        before = dict(json.loads(record.read_text())["decisive"])
     except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"{url_of(fs, path)}: damaged ({error}). Choose another --out.") from error
+        raise UsageError(f"{record}: damaged ({error}). Choose another --out.") from error
     if differing := [key for key in decisive.keys() | before.keys() if decisive.get(key) != before.get(key)]:
         raise UsageError(
             f"{options.out}: holds a search with other settings ({', '.join(sorted(differing))}). Give the same flags "

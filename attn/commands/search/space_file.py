@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from attn.errors import UsageError
-from attn.storage.filesystem import open_filesystem, read_text
+from attn.storage.location import Location
 from attn.training.search_space import Choice, Range, Space
 
 
@@ -20,7 +20,7 @@ def read_space(url: str) -> Space:
         UsageError: the file does not exist or is not a search space.
     """
     try:
-        found = json.loads(read_text(*open_filesystem(url)))
+        found = json.loads(Location.at(url).read_text())
         return {name: _domain(given) for name, given in found.items()}
     except (ValueError, TypeError, AttributeError) as error:
         raise UsageError(

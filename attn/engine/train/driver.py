@@ -15,10 +15,11 @@ from typing import Any
 from ray.train import UserCallback
 
 from attn.engine.exit_codes import EXIT_UNTRAINED
-from attn.engine.train.run_trainer import fit, last_state, made_by
+from attn.engine.train.run_trainer import fit, last_state
 from attn.engine.train.worker import train_worker
 from attn.engine.train.worker_placement import WorkerPlacement, place_training
 from attn.errors import UsageError
+from attn.storage.store_manifest import made_by
 from attn.training.run import TrainRun
 from attn.training.state import State
 from attn.training.status import Row

@@ -2,10 +2,8 @@
 
 import contextlib
 import copy
-import importlib.metadata
 import logging
 import os
-import platform
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -156,12 +154,6 @@ def last_state(run: TrainRun) -> Files:
         why = "; ".join(checkpoints.damaged) or f"{run.states}: the checkpoint is missing"
         raise UsageError(f"{why}. Run the same command again to repeat the lost part of the training.")
     return files
-
-
-def made_by(packages: Sequence[str]) -> dict[str, Any]:
-    """Return the versions of Python and of packages, for the record."""
-    versions = {name: importlib.metadata.version(name) for name in packages}
-    return {"packages": versions, "python": platform.python_version()}
 
 
 @contextlib.contextmanager

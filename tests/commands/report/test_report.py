@@ -24,8 +24,8 @@ from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.schema import LOGITS, MAPS
 from attn.storage.failures import Failure, FailureLog
-from attn.storage.filesystem import open_filesystem
 from attn.storage.ledger import Ledger
+from attn.storage.location import Location
 from attn.storage.store import AttentionStore
 from attn.training.run import TrainRun
 from attn.video.transform import Resampling, resize_and_crop
@@ -196,8 +196,8 @@ def test_a_store_that_was_made_again_is_not_searched(tmp_path, evaluation):
 
 def test_a_store_shows_its_throughput_and_failures(tmp_path):
     store = write_store(str(tmp_path / "store"), new_manifest(), {})
-    fs, root = open_filesystem(store)
-    log = FailureLog(fs, root)
+    root = Location.at(store)
+    log = FailureLog(root)
     log.add(Failure("<b>clip</b>", "x/clip.avi", "decode", "VideoError", "<i>truncated</i>", 3))
     log.flush()
     Ledger.at(store).finish(

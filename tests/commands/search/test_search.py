@@ -22,7 +22,8 @@ from attn.commands.search.search import search
 from attn.commands.train_energynet import train_energynet
 from attn.errors import UsageError
 from attn.models.energynet_file import load_energynet
-from attn.storage.filesystem import join, open_filesystem
+from attn.storage.filesystem import join
+from attn.storage.location import Location
 from attn.training.energynet_options import TrainEnergyNetOptions
 from attn.training.search_options import SearchOptions
 from attn.training.search_space import Choice, Range
@@ -252,8 +253,8 @@ def _start(options, log):
 def test_a_search_lives_on_s3(ray_local, planted, spaces, s3, tmp_path):
     """A search on S3 has the same results as a local one. Its own process starts a Ray that knows the endpoint."""
     store = join(s3, "store")
-    fs, path = open_filesystem(store)
-    fs.put(f"{planted}/store/", f"{path}/", recursive=True)
+    path = Location.at(store)
+    path.fs.put(f"{planted}/store/", f"{path.path}/", recursive=True)
     local = quick(planted, tmp_path / "out", trials=3, updates=100)
     remote = dataclasses.replace(local, store=store, out=join(s3, "search"))
     with _start(remote, tmp_path / "log") as process:
@@ -263,6 +264,6 @@ def test_a_search_lives_on_s3(ray_local, planted, spaces, s3, tmp_path):
     ours, theirs = read_trials(local.out), read_trials(remote.out)
     assert [trial.number for trial in theirs] == [1, 2, 3]
     assert ours[0].objective == theirs[0].objective
-    names = {name.rpartition("/")[2] for name in fs.find(open_filesystem(remote.out)[1])}
+    names = {name.rpartition("/")[2] for name in path.fs.find(Location.at(remote.out).path)}
     assert {"best.json", "search.md", "trials.csv", "energynet.safetensors", "progress.png"} <= names
     assert any(name.startswith("events.out.tfevents") for name in names)

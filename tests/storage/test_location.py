@@ -1,6 +1,7 @@
-"""Every storage through one door, with errors in one line."""
+"""Every storage through one class, with errors in one line."""
 
 import os
+import pickle
 import signal
 import socket
 import subprocess
@@ -11,18 +12,9 @@ import pytest
 import s3fs
 
 from attn.errors import UsageError, VideoError
-from attn.storage.filesystem import (
-    atomic_path,
-    is_local,
-    join,
-    open_filesystem,
-    read_bytes,
-    read_text,
-    storage_errors,
-    url_of,
-    write_atomic,
-)
+from attn.storage.filesystem import join, storage_errors
 from attn.storage.listing import list_files, names_in
+from attn.storage.location import Location
 
 
 @pytest.fixture(params=["local", "file", "s3", "memory"])
@@ -39,37 +31,38 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.mark.parametrize("name", ["a.txt", "deep/er/b c.txt", "Größe-操作.txt"])
 def test_what_is_written_is_read_again(folder, name):
-    fs, path = open_filesystem(join(folder, name))
-    write_atomic(fs, path, "Grüße\n".encode())
-    write_atomic(fs, path, b"zweite\n")
-    assert read_text(fs, path) == "zweite\n"
-    assert read_bytes(fs, path, 2, 4) == b"ei"
-    assert read_bytes(fs, path, 5, 99) == b"e\n"
-    assert [(os.path.basename(file.path), file.size) for file in list_files(*open_filesystem(folder))] == [
+    path = Location.at(folder) / name
+    path.write_atomic("Grüße\n".encode())
+    path.write_atomic(b"zweite\n")
+    assert path.read_text() == "zweite\n"
+    assert path.read_bytes(2, 4) == b"ei"
+    assert path.read_bytes(5, 99) == b"e\n"
+    assert [(os.path.basename(file.path), file.size) for file in list_files(Location.at(folder))] == [
         (os.path.basename(name), 7)
     ]
 
 
 def test_a_url_survives_the_round_trip(folder):
-    fs, path = open_filesystem(join(folder, "a.txt"))
-    again, same = open_filesystem(url_of(fs, path))
-    assert (type(again), same) == (type(fs), path)
+    path = Location.at(folder) / "a.txt"
+    again = Location.at(path.absolute)
+    assert (type(again.fs), again.path, again.absolute) == (type(path.fs), path.path, path.absolute)
 
 
 def test_what_others_write_is_seen_at_once(s3):
-    fs, folder = open_filesystem(s3)
-    write_atomic(fs, f"{folder}/a.txt", b"a")
-    assert names_in(fs, folder) == ["a.txt"]
-    s3fs.S3FileSystem(anon=True).pipe_file(f"{folder}/b.txt", b"another client's")
-    assert sorted(names_in(fs, folder)) == ["a.txt", "b.txt"]
-    assert fs.exists(f"{folder}/b.txt")
+    folder = Location.at(s3)
+    (folder / "a.txt").write_atomic(b"a")
+    assert names_in(folder) == ["a.txt"]
+    s3fs.S3FileSystem(anon=True).pipe_file(f"{folder.path}/b.txt", b"another client's")
+    assert sorted(names_in(folder)) == ["a.txt", "b.txt"]
+    assert (folder / "b.txt").exists()
 
 
 def test_local_paths_are_absolute(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fs, path = open_filesystem("clips/../a b#1?.avi")
-    assert is_local(fs)
-    assert path == str(tmp_path / "a b#1?.avi")
+    path = Location.at("clips/../a b#1?.avi")
+    assert path.is_local
+    assert path.path == path.absolute == str(tmp_path / "a b#1?.avi")
+    assert str(path) == "clips/../a b#1?.avi"
 
 
 @pytest.mark.parametrize(
@@ -82,35 +75,35 @@ def test_local_paths_are_absolute(tmp_path, monkeypatch):
 )
 def test_no_storage(url, complaint):
     with pytest.raises(UsageError, match=complaint):
-        open_filesystem(url)
+        Location.at(url)
 
 
 @pytest.mark.parametrize("folder", ["local", "s3"], indirect=True)
 def test_missing_file_is_named(folder):
     url = join(folder, "nothing.txt")
     with pytest.raises(UsageError, match=r"nothing\.txt: does not exist"):
-        read_text(*open_filesystem(url))
+        Location.at(url).read_text()
 
 
 def test_text_must_be_utf8(tmp_path):
     path = tmp_path / "a.txt"
     path.write_bytes(b"\xef\xbb\xbfok")
-    assert read_text(*open_filesystem(str(path))) == "ok"
+    assert Location.at(str(path)).read_text() == "ok"
     path.write_bytes(b"caf\xe9")
     with pytest.raises(UsageError, match="not UTF-8 text"):
-        read_text(*open_filesystem(str(path)))
+        Location.at(str(path)).read_text()
 
 
 def test_folder_in_place_of_a_file(tmp_path):
     with pytest.raises(UsageError, match="is a folder"):
-        read_text(*open_filesystem(str(tmp_path)))
+        Location.at(str(tmp_path)).read_text()
 
 
 def test_file_in_place_of_a_folder(tmp_path):
     (tmp_path / "file").touch()
-    fs, path = open_filesystem(str(tmp_path / "file" / "a.txt"))
+    path = Location.at(str(tmp_path / "file" / "a.txt"))
     with pytest.raises(UsageError, match="a file exists where a folder is needed"):
-        write_atomic(fs, path, b"")
+        path.write_atomic(b"")
 
 
 @pytest.mark.parametrize(
@@ -125,25 +118,25 @@ def test_file_in_place_of_a_folder(tmp_path):
 )
 def test_credentials_in_a_url_are_refused_and_not_repeated(url):
     with pytest.raises(UsageError, match=r"/x: a URL must not contain credentials.* set AWS_ACCESS_KEY_ID") as error:
-        open_filesystem(url)
+        Location.at(url)
     for secret in ("KEY:", "secret", "sec/", "ret@"):
         assert secret not in str(error.value).replace("AWS_ACCESS_KEY_ID", "").replace("AWS_SECRET_ACCESS_KEY", "")
 
 
 def test_missing_bucket(s3):
     url = "s3://attn-no-such-bucket/folder"
-    fs, path = open_filesystem(url)
+    path = Location.at(url)
     with pytest.raises(UsageError, match="bucket does not exist"), storage_errors(url):
-        list_files(fs, path)
+        list_files(path)
     with pytest.raises(UsageError, match="bucket does not exist"), storage_errors(url):
-        names_in(fs, path)
+        names_in(path)
     with pytest.raises(UsageError, match="bucket does not exist"):
-        write_atomic(fs, path, b"x")
+        path.write_atomic(b"x")
 
 
 def test_bucket_name_that_cannot_be(s3):
     with pytest.raises(UsageError, match="s3://A!/x: "), storage_errors("s3://A!/x"):
-        list_files(*open_filesystem("s3://A!/x"))
+        list_files(Location.at("s3://A!/x"))
 
 
 def test_no_credentials(s3, monkeypatch, forget_s3_clients):
@@ -151,19 +144,19 @@ def test_no_credentials(s3, monkeypatch, forget_s3_clients):
     monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
     forget_s3_clients()
     with pytest.raises(UsageError, match="no credentials found; set AWS_ACCESS_KEY_ID"), storage_errors(s3):
-        list_files(*open_filesystem(s3))
+        list_files(Location.at(s3))
 
 
 def test_access_denied(s3, act_as):
     someone = act_as(["s3:GetBucketLocation"])
     url = join(s3, "folder/a.txt")
-    fs, path = open_filesystem(url)
-    for work in (list_files, names_in, read_bytes):
+    path = Location.at(url)
+    for work in (list_files, names_in, Location.read_bytes):
         with pytest.raises(UsageError, match=r"a\.txt: access denied") as error, storage_errors(url):
-            work(fs, path)
+            work(path)
         assert not any(secret in str(error.value) for secret in (someone.key, someone.secret))
     with pytest.raises(UsageError, match=r"a\.txt: access denied"):
-        write_atomic(fs, path, b"x")
+        path.write_atomic(b"x")
 
 
 def test_storage_out_of_reach(s3, monkeypatch, forget_s3_clients):
@@ -173,7 +166,7 @@ def test_storage_out_of_reach(s3, monkeypatch, forget_s3_clients):
         monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
         forget_s3_clients()
         with pytest.raises(UsageError, match="cannot be reached; check AWS_ENDPOINT_URL"), storage_errors(s3):
-            list_files(*open_filesystem(s3))
+            list_files(Location.at(s3))
 
 
 def test_other_errors_keep_their_traceback_and_videos_their_own_kind():
@@ -188,36 +181,36 @@ def test_other_errors_keep_their_traceback_and_videos_their_own_kind():
 
 
 def test_a_failing_block_leaves_what_stood_there(folder):
-    fs, path = open_filesystem(join(folder, "a.txt"))
-    write_atomic(fs, path, b"old")
-    with pytest.raises(IndexError), atomic_path(fs, path) as scratch:
+    path = Location.at(folder) / "a.txt"
+    path.write_atomic(b"old")
+    with pytest.raises(IndexError), path.atomic_path() as scratch:
         [scratch.write_bytes(b"half")].pop(1)
-    assert read_bytes(fs, path) == b"old"
-    assert names_in(fs, path.rpartition("/")[0]) == ["a.txt"]
+    assert path.read_bytes() == b"old"
+    assert names_in(Location.at(folder)) == ["a.txt"]
 
 
 def test_a_block_without_a_file_leaves_nothing(folder):
-    fs, path = open_filesystem(join(folder, "a.txt"))
-    with atomic_path(fs, path):
+    path = Location.at(folder) / "a.txt"
+    with path.atomic_path():
         pass
-    assert not fs.exists(path)
+    assert not path.exists()
 
 
 def test_a_large_file_is_one_upload(s3, monkeypatch):
     monkeypatch.setattr("attn.storage.filesystem.UPLOAD_PART_BYTES", 5 << 20)
     content = os.urandom(11 << 20)
-    fs, path = open_filesystem(join(s3, "large"))
-    with atomic_path(fs, path) as scratch:
+    path = Location.at(s3) / "large"
+    with path.atomic_path() as scratch:
         scratch.write_bytes(content)
-        assert not fs.exists(path)
-    assert read_bytes(fs, path) == content
+        assert not path.exists()
+    assert path.read_bytes() == content
 
 
 def test_killed_writer_leaves_the_old_file(tmp_path):
     script = (
         "import os, signal, sys\n"
-        "from attn.storage.filesystem import atomic_path, open_filesystem\n"
-        "with atomic_path(*open_filesystem(sys.argv[1])) as scratch:\n"
+        "from attn.storage.location import Location\n"
+        "with Location.at(sys.argv[1]).atomic_path() as scratch:\n"
         "    scratch.write_bytes(b'half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
@@ -226,11 +219,28 @@ def test_killed_writer_leaves_the_old_file(tmp_path):
     killed = subprocess.run([sys.executable, "-c", script, str(path)], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert path.read_bytes() == b"old"
-    assert [os.path.basename(file.path) for file in list_files(*open_filesystem(str(tmp_path)))] == ["a.txt"]
+    assert [os.path.basename(file.path) for file in list_files(Location.at(str(tmp_path)))] == ["a.txt"]
 
 
 def test_files_get_the_usual_mode(tmp_path):
     usual = tmp_path / "usual"
     usual.touch()
-    write_atomic(*open_filesystem(str(tmp_path / "ours")), b"")
+    Location.at(str(tmp_path / "ours")).write_atomic(b"")
     assert (tmp_path / "ours").stat().st_mode == usual.stat().st_mode
+
+
+def test_parts_of_a_location(folder):
+    place = Location.at(folder)
+    inside = place / "deep/a.txt"
+    assert inside.name == "a.txt"
+    assert str(inside) == inside.url == f"{folder}/deep/a.txt"
+    assert inside.path == f"{place.path}/deep/a.txt"
+    assert place.at_path(inside.path).absolute == inside.absolute
+
+
+def test_a_location_is_a_value_that_may_go_to_another_process(folder):
+    place = Location.at(folder) / "a.txt"
+    place.write_atomic(b"a")
+    sent = pickle.loads(pickle.dumps(place))  # noqa: S301 (as Ray sends it)
+    assert {sent, place} == {Location.at(folder) / "a.txt"}
+    assert sent.read_bytes() == b"a"
