@@ -20,11 +20,8 @@ from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.errors import UsageError
-from attn.models.attention_distillation import ClipArchitecture, ClipCnn
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
-from attn.models.clip_file import TrainedClipCnn, save_clip_cnn
-from attn.models.clip_input import ClipInput
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, load_energynet, save_energynet
 from attn.models.model_file import Model, save_model
@@ -40,7 +37,6 @@ from attn.storage.manifest import SCORE_FIELDS
 from attn.storage.store import AttentionStore, VideoRows
 from attn.storage.writer import LAST, StoreWriter, travelling_schema
 from attn.video.sandbox.guard import FrameReader
-from attn.video.transform import BILINEAR
 from tests.untrained_models import untrained
 
 CLASSES = ("Wave", "Kick", "Hug")
@@ -370,15 +366,6 @@ def test_the_cnn_of_a_model_of_grids_may_be_plain_weights(with_model, options, t
     assert {row["class"] for row in table(options).values()} <= {"Run", "Jump", None}
     with pytest.raises(UsageError, match=r"another weights_sha256"):
         predict(dataclasses.replace(options, model=(net, cnn)))
-
-
-def test_a_network_of_clips_is_refused(options, small_weights, tmp_path):
-    net = ClipCnn(ClipArchitecture("small_clip_cnn", "rgb", num_classes=2))
-    url = str(tmp_path / "clips.safetensors")
-    save_clip_cnn(url, TrainedClipCnn(net, ("Run", "Jump"), ClipInput(4, 2, 36, 32, str(BILINEAR), {"stride": 1})))
-    for model in ((url,), (url, str(small_weights))):
-        with pytest.raises(UsageError, match=r"a network of clips, but predict samples frames\. Run precompute --clip"):
-            predict(dataclasses.replace(options, model=model))
 
 
 def test_a_model_without_its_cnn_is_refused(options, tmp_path):

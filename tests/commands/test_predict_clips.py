@@ -116,7 +116,7 @@ def test_tracks_have_a_map_and_a_probability_for_every_time_step(options):
         (
             {"overlays": 1, "overlay_class": "Kick"},
             {},
-            "the attention of a network of clips does not depend on the class",
+            "a network of clips has no maps of classes",
         ),
         ({"overlays": 1}, {"num_maps": 0}, "--overlays: the network has no attention maps"),
         ({}, {"modality": "flow", "num_maps": 1}, "takes flow, but videos have frames. Give its student"),

@@ -241,7 +241,7 @@ def test_trainings_share_the_cpus(options, monkeypatch):
         ({"clip_cnn": dataclasses.replace(SMALL, crop=40)}, "--clip-cnn.crop 40: larger than --input-size 36"),
         ({"flow_bound": -1.0}, "--flow-bound -1: must be a positive number"),
         ({"clip_every": 0}, "--clip-every 0: too small"),
-        ({"labels": "labels.csv"}, "--labels and --dataset labelled need each other"),
+        ({"labels": "labels.csv"}, "--labels: belongs to --dataset labelled, not ucf101"),
     ],
     ids=str,
 )
