@@ -4,14 +4,12 @@ import dataclasses
 import logging
 from typing import Any
 
-from attn.commands.estimate import estimate
-from attn.commands.precompute import placement_of, warn_of_one_answer
+from attn.commands.fill_store import fill_and_check, placement_of, report_estimate
 from attn.commands.precompute_manifest import PACKAGES
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import check_fill_numbers, find_labelled, how_to_resume
 from attn.datasets.own_list import read_labels
-from attn.engine.exit_codes import EXIT_INTERRUPTED
-from attn.engine.filling import Chain, StorePlan, fill_locked
+from attn.engine.filling import Chain, StorePlan
 from attn.engine.in_process import PLACEMENT, computed_in_process
 from attn.engine.placement import Placement
 from attn.errors import UsageError, refuse_flag
@@ -54,12 +52,8 @@ def precompute_clips(options: PrecomputeOptions) -> int:
     placement = placement_of(plan, options)
     log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(plan.manifest.class_names))
     if options.dry_run:
-        log.info("%s", estimate(plan, placement, overwrite=options.overwrite))
-        return 0
-    code = fill_locked(plan, placement, _chain(plan, placement), overwrite=options.overwrite)
-    if code != EXIT_INTERRUPTED:
-        warn_of_one_answer(options.out)
-    return code
+        return report_estimate(plan, placement, options)
+    return fill_and_check(plan, placement, _chain(plan, placement), options)
 
 
 def make_clip_plan(options: PrecomputeOptions) -> ClipPlan:
