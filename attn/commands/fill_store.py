@@ -1,4 +1,4 @@
-"""Start of a job that fills a store: where the work runs, its estimate, and the check of what a CNN has answered."""
+"""Start of a job that fills a store: placement, estimate, and the check of a CNN's answers."""
 
 import contextlib
 import itertools
