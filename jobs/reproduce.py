@@ -6,6 +6,7 @@ on it. `--dataset synthetic` works out of the box.
 """
 
 from attn.commands.cli import chosen, end, parse, run
+from attn.commands.reproduction.distillation_options import DistillationTablesOptions
 from attn.commands.reproduction.reproduce_options import (
     ReproduceOptions,
     SoftAttentionTablesOptions,
@@ -16,6 +17,7 @@ PAPERS = {
     "attention_transfer": ReproduceOptions,
     "soft_attention": SoftAttentionTablesOptions,
     "tsrnet": TsrnetTablesOptions,
+    "attention_distillation": DistillationTablesOptions,
 }
 
 
@@ -31,6 +33,10 @@ def main() -> int:
         from attn.commands.reproduction.tsrnet_tables import reproduce_tsrnet
 
         return run(reproduce_tsrnet, options)
+    if isinstance(options, DistillationTablesOptions):
+        from attn.commands.reproduction.distillation_tables import reproduce_distillation
+
+        return run(reproduce_distillation, options)
     from attn.commands.reproduction.reproduce import reproduce
 
     return run(reproduce, options)

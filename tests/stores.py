@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from attn.schema import FRAME, LABEL, TIME_S, TRUNCATED, VIDEO_ID
+from attn.schema import FRAME, LABEL, REPEATED, TIME_S, TRUNCATED, VIDEO_ID
 from attn.storage.ledger import Ledger
 from attn.storage.manifest import Manifest
 from attn.storage.tensors import tensor_array
@@ -57,6 +57,7 @@ def _rows(manifest: Any, video_id: str, label: int | None, tensors: Tensors) -> 
         POSITION: positions,
         LAST: positions == count - 1,
         TRUNCATED: np.zeros(count, bool),
+        REPEATED: np.zeros(count, np.int16),
     }
     schema = travelling_schema(manifest.schema)
     arrays = [

@@ -7,8 +7,10 @@ import torch
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.models.soft_attention_file import TrainedSoftAttention, save_soft_attention
+from attn.models.tsrnet import Architecture, Tsrnet
+from attn.models.tsrnet_file import TrainedTsrnet, save_tsrnet
 from attn.stages.soft_attention_config import SoftAttentionConfig
-from attn.storage.manifest import GRID_FIELDS, SCORE_FIELDS
+from attn.storage.manifest import FEATURE_FIELDS, GRID_FIELDS, SCORE_FIELDS
 from attn.training.soft_attention_training import new_net
 
 
@@ -20,6 +22,11 @@ def untrained(kind, manifest, folder):
         net = EnergyNet(torch.randn(len(names), 5), shape, hidden_dim=7, embedding_dim=6)
         trained = {"store": manifest.of(SCORE_FIELDS)}
         save_energynet(folder, TrainedEnergyNet(net, names, shape, fingerprint, trained))
+        return folder
+    if kind == "tsrnet":
+        tsrnet = Tsrnet(Architecture(2, manifest.num_channels, attention_dim=5, hidden_dim=6)).eval()
+        trained = {"store": manifest.of(FEATURE_FIELDS)}
+        save_tsrnet(folder, TrainedTsrnet(tsrnet, ("Run", "Jump"), 4, manifest.backbone, fingerprint, trained))
         return folder
     config = SoftAttentionConfig(hidden_dim=6, window_frames=4)
     net = new_net(config, num_classes=2, num_channels=manifest.num_channels, num_cells=shape[0] * shape[1])

@@ -28,6 +28,7 @@ from attn.models.adapt import Moved, adapt, check_enough, check_spread
 from attn.models.checkpoint import save_checkpoint
 from attn.models.finetune import Normaliser
 from attn.stages.align import Aligned, reader, rescale, spread
+from attn.storage.error_messages import shown
 from attn.storage.failures import Failure
 from attn.video.transform import resize_and_crop
 
@@ -79,6 +80,7 @@ def _adapt(plan: AdaptPlan) -> int:
             normalise,
             batch_size=options.batch_size,
             least_frames=least_frames(options),
+            of=shown(options.videos),
         )
     record = _record(plan, bank.names(rows[: moved.frames]), moved, failed)
     trained = {**cnn.trained, "adapted": record}
@@ -96,8 +98,8 @@ def _align(
 ) -> Aligned:
     """Rescale the channels of the map layer to their spread on Web images; see `attn.stages.align`."""
     options, backbone = plan.options, plan.cnn.backbone
-    check_enough(len(rows), least_frames(options))
-    check_spread(pixels[rows[: options.batch_size]])
+    check_enough(len(rows), least_frames(options), of=shown(options.videos))
+    check_spread(pixels[rows[: options.batch_size]], of=shown(options.videos))
     size, cuts = options.batch_size, range(0, len(rows), options.batch_size)
     frames = (torch.from_numpy(pixels[rows[start : start + size]]) for start in cuts)
     wanted, images = spread(backbone, (normalise(batch.to(where)) for batch in _web_images(plan)))

@@ -92,7 +92,7 @@ def make_plan(options: AdaptOptions) -> AdaptPlan:
 def _check_flags(options: AdaptOptions) -> None:
     if not options.out.endswith(SUFFIX):
         raise UsageError(f"{options.out}: not a checkpoint name. Give --out a name that ends in {SUFFIX}.")
-    check_enough(options.frames, least_frames(options))
+    check_enough(options.frames, least_frames(options), of="--frames")
     if options.batch_size < LEAST_BATCH:
         raise UsageError(f"--batch-size {options.batch_size}: must be at least {LEAST_BATCH}.")
     if not options.decode_timeout_s > 0:

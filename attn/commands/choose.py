@@ -91,7 +91,7 @@ def comparison(options: ChooseOptions) -> ReproduceOptions:
         folds=options.folds,
         allow_missing=options.allow_missing,
         max_failed_fraction=options.max_failed_fraction,
-        no_image=False,
+        image_free=False,
         stride=options.stride,
         actors=options.actors,
         side_by_side=options.side_by_side,
@@ -127,7 +127,7 @@ class _Winner:
         """Step that trains the EnergyNet; None for methods without one."""
         nets = [step for step in self.steps.values() if step.job == "train_energynet"]
         matching = [step for step in nets if step.options.store == self.maps.options.out]
-        return matching[0] if self.scores in ("energynet", *CNN_OF) else None
+        return matching[0] if self.scores.removesuffix(CALIBRATED) in ("energynet", *CNN_OF) else None
 
     def train(self) -> bool:
         """Run the missing steps and return whether all succeeded."""
@@ -152,8 +152,8 @@ class _Winner:
 
 
 def _calibration(model: Model, store: AttentionStore) -> dict[str, Any]:
-    """Calibration record computed on all videos of a store."""
-    scorer, videos = scorer_of(model), sorted(store.video_ids)
+    """Calibration record computed on all videos of a store that the model was not trained on."""
+    scorer, videos = scorer_of(model), sorted(set(store.video_ids) - set(model.trained_on))
     scored = score_videos(store, (scorer,), {}, calibrating=set(videos))
     return Calibration.fit(scored.of(scorer.name, videos)).as_record()
 

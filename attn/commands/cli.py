@@ -11,7 +11,7 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
-from attn.commands.flag_errors import check_flags, in_one_line
+from attn.commands.flag_errors import check_flags, check_lengths, check_seeds, in_one_line
 from attn.commands.flag_help import explained, flag_words
 from attn.commands.next_step import interrupted, last_line
 from attn.engine.exit_codes import EXIT_INTERRUPTED, EXIT_USAGE
@@ -36,10 +36,12 @@ VERBOSITY = (
 def parse(options_type: type[Options], description: str | None, argv: Sequence[str] | None = None) -> Options:
     """Parse the command line into a frozen dataclass.
 
-    A leading `--` is dropped because `ray job submit -- jobs/x.py -- …` passes it to the script. On a terminal, a
-    message announces that libraries are loaded next, which takes up to a minute on a busy machine.
+    A leading `--` is dropped because `ray job submit -- jobs/x.py -- …` passes it to the script. A class attribute
+    `RENAMED` maps earlier spellings of flags, which still work, to those of today. On a terminal, a message announces
+    that libraries are loaded next, which takes up to a minute on a busy machine.
     """
-    given = _given(argv)
+    renamed: Mapping[str, str] = getattr(options_type, "RENAMED", {})
+    given = [renamed.get(word, word) for word in _given(argv)]
     try:
         return _parsed(options_type, f"{(description or '').strip()}\n\n{VERBOSITY}", _without_verbosity(given))
     except UsageError as error:
@@ -57,7 +59,7 @@ def _given(argv: Sequence[str] | None) -> list[str]:
 
 
 def _parsed(options_type: type[Options], description: str | None, given: list[str]) -> Options:
-    check_flags(options_type, given)
+    check_flags(options_type, given, recipe=_asked(given, "--recipe"))
     if issubclass(options_type, Settings):
         given = [*_config_flags(given, options_type), *given]
     if issubclass(options_type, WithRecipe):
@@ -67,6 +69,8 @@ def _parsed(options_type: type[Options], description: str | None, given: list[st
     with in_one_line():
         found = tyro.cli(known, description=description, args=given, config=(tyro.conf.FlagCreatePairsOff,))
     options = options_type(**{field.name: getattr(found, field.name) for field in dataclasses.fields(known)})
+    check_lengths(options, given)
+    check_seeds(options)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # before torch is loaded: idle threads must not spin
     say("loading libraries")
     return options

@@ -12,12 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from attn.commands.report_options import page_command
+from attn.commands.predict import predict
+from attn.commands.predict_options import EVERY, PredictOptions
+from attn.commands.predict_overlays import FOLDER as OVERLAYS
+from attn.commands.predict_overlays import map_tracks
+from attn.commands.predictions import ranking
+from attn.commands.report import report
+from attn.commands.report_options import ReportOptions
 from attn.commands.reproduction.cell import WEB
+from attn.commands.reproduction.lists import percent
 from attn.commands.reproduction.reproduce import TABLES, reproduce
 from attn.commands.reproduction.reproduce_options import DemoOptions, ReproduceOptions
 from attn.errors import UsageError
 from attn.eval.localisation import Localisation, box_coverage, localisation
+from attn.report.class_track import MOST_CLASSES
+from attn.stages.scoring import UnAtt
 from attn.storage.location import Location
 from attn.storage.store import AttentionStore, VideoRows
 from attn.synthetic.boxes import BoxTrack, read_boxes
@@ -29,8 +38,11 @@ log = logging.getLogger(__name__)
 BACKBONE = "small_cnn"
 # One split and two shares of the training videos: minutes instead of hours.
 SPLITS, FRACTIONS = (1,), (0.2, 1.0)
+PREDICTED = "UCF-101/*/v_*_g01_c01.avi"
+"""A test video of each class."""
 EXAMPLES = 4
 STRIP_FRAMES = 6
+FILM = "attention.svg"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +55,9 @@ class DemoResult:
         store: attention store of the CNN trained on Web images.
         localisation: agreement of the true class's maps with the true boxes.
         pictures: overlays of maps on frames.
-        page: command that makes a page of the results.
+        film: frames of one video with its attention, and its energies over time.
+        overlays: folder of videos with the attention drawn over them.
+        page: page of tables, charts and frames.
     """
 
     tables: Path
@@ -51,7 +65,9 @@ class DemoResult:
     store: Path
     localisation: Localisation
     pictures: list[Path]
-    page: str
+    film: Path
+    overlays: Path
+    page: Path
 
 
 def demo(options: DemoOptions) -> DemoResult:
@@ -70,14 +86,15 @@ def demo(options: DemoOptions) -> DemoResult:
         fractions=FRACTIONS,
         seeds=(options.seed,),
         image_epochs=options.epochs,
-        no_image=False,
+        image_free=False,
         map_source="same_cnn",  # out of fold would double the trainings
         render_images=options.images,
         render_videos=options.videos,
     )
     if code := reproduce(plan):
         raise UsageError(f"the demo stopped: a step ended with exit code {code}. See the logs in {root}/logs.")
-    data, store = root / "data", root / BACKBONE / f"seed{options.seed}" / WEB / "store"
+    data, seed = root / "data", root / BACKBONE / f"seed{options.seed}"
+    store, tuned = seed / WEB / "store", seed / f"split{SPLITS[0]}" / percent(FRACTIONS[-1])
     tracks = {path.stem: read_boxes(path) for path in (data / "boxes").iterdir()}
     return DemoResult(
         tables=root / f"{TABLES}.md",
@@ -85,8 +102,59 @@ def demo(options: DemoOptions) -> DemoResult:
         store=store,
         localisation=attention_in_boxes(store, tracks),
         pictures=draw_examples(store, tracks, data / "UCF-101", root / "pictures"),
-        page=page_command(options.out),
+        film=draw_film(tuned / "store", data, root / "pictures"),
+        overlays=draw_overlays(root, tuned / "cnn.safetensors"),
+        page=write_page(root),
     )
+
+
+def draw_film(store: Path, data: Path, folder: Path) -> Path:
+    """Draw the test video whose attention tells best when its action happens: frames with maps, and energies.
+
+    Videos that UnAtt gets right come first. Among them, the energy of the predicted class differs most between the
+    frames with and without the action, relative to its largest value.
+    """
+    from attn.report.film_strip import film_strip
+
+    opened, unatt, clearest = AttentionStore.open(str(store)), UnAtt(), None
+    listed = (data / "ucfTrainTestlist" / f"testlist{SPLITS[0]:02}.txt").read_text().split()
+    paths = {Path(line).stem: data / "UCF-101" / line for line in listed}
+    for video in opened.videos(unatt.columns):
+        if video.video_id not in paths:
+            continue
+        acting = _acting(video, read_boxes(data / "boxes" / f"{video.video_id}.json"))
+        if acting.all() or not acting.any():
+            continue
+        scores = unatt(video)
+        tracks = map_tracks(video, scores, opened.manifest.class_names, ranking(scores)[:MOST_CLASSES], 1)
+        energies = tracks.classes[0].energies
+        contrast = (energies[acting].mean() - energies[~acting].mean()) / (energies.max() or 1.0)
+        rank = (int(scores.argmax()) == video.label, float(contrast))
+        if clearest is None or rank > clearest[0]:
+            clearest = rank, video, tracks
+    if clearest is None:
+        raise UsageError(f"{store}: has no test video. Render more with --videos.")
+    _, video, tracks = clearest
+    rows = np.linspace(0, len(video.frame) - 1, min(STRIP_FRAMES, len(video.frame))).round().astype(int)
+    path = folder / FILM
+    path.write_text(film_strip(tracks, rows.tolist(), _frames(paths[video.video_id], video.frame[rows])))
+    return path
+
+
+def draw_overlays(root: Path, cnn: Path) -> Path:
+    """Predict a test video of each class by UnAtt, draw all of them, and return the folder of the overlays."""
+    out = root / "predictions"
+    said = PredictOptions(str(root / "data" / PREDICTED), (str(cnn),), str(out), method="unatt", overlays=EVERY)
+    if code := predict(said):
+        log.warning("the predictions of %s ended with exit code %d", root, code)
+    return out / OVERLAYS
+
+
+def write_page(root: Path) -> Path:
+    """Write the page of all results and return its path."""
+    page = root / "report.html"
+    report(ReportOptions(runs=(str(root),), out=str(page)))
+    return page
 
 
 def attention_in_boxes(store: Path, tracks: Mapping[str, BoxTrack]) -> Localisation:

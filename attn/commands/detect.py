@@ -31,7 +31,7 @@ from attn.storage.filesystem import storage_errors
 from attn.storage.location import Location
 from attn.storage.scores import Scores, scores_parquet
 from attn.storage.store import AttentionStore
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ def detect(options: DetectOptions) -> int:
     Raises:
         UsageError: flags, models or stores are invalid, or times of two streams differ; nothing was written.
     """
-    check_writable(options.out)
+    check_results_folder(options.out)
     rule = _rule(options)
     sources = _sources(options)
     names = sources[0].model.class_names

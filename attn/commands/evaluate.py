@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from attn.classes import class_ids, class_mask
+from attn.commands import evaluate_boxes as localisation_file
 from attn.commands import evaluate_calibration as calibration_file
+from attn.commands.clip_maps import clip_manifest, with_clip_maps
 from attn.commands.evaluate_attention import written_attention
 from attn.commands.evaluate_boxes import BoxShares
 from attn.commands.evaluate_calibration import open_calibration
-from attn.commands.evaluate_clip_maps import clip_manifest, with_clip_maps
 from attn.commands.evaluate_methods import make_scorers
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.evaluate_scores import Scored, score_videos
@@ -36,7 +37,7 @@ from attn.storage.listing import glob_files
 from attn.storage.location import Location
 from attn.storage.scores import Scores, scores_parquet
 from attn.storage.store import AttentionStore
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +51,7 @@ def evaluate(options: EvaluateOptions) -> int:
     Raises:
         UsageError: flags, lists or stores are invalid; nothing was written.
     """
-    check_writable(options.out)
+    check_results_folder(options.out)
     out = Location.at(options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
@@ -70,7 +71,7 @@ def evaluate(options: EvaluateOptions) -> int:
     clips = clip_manifest(store.manifest) is not None
     if options.boxes is not None and not options.attention and not clips:
         raise UsageError("--boxes: compares attention weights. Give --attention, too.")
-    boxes = None if options.boxes is None else BoxShares(options.boxes, labels.keys(), store.manifest)
+    boxes = _boxes(options, labels.keys(), store)
     also = source.videos if source is not None and source.tested_store else frozenset()
     compared = methods if boxes is None else with_clip_maps(methods, store, boxes)
     with written_attention(options, compared, store, boxes) as scorers:
@@ -90,12 +91,23 @@ def evaluate(options: EvaluateOptions) -> int:
         **({} if boxes is None else {"localisation": boxes.figures()}),
     }
     (out / scores_file.NAME).write_atomic(scores_parquet(scores, store.manifest, names))
+    if boxes is not None:
+        (out / localisation_file.NAME).write_atomic(boxes.file())
     if source is not None:
         (out / calibration_file.NAME).write_atomic(source.file(calibrations, names))
     (out / METRICS).write_atomic(json.dumps(metrics, indent=1, ensure_ascii=False).encode())
     for line in metrics_table(metrics):
         log.info("%s", line)
     return 0
+
+
+def _boxes(options: EvaluateOptions, video_ids: Collection[str], store: AttentionStore) -> BoxShares | None:
+    """Boxes of `--boxes`; None without them."""
+    if options.boxes is None:
+        return None
+    if not 0 < options.box_threshold <= 1:
+        raise UsageError(f"--box-threshold {options.box_threshold:g}: must be above 0 and at most 1.")
+    return BoxShares(options.boxes, video_ids, store.manifest, threshold=options.box_threshold)
 
 
 def scores_of(

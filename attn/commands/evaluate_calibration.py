@@ -105,7 +105,9 @@ def open_calibration(options: EvaluateOptions, store: AttentionStore, scoring: S
             "with the same CNN and settings."
         )
     other.check_columns(dict.fromkeys(columns))
-    videos = _listed(options, found) if options.calibrate_lists else found
+    videos = _named(options, options.calibrate_lists, found) if options.calibrate_lists else found
+    if options.train_split is not None:
+        videos = videos - _named(options, (options.train_split,), found)
     check_enough(len(videos), len(scoring.class_names), where=f"--calibrate {shown(url)}")
     return CalibrationSource(other, videos, same)
 
@@ -120,10 +122,10 @@ def _cannot_be_calibrated(options: EvaluateOptions) -> UsageError:
     )
 
 
-def _listed(options: EvaluateOptions, found: Set[str]) -> Set[str]:
-    """IDs of videos in at least one of `--calibrate-lists`. Missing videos are skipped: they hardly change a mean."""
+def _named(options: EvaluateOptions, lists: Sequence[str], found: Set[str]) -> Set[str]:
+    """IDs of videos in at least one of the lists. Missing videos are skipped: they hardly change a mean."""
     named: set[str] = set()
-    for url in options.calibrate_lists:
+    for url in lists:
         split = read_label_sets(url, part="train", present=found)
         named |= present_videos(split, found, store=options.calibrate or "", where=url, allow_missing=True).keys()
     return named

@@ -22,7 +22,7 @@ from attn.eval.significance import bootstrap_draws, percentile_interval
 from attn.eval.summary import AP_DEFINITIONS
 from attn.report.detection_table import detection_lines, detection_markdown
 from attn.storage.location import Location
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def evaluate_detection(options: EvaluateDetectionOptions) -> int:
     Raises:
         UsageError: flags or files are invalid; nothing was written.
     """
-    check_writable(options.out)
+    check_results_folder(options.out)
     tious = _checked(options)
     inputs = read_inputs(options)
     for warning in inputs.warnings:

@@ -12,7 +12,7 @@ from attn.commands.split_check import present_videos
 from attn.datasets.fractions import take_fraction
 from attn.datasets.recordings import shared_recordings
 from attn.datasets.split import classes_of_list, read_label_sets, read_split
-from attn.errors import UsageError, some
+from attn.errors import UsageError, refuse_flag, some
 from attn.methods import CHOICES, METHODS, with_variants
 from attn.models.energynet_file import load_energynet
 from attn.stages.open_model import TrainedModel, energynet_model, open_model
@@ -61,8 +61,12 @@ def make_scorers(options: EvaluateOptions, store: AttentionStore) -> Scoring:
     methods = options.chosen_methods
     if not methods and not options.model:
         raise UsageError(f"--methods: empty. Name at least one of {', '.join(CHOICES)}.")
+    if options.model is not None and not options.model:
+        raise UsageError("--model: empty. Name at least one model file.")
     if options.model:
         _check_used(options, methods)
+    refuse_flag("fraction", options.fraction, "must be above 0 and at most 1", not 0 < options.fraction <= 1)
+    refuse_flag("svm_c", options.svm_c, "must be a number above 0", not 0 < options.svm_c < float("inf"))
     made = [_of_method(name, options, store) for name in dict.fromkeys(methods)]
     made += [_of_file(given, options, store) for given in options.model or ()]
     for other in made[1:]:
@@ -132,8 +136,6 @@ def _energynet(options: EvaluateOptions, store: AttentionStore) -> Scoring:
 
 
 def _svm(options: EvaluateOptions, store: AttentionStore) -> Scoring:
-    if not 0 < options.svm_c < float("inf"):
-        raise UsageError(f"--svm-c {options.svm_c:g}: must be a number above 0.")
     labels, names = train_labels(options, store)
     where = f"--train-split {shown(options.train_split or '')}"
     _check_untrained(options, store, labels, where)

@@ -13,7 +13,7 @@ DEFAULT_METHODS = ("cnn", "unatt")
 class EvaluateOptions:
     """Options of the job. `reproduce` identifies finished evaluations by them: a new field or default redoes them."""
 
-    LATER: ClassVar[Collection[str]] = ("attention", "boxes")
+    LATER: ClassVar[Collection[str]] = ("attention", "boxes", "box_threshold")
     WORDS: ClassVar[Mapping[str, str]] = {"methods": summaries(CHOICES), "default": " ".join(DEFAULT_METHODS)}
 
     store: str
@@ -48,12 +48,16 @@ class EvaluateOptions:
     """Write attention.parquet, with the attention weights of each frame by each soft-attention LSTM of --model."""
     boxes: str | None = None
     """Folder of boxes of the action: <video_id>.json, or ViPER's <video_id>.xgtf. With --attention, or for the maps of
-    a clip store, the metrics then contain the share of the attention inside the boxes."""
+    a clip store, the metrics then say how well the attention finds the boxes, and localisation.csv says it of each
+    video."""
+    box_threshold: float = 0.5
+    """Share of a map's maximum from which a pixel belongs to its region, whose box is compared with --boxes. Choose it
+    on training videos."""
     calibrate: str | None = None
     """Attention store of unlabelled videos, local or s3://, made with the CNN of --store; may be --store itself. The
     scores of each class are standardised by their mean and standard deviation over these videos. This adds a second set
     of scores, <method>_calibrated, to each method except votes and SVMs. It assumes roughly balanced classes. Videos
-    that the CNN was fine-tuned on make the result too optimistic."""
+    of --train-split are left out: a CNN that was fine-tuned on them scores them unlike others."""
     calibrate_lists: tuple[str, ...] = ()
     """Split lists: calibrate only on videos of --calibrate named in at least one of them (default: all videos).
     HMDB51's lists select their training videos. Labels are not used."""

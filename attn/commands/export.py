@@ -25,7 +25,7 @@ from attn.storage.error_messages import shown
 from attn.storage.filesystem import storage_errors
 from attn.storage.location import Location
 from attn.storage.store import AttentionStore, VideoRows
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,7 @@ def export(options: ExportOptions) -> int:
     Raises:
         UsageError: the store or the list is invalid, or the store lacks a column; nothing was written.
     """
-    check_writable(options.out)
+    check_results_folder(options.out)
     with storage_errors(options.store):
         store = AttentionStore.open(options.store, allow_partial=options.allow_partial)
         video_ids = store.video_ids

@@ -54,7 +54,7 @@ def _settings(options: JoinClipsOptions) -> JoinSettings:
         raise UsageError(f"--size {options.size}: must be even, from {SMALLEST} to {LARGEST}.")
     low, high = options.idle_s
     if not 0 < low <= high < math.inf:
-        raise UsageError(f"--idle-s {low:g} {high:g}: give the shortest and the longest time, above 0.")
+        raise UsageError(f"--idle-s {low:g} {high:g}: not a range. Give the shortest and the longest time, above 0.")
     names = {field.name for field in dataclasses.fields(JoinSettings)}
     return JoinSettings(**{name: value for name, value in vars(options).items() if name in names})
 

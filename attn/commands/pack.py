@@ -33,6 +33,7 @@ def pack(options: PackOptions) -> int:
     """
     _check_flags(options)
     check_writable(options.out)
+    _check_outside(options.out, options.videos)
     existing = find_shards(options.out, options.name)
     if existing and not options.overwrite:
         raise UsageError(
@@ -117,6 +118,13 @@ def _class_names(classes: str | None, found: Sequence[Found]) -> tuple[str, ...]
     if classes is not None:
         return read_class_index(classes)
     return tuple(sorted({name for one in found if (name := one.folder or one.stored)}))
+
+
+def _check_outside(out: str, videos: str) -> None:
+    """Refuse an output folder in the folder of the videos, whose next listing would contain every video twice."""
+    folder, source = (Location.at(url).absolute.rstrip("/") for url in (out, videos))
+    if f"{folder}/".startswith(f"{source}/"):
+        raise UsageError(f"{out}: in the folder of --videos, which would then contain all twice. Choose another --out.")
 
 
 def _check_source_is_not_replaced(videos: Sequence[Video], out: str, existing: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Plan of precompute on a flow store: a CNN of optical flow computes the rows of an attention store."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from attn.classes import class_ids
 from attn.commands.precompute_options import PrecomputeOptions
@@ -46,15 +46,15 @@ def check_flow_cnn(options: PrecomputeOptions, cnn: Cnn, store: FlowStore) -> Fl
     return cnn.flow
 
 
-def listed_flow_videos(options: PrecomputeOptions, cnn: Cnn, store: FlowStore) -> list[Video]:
+def listed_flow_videos(options: PrecomputeOptions, class_names: Sequence[str], store: FlowStore) -> list[Video]:
     """Return the videos to process: those of the lists, or all.
 
-    A video's label is its class in a list, if it is a single one, and one of the CNN's.
+    A video's label is its class in a list, if it is a single one, and one of the network's.
 
     Raises:
         UsageError: a list names none of the videos.
     """
-    ids = class_ids(cnn.class_names)
+    ids = class_ids(class_names)
     labels: dict[str, int | None] = {} if options.lists else dict.fromkeys(store.video_ids)
     for url in options.lists:
         split = read_label_sets(url, part="both", present=store.video_ids)

@@ -64,7 +64,8 @@ class PrecomputeOptions(FillOptions):
     videos: str | None = None
     """Videos: a folder tree, a folder of tar shards, a single file or a glob, on a disk or S3. Not with --flow."""
     flow: str | None = None
-    """Flow store, for a CNN of `train_cnn --modality flow`. Rows, sampling and preprocessing are those of the store."""
+    """Flow store, for a network of train_cnn or train_clip_cnn with --modality flow. Rows, sampling and preprocessing
+    are those of the store."""
     weights: str
     """Weights of the CNN: a .safetensors checkpoint, a .pth state dict (with --backbone and --classes), or
     `imagenet`."""

@@ -13,10 +13,12 @@ from attn.datasets.own_list import read_labels
 from attn.datasets.split import classes_of_list, read_label_sets
 from attn.datasets.ucf101 import read_class_index
 from attn.engine.filling import StorePlan
+from attn.engine.pool_flags import check_pool
 from attn.engine.terminal import say
 from attn.errors import UsageError, refuse_flag, some
 from attn.models.checkpoint import Cnn, check_input_size, load_weights
 from attn.schema import GRADCAM, OF_CLASSES
+from attn.stages.attention import ComputeMaps
 from attn.stages.decode_videos import DecodeVideos
 from attn.storage.filesystem import storage_errors
 from attn.storage.ledger import Ledger
@@ -26,6 +28,7 @@ from attn.storage.writable import check_writable
 from attn.video.found import keep_names, paths_of
 from attn.video.sample import sampling_record
 from attn.video.source import Video, find_videos, label_videos
+from attn.video.transform import Resampling
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +40,15 @@ class Plan(StorePlan):
     manifest: Manifest
     options: PrecomputeOptions
     cnn: Cnn
+
+    @property
+    def resampling(self) -> Resampling:
+        """Part of a frame that the CNN sees."""
+        return self.cnn.resampling
+
+    def computation(self, columns: Sequence[str], device: str) -> ComputeMaps:
+        """Computation of some columns in this process."""
+        return ComputeMaps(self.cnn, **{**self.compute_settings, "columns": tuple(columns), "device": device})
 
     @property
     def compute_settings(self) -> dict[str, object]:
@@ -91,7 +103,7 @@ def _plan_of_flow(options: PrecomputeOptions) -> Plan:
     cnn = _load(options)
     flow = check_flow_cnn(options, cnn, store)
     check_input_size(cnn)
-    videos = listed_flow_videos(options, cnn, store)
+    videos = listed_flow_videos(options, cnn.class_names, store)
     ledger, stage = Ledger.at(options.out), flow_stage(options, videos, store, flow)
     manifest = attention_manifest(options, cnn, store.manifest.sampling)
     ledger.check(manifest, overwrite=options.overwrite)
@@ -255,3 +267,4 @@ def check_fill_numbers(options: FillOptions) -> None:
         raise UsageError(f"--decode-timeout-s {options.decode_timeout_s:g}: must be positive.")
     if not 0 <= options.max_failed_fraction <= 1:
         raise UsageError(f"--max-failed-fraction {options.max_failed_fraction:g}: must be from 0 to 1.")
+    check_pool(options.actors, options.gpus_per_actor)

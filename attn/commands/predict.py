@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import torch
 
+from attn.commands.precompute_clips import ClipPlan, fill_clips, make_clip_plan
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import Plan, make_plan
 from attn.commands.predict_model import PredictionModel, open_prediction_model
@@ -27,27 +28,28 @@ from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_INTERRUPTED
 from attn.engine.in_process import needs_no_ray
 from attn.engine.terminal import say
 from attn.errors import UsageError
-from attn.schema import FRAME, IMAGE, TIME_S, TRUNCATED, VIDEO_ID, row_bytes
-from attn.stages.attention import ComputeMaps
+from attn.models.clip_file import TrainedClipCnn
+from attn.schema import CLIP_COLUMNS, FRAME, IMAGE, LOGITS, TIME_S, TRUNCATED, VIDEO_ID, row_bytes
 from attn.stages.decode_videos import Columns
 from attn.stages.finite import check_finite as check_stored
 from attn.stages.frame_sample import by_video
 from attn.stages.one_answer import OneAnswer
-from attn.stages.rows import check_finite
+from attn.stages.rows import Tensors, check_finite
 from attn.stages.scoring import Scorer, UnAtt, cnn_scorer
-from attn.stages.soft_attention_scoring import attending
 from attn.storage.error_messages import shown
 from attn.storage.failures import Failure, read_failures
 from attn.storage.filesystem import join, storage_errors
 from attn.storage.location import Location
 from attn.storage.manifest import Manifest, read_manifest
 from attn.storage.store import AttentionStore, VideoRows
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder, check_writable
 from attn.storage.writer import LAST, POSITION
 from attn.video.sandbox.guard import FrameReader
 
 log = logging.getLogger(__name__)
 
+AnyPlan = Plan | ClipPlan
+"""Plan of frames, or of clips."""
 TRIES = 3
 EXIT_ERROR = 1
 STORE, CSV, PARQUET = "store", "predictions.csv", "predictions.parquet"
@@ -60,7 +62,8 @@ def predict(options: PredictOptions) -> int:
         UsageError: flags or inputs are invalid; no work was done.
     """
     plan, scorer, names = make_prediction_plan(options)
-    with Overlays(options, plan.videos, names, plan.cnn.resampling, attending(scorer)) as overlays:
+    clips = plan.manifest if isinstance(plan, ClipPlan) else None
+    with Overlays(options, plan.videos, names, plan.resampling, scorer, clips) as overlays:
         columns = tuple(dict.fromkeys((*scorer.columns, *overlays.columns)))
         log.info("%s: %d videos, %d classes", options.videos, len(plan.videos), len(names))
         if not needs_no_ray(plan.videos):
@@ -77,7 +80,7 @@ def predict(options: PredictOptions) -> int:
             return EXIT_INTERRUPTED
 
 
-def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[str, ...]]:
+def make_prediction_plan(options: PredictOptions) -> tuple[AnyPlan, Scorer, tuple[str, ...]]:
     """Read the inputs and check that they are consistent; nothing is written.
 
     Returns:
@@ -103,13 +106,26 @@ def make_prediction_plan(options: PredictOptions) -> tuple[Plan, Scorer, tuple[s
     )
     if not {*scorer.columns} <= {*settings.columns}:
         settings = dataclasses.replace(settings, columns=scorer.columns)
-    plan = make_plan(settings, cnn=model.cnn, labelled=False)
+    plan = make_plan(settings, cnn=model.cnn, labelled=False) if model.clips is None else _clips(settings, model.clips)
     _check_window(chosen, scorer, plan.manifest)
     chosen.check_fits(plan.manifest)
     _check_same_videos(plan)
+    check_results_folder(options.out)
     if options.overlays:
         check_writable(join(options.out, OVERLAYS))
     return plan, scorer, model.class_names
+
+
+def _clips(settings: PrecomputeOptions, trained: TrainedClipCnn) -> ClipPlan:
+    """Plan of the clips of a network, which are those of its training."""
+    if (settings.stride, settings.fps) != (PredictOptions.stride, None):
+        raise UsageError(
+            f"{shown(settings.weights)}: its clips are sampled as in its training. Leave out --stride and --fps."
+        )
+    if trained.modality != "rgb":
+        raise UsageError(f"{shown(settings.weights)}: takes flow, but videos have frames. Give its student.")
+    clip, columns = (trained.input.length, trained.input.step), CLIP_COLUMNS if trained.map_names else (LOGITS,)
+    return make_clip_plan(dataclasses.replace(settings, clip=clip, columns=columns), labelled=False)
 
 
 def _scorer(options: PredictOptions, chosen: PredictionModel) -> Scorer:
@@ -130,17 +146,16 @@ def _check_window(chosen: PredictionModel, scorer: Scorer, manifest: Manifest) -
         )
 
 
-def _check_same_videos(plan: Plan) -> None:
+def _check_same_videos(plan: AnyPlan) -> None:
     """Check that the store was made from the same videos: other videos may have the same names."""
-    folder = plan.ledger.folder
-    with folder.errors():
-        begun = read_manifest(folder, Manifest)
+    with plan.ledger.folder.errors():
+        begun = read_manifest(plan.ledger.folder, type(plan.manifest))
     before = plan.options.videos if begun is None else begun.informative.get("options", {}).get("videos")
     if before != plan.options.videos:
         raise UsageError(f"{plan.options.out}: made from the videos of {shown(str(before))}. Choose another --out.")
 
 
-def computed_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Failure]:
+def computed_rows(plan: AnyPlan, columns: Sequence[str]) -> Iterator[VideoRows | Failure]:
     """Compute the rows of each video in this process, with one video in memory at a time.
 
     Errors that may be transient are tried three times, such as a decoder that was killed or a storage timeout.
@@ -149,8 +164,7 @@ def computed_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Fa
         FloatingPointError: the CNN returns non-finite numbers.
     """
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    settings = {**plan.compute_settings, "columns": tuple(columns), "device": device}
-    compute, seen = ComputeMaps(plan.cnn, **settings), OneAnswer()
+    compute, seen = plan.computation(columns, device), OneAnswer()
     left = {video.video_id: video for video in plan.videos}
     with FrameReader() as reader:
         for attempt in range(1, TRIES + 1):
@@ -167,7 +181,7 @@ def computed_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Fa
         log.warning("%s", warning)
 
 
-def rows_of(items: Iterable[Columns | Failure], compute: ComputeMaps) -> Iterator[VideoRows | Failure]:
+def rows_of(items: Iterable[Columns | Failure], compute: Tensors) -> Iterator[VideoRows | Failure]:
     """Yield the rows of one video after the other, or only the failure if decoding a video fails."""
     held: list[Columns] = []
     for item in items:
@@ -193,7 +207,7 @@ def _joined(parts: list[Columns], names: list[str]) -> VideoRows:
     return VideoRows(parts[0][VIDEO_ID][0], None, bool(parts[-1][TRUNCATED][-1]), frame, time_s, columns)
 
 
-def _fill_store(plan: Plan) -> int:
+def _fill_store(plan: AnyPlan) -> int:
     """Precompute the videos and return the exit code."""
     from attn.commands.precompute import fill
     from attn.engine.placement import cluster_totals, living_nodes, place  # imported here: few videos need no Ray
@@ -201,10 +215,11 @@ def _fill_store(plan: Plan) -> int:
 
     start_ray()
     bytes_per_row = row_bytes(plan.manifest.schema)
-    return fill(plan, place(None, None, cluster_totals(), living_nodes(), row_bytes=bytes_per_row))
+    placement = place(None, None, cluster_totals(), living_nodes(), row_bytes=bytes_per_row)
+    return fill_clips(plan, placement) if isinstance(plan, ClipPlan) else fill(plan, placement)
 
 
-def stored_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Failure]:
+def stored_rows(plan: AnyPlan, columns: Sequence[str]) -> Iterator[VideoRows | Failure]:
     """Read the rows of each video from the store of a plan, or its failure if it is not there."""
     store = AttentionStore.open(plan.options.out)
     left = {video.video_id: video for video in plan.videos}
@@ -224,7 +239,7 @@ def stored_rows(plan: Plan, columns: Sequence[str]) -> Iterator[VideoRows | Fail
 
 def _finish(
     options: PredictOptions,
-    plan: Plan,
+    plan: AnyPlan,
     scorer: Scorer,
     names: tuple[str, ...],
     found: Iterable[VideoRows | Failure],
@@ -262,7 +277,7 @@ def _print(line: str) -> None:
 
 
 def _write(
-    options: PredictOptions, plan: Plan, scorer: Scorer, names: tuple[str, ...], predictions: list[Prediction]
+    options: PredictOptions, plan: AnyPlan, scorer: Scorer, names: tuple[str, ...], predictions: list[Prediction]
 ) -> None:
     metadata = {
         "class_names": json.dumps(names, ensure_ascii=False),

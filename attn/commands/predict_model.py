@@ -5,6 +5,7 @@ import dataclasses
 from attn.commands.predict_options import PredictOptions
 from attn.errors import UsageError, some
 from attn.models.checkpoint import load_weights
+from attn.models.clip_file import CLIP_CNN
 from attn.models.weights_file import TORCH_SAVE
 from attn.schema import OF_CLASSES
 from attn.stages.open_model import TrainedModel, open_model
@@ -65,9 +66,14 @@ def open_prediction_model(options: PredictOptions) -> PredictionModel:
         raise UsageError("--model: empty. Give a model file, or a model and the checkpoint of its CNN.")
     plain = [url for url in options.model if url == IMAGENET or url.endswith(TORCH_SAVE)]
     models = {url: open_model(url) for url in options.model if url not in plain or len(options.model) == 1}
+    if of_clips := [url for url, model in models.items() if model.kind == CLIP_CNN.name]:
+        raise UsageError(
+            f"{shown(of_clips[0])}: a network of clips, but predict samples frames. Run precompute --clip with it, and "
+            "evaluate its store."
+        )
     if len(plain) == len(models) == 1:
         return _with_plain_weights(plain[0], *models.items())
-    cnns = [url for url, model in models.items() if model.cnn is not None]
+    cnns = [url for url, model in models.items() if model.cnn is not None or model.clips is not None]
     others = [url for url in models if url not in cnns]
     if len(cnns) > 1 or len(others) > 1:
         several = cnns if len(cnns) > 1 else others

@@ -38,15 +38,15 @@ class PredictOptions:
     """Videos, labelled or not: a folder tree, a folder of tar shards, a file or a glob, local or s3://."""
     model: tuple[str, ...]
     """Model file that contains a CNN, or a model and the CNN of its store. The first is a file of choose, or a
-    checkpoint of train_cnn or adapt_cnn; the second is the folder of train_energynet or train_soft_attention, and a
-    checkpoint. Local or s3://."""
+    checkpoint of train_cnn, adapt_cnn or train_clip_cnn; the second is the folder of train_energynet,
+    train_soft_attention or train_tsrnet, and a checkpoint. Local or s3://."""
     out: str
     """Output folder, local or s3://, for predictions.csv and predictions.parquet. For more than 32 videos, the job also
     writes an attention store there."""
     method: OfCnn | None = None
     """Method for a checkpoint: {methods} (default: {default}). A model file of choose contains its own method."""
     stride: int = 5
-    """Sampling stride S: use frames 0, S, 2S, …"""
+    """Sampling stride S: use frames 0, S, 2S, … Clips of train_clip_cnn are sampled as in its training."""
     fps: float | None = None
     """Sampling rate in frames per second, by time stamp; replaces --stride (default: sample by --stride)."""
     overlays: Annotated[HowMany, _OPTIONAL_NUMBER] = 0

@@ -13,18 +13,21 @@ from typing import Self
 import numpy as np
 
 from attn.classes import ClassFinder
+from attn.commands.clip_maps import check_mapped, clip_tracks
 from attn.commands.predict_options import EVERY, RUNNER_UP, HowMany, PredictOptions
 from attn.commands.predictions import ranking
 from attn.durations import clock
 from attn.engine.progress import HEARTBEAT_S
 from attn.errors import UsageError, VideoError, some
 from attn.report.class_track import MOST_CLASSES, ClassTrack, VideoTracks
-from attn.schema import GRID, MAPS
+from attn.schema import ATTENTION, GRID, MAPS, OF_CLASSES
 from attn.stages.decode_videos import with_video_name
-from attn.stages.scoring import UnAtt, window_energies
-from attn.stages.soft_attention_scoring import SoftAttentionScore
+from attn.stages.frame_values import frame_values, value_name
+from attn.stages.scoring import Scorer, UnAtt, window_energies
+from attn.stages.soft_attention_scoring import attending
 from attn.storage.filesystem import join
 from attn.storage.location import Location
+from attn.storage.manifest import ClipManifest
 from attn.storage.store import VideoRows
 from attn.video.sample import Stride
 from attn.video.sandbox.guard import FrameReader
@@ -44,7 +47,9 @@ class Overlays:
         videos: all videos of the run.
         class_names: names of the classes.
         resampling: that of the CNN, which says which part of the frames its maps cover.
-        model: model whose attention weights are drawn in place of maps of the classes.
+        scorer: method of the run. If it does not score maps of the CNN's classes, the attention weights of its frames
+            are drawn, or no heat map if it has none.
+        clips: manifest of the clips, whose first attention map is drawn; None if frames are scored.
 
     Attributes:
         failed: whether the output could not be written; then no further video is drawn.
@@ -59,15 +64,17 @@ class Overlays:
         videos: Sequence[Video],
         class_names: Sequence[str],
         resampling: Resampling = BILINEAR,
-        model: SoftAttentionScore | None = None,
+        scorer: Scorer | None = None,
+        clips: ClipManifest | None = None,
     ):
         self._names, self._second = class_names, second_class(options.overlay_class, class_names)
-        self._resampling, self._model = resampling, model
-        if model is not None and options.overlay_class is not None:
-            raise UsageError(
-                f"--overlay-class {options.overlay_class}: the attention of {model.name} does not depend on the class. "
-                "Leave it out."
-            )
+        self._resampling, self._clips = resampling, clips
+        self._scorer = None if scorer is None or OF_CLASSES.intersection(scorer.columns) else scorer
+        if options.overlay_class is not None and (clips or self._scorer):
+            name = "a network of clips" if clips else self._scorer and self._scorer.name
+            raise UsageError(f"--overlay-class {options.overlay_class}: {name} has no maps of classes. Leave it out.")
+        if clips is not None and options.overlays:
+            check_mapped(clips, "--overlays")
         self._left = {video.video_id: video for video in spread(videos, options.overlays)}
         self._url, self._total, self._drawn = join(options.out, FOLDER), len(self._left), 0
         self._reader = FrameReader()
@@ -77,7 +84,9 @@ class Overlays:
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns of the store that are needed besides those of the method."""
-        return (MAPS,) if self._total and self._model is None else ()
+        if self._clips is not None:
+            return (ATTENTION,) if self._total else ()
+        return (MAPS,) if self._total and self._scorer is None else ()
 
     def __enter__(self) -> Self:
         return self
@@ -97,7 +106,7 @@ class Overlays:
             return
         begun_s = time.monotonic()
         try:
-            self._write(video, self._tracks(rows, scores))
+            self._write(video, rows, scores)
             self._drawn += 1
         except VideoError as error:
             log.warning("overlay of %s not drawn: %s", rows.video_id, error)
@@ -111,12 +120,13 @@ class Overlays:
         if self._total:
             log.info("%d of %d overlays drawn in %s", self._drawn, self._total, self._url)
 
-    def _write(self, video: Video, tracks: VideoTracks) -> None:
+    def _write(self, video: Video, rows: VideoRows, scores: np.ndarray) -> None:
         from attn.report.figure_names import file_name  # matplotlib and PyAV take a second to load
         from attn.report.overlay_video import write_overlay
 
         mp4, png = (join(self._url, file_name(video.video_id, suffix=suffix)) for suffix in ("mp4", "png"))
         with Location.at(mp4).atomic_path() as hidden, open_video(video) as path:
+            tracks = self._tracks(rows, scores, path)
             sheet = write_overlay(hidden, tracks, self._frames(video, path, tracks))
         Location.at(png).write_atomic(sheet)
 
@@ -135,35 +145,58 @@ class Overlays:
         eta = clock(self._spent_s / before * (self._total - before)) if before else "unknown"
         log.info("overlays: %d of %d, ETA %s; %s: %.0f %%", before, self._total, eta, video_id, 100 * min(share, 1))
 
-    def _tracks(self, rows: VideoRows, scores: np.ndarray) -> VideoTracks:
+    def _tracks(self, rows: VideoRows, scores: np.ndarray, path: Path) -> VideoTracks:
         """Classes of the time line: the predicted one, the second one that is drawn, then those with large scores."""
         ranked = ranking(scores)
         drawn = list(dict.fromkeys([ranked[0], *self._second(ranked)]))
         listed = list(dict.fromkeys([*drawn, *ranked]))[:MOST_CLASSES]
-        if self._model is not None:
-            return self._attention(self._model, rows, scores, listed)
-        maps = rows.maps[:, listed]
-        energies = window_energies(maps, min(UnAtt.window, *maps.shape[-2:])).numpy()
-        classes = tuple(
-            ClassTrack(self._names[c], float(scores[c]), energies[:, i], maps[:, i] if c in drawn else None)
-            for i, c in enumerate(listed)
-        )
-        return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, self._resampling)
+        if self._clips is not None:
+            named = [(self._names[c], float(scores[c]), c) for c in listed]
+            return clip_tracks(rows, self._clips, named, self._resampling, self._reader.header(path).rate)
+        if self._scorer is not None:
+            return self._values(self._scorer, rows, scores, listed)
+        return map_tracks(rows, scores, self._names, listed, len(drawn), self._resampling)
 
-    def _attention(
-        self, model: SoftAttentionScore, rows: VideoRows, scores: np.ndarray, listed: Sequence[int]
-    ) -> VideoTracks:
-        """Probabilities of the classes over time; the attention does not depend on the class and is drawn once."""
-        scored = model.scored(rows)
-        probabilities, maps = scored.probabilities(), scored.weights(rows.tensors[GRID].shape[2:])
-        seen = np.isfinite(probabilities[:, 0])  # frames in no window have neither weights nor probabilities
+    def _values(self, scorer: Scorer, rows: VideoRows, scores: np.ndarray, listed: Sequence[int]) -> VideoTracks:
+        """Values of the classes over time. Attention weights do not depend on the class and are drawn once."""
+        values, model = frame_values(scorer, rows), attending(scorer)
+        if values is None:
+            raise TypeError(f"{scorer.name} has no values of frames")
+        seen = np.isfinite(values[:, 0])  # frames in no window have neither weights nor probabilities
+        maps = None if model is None else model.scored(rows).weights(rows.tensors[GRID].shape[2:])[seen]
         classes = tuple(
-            ClassTrack(self._names[c], float(scores[c]), probabilities[seen, c], None if i else maps[seen])
+            ClassTrack(self._names[c], float(scores[c]), values[seen, c], None if i else maps)
             for i, c in enumerate(listed)
         )
-        return VideoTracks(
-            rows.video_id, rows.frame[seen], rows.time_s[seen], classes, self._resampling, "probability of the class"
-        )
+        frames, times = rows.frame[seen], rows.time_s[seen]
+        return VideoTracks(rows.video_id, frames, times, classes, self._resampling, value_name(scorer))
+
+
+def map_tracks(
+    rows: VideoRows,
+    scores: np.ndarray,
+    class_names: Sequence[str],
+    listed: Sequence[int],
+    num_drawn: int,
+    resampling: Resampling = BILINEAR,
+) -> VideoTracks:
+    """Return the window energies of some classes over time, and the maps of the first of them.
+
+    Args:
+        rows: rows with maps.
+        scores: scores of all classes.
+        class_names: names of all classes.
+        listed: IDs of the classes, those with maps first.
+        num_drawn: number of classes with maps.
+        resampling: that of the CNN.
+    """
+    maps = rows.maps[:, listed]
+    energies = window_energies(maps, min(UnAtt.window, *maps.shape[-2:])).numpy()
+    classes = tuple(
+        ClassTrack(class_names[c], float(scores[c]), energies[:, i], maps[:, i] if i < num_drawn else None)
+        for i, c in enumerate(listed)
+    )
+    return VideoTracks(rows.video_id, rows.frame, rows.time_s, classes, resampling)
 
 
 def check_flags(options: PredictOptions) -> None:

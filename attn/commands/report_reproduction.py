@@ -10,6 +10,7 @@ from attn.commands.report_runs import Found, Run, class_names, exists, read_json
 from attn.commands.report_scores import SHOWN, ScoreSet, pieces_of_scores
 from attn.commands.report_stores import pieces_of_stores, read_store
 from attn.commands.report_trainings import pieces_of_trainings, read_training
+from attn.commands.reproduction import distillation_results
 from attn.commands.reproduction.cell import (
     ADAPTED,
     CNN,
@@ -27,7 +28,7 @@ from attn.commands.reproduction.reproduce import TABLES
 from attn.commands.reproduction.reproduce_options import PLAN
 from attn.commands.reproduction.soft_attention_results import by_method
 from attn.commands.reproduction.trainings import NAMES
-from attn.report import soft_attention_tables, tsrnet_tables
+from attn.report import distillation_tables, soft_attention_tables, tsrnet_tables
 from attn.report.page_blocks import Chart, Note, Piece, Table
 from attn.report.page_charts import share_chart
 from attn.report.paper_tables import FIGURE_NAMES, about_results, tables
@@ -38,7 +39,7 @@ from attn.training.run import RUN, TrainRun
 
 log = logging.getLogger(__name__)
 
-STORES = ("precompute", "decode_frames")
+STORES = ("precompute", "precompute_flow", "decode_frames")
 PLACES = {
     WEB: "Web images only",
     ZERO_SHOT: "zero-shot",
@@ -46,8 +47,14 @@ PLACES = {
     NO_IMAGE: "labels of 100 %, no Web images",
     LSTM: "LSTMs",
     CNN: "fine-tuned CNN",
+    **distillation_tables.NAMES,
 }
-OTHER_TABLES = {"soft_attention": soft_attention_tables.tables, "tsrnet": tsrnet_tables.tables}
+DISTILLATION = "attention_distillation"
+OTHER_TABLES = {
+    "soft_attention": soft_attention_tables.tables,
+    "tsrnet": tsrnet_tables.tables,
+    DISTILLATION: distillation_tables.tables,
+}
 """Tables of the papers other than the first, whose shares of labels have a chart."""
 AXIS = {WEB: "none", ZERO_SHOT: "none", ADAPTED: "unlabelled"}
 
@@ -101,6 +108,9 @@ class Reproduction:
             yield Piece("methods", Table(["job", "seconds"], rows, "Time of all steps of a job"))
 
     def _scores(self) -> Iterator[Piece]:
+        if self.plan["options"].get("paper") == DISTILLATION:
+            yield from self._scores_of_clips()
+            return
         cnns: dict[tuple[str, str], list[Cell]] = {}
         for cell in self.cells:
             cnns.setdefault((cell.backbone, cell.trained_on.rpartition("-")[2]), []).append(cell)
@@ -121,6 +131,17 @@ class Reproduction:
             maps = trained_on != LSTM  # the store of the LSTMs has grids
             if self.options.examples and own and maps and _shows_frames(cnns, backbone, trained_on):
                 yield from self._frames(own[0], label)
+
+    def _scores_of_clips(self) -> Iterator[Piece]:
+        """Scores of all networks of clips together, as they have the same test videos."""
+        scored = self._read(self.cells)
+        if not scored:
+            return
+        runs = distillation_results.by_method(scored, dict.fromkeys((cell.split for cell in scored), None))
+        video_ids = {cell.split: found.video_ids for cell, found in sorted(scored.items(), key=_split)}
+        names = read_class_names(join(self.run.url, next(iter(scored)).scores, NAME))
+        named = {distillation_tables.NAMES[method]: by_split for method, by_split in runs.items()}
+        yield from pieces_of_scores(ScoreSet(self.cells[0].backbone, names, named, video_ids))
 
     def _read(self, cells: Sequence[Cell]) -> dict[Cell, Scores]:
         scored, unreadable = read_cells(self.run.url, cells)

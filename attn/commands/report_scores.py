@@ -11,13 +11,20 @@ from attn.eval.metrics import class_average_precision, class_rankings, confusion
 from attn.eval.pooled import Run
 from attn.report.page_blocks import Chart, Note, Piece, Table
 from attn.report.page_charts import confusion_chart, gain_chart, precision_chart
+from attn.stages.scoring import CALIBRATED
 
 BASELINE = "cnn"
 GAINERS = ("unatt", "energynet")
 MOST_CLASSES = 25
 """Number of classes in a chart of gains, as in the paper's Figure 4."""
 MOST_MISTAKES = 300
-SHOWN = {**NAMES, FEW_LABELS: "EnergyNet, adapted CNN", FEW_LABELS_ZERO_SHOT: "EnergyNet, zero-shot CNN"}
+SHOWN = {
+    **NAMES,
+    FEW_LABELS: "EnergyNet, adapted CNN",
+    FEW_LABELS + CALIBRATED: "calibrated EnergyNet, adapted CNN",
+    FEW_LABELS_ZERO_SHOT: "EnergyNet, zero-shot CNN",
+    FEW_LABELS_ZERO_SHOT + CALIBRATED: "calibrated EnergyNet, zero-shot CNN",
+}
 """Names of methods on the page, which lists all EnergyNets of a share together."""
 MISSING = "–"
 
@@ -123,15 +130,20 @@ def _confusion(scored: ScoreSet, method: str, runs: Runs) -> Iterator[Piece]:
 
 
 def _precision(scored: ScoreSet) -> Iterator[Piece]:
+    listed = [method for method in scored.methods if method in SHOWN] or list(scored.methods)  # models of any name
     by_method = {
-        method: over_runs(runs, lambda run: class_average_precision(class_rankings(run.scores), run.positives))
-        for method, runs in scored.methods.items()
-        if method in SHOWN or len(scored.methods) == 1
+        method: over_runs(
+            scored.methods[method], lambda run: class_average_precision(class_rankings(run.scores), run.positives)
+        )
+        for method in listed
     }
+    if not by_method:
+        return
     named = {method_name(method): values for method, values in by_method.items()}
     title = "Average precision by class, non-interpolated"
     figure = precision_chart(scored.class_names, by_method, list(named))
-    yield Piece("precision", Chart(f"precision.{scored.label}", title, figure), scored.label)
+    caption = "A dot per method: the mean over the ranks of the class's videos, over splits and seeds."
+    yield Piece("precision", Chart(f"precision.{scored.label}", title, figure, caption), scored.label)
     rows = [
         [name, *(_percent(values[place]) for values in named.values())] for place, name in enumerate(scored.class_names)
     ]

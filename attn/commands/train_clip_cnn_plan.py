@@ -11,6 +11,7 @@ from attn.commands.clip_stores import ClipStores, open_clip_stores
 from attn.commands.holdout import holdout_record, kept_together
 from attn.commands.local_folder import local_folder
 from attn.commands.split_check import present_videos
+from attn.datasets import something_v2
 from attn.datasets.fractions import hold_out_videos, take_fraction
 from attn.datasets.split import SplitList, classes_of_list, read_recordings, read_split
 from attn.datasets.ucf101 import read_class_index
@@ -133,8 +134,12 @@ def _videos(
     """
     known = () if teacher is None else teacher.class_names
     if options.classes is not None:
-        known = read_class_index(options.classes)
+        known = _read_classes(options.classes)
     names = classes_of_list(options.split, known, part="train")
+    if options.classes is not None and names != known:
+        raise UsageError(
+            f"--classes {shown(options.classes)}: lacks classes of {shown(options.split)}. List all classes in it."
+        )
     if teacher is not None and names != teacher.class_names:
         raise UsageError(
             f"{shown(str(options.teacher))}: trained for {len(teacher.class_names)} classes, which are not those of "
@@ -152,6 +157,13 @@ def _videos(
     if len(set(split.values())) < 2:
         raise UsageError(f"{shown(options.split)}: all training videos have one class. Give at least two classes.")
     return names, split
+
+
+def _read_classes(url: str) -> tuple[str, ...]:
+    """Names of a class list, or of Something-Something V2's labels.json."""
+    if url.endswith(".json"):
+        return something_v2.read_classes(url)
+    return read_class_index(url)
 
 
 def _input(options: TrainClipCnnOptions, stores: ClipStores, side: int) -> ClipInput:

@@ -15,7 +15,7 @@ from attn.engine.train.driver import Report, Training, train
 from attn.models.checkpoint import save_checkpoint
 from attn.training.cnn_job import TrainJob
 from attn.training.cnn_options import TrainCnnOptions
-from attn.training.cnn_rows import ACCURACY, epoch_line
+from attn.training.cnn_rows import ACCURACY, VALIDATION_LOSS, epoch_line
 from attn.training.cnn_worker import cnn_learner
 from attn.training.pictures import VideoFrames
 from attn.training.state import State
@@ -67,7 +67,7 @@ class CnnTraining(Training):
         return f"{_source(job)}: {pictures} of {len(job.class_names)} classes{mixed}"
 
     def line(self, rows: Sequence[Row]) -> str:
-        return epoch_line(rows, self.total)
+        return epoch_line(rows, self.total, self.options.keep_by)
 
     def finish(self, state: State, seconds: float) -> Report:
         """Write the weights of the best epoch to the model file."""
@@ -84,7 +84,9 @@ class CnnTraining(Training):
             "epochs": job.epochs,
             "start_share": job.start_share,
             "best_epoch": best["epoch"],
+            "keep_by": job.options.keep_by,
             ACCURACY: best[ACCURACY],
+            VALIDATION_LOSS: best[VALIDATION_LOSS],
             "start_accuracy": rows[0][ACCURACY] if 0 in rows else None,
             UNTRAINED: untrained_reasons(best if best["epoch"] else last, last),
             **summary,

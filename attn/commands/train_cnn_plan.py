@@ -39,6 +39,8 @@ CIRCUMSTANCES = {
     *("workers", "gpu", "cpus_per_worker", "cache", "mix_cache", "allow_untrained"),
 }
 LATER = ("lr_decay_after", "lr_decay")
+BEFORE = {"epoch_updates": 1, "keep_by": "accuracy"}
+"""Values of settings that trainings did not record before the settings existed."""
 MIXED = "mixed_images"
 """Key of the mixed-in Web images, in `decisive` and in the records of a training."""
 
@@ -77,19 +79,19 @@ def make_training(options: TrainCnnOptions) -> PlannedTraining:
 
 
 def _as_begun(options: TrainCnnOptions) -> TrainCnnOptions:
-    """Return the options for resuming a training that was started before recipes or `epoch_updates` existed."""
-    if _lacks_updates(options) and options.epoch_updates is None:
-        options = dataclasses.replace(options, epoch_updates=1)
+    """Return the options for resuming a training that was started before recipes or settings of `BEFORE` existed."""
+    unrecorded = _unrecorded(options).items()
+    options = dataclasses.replace(options, **{name: old for name, old in unrecorded if getattr(options, name) is None})
     begun = TrainRun(options.out, {}).begun_before_recipes()
     if begun is not None:
         log.info("%s: started before recipes existed. Resuming with --recipe paper.", options.out)
     return as_begun(options, begun)
 
 
-def _lacks_updates(options: TrainCnnOptions) -> bool:
-    """Whether the training in this folder was started before `epoch_updates` existed."""
+def _unrecorded(options: TrainCnnOptions) -> dict[str, Any]:
+    """Settings that the training in this folder did not record because they did not exist."""
     run = TrainRun(options.out, {}).read(RUN)
-    return run is not None and "epoch_updates" not in run.get("decisive", {})
+    return {} if run is None else {name: old for name, old in BEFORE.items() if name not in run.get("decisive", {})}
 
 
 def _from_images(options: TrainCnnOptions, url: str) -> PlannedTraining:
@@ -282,8 +284,7 @@ def _stat(url: str, images: ImageFolder) -> list[tuple[int, str]]:
 def _decisive(options: TrainCnnOptions, cnn: Cnn, freeze_batchnorm: bool, data: Mapping[str, Any]) -> dict[str, Any]:
     flags = [field.name for field in dataclasses.fields(options) if field.name not in CIRCUMSTANCES]
     unnamed = unnamed_before(options, TrainRun(options.out, {}).begun_before_recipes())
-    if _lacks_updates(options):
-        unnamed["epoch_updates"] = 1
+    unnamed |= _unrecorded(options)
     return {
         **chosen(options, flags, later=LATER, unnamed=unnamed),
         **data,

@@ -69,6 +69,7 @@ def make_energy_training(
     concepts = make_concept_vectors(names, options, seed=options.seed)
     decisive = _decisive(options, store, source, train, held_out, concepts) | holdout_record(recording_of)
     run = TrainRun(join(options.out, NAME), _as_recorded(decisive, begun))
+    run.check_folder()
     shape = store.manifest.map_shape
     job = EnergyJob(options, source.urls, source.record, train, held_out, concepts, shape, run.url)
     return run, job, store

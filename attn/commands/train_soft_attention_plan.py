@@ -80,6 +80,7 @@ def make_soft_attention_training(
         **holdout_record(recording_of),
     }
     run = TrainRun(join(options.out, NAME), decisive)
+    run.check_folder()
     job = SoftAttentionJob(
         options=options,
         store_url=store.folder.absolute,

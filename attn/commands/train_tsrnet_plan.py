@@ -73,6 +73,7 @@ def make_tsrnet_training(options: TrainTsrnetOptions) -> tuple[TrainRun, TsrnetJ
         **holdout_record(recording_of),
     }
     run = TrainRun(join(options.out, NAME), decisive)
+    run.check_folder()
     job = TsrnetJob(
         options=options,
         store_url=store.folder.absolute,

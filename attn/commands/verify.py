@@ -10,7 +10,7 @@ from attn.commands.verify_options import VerifyOptions
 from attn.datasets.split import read_label_sets
 from attn.engine.allowance import allowed_failures, told_failures
 from attn.engine.terminal import printable
-from attn.errors import UsageError, VideoError
+from attn.errors import UsageError, VideoError, refuse_flag
 from attn.storage.audit import Audit, audit_store
 from attn.storage.failures import Failure
 from attn.storage.ledger import Ledger
@@ -139,6 +139,8 @@ def verify(options: VerifyOptions) -> Verdict:
     Raises:
         UsageError: store or videos do not exist, the storage does not respond, or another run is filling the store.
     """
+    share = options.max_failed_fraction
+    refuse_flag("max_failed_fraction", share, "must be from 0 to 1", not 0 <= share <= 1)
     ledger = Ledger.at(options.store, _kind(options.store))
     listing = _listing(options)
     with ledger.locked() if options.repair else contextlib.nullcontext():

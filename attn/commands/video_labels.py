@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from attn.classes import ClassFinder
+from attn.commands.evaluate_detection_files import id_finder
 from attn.datasets.entries import LabelSets, numbered_lines
 from attn.datasets.split import classes_of_list, has_times, read_label_sets, read_recordings, read_split
 from attn.datasets.thumos14 import plain_id
@@ -50,7 +51,8 @@ def read_labels(
         UsageError: as `read_label_sets`, or a number of a class is beyond the class list.
     """
     if not labels.endswith(META):
-        return read_label_sets(labels, class_names, part=part, present=list(present))
+        stored = frozenset(present)
+        return _as_stored(read_label_sets(labels, class_names, part=part, present=stored), stored, labels)
     sets = {plain_id(one.video_id): sorted(one.class_ids) for one in read_facts(labels)}
     if beyond := sorted(video for video, ids in sets.items() if ids and ids[-1] > len(class_names)):
         raise UsageError(
@@ -58,6 +60,15 @@ def read_labels(
             f"{len(class_names)}. Give UCF101's classInd.txt."
         )
     return {video: tuple(class_names[number - 1] for number in ids) for video, ids in sets.items()}
+
+
+def _as_stored(sets: LabelSets, stored: frozenset[str], labels: str) -> LabelSets:
+    """Label sets by the IDs of the stored videos, which mirrors of ActivityNet begin with `v_`."""
+    meant = id_finder(stored)
+    found = {one if one in stored else meant(one) if meant(one) in stored else one: sets[one] for one in sets}
+    if len(found) < len(sets):
+        raise UsageError(f"{shown(labels)}: lists a video with and without `v_`. Remove one of its lines.")
+    return found
 
 
 def recordings_of(labels: str, listed: LabelSets) -> dict[str, str]:
@@ -80,7 +91,7 @@ def read_trimmed(
         UsageError: a file is missing or wrong, or no class is shared.
     """
     listed = read_split(url, part="train", present=list(present))
-    renamed, find = {} if class_map is None else _class_map(class_map, class_names), ClassFinder(class_names)
+    renamed, find = {} if class_map is None else read_class_map(class_map, class_names), ClassFinder(class_names)
     if unknown := sorted(renamed.keys() - set(listed.values())):
         raise UsageError(f"{shown(str(class_map))}: {some(unknown)} is not a class of {shown(url)}. Correct the line.")
     found = {video_id: find(renamed.get(name, name)) for video_id, name in listed.items()}
@@ -93,7 +104,16 @@ def read_trimmed(
     return shared
 
 
-def _class_map(url: str, class_names: tuple[str, ...]) -> Mapping[str, str]:
+def read_class_map(url: str, class_names: tuple[str, ...]) -> Mapping[str, str]:
+    """Class name of each source class in an overlap list, a file of lines `<source> <target>`.
+
+    Args:
+        url: URL of the file; a tab separates names that contain blanks.
+        class_names: classes of the untrimmed videos, which the targets must be.
+
+    Raises:
+        UsageError: the file is missing, a line has another form, a target is unknown, or a source appears twice.
+    """
     lines = list(numbered_lines(Location.at(url).read_text(), shown(url)))
     renamed: dict[str, str] = {}
     for place, line in lines:
@@ -116,5 +136,5 @@ def _check_without_times(labels: str) -> None:
     if labels.lower().endswith(".json") or has_times(labels, part="train"):
         raise UsageError(
             f"{shown(labels)}: has times of actions, which a training from video labels must not see. Give a table "
-            "with the columns video_id and labels only."
+            "with the columns video_id and labels only; jobs/video_labels.py makes it."
         )

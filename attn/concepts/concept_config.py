@@ -58,7 +58,7 @@ class ConceptConfig:
                 )
         for name in ("word_dimensions", "gaussians"):
             if getattr(self, name) < 1:
-                raise UsageError(f"{_flag(name)} {getattr(self, name)}: give 1 or more")
+                raise UsageError(f"{_flag(name)} {getattr(self, name)}: too small. Give 1 or more.")
 
 
 def _flag(name: str) -> str:

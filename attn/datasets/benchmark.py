@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import get_args
 
-from attn.datasets import hmdb51, synthetic, tvhi, ucf11, ucf101, ut_interaction
+from attn.datasets import hmdb51, something_v2, synthetic, tvhi, ucf11, ucf101, ut_interaction
 from attn.datasets.benchmark_names import BenchmarkName
 from attn.datasets.protocol import Benchmark, Split
 from attn.errors import UsageError
@@ -18,7 +18,9 @@ _BY_NAME: dict[str, Callable[[str, str | None], Benchmark]] = {
     "ucf11_random": ucf11.benchmark_random,
     "tvhi": tvhi.benchmark,
     "ut_interaction": ut_interaction.benchmark,
+    "something_v2": something_v2.benchmark,
     "synthetic": synthetic.benchmark,
+    "synthetic_motion": synthetic.benchmark_motion,
 }
 
 

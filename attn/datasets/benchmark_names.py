@@ -2,4 +2,15 @@
 
 from typing import Literal
 
-BenchmarkName = Literal["ucf101", "hmdb51", "ucf11", "ucf11_975", "ucf11_random", "tvhi", "ut_interaction", "synthetic"]
+BenchmarkName = Literal[
+    "ucf101",
+    "hmdb51",
+    "ucf11",
+    "ucf11_975",
+    "ucf11_random",
+    "tvhi",
+    "ut_interaction",
+    "something_v2",
+    "synthetic",
+    "synthetic_motion",
+]

@@ -37,7 +37,7 @@ def take_fraction(split: SplitList, fraction: float, *, seed: int) -> SplitList:
     Differs: the minimum of two videos and the nesting are ours; the paper does not mention them.
     """
     if not 0 < fraction <= 1:
-        raise UsageError(f"fraction {fraction:g} of the training videos: give a number above 0 and up to 1")
+        raise UsageError(f"--fraction {fraction:g}: out of range. Give a number above 0 and up to 1.")
     taken = {
         video_id
         for ranked in _ranked_by_class(split, f"fraction/{seed}")
@@ -71,7 +71,7 @@ def hold_out_videos(
         UsageError: `fraction` is out of range.
     """
     if not 0 <= fraction < 1:
-        raise UsageError(f"fraction {fraction:g} of the videos to hold out: give a number from 0 to below 1")
+        raise UsageError(f"--holdout-fraction {fraction:g}: out of range. Give a number from 0 to below 1.")
     if fraction == 0:
         return frozenset()
     held: list[str] = []
@@ -116,7 +116,7 @@ def split_folds(
         UsageError: the number of folds is below 2; a class has one video; there are fewer groups than folds.
     """
     if folds < 2:
-        raise UsageError(f"{folds} folds of the training videos: give 2 or more")
+        raise UsageError(f"--folds {folds}: too small. Give 2 or more.")
     fold_of: dict[str, int] = {}
     dealt = 0
     for ranked in sorted(_ranked_by_class(split, f"folds/{seed}"), key=lambda videos: split[videos[0]]):
@@ -134,7 +134,7 @@ def split_folds(
 
 
 def deal_groups(
-    split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable], where: str
+    split: SplitList, folds: int, *, seed: int, group_of: Callable[[str], Hashable], where: str, flag: str = "--parts"
 ) -> list[Fold]:
     """Folds like those of `split_folds`, for groups that span several classes, such as all videos of one person.
 
@@ -147,6 +147,7 @@ def deal_groups(
         seed: seed of the order among groups of equal size.
         group_of: function from a video ID to its group.
         where: name of the list, for messages.
+        flag: flag that sets the number of folds, for messages.
 
     Raises:
         UsageError: there are too few groups; a fold would have no training video of some class.
@@ -155,7 +156,8 @@ def deal_groups(
     for video_id in split:
         groups[group_of(video_id)].append(video_id)
     if not 2 <= folds <= len(groups):
-        raise UsageError(f"{where}: {folds} parts cannot be formed from {len(groups)} groups. Give 2 to {len(groups)}.")
+        advice = f"Give 2 to {len(groups)} parts" if len(groups) > 1 else "Label videos of other groups, too"
+        raise UsageError(f"{where}: {folds} parts cannot be formed from {len(groups)} groups. {advice}.")
     counts = [Counter[str]() for _ in range(folds)]
     fold_of: dict[str, int] = {}
     order = sorted(groups, key=lambda group: (-len(groups[group]), _hashed(f"{seed}/{group}")))
@@ -170,7 +172,7 @@ def deal_groups(
         if missing := set(split.values()) - set(fold.train.values()):
             raise UsageError(
                 f"{where}: {folds} parts leave no video of {min(missing)!r} to train on, because groups stay whole. "
-                "Label its videos in more groups, or change --parts."
+                f"Label its videos in more groups, or change {flag}."
             )
     return parted
 

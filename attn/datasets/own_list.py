@@ -195,7 +195,8 @@ def _columns(names: Sequence[str], where: str) -> dict[str, int]:
     label = next((one for one in (*LABEL_COLUMNS, SEVERAL) if one in known), None)
     if video is None or label is None:
         missing = " and ".join(name for name, found in ((LABEL, label), (VIDEO_ID, video)) if found is None)
-        raise UsageError(f"{where}: no column for {missing}. The columns are: {', '.join(names)}.")
+        there = f"the columns are {', '.join(names)}" if names else "the file is empty"
+        raise UsageError(f"{where}: no column for {missing} ({there}). Name the columns in the first line.")
     more = [*([GROUP] if GROUP in known else []), *(TIMES if {*TIMES} <= {*known} else ())]
     of_label = SEVERAL if label == SEVERAL else LABEL
     return {VIDEO_ID: video, of_label: known.index(label), **{name: known.index(name) for name in more}}

@@ -48,6 +48,7 @@ class Benchmark:
         group_of: function from a video ID to the recording that the video was cut from, counted within its class. None
             if recordings are unknown, or every video is its own recording.
         across_classes: whether groups may contain videos of several classes, which then stay together.
+        unlabelled: number of videos under the URL that are in no split, if they may be used.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Benchmark:
     splits: tuple[Split, ...]
     group_of: Callable[[str], Hashable] | None = None
     across_classes: bool = False
+    unlabelled: int = 0
 
     @property
     def labels(self) -> SplitList:

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from attn.classes import ClassFinder, class_ids
-from attn.datasets import hmdb51, ucf101
+from attn.datasets import hmdb51, something_v2, ucf101
 from attn.datasets.entries import (
     Entry,
     LabelSets,
@@ -47,7 +47,8 @@ def read_split(
 ) -> SplitList:
     """Videos of a split list and their classes, one each.
 
-    A list in UCF101's format, or one of your own (see `attn.datasets.own_list`), is one file; HMDB51's lists of one
+    A list in UCF101's format, a JSON list of Something-Something V2, or one of your own (see `attn.datasets.own_list`),
+    is one file; HMDB51's lists of one
     split are a folder or a glob such as `lists/*_test_split1.txt`. Class names are matched exactly, otherwise without
     regard to case, underscores, hyphens and white space.
 
@@ -210,7 +211,8 @@ def _table_text(split: SplitList, recordings: Mapping[str, str] | None) -> str:
 def _some_entries(url: str, part: hmdb51.Part) -> list[Entry]:
     entries = list(_entries(url, part))
     if not entries:
-        raise UsageError(f"{shown(url)}: no {part} videos listed. Check that it is the right list.")
+        of_part = {"both": "", "train": "training ", "test": "test "}[part]
+        raise UsageError(f"{shown(url)}: no {of_part}videos listed. Check that it is the right list.")
     return entries
 
 
@@ -224,6 +226,8 @@ def _entries(url: str, part: hmdb51.Part) -> Iterator[Entry]:
         _check_one_split(url, {splits[file] for file in of_hmdb51})
         for file in of_hmdb51:
             yield from hmdb51.parse_list(file.read_text(), file.name, str(file), part)
+    elif len(files) == 1 and files[0].name.endswith(".json"):
+        yield from something_v2.parse_list(files[0].read_text(), str(files[0]))
     elif len(files) == 1:
         yield from parse_file(files[0])
     else:

@@ -19,3 +19,16 @@ def benchmark(root: str, images: str | None) -> Benchmark:
     """
     found = ucf101.benchmark(root, images or join(root, "images"))
     return dataclasses.replace(found, name="synthetic", stride=4)
+
+
+def benchmark_motion(root: str, images: str | None) -> Benchmark:
+    """Embedded videos whose class is only in the motion: every frame, top-1 accuracy, mean of three splits.
+
+    Args:
+        root: local or remote folder with the rendered videos.
+        images: Web images of the classes; there are none by default.
+
+    Raises:
+        UsageError: as for UCF101.
+    """
+    return dataclasses.replace(ucf101.benchmark(root, images), name="synthetic_motion", stride=1)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import ray
 
 from attn.engine.autoscaler import VARIABLE, most_resources
+from attn.engine.pool_flags import check_pool
 from attn.errors import UsageError
 
 # Without a GPU, decoding and the CNN share the cores. One actor per core leaves a quarter of the core to decoding in
@@ -103,17 +104,14 @@ def place(
         row_bytes: bytes of a row before compression, from `attn.schema.row_bytes`.
 
     Raises:
-        UsageError: the minimum pool can never be placed.
+        UsageError: a flag is out of range, or the minimum pool can never be placed.
     """
+    check_pool(actors, gpus_per_actor)
     gpus = gpus_per_actor if gpus_per_actor is not None else float(totals["GPU"] > 0)
-    if gpus < 0:
-        raise UsageError(f"--gpus-per-actor {gpus:g}: must not be negative. Give 0 for the CPU, or a positive number.")
     cpus = 1.0 if gpus else CPU_ACTOR_CPUS
     decode_cpus = 1.0 if gpus else CPU_DECODE_CPUS
     fitting = _fitting(gpus, cpus, decode_cpus, totals, nodes)
     low, high = actors or (1 if gpus or _may_come(totals, nodes) else max(fitting, 1), max(fitting, 1))
-    if not 1 <= low <= high:
-        raise UsageError(f"--actors {low} {high}: not a range. Give the minimum and the maximum number, at least 1.")
     if low > fitting:
         asked = f"{low} actor{'s' if low > 1 else ''} of {gpus:g} GPU and {cpus:g} CPU"
         raise UsageError(

@@ -22,6 +22,7 @@ from attn.engine.step import FRAMES, Step
 from attn.engine.step_task import FunctionOf, gpus_of, in_place, result_of, run_step
 from attn.storage.contents import SUCCESS
 from attn.storage.filesystem import join
+from attn.storage.listing import glob_files
 from attn.storage.location import Location
 
 log = logging.getLogger(__name__)
@@ -29,9 +30,9 @@ log = logging.getLogger(__name__)
 HEARTBEAT_S = 60.0
 MOST_ATTEMPTS = 2
 # Each takes all CPUs of a cluster without GPUs: two at a time could leave no CPU for decoding.
-ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute"}
-STORES = ("precompute",)  # not decode_frames: a training completes the frame store itself
-LISTS = ("lists", "split", "train_split", "calibrate_lists")
+ONE_AT_A_TIME = {"adapt_cnn", "decode_frames", "precompute", "precompute_flow"}
+STORES = ("precompute", "precompute_flow")  # not decode_frames: a training completes the frame store itself
+LISTS = ("lists", "split", "train_split", "calibrate_lists", "labels", "trimmed_split", "class_map")
 # Options that limit or allow something but do not change the output.
 RESOURCES = {"actors", "cpus_per_worker", "max_failed_fraction", "allow_untrained", "mix_cache"}
 # Input files that change the output.
@@ -45,10 +46,12 @@ class Outcome:
     Attributes:
         seconds: duration of each finished step, in this run or an earlier one.
         failed: reason for each failed or skipped step.
+        skipped: steps that were not run because a step that they need has failed.
     """
 
     seconds: dict[str, float]
     failed: dict[str, str]
+    skipped: frozenset[str] = frozenset()
 
 
 def run_steps(steps: Sequence[Step], out: str, function_of: FunctionOf, *, side_by_side: int) -> Outcome:
@@ -68,6 +71,7 @@ class _Runner:
         self.steps, self.out, self.function_of, self.side_by_side = steps, out, function_of, side_by_side
         self.seconds: dict[str, float] = {}
         self.failed: dict[str, str] = {}
+        self.skipped: set[str] = set()
         self.digests: dict[str, str] = {}
         self.attempts: Counter[str] = Counter()
         self.running: dict[Any, tuple[Step, float]] = {}
@@ -84,7 +88,7 @@ class _Runner:
                     self._start(step)
             if self.running:
                 self._wait()
-        return Outcome(self.seconds, self.failed)
+        return Outcome(self.seconds, self.failed, frozenset(self.skipped))
 
     def _has_room(self, step: Step) -> bool:
         jobs = {running.job for running, _ in self.running.values()}
@@ -107,7 +111,7 @@ class _Runner:
         """Digest of all inputs of a step."""
         lists = [getattr(step.options, name, None) or () for name in LISTS]
         urls = [url for found in lists for url in ([found] if isinstance(found, str) else found)]
-        texts = [Location.at(url).read_text() for url in urls]
+        texts = [_content(url) for url in urls]
         made = {key: value for key, value in recorded_options(step).items() if key not in RESOURCES}
         known = [made, [self.digests[need] for need in _decisive_needs(step)], texts, self._inputs(step)]
         return hashlib.sha256(json.dumps(known).encode()).hexdigest()
@@ -122,6 +126,7 @@ class _Runner:
         causes = [need for need in step.needs if need in self.failed]
         if causes:
             self.failed[step.name] = f"needs {causes[0]}"
+            self.skipped.add(step.name)
         return bool(causes)
 
     def _start(self, step: Step) -> None:
@@ -163,6 +168,18 @@ class _Runner:
 
     def _note(self, step: Step) -> str:
         return join(self.out, "done", f"{step.name.replace('/', '.')}.json")
+
+
+def _content(url: str) -> str:
+    """Text of a list; for a folder of lists, or a table in Parquet, a digest instead."""
+    place = Location.at(url)
+    with place.errors():
+        files = sorted(file.path for file in glob_files(place))
+        data = [place.at_path(path).read_bytes() for path in files or [place.path]]
+    if len(data) == 1:
+        with contextlib.suppress(UnicodeDecodeError):
+            return data[0].decode("utf-8-sig")
+    return hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in data)).hexdigest()
 
 
 def _decisive_needs(step: Step) -> list[str]:

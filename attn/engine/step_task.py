@@ -19,7 +19,7 @@ from attn.engine.step import Step
 from attn.errors import UsageError
 from attn.storage.location import Location
 
-TRAININGS = ("train_cnn", "train_energynet", "train_soft_attention", "train_tsrnet")
+TRAININGS = ("train_cnn", "train_clip_cnn", "train_energynet", "train_soft_attention", "train_tsrnet")
 MESSAGE_CHARS = 240
 
 Job = Callable[[Any], int]

@@ -1,4 +1,4 @@
-"""Fusion of frame scores into video scores: majority vote with late fusion.
+"""Fusion of frame scores into video scores, majority vote with late fusion, and fusion of two networks.
 
 The vote determines the class. The fused vector ranks videos for average precision and classes for top-k. It does not
 include frames that voted for other classes, because a few confident mistakes among them could outweigh the vote.
@@ -80,6 +80,22 @@ def frame_average(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "
         array([2., 3.])
     """
     return logits.mean(axis=0, dtype=np.float64)
+
+
+def mean_of_streams(
+    first: Float[np.ndarray, "video cls"], second: Float[np.ndarray, "video cls"]
+) -> Float[np.ndarray, "video cls"]:
+    """Fuse two networks, such as one of frames and one of flow: mean of their class probabilities.
+
+    Raises:
+        ValueError: the scores are not probabilities.
+
+    Source: Simonyan and Zisserman 2014, averaging of the two streams.
+    """
+    for scores in (first, second):
+        if (scores < 0).any() or not np.allclose(scores.sum(axis=1), 1, atol=1e-3):
+            raise ValueError("scores that are not probabilities")
+    return (first + second) / 2
 
 
 def softmax(logits: Float[np.ndarray, "frame cls"]) -> Float[np.ndarray, "frame cls"]:

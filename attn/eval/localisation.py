@@ -7,7 +7,7 @@ converted to its coordinates and clipped. Partly covered cells are counted propo
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 
 class Localisation(NamedTuple):
@@ -116,15 +116,28 @@ def localisation(
 
     Frames whose share is undefined are excluded and counted. The three means are NaN if all frames are excluded.
     """
-    share = attention_share(maps, coverage)
-    chance = coverage.mean(axis=(-2, -1), dtype=np.float64)
-    counts = np.isfinite(share) & (chance > 0)
+    return mean_localisation(attention_share(maps, coverage), coverage.mean(axis=(-2, -1), dtype=np.float64))
+
+
+def mean_localisation(share: Float[np.ndarray, "frame"], chance: Float[np.ndarray, "frame"]) -> Localisation:
+    """Means over frames of the share of the attention inside the boxes; see `localisation`.
+
+    Args:
+        share: result of `attention_share`.
+        chance: share of a uniform map.
+    """
+    counts = compared(share, chance)
     num_frames = int(counts.sum())
-    left_out = len(maps) - num_frames
+    left_out = len(share) - num_frames
     if not num_frames:
         return Localisation(np.nan, np.nan, np.nan, 0, left_out)
     share, chance = share[counts], chance[counts]
     return Localisation(float(share.mean()), float(chance.mean()), float((share / chance).mean()), num_frames, left_out)
+
+
+def compared(share: Float[np.ndarray, "frame"], chance: Float[np.ndarray, "frame"]) -> Bool[np.ndarray, "frame"]:
+    """Mask of the frames that are compared: their map is not all zero, and part of the box is seen."""
+    return np.isfinite(share) & (chance > 0)
 
 
 def _overlap(span: Float[np.ndarray, "*batch 2"], cells: int) -> Float[np.ndarray, "*batch cell"]:

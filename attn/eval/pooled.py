@@ -14,7 +14,7 @@ from attn.classes import single_labels
 from attn.eval.metrics import class_rankings, map_of_rankings, true_class_rank
 from attn.eval.significance import Interval, Statistic, resample_rankings
 
-Figure = Literal["top_1", "top_3", "map_noninterpolated"]
+Figure = Literal["top_1", "top_3", "hit_1", "map_noninterpolated"]
 Unit = Literal["video", "split"]
 
 
@@ -30,6 +30,11 @@ class Run(NamedTuple):
     scores: Float[np.ndarray, "video cls"]
     positives: Bool[np.ndarray, "video cls"]
     groups: Int[np.ndarray, "video"] | None = None
+
+    @property
+    def has_one_class(self) -> bool:
+        """Whether each video has exactly one class, so that accuracies are defined."""
+        return single_labels(self.positives) is not None
 
     @property
     def labels(self) -> Int[np.ndarray, "video"]:
@@ -82,6 +87,8 @@ def statistic(runs: Sequence[Run], figure: Figure) -> Statistic:
     if figure == "map_noninterpolated":
         of_runs = list(map(_mean_ap, runs))
         return lambda videos: float(np.mean([one(videos) for one in of_runs]))
+    if figure == "hit_1":
+        return _hit(runs)
     k = {"top_1": 1, "top_3": 3}[figure]
     return VideoMean(np.mean([true_class_rank(run.scores, run.labels) < k for run in runs], axis=0))
 
@@ -144,6 +151,14 @@ def difference(first: Statistic, second: Statistic) -> Statistic:
     if isinstance(first, VideoMean) and isinstance(second, VideoMean):
         return VideoMean(first.values - second.values)
     return lambda videos: first(videos) - second(videos)
+
+
+def _hit(runs: Sequence[Run]) -> Statistic:
+    """Share of the videos with a class whose highest score is that of one of their classes."""
+    labelled = runs[0].positives.sum(axis=1) > 0
+    best = [run.scores.argmax(axis=1) for run in runs]
+    hits = np.mean([run.positives[np.arange(len(one)), one] for run, one in zip(runs, best, strict=True)], axis=0)
+    return lambda videos: float(hits[videos].sum() / max(labelled[videos].sum(), 1))
 
 
 def _mean_ap(run: Run) -> Statistic:

@@ -131,6 +131,7 @@ def adapt(
     *,
     batch_size: int = 64,
     least_frames: int = LEAST_FRAMES,
+    of: str = "frames",
 ) -> Moved:
     """Re-estimate the statistics on selected rows of an array of frames, in batches of equal size.
 
@@ -143,14 +144,15 @@ def adapt(
         rows: indices of the frames to use, in an order that mixes the videos.
         batch_size: frames in one forward pass.
         least_frames: minimum number of rows.
+        of: name of the frames' source, for messages.
 
     Raises:
         UsageError: there are too few frames, or all of them are alike.
     """
     if batch_size < LEAST_BATCH:
         raise UsageError(f"--batch-size {batch_size}: too small for stable statistics. Give {LEAST_BATCH} or more.")
-    check_enough(len(rows), least_frames)
-    check_spread(pixels[rows[:LEAST_BATCH]])
+    check_enough(len(rows), least_frames, of=of)
+    check_spread(pixels[rows[:LEAST_BATCH]], of=of)
     device = backbone.classifier.weight.device
     batches = (torch.from_numpy(pixels[batch]) for batch in _equal_batches(rows, batch_size))
     return reestimate(backbone, (normalise(images.to(device)) for images in batches))
@@ -181,18 +183,18 @@ def adapt_to_cache(
     return adapt(backbone, pixels, sample, normalise, batch_size=batch_size, least_frames=least_frames)
 
 
-def check_enough(frames: int, least: int = LEAST_FRAMES) -> None:
-    """Raise UsageError if there are too few frames for stable statistics."""
+def check_enough(frames: int, least: int = LEAST_FRAMES, *, of: str) -> None:
+    """Raise UsageError if there are too few frames for stable statistics; `of` names their source."""
     if frames < least:
         raise UsageError(
-            f"{frames} frames: too few for stable BatchNorm statistics. Give {least} frames or more: "
+            f"{of}: {frames} frames, too few for stable BatchNorm statistics. Give {least} frames or more: "
             "more videos, a smaller --stride or a larger --frames."
         )
 
 
-def check_spread(frames: UInt8[np.ndarray, "frame row col rgb"]) -> None:
+def check_spread(frames: UInt8[np.ndarray, "frame row col rgb"], *, of: str) -> None:
     if frames.std(axis=0, dtype=np.float32).mean() < ALIKE:
-        raise UsageError("all frames are alike, so their variance is 0. Give different videos.")
+        raise UsageError(f"{of}: all frames are alike, so their variance is 0. Give different videos.")
 
 
 def _equal_batches(rows: Int[np.ndarray, "frame"], batch_size: int) -> Int[np.ndarray, "batch _"]:

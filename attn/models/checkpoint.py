@@ -5,6 +5,7 @@ network are rejected with a one-line error before any work is done.
 """
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from attn.classes import check_class_names
-from attn.errors import UsageError
+from attn.errors import UsageError, refuse_flag
 from attn.models.backbone import RGB_CHANNELS, Backbone, build_backbone, network_input
 from attn.models.fit import import_fitting
 from attn.models.flow_input import MEAN as FLOW_MEAN
@@ -211,8 +212,12 @@ def check_input_size(cnn: Cnn) -> None:
     """Check the input size with one forward pass, because some networks cannot process small images.
 
     Raises:
-        UsageError: the network cannot process images of `cnn.input_size`, or the size exceeds `MOST_INPUT_SIZE`.
+        UsageError: the network cannot process images of `cnn.input_size`, the size exceeds `MOST_INPUT_SIZE`, or a mean
+            or standard deviation is not finite.
     """
+    refuse_flag("mean", " ".join(map(str, cnn.mean)), "must be finite", not all(map(math.isfinite, cnn.mean)))
+    wrong = not all(0 < value < math.inf for value in cnn.std)
+    refuse_flag("std", " ".join(map(str, cnn.std)), "must be finite and above 0", wrong)
     size = cnn.input_size
     _check_size(size, cnn.backbone_name)
     try:

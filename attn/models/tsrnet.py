@@ -96,6 +96,10 @@ class Tsrnet(nn.Module):
         mean = torch.einsum("vs,vsc->vc", mean_weights.to(features.dtype), features)
         return Attended(attention, mean, self.reduce(mean).relu())
 
+    def classify_alone(self, features: Float[Tensor, "sample chan"]) -> Float[Tensor, "sample cls"]:
+        """Return the logits of each sample by itself, as of a video that has no other."""
+        return self.classify(self.reduce(features).relu())
+
     def forward(
         self, features: Float[Tensor, "video sample chan"], real: Bool[Tensor, "video sample"] | None = None
     ) -> tuple[Float[Tensor, "video cls"], Float[Tensor, "video sample"]]:

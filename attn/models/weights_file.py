@@ -140,7 +140,7 @@ def read_weights_file(url: str) -> WeightsFile:
     """
     if not url.endswith((".safetensors", *TORCH_SAVE)):
         suffixes = f".safetensors, {', '.join(TORCH_SAVE[:-1])} or {TORCH_SAVE[-1]}"
-        raise UsageError(f"{url}: not a weights file by its suffix. Give weights as {suffixes}.")
+        raise UsageError(f"{url or 'the weights'}: not a weights file by its suffix. Give weights as {suffixes}.")
     if url.endswith(".safetensors"):
         return weights_of(read_tensors(url))
     with storage_errors(url):

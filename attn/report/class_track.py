@@ -37,7 +37,7 @@ class VideoTracks:
         video_id: ID of the video.
         frame: indices of the sampled frames in the video.
         time_s: their times in seconds, increasing.
-        classes: classes, the predicted one first. One or two of them have maps.
+        classes: classes, the predicted one first. One or two of them have maps, or none for a method without maps.
         resampling: says which part of the frames the maps cover.
         energies_are: name of the energies.
     """
@@ -51,13 +51,16 @@ class VideoTracks:
 
     @functools.cached_property
     def drawn(self) -> tuple[ClassTrack, ...]:
-        """Classes whose maps are drawn."""
-        return tuple(one for one in self.classes if one.maps is not None)
+        """Classes whose maps are drawn; without maps, the predicted one."""
+        return tuple(one for one in self.classes if one.maps is not None) or self.classes[:1]
 
     @functools.cached_property
-    def largest(self) -> float:
-        """Largest attention of the drawn classes: the end of their colour scale, which all frames share."""
-        return max(float(one.maps.max()) for one in self.drawn if one.maps is not None)
+    def largest(self) -> float | None:
+        """Largest attention of the drawn classes: the end of their colour scale, which all frames share.
+
+        None without maps.
+        """
+        return max((float(one.maps.max()) for one in self.drawn if one.maps is not None), default=None)
 
     @functools.cached_property
     def end_s(self) -> float:

@@ -87,8 +87,12 @@ def _draw_head(sheet: Image.Image, video: VideoTracks) -> None:
 
 
 def _draw_foot(sheet: Image.Image, video: VideoTracks, timeline: Timeline) -> None:
-    """Colour scales of the maps, and the scale of the time line."""
+    """Colour scales of the maps, if there are any, and the scale of the time line."""
     pen, left, top = ImageDraw.Draw(sheet), MARGIN_PX, timeline.top + timeline.height + MARGIN_PX // 2
+    rows = f"rows: {video.energies_are}, 0 to {timeline.largest:.3g}"
+    pen.text((sheet.width - MARGIN_PX, top), rows, PALE, font(SMALL_PX), anchor="ra")
+    if video.largest is None:
+        return
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).resize(SCALE_PX)
     pen.text((left, top), "attention  0", PALE, font(SMALL_PX))
     left += round(font(SMALL_PX).getlength("attention  0")) + 6
@@ -96,5 +100,3 @@ def _draw_foot(sheet: Image.Image, video: VideoTracks, timeline: Timeline) -> No
         sheet.paste(coloured(ramp, palette), (left, top + 3))
         left += SCALE_PX[0] + 6
     pen.text((left, top), f"{video.largest:.3g}", PALE, font(SMALL_PX))
-    rows = f"rows: {video.energies_are}, 0 to {timeline.largest:.3g}"
-    pen.text((sheet.width - MARGIN_PX, top), rows, PALE, font(SMALL_PX), anchor="ra")

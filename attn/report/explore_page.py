@@ -19,12 +19,16 @@ class Setting:
         title: name of the store.
         class_names: names of the classes, in their order.
         methods: name of each method, with the name of its values and the definition of its scores.
+        has_maps: whether the store has maps of the classes.
+        predicts: name of the method that decides the predictions in the list; empty if there are none.
         why_no_frames: reason why maps are shown without frames; empty if frames are there.
     """
 
     title: str
     class_names: Sequence[str]
     methods: Mapping[str, tuple[str, str]]
+    has_maps: bool = True
+    predicts: str = ""
     why_no_frames: str = ""
 
 
@@ -48,6 +52,8 @@ def _record(setting: Setting) -> dict[str, Any]:
         "methods": {
             name: {"values": values, "definition": definition} for name, (values, definition) in setting.methods.items()
         },
+        "predicts": setting.predicts,
+        "hasMaps": setting.has_maps,
         "whyNoFrames": setting.why_no_frames,
         "colours": palettes()[0].colours,
         "opacity": OPACITY,

@@ -1,7 +1,7 @@
 """Charts of a reproduction or an evaluation, drawn by matplotlib within `attn.report.page_svg.style`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -19,6 +19,8 @@ METHOD_COLOURS = {
 }
 LETTER = 0.62
 """Approximate width of a letter, as a share of the size of the font."""
+LEGEND_PT, MARKER_IN = 9, 0.4
+"""Size of a legend's text, and the room for a marker and the gaps beside it."""
 MOST_NUMBERED = 12
 """Classes up to which a confusion matrix shows its numbers."""
 
@@ -28,10 +30,18 @@ def named(name: str) -> str:
     return shortened(printable(name), NAME_CHARACTERS)
 
 
-def method_style(scores: str) -> dict[str, Any]:
-    """Colour and line of a method by the name of its scores: dashes if calibrated or on an adapted CNN."""
+def method_style(scores: str, place: int = -1) -> dict[str, Any]:
+    """Colour and line of a method by the name of its scores: dashes if calibrated or on an adapted CNN.
+
+    Args:
+        scores: name of the scores.
+        place: place of the colour of a method without one of its own.
+    """
     plain = scores.removesuffix("_calibrated").removeprefix("adapted_")
-    return {"color": METHOD_COLOURS.get(plain, LINES[-1]), "linestyle": "-" if plain == scores else "--"}
+    return {
+        "color": METHOD_COLOURS.get(plain, LINES[place % len(LINES)]),
+        "linestyle": "-" if plain == scores else "--",
+    }
 
 
 def share_chart(
@@ -62,7 +72,7 @@ def share_chart(
     axes.set_xlabel("training videos")
     axes.set_ylabel(label)
     axes.grid(visible=False, axis="x")
-    drawn.legend(loc="outside lower center", ncols=4)
+    _legend(drawn, "outside lower center", list(names.values()))
     return drawn
 
 
@@ -107,14 +117,14 @@ def precision_chart(
     rows = np.arange(len(order))
     low, high = 100 * table[:, order].min(axis=0), 100 * table[:, order].max(axis=0)
     axes.hlines(rows, low, high, color=FAINT, lw=1.2, zorder=1)
-    for (scores, values), label in zip(by_method.items(), labels, strict=True):
-        look = method_style(scores)
+    for place, ((scores, values), label) in enumerate(zip(by_method.items(), labels, strict=True)):
+        look = method_style(scores, place)
         face = look["color"] if look["linestyle"] == "-" else "none"
         axes.scatter(100 * values[order], rows, s=22, facecolor=face, edgecolor=look["color"], label=label, zorder=2)
     _name_rows(axes, [names[one] for one in order])
     axes.set_xlim(-2, 102)
     axes.set_xlabel("average precision, %")
-    drawn.legend(loc="outside upper center", ncols=4)
+    _legend(drawn, "outside upper center", labels)
     return drawn
 
 
@@ -144,6 +154,14 @@ def confusion_chart(names: Sequence[str], counts: Int[np.ndarray, "cls cls"]) ->
     drawn.text((margin + side / 2) / width, 0.08 / height, "predicted", ha="center", va="bottom")
     drawn.text(0.08 / width, (margin + side / 2) / height, "true", va="center", rotation=90)
     return drawn
+
+
+def _legend(
+    drawn: Figure, place: Literal["outside upper center", "outside lower center"], names: Sequence[str]
+) -> None:
+    """Name the methods outside the axes, in as many columns as fit beside each other."""
+    column_in = max(map(len, names), default=0) * LETTER * LEGEND_PT / 72 + MARKER_IN
+    drawn.legend(loc=place, ncols=max(1, min(4, int(WIDTH_IN / column_in))), fontsize=LEGEND_PT)
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -14,7 +14,12 @@ Record = dict[str, Any]
 WEB, NO_IMAGE = "web", "noimage"
 WITHOUT_LABELS = (WEB, "zeroshot", "adapted")
 COUNTS = ("videos", "splits × seeds")
-FIGURE_NAMES = {"top_1": "top-1", "top_3": "top-3", "map_noninterpolated": "mAP (non-interpolated)"}
+FIGURE_NAMES = {
+    "top_1": "top-1",
+    "top_3": "top-3",
+    "hit_1": "Hit@1",
+    "map_noninterpolated": "mAP (non-interpolated)",
+}
 STEPS = ("step", "why")
 REFUTED = "the other way round"
 ORDERS = (

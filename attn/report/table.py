@@ -44,6 +44,8 @@ def metrics_table(metrics: dict[str, Any]) -> Iterator[str]:
         if found["num_frames"]:
             share, ratio, frames = 100 * found["share"], found["ratio"], found["num_frames"]
             yield f"{name}: {share:.1f} % of the attention is in the boxes of {frames} frames, {ratio:.2f} times chance"
+            places = {"peak in a box": "pointing", "region right at IoU 0.5": "precision"}
+            yield f"{name}: " + ", ".join(f"{head} {100 * found[key]:.1f} %" for head, key in places.items())
     if calibration := metrics.get("calibration"):
         yield _calibrated(calibration)
 

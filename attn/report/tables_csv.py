@@ -21,15 +21,19 @@ def as_csv(results: Record) -> str:
     """Format the results as CSV, one line per figure; `table` is the key of its table in the JSON.
 
     Columns that do not apply are empty: only pairs have `first` and `second`, only gains have `from` and `to` (shares
-    of the training videos), only crossings have `few` and `many`, only Web images have `seed`.
+    of the training videos), only crossings have `few` and `many`, only Web images have `seed`. The last column,
+    `training_set`, is only in tables of untrimmed videos.
     """
+    about = {name: results[name] for name in ("dataset", "training_set") if name in results}
     text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, restval="", extrasaction="ignore", lineterminator="\n")
+    writer = csv.DictWriter(
+        text, tuple(dict.fromkeys((*COLUMNS, *about))), restval="", extrasaction="ignore", lineterminator="\n"
+    )
     writer.writeheader()
     for line in _lines(results):
         numbers = dict(zip(("value", "low", "high"), (line["value"], *line["interval"]), strict=True))
         shown = {column: f"{number:.6f}" for column, number in numbers.items()}
-        writer.writerow(line | shown | {"dataset": results["dataset"], "paper": as_text(line.get("paper"))})
+        writer.writerow(line | shown | about | {"paper": as_text(line.get("paper"))})
     return text.getvalue()
 
 
@@ -51,3 +55,9 @@ def _lines(results: Record) -> Iterator[Record]:
             for tiou, value, interval in zip(results["tiou"], found["map"], found["intervals"], strict=False):
                 figure = f"mAP@{tiou:g}, {found['evaluator']}"
                 yield {**found, "table": table, "figure": figure, "value": value, "interval": interval}
+    for table in ("localisation", "localisation_pairs"):
+        for found in results.get(table, ()):
+            place = {key: f"{found[key]}, {found['map']} map" for key in ("method", "first", "second") if key in found}
+            for figure, estimate in found.items():
+                if isinstance(estimate, dict):
+                    yield {**found, **place, **estimate, "table": table, "figure": figure}

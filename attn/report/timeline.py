@@ -77,10 +77,11 @@ class Timeline:
         return self.video.classes[: self.rows]
 
     def _palettes(self) -> list[Palette]:
-        """Palettes of the classes: those of their maps, or grey without maps."""
+        """Palettes of the classes: those of the drawn ones, and grey for the others."""
         first, second, other = palettes()
-        drawn = iter((first, second))
-        return [next(drawn) if one.maps is not None else other for one in self._classes]
+        coloured_ones = iter((first, second))
+        drawn = {one.name for one in self.video.drawn}
+        return [next(coloured_ones) if one.name in drawn else other for one in self._classes]
 
     @functools.cached_property
     def _strip_left(self) -> int:

@@ -1,10 +1,10 @@
-"""Columns of a clip store, computed from decoded clips by an actor."""
+"""Columns of a clip store, computed from clips of frames or flow by an actor."""
 
 from collections.abc import Collection
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Shaped
 from torch import Tensor
 
 from attn.models.clip_file import TrainedClipCnn
@@ -20,7 +20,7 @@ class ComputeClips:
     is that of the window in the middle.
 
     Args:
-        trained: network of frames.
+        trained: network of frames or flow.
         columns: columns to compute, from logits and attention.
         crops: number of windows of a clip, 1 or 3.
         device: device of the network.
@@ -32,8 +32,8 @@ class ComputeClips:
         self._net, self._input, self._columns = trained.net.to(device), trained.input, columns
         self._views = scored_views(trained.input.size, trained.input.crop, crops)
 
-    def __call__(self, images: UInt8[np.ndarray, "clip time row col rgb"]) -> dict[str, np.ndarray]:
-        """Compute the columns of clips."""
+    def __call__(self, images: Shaped[np.ndarray, "clip time row col chan"]) -> dict[str, np.ndarray]:
+        """Compute the columns of clips: pixels of frames (uint8), or flow as stored (int8)."""
         windows = [self._window(images, view.top, view.left) for view in self._views]
         found: list[ScoredClips] = list(score_clips(self._net, self._input, iter(windows)))
         columns = {

@@ -54,6 +54,14 @@ class ClipSampling:
         return np.minimum(wanted, num_frames - 1), wanted >= num_frames
 
 
+def clip_starts(num_frames: int, sampling: ClipSampling, every: int) -> list[int]:
+    """First frames of the clips in a clip store: 0, every, … as far as clips end in the video.
+
+    A video that is shorter than a clip has only the first one, which repeats its last frame.
+    """
+    return list(range(0, num_frames - sampling.span + 1, every)) or [0]
+
+
 @dataclasses.dataclass(frozen=True)
 class View:
     """Window and flip of a clip.

@@ -18,7 +18,7 @@ from attn.video.source import Video
 class DecodeClips(DecodeVideos):
     """Decode videos into batches of clips, IMAGE [clip, time, row, col, rgb].
 
-        clips of N kept frames: those at 0, every, 2 every, … that end before N, or only the first one if none does
+        clips of N kept frames: those of `clip_starts`
 
     A clip of a short video repeats the last frame; REPEATED is the number of repetitions. `batch_size` counts clips.
     Only the frames of one clip and those up to the next one are in memory.

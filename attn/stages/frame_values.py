@@ -1,9 +1,14 @@
-"""Values of each frame and class behind the score of a video: logits, energies or probabilities."""
+"""Values of each frame and class behind the score of a video: logits, energies or probabilities; attention over time.
+
+A row of a clip store is a clip, which counts as a frame here.
+"""
 
 import numpy as np
 import torch
 from jaxtyping import Float
 
+from attn.eval.fusion import softmax
+from attn.stages.clip_scoring import ClipAverage
 from attn.stages.scoring import (
     Calibrated,
     CnnAverage,
@@ -17,6 +22,7 @@ from attn.stages.scoring import (
     window_energies,
 )
 from attn.stages.soft_attention_scoring import SoftAttentionScore
+from attn.stages.tsrnet_scoring import TsrnetScore
 from attn.storage.store import VideoRows
 
 OF_LOGITS = CnnVote | CnnSoftmaxVote | CnnAverage
@@ -32,8 +38,9 @@ def plain_scorer(scorer: Scorer) -> Scorer:
 def frame_values(scorer: Scorer, rows: VideoRows) -> Float[np.ndarray, "frame cls"] | None:
     """Compute the values of some frames of a video; None for a scorer of another kind, which scores videos only.
 
-    They are window energies for UnAtt, learned energies for an EnergyNet, probabilities for a soft-attention LSTM (NaN
-    for frames in no window), and logits for methods of the CNN. Calibrations, which are of videos, are not applied.
+    They are window energies for UnAtt, learned energies for an EnergyNet, and logits for methods of the CNN. They are
+    probabilities for a soft-attention LSTM (NaN for frames in no window), for a TSRNet (those of the frame by itself)
+    and for a network of clips. Calibrations, which are of videos, are not applied.
 
     Args:
         scorer: the method.
@@ -47,14 +54,26 @@ def frame_values(scorer: Scorer, rows: VideoRows) -> Float[np.ndarray, "frame cl
         return frame_energies(plain.net, torch.tensor(rows.maps).to(device)).cpu().numpy()
     if isinstance(plain, SoftAttentionScore):
         return plain.scored(rows).probabilities()
+    if isinstance(plain, TsrnetScore):
+        return plain.probabilities(rows)
+    if isinstance(plain, ClipAverage):
+        return softmax(rows.logits)
     return rows.logits if isinstance(plain, OF_LOGITS) else None
+
+
+def frame_attention(scorer: Scorer, rows: VideoRows) -> Float[np.ndarray, " frame"] | None:
+    """Compute the attention weight of each frame of a whole video; None for a scorer that does not weight frames."""
+    plain = plain_scorer(scorer)
+    return plain.attention(rows) if isinstance(plain, TsrnetScore) else None
 
 
 def value_name(scorer: Scorer) -> str:
     """Return the name of these values."""
     plain = plain_scorer(scorer)
-    if isinstance(plain, SoftAttentionScore):
+    if isinstance(plain, SoftAttentionScore | ClipAverage):
         return "probability"
+    if isinstance(plain, TsrnetScore):
+        return "probability of the frame by itself"
     if isinstance(plain, UnAtt | EnergyNetScore):
         return "energy"
     return "logit" if isinstance(plain, OF_LOGITS) else "score"
@@ -62,4 +81,4 @@ def value_name(scorer: Scorer) -> str:
 
 def needs_whole_video(scorer: Scorer) -> bool:
     """Whether a scorer needs all frames, because the values of a frame depend on others, or because it has none."""
-    return not isinstance(plain_scorer(scorer), UnAtt | EnergyNetScore | OF_LOGITS)
+    return not isinstance(plain_scorer(scorer), UnAtt | EnergyNetScore | TsrnetScore | ClipAverage | OF_LOGITS)

@@ -11,7 +11,7 @@ from typing import Any, get_args, get_type_hints
 from attn.errors import UsageError
 from attn.eval.calibration import Calibration
 from attn.models.checkpoint import Cnn, cnn_of
-from attn.models.clip_file import CLIP_CNN, clip_cnn_of
+from attn.models.clip_file import CLIP_CNN, TrainedClipCnn, clip_cnn_of
 from attn.models.described_file import not_a
 from attn.models.energynet_file import ENERGYNET, TrainedEnergyNet, energynet_of
 from attn.models.model_file import Model, model_of
@@ -49,6 +49,7 @@ class TrainedModel:
         settings: manifest fields that a store must share, in JSON types.
         trained_on: IDs of the labelled videos used in training or selection; results on them are biased upwards.
         cnn: CNN that computes the columns of the scorer; None if the file does not contain it.
+        clips: network of clips that computes them in its place.
         method: name of the chosen method; None for a CNN that any method of `attn.methods.OF_CNN` may score.
     """
 
@@ -60,6 +61,7 @@ class TrainedModel:
     trained_on: tuple[str, ...] = ()
     cnn: Cnn | None = None
     method: str | None = None
+    clips: TrainedClipCnn | None = None
 
     def unlike(self, manifest: Manifest) -> list[str]:
         """Names of the settings in which a store differs from those that the model can score."""
@@ -146,6 +148,8 @@ def _clip_cnn(file: TensorsFile) -> TrainedModel:
         ClipAverage(),
         settings={"weights_sha256": trained.sha256},
         trained_on=_learnt(trained.trained),
+        method=CLIP_CNN.name,
+        clips=trained,
     )
 
 
@@ -240,7 +244,11 @@ def _file_at(url: str) -> str:
     if url.endswith((SUFFIX, *TORCH_SAVE)):
         return url
     names = [f"{kind}{SUFFIX}" for kind in LOADERS]
-    there = [name for name in names if Location.at(join(url, name)).exists()]
+    folder = Location.at(url)
+    there = [name for name in names if (folder / name).exists()]
+    with folder.errors():
+        if not there and not folder.exists():
+            raise FileNotFoundError
     if not there:
         raise UsageError(
             f"{shown(url)}: neither a model file nor a folder with {' or '.join(names)}. Give weights as {SUFFIX}."

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from attn.models.tsrnet import Tsrnet
 from attn.schema import FEATURES
@@ -44,6 +45,26 @@ class TsrnetScore:
     @torch.inference_mode()
     def stream(self, features: Float[np.ndarray, "sample chan"]) -> Stream:
         """Probabilities and attention for the samples of a video."""
-        like = self.net.classify.weight
-        logits, attention = self.net(torch.from_numpy(features).to(like.device).to(like.dtype)[None])
+        logits, attention = self.net(self._tensor(features)[None])
         return Stream(logits[0].softmax(0).cpu().numpy(), attention[0].cpu().numpy())
+
+    def attention(self, rows: VideoRows) -> Float[np.ndarray, "frame"] | None:
+        """Attention weight of each frame of a video; NaN for frames that are not sampled.
+
+        None for a network that weights all samples equally.
+        """
+        if self.net.architecture.attention == "average":
+            return None
+        features = rows.tensors[FEATURES]
+        samples, weights = uniform_samples(len(features), self.num_samples), np.full(len(features), np.nan, np.float32)
+        weights[samples] = self.stream(features[samples]).attention  # samples of one frame have equal weights
+        return weights
+
+    @torch.inference_mode()
+    def probabilities(self, rows: VideoRows) -> Float[np.ndarray, "frame cls"]:
+        """Probabilities of each frame by itself, sampled or not."""
+        return self.net.classify_alone(self._tensor(rows.tensors[FEATURES])).softmax(1).cpu().numpy()
+
+    def _tensor(self, features: Float[np.ndarray, "sample chan"]) -> Tensor:
+        like = self.net.classify.weight
+        return torch.tensor(features).to(like.device).to(like.dtype)

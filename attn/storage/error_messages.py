@@ -35,12 +35,35 @@ _BY_CODE = {
     "XMinioStorageFull": "no space left",
     "RequestTimeTooSkewed": "this machine's clock is wrong; correct it",
 }
+_MISSING, _DENIED, _FILE, _FOLDER = (
+    "does not exist",
+    "permission denied",
+    "a file exists where a folder is needed",
+    "is a folder, not a file",
+)
+_FULL, _QUOTA, _READ_ONLY, _LONG_NAME = (
+    "no space left",
+    "no space left (quota)",
+    "the file system is read-only",
+    "the name is too long",
+)
 _BY_ERRNO = {
-    errno.ENOSPC: "no space left",
-    errno.EDQUOT: "no space left (quota)",
-    errno.EROFS: "the file system is read-only",
-    errno.ENAMETOOLONG: "the name is too long",
+    errno.ENOSPC: _FULL,
+    errno.EDQUOT: _QUOTA,
+    errno.EROFS: _READ_ONLY,
+    errno.ENAMETOOLONG: _LONG_NAME,
 }
+_WAYS_OUT = {
+    _MISSING: "Check the path.",
+    _DENIED: "Change the permissions, or choose another path.",
+    _FILE: "Choose another path, or remove the file.",
+    _FOLDER: "Give a file.",
+    _FULL: "Make room, or choose another disk.",
+    _QUOTA: "Make room, or choose another disk.",
+    _READ_ONLY: "Choose another path.",
+    _LONG_NAME: "Choose a shorter one.",
+}
+"""Explanation → advice. The other explanations contain their advice."""
 
 
 def reason(error: Exception) -> str | None:
@@ -51,6 +74,11 @@ def reason(error: Exception) -> str | None:
     if isinstance(error, OSError):
         return _os_reason(error)
     return f"{name}: {shown(_one_line(error))}" if package in _CLIENTS else None
+
+
+def way_out(explanation: str) -> str:
+    """Advice for an explanation of `reason`, to end the message for a user; empty if the explanation contains it."""
+    return _WAYS_OUT.get(explanation, "")
 
 
 def shown(url: str) -> str:
@@ -92,15 +120,15 @@ def _os_reason(error: OSError) -> str:
     if (code := _code(error)) in _BY_CODE:
         return _BY_CODE[code]
     if isinstance(error, FileNotFoundError):
-        return "does not exist"
+        return _MISSING
     if isinstance(error, PermissionError):
         if isinstance(error.errno, int):
-            return "permission denied"
+            return _DENIED
         return "access denied; check the credentials and their permissions for this bucket"
     if isinstance(error, NotADirectoryError | FileExistsError):
-        return "a file exists where a folder is needed"
+        return _FILE
     if isinstance(error, IsADirectoryError):
-        return "is a folder, not a file"
+        return _FOLDER
     if isinstance(error, TimeoutError | ConnectionError):
         return "the storage does not answer; check the address and the network"
     if error.errno in _BY_ERRNO:

@@ -13,7 +13,7 @@ from typing import Any
 from fsspec import AbstractFileSystem
 
 from attn.errors import UsageError
-from attn.storage.error_messages import reason, shown
+from attn.storage.error_messages import reason, shown, way_out
 from attn.storage.retry import retried
 from attn.storage.stale_files import locked_folder, remove_orphans
 
@@ -28,6 +28,8 @@ UPLOAD_PREFIX = "attn-upload-"
 def storage_errors(url: str, raised: type[Exception] = UsageError) -> Iterator[None]:
     """Turn storage errors inside the block into one line with the URL and the reason, without credentials.
 
+    A `UsageError` also says what to do.
+
     Args:
         url: URL that is read or written, for the message.
         raised: type of the error to raise, if the user cannot fix the cause.
@@ -38,7 +40,8 @@ def storage_errors(url: str, raised: type[Exception] = UsageError) -> Iterator[N
         why = reason(error)
         if why is None:
             raise
-        raise raised(f"{shown(url)}: {why}{_culprit(error, url)}") from error
+        advice = way_out(why) if issubclass(raised, UsageError) else ""
+        raise raised(f"{shown(url)}: {why}{_culprit(error, url)}{advice and f'. {advice}'}") from error
 
 
 def _culprit(error: Exception, url: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pyarrow as pa
 
+from attn.errors import UsageError
 from attn.schema import (
     ATTENTION_COLUMNS,
     CLIP_COLUMNS,
@@ -205,7 +206,7 @@ def read_manifest(store: Location, kind: type[AnyManifest]) -> AnyManifest | Non
     """Manifest of the store in a folder; None if no store was started.
 
     Raises:
-        UsageError: as `from_json`.
+        UsageError: as `from_json`, or a file is at the place of the folder.
         FileNotFoundError: the bucket does not exist. Wrap the call in `Location.errors`, as for all storage errors.
     """
     try:
@@ -214,4 +215,6 @@ def read_manifest(store: Location, kind: type[AnyManifest]) -> AnyManifest | Non
         if bucket_is_missing(error):
             raise
         return None
+    except NotADirectoryError as error:
+        raise UsageError(f"{store}: a file, not a folder. Give the folder of the {kind.kind}.") from error
     return kind.from_json(text, where=f"{store.url}/{NAME}")

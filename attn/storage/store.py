@@ -90,8 +90,8 @@ class Store(Generic[AnyManifest]):
         missing = [name for name in columns if name not in held]
         if missing:
             raise UsageError(
-                f"{self.url}: the store lacks {', '.join(missing)}. Run {self.manifest.job} again with --columns "
-                f"{' '.join(dict.fromkeys([*held, *missing]))}."
+                f"{self.url}: the store lacks {', '.join(missing)}. Run {self.manifest.job} into another folder "
+                f"with --columns {' '.join(dict.fromkeys([*held, *missing]))}."
             )
 
     @property

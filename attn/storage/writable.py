@@ -8,6 +8,7 @@ from typing import Any
 from attn.errors import UsageError
 from attn.storage.error_messages import may_not
 from attn.storage.location import Location
+from attn.storage.store_manifest import NAME as MANIFEST
 
 PROBE = ".attn-may-write"
 
@@ -31,6 +32,18 @@ def check_writable(url: str) -> None:
             _check_local(folder.path)
         elif "s3" in folder.fs.protocol:
             _check_s3(folder)
+
+
+def check_results_folder(url: str) -> None:
+    """Check that a folder of results can be written to and is not a store.
+
+    Raises:
+        UsageError: as `check_writable`, or the folder is a store.
+    """
+    check_writable(url)
+    folder = Location.at(url)
+    if (folder / MANIFEST).exists():
+        raise UsageError(f"{folder}: a store, which results would mix with. Choose another --out.")
 
 
 def _check_local(path: str) -> None:

@@ -26,9 +26,11 @@ def check_plan(class_names: Sequence[str], clips: tuple[int, int], background_sh
     """
     check_class_names(class_names, where="class names")
     if not 1 <= clips[0] <= clips[1]:
-        raise UsageError(f"--clips {clips[0]} {clips[1]}: give the smallest and the largest number, from 1.")
+        raise UsageError(
+            f"--clips {clips[0]} {clips[1]}: not a range. Give the smallest and the largest number, at least 1."
+        )
     if not 0 <= background_share < 1:
-        raise UsageError(f"--background-share {background_share:g}: give a number from 0 to below 1.")
+        raise UsageError(f"--background-share {background_share:g}: out of range. Give a number from 0 to below 1.")
 
 
 def classes_of_video(

@@ -51,6 +51,7 @@ def filled(options: TrainCnnOptions) -> TrainCnnOptions:
         "epochs": EPOCHS_OF_IMAGES if images else EPOCHS_OF_VIDEOS,
         "epoch_updates": UPDATES_OF_IMAGES if images else UPDATES_OF_VIDEOS,
         "validation_fraction": HELD_OUT_IMAGES if images else HELD_OUT_VIDEOS,
+        "keep_by": "accuracy" if images else "loss",
     }
     missing = {name: value for name, value in defaults.items() if getattr(options, name) is None}
     options = dataclasses.replace(options, **missing)

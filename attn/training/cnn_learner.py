@@ -32,7 +32,7 @@ from attn.training.cnn_flags import own_batch_size
 from attn.training.cnn_job import TrainJob
 from attn.training.cnn_mixture import Mixture
 from attn.training.cnn_pictures import as_begun, skipped_names
-from attn.training.cnn_rows import ACCURACY, MIXED_LOSS, best_row, signs_of_life
+from attn.training.cnn_rows import ACCURACY, MIXED_LOSS, VALIDATION_LOSS, best_row, signs_of_life
 from attn.training.diverged import check_losses, check_weights
 from attn.training.finetune_config import DRAWN_LR, LR
 from attn.training.group import Group
@@ -156,7 +156,7 @@ class CnnLearner:
 
     def judge(self, rows: Sequence[Row]) -> None:
         """Keep the weights of the last epoch if it is the best one; without validation, always."""
-        if best_row(rows) is rows[-1]:
+        if best_row(rows, self.job.options.keep_by) is rows[-1]:
             self.kept_epoch = rows[-1]["epoch"]
             with self.average.applied():
                 copy = self._keeps_others and self.group.rank == 0
@@ -189,7 +189,7 @@ class CnnLearner:
             "epoch": 0,
             **unknown,
             **({MIXED_LOSS: None} if self.mixture else {}),
-            "validation_loss": validated.mean_loss,
+            VALIDATION_LOSS: validated.mean_loss,
             ACCURACY: validated.accuracy,
             **signs_of_life(validated),
             "seconds": time.monotonic() - started_s,
@@ -209,7 +209,7 @@ class CnnLearner:
             "train_loss": trained.mean_loss,
             "train_accuracy": trained.accuracy,
             **({MIXED_LOSS: mixed.mean_loss} if self.mixture else {}),
-            "validation_loss": validated.mean_loss if held else None,
+            VALIDATION_LOSS: validated.mean_loss if held else None,
             ACCURACY: validated.accuracy if held else None,
             **signs_of_life(validated),
             "lr": self.optimizer.param_groups[-1]["lr"],

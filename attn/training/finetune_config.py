@@ -40,13 +40,14 @@ class FinetuneConfig(WithRecipe):
             "balanced": False,
             "start_share": 0.0,
             "epoch_updates": 1,
+            "keep_by": "accuracy",
         },
     }
 
     recipe: Literal["steady", "paper"] = "steady"
     """steady: the defaults. The start weights are kept if no epoch is better. paper: plain SGD. It is equivalent to
-    --lr 0.001, --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0, --epoch-updates 1 and --no-balanced, and
-    the best epoch is kept."""
+    --lr 0.001, --head-lr 0.01, --warmup 0, --clip-norm 0, --start-share 0, --epoch-updates 1, --no-balanced and
+    --keep-by accuracy, and the best epoch is kept."""
     lr: float | None = None
     """Learning rate of the pretrained layers (default: 0.0003; with --mix-images, which stabilise the training, 0.001).
     """
@@ -65,6 +66,9 @@ class FinetuneConfig(WithRecipe):
     epoch_updates: int | None = None
     """Minimum number of updates in an epoch. A smaller training set is repeated within an epoch (default: 30 on frames,
     1 on Web images)."""
+    keep_by: Literal["loss", "accuracy"] | None = None
+    """Figure of the validation that chooses the kept epoch (default: loss on frames, accuracy on Web images). Few
+    videos are held out and the frames of one are alike, so accuracy moves in large steps there."""
     lr_decay_after: float = 2 / 3
     """Share of the updates after which both learning rates decay, 0 to 1; 1 disables the decay."""
     lr_decay: float = 0.1

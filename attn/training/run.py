@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import posixpath
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from typing import Any, TypeVar
@@ -18,7 +19,7 @@ from attn.storage.filesystem import join
 from attn.storage.listing import names_in, remove_tree
 from attn.storage.location import Location
 from attn.storage.run_lock import occupied
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder, check_writable
 
 SUFFIX = ".safetensors"
 RUN, REPORT, METRICS, STATES = "run.json", "report.json", "metrics.jsonl", "states"
@@ -77,6 +78,19 @@ class TrainRun:
                 f"Remove it and {self.out}, or choose another --out."
             )
         return self.read(REPORT) if Location.at(self.out).exists() else None
+
+    def check_folder(self) -> None:
+        """Check the folder of `out` before a training whose flag --out is that folder.
+
+        Raises:
+            UsageError: the folder has the name of a file, in which `evaluate` would look for a model, or is a store.
+        """
+        folder = posixpath.dirname(self.out)
+        if self.read(RUN) is not None:
+            return
+        if folder.endswith(SUFFIX):
+            raise UsageError(f"{folder}: the name of a file, but --out is a folder here. Leave out {SUFFIX}.")
+        check_results_folder(folder)
 
     def begun_before_recipes(self) -> dict[str, Any] | None:
         """Return `decisive` of the training in this folder if it started before recipes existed; otherwise None."""

@@ -32,7 +32,7 @@ class Stride:
 
     def __post_init__(self) -> None:
         if self.step < 1:
-            raise UsageError(f"--stride {self.step}: give 1 or more (1 keeps every frame)")
+            raise UsageError(f"--stride {self.step}: too small. Give 1 or more; 1 keeps every frame.")
 
     def start(self) -> Keep:
         """Return the rule for a new video."""
@@ -55,7 +55,7 @@ class Fps:
 
     def __post_init__(self) -> None:
         if not (self.rate > 0 and math.isfinite(self.rate)):
-            raise UsageError(f"--fps {self.rate:g}: give a positive number of frames per second")
+            raise UsageError(f"--fps {self.rate:g}: out of range. Give a number of frames per second above 0.")
 
     def start(self) -> Keep:
         """Return the rule for a new video."""

@@ -299,6 +299,7 @@ def test_bad_input_is_refused(
     torch.manual_seed(0)
     plain = tmp_path / "plain.pth"
     torch.save(build_backbone("squeezenet1_0", 1000).export_weights(), plain)
+    flat = flat_clips(tmp_path, write_clip)
     cases: list[tuple[dict, str]] = [
         ({"videos": str(none)}, f"{none}: no files found"),
         (
@@ -306,16 +307,18 @@ def test_bad_input_is_refused(
             "squeezenet1_0 has no BatchNorm and so no statistics to re-estimate. Give its training images",
         ),
         ({"weights": str(small_weights)}, f"{small_weights}: every BatchNorm mean is 0 and every variance is 1"),
-        ({"frames": 127}, "127 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
-        ({"frames": 31, "allow_few": True}, "31 frames: too few for stable BatchNorm statistics. Give 32"),
-        ({"stride": 5}, "53 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
-        ({"videos": flat_clips(tmp_path, write_clip)}, "all frames are alike"),
+        ({"frames": 127}, "--frames: 127 frames, too few for stable BatchNorm statistics. Give 128 frames or more"),
+        ({"frames": 31, "allow_few": True}, "--frames: 31 frames, too few for stable BatchNorm statistics. Give 32"),
+        ({"stride": 5}, "53 frames, too few for stable BatchNorm statistics. Give 128 frames or more"),
+        ({"videos": flat}, f"{flat}: all frames are alike"),
         ({"out": str(tmp_path / "out.pth")}, "ends in .safetensors"),
         ({"out": str(taken)}, f"{taken}: made with other settings or inputs"),
         ({"batch_size": 31}, "--batch-size 31: must be at least 32"),
         ({"max_failed_fraction": 2.0}, "--max-failed-fraction 2"),
         ({"decode_timeout_s": 0.0}, "--decode-timeout-s 0"),
         ({"stride": 0}, "--stride 0"),
+        ({"mean": (float("nan"), 0.0, 0.0)}, "--mean nan 0.0 0.0: must be finite."),
+        ({"std": (float("inf"), 1.0, 1.0)}, "--std inf 1.0 1.0: must be finite and above 0."),
         ({"frames": 10**9}, "--frames 1000000000: too many for the memory of this machine"),
     ]
     for change, said in cases:

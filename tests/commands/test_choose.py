@@ -4,10 +4,11 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
-from attn.commands.choose import CHOICE, COMPARE, MODEL, choose, comparison
+from attn.commands.choose import CHOICE, COMPARE, MODEL, _calibration, choose, comparison
 from attn.commands.choose_options import ChooseOptions
 from attn.commands.evaluate import evaluate
 from attn.commands.evaluate_options import EvaluateOptions
@@ -18,8 +19,9 @@ from attn.commands.reproduction.lists import write_lists
 from attn.commands.reproduction.reproduce import resolved
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
-from attn.models.checkpoint import Cnn, save_checkpoint
-from attn.models.model_file import load_model
+from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
+from attn.models.model_file import Model, load_model
+from attn.storage.store import AttentionStore
 from attn.training.energy_config import EnergyConfig
 from tests.small_inputs import write_clip
 
@@ -29,9 +31,9 @@ CLASSES = ("Wave", "Kick", "Hug")
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory):
-    """Four clips of each class in a flat folder, and one without a label."""
+    """Four clips of each class in a flat folder, and three without a label, as many as classes."""
     root = tmp_path_factory.mktemp("own")
-    for seed in range(13):
+    for seed in range(15):
         write_clip(root / f"clip{seed:02}.avi", 40, seed)
     return root
 
@@ -107,6 +109,16 @@ def test_labels_that_cannot_be_used_are_refused_before_any_work(options, tmp_pat
     assert not (tmp_path / "choice").exists()
 
 
+def test_a_model_is_calibrated_on_videos_that_it_was_not_trained_on(weights, new_manifest, write_store, tmp_path):
+    manifest, rng, zeros = new_manifest(class_names=CLASSES), np.random.default_rng(0), np.zeros((2, 3), np.float32)
+    rows = {f"clip{i}": {"logits": zeros, "maps": rng.random((2, 3, 4, 4)).astype(np.float16)} for i in range(9)}
+    model = Model(load_checkpoint(weights), "unatt", {}, trained_on=("clip0", "clip4", "gone"))
+    store = AttentionStore.open(write_store(str(tmp_path / "store"), manifest, rows))
+    others = {video_id: tensors for video_id, tensors in rows.items() if video_id not in model.trained_on}
+    of_others = AttentionStore.open(write_store(str(tmp_path / "others"), manifest, others))
+    assert _calibration(model, store) == _calibration(dataclasses.replace(model, trained_on=()), of_others)
+
+
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_the_best_method_becomes_one_file_that_scores_new_videos(ray_local, options, videos, tmp_path):
@@ -115,6 +127,7 @@ def test_the_best_method_becomes_one_file_that_scores_new_videos(ray_local, opti
         record = json.load(file)
     methods = {one["method"]: one["top_1"]["value"] for one in record["compared"]}
     assert {"CNN", "adapted+UnAtt", "adapted+EnergyNet", "finetune+CNN", "finetune+EnergyNet"} <= methods.keys()
+    assert {"adapted+calibrated EnergyNet", "finetune+calibrated CNN", "finetune+calibrated UnAtt"} <= methods.keys()
     written = f"{options.out}/{MODEL}"
     model = load_model(written)
     assert model.chosen["method"] == record["chosen"]["method"]

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from attn.commands.cli import chosen
+from attn.commands.cli import chosen, parse
+from attn.commands.reproduction.reproduce_options import ReproduceOptions
 
 ABORTS = """
 import atexit, ctypes, sys
@@ -132,3 +133,9 @@ def test_the_flags_of_a_script_depend_on_one_of_them():
     assert chosen("--paper", types, ["--paper", "three"]) is first
     for argv in (["--paper", "two"], ["--out", "x", "--paper=two"], ["--", "--paper", "two"]):
         assert chosen("--paper", types, argv) is second
+
+
+@pytest.mark.parametrize(("flag", "wanted"), [("--no-image-free", False), ("--no-no-image", False), (None, True)])
+def test_the_earlier_spelling_of_a_flag_still_works(flag, wanted):
+    given = ["--dataset", "synthetic", "--out", "x"]
+    assert parse(ReproduceOptions, None, given if flag is None else [*given, flag]).image_free is wanted

@@ -16,7 +16,9 @@ from attn.commands.report_options import ReportOptions
 from attn.commands.train_tsrnet import train_tsrnet
 from attn.errors import UsageError
 from attn.schema import FEATURES, TIME_S
+from attn.stages.open_model import open_model
 from attn.stages.sampled_videos import sampled_videos
+from attn.stages.segments import SegmentRule
 from attn.stages.time_samples import uniform_samples
 from attn.storage.store import AttentionStore
 from attn.training.tsrnet_options import TrainTsrnetOptions
@@ -68,6 +70,38 @@ def test_detections_find_the_planted_actions(trained, tmp_path):
     with open(tmp_path / "out" / "metrics.json") as file:
         metrics = json.load(file)["methods"]["tsrnet"]
     assert metrics["map_noninterpolated"]["value"] > 0.9
+
+
+def test_attention_is_inside_the_actions_more_than_their_share_of_time(trained):
+    scorer = open_model(str(trained / "tsr")).scorer
+    with open(trained / "test" / "segments.json") as file:
+        database = json.load(file)["database"]
+    inside, share = [], []
+    for video in sampled_videos(AttentionStore.open(str(trained / "test" / "store")), FEATURES, "all"):
+        middle_s = (video.edges_s[:-1] + video.edges_s[1:]) / 2
+        spans = [one["segment"] for one in database[video.video_id]["annotations"]]
+        acting = np.any([(middle_s > start) & (middle_s < end) for start, end in spans], axis=0)
+        if spans:
+            inside.append(scorer.stream(video.values).attention[acting].sum())
+            share.append(acting.mean())
+    assert np.mean(share) < 0.25
+    assert np.mean(inside) > 2 * np.mean(share)
+
+
+def test_samples_that_are_repeated_give_the_same_detections(trained):
+    scorer, rule = open_model(str(trained / "tsr")).scorer, SegmentRule()
+    counted = 0
+    for video in sampled_videos(AttentionStore.open(str(trained / "test" / "store")), FEATURES, "all"):
+        once, twice = (scorer.stream(values) for values in (video.values, video.values.repeat(2, axis=0)))
+        edges_s = np.append(video.edges_s[:-1].repeat(2), video.edges_s[-1])
+        few, many = rule.segments([once], video.edges_s), rule.segments([twice], edges_s)
+        assert [one.cls for one in few] == [one.cls for one in many]
+        for one, other in zip(few, many, strict=True):
+            assert abs(one.start_s - other.start_s) <= ACTION_S + 1e-9
+            assert abs(one.end_s - other.end_s) <= ACTION_S + 1e-9
+            assert one.score == pytest.approx(other.score, abs=1e-6)
+        counted += len(few)
+    assert counted > 20
 
 
 def test_two_equal_streams_detect_what_one_does(trained, tmp_path):
@@ -154,7 +188,7 @@ def other_times(folder):
         (lambda f, o: {"labels": str(f / "x.mat")}, "has only numbers of classes"),
         (lambda f, o: {"num_samples": 0}, "--num-samples 0: must be at least 1"),
         (lambda f, o: {"classes": ("Swim",)}, "--classes Swim: not among the 3 classes"),
-        (lambda f, o: {"model": (str(f / "nothing"),)}, "nothing: neither a model file"),
+        (lambda f, o: {"model": (str(f / "nothing"),)}, "nothing: does not exist"),
         (lambda f, o: {"store": (other_cnn(f),)}, "features of another CNN than .*weights_sha256"),
         (lambda f, o: {"store": (*o.store, other_times(f)), "model": o.model * 2}, "test_000 has other times in"),
         (

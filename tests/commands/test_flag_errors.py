@@ -3,11 +3,14 @@ import re
 
 import pytest
 
+from attn.commands.adapt_options import AdaptOptions
 from attn.commands.choose_options import ChooseOptions
 from attn.commands.cli import parse
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.precompute_options import PrecomputeOptions
+from attn.commands.reproduction.reproduce_options import ReproduceOptions
 from attn.engine.exit_codes import EXIT_USAGE
+from attn.training.cnn_options import TrainCnnOptions
 from attn.training.energynet_options import TrainEnergyNetOptions
 
 ENOUGH = ["--videos", "v", "--out", "o", "--weights", "w"]
@@ -60,18 +63,50 @@ def test_a_misspelt_flag_is_answered_by_the_right_one(capsys, given, meant):
         (ChooseOptions, ["--energynet.residual"], "the default", "--energynet.no-residual"),
         (ChooseOptions, ["--energynet.no-normalise-embedding"], "the default", "--energynet.normalise-embedding"),
         (TrainEnergyNetOptions, ["--residual"], "the default of --recipe steady", "--no-residual"),
-        (
-            TrainEnergyNetOptions,
-            ["--recipe", "paper", "--semi-hard"],
-            "the default of --recipe steady",
-            "--no-semi-hard",
-        ),
+        (TrainEnergyNetOptions, ["--recipe", "steady", "--mirror"], "the default of --recipe steady", "--no-mirror"),
     ],
 )
 def test_a_switch_for_the_default_is_answered_by_that(capsys, options, given, default, opposite):
     flag = next(one for one in given if one.startswith("--") and one != "--recipe").partition("=")[0]
     said = f"{flag}: this is {default}. Leave it out, or give {opposite} for the opposite."
     assert refused(capsys, *given, options=options) == said
+
+
+@pytest.mark.parametrize(
+    ("options", "switch"),
+    [(TrainEnergyNetOptions, "mirror"), (TrainEnergyNetOptions, "residual"), (TrainCnnOptions, "balanced")],
+)
+def test_a_switch_against_the_recipe_is_called_a_contradiction(capsys, options, switch):
+    said = f"--{switch}: contradicts --recipe paper, which sets --no-{switch}. Omit one of the two flags."
+    assert refused(capsys, "--recipe", "paper", f"--{switch}", options=options) == said
+    assert refused(capsys, f"--{switch}", "--recipe=paper", options=options) == said
+
+
+@pytest.mark.parametrize(
+    ("options", "given", "flag"),
+    [
+        (AdaptOptions, ["--weights", "w", "--videos", "v", "--out", "o", "--seed"], "--seed"),
+        (EvaluateOptions, ["--store", "s", "--split", "l", "--out", "o", "--seed"], "--seed"),
+        (ReproduceOptions, ["--dataset", "synthetic", "--out", "o", "--seeds", "3"], "--seeds"),
+        (
+            ChooseOptions,
+            ["--weights", "w", "--videos", "v", "--labels", "l", "--out", "o", "--energynet.seed"],
+            "--energynet.seed",
+        ),
+    ],
+)
+def test_a_seed_that_some_library_does_not_take_is_refused(capsys, options, given, flag):
+    for seed in (-1, 2**32, 10**30):
+        said = f"{flag} {seed}: out of range. Give integers from 0 to 4294967295."
+        assert refused(capsys, *given, str(seed), options=options) == said
+    parse(options, "", [*given, str(2**32 - 1)])
+
+
+@pytest.mark.parametrize("flag", ["--lists", "--columns"])
+def test_a_flag_whose_variable_is_not_set_is_refused(capsys, flag):
+    said = f"{flag}: empty. Give at least one value, or leave it out."
+    assert refused(capsys, flag, *ENOUGH) == said
+    assert refused(capsys, *ENOUGH, flag) == said
 
 
 def test_a_misspelt_switch_is_not_answered_by_its_opposite(capsys):

@@ -19,6 +19,7 @@ from attn.commands.precompute_flow_options import PrecomputeFlowOptions
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.predict_options import PredictOptions
 from attn.commands.report_options import ReportOptions
+from attn.commands.reproduction.distillation_options import DistillationTablesOptions
 from attn.commands.reproduction.reproduce_options import (
     DemoOptions,
     ReproduceOptions,
@@ -26,6 +27,7 @@ from attn.commands.reproduction.reproduce_options import (
     TsrnetTablesOptions,
 )
 from attn.commands.verify_options import VerifyOptions
+from attn.commands.video_labels_options import VideoLabelsOptions
 from attn.methods import CHOICES, OF_CNN, summaries
 from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
@@ -39,13 +41,14 @@ JOBS = [
     *(EvaluateDetectionOptions, DecodeFramesOptions, TrainClipCnnOptions),
     *(TrainCnnOptions, AdaptOptions, TrainEnergyNetOptions, TrainSoftAttentionOptions, SearchOptions, ChooseOptions),
     *(TrainTsrnetOptions, DetectOptions, TsrnetTablesOptions, SearchTsrnetOptions),
-    *(ReproduceOptions, SoftAttentionTablesOptions, DemoOptions, ReportOptions),
+    *(ReproduceOptions, SoftAttentionTablesOptions, DistillationTablesOptions, DemoOptions, ReportOptions),
     JoinClipsOptions,
+    VideoLabelsOptions,
     ExploreOptions,
 ]
 
 
-GROUPS = {"energynet", "soft_attention", "tsrnet"}
+GROUPS = {"energynet", "soft_attention", "tsrnet", "clip_cnn"}
 """Settings that have flags of their own, such as --energynet.lr."""
 
 

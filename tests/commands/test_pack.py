@@ -34,6 +34,8 @@ def folder(tmp_path, monkeypatch):
         ({"name": ".a"}, r"--name '\.a': not a file name"),
         ({"name": ""}, "--name '': not a file name"),
         ({"out": "occupied/x"}, "a file exists where a folder is needed"),
+        ({"out": "videos/shards"}, "in the folder of --videos"),
+        ({"out": "videos"}, "in the folder of --videos"),
         ({"out": "foo://x"}, "foo://x: Protocol not known: foo"),
         ({"classes": "nowhere.txt"}, r"nowhere\.txt: does not exist"),
         ({"classes": "occupied"}, "occupied: the class list is empty"),

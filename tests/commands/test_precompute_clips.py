@@ -8,20 +8,24 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from attn.commands.clip_maps import frames_of_steps
 from attn.commands.evaluate import evaluate
-from attn.commands.evaluate_clip_maps import frames_of_steps
+from attn.commands.evaluate_boxes import read_localisation
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.precompute import precompute
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.verify import verify
 from attn.commands.verify_options import VerifyOptions
 from attn.errors import UsageError
+from attn.eval.pointing import find
 from attn.models.attention_distillation import ClipArchitecture, ClipCnn
 from attn.models.clip_file import TrainedClipCnn, load_clip_cnn, save_clip_cnn
 from attn.models.clip_input import ClipInput
 from attn.stages.clip_columns import ComputeClips
+from attn.storage.manifest import FLOW_FIELDS
 from attn.storage.store import AttentionStore, FrameStore
 from attn.video.transform import BILINEAR
+from tests.flow_stores import new_flow_manifest, write_flow
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -159,6 +163,7 @@ def test_another_clip_is_refused_in_the_same_store(store, footage, weights):
         ({"clip": None}, "--columns attention: needs --clip"),
         ({"clip": None, "columns": ("logits",), "crops": 3}, "--crops 3: needs --clip"),
         ({"clip": (1, 1), "weights": "none.safetensors"}, "none.safetensors"),
+        ({"flow": "flow"}, "--videos or --flow: exactly one is required"),
     ],
 )
 def test_bad_flags(footage, weights, tmp_path, change, message):
@@ -173,6 +178,54 @@ def test_networks_that_do_not_fit_are_refused(footage, tmp_path):
         save_clip_cnn(url, trained_of(**({"modality": "flow"} if name == "flow" else {"num_maps": 0})))
         with pytest.raises(UsageError, match=message):
             precompute(options_of(footage, url, tmp_path / "out"))
+
+
+@pytest.fixture(scope="module")
+def flow(tmp_path_factory):
+    """Flow of two videos, and the URLs of its store and of a network that takes it."""
+    random, root = np.random.default_rng(0), tmp_path_factory.mktemp("flow")
+    flows = {f"v_{name}_g01_c01": random.integers(-90, 90, (11, 2, SIZE, SIZE), np.int8) for name in CLASSES}
+    trained = dataclasses.replace(
+        trained_of(modality="flow", num_maps=1),
+        flow=new_flow_manifest(input_size=SIZE).of(FLOW_FIELDS),
+    )
+    save_clip_cnn(str(root / "teacher.safetensors"), trained)
+    return flows, write_flow(str(root / "flow"), flows, input_size=SIZE), str(root / "teacher.safetensors")
+
+
+def test_rows_of_a_teacher_come_from_flow(flow, tmp_path):
+    flows, url, weights = flow
+    names = sorted(flows)
+    (tmp_path / "test.txt").write_text("".join(f"{name}.avi {CLASSES[i]}\n" for i, name in enumerate(names)))
+    told = {"flow": url, "weights": weights, "lists": (str(tmp_path / "test.txt"),), "out": str(tmp_path / "clips")}
+    options = PrecomputeOptions(**told, clip=(4, 2), columns=("logits", "attention"))
+    assert precompute(options) == 0
+    trained, store = load_clip_cnn(weights), AttentionStore.open(options.out)
+    assert (store.manifest.kind, store.manifest.map_names) == ("clip store", ("motion",))
+    assert store.manifest.flow == {"length": 4, "kind": trained.flow}
+    for rows in store.videos(["logits", "attention"]):
+        assert (rows.label, rows.frame.tolist()) == (names.index(rows.video_id), [0])
+        clip = torch.from_numpy(flows[rows.video_id][:8:2, :, 2:34, 2:34].transpose(1, 0, 2, 3).copy())
+        with torch.no_grad():
+            logits, attention = trained.net(trained.input.normalised(clip[None]))
+        assert rows.logits == pytest.approx(logits.numpy(), abs=1e-4)
+        expected = torch.softmax(attention.flatten(3), -1).view_as(attention).numpy()
+        assert rows.tensors["attention"] == pytest.approx(expected, abs=1e-3)
+    scored = EvaluateOptions(options.out, options.lists[0], str(tmp_path / "results"), model=(f"teacher={weights}",))
+    assert evaluate(scored) == 0
+
+
+def test_flow_that_does_not_fit_is_refused(flow, weights, tmp_path):
+    flows, url, teacher = flow
+    other = write_flow(str(tmp_path / "other"), flows, input_size=SIZE, bound_px=4.0)
+    told = {"clip": (4, 2), "columns": ("logits",), "out": str(tmp_path / "clips")}
+    for change, message in (
+        ({"flow": url, "weights": weights}, "takes frames. Give --videos in place of --flow"),
+        ({"flow": other, "weights": teacher}, r"flow of another kind than .* \(bound_px: 4.0 here, 20.0 there\)"),
+        ({"flow": url, "weights": teacher, "stride": 2}, "--stride: does not apply to --flow"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            precompute(PrecomputeOptions(**told, **change))
 
 
 def test_maps_are_compared_with_boxes(store, tmp_path):
@@ -194,6 +247,19 @@ def test_maps_are_compared_with_boxes(store, tmp_path):
         assert found[name]["share"] == pytest.approx(maps[..., :2, :2].sum((2, 3)).mean(), abs=1e-3)
         assert found[name]["chance"] == pytest.approx(0.25)
         assert found[name]["num_frames"] == len(maps)
+        # All boxes are the upper left quarter of the maps.
+        quarter = np.array([[0.0, 0, 2, 2]])
+        places = np.array([find(one, quarter, pixels=CROP) for one in maps[:, 0]])
+        assert found[name]["pointing"] == pytest.approx(places[:, 0].mean())
+        assert found[name]["precision"] == pytest.approx((places[:, 1] >= 0.5).mean())
+        assert found[name]["pixel_precision"] == pytest.approx(places[:, 2].mean())
+        assert found[name]["uniform_precision"] == 0
+        for video_id, of_video in read_localisation(str(tmp_path / "results"))[name].items():
+            own = videos[video_id].tensors["attention"][:, number].astype(float)
+            assert of_video["share"] == pytest.approx(own[..., :2, :2].sum((2, 3)).mean(), abs=1e-3)
+            assert of_video["num_frames"] == len(own)
+    with pytest.raises(UsageError, match="--box-threshold 0: must be above 0"):
+        evaluate(EvaluateOptions(**told, out=str(tmp_path / "no"), methods=("cnn",), box_threshold=0))
 
 
 def test_frames_of_time_steps(store):

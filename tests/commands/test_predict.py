@@ -20,8 +20,11 @@ from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.errors import UsageError
+from attn.models.attention_distillation import ClipArchitecture, ClipCnn
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint
+from attn.models.clip_file import TrainedClipCnn, save_clip_cnn
+from attn.models.clip_input import ClipInput
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, load_energynet, save_energynet
 from attn.models.model_file import Model, save_model
@@ -37,11 +40,12 @@ from attn.storage.manifest import SCORE_FIELDS
 from attn.storage.store import AttentionStore, VideoRows
 from attn.storage.writer import LAST, StoreWriter, travelling_schema
 from attn.video.sandbox.guard import FrameReader
+from attn.video.transform import BILINEAR
 from tests.untrained_models import untrained
 
 CLASSES = ("Wave", "Kick", "Hug")
 CALIBRATION = {"mean": [0.1, 0.2, 0.3], "std": [1.0, 0.5, 2.0], "videos": 9}
-MODELS = ("cnn", "unatt", "calibrated", "energynet", "soft_attention")
+MODELS = ("cnn", "unatt", "calibrated", "energynet", "soft_attention", "tsrnet")
 
 
 @pytest.fixture
@@ -65,7 +69,7 @@ def with_model(options, small_weights, tmp_path):
     """with_model(name): options for one of `MODELS`."""
 
     def make(name):
-        if name in ("energynet", "soft_attention"):
+        if name in ("energynet", "soft_attention", "tsrnet"):
             net = untrained(name, make_prediction_plan(options)[0].manifest, str(tmp_path / name))
             return dataclasses.replace(options, model=(net, *options.model))
         if name != "calibrated":
@@ -260,7 +264,8 @@ def test_names_cannot_spoil_a_line_or_a_table(videos, tmp_path, capsys):
         ({"videos": "nothing"}, "nothing: does not exist"),
         ({"videos": "empty"}, "no files found"),
         ({"model": ("nothing.safetensors",)}, "nothing.safetensors: does not exist"),
-        ({"model": ("cnn.onnx",)}, "Give weights as .safetensors"),
+        ({"model": ("cnn.onnx",)}, "cnn.onnx: does not exist"),
+        ({"model": ("empty",)}, "Give weights as .safetensors"),
         ({"stride": 0}, "--stride 0"),
         ({"fps": -1.0}, "--fps -1"),
         ({"max_failed_fraction": 1.5}, "--max-failed-fraction 1.5"),
@@ -365,6 +370,15 @@ def test_the_cnn_of_a_model_of_grids_may_be_plain_weights(with_model, options, t
     assert {row["class"] for row in table(options).values()} <= {"Run", "Jump", None}
     with pytest.raises(UsageError, match=r"another weights_sha256"):
         predict(dataclasses.replace(options, model=(net, cnn)))
+
+
+def test_a_network_of_clips_is_refused(options, small_weights, tmp_path):
+    net = ClipCnn(ClipArchitecture("small_clip_cnn", "rgb", num_classes=2))
+    url = str(tmp_path / "clips.safetensors")
+    save_clip_cnn(url, TrainedClipCnn(net, ("Run", "Jump"), ClipInput(4, 2, 36, 32, str(BILINEAR), {"stride": 1})))
+    for model in ((url,), (url, str(small_weights))):
+        with pytest.raises(UsageError, match=r"a network of clips, but predict samples frames\. Run precompute --clip"):
+            predict(dataclasses.replace(options, model=model))
 
 
 def test_a_model_without_its_cnn_is_refused(options, tmp_path):

@@ -183,7 +183,7 @@ def test_attention_of_a_model_of_sequences_is_drawn(options, tmp_path, monkeypat
     model = (untrained("soft_attention", plan.manifest, str(tmp_path / "net")), *options.model)
     assert predict(dataclasses.replace(options, model=model)) == 0
     assert {path.suffix for path in (Path(options.out) / FOLDER).iterdir()} == {".mp4", ".png"}
-    with pytest.raises(UsageError, match=r"--overlay-class runner-up: the attention of soft_attention does not depend"):
+    with pytest.raises(UsageError, match=r"--overlay-class runner-up: soft_attention has no maps of classes"):
         predict(dataclasses.replace(options, model=model, overlay_class="runner-up"))
     for _, frame, _, classes, *_ in seen:
         first, second = classes
@@ -191,6 +191,24 @@ def test_attention_of_a_model_of_sequences_is_drawn(options, tmp_path, monkeypat
         np.testing.assert_allclose(first.maps.sum((1, 2)), 1, rtol=1e-5)
         np.testing.assert_allclose(first.energies + second.energies, np.ones(len(frame)), rtol=1e-5)
         assert first.score >= second.score
+
+
+def test_a_model_of_features_is_drawn_without_maps_of_its_cnn(options, tmp_path, monkeypatch):
+    """Its classes are not those of the CNN, whose maps would be of other classes."""
+    seen = []
+    monkeypatch.setattr(
+        "attn.commands.predict_overlays.VideoTracks", lambda *told: seen.append(told) or VideoTracks(*told)
+    )
+    plan = make_prediction_plan(options)[0]
+    model = (untrained("tsrnet", plan.manifest, str(tmp_path / "net")), *options.model)
+    assert predict(dataclasses.replace(options, model=model)) == 0
+    assert {path.suffix for path in (Path(options.out) / FOLDER).iterdir()} == {".mp4", ".png"}
+    (_, frame, _, classes, _, values_are), *_ = seen
+    assert values_are == "probability of the frame by itself"
+    assert [one.maps for one in classes] == [None, None]
+    np.testing.assert_allclose(classes[0].energies + classes[1].energies, np.ones(len(frame)), rtol=1e-5)
+    with pytest.raises(UsageError, match=r"--overlay-class runner-up: tsrnet has no maps of classes\. Leave it out"):
+        predict(dataclasses.replace(options, model=model, overlay_class="runner-up"))
 
 
 def test_a_video_that_cannot_be_decoded_again_does_not_stop_the_others(videos, options, caplog):

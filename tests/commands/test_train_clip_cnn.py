@@ -241,6 +241,12 @@ def test_bad_flags(planted, tmp_path, change, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_class_list_without_the_classes_of_the_videos_is_refused(planted, tmp_path):
+    (tmp_path / "classes.txt").write_text("Walk\nRun\n")
+    with pytest.raises(UsageError, match=r"classes\.txt: lacks classes of .*train\.txt"):
+        train_clip_cnn(rgb_options(planted, tmp_path / "out.safetensors", classes=str(tmp_path / "classes.txt")))
+
+
 def test_a_teacher_of_a_student_without_attention_is_refused(planted, teacher, tmp_path):
     taught = {"flow": str(planted / "flow"), "teacher": teacher}
     with pytest.raises(UsageError, match="--teacher: a network without attention"):

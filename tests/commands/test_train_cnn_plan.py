@@ -46,7 +46,10 @@ def state_dict(path, backbone, num_classes=2, **changes):
         ({"input_size": 0}, "--input-size 0"),
         ({"std": (0.5, 0.5, 0.0)}, "--std"),
         ({"backbone": "densenet121", "input_size": 8}, "8 pixels"),
+        ({"std": (0.5, 0.5, float("inf"))}, "--std 0.5 0.5 inf: must be finite and above 0"),
+        ({"mean": (0.5, 0.5, float("nan"))}, "--mean 0.5 0.5 nan: must be finite"),
         ({"cache": "s3://bucket/cache"}, "--cache"),
+        ({"cache": __file__}, "test_train_cnn_plan.py: a file exists where a folder is needed"),
         ({"classes": "missing.txt"}, "missing.txt"),
     ],
 )
@@ -140,7 +143,7 @@ PAPER_RUN = {"lr": 1e-3, "head_lr": 1e-2}
 def begun_before(options, **recorded):
     """Create the run folder of a training from before recipes existed; return its `decisive`."""
     run = make_training(paper_recipe(options)).run
-    unnamed = {"recipe", "warmup", "clip_norm", "balanced", "epoch_updates"}
+    unnamed = {"recipe", "warmup", "clip_norm", "balanced", "epoch_updates", "keep_by"}
     assert unnamed < run.decisive.keys()
     old = {name: value for name, value in run.decisive.items() if name not in unnamed} | recorded
     TrainRun(options.out, old).begin({})
@@ -196,15 +199,18 @@ def test_a_touched_image_is_prepared_anew(options, photographs, tmp_path):
     assert make_training(here).job.pictures.cache_key != before
 
 
-def test_a_training_begun_before_epochs_had_a_minimum_goes_on_without(options, video_training):
-    """A training on frames begins with 30 updates per epoch today."""
-    options = dataclasses.replace(video_training, out=options.out, epoch_updates=None)
+@pytest.mark.parametrize(
+    ("name", "today", "then", "other"), [("epoch_updates", 30, 1, 5), ("keep_by", "loss", "accuracy", "loss")]
+)
+def test_a_training_begun_before_a_setting_goes_on_without(options, video_training, name, today, then, other):
+    """Frames have other defaults today."""
+    options = dataclasses.replace(video_training, out=options.out, **{name: None})
     run = make_training(options).run
-    assert run.decisive["epoch_updates"] == 30
-    old = TrainRun(run.out, {key: value for key, value in run.decisive.items() if key != "epoch_updates"})
+    assert run.decisive[name] == today
+    old = TrainRun(run.out, {key: value for key, value in run.decisive.items() if key != name})
     old.begin({})
     resumed = make_training(options)
-    assert resumed.job.options.epoch_updates == 1
+    assert getattr(resumed.job.options, name) == then
     assert resumed.run.decisive == old.decisive
-    with pytest.raises(UsageError, match="epoch_updates: 5 here"):
-        make_training(dataclasses.replace(options, epoch_updates=5)).run.report()
+    with pytest.raises(UsageError, match=f'{name}: "?{other}"? here'):
+        make_training(dataclasses.replace(options, **{name: other})).run.report()

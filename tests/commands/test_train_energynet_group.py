@@ -92,7 +92,7 @@ def test_workers_read_their_maps_or_refuse_together(
             "not visible on all machines.*--out",
         ),
         "the store": (good, gone, r"gone: no attention store here"),
-        "a part": (good, torn, rf"^{re.escape(str(part))}: does not exist$"),
+        "a part": (good, torn, rf"^{re.escape(str(part))}: does not exist. Check the path.$"),
         "its copy of the maps": (good, nan, refused),
         "its share of the maps": (shared, shared, refused),
         "nothing": (good, good, None),

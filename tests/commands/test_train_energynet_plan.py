@@ -189,7 +189,7 @@ def test_what_concept_vectors_are_made_of_decides_and_where_it_lies_does_not(wit
 def test_concept_vectors_that_cannot_be_are_refused(options, with_words):
     with pytest.raises(UsageError, match=r"^--corpus: only --aggregation fisher uses it"):
         decisive(options, corpus=with_words.corpus)
-    with pytest.raises(UsageError, match=r"^--gaussians 0: give 1 or more$"):
+    with pytest.raises(UsageError, match=r"^--gaussians 0: too small\. Give 1 or more\.$"):
         decisive(with_words, gaussians=0)
 
 
@@ -210,7 +210,7 @@ def test_another_setting_of_them_is_another_training(options):
         ({"triplet_margin": 2.5}, "--triplet-margin 2.5: must be from 0 to 2"),
         ({"workers": 0}, "--workers 0: too small. Give 1 or more."),
         ({"map_memory_gb": 0.0}, "--map-memory-gb 0: out of range. Give a number above 0."),
-        ({"fraction": 0.0}, "0"),
+        ({"fraction": 0.0}, "--fraction 0: out of range. Give a number above 0 and up to 1."),
         ({"aggregation": "fisher"}, "--aggregation fisher: needs word vectors"),
         ({"split": "/nowhere/list.txt"}, "/nowhere/list.txt"),
         ({"store": "/nowhere/store"}, "/nowhere/store: no attention store here"),
@@ -222,6 +222,16 @@ def test_what_cannot_be_trained_is_refused_at_once(options, change, said):
     assert said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert not Path(options.out).exists()
+
+
+def test_the_folder_of_a_training_is_neither_a_store_nor_named_like_a_file(options, tmp_path):
+    for out, said in (
+        (options.store, "a store, which results would mix with"),
+        (str(tmp_path / "net.safetensors"), "the name of a file, but --out is a folder here"),
+    ):
+        with pytest.raises(UsageError, match=f"^{out}: {said}"):
+            make_energy_training(dataclasses.replace(options, out=out))
+    assert not (tmp_path / "net.safetensors").exists()
 
 
 def test_videos_that_the_store_lacks_are_listed_and_refused_unless_allowed(options, planted, tmp_path):

@@ -304,7 +304,9 @@ def test_flags_that_are_refused(planted, tmp_path, change, message):
 def test_a_store_without_grids_is_refused(planted, tmp_path, request):
     maps = request.getfixturevalue("planted_maps")
     options = dataclasses.replace(options_of(planted, tmp_path / "out"), store=maps)
-    with pytest.raises(UsageError, match=r"lacks grid\. Run precompute again with --columns features logits maps grid"):
+    with pytest.raises(
+        UsageError, match=r"lacks grid\. Run precompute into another folder with --columns features logits maps grid"
+    ):
         make_soft_attention_training(options)
 
 

@@ -28,8 +28,14 @@ def roots(tmp_path):
         (folder / f"v_walk_dog_{group}_01.avi").touch()
     (tmp_path / "hmdb51").mkdir()
     (tmp_path / "hmdb51" / "wave_test_split1.txt").write_text("a.avi 1\nb.avi 2\n")
+    something = tmp_path / "something_v2"
+    (something / "20bn-something-something-v2").mkdir(parents=True)
+    (something / "labels").mkdir()
+    (something / "labels" / "labels.json").write_text('{"Holding something": "0", "Moving something up": "1"}')
+    for part, number in (("train", 1), ("validation", 2)):
+        (something / "labels" / f"{part}.json").write_text(f'[{{"id": "{number}", "template": "Holding [something]"}}]')
     names = dict.fromkeys(get_args(BenchmarkName), tmp_path / "ucf101")
-    names |= {name: tmp_path / name for name in ("hmdb51", "tvhi", "ut_interaction")}
+    names |= {name: tmp_path / name for name in ("hmdb51", "tvhi", "ut_interaction", "something_v2")}
     return names | dict.fromkeys(("ucf11", "ucf11_975", "ucf11_random"), tmp_path / "ucf11")
 
 

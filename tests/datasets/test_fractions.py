@@ -178,7 +178,7 @@ def test_folds_do_not_depend_on_the_order_of_the_list_and_do_on_the_seed():
 @pytest.mark.parametrize(
     ("split", "folds", "said"),
     [
-        (SEVERAL, 1, "1 folds of the training videos: give 2 or more"),
+        (SEVERAL, 1, "--folds 1: too small. Give 2 or more"),
         (SPLIT, 3, "class 'Z': has one training video, v_Z_g01_c01, but folds need two"),
         (
             {"a": "Wave", "b": "Wave", "c": "Kick", "d": "Kick"},

@@ -63,7 +63,7 @@ def test_classes_of_a_cnn_keep_their_order(table, tmp_path):
         (["x,run,1", "y,run,2", "z,jump,3"], "class 'jump' has 1 labelled video. Label 2 or more"),
         (["x,run,1", "y,run,2", "z,jump,3", "u,jump,3"], "2 parts leave no video of 'jump' to train on"),
         (["x,run,1", "y,run,2"], "all videos have the class 'run'. Label videos of at least two classes"),
-        (["x,run,1", "y,run,1", "z,jump,1", "u,jump,1"], "2 parts cannot be formed from 1 groups"),
+        (["x,run,1", "y,run,1", "z,jump,1", "u,jump,1"], r"2 parts cannot be formed from 1 groups\. Label"),
         (["x,run,1", "x,jump,1"], "labels.csv, row 2: video 'x' appears twice"),
         (["x,run,1", "y,run,", "z,jump,1", "u,jump,2"], "row 2 lacks a group"),
     ],

@@ -93,6 +93,12 @@ def test_what_is_wrong_is_named(tmp_path, text, message):
         read_split(str(tmp_path / "list.txt"), CLASSES)
 
 
+def test_an_empty_list_of_any_part_is_named_so(tmp_path):
+    write(str(tmp_path), list="")
+    with pytest.raises(UsageError, match=r"list\.txt: no videos listed"):
+        read_split(str(tmp_path / "list.txt"), CLASSES, part="both")
+
+
 def test_an_hmdb51_split_without_a_part_is_refused(tmp_path):
     write(str(tmp_path), wave_test_split1="a.avi 1\n")
     with pytest.raises(UsageError, match="no test videos listed"):

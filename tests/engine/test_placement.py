@@ -10,12 +10,25 @@ from attn.engine.placement import (
     place_decoding,
     writers_for,
 )
+from attn.engine.pool_flags import check_pool
 from attn.errors import UsageError
 
 LAPTOP = {"CPU": 2.0, "GPU": 0.0}
 CLUSTER = {"CPU": 64.0, "GPU": 8.0}
 ROW = 10_000
 """Bytes of a row with maps of 101 classes."""
+
+
+@pytest.mark.parametrize("actors", [(0, 0), (-1, 3), (3, 1)])
+def test_sizes_that_are_no_range_are_refused_without_a_cluster(actors: tuple[int, int]) -> None:
+    with pytest.raises(UsageError, match=f"^--actors {actors[0]} {actors[1]}: not a range"):
+        check_pool(actors, None)
+
+
+@pytest.mark.parametrize("gpus", [-1.0, float("nan"), float("inf")])
+def test_a_number_of_gpus_that_is_none_is_refused_without_a_cluster(gpus: float) -> None:
+    with pytest.raises(UsageError, match=f"^--gpus-per-actor {gpus:g}: out of range"):
+        check_pool(None, gpus)
 
 
 def test_without_a_gpu_every_core_gets_an_actor_and_leaves_room_for_decoding() -> None:

@@ -12,9 +12,11 @@ import pytest
 from attn.commands.evaluate_options import EvaluateOptions
 from attn.commands.precompute_options import FramesOptions, PrecomputeOptions
 from attn.commands.reproduction.jobs import job
+from attn.engine import run_steps as run_steps_module
 from attn.engine import session, step_task
 from attn.engine.run_steps import run_steps
 from attn.engine.step import Step
+from attn.errors import UsageError
 
 
 def of(jobs):
@@ -140,6 +142,7 @@ def test_what_fails_takes_down_only_what_needs_it_and_is_tried_again(ray_local, 
     outcome = run_steps(steps, str(tmp_path), job, side_by_side=1)
     assert outcome.failed["bad"] == f"{late}: no attention store here (manifest.json is missing). Check the URL."
     assert outcome.failed["after"] == "needs bad"
+    assert outcome.skipped == {"after"}
     assert outcome.seconds.keys() == {"good"}
     assert "no attention store here" in (tmp_path / "logs" / "bad.log").read_text()
     late.symlink_to(planted / "store")
@@ -201,3 +204,19 @@ def test_a_process_that_has_done_a_step_in_place_may_do_the_next_elsewhere(monke
     assert session.works_in_place()
     session.begin_step(in_place=False)
     assert not session.works_in_place()
+
+
+def test_lists_of_any_format_are_part_of_the_digest(tmp_path):
+    (tmp_path / "list.txt").write_text("a.mp4 Kick\n", encoding="utf-8-sig")
+    assert run_steps_module._content(str(tmp_path / "list.txt")) == "a.mp4 Kick\n"
+    (tmp_path / "validation_set.mat").write_bytes(b"MATLAB \xff\xfe")
+    (tmp_path / "lists").mkdir()
+    for name in ("Kick_test_split1.txt", "Wave_test_split1.txt"):
+        (tmp_path / "lists" / name).write_text("a.avi 1\n")
+    for url, changed in (("validation_set.mat", "validation_set.mat"), ("lists", "lists/Wave_test_split1.txt")):
+        before = run_steps_module._content(str(tmp_path / url))
+        assert before == run_steps_module._content(str(tmp_path / url))
+        (tmp_path / changed).write_bytes(b"\xff other")
+        assert run_steps_module._content(str(tmp_path / url)) != before
+    with pytest.raises(UsageError, match="missing"):
+        run_steps_module._content(str(tmp_path / "missing.txt"))

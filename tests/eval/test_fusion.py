@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from attn.eval.fusion import frame_average, late_fusion, majority_vote, softmax
+from attn.eval.fusion import frame_average, late_fusion, majority_vote, mean_of_streams, softmax
 
 
 def slow_late_fusion(logits):
@@ -81,3 +81,11 @@ def test_softmax_is_a_distribution_that_ignores_a_shift():
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-15)
     np.testing.assert_allclose(probabilities[0, 1], 1 / (1 + np.exp(-1.0)), rtol=1e-15)
     np.testing.assert_allclose(softmax(logits - np.float32(7)), probabilities, rtol=1e-6)
+
+
+def test_two_networks_are_fused_by_their_mean_probabilities():
+    first, second = np.array([[0.9, 0.1], [0.2, 0.8]]), np.array([[0.3, 0.7], [0.6, 0.4]])
+    assert mean_of_streams(first, second) == pytest.approx(np.array([[0.6, 0.4], [0.4, 0.6]]))
+    for wrong in (np.array([[2.0, -1.0], [0.5, 0.5]]), np.array([[0.9, 0.9], [0.5, 0.5]])):
+        with pytest.raises(ValueError, match="not probabilities"):
+            mean_of_streams(first, wrong)

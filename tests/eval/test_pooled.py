@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from attn.eval.metrics import mean_average_precision, top_k_accuracy
+from attn.eval.metrics import hit_at_k, mean_average_precision, top_k_accuracy
 from attn.eval.pooled import Run, difference, pooled, statistic
 
 
@@ -82,3 +82,20 @@ def test_videos_of_several_classes_have_a_ranking_but_no_accuracy():
     assert estimate.value == mean_average_precision(several.scores, several.positives).value
     with pytest.raises(ValueError, match="one class each"):
         statistic([several], "top_1")
+
+
+def test_hit_1_leaves_out_videos_without_a_class_and_is_the_accuracy_of_others():
+    rng = np.random.default_rng(7)
+    positives = rng.random((40, 3)) < 0.4
+    several = [Run(rng.normal(size=(40, 3)) + positives, positives) for _ in range(2)]
+    assert not several[0].has_one_class
+    assert not positives.any(1).all()
+    estimate = pooled([statistic(several, "hit_1")], [40], resamples=200)
+    expected = np.mean([hit_at_k(run.scores, positives, k=1).hit for run in several])
+    assert estimate.value == pytest.approx(expected)
+    assert estimate.interval.low < expected < estimate.interval.high
+    single = runs(8, 40)
+    assert single[0].has_one_class
+    hit, accuracy = (pooled([statistic(single, figure)], [40]) for figure in ("hit_1", "top_1"))
+    assert tuple(hit.interval) == pytest.approx(tuple(accuracy.interval))
+    assert hit.value == accuracy.value

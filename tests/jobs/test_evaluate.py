@@ -169,6 +169,27 @@ def test_flags_that_a_model_would_ignore_are_refused(make_store, split, out, mod
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ({"fraction": float("nan")}, "--fraction nan: must be above 0 and at most 1"),
+        ({"fraction": 2.0}, "--fraction 2.0: must be above 0 and at most 1"),
+        ({"svm_c": float("nan")}, "--svm-c nan: must be a number above 0"),
+        ({"model": ()}, "--model: empty. Name at least one model file"),
+    ],
+)
+def test_a_flag_that_no_chosen_method_uses_is_checked_too(make_store, split, out, flags, said):
+    with pytest.raises(UsageError, match=f"^{said}"):
+        evaluate(EvaluateOptions(make_store(), str(split), str(out), **flags))
+    assert not out.exists()
+
+
+def test_scores_are_not_written_into_the_store(make_store, split):
+    store = make_store()
+    with pytest.raises(UsageError, match=f"^{store}: a store, which results would mix with"):
+        evaluate(EvaluateOptions(store, str(split), store))
+
+
 def test_scores_are_those_of_each_video_alone(make_store: MakeStore, split: Path, out: Path) -> None:
     store = AttentionStore.open(make_store())
     assert evaluate(EvaluateOptions(store.url, str(split), str(out), window=2)) == 0

@@ -133,6 +133,17 @@ def test_calibration_by_others_is_recorded_as_such(tmp_path, make_store, lists, 
     assert "themselves" not in caplog.text
 
 
+def test_labelled_training_videos_do_not_calibrate(tmp_path, make_store, lists):
+    store, some = make_store("store", TRAIN + TEST), tmp_path / "some.txt"
+    some.write_text("".join(f"{NAMES[label(v)]}/{v}.avi\n" for v in TRAIN[:6]))
+    told = {"calibrate": store, "calibrate_lists": (lists["train"],), "methods": ("unatt",)}
+    metrics, scores, _ = run(tmp_path, store, lists, train_split=str(some), **told)
+    others = make_store("others", TRAIN[6:])
+    assert metrics["calibration"]["videos"] == 6
+    _, expected, _ = run(tmp_path, store, lists, calibrate=others, methods=("unatt",))
+    np.testing.assert_array_equal(scores["unatt_calibrated"], expected["unatt_calibrated"])
+
+
 def test_the_store_itself_is_read_once(tmp_path, make_store, lists, monkeypatch):
     store, read = make_store("store", TRAIN + TEST), []
     videos = AttentionStore.videos
@@ -155,7 +166,7 @@ def test_videos_that_only_calibrate_are_not_tested(tmp_path, make_store, lists):
         ({"weights_sha256": "1" * 64}, {}, r"--calibrate .*other: does not fit --store .*weights_sha256"),
         ({"mean": (0.1, 0.5, 0.5)}, {}, r"does not fit --store .*mean: "),
         ({"alpha_reduce": "sum"}, {}, r"does not fit --store .*alpha_reduce: "),
-        ({"columns": ("logits",)}, {}, r"other: the store lacks maps\. Run precompute again"),
+        ({"columns": ("logits",)}, {}, r"other: the store lacks maps\. Run precompute into another"),
         ({}, {"calibrate": "nowhere"}, r"nowhere: no attention store here"),
         ({}, {"calibrate": None, "calibrate_lists": ("x",)}, r"--calibrate-lists: requires --calibrate"),
         ({}, {"calibrate_lists": ("no-list.txt",)}, r"no-list\.txt"),

@@ -157,7 +157,7 @@ def test_svms_need_no_classes_of_the_store(job, planted, other_store):
             r"^--methods svm: scores the classes of .*train\.txt, but --methods cnn scores those of .*other \(not in "
             r"both: Hug, Kick, Wave, balance beam, hug and 2 more\)\. Evaluate them separately\.",
         ),
-        (["--methods", "unatt"], r"other: the store lacks maps\. Run precompute again"),
+        (["--methods", "unatt"], r"other: the store lacks maps\. Run precompute into another"),
     ],
 )
 def test_methods_of_the_stores_classes_refuse_lists_of_others(job, planted, other_store, tmp_path, flags, said):

@@ -135,6 +135,7 @@ def test_a_frame_store(run_job: RunJob, tmp_path: Path, write_store: Callable[..
         (["--store", "{store}/nothing"], "not a store, because manifest.json is missing"),
         (["--store", "{store}", "--videos", "{store}/nothing"], "nothing: does not exist"),
         (["--store", "{store}", "--lists", "x.txt"], "Give --videos too"),
+        (["--store", "{store}", "--max-failed-fraction", "nan"], "--max-failed-fraction nan: must be from 0 to 1."),
         (["--store", "s3://nobody-has-this-bucket/x"], "s3://nobody-has-this-bucket/x"),
     ],
 )

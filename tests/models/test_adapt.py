@@ -175,7 +175,7 @@ def test_a_sample_of_a_cache_depends_on_rows_and_seed_alone(backbone: Backbone, 
 @pytest.mark.parametrize(
     ("pixels", "batch_size", "said"),
     [
-        (frames(127), 64, "127 frames: too few for stable BatchNorm statistics. Give 128 frames or more"),
+        (frames(127), 64, "127 frames, too few for stable BatchNorm statistics. Give 128 frames or more"),
         (frames(200), 31, "--batch-size 31: too small"),
         (np.broadcast_to(frames(1), (200, 32, 32, 3)), 64, "all frames are alike"),
         (np.full((200, 32, 32, 3), 7, np.uint8) + (frames(200) > 250), 64, "all frames are alike"),

@@ -63,6 +63,41 @@ def test_soft_attention_is_behind_the_average_on_real_clips_and_ahead_within_cha
             assert f"| {value:.1f} ({low:.1f} to {high:.1f}) |" in text
 
 
+@pytest.mark.parametrize("name", ["synthetic", "joined"])
+def test_attention_is_ahead_of_the_mean_in_untrimmed_videos_and_the_text_has_the_figures(name):
+    file, text = f"tsrnet_{name}.csv", (RESULTS / "tsrnet.md").read_text()
+    for figure in ("map_noninterpolated", "mAP@0.5, activitynet"):
+        table = "pairs" if figure == "map_noninterpolated" else "detection_pairs"
+        (pair,) = rows(file, table=table, first="srnet", second="two_stream", figure=figure)
+        assert float(pair["low"]) > 0
+    recognition = rows(file, table="methods", figure="map_noninterpolated")
+    assert len(recognition) >= 4
+    for row in recognition:
+        value, low, high = (100 * float(row[key]) for key in ("value", "low", "high"))
+        assert f"{value:.1f} ({low:.1f} to {high:.1f})" in text
+
+
+def test_on_real_video_segments_of_attention_are_ahead_of_random_ones_by_more_than_chance():
+    found = rows("tsrnet_joined.csv", table="detection_pairs", first="srnet", second="random")
+    (pair,) = [row for row in found if row["figure"] == "mAP@0.5, activitynet"]
+    assert float(pair["low"]) > 0
+
+
+def test_distillation_is_ahead_within_chance_on_weizmann_and_the_control_is_not():
+    def pair(first, second):
+        (found,) = rows("attention_distillation_weizmann.csv", table="pairs", first=first, second=second)
+        return tuple(float(found[key]) for key in ("low", "value", "high"))
+
+    for second in ("rgb", "attention", "shuffled"):
+        low, value, _ = pair("distilled", second)
+        assert low <= 0 < value
+    assert pair("shuffled", "attention")[1] < 0
+    text = (RESULTS / "attention_distillation.md").read_text()
+    for row in rows("attention_distillation_weizmann.csv", table="methods", figure="top_1"):
+        value, low, high = (100 * float(row[key]) for key in ("value", "low", "high"))
+        assert f"| {value:.1f} ({low:.1f} to {high:.1f}) |" in text
+
+
 def test_the_search_is_as_its_text_says():
     trials = rows("search.csv")
     ended = [100 * float(trial["validation_accuracy"]) for trial in rows("search.csv", status="finished")]

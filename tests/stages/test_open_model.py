@@ -113,6 +113,9 @@ def test_a_format_that_is_not_a_number_is_refused(files, version):
 
 
 def test_a_folder_with_no_model_or_two_is_refused(files):
+    with pytest.raises(UsageError, match=r"nothing: does not exist\. Check the path"):
+        open_model(str(files / "nothing"))
+    (files / "nothing").mkdir()
     with pytest.raises(UsageError, match=r"neither a model file nor a folder with cnn\.safetensors or energynet\.s"):
         open_model(str(files / "nothing"))
     (files / URLS["checkpoint"]).rename(files / "net" / "cnn.safetensors")
@@ -124,5 +127,5 @@ def test_a_folder_on_s3(files, s3):
     net = load_energynet(str(files / "net"))
     save_energynet(f"{s3}/run", net)
     assert open_model(f"{s3}/run").fingerprint == FINGERPRINT
-    with pytest.raises(UsageError, match="nothing: neither a model file nor a folder"):
+    with pytest.raises(UsageError, match="nothing: does not exist"):
         open_model(f"{s3}/nothing")

@@ -1,12 +1,13 @@
 """One line for every way a storage refuses, and no secret in it."""
 
 import errno
+import re
 
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from s3fs.errors import translate_boto_error
 
-from attn.storage.error_messages import reason, shown
+from attn.storage.error_messages import reason, shown, way_out
 
 
 def s3_error(code: str, message: str = "from the server") -> Exception:
@@ -46,6 +47,15 @@ def s3_error(code: str, message: str = "from the server") -> Exception:
 )
 def test_reason(error, expected):
     assert reason(error) == expected
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EACCES, errno.EEXIST, errno.EISDIR, errno.ENOSPC, errno.EROFS])
+def test_a_way_out_is_a_sentence(number):
+    assert re.fullmatch(r"[A-Z][^.]*\.", way_out(reason(OSError(number, "x"))))
+
+
+def test_an_explanation_with_advice_needs_no_other():
+    assert way_out(reason(s3_error("NoSuchBucket"))) == ""
 
 
 def test_clients_errors():

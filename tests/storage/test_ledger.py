@@ -92,7 +92,8 @@ def test_missing_column_names_the_way_out(tmp_path: Path, manifest: Manifest) ->
     Ledger.at(str(tmp_path)).begin(manifest)
     store = AttentionStore.open(str(tmp_path), allow_partial=True)
     with pytest.raises(
-        UsageError, match=r"the store lacks grid\. Run precompute again with --columns features logits maps grid\."
+        UsageError,
+        match=r"the store lacks grid\. Run precompute into another folder with --columns features logits maps grid\.",
     ):
         next(store.videos(["grid"]))
 

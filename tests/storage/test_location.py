@@ -172,11 +172,11 @@ def test_storage_out_of_reach(s3, monkeypatch, forget_s3_clients):
 def test_other_errors_keep_their_traceback_and_videos_their_own_kind():
     with pytest.raises(ZeroDivisionError), storage_errors("x"):
         _ = 1 / 0
-    with pytest.raises(VideoError, match="x: permission denied"), storage_errors("x", VideoError):
+    with pytest.raises(VideoError, match=r"^x: permission denied$"), storage_errors("x", VideoError):
         raise PermissionError(13, "no")
-    with pytest.raises(UsageError, match=r"^/x: permission denied \(/x/closed\)$"), storage_errors("/x"):
+    with pytest.raises(UsageError, match=r"^/x: permission denied \(/x/closed\)\. Change"), storage_errors("/x"):
         raise PermissionError(13, "no", "/x/closed")
-    with pytest.raises(UsageError, match=r"^/x: permission denied$"), storage_errors("/x"):
+    with pytest.raises(UsageError, match=r"^/x: permission denied\. Change"), storage_errors("/x"):
         raise PermissionError(13, "no", "/x")
 
 

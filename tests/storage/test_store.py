@@ -55,11 +55,18 @@ def test_damage_in_a_column_that_precompute_does_not_read_has_another_way_out(pa
         list(store.videos(["maps"]))
 
 
+@pytest.mark.parametrize("kind", [AttentionStore, FrameStore])
+def test_a_file_in_place_of_a_store_is_called_a_file(tmp_path: Path, kind: type[AttentionStore | FrameStore]) -> None:
+    (file := tmp_path / "cnn.safetensors").touch()
+    with pytest.raises(UsageError, match=rf"^{file}: a file, not a folder\. Give the folder of the \w+ store\."):
+        kind.open(str(file))
+
+
 def test_a_part_that_is_gone_is_not_called_damaged(part: Path) -> None:
     store = AttentionStore.open(str(part.parent))
     assert store.video_ids == ["v"]
     part.unlink()
-    with pytest.raises(UsageError, match=rf"^{part}: does not exist$"):
+    with pytest.raises(UsageError, match=rf"^{part}: does not exist. Check the path.$"):
         list(store.videos(["maps"]))
 
 

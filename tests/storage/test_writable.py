@@ -11,7 +11,7 @@ from moto.s3.models import s3_backends
 from attn.errors import UsageError
 from attn.storage.filesystem import join
 from attn.storage.location import Location
-from attn.storage.writable import check_writable
+from attn.storage.writable import check_results_folder, check_writable
 
 ActAs = Callable[..., None]
 ALL, READ = ["s3:*"], ["s3:Get*", "s3:List*"]
@@ -77,6 +77,15 @@ def test_a_file_in_place_of_a_folder(tmp_path: Path) -> None:
     for name in ("file", "file/folder"):
         with pytest.raises(UsageError, match="a file exists where a folder is needed"):
             check_writable(str(tmp_path / name))
+
+
+def test_results_are_not_written_into_a_store(tmp_path: Path) -> None:
+    check_results_folder(str(tmp_path))
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(
+        UsageError, match=rf"^{tmp_path}/: a store, which results would mix with\. Choose another --out"
+    ):
+        check_results_folder(f"{tmp_path}/")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -91,3 +91,17 @@ def test_files_lists_and_boxes(tmp_path):
         assert len(tracks[name].boxes) == len(frames[name]) == tracks[name].acting[1]
     assert np.array_equal(frames["Snatch"], frames["Drop"][::-1])  # the codec adds no trace of the order
     assert tracks["Snatch"].boxes == tracks["Drop"].boxes[::-1]
+
+
+def test_any_network_of_single_frames_is_at_chance():
+    """Twins have one set of frames, so the mean over frames of any function is equal, and one of both is wrong."""
+    random = np.random.default_rng(0)
+    for pair in range(len(MOTIONS) // 2):
+        twins = [rendered(clip_of(2 * pair + which, pair, n_frames=7))[0] for which in (0, 1)]
+        for _ in range(3):
+            weights = random.normal(size=(len(MOTIONS), *twins[0].shape[1:]))
+            scores = [
+                np.tanh(np.tensordot(frames / 255.0, weights, axes=([1, 2, 3], [1, 2, 3])) / 99) for frames in twins
+            ]
+            np.testing.assert_allclose(scores[0].mean(0), scores[1].mean(0), atol=1e-12)
+            assert np.ptp(scores[0], axis=0).min() > 0  # single frames do differ

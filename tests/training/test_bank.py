@@ -186,7 +186,7 @@ def test_no_room_on_the_disk(store, small_files):
 
 def test_a_column_that_a_store_lacks_is_named_with_the_way_to_add_it(store, write_store, new_manifest, tmp_path):
     bare = AttentionStore.open(write_store(str(tmp_path / "bare"), new_manifest(columns=(LOGITS,)), {}))
-    line = rf"^{bare.url}: the store lacks grid\. Run precompute again with --columns logits grid\.$"
+    line = rf"^{bare.url}: the store lacks grid\. Run precompute into another folder with --columns logits grid\.$"
     with pytest.raises(UsageError, match=line):
         read_bank([store, bare], table_of(store, LABELS), GRID)
 

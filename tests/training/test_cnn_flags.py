@@ -63,6 +63,7 @@ def test_images_and_videos_have_their_own_length_and_share() -> None:
             options,
             epochs=3,
             epoch_updates=5,
+            keep_by="accuracy",
             validation_fraction=0.5,
             lr=0.1,
             head_lr=0.5,

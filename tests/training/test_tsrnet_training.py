@@ -116,6 +116,17 @@ def test_without_trimmed_videos_nothing_is_transferred():
     assert (step.transfer, step.floor) == (0, 0)
 
 
+def test_with_a_weight_of_zero_trimmed_videos_change_nothing():
+    """Without L_KT, the network is the paper's SRNet."""
+    trainers = [trainer_of(dataclasses.replace(SMALL, transfer=0.0)), trainer_of(SMALL, trimmed=None), trainer_of()]
+    for trainer in trainers:
+        for number in range(4):
+            trainer.update(number)
+    off, none, on = map(weights_of, trainers)
+    torch.testing.assert_close(off, none, rtol=0, atol=1e-12)
+    assert (on - none).abs().max() > 1e-3
+
+
 def test_samples_of_a_video_stay_in_it():
     rows = Drawn(UNTRIMMED, 0).rows(np.array([3]), dataclasses.replace(SMALL, num_samples=50), 1)[0]
     assert {*rows} == {*range(20, 32)}

@@ -55,11 +55,11 @@ def test_a_reused_rule_starts_anew():
 
 @pytest.mark.parametrize("make", [lambda: Stride(0), lambda: Stride(-3)])
 def test_a_stride_below_one_is_refused(make):
-    with pytest.raises(UsageError, match=r"--stride -?[03]: give 1 or more"):
+    with pytest.raises(UsageError, match=r"--stride -?[03]: too small"):
         make()
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, math.nan, math.inf])
 def test_a_rate_that_is_not_positive_and_finite_is_refused(rate):
-    with pytest.raises(UsageError, match=r"--fps .*: give a positive number"):
+    with pytest.raises(UsageError, match=r"--fps .*: out of range"):
         Fps(rate)

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from attn.engine.progress import HEARTBEAT_S
-from attn.eval.fusion import confident_vote
+from attn.eval.fusion import confident_vote, softmax
 from attn.schema import LOGITS
+from attn.storage.manifest import ClipManifest
 from attn.storage.random_rows import Place, read_places
 from attn.storage.store import AttentionStore
 
@@ -48,8 +49,9 @@ class Catalogue:
     Attributes:
         places: rows of each video.
         labels: class ID of each video, or UNKNOWN.
-        predicted: majority class of the CNN, or UNKNOWN in a store without logits.
-        confidence: mean probability of that class over the frames that voted for it.
+        predicted: majority class of the CNN, or UNKNOWN in a store without logits. In a clip store, the class with the
+            largest mean probability.
+        confidence: mean probability of that class over the frames that voted for it. In a clip store, over all clips.
     """
 
     places: tuple[Place, ...]
@@ -84,6 +86,12 @@ class Catalogue:
         return [place.video_id.casefold() for place in self.places]
 
 
+def mean_decision(logits: Float[np.ndarray, "clip cls"]) -> tuple[int, float]:
+    """Return the class with the largest mean probability, and that probability."""
+    means = softmax(logits).mean(0)
+    return int(means.argmax()), float(means.max())
+
+
 def read_catalogue(store: AttentionStore) -> Catalogue:
     """Read the list; a line every few seconds says how far.
 
@@ -91,10 +99,11 @@ def read_catalogue(store: AttentionStore) -> Catalogue:
         UsageError: a part is damaged.
     """
     column = LOGITS if LOGITS in store.manifest.columns else None
+    decide = mean_decision if isinstance(store.manifest, ClipManifest) else confident_vote
     places, decisions, due_s = [], [], time.monotonic() + HEARTBEAT_S
     for place, logits in read_places(store, column):
         places.append(place)
-        decisions.append((UNKNOWN, 0.0) if logits is None else confident_vote(logits))
+        decisions.append((UNKNOWN, 0.0) if logits is None else decide(logits))
         if time.monotonic() > due_s:
             log.info("list of videos: %d of %d", len(places), len(store.video_ids))
             due_s = time.monotonic() + HEARTBEAT_S

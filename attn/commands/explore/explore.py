@@ -14,6 +14,7 @@ from attn.commands.explore.pictures import Pictures
 from attn.commands.store_videos import videos_of
 from attn.errors import UsageError
 from attn.report.explore_page import Setting
+from attn.schema import LOGITS, MAPS
 from attn.stages.frame_values import value_name
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import storage_errors
@@ -113,6 +114,8 @@ def open_explorer(options: ExploreOptions) -> tuple[Explorer, Pictures | None, S
         title=shown(options.store).rstrip("/").rpartition("/")[2],
         class_names=names,
         methods={name: (value_name(scorer), scorer.definition) for name, scorer in methods.items()},
+        predicts=next(iter(methods)) if LOGITS in store.manifest.columns else "",
+        has_maps=MAPS in store.manifest.columns,
         why_no_frames=why_not,
     )
     return Explorer(store, catalogue, methods, names), pictures, setting

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from attn.commands.evaluate_methods import check_fits, split_name
 from attn.errors import UsageError, some
+from attn.models.clip_file import CLIP_CNN
 from attn.schema import LOGITS, MAPS, OF_CLASSES
+from attn.stages.clip_scoring import ClipAverage
 from attn.stages.open_model import TrainedModel, open_model
 from attn.stages.scoring import CnnVote, Named, Scorer, UnAtt
-from attn.stages.soft_attention_scoring import attending
 from attn.storage.error_messages import shown
+from attn.storage.manifest import ClipManifest
 from attn.storage.store import AttentionStore
 
 
@@ -25,7 +27,8 @@ def open_methods(urls: Sequence[str], store: AttentionStore) -> tuple[dict[str, 
     rows, cols = store.manifest.map_shape
     methods: dict[str, Scorer] = {}
     if LOGITS in store.manifest.columns:
-        methods[CnnVote.name] = CnnVote()
+        own = ClipAverage() if isinstance(store.manifest, ClipManifest) else CnnVote()
+        methods[own.name] = own
     if MAPS in store.manifest.columns:
         methods[UnAtt.name] = UnAtt(min(UnAtt.window, rows, cols))
     owner, names = shown(store.url), store.manifest.class_names
@@ -39,14 +42,17 @@ def open_methods(urls: Sequence[str], store: AttentionStore) -> tuple[dict[str, 
         if scorer.name in methods:
             raise UsageError(f"--models {shown(url)}: another method is called {scorer.name}. Give NAME=URL.")
         methods[scorer.name] = scorer
-    if MAPS not in store.manifest.columns and not any(map(attending, methods.values())):
-        store.check_columns([MAPS])
+    if not methods:
+        raise UsageError(
+            f"{shown(store.url)}: has neither logits nor maps. Give --models that score its "
+            f"{' and '.join(store.manifest.columns)}, or run precompute again with --columns maps logits."
+        )
     return methods, names
 
 
 def _opened(url: str, store: AttentionStore) -> TrainedModel:
     flag, model = f"--models {shown(url)}", open_model(url)
-    if model.cnn is not None and model.method is None:
+    if (model.cnn is not None and model.method is None) or model.kind == CLIP_CNN.name:
         raise UsageError(f"{flag}: a CNN without a method of its own; its logits are in the store. Leave it out.")
     check_fits(model, flag, url, store)
     store.check_columns(model.scorer.columns)

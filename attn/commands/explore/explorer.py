@@ -7,11 +7,12 @@ import numpy as np
 from jaxtyping import Float
 
 from attn.commands.explore.catalogue import UNKNOWN, Catalogue, Query
-from attn.schema import MAPS
-from attn.stages.frame_values import frame_values, needs_whole_video
+from attn.schema import ATTENTION, GRID, MAPS
+from attn.stages.frame_values import frame_attention, frame_values, needs_whole_video
 from attn.stages.scoring import Scorer
 from attn.stages.soft_attention_scoring import attending
 from attn.storage.bounded_cache import BoundedCache
+from attn.storage.manifest import ClipManifest
 from attn.storage.random_rows import Place, RowReader
 from attn.storage.store import AttentionStore, VideoRows
 
@@ -31,19 +32,21 @@ class WholeVideo(NamedTuple):
     Attributes:
         values: method → value of each frame and class.
         scores: method → score of each class.
+        attention: method → attention weight of each frame, for methods that weight frames.
         largest: largest value in any map of each class; None in a store without maps.
-        weights: method → attention weights of each frame, for methods that attend whatever the class.
+        weights: method or map of a clip store → attention weights of the places of each frame, whatever the class.
     """
 
     values: dict[str, Float[np.ndarray, "frame cls"]]
     scores: dict[str, Float[np.ndarray, " cls"]]
+    attention: dict[str, Float[np.ndarray, " frame"]]
     largest: Float[np.ndarray, " cls"] | None
     weights: dict[str, Float[np.ndarray, "frame row col"]]
 
     @property
     def nbytes(self) -> int:
         """Bytes of all values over time."""
-        return sum(one.nbytes for one in (*self.values.values(), *self.weights.values()))
+        return sum(one.nbytes for found in (self.values, self.attention, self.weights) for one in found.values())
 
 
 class Explorer:
@@ -62,7 +65,7 @@ class Explorer:
         self, store: AttentionStore, catalogue: Catalogue, methods: Mapping[str, Scorer], class_names: Sequence[str]
     ):
         self.store, self.catalogue, self.methods, self.class_names = store, catalogue, methods, class_names
-        maps = {MAPS} & {*store.manifest.columns}
+        maps = {MAPS, ATTENTION} & {*store.manifest.columns}
         self._quick = {name: scorer for name, scorer in methods.items() if not needs_whole_video(scorer)}
         quick, all_columns = maps | _columns(self._quick.values()), maps | _columns(methods.values())
         self._frames = RowReader(store, sorted(quick))
@@ -127,7 +130,9 @@ class Explorer:
         }
 
     def curves(self, video_id: str, classes: Collection[int]) -> Answer:
-        """Return the values of some classes over time, and the scores and largest attention of all classes.
+        """Return the values of some classes and the attention over time, and figures of the video.
+
+        These are the scores and the largest attention of all classes, and the largest weights of methods.
 
         Raises:
             UnknownError: the store has no such video or class.
@@ -139,6 +144,7 @@ class Explorer:
             "scores": {name: _numbers(found) for name, found in whole.scores.items()},
             "largest": [] if whole.largest is None else _numbers(whole.largest),
             "weights": {name: float(found.max(initial=0)) for name, found in whole.weights.items()},
+            "attention": {name: _numbers(found) for name, found in whole.attention.items()},
             "curves": {name: {str(c): _numbers(found[:, c]) for c in classes} for name, found in whole.values.items()},
         }
 
@@ -155,14 +161,19 @@ class Explorer:
     def _computed(self, rows: VideoRows) -> WholeVideo:
         largest = rows.maps.max(axis=(0, 2, 3)).astype(np.float32) if MAPS in rows.tensors else None
         weights = {
-            name: np.nan_to_num(model.scored(rows).weights(rows.tensors["grid"].shape[2:]))
+            name: np.nan_to_num(model.scored(rows).weights(rows.tensors[GRID].shape[2:]))
             for name, scorer in self.methods.items()
             if (model := attending(scorer)) is not None
         }
+        if isinstance(manifest := self.store.manifest, ClipManifest) and ATTENTION in rows.tensors:
+            of_clips = rows.tensors[ATTENTION].astype(np.float32).mean(2)  # over the time steps of a clip
+            weights |= {name: of_clips[:, i] for i, name in enumerate(manifest.map_names)}
         found = {name: frame_values(scorer, rows) for name, scorer in self.methods.items()}
         values = {name: one for name, one in found.items() if one is not None}
         scores = {name: scorer(rows).astype(np.float32) for name, scorer in self.methods.items()}
-        return WholeVideo(values, scores, largest, weights)
+        over_time = {name: frame_attention(scorer, rows) for name, scorer in self.methods.items()}
+        attention = {name: one for name, one in over_time.items() if one is not None}
+        return WholeVideo(values, scores, attention, largest, weights)
 
     def _at(self, video_id: str) -> tuple[int, Place]:
         at = self.catalogue.positions.get(video_id)

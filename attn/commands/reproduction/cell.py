@@ -63,7 +63,9 @@ def cell_of(scores: str) -> Cell:
 
 def group_of(step: str) -> str:
     """Return a step's name without seed, split and number of the fold: steps that differ in nothing else share it."""
-    backbone, _, *place = step.split("/")
+    backbone, seed, *place = step.split("/")
+    if not seed.startswith("seed"):  # one network for all seeds
+        return " ".join([backbone, seed, *place])
     if place[0] not in WITHOUT_LABELS:
         place = place[1:]
     return " ".join([backbone, *(re.sub(r"^fold\d+of(\d+)$", r"fold of \1", one) for one in place)])

@@ -11,6 +11,7 @@ from attn.datasets.benchmark import Benchmark
 from attn.errors import UsageError
 from attn.eval.pooled import Estimate, Figure, Run, Unit, difference, pooled, statistic
 from attn.eval.significance import Statistic
+from attn.stages.scoring import CALIBRATED
 from attn.storage.filesystem import join
 from attn.storage.scores import NAME, Scores, read_scores
 
@@ -24,11 +25,15 @@ NAMES = {
     "unatt": "UnAtt",
     "unatt_calibrated": "calibrated UnAtt",
     "energynet": "EnergyNet",
+    "energynet_calibrated": "calibrated EnergyNet",
     FEW_LABELS: "EnergyNet",
+    FEW_LABELS + CALIBRATED: "calibrated EnergyNet",
     FEW_LABELS_ZERO_SHOT: "EnergyNet",
+    FEW_LABELS_ZERO_SHOT + CALIBRATED: "calibrated EnergyNet",
     "svm": "SVM",
 }
-CNN_OF = {FEW_LABELS: ADAPTED, FEW_LABELS_ZERO_SHOT: ZERO_SHOT}
+_FEW_LABELS = {ADAPTED: FEW_LABELS, ZERO_SHOT: FEW_LABELS_ZERO_SHOT}
+CNN_OF = {few + suffix: cnn for cnn, few in _FEW_LABELS.items() for suffix in ("", CALIBRATED)}
 """Training data of the CNN of an EnergyNet on few labels."""
 # With more splits than this, each split is small, so the bootstrap resamples whole splits.
 MOST_LARGE_SPLITS = 5
@@ -111,7 +116,7 @@ def by_cnn(
     for cell, scores in scored.items():
         for method in NAMES.keys() & scores.by_method.keys():
             cnn, _, share = cell.trained_on.rpartition("-")
-            name = next((few for few, one in CNN_OF.items() if one == cnn), method)
+            name = _FEW_LABELS[cnn] + method.removeprefix("energynet") if cnn else method
             runs = found.setdefault((cell.backbone, share), {}).setdefault(name, {})
             run = Run(scores.by_method[method], scores.positives, groups[cell.split])
             runs.setdefault(cell.split, {})[cell.seed] = run

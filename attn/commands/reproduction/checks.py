@@ -34,6 +34,6 @@ def check_options(options: TablesOptions) -> None:
     if options.root is None and options.dataset != "synthetic":
         raise UsageError(f"--dataset {options.dataset}: --root is missing. Give the folder of the data set as --root.")
     if isinstance(options, BenchmarkTablesOptions) and (options.labels is None) == (options.dataset == "labelled"):
-        raise UsageError(
-            f"--dataset {options.dataset}: --labels and --dataset labelled need each other. Give both or neither."
-        )
+        if options.labels is None:
+            raise UsageError("--dataset labelled: --labels is missing. Give the table of labels as --labels.")
+        raise UsageError(f"--labels: belongs to --dataset labelled, not {options.dataset}. Omit one of the two flags.")

@@ -9,7 +9,12 @@ from typing import cast
 
 from attn.commands.adapt_options import AdaptOptions
 from attn.commands.reproduction.lists import chosen_splits
-from attn.commands.reproduction.reproduce_options import BenchmarkTablesOptions, ReproduceOptions, TablesOptions
+from attn.commands.reproduction.reproduce_options import (
+    BenchmarkTablesOptions,
+    ImageTablesOptions,
+    ReproduceOptions,
+    TablesOptions,
+)
 from attn.commands.split_check import present_videos, some
 from attn.commands.train_cnn_plan import start_cnn
 from attn.concepts.concept_config import ConceptConfig
@@ -25,7 +30,9 @@ from attn.models.weights_file import describe_checkpoint
 from attn.stages.align import reader
 from attn.storage.filesystem import join
 from attn.storage.location import Location
-from attn.synthetic.render import render_images, render_lists, render_videos
+from attn.synthetic.actions import ACTIONS
+from attn.synthetic.motion_only import MOTIONS
+from attn.synthetic.render import render_images, render_lists, render_motion_videos, render_videos
 from attn.training.cnn_flags import resolve
 from attn.training.cnn_options import TrainCnnOptions
 from attn.video.found import paths_of
@@ -41,7 +48,7 @@ def open_data(options: BenchmarkTablesOptions) -> Benchmark:
         UsageError: files are missing or invalid, a split does not exist, the folder holds another rendering, or the
             classes of `--web-cnn` differ from those of the data set.
     """
-    benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _found(options)
+    benchmark = _to_be_rendered(options) if is_to_be_rendered(options) else _with_unlabelled(_found(options), options)
     if (web_cnn := _web_cnn(options)) is not None:
         benchmark = dataclasses.replace(benchmark, class_names=_classes_of(web_cnn, benchmark))
     check_splits(options, len(benchmark.splits))
@@ -73,8 +80,12 @@ def is_to_be_rendered(options: TablesOptions) -> bool:
 
 
 def render(options: TablesOptions) -> None:
-    """Render the synthetic data set."""
+    """Render the synthetic data set, or for papers without Web images, videos whose class is only in the motion."""
     root = Path(Location.at(root_of(options)).path)
+    if not isinstance(options, ImageTablesOptions):
+        log.info("rendering %d videos", options.render_videos)
+        render_motion_videos(root, options.render_videos)
+        return
     log.info("rendering %d images and %d videos", options.render_images, options.render_videos)
     render_images(root, options.render_images)
     render_videos(root, options.render_videos)
@@ -141,17 +152,17 @@ def _found(options: BenchmarkTablesOptions) -> Benchmark:
         return labelled.benchmark(
             str(options.labels),
             root_of(options),
-            options.images,
+            _images(options),
             parts=options.parts,
             fewest=3 if in_folds else 2,
             class_names=names,
             present=paths_of(list_videos(root_of(options))),
         )
-    benchmark = open_benchmark(cast("BenchmarkName", options.dataset), root_of(options), options.images)
+    benchmark = open_benchmark(_name_of(options), root_of(options), _images(options))
     if options.dataset == "synthetic" and options.root is None:
         split = benchmark.splits[0]
         there = {"render_videos": len(split.train) + len(split.test)}
-        if options.images is None:
+        if isinstance(options, ImageTablesOptions) and options.images is None:
             there["render_images"] = len(list_images(str(benchmark.images), benchmark.class_names).names)
         for name, count in there.items():
             if count != getattr(options, name):
@@ -160,6 +171,15 @@ def _found(options: BenchmarkTablesOptions) -> Benchmark:
                     f"{root_of(options)}. Choose another --out."
                 )
     return benchmark
+
+
+def _with_unlabelled(benchmark: Benchmark, options: BenchmarkTablesOptions) -> Benchmark:
+    """Count the videos in no split if CNNs are adapted to all videos."""
+    if getattr(options, "adapt_to", None) != "all":
+        return benchmark
+    labels = benchmark.labels
+    count = sum(video.video_id not in labels for video in list_videos(benchmark.videos))
+    return dataclasses.replace(benchmark, unlabelled=count)
 
 
 def _classes_of(web_cnn: str, benchmark: Benchmark) -> tuple[str, ...]:
@@ -176,12 +196,27 @@ def _classes_of(web_cnn: str, benchmark: Benchmark) -> tuple[str, ...]:
 def _to_be_rendered(options: BenchmarkTablesOptions) -> Benchmark:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        render_lists(folder, options.render_videos)
+        name_of_data = _name_of(options)
+        render_lists(folder, options.render_videos, ACTIONS if name_of_data == "synthetic" else MOTIONS)
         for part in ("UCF-101", "images"):
             (folder / part).mkdir()
-        benchmark = open_benchmark("synthetic", name, options.images)
-    root = root_of(options)
-    return dataclasses.replace(benchmark, videos=join(root, "UCF-101"), images=options.images or join(root, "images"))
+        benchmark = open_benchmark(name_of_data, name, _images(options))
+    root, images = root_of(options), _images(options)
+    if isinstance(options, ImageTablesOptions):
+        images = images or join(root, "images")
+    return dataclasses.replace(benchmark, videos=join(root, "UCF-101"), images=images)
+
+
+def _name_of(options: BenchmarkTablesOptions) -> BenchmarkName:
+    """Name of the benchmark: papers without Web images have rendered videos of their own."""
+    if options.dataset == "synthetic" and not isinstance(options, ImageTablesOptions):
+        return "synthetic_motion"
+    return cast("BenchmarkName", options.dataset)
+
+
+def _images(options: TablesOptions) -> str | None:
+    """Web images of `--images`."""
+    return options.images if isinstance(options, ImageTablesOptions) else None
 
 
 def root_of(options: TablesOptions) -> str:

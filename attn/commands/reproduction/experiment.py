@@ -27,7 +27,9 @@ from attn.commands.reproduction.lists import (
     chosen_splits,
     list_of_test,
     list_of_train,
+    list_of_unlabelled,
     lists_of_fold,
+    make_lists,
     percent,
 )
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
@@ -110,6 +112,7 @@ class _Builder(StepMaker):
         self.aligned = not has_batchnorm(backbone)
         possible = (self.from_weights and not self.aligned) or (self.from_web and benchmark.images is not None)
         self.adapts = options.adapt and options.recipe != PAPER and possible
+        self.lists = {url for url, _ in make_lists(benchmark, options)}
 
     def all(self) -> Iterator[tuple[Step, Cell | None]]:
         if self.from_web:
@@ -129,7 +132,7 @@ class _Builder(StepMaker):
                 yield from self._few_labels(split, share, self._adapted_root(split), ADAPTED)
             if self.web == ZERO_SHOT:
                 yield from self._few_labels(split, share, f"{self.root}/{ZERO_SHOT}", ZERO_SHOT)
-        if self.options.no_image and self.from_web and self.web == WEB:
+        if self.options.image_free and self.from_web and self.web == WEB:
             yield from self._finetuned(split, NO_IMAGE, Start(self.options.weights))
 
     def _start(self, split: Split) -> Start:
@@ -166,6 +169,21 @@ class _Builder(StepMaker):
         """Options that calibrate scores on the videos of `--adapt-to`, without their labels."""
         lists = () if self.transductive else (self._whole_train(split),)
         return {"calibrate": self._store(root), "calibrate_lists": lists}
+
+    def _calibrated_with_labels(self, root: str, split: Split, share: str, train: str) -> dict[str, Any]:
+        """Options that calibrate scores on videos without labels; empty if there are too few.
+
+        Args:
+            root: folder of the store of maps.
+            split: split of the videos.
+            share: percentage of its training videos that are labelled.
+            train: list of the labelled videos, which are left out.
+        """
+        if self.transductive:
+            enough = self.options.recipe != PAPER and self.benchmark.unlabelled >= len(self.benchmark.class_names)
+            return {"calibrate": self._store(root), "train_split": train} if enough else {}
+        url = list_of_unlabelled(self.options, split.name, share, self.seed)
+        return {"calibrate": self._store(root), "calibrate_lists": (url,)} if url in self.lists else {}
 
     def _adapted_root(self, split: Split | None = None) -> str:
         """Folder of the adapted CNN and its maps; all splits share it if the CNN is adapted to all videos."""
@@ -220,8 +238,9 @@ class _Builder(StepMaker):
         net = self._energynet(f"{folder}/{share}/energynet", root, train, ())
         yield net, None
         methods = {"methods": ("energynet",), "energynet": net.options.out}
+        calibrated = self._calibrated_with_labels(root, split, share, train)
         needs = (f"{root}/maps", net.name)
-        yield self._scores(f"{folder}/{share}/scores", root, split, f"{cnn}-{share}", needs, **methods)
+        yield self._scores(f"{folder}/{share}/scores", root, split, f"{cnn}-{share}", needs, **methods, **calibrated)
 
     def _finetuned(self, split: Split, trained_on: str, start: Start) -> Iterator[tuple[Step, Cell | None]]:
         options, root = self.options, f"{self.root}/{split.name}/{trained_on}"
@@ -229,7 +248,9 @@ class _Builder(StepMaker):
         train = list_of_train(options, split.name, share, self.seed)
         yield self._finetuned_cnn(root, train, start), None
         tests = (list_of_test(options, split.name),) if split.test else ()
-        yield self._maps(root, (train, *tests)), None
+        calibrated = {} if trained_on == NO_IMAGE else self._calibrated_with_labels(root, split, share, train)
+        lists = (train, *tests, *calibrated.get("calibrate_lists", ()))
+        yield self._maps(root, () if calibrated and self.transductive else lists), None
         if trained_on == NO_IMAGE:
             yield self._scores(f"{root}/scores", root, split, trained_on, (f"{root}/maps",), methods=("cnn",))
             return
@@ -240,7 +261,8 @@ class _Builder(StepMaker):
         yield net, None
         methods = {"methods": ("cnn", "unatt", "energynet", "svm"), "energynet": net.options.out, "train_split": train}
         needs = (f"{root}/maps", net.name)
-        yield self._scores(f"{root}/scores{self._source}", root, split, trained_on, needs, **methods)
+        settings = {**calibrated, **methods}
+        yield self._scores(f"{root}/scores{self._source}", root, split, trained_on, needs, **settings)
 
     def _folds(self, root: str, train: str, start: Start) -> Iterator[Step]:
         """Steps that, for each fold, fine-tune a CNN on the other folds and compute its maps of the fold."""

@@ -11,6 +11,8 @@ def job(name: str) -> Callable[[Any], int]:
     from attn.commands.detect import detect
     from attn.commands.evaluate import evaluate
     from attn.commands.precompute import precompute
+    from attn.commands.precompute_flow import precompute_flow
+    from attn.commands.train_clip_cnn import train_clip_cnn
     from attn.commands.train_cnn import train_cnn
     from attn.commands.train_energynet import train_energynet
     from attn.commands.train_soft_attention import train_soft_attention
@@ -22,6 +24,8 @@ def job(name: str) -> Callable[[Any], int]:
         "detect": detect,
         "evaluate": evaluate,
         "precompute": precompute,
+        "precompute_flow": precompute_flow,
+        "train_clip_cnn": train_clip_cnn,
         "train_cnn": train_cnn,
         "train_energynet": train_energynet,
         "train_soft_attention": train_soft_attention,

@@ -1,9 +1,11 @@
 """Split lists of the experiments.
+
     <out>/splits/classes.txt
     <out>/splits/<split>-test.txt
     <out>/splits/<split>-train-<percent>-seed<k>.txt
     <out>/splits/<split>-train-<percent>-seed<k>-fold<i>of<n>.txt    all but fold i
     <out>/splits/<split>-train-<percent>-seed<k>-left<i>of<n>.txt    fold i
+    <out>/splits/<split>-unlabelled-<percent>-seed<k>.txt            training videos outside the fraction, at most 1000
 
 Each fraction and fold has its own list, so the training videos of every CNN are on record and are drawn only once.
 """
@@ -17,6 +19,10 @@ from attn.datasets.split import SplitList, split_text, write_split_list
 from attn.errors import UsageError
 from attn.storage.filesystem import join
 from attn.storage.location import Location
+from attn.training.recipe import PAPER
+
+MOST_CALIBRATED = 1000
+"""Number of unlabelled videos that suffice to calibrate scores."""
 
 
 def percent(fraction: float) -> str:
@@ -71,11 +77,33 @@ def make_lists(benchmark: Benchmark, options: ReproduceOptions) -> list[tuple[st
                 share = take_fraction(split.train, fraction, seed=own)
                 url = list_of_train(options, split.name, percent(fraction), seed)
                 found.append((url, share))
+                if others := unlabelled(benchmark, split, share, options):
+                    found.append((list_of_unlabelled(options, split.name, percent(fraction), seed), others))
                 if options.map_source == "out_of_fold" and fraction in (options.fractions or ()):
-                    folds = _folds(share, options.folds, own, benchmark, url)
+                    folds = _folds(
+                        share, options.folds, own, benchmark, f"{options.labels or options.dataset}, {split.name}"
+                    )
                     for number, fold in enumerate(folds, start=1):
                         found += zip(lists_of_fold(url, number, options.folds), fold, strict=True)
     return found
+
+
+def unlabelled(benchmark: Benchmark, split: Split, share: SplitList, options: ReproduceOptions) -> SplitList:
+    """Training videos outside a share, on which scores of CNNs that were fine-tuned on the share are calibrated.
+
+    A thousand give the mean and the standard deviation of a score to 3 % of the latter. The result is empty if there
+    are fewer videos than classes, or if nothing or all videos are used without labels.
+
+    Args:
+        benchmark: the data set.
+        split: split of the share.
+        share: labelled training videos.
+        options: resolved options.
+    """
+    others = {video_id: name for video_id, name in split.train.items() if video_id not in share}
+    if options.recipe == PAPER or options.adapt_to == "all" or len(others) < len(benchmark.class_names):
+        return {}
+    return take_fraction(others, min(1.0, MOST_CALIBRATED / len(others)), seed=0)
 
 
 def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
@@ -88,7 +116,8 @@ def _recordings(benchmark: Benchmark) -> dict[str, str] | None:
 
 def _folds(share: SplitList, count: int, seed: int, benchmark: Benchmark, where: str) -> list[Fold]:
     if benchmark.across_classes and benchmark.group_of is not None:
-        return deal_groups(share, count, seed=seed, group_of=benchmark.group_of, where=where)
+        how = {"where": where, "flag": "--folds or --map-source"}
+        return deal_groups(share, count, seed=seed, group_of=benchmark.group_of, **how)
     return split_folds(share, count, seed=seed, group_of=benchmark.group_of)
 
 
@@ -111,6 +140,11 @@ def list_of_test(options: ReproduceOptions, split: str) -> str:
 def list_of_train(options: ReproduceOptions, split: str, share: str, seed: int) -> str:
     """URL of the list of training videos of a split, share and seed."""
     return _list(options, split, f"train-{share}-seed{seed}")
+
+
+def list_of_unlabelled(options: ReproduceOptions, split: str, share: str, seed: int) -> str:
+    """URL of the list of training videos outside a share."""
+    return _list(options, split, f"unlabelled-{share}-seed{seed}")
 
 
 def lists_of_fold(train: str, number: int, count: int) -> tuple[str, str]:

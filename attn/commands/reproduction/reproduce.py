@@ -110,7 +110,11 @@ def exit_code(outcome: Outcome, steps: Sequence[Step]) -> int:
     """Exit code of a plan that was run."""
     if not outcome.failed:
         return 0
-    log.error("%d of %d steps failed. Retry them with the same command.", len(outcome.failed), len(steps))
+    failed = len(outcome.failed) - (skipped := len(outcome.skipped))
+    log.error(
+        "%d of %d steps failed, and %d need them. Remove the cause, see the log, and run the same command again.",
+        *(failed, len(steps), skipped),
+    )
     return EXIT_FAILED_STEPS
 
 
@@ -143,7 +147,8 @@ def with_absolute_paths(options: Tables) -> Tables:
     """Return the options with absolute URLs."""
     given = {name: getattr(options, name) for name in options.PATHS}
     return dataclasses.replace(
-        options, **{name: Location.at(url).absolute for name, url in given.items() if url not in (None, "imagenet")}
+        options,
+        **{name: Location.at(url).absolute for name, url in given.items() if url not in (None, "imagenet", "kinetics")},
     )
 
 

@@ -1,6 +1,7 @@
 """Flags of jobs/reproduce.py and jobs/demo.py."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from attn.concepts.concept_config import Aggregation
@@ -25,48 +26,58 @@ class TablesOptions:
             resources.
     """
 
-    PATHS: ClassVar[tuple[str, ...]] = ("out", "root", "images", "weights")
-    COUNTS: ClassVar[tuple[str, ...]] = ("image_epochs", "stride", "side_by_side", "render_images", "render_videos")
-    SETTLED: ClassVar[tuple[str, ...]] = ("dataset", "image_epochs", "input_size", "stride", "mean", "std")
+    PATHS: ClassVar[tuple[str, ...]] = ("out", "root", "weights")
+    COUNTS: ClassVar[tuple[str, ...]] = ("stride", "side_by_side", "render_videos")
+    SETTLED: ClassVar[tuple[str, ...]] = ("dataset", "input_size", "stride")
 
     paper: str
-    """Paper. attention_transfer: Li et al. 2017. soft_attention: Sharma et al. 2015. tsrnet: Zhang et al. 2019. With
-    --help, --paper soft_attention and --paper tsrnet list their flags."""
+    """Paper. attention_transfer: Li et al. 2017. soft_attention: Sharma et al. 2015. tsrnet: Zhang et al. 2019.
+    attention_distillation: Liu et al. 2019. With --help, --paper soft_attention and the like list their flags."""
     dataset: str
     out: str
     """Output folder for lists, networks, stores, scores and tables; local or s3://."""
     root: str | None = None
     """Data set in its official layout, or your own videos; local or s3:// (synthetic: rendered into <out>/data)."""
-    images: str | None = None
-    """Web images, one folder per class; local or s3://. Without them, CNNs are trained on --weights and frames only."""
     weights: str | None = None
     """Start weights of the CNNs before Web images: imagenet, or a file (default: imagenet; synthetic: random)."""
     seeds: tuple[int, ...] = (0,)
     """Random seeds. All experiments run once with each seed."""
-    image_epochs: int | None = None
-    """Epochs over the Web images (default: 30; synthetic: 10)."""
     allow_missing: bool = False
     """Leave out listed videos that are missing. Test videos that cannot be read are left out too."""
     max_failed_fraction: float = 0.01
     """Largest share of a step's videos that may be unreadable. The step fails if there are more."""
     stride: int | None = None
     """Keep frames 0, S, 2S, … (default: 5 for ucf101, ut_interaction and labelled, 4 for synthetic, 1 for tvhi)."""
-    mean: Rgb | None = None
-    """Channel means of the CNN's input, 0–1 (default: those of the start checkpoint, else ImageNet's)."""
-    std: Rgb | None = None
-    """Channel standard deviations of the input (default: those of the start checkpoint, else ImageNet's)."""
     input_size: int | None = None
     """Side length of the square input in pixels (default: the network's, mostly 224; synthetic: 112)."""
     actors: tuple[int, int] | None = None
     """Minimum and maximum number of CNN actors of a precompute step (default: as many as fit)."""
     side_by_side: int | None = None
     """Maximum number of steps in parallel (default: one per GPU; without GPUs, one per four CPUs but at least two)."""
-    render_images: int = 4000
-    """Number of Web images to render for --dataset synthetic."""
     render_videos: int = 320
     """Number of videos to render for --dataset synthetic."""
     dry_run: bool = False
     """List the steps without running them."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageTablesOptions(TablesOptions):
+    """Options of tables whose CNNs may learn Web images first."""
+
+    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "images")
+    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "image_epochs", "render_images")
+    SETTLED: ClassVar[tuple[str, ...]] = (*TablesOptions.SETTLED, "image_epochs", "mean", "std")
+
+    images: str | None = None
+    """Web images, one folder per class; local or s3://. Without them, CNNs are trained on --weights and frames only."""
+    image_epochs: int | None = None
+    """Epochs over the Web images (default: 30; synthetic: 10)."""
+    mean: Rgb | None = None
+    """Channel means of the CNN's input, 0–1 (default: those of the start checkpoint, else ImageNet's)."""
+    std: Rgb | None = None
+    """Channel standard deviations of the input (default: those of the start checkpoint, else ImageNet's)."""
+    render_images: int = 4000
+    """Number of Web images to render for --dataset synthetic."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,15 +96,16 @@ class BenchmarkTablesOptions(TablesOptions):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReproduceOptions(BenchmarkTablesOptions):
-    PATHS: ClassVar[tuple[str, ...]] = (*BenchmarkTablesOptions.PATHS, "word_vectors", "web_cnn")
-    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "frame_epochs", "input_size")
+class ReproduceOptions(BenchmarkTablesOptions, ImageTablesOptions):
+    RENAMED: ClassVar[Mapping[str, str]] = {"--no-no-image": "--no-image-free"}
+    PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "labels", "word_vectors", "web_cnn")
+    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "frame_epochs", "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
-        *BenchmarkTablesOptions.SETTLED,
+        *(*ImageTablesOptions.SETTLED, "parts"),
         *("frame_epochs", "aggregation", "near_duplicates", "recipe", "adapt", "adapt_to", "web_cnn"),
     )
 
-    paper: Literal["attention_transfer", "soft_attention", "tsrnet"] = "attention_transfer"
+    paper: Literal["attention_transfer", "soft_attention", "tsrnet", "attention_distillation"] = "attention_transfer"
     dataset: Literal["ucf101", "tvhi", "ut_interaction", "synthetic", "labelled"]
     """Data set. synthetic is rendered first; labelled is your own videos with --labels."""
     web_cnn: str | None = None
@@ -129,7 +141,7 @@ class ReproduceOptions(BenchmarkTablesOptions):
     out_of_fold; with --recipe paper, same_cnn)."""
     folds: int = 3
     """Number of folds for --map-source out_of_fold. Each adds one CNN to fine-tune."""
-    no_image: bool = True
+    image_free: bool = True
     """Also fine-tune CNNs on all training videos without Web images."""
     beside: str | None = None
     """Output folder of another reproduction of the same data set, e.g. one with --recipe paper. The tables show both,
@@ -149,10 +161,11 @@ VARIANTS: dict[Variant, dict[str, Any]] = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SoftAttentionTablesOptions(BenchmarkTablesOptions):
-    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size")
+class SoftAttentionTablesOptions(BenchmarkTablesOptions, ImageTablesOptions):
+    PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "labels")
+    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "input_size")
     SETTLED: ClassVar[tuple[str, ...]] = (
-        *(*BenchmarkTablesOptions.SETTLED, "backbone", "weights", "images", "cnn_epochs"),
+        *(*ImageTablesOptions.SETTLED, "parts", "backbone", "weights", "images", "cnn_epochs"),
     )
 
     paper: Literal["soft_attention"]
@@ -194,19 +207,25 @@ WITH_TRIMMED: frozenset[TsrnetVariant] = frozenset({"tsrnet", "tsrnet_ce"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TsrnetTablesOptions(TablesOptions):
-    PATHS: ClassVar[tuple[str, ...]] = (*TablesOptions.PATHS, "trimmed", "trimmed_split", "class_map")
-    COUNTS: ClassVar[tuple[str, ...]] = (*TablesOptions.COUNTS, "input_size")
+class TsrnetTablesOptions(ImageTablesOptions):
+    PATHS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.PATHS, "trimmed", "trimmed_split", "class_map")
+    COUNTS: ClassVar[tuple[str, ...]] = (*ImageTablesOptions.COUNTS, "input_size", "flow_epochs")
     SETTLED: ClassVar[tuple[str, ...]] = (
-        *(*TablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
-        *("render_images", "render_videos", "render_untrimmed"),
+        *(*ImageTablesOptions.SETTLED, "backbone", "weights", "images", "trimmed", "trimmed_split", "class_map"),
+        *("render_images", "render_videos", "render_untrimmed", "training_set"),
     )
+    OF_FLOW: ClassVar[tuple[str, ...]] = ("flow", "flow_weights", "flow_epochs", "flow_cnn_lr", "flow_lr")
+    """Settings of the flow stream, which may be added to a folder but must not change in it."""
 
     paper: Literal["tsrnet"]
     """tsrnet: Zhang et al. 2019. Without this flag, the tables of Li et al. 2017 are made."""
     dataset: Literal["synthetic", "untrimmed", "thumos14"]
     """Data set. With synthetic, it is rendered first. With untrimmed, --root was made by jobs/join_clips.py. With
     thumos14, --root holds videos/, validation_set.mat, test_set_final.mat, annotation/ and UCF101's classInd.txt."""
+    training_set: Literal["validation", "reduced"] = "validation"
+    """Training videos of --dataset thumos14. With validation, the 1010 videos of its validation set, of 101 classes.
+    With reduced (THUMOS14reduced), those of <root>/validation_reduced.csv, which jobs/video_labels.py makes of the
+    temporal annotation of the validation set: 200 videos of 20 classes."""
     trimmed: str | None = None
     """Trimmed videos from which knowledge is transferred; local or s3:// (synthetic: rendered). Without them, the
     tables have no TSRNets."""
@@ -226,6 +245,19 @@ class TsrnetTablesOptions(TablesOptions):
     """Keep frames 0, S, 2S, … (default: 1; synthetic and untrimmed: 2)."""
     render_untrimmed: int = 40
     """Number of untrimmed training videos to render for --dataset synthetic, and of test videos."""
+    flow: Literal["dis", "tvl1", "raft_small", "raft_large"] | None = None
+    """Algorithm of a second stream of optical flow, as in jobs/precompute_flow.py (default: RGB only). Its CNN is
+    trained on the trimmed videos, and the tables have rows of RGB, of flow and of both."""
+    flow_weights: str | None = None
+    """Weights of RAFT: torchvision's name, such as C_T_V2, which are downloaded once, or a file."""
+    flow_epochs: int = 10
+    """Epochs of the CNN of flow over the trimmed videos."""
+    flow_cnn_lr: float | None = None
+    """Learning rate of the CNN of flow (default: 0.005, as in TSN; synthetic: 0.01)."""
+    flow_lr: float | None = None
+    """Learning rate of the networks of flow (default: that of RGB; thumos14: 0.0005, as in the paper)."""
+    theta: float = 0.5
+    """θ: weight of RGB in the rows of both streams, 0 to 1; flow has 1 - θ."""
     tsrnet: TsrnetConfig = dataclasses.field(default_factory=TsrnetConfig)
     """Settings of the networks; their seed is taken from --seeds."""
     data_settings: bool = True

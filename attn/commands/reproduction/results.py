@@ -32,6 +32,7 @@ from attn.eval.pooled import Figure, Unit, difference
 from attn.eval.significance import bootstrap_interval
 from attn.models.weights_file import read_weights_file
 from attn.report.published import WEB_ACCURACY, PaperValue, paper_value
+from attn.stages.scoring import CALIBRATED
 from attn.storage.filesystem import join
 from attn.training.cnn_rows import ACCURACY
 
@@ -39,7 +40,8 @@ PAIRS = (
     *(("unatt", "cnn"), ("energynet", "cnn"), ("energynet", "unatt"), ("svm", "cnn"), ("energynet", "svm")),
     *((FEW_LABELS, "cnn"), (FEW_LABELS, "energynet")),
     *((FEW_LABELS_ZERO_SHOT, "cnn"), (FEW_LABELS_ZERO_SHOT, "energynet")),
-    *(("cnn_average_calibrated", "cnn"), ("unatt_calibrated", "unatt")),
+    *(("cnn_average_calibrated", "cnn"), ("unatt_calibrated", "unatt"), ("energynet_calibrated", "cnn")),
+    *((few + CALIBRATED, few) for few in ("energynet", FEW_LABELS, FEW_LABELS_ZERO_SHOT)),
 )
 # The paper's text claims that the EnergyNet with the first share of the training videos beats the CNN with the second.
 CROSSINGS = (("010", "020"), ("050", "100"))

@@ -9,6 +9,7 @@ from attn.engine.placement import cluster_totals
 from attn.engine.run_steps import Outcome, run_steps
 from attn.engine.session import start_ray
 from attn.engine.step import Step
+from attn.training.clip_options import TrainClipCnnOptions
 from attn.training.cnn_options import TrainCnnOptions
 from attn.training.soft_attention_options import TrainSoftAttentionOptions
 from attn.training.tsrnet_options import TrainTsrnetOptions
@@ -35,7 +36,7 @@ def _sharing(steps: Sequence[Step], side_by_side: int) -> list[Step]:
     The first trainings, which all others wait for, are few and get more CPUs each.
     """
     totals = cluster_totals()
-    divided = TrainCnnOptions | TrainSoftAttentionOptions | TrainTsrnetOptions
+    divided = TrainCnnOptions | TrainClipCnnOptions | TrainSoftAttentionOptions | TrainTsrnetOptions
     trainings = {step.name for step in steps if isinstance(step.options, divided)}
     after = set[str]()  # steps that wait for a training
     for step in steps:

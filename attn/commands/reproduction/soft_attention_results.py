@@ -17,8 +17,8 @@ from attn.commands.reproduction.cell_scores import (
     read_cells,
     unit_of,
 )
+from attn.commands.reproduction.labelled_videos import LabelledVideos
 from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions
-from attn.commands.reproduction.soft_attention_data import LabelledVideos
 from attn.eval.pooled import Figure, Run
 from attn.report.published import sharma_value
 from attn.storage.scores import Scores

@@ -15,9 +15,9 @@ from typing import Any
 from attn.commands.evaluate_options import DEFAULT_METHODS, EvaluateOptions
 from attn.commands.precompute_options import FramesOptions, PrecomputeOptions
 from attn.commands.reproduction.cell import CNN, LSTM, Cell
+from attn.commands.reproduction.labelled_videos import LabelledSplit, LabelledVideos, list_of
 from attn.commands.reproduction.lists import list_of_classes
 from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions, Variant
-from attn.commands.reproduction.soft_attention_data import LabelledSplit, LabelledVideos, list_of
 from attn.engine.step import FRAMES, Step
 from attn.models.backbone import network_input
 from attn.stages.soft_attention_config import SoftAttentionConfig

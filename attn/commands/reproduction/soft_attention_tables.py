@@ -8,16 +8,12 @@ from typing import Any
 
 from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered, render
+from attn.commands.reproduction.labelled_videos import LabelledVideos, check_videos, write_lists
 from attn.commands.reproduction.plan_file import check_unchanged, with_earlier, write_plan
 from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
 from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions
 from attn.commands.reproduction.run_plan import run_plan
-from attn.commands.reproduction.soft_attention_data import (
-    LabelledVideos,
-    check_videos,
-    open_videos,
-    write_lists,
-)
+from attn.commands.reproduction.soft_attention_data import open_videos
 from attn.commands.reproduction.soft_attention_results import collect
 from attn.commands.reproduction.soft_attention_steps import OF_VARIANTS, make_steps, settings_of
 from attn.commands.reproduction.trainings import made

@@ -12,11 +12,13 @@ from attn.training.untrained import UNTRAINED
 
 NAMES = {
     "train_cnn": "",
+    "train_clip_cnn": "",
     "train_energynet": energynet_file.NAME,
     "train_soft_attention": soft_attention_file.NAME,
     "train_tsrnet": tsrnet_file.NAME,
 }
-"""Names of the networks in the output folders of the trainings; the output of train_cnn is the network itself."""
+"""Names of the networks in the output folders of the trainings. For train_cnn and train_clip_cnn, the output is the
+network itself."""
 
 
 def made(outcome: Outcome, steps: Sequence[Step], jobs: Sequence[str]) -> dict[str, Any]:

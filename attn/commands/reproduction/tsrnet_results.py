@@ -16,30 +16,36 @@ from attn.commands.evaluate_detection_inputs import Inputs, read_inputs
 from attn.commands.evaluate_detection_options import EvaluateDetectionOptions
 from attn.commands.reproduction.cell_scores import Runs, figure_of, paired
 from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, TsrnetTablesOptions
-from attn.commands.reproduction.tsrnet_data import UntrimmedVideos
+from attn.commands.reproduction.tsrnet_data import UntrimmedVideos, described_training_set
 from attn.commands.reproduction.tsrnet_steps import SPLIT, NetworkRun
 from attn.datasets.activitynet import read_results, results_json
 from attn.datasets.segments import Detection, GroundTruth
 from attn.errors import UsageError
 from attn.eval.detection_rules import RULES, Evaluator
-from attn.eval.pooled import Run
+from attn.eval.pooled import Figure, Run
 from attn.eval.significance import percentile_interval
 from attn.report.published import TSRNET_DETECTION, TSRNET_RECOGNITION
+from attn.report.tsrnet_tables import method_name
 from attn.storage.filesystem import join
 from attn.storage.location import Location
 from attn.storage.scores import NAME, read_scores
 
 TIOUS = [round(0.1 * i, 1) for i in range(1, 10)]
 WHOLE, RANDOM = "whole", "random"
-METHODS = (WHOLE, RANDOM, *TSRNET_VARIANTS)
-PAIRS = (
-    ("tsrnet_ce", "srnet"),
-    ("tsrnet", "srnet"),
-    ("srnet", "two_stream"),
-    ("two_stream", RANDOM),
-    ("srnet", RANDOM),
-    ("srnet", WHOLE),
+METHODS = (
+    *(WHOLE, RANDOM),
+    *(method_name(variant, stream) for variant in TSRNET_VARIANTS for stream in ("rgb", "flow", "fused")),
 )
+_OF_VARIANTS = (("tsrnet_ce", "srnet"), ("tsrnet", "srnet"), ("srnet", "two_stream"))
+_OF_BOUNDS = (("two_stream", RANDOM), ("srnet", RANDOM), ("srnet", WHOLE))
+PAIRS = (
+    *_OF_VARIANTS,
+    *_OF_BOUNDS,
+    *((method_name(one, at), method_name(other, at)) for at in ("flow", "fused") for one, other in _OF_VARIANTS),
+    *((method_name(one, at), bound) for at in ("flow", "fused") for one, bound in _OF_BOUNDS),
+    *((method_name(one, "fused"), method_name(one, at)) for one in TSRNET_VARIANTS for at in ("rgb", "flow")),
+)
+"""Differences of the tables: between variants of one stream, to the bounds, and of both streams to one."""
 RANDOM_SETS, RANDOM_SEGMENTS = 3, 5
 """Number of sets of random detections, and of detections per class and video in each."""
 FIGURE = "map_noninterpolated"
@@ -69,7 +75,7 @@ def collect(
         meta=videos.meta,
     )
     detection, pairs = [], []
-    inputs, names = read_inputs(evaluation), [f"{run.variant}-{run.seed}" for run in runs]
+    inputs, names = read_inputs(evaluation), [f"{run.method}-{run.seed}" for run in runs]
     for evaluator in RULES:
         of_rule, of_pairs = _detection(inputs, evaluation, evaluator, names)
         detection += of_rule
@@ -80,12 +86,13 @@ def collect(
         "unit": "video",
         "seeds": list(options.seeds),
         "web_images": [],
-        "methods": list(_recognition(options, videos, scored)),
+        "training_set": described_training_set(videos),
+        "methods": list(_recognition(options, scored)),
         "pairs": _recognition_pairs(options, scored),
         "tiou": TIOUS,
         "detection": detection,
         "detection_pairs": pairs,
-        "paper_detection": list(TSRNET_DETECTION) if videos.name == "thumos14" else None,
+        "paper_detection": list(TSRNET_DETECTION) if _as_in_paper(options) else None,
         "failed": dict(failed),
         "options": dataclasses.asdict(options),
     }
@@ -96,23 +103,29 @@ def _scored(options: TsrnetTablesOptions, runs: Sequence[NetworkRun]) -> dict[st
     found: dict[str, Runs] = {}
     for run in runs:
         scores = read_scores(join(options.out, run.found, NAME))
-        own = Run(scores.by_method["tsrnet"], scores.positives, None)
-        found.setdefault(run.variant, {}).setdefault(SPLIT, {})[run.seed] = own
+        own = Run(scores.by_method["fused" if run.stream == "fused" else "tsrnet"], scores.positives, None)
+        found.setdefault(run.method, {}).setdefault(SPLIT, {})[run.seed] = own
     return found
 
 
-def _recognition(
-    options: TsrnetTablesOptions, videos: UntrimmedVideos, scored: Mapping[str, Runs]
-) -> Iterator[dict[str, Any]]:
-    for variant, by_split in scored.items():
-        published = TSRNET_RECOGNITION.get(variant) if videos.name == "thumos14" else None
+def _as_in_paper(options: TsrnetTablesOptions) -> bool:
+    """Whether training and test videos are those of the paper."""
+    return (options.dataset, options.training_set) == ("thumos14", "validation")
+
+
+def _recognition(options: TsrnetTablesOptions, scored: Mapping[str, Runs]) -> Iterator[dict[str, Any]]:
+    for method, by_split in scored.items():
+        published = TSRNET_RECOGNITION.get(method) if _as_in_paper(options) else None
+        one_class = all(run.has_one_class for run in by_split[SPLIT].values())
+        share: Figure = "top_1" if one_class else "hit_1"
         yield {
             "backbone": str(options.backbone),
-            "method": variant,
+            "method": method,
             "splits": 1,
             "seeds": len(by_split[SPLIT]),
             "cells": len(by_split[SPLIT]),
             FIGURE: figure_of(by_split, FIGURE, "video"),
+            share: figure_of(by_split, share, "video"),
             "paper": {} if published is None else {FIGURE: published},
         }
 
@@ -132,7 +145,7 @@ def _recognition_pairs(options: TsrnetTablesOptions, scored: Mapping[str, Runs])
 
 def _write_detections(options: TsrnetTablesOptions, truth: GroundTruth, runs: Sequence[NetworkRun]) -> dict[str, str]:
     """Write all detections of classes of the ground truth, and the bounds; return URLs by name `<method>-<seed>`."""
-    named = {f"{run.variant}-{run.seed}": _of_truth(options, truth, run) for run in runs}
+    named = {f"{run.method}-{run.seed}": _of_truth(options, truth, run) for run in runs}
     named |= {f"{WHOLE}-0": list(whole_videos(truth))}
     named |= {f"{RANDOM}-{seed}": list(random_segments(truth, seed)) for seed in range(RANDOM_SETS)}
     urls = {name: join(options.out, DETECTIONS, f"{name}.json") for name, found in named.items() if found}
@@ -217,7 +230,7 @@ def _detection(
     pairs = []
     for first, second in PAIRS:
         sides = [by_method.get(one, {}) for one in (first, second)]
-        if second in TSRNET_VARIANTS:  # a difference between other seeds would include that between trainings
+        if second not in (WHOLE, RANDOM):  # a difference between other seeds would include that between trainings
             sides = [{seed: side[seed] for seed in sides[0].keys() & sides[1].keys()} for side in sides]
         if all(sides):
             (value, draws), (other, others) = (_mean(side.values()) for side in sides)

@@ -64,6 +64,8 @@ def fit(
         TrainingFailedError: the loop or Ray failed too often.
     """
     status = LocalStatus() if placement.in_place else RemoteStatus()
+    if placement.in_place:
+        logging.getLogger("ray.train").setLevel(logging.WARNING)  # local mode logs a note about itself and every report
     # The URL of the checkpoints is resolved here, because workers have another working directory.
     config = {**config, "states": run.states, "status": status}
     trainer = _trainer(_loop(worker, config, large or {}, placement), run, placement, callbacks)
@@ -95,7 +97,9 @@ def _trainer(
     placement: WorkerPlacement,
     callbacks: Sequence[UserCallback],
 ) -> TorchTrainer:
-    if not placement.in_place:
+    if placement.in_place:
+        logging.getLogger("ray.train").setLevel(logging.WARNING)  # local mode logs itself and every report
+    else:
         # By default, Ray polls the workers every two seconds, which delays short epochs.
         os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.5")
         if len(living_nodes()) == 1 and not may_grow():
@@ -120,7 +124,6 @@ def _trainer(
 
 def _in_place(trainer: TorchTrainer, placement: WorkerPlacement) -> Result:
     """Train in this process, with as many threads as a worker would have."""
-    logging.getLogger("ray.train").setLevel(logging.WARNING)  # local mode logs every report
     before = torch.get_num_threads()
     torch.set_num_threads(placement.cpus)
     try:

@@ -1,12 +1,13 @@
 "use strict";
 // State of the page, its address and its requests. Of several requests of a kind only the latest is answered.
 const byId = (id) => document.getElementById(id);
-const NAMES = SETTING.classes, METHODS = Object.keys(SETTING.methods), CNN = "cnn";
+const NAMES = SETTING.classes, METHODS = Object.keys(SETTING.methods);
 const MOST_CLASSES = 6, TOP = 8, KEPT = 200;
 const state = { video: null, frame: null, classes: [], q: "", predicted: "", labelled: "", wrong: false, order: "id", sort: METHODS[0] };
 const narrow = matchMedia("(max-width: 60rem)");
 let list = [], total = 0; // rows of the list
 let video = null, position = 0, whole = null; // the shown video, its frame, its curves
+let guessed = false; // whether the classes are to be those that the first method predicts
 let answer = null, picture = null, kept = new Map(), playing = null;
 
 async function ask(path, query) {
@@ -34,6 +35,16 @@ function latest(work) {
 function tell(problem) {
   byId("problem").textContent = problem;
   byId("problem").hidden = !problem;
+}
+
+function best(scores) {
+  return scores.indexOf(Math.max(...scores));
+}
+
+function swatch(place) {
+  const made = element("span", "", { class: "swatch" });
+  made.style.color = colour(place);
+  return made;
 }
 
 // The address ----------------------------------------------------------------------------------------------------
@@ -151,7 +162,8 @@ async function loadVideo() {
   const nearest = video.frames.findLastIndex((frame) => frame <= (state.frame ?? 0));
   position = Math.max(nearest, 0);
   if (!state.classes.length) state.classes = [video.predicted, video.label].filter((one, place, all) => one !== null && all.indexOf(one) === place);
-  if (!state.classes.length) state.classes = [0];
+  guessed = !state.classes.length;
+  if (guessed) state.classes = [0];
   showFacts();
   byId("position").max = video.frames.length - 1;
   showClasses();
@@ -161,19 +173,20 @@ async function loadVideo() {
 function showFacts() {
   const facts = [];
   if (video.label !== null) facts.push(`labelled ${NAMES[video.label]}`);
-  if (whole) for (const [method, scores] of Object.entries(whole.scores)) facts.push(`${method}: ${NAMES[scores.indexOf(Math.max(...scores))]}`);
-  else if (video.predicted !== null) facts.push(`${CNN}: ${NAMES[video.predicted]}`);
+  if (whole) for (const [method, scores] of Object.entries(whole.scores)) facts.push(`${method}: ${NAMES[best(scores)]}`);
+  else if (video.predicted !== null) facts.push(`${SETTING.predicts}: ${NAMES[video.predicted]}`);
   facts.push(`${video.frames.length} frames`);
   if (video.truncated) facts.push("cut off at the end");
   byId("facts").textContent = facts.join(" · ");
 }
 
 function showClasses() {
-  const panels = state.classes.map((one, place) => {
+  const panels = !SETTING.hasMaps ? [] : state.classes.map((one, place) => {
     const roles = [one === video.label && "labelled", one === video.predicted && "predicted"].filter(Boolean).join(", ");
     return panel(NAMES[one], roles, { "data-class": one }, place);
   });
   for (const method of Object.keys(whole?.weights ?? {})) panels.push(panel(method, "attention", { "data-method": method }));
+  if (!panels.length && !SETTING.whyNoFrames) panels.push(panel("frame", "without a map", { "data-method": "" }));
   byId("panels").replaceChildren(...panels);
   wishCurves();
 }
@@ -182,9 +195,7 @@ function panel(title, role, attributes, place) {
   const shown = element("figure", undefined, attributes);
   const caption = document.createElement("figcaption");
   if (place !== undefined) {
-    const swatch = element("span", "", { class: "swatch" });
-    swatch.style.color = colour(place);
-    caption.append(swatch);
+    caption.append(swatch(place));
   }
   const names = document.createElement("span");
   names.append(element("b", title), ` ${role}`);
@@ -213,7 +224,14 @@ const wishCurves = latest(async () => {
     const first = !whole && Object.keys(found.weights).length;
     whole = found;
     showFacts();
-    drawCurves(byId("curves"), found.curves, classes, video.frames.length, scrubTo);
+    if (guessed) {
+      guessed = false;
+      state.classes = [best(Object.values(found.scores)[0])];
+      kept = new Map();
+      showClasses();
+      return scrubTo(position);
+    }
+    drawCurves(byId("curves"), found, classes, video.frames.length, scrubTo);
     moveCursors(byId("curves"), position, video.frames.length);
     if (first) {
       kept = new Map(); // frames now have the attention weights too
@@ -275,10 +293,11 @@ function showFrame() {
   const scale = Math.max(0, ...scales.filter(Number.isFinite));
   for (const shown of byId("panels").children) {
     const { class: one, method } = shown.dataset;
-    const map = method ? answer.weights[method] : answer.maps[one];
-    drawPanel(shown.querySelector("canvas"), picture, map, method ? whole.weights[method] : scale);
+    const map = method === undefined ? answer.maps[one] : answer.weights[method];
+    drawPanel(shown.querySelector("canvas"), picture, map, method === undefined ? scale : whole?.weights[method]);
   }
-  byId("scale").textContent = Object.keys(answer.maps).length ? `One colour scale: 0 to ${figure(scale)}, the largest attention of these classes in ${whole ? "this video" : "this frame"}.` : "";
+  byId("scale").hidden = !Object.keys(answer.maps).length;
+  byId("largest").textContent = `${figure(scale)}, the largest of these classes in ${whole ? "this video" : "this frame"}`;
   showValues();
 }
 
@@ -304,7 +323,9 @@ function showValues() {
     const label = document.createElement("label"), box = element("input", undefined, { type: "checkbox" });
     box.checked = state.classes.includes(one);
     box.addEventListener("change", () => toggle(one));
-    label.append(box, NAMES[one]);
+    label.append(box);
+    if (box.checked) label.append(swatch(state.classes.indexOf(one)));
+    label.append(NAMES[one]);
     const cell = document.createElement("td");
     cell.append(label);
     row.append(cell, ...methods.map((method) => element("td", figure(answer.values[method][one]), { class: "number" })));
@@ -362,7 +383,8 @@ function showFilters() {
 function start() {
   const names = [...NAMES].sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
   for (const id of ["predicted", "labelled", "add"]) for (const name of names) byId(id).add(new Option(name, name));
-  if (!METHODS.includes(CNN)) document.querySelectorAll(".of-logits").forEach((one) => { one.hidden = true; });
+  drawScale(byId("scale").querySelector("canvas"));
+  if (!SETTING.predicts) document.querySelectorAll(".of-logits").forEach((one) => { one.hidden = true; });
   const filter = (name, value) => { state[name] = value; saveAddress(); wishList(0); };
   byId("search").addEventListener("input", (event) => filter("q", event.target.value));
   byId("wrong").addEventListener("change", (event) => filter("wrong", event.target.checked));

@@ -20,6 +20,15 @@ function figure(value) {
   return value === null || value === undefined ? "–" : Number(value.toPrecision(3)).toString().replace("-", "−");
 }
 
+// Colours of the maps as a bar from zero to the largest attention.
+function drawScale(canvas) {
+  const levels = SETTING.colours.length / 3, pixels = new ImageData(levels, 1);
+  for (let level = 0; level < levels; level++) pixels.data.set([...SETTING.colours.slice(3 * level, 3 * level + 3), 255], 4 * level);
+  canvas.width = levels;
+  canvas.height = 1;
+  canvas.getContext("2d").putImageData(pixels, 0, 0);
+}
+
 // Level between 0 and 1 at a place of a map, with the value of each cell at its centre.
 function level(map, scale, x, y) {
   const rows = map.length, cols = map[0].length;
@@ -57,41 +66,46 @@ function drawPanel(canvas, picture, map, scale) {
   if (map) pen.drawImage(heat(map, scale, !picture), 0, 0, canvas.width, canvas.height);
 }
 
-// One figure per method: a line per class, and a cursor that `moveCursors` sets.
-function drawCurves(box, curves, classes, count, scrubTo) {
-  box.replaceChildren(...Object.entries(curves).map(([method, lines]) => {
-    const values = classes.flatMap((one) => lines[one]).filter((value) => value !== null);
-    const low = Math.min(...values), high = Math.max(...values);
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", "0 0 1000 100");
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("role", "img");
-    svg.setAttribute("aria-label", `${method} over time`);
-    classes.forEach((one, place) => {
-      const line = document.createElementNS(SVG, "polyline");
-      const points = lines[one].map((value, at) => value === null ? "" : `${across(at, count)},${96 - 92 * (value - low) / (high - low || 1)}`);
-      line.setAttribute("points", points.filter(Boolean).join(" "));
-      line.style.color = colour(place);
-      svg.append(line);
-    });
-    const cursor = document.createElementNS(SVG, "line");
-    cursor.setAttribute("y1", "0");
-    cursor.setAttribute("y2", "100");
-    svg.append(cursor);
-    const scrub = (event) => {
-      if (event.type === "pointermove" && !event.buttons) return;
-      const edge = svg.getBoundingClientRect();
-      scrubTo(Math.round((event.clientX - edge.left) / edge.width * (count - 1)));
-    };
-    svg.addEventListener("pointerdown", scrub);
-    svg.addEventListener("pointermove", scrub);
-    const drawn = element("figure", undefined, { class: "curve" });
-    const caption = element("figcaption", undefined, { class: "range" });
-    caption.append(element("span", `${method}: ${SETTING.methods[method].values}`));
-    caption.append(element("span", values.length ? `${figure(low)} to ${figure(high)}` : "no values"));
-    drawn.append(caption, svg);
-    return drawn;
-  }));
+// Figures over time: the values of the classes by each method, then the attention of methods that weight frames. Each
+// has a cursor that `moveCursors` sets.
+function drawCurves(box, found, classes, count, scrubTo) {
+  const values = Object.entries(found.curves).map(([method, lines]) =>
+    curve(`${method}: ${SETTING.methods[method].values}`, classes.map((one, place) => [lines[one], colour(place)]), count, scrubTo));
+  const attention = Object.entries(found.attention).map(([method, line]) =>
+    curve(`${method}: attention over time`, [[line, "var(--ink)"]], count, scrubTo));
+  box.replaceChildren(...values, ...attention);
+}
+
+function curve(title, lines, count, scrubTo) {
+  const values = lines.flatMap(([line]) => line).filter((value) => value !== null);
+  const low = Math.min(...values), high = Math.max(...values);
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("viewBox", "0 0 1000 100");
+  svg.setAttribute("preserveAspectRatio", "none");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", title);
+  for (const [line, stroke] of lines) {
+    const drawn = document.createElementNS(SVG, "polyline");
+    const points = line.map((value, at) => value === null ? "" : `${across(at, count)},${96 - 92 * (value - low) / (high - low || 1)}`);
+    drawn.setAttribute("points", points.filter(Boolean).join(" "));
+    drawn.style.color = stroke;
+    svg.append(drawn);
+  }
+  svg.append(document.createElementNS(SVG, "line")); // the cursor
+  const scrub = (event) => {
+    if (event.type === "pointermove" && !event.buttons) return;
+    const edge = svg.getBoundingClientRect();
+    scrubTo(Math.round((event.clientX - edge.left) / edge.width * (count - 1)));
+  };
+  svg.addEventListener("pointerdown", scrub);
+  svg.addEventListener("pointermove", scrub);
+  svg.lastChild.setAttribute("y1", "0");
+  svg.lastChild.setAttribute("y2", "100");
+  const drawn = element("figure", undefined, { class: "curve" });
+  const caption = element("figcaption", undefined, { class: "range" });
+  caption.append(element("span", title), element("span", values.length ? `${figure(low)} to ${figure(high)}` : "no values"));
+  drawn.append(caption, svg);
+  return drawn;
 }
 
 function across(at, count) {

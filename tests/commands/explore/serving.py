@@ -13,7 +13,7 @@ import numpy as np
 
 from attn.commands.explore.explore import HOST, listening_on, make_server, open_explorer
 from attn.commands.explore.explore_options import ExploreOptions
-from attn.schema import GRID, LOGITS, MAPS
+from attn.schema import FEATURES, GRID, LOGITS, MAPS
 from attn.video.transform import Resampling
 from tests.stores import new_manifest, write_store
 
@@ -46,6 +46,7 @@ def _random_rows(seed: int, frames: int, shape: tuple[int, int]) -> dict[str, np
         LOGITS: random.normal(size=(frames, 3)).astype(np.float32),
         MAPS: random.gamma(0.3, size=(frames, 3, *shape)).astype(np.float16),
         GRID: random.random((frames, 4, *shape)).astype(np.float16),
+        FEATURES: random.random((frames, 4)).astype(np.float16),
     }
 
 

@@ -29,13 +29,15 @@ from attn.models.checkpoint import Cnn, save_checkpoint
 from attn.models.energynet import EnergyNet
 from attn.models.energynet_file import TrainedEnergyNet, load_energynet, save_energynet
 from attn.models.soft_attention_file import load_soft_attention, save_soft_attention
-from attn.schema import GRID
+from attn.schema import ATTENTION, FEATURES, GRID, LOGITS
 from attn.stages.frame_values import value_name
 from attn.stages.open_model import open_model
 from attn.stages.scoring import CnnVote, EnergyNetScore, UnAtt, window_energies
+from attn.storage.manifest import ClipManifest
 from attn.storage.store import AttentionStore
 from attn.video.transform import resize_and_crop
 from tests.commands.explore.serving import CLASSES, CLIPS, LENGTHS, STRANGE, ask, reply, served, write_known_store
+from tests.stores import new_manifest, write_store
 from tests.untrained_models import untrained
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -258,6 +260,50 @@ def test_a_model_of_sequences_shows_its_attention(tmp_path):
     np.testing.assert_allclose(weights, scored.weights((4, 4))[7], rtol=1e-4)
 
 
+def test_a_model_of_features_shows_the_probabilities_and_the_attention_of_frames(tmp_path):
+    url = write_known_store(str(tmp_path / "store"), None, columns=(FEATURES,))
+    store = AttentionStore.open(url)
+    model = untrained("tsrnet", store.manifest, str(tmp_path / "net"))
+    explorer, _, setting = open_explorer(ExploreOptions(store=url, models=(model,)))
+    assert (setting.has_maps, setting.predicts, tuple(setting.class_names)) == (False, "", ("Run", "Jump"))
+    name = "v_Wave_g04_c01"
+    (rows,) = (one for one in store.videos([FEATURES]) if one.video_id == name)
+    scorer = open_model(model).scorer
+    single = scorer.stream(rows.tensors[FEATURES][7:8]).scores
+    np.testing.assert_allclose(explorer.frame(name, 7, ())["values"]["tsrnet"], single, rtol=1e-4)
+    found = explorer.curves(name, (1,))
+    np.testing.assert_allclose(found["scores"]["tsrnet"], scorer(rows), rtol=1e-4)
+    assert found["curves"]["tsrnet"]["1"][7] == pytest.approx(single[1], rel=1e-4)
+    attention = dict(enumerate(found["attention"]["tsrnet"]))
+    seen = {at: weight for at, weight in attention.items() if weight is not None}
+    assert list(seen) == [0, 6, 13, 19]  # four samples of 26 frames
+    np.testing.assert_allclose(
+        list(seen.values()), scorer.stream(rows.tensors[FEATURES][list(seen)]).attention, rtol=1e-4
+    )
+    with pytest.raises(
+        UsageError, match=r"has neither logits nor maps\. Give --models that score its features, or run"
+    ):
+        open_explorer(ExploreOptions(store=url))
+
+
+def test_a_clip_store_shows_the_probabilities_and_the_attention_of_clips(tmp_path):
+    clips = {"clip": {"length": 4, "step": 1, "every": 4, "crop": 32, "crops": 1}, "map_names": ("motion", "place")}
+    told = {**vars(new_manifest(class_names=CLASSES, columns=(LOGITS, ATTENTION), map_shape=(3, 3))), **clips}
+    random = np.random.default_rng(0)
+    logits, attention = random.normal(size=(5, 3)), random.random((5, 2, 2, 3, 3))
+    rows = {LOGITS: logits.astype(np.float32), ATTENTION: attention.astype(np.float16)}
+    url = write_store(str(tmp_path / "store"), ClipManifest(**told, map_time=2), {"v": rows})
+    explorer, _, setting = open_explorer(ExploreOptions(store=url))
+    assert (setting.has_maps, setting.predicts) == (False, "clip_cnn")
+    means = softmax(logits).mean(0)
+    (listed,) = explorer.list(Query(), 0)["videos"]
+    assert (listed["predicted"], listed["confidence"]) == (means.argmax(), pytest.approx(means.max(), abs=1e-4))
+    np.testing.assert_allclose(explorer.frame("v", 2, ())["values"]["clip_cnn"], softmax(logits)[2], rtol=1e-4)
+    np.testing.assert_allclose(explorer.curves("v", (0,))["scores"]["clip_cnn"], means, rtol=1e-4)
+    found = explorer.frame("v", 2, ())["weights"]
+    np.testing.assert_allclose([found["motion"], found["place"]], attention[2].mean(1), rtol=1e-2)
+
+
 class VideoScorer:
     """Scorer of a kind that the explorer does not know."""
 
@@ -303,7 +349,7 @@ def test_models_that_do_not_fit_are_refused_before_anything_is_served(store, ene
     plain = str(tmp_path / "cnn.safetensors")
     save_checkpoint(plain, Cnn(build_backbone("small_cnn", 3), "small_cnn", CLASSES))
     assert "a CNN without a method of its own" in refusal(store, plain)
-    assert "neither a model file nor a folder" in refusal(store, str(tmp_path / "none"))
+    assert "none: does not exist" in refusal(store, str(tmp_path / "none"))
 
 
 def test_a_port_in_use_is_one_line(store, url):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from attn.commands.cli import parse
@@ -19,10 +20,13 @@ from attn.commands.report import report
 from attn.commands.report_options import ReportOptions, page_command
 from attn.commands.report_runs import find_runs
 from attn.errors import UsageError
+from attn.models.energynet import EnergyNet
+from attn.models.energynet_file import TrainedEnergyNet, save_energynet
 from attn.schema import LOGITS, MAPS
 from attn.storage.failures import Failure, FailureLog
 from attn.storage.ledger import Ledger
 from attn.storage.location import Location
+from attn.storage.store import AttentionStore
 from attn.training.run import TrainRun
 from attn.video.transform import Resampling, resize_and_crop
 from tests.report.pages import parsed, section, table_of
@@ -123,6 +127,19 @@ def test_an_evaluation_fills_its_sections_with_the_figures_of_its_scores(html, e
     wrong = {tuple(row[:2]): row[2] for row in table_of(section(html, "confusion").all("div", class_="option")[0])[1:]}
     right = 6 - sum(map(int, wrong.values()))
     assert right == round(6 * metrics["cnn"]["top_1"]["value"])
+
+
+def test_models_of_any_name_have_a_chart_of_precision(store, made_once, tmp_path):
+    manifest, models = AttentionStore.open(store).manifest, []
+    for name in ("first", "second"):
+        net = EnergyNet(torch.randn(3, 5), (4, 4), hidden_dim=7, embedding_dim=6)
+        trained = TrainedEnergyNet(net, CLASSES, (4, 4), manifest.fingerprint, {})
+        save_energynet(str(tmp_path / name), trained)
+        models.append(f"{name}={tmp_path / name}")
+    out, split = str(tmp_path / "results"), str(made_once / "test.txt")
+    assert evaluate(EvaluateOptions(store=store, split=split, out=out, model=tuple(models))) == 0
+    html = made(tmp_path, out)
+    assert table_of(section(html, "precision"))[0] == ["class", "first, %", "second, %"]
 
 
 def test_frames_are_those_that_only_attention_gets_right_with_their_pixels(html, clip_folder, sequential):

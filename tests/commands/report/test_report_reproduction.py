@@ -58,7 +58,7 @@ def reproduction(tmp_path_factory, benchmark):
 
     folder = tmp_path_factory.mktemp("reproduction")
     plan = ReproduceOptions(
-        dataset="synthetic", out=str(folder), backbones=("small_cnn",), fractions=(0.2,), seeds=(0, 1), no_image=False
+        dataset="synthetic", out=str(folder), backbones=("small_cnn",), fractions=(0.2,), seeds=(0, 1), image_free=False
     )
     steps, cells = make_steps(benchmark, plan)
     write_lists(benchmark, plan)

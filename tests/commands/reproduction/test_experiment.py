@@ -2,11 +2,14 @@
 
 import dataclasses
 import itertools
+from collections import Counter
 
 import pytest
 
 from attn.commands.reproduction import run_plan
 from attn.commands.reproduction.experiment import make_steps
+from attn.commands.reproduction.lists import make_lists, unlabelled
+from attn.datasets.protocol import Split
 from attn.engine.run_steps import recorded_options
 from attn.errors import UsageError
 from attn.video.transform import Resampling
@@ -60,7 +63,7 @@ def test_a_cell_reads_what_the_steps_before_it_write(two_splits, plan):
     assert net.store == scores.store == maps.out
     assert scores.energynet == net.out
     assert cnn.split == net.split == scores.train_split
-    assert maps.lists == (cnn.split, scores.split)
+    assert maps.lists == (cnn.split, scores.split, *scores.calibrate_lists)
     assert (cnn.seed, net.seed) == (1, 1)
     assert cnn.frames == steps["frames"].options.out
 
@@ -87,6 +90,41 @@ def test_an_energynet_learns_some_labels_on_maps_of_the_adapted_cnn(two_splits, 
     assert net.store == scores.store == steps[f"{root}/maps"].options.out
     assert net.split == steps["small_cnn/seed1/split2/020/cnn"].options.split
     assert (scores.energynet, scores.methods) == (net.out, ("energynet",))
+
+
+def test_scores_of_few_labels_are_calibrated_on_training_videos_without_them(two_splits, plan):
+    steps = {step.name: step.options for step in make_steps(two_splits, plan)[0]}
+    lists = dict(make_lists(two_splits, plan))
+    whole = two_splits.splits[1].train
+    for root in ("small_cnn/seed1/split2/020", "small_cnn/seed1/split2/adapted/020"):
+        scores = steps[f"{root}/scores"]
+        (others,) = scores.calibrate_lists
+        assert scores.calibrate == scores.store
+        assert lists[others] == {
+            v: name for v, name in whole.items() if v not in lists[steps[f"{root}/energynet"].split]
+        }
+        assert len(lists[others]) == 16
+    assert steps["small_cnn/seed1/split2/100/scores"].calibrate is None  # no video is left
+
+
+def test_a_thousand_videos_calibrate(two_splits, plan):
+    many = {f"v_{name}_g{group:04}_c01": name for group in range(1200) for name in ("Kick", "Wave")}
+    split = Split("split1", many, {})
+    found = unlabelled(dataclasses.replace(two_splits, splits=(split,)), split, {}, plan)
+    assert Counter(found.values()) == {"Kick": 500, "Wave": 500}
+
+
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_with_videos_of_no_split_all_but_the_labelled_ones_calibrate(two_splits, plan, count):
+    both = dataclasses.replace(two_splits, unlabelled=count), dataclasses.replace(plan, adapt_to="all")
+    steps = {step.name: step.options for step in make_steps(*both)[0]}
+    for root in ("small_cnn/seed0/split1/100", "small_cnn/seed0/split1/adapted/100"):
+        scores = steps[f"{root}/scores"]
+        wanted = (scores.store, steps[f"{root}/energynet"].split) if count == 2 else (None, None)
+        assert (scores.calibrate, scores.calibrate and scores.train_split) == wanted
+        assert scores.calibrate_lists == ()
+    maps = steps["small_cnn/seed0/split1/100/maps"]
+    assert (maps.lists == ()) == (count == 2)  # all videos
 
 
 def test_the_paper_adapts_nothing_and_calibrates_nothing(two_splits, plan):
@@ -208,7 +246,7 @@ def test_folds_that_the_videos_do_not_make_are_refused_before_anything_is_planne
 
 
 def test_trainings_side_by_side_share_the_cpus_and_the_first_have_them_all(two_splits, plan, monkeypatch):
-    steps, _ = make_steps(two_splits, dataclasses.replace(plan, seeds=(0,), no_image=False))
+    steps, _ = make_steps(two_splits, dataclasses.replace(plan, seeds=(0,), image_free=False))
     monkeypatch.setattr(run_plan, "cluster_totals", lambda: {"CPU": 8.0, "GPU": 0.0})
     cpus = {step.name: step.options.cpus_per_worker for step in run_plan._sharing(steps, 4) if step.job == "train_cnn"}
     assert cpus.pop("small_cnn/seed0/web/cnn") == 8

@@ -9,6 +9,7 @@ from attn.commands.reproduction.experiment import make_steps
 from attn.commands.reproduction.lists import check_lists, percent, write_lists
 from attn.datasets.split import read_recordings, read_split
 from attn.datasets.ucf101 import group_of
+from attn.errors import UsageError
 
 NAMES = ("Kick", "Wave")
 
@@ -60,6 +61,15 @@ def test_folds_differ_between_seeds_and_keep_groups_whole(two_splits, plan):
     for part in parts:
         first, second = ({(name, group_of(video_id) // 2) for video_id, name in left.items()} for left in part)
         assert not first & second
+
+
+def test_folds_without_a_class_name_the_labels_and_the_flag_that_asks_for_folds(two_splits, plan):
+    whole = dataclasses.replace(two_splits, group_of=two_splits.labels.__getitem__, across_classes=True)
+    plan = dataclasses.replace(plan, labels="labels.csv", map_source="out_of_fold", folds=2)
+    with pytest.raises(
+        UsageError, match=r"^labels\.csv, split1: 2 parts leave no .* change --folds or --map-source\.$"
+    ):
+        check_lists(whole, plan)
 
 
 def test_lists_of_your_own_videos_name_their_recordings_but_older_ones_stay(two_splits, plan):

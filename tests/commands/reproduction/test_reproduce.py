@@ -35,7 +35,7 @@ def planned(tmp_path_factory):
         image_epochs=1,
         frame_epochs=1,
         energynet=TINY,
-        no_image=False,
+        image_free=False,
         map_source="same_cnn",
         stride=4,
         input_size=64,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from attn.commands.reproduction.cell import CNN, LSTM, Cell
+from attn.commands.reproduction.labelled_videos import LabelledSplit, LabelledVideos, write_lists
 from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions
-from attn.commands.reproduction.soft_attention_data import LabelledSplit, LabelledVideos, write_lists
 from attn.commands.reproduction.soft_attention_results import collect
 from attn.commands.reproduction.soft_attention_steps import make_steps
 from attn.commands.reproduction.soft_attention_tables import _resolved, reproduce_soft_attention

@@ -14,7 +14,7 @@ from attn.commands.report_options import ReportOptions
 from attn.commands.reproduction.plan_file import write_plan
 from attn.commands.reproduction.reproduce import write_results
 from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, TsrnetTablesOptions
-from attn.commands.reproduction.tsrnet_data import UntrimmedVideos, open_untrimmed
+from attn.commands.reproduction.tsrnet_data import UntrimmedVideos, check_files, open_untrimmed
 from attn.commands.reproduction.tsrnet_results import collect, random_segments, whole_videos
 from attn.commands.reproduction.tsrnet_steps import make_steps
 from attn.commands.reproduction.tsrnet_tables import _resolved, reproduce_tsrnet
@@ -39,7 +39,9 @@ def untrimmed(folder, **change):
     usual = {
         "name": "untrimmed",
         "videos": "videos",
+        "training_set": "training part",
         "training_labels": str(folder / "labels.csv"),
+        "training_classes": None,
         "test_labels": str(folder / "labels.csv"),
         "annotation": str(folder / "segments.json"),
         "subset": "test",
@@ -205,6 +207,50 @@ def test_a_folder_without_a_complete_set_is_refused(options):
         open_untrimmed(options)
     with pytest.raises(UsageError, match=r"videos: missing\. --dataset thumos14 needs it beside"):
         open_untrimmed(dataclasses.replace(options, dataset="thumos14"))
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Data set of three videos and three clips, of which only the lists are read."""
+    (tmp_path / "labels.csv").write_text("video_id,labels\na,Hug\nb,Kick\nb,Hug\n")
+    (tmp_path / "test.csv").write_text("video_id,labels\nc,Kick\n")
+    (tmp_path / "clips.txt").write_text("Hug/v_Hug_g01_c01.avi\nKick/v_Kick_g01_c01.avi\nRun/v_Run_g01_c01.avi\n")
+    segments = [{"label": "Kick", "segment": [0, 1]}]
+    database = {"c": {"subset": "test", "duration": 9, "annotations": segments}}
+    (tmp_path / "segments.json").write_text(json.dumps({"database": database}))
+    for place in (
+        "videos/a.mp4",
+        "videos/b.mp4",
+        "videos/c.mp4",
+        "clips/v_Hug_g01_c01.avi",
+        "clips/v_Kick_g01_c01.avi",
+    ):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        (tmp_path / place).write_bytes(b"not opened")
+    given = {name: str(tmp_path / name) for name in ("videos",)}
+    clips = {"trimmed": str(tmp_path / "clips"), "trimmed_split": str(tmp_path / "clips.txt")}
+    return untrimmed(tmp_path, test_labels=str(tmp_path / "test.csv"), **given, **clips)
+
+
+def test_lists_and_their_videos_are_checked_before_the_first_step(listed, options, tmp_path):
+    check_files(listed, options)
+    refused = {
+        "labels.csv": (
+            "video_id,labels\na,Hug\nz,Kick\n",
+            "1 of the 2 videos of .*labels.csv are missing: z.*Add them",
+        ),
+        "test.csv": ("video_id,label,start_s,end_s\nc,Kick,0,1\n", r"test\.csv: has times of actions"),
+        "clips.txt": ("Hug/v_Hug_g09_c01.avi\n", r"clips\.txt are missing: v_Hug_g09_c01"),
+        "segments.json": ('{"database": {}}', "has no subset 'test'"),
+    }
+    for name, (text, message) in refused.items():
+        before = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(text)
+        with pytest.raises(UsageError, match=message):
+            check_files(listed, options)
+        (tmp_path / name).write_text(before)
+    (tmp_path / "videos" / "a.mp4").unlink()
+    check_files(listed, dataclasses.replace(options, allow_missing=True))
 
 
 def test_without_trimmed_videos_the_default_leaves_tsrnet_out(options):

@@ -96,6 +96,8 @@ def test_names_of_its_rows():
         ("zeroshot", "unatt", "zeroshot/maps", None),
         ("100", "zeroshot_energynet", "zeroshot/maps", "all/zeroshot/100/energynet"),
         ("100", "energynet", "all/100/maps", "all/100/energynet"),
+        ("100", "energynet_calibrated", "all/100/maps", "all/100/energynet"),
+        ("100", "zeroshot_energynet_calibrated", "zeroshot/maps", "all/zeroshot/100/energynet"),
     ],
 )
 def test_choose_finds_the_steps_of_its_rows(trained_on, scores, maps, net, clip, tmp_path):

@@ -36,7 +36,9 @@ def test_an_error_of_the_store_is_returned_for_the_driver(job: EnergyJob) -> Non
     train, held_out, error = _read(job, GRID, lambda bank, of: None)
     assert (train, held_out) == (None, None)
     assert isinstance(error, UsageError)
-    assert str(error).startswith(f"{job.store_urls[0]}: the store lacks grid. Run precompute again with --columns ")
+    assert str(error).startswith(
+        f"{job.store_urls[0]}: the store lacks grid. Run precompute into another folder with --columns "
+    )
     gone = dataclasses.replace(job, store_urls=("/gone",))
     assert str(_read(gone, MAPS, lambda bank, of: None)[2]).startswith("/gone: no attention store here")
 

@@ -6,7 +6,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from attn.engine.train.remote_status import RemoteStatus
 from attn.engine.train.train_watch import TrainWatch
-from attn.training.cnn_rows import epoch_line
+from attn.training.cnn_rows import best_row, epoch_line
 from attn.training.run import TrainRun
 from attn.training.status import LocalStatus, Status
 
@@ -25,7 +25,7 @@ def row(epoch, accuracy):
 SETTINGS = {
     "unit": "epoch",
     "total": 3,
-    "line": functools.partial(epoch_line, epochs=3),
+    "line": functools.partial(epoch_line, epochs=3, keep_by="accuracy"),
     "need": "1 worker of 2 CPU",
 }
 ROWS = [row(1, 0.5), row(2, 0.75), row(3, 0.25)]
@@ -66,6 +66,18 @@ def test_the_start_is_a_line_too_and_not_given_up_for_its_equal(watch, run, capl
     assert run.metrics() == rows
     watch.report(Status(started_s=2, resumed=2, rows=rows[:2]))
     assert caplog.messages[-1] == "workers were lost; resuming after epoch 1 of 3"
+
+
+def test_the_smallest_validation_loss_decides_if_asked():
+    rows = [
+        row(1, 0.5) | {"epoch": epoch, "validation_loss": loss} for epoch, loss in enumerate((1.5, 1.25, 1.5, 1.25))
+    ]
+    kept = [best_row(rows[:count], "loss")["epoch"] for count in (1, 2, 3, 4)]
+    assert kept == [0, 1, 1, 3]  # the last of several
+    assert best_row(rows[2:3] + rows[:1], "loss")["epoch"] == 0  # the start is preferred to its equal
+    assert best_row([rows[0] | {"validation_loss": None}, rows[1] | {"validation_loss": None}], "loss") is not None
+    line = epoch_line(rows[:2], epochs=3, keep_by="loss")
+    assert line == "loss 1.000, train 50.0%, validation 50.0%, loss 1.250 (best), 90 images/s, ETA 0:02:20"
 
 
 def test_tensorboard_reads_what_was_written(watch, tmp_path):
