@@ -13,7 +13,7 @@ from attn.commands.detect_options import DetectOptions
 from attn.commands.evaluate import METRICS, figures, split_record
 from attn.commands.split_check import present_videos
 from attn.commands.video_labels import META, read_classes, read_labels
-from attn.datasets import thumos14
+from attn.datasets import detections_file, thumos14
 from attn.datasets.activitynet import results_json
 from attn.datasets.segments import Detection
 from attn.errors import UsageError, refuse_flag, some
@@ -25,7 +25,6 @@ from attn.stages.sampled_videos import sampled_videos
 from attn.stages.segments import SegmentRule, Stream
 from attn.stages.time_samples import NumSamples
 from attn.stages.tsrnet_scoring import TsrnetScore
-from attn.storage import detections_file
 from attn.storage import scores as scores_file
 from attn.storage.error_messages import shown
 from attn.storage.filesystem import storage_errors

@@ -4,15 +4,13 @@ import dataclasses
 import logging
 from collections.abc import Sequence
 
-from attn.commands.estimate import estimate
-from attn.commands.precompute import placement_of, warn_of_one_answer
+from attn.commands.fill_store import fill_and_check, placement_of, report_estimate
 from attn.commands.precompute_from_flow import listed_flow_videos, open_flow_store
 from attn.commands.precompute_manifest import PACKAGES
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import check_fill_numbers, find_labelled, how_to_resume
 from attn.datasets.own_list import read_labels
-from attn.engine.exit_codes import EXIT_INTERRUPTED
-from attn.engine.filling import Chain, StorePlan, fill_locked
+from attn.engine.filling import Chain, StorePlan
 from attn.engine.in_process import PLACEMENT, computed_in_process
 from attn.engine.placement import Placement
 from attn.errors import UsageError, refuse_flag
@@ -75,18 +73,13 @@ def precompute_clips(options: PrecomputeOptions) -> int:
         "%s: %d videos, %d classes", options.videos or options.flow, len(plan.videos), len(plan.manifest.class_names)
     )
     if options.dry_run:
-        log.info("%s", estimate(plan, placement, overwrite=options.overwrite))
-        return 0
+        return report_estimate(plan, placement, options)
     return fill_clips(plan, placement)
 
 
 def fill_clips(plan: ClipPlan, placement: Placement) -> int:
     """Fill the store of a plan, on the running Ray or in this process, and return the exit code."""
-    options = plan.options
-    code = fill_locked(plan, placement, _chain(plan, placement), overwrite=options.overwrite)
-    if code != EXIT_INTERRUPTED:
-        warn_of_one_answer(options.out)
-    return code
+    return fill_and_check(plan, placement, _chain(plan, placement), plan.options)
 
 
 def make_clip_plan(options: PrecomputeOptions, *, labelled: bool = True) -> ClipPlan:

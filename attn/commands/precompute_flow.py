@@ -7,18 +7,16 @@ import math
 from collections.abc import Collection
 from typing import Any
 
-from attn.commands.estimate import estimate
+from attn.commands.fill_store import placement_of, report_estimate
 from attn.commands.precompute_flow_options import PrecomputeFlowOptions
 from attn.commands.precompute_plan import check_fill_numbers, how_to_resume
 from attn.commands.split_check import present_videos
 from attn.datasets.split import read_label_sets
 from attn.engine.filling import Chain, StorePlan, fill_locked
-from attn.engine.in_process import PLACEMENT, computed_in_process, frames_in_process, runs_in_process
-from attn.engine.placement import Placement, cluster_totals, living_nodes, place, place_decoding
-from attn.engine.session import start_ray, this_machine, works_alone
+from attn.engine.in_process import PLACEMENT, computed_in_process, frames_in_process
+from attn.engine.placement import Placement
 from attn.engine.terminal import say
 from attn.errors import UsageError
-from attn.schema import row_bytes
 from attn.stages.decode_pairs import DecodePairs
 from attn.stages.flow.compute import ComputeFlow, FlowModel, open_flow_model
 from attn.storage.filesystem import storage_errors
@@ -54,11 +52,10 @@ def precompute_flow(options: PrecomputeFlowOptions) -> int:
         UsageError: flags or inputs are invalid; nothing was written.
     """
     plan = make_flow_plan(options)
-    placement = _placement(plan)
+    placement = placement_of(plan, options, in_decode_tasks=plan.model.in_decode_tasks)
     log.info("%s: %d videos, %s", options.videos, len(plan.videos), options.algorithm)
     if options.dry_run:
-        log.info("%s", estimate(plan, placement, overwrite=options.overwrite))
-        return 0
+        return report_estimate(plan, placement, options)
     return fill_locked(plan, placement, _chain(plan, placement), overwrite=options.overwrite)
 
 
@@ -138,21 +135,6 @@ def _listed(options: PrecomputeFlowOptions, videos: list[Video]) -> list[Video]:
         split = read_label_sets(url, part="both", present=found)
         named |= present_videos(split, found, store=options.videos, where=url, allow_missing=True).keys()
     return [video for video in videos if video.video_id in named] if options.lists else videos
-
-
-def _placement(plan: FlowPlan) -> Placement:
-    """Choose where the work runs; start or join Ray unless it is not needed."""
-    actors, gpus = plan.options.actors, plan.options.gpus_per_actor
-    if actors is None and gpus is None and runs_in_process(plan.videos):
-        return PLACEMENT
-    if plan.options.dry_run and works_alone():
-        totals, nodes = this_machine(), [this_machine()]
-    else:
-        start_ray()
-        totals, nodes = cluster_totals(), living_nodes()
-    if plan.model.in_decode_tasks:
-        return place_decoding(totals, nodes)
-    return place(actors, gpus, totals, nodes, row_bytes=row_bytes(plan.manifest.schema))
 
 
 def _chain(plan: FlowPlan, placement: Placement) -> Chain:

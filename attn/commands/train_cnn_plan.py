@@ -95,7 +95,7 @@ def _unrecorded(options: TrainCnnOptions) -> dict[str, Any]:
 
 
 def _from_images(options: TrainCnnOptions, url: str) -> PlannedTraining:
-    images = list_images(url, _class_names(options.classes))
+    images = list_images(url, options.classes and read_class_index(options.classes))
     _check_several(url, images.class_names)
     cnn = start_cnn(options, images.class_names)
     pictures, digest = _web_images(url, images, cnn, options.validation_fraction or 0, options.seed)
@@ -121,7 +121,7 @@ def _web_images(url: str, images: ImageFolder, cnn: Cnn, fraction: float, seed: 
 
 
 def _from_videos(options: TrainCnnOptions, url: str) -> PlannedTraining:
-    names = _class_names(options.classes) or _listed_classes(options)
+    names = (options.classes and read_class_index(options.classes)) or _listed_classes(options)
     _check_several(str(options.split), names)
     footage = find_training_videos(options, names)
     cnn = start_cnn(options, names)
@@ -138,7 +138,7 @@ def _from_videos(options: TrainCnnOptions, url: str) -> PlannedTraining:
 
 def _from_flow(options: TrainCnnOptions, url: str) -> PlannedTraining:
     store = open_flow(url)
-    names = _class_names(options.classes) or _listed_classes(options)
+    names = (options.classes and read_class_index(options.classes)) or _listed_classes(options)
     _check_several(str(options.split), names)
     cnn, flow, crossed = start_flow_cnn(options, names, store)
     stacks, decisive, record = find_flow_videos(options, names, store, flow.length)
@@ -243,10 +243,6 @@ def _numbers_mean(url: str, labels: Mapping[str, str], known: tuple[str, ...]) -
 def _check_several(where: str, class_names: tuple[str, ...]) -> None:
     if len(class_names) < 2:
         raise UsageError(f"{where}: contains only one class, {''.join(class_names)}. Give at least two.")
-
-
-def _class_names(url: str | None) -> tuple[str, ...] | None:
-    return read_class_index(url) if url else None
 
 
 def start_cnn(options: TrainCnnOptions, class_names: tuple[str, ...]) -> Cnn:

@@ -27,7 +27,7 @@ from attn.stages.soft_attention_config import SoftAttentionConfig
 from attn.stages.soft_attention_scoring import SoftAttentionScore
 from attn.stages.tsrnet_scoring import TsrnetScore
 from attn.storage.error_messages import shown
-from attn.storage.filesystem import join, storage_errors
+from attn.storage.filesystem import join
 from attn.storage.location import Location
 from attn.storage.manifest import SCORE_FIELDS, STORE_FIELDS, Manifest
 
@@ -244,9 +244,10 @@ def _file_at(url: str) -> str:
     if url.endswith((SUFFIX, *TORCH_SAVE)):
         return url
     names = [f"{kind}{SUFFIX}" for kind in LOADERS]
-    with storage_errors(url):
-        there = [name for name in names if Location.at(join(url, name)).exists()]
-        if not there and not Location.at(url).exists():
+    folder = Location.at(url)
+    there = [name for name in names if (folder / name).exists()]
+    with folder.errors():
+        if not there and not folder.exists():
             raise FileNotFoundError
     if not there:
         raise UsageError(

@@ -18,7 +18,8 @@ import pytest
 import torch
 
 from attn.commands.cli import run
-from attn.commands.precompute import precompute, warn_of_one_answer
+from attn.commands.fill_store import warn_of_one_answer
+from attn.commands.precompute import precompute
 from attn.commands.precompute_options import PrecomputeOptions
 from attn.commands.precompute_plan import make_plan
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS, EXIT_USAGE
@@ -104,7 +105,7 @@ def test_a_small_job_starts_no_ray_and_its_store_is_the_same(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr("attn.commands.precompute.start_ray", None)
+    monkeypatch.setattr("attn.commands.fill_store.start_ray", None)
     with caplog.at_level("INFO"):
         assert precompute(here) == 0
     assert "in this process" in caplog.text
