@@ -42,8 +42,8 @@ AVERAGE = {"word_vectors": "words", "aggregation": "average"}
         (AVERAGE | {"corpus": "c.txt"}, "--corpus: only --aggregation fisher uses it. Leave it out with average"),
         (AVERAGE | {"gaussians": 3}, "--gaussians: only --aggregation fisher uses it. Leave it out with average"),
         (AVERAGE | {"word_dimensions": 3}, "--word-dimensions: only --aggregation fisher uses it. Leave it out with"),
-        ({"word_vectors": "words", "word_dimensions": 0}, "--word-dimensions 0: give 1 or more"),
-        ({"word_vectors": "words", "gaussians": -1}, "--gaussians -1: give 1 or more"),
+        ({"word_vectors": "words", "word_dimensions": 0}, "--word-dimensions 0: too small. Give 1 or more"),
+        ({"word_vectors": "words", "gaussians": -1}, "--gaussians -1: too small. Give 1 or more"),
     ],
 )
 def test_what_cannot_be_is_one_line(choices: dict[str, Any], complaint: str) -> None:
