@@ -42,6 +42,6 @@ def test_adapts_and_says_how_far(run_job: RunJob, flags: list[object], tmp_path:
 def test_bad_input_is_one_line(run_job: RunJob, flags: list[object], tmp_path: Path) -> None:
     done = run_job("adapt_cnn.py", *flags, "--frames", 100, "--out", tmp_path / "out.safetensors")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "100 frames: too few" in done.stderr
+    assert "100 frames, too few" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "out.safetensors").exists()
