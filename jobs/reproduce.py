@@ -25,21 +25,23 @@ def main() -> int:
     """Return the exit code: 0 success, 1 some steps failed, 2 user error."""
     options = parse(chosen("--paper", PAPERS), __doc__)
     # Imported after parsing flags, so that --help is fast.
+    from attn.commands.reproduction.page import with_page
+
     if isinstance(options, SoftAttentionTablesOptions):
         from attn.commands.reproduction.soft_attention_tables import reproduce_soft_attention
 
-        return run(reproduce_soft_attention, options)
+        return run(with_page(reproduce_soft_attention), options)
     if isinstance(options, TsrnetTablesOptions):
         from attn.commands.reproduction.tsrnet_tables import reproduce_tsrnet
 
-        return run(reproduce_tsrnet, options)
+        return run(with_page(reproduce_tsrnet), options)
     if isinstance(options, DistillationTablesOptions):
         from attn.commands.reproduction.distillation_tables import reproduce_distillation
 
-        return run(reproduce_distillation, options)
+        return run(with_page(reproduce_distillation), options)
     from attn.commands.reproduction.reproduce import reproduce
 
-    return run(reproduce, options)
+    return run(with_page(reproduce), options)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from attn.commands.report_options import page_command
 from attn.commands.reproduction.beside import compare, open_beside
 from attn.commands.reproduction.cell import Cell
 from attn.commands.reproduction.checks import check_options
@@ -193,7 +192,6 @@ def write_results(out: str, results: dict[str, Any], shown: Sequence[Table]) -> 
     write_text(out, f"{TABLES}.csv", as_csv(results))
     write_text(out, f"{TABLES}.md", as_markdown(results, shown))
     log.info("tables: %s", join(out, f"{TABLES}.md"))
-    log.info("page: %s", page_command(out))
 
 
 def _check(options: ReproduceOptions) -> None:

@@ -7,12 +7,14 @@ import json
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
 from attn.commands.reproduction.data import open_data, render
 from attn.commands.reproduction.experiment import make_steps
 from attn.commands.reproduction.lists import write_lists
+from attn.commands.reproduction.page import with_page
 from attn.commands.reproduction.plan_file import write_plan
 from attn.commands.reproduction.reproduce import reproduce, resolved
 from attn.commands.reproduction.reproduce_options import ReproduceOptions
@@ -55,6 +57,29 @@ def finished(ray_local, planned):
     """Options of the same reproduction, finished."""
     assert reproduce(planned) == 0
     return planned
+
+
+def test_it_ends_with_a_page(finished, caplog):
+    caplog.set_level("INFO", "attn")
+    assert with_page(reproduce)(finished) == 0
+    page = Path(finished.out, "report.html")
+    assert page.read_text().startswith("<!doctype html>")
+    assert caplog.messages[-1] == f"{page}; open it in a browser"
+
+
+def test_a_page_that_cannot_be_written_leaves_the_exit_code(finished, caplog):
+    page = Path(finished.out, "report.html")
+    page.unlink(missing_ok=True)
+    page.mkdir()
+    try:
+        assert [with_page(lambda _, code=code: code)(finished) for code in (0, 1)] == [0, 1]
+    finally:
+        page.rmdir()
+    assert caplog.messages[-1].startswith("no page: ")
+    assert f"Then run python jobs/report.py --runs {finished.out}" in caplog.text
+    dry = dataclasses.replace(finished, dry_run=True)
+    assert with_page(lambda _: 0)(dry) == 0
+    assert not page.exists()
 
 
 def results_of(options):
