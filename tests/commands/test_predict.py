@@ -15,9 +15,10 @@ import torch
 
 from attn.commands import predict as job
 from attn.commands.evaluate_scores import score_videos
-from attn.commands.predict import computed_rows, make_prediction_plan, predict, rows_of, stored_rows
+from attn.commands.predict import computed_rows, predict, rows_of, stored_rows
 from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER
+from attn.commands.predict_plan import make_prediction_plan
 from attn.engine.exit_codes import EXIT_FAILED_VIDEOS
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone

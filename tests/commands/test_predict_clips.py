@@ -12,9 +12,10 @@ from PIL import Image
 
 from attn.commands.clip_maps import clip_tracks
 from attn.commands.precompute_clips import ClipPlan
-from attn.commands.predict import make_prediction_plan, predict
+from attn.commands.predict import predict
 from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER
+from attn.commands.predict_plan import make_prediction_plan
 from attn.errors import UsageError
 from attn.models.attention_distillation import ClipArchitecture, ClipCnn
 from attn.models.clip_file import TrainedClipCnn, load_clip_cnn, save_clip_cnn

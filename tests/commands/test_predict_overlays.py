@@ -11,9 +11,10 @@ import pytest
 from PIL import Image
 
 from attn.commands.cli import parse
-from attn.commands.predict import CSV, make_prediction_plan, predict
+from attn.commands.predict import CSV, predict
 from attn.commands.predict_options import PredictOptions
 from attn.commands.predict_overlays import FOLDER, Overlays, spread
+from attn.commands.predict_plan import make_prediction_plan
 from attn.errors import UsageError
 from attn.models.backbone import build_backbone
 from attn.models.checkpoint import Cnn, load_checkpoint, save_checkpoint

@@ -13,9 +13,7 @@ from attn.commands.reproduction.distillation_results import collect
 from attn.commands.reproduction.distillation_steps import OF_VARIANTS, make_steps, needs_flow, settings_of
 from attn.commands.reproduction.labelled_videos import check_videos, of_benchmark, write_lists
 from attn.commands.reproduction.plan_file import check_unchanged, with_earlier, write_plan
-from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
-from attn.commands.reproduction.run_plan import run_plan
-from attn.commands.reproduction.trainings import made
+from attn.commands.reproduction.reproduce import list_steps, run_and_tell, with_absolute_paths, with_settings
 from attn.datasets.boxes import BoxFolder
 from attn.errors import UsageError
 from attn.models.clip_backbone import plan_of
@@ -72,13 +70,11 @@ def reproduce_distillation(options: DistillationTablesOptions) -> int:
         render(options)
     write_lists(videos, options)
     write_plan(options, steps)
-    outcome = run_plan(steps, options)
-    results: dict[str, Any] = {
-        **collect(options, videos, [cell for cell in cells if cell.scores not in outcome.failed], outcome.failed),
-        **made(outcome, steps, JOBS),
-    }
-    write_results(options.out, results, tables(results))
-    return exit_code(outcome, steps)
+    return run_and_tell(
+        *(steps, options, JOBS),
+        lambda failed: collect(options, videos, [cell for cell in cells if cell.scores not in failed], failed),
+        tables,
+    )
 
 
 def _resolved(options: DistillationTablesOptions) -> DistillationTablesOptions:
@@ -94,10 +90,7 @@ def _resolved(options: DistillationTablesOptions) -> DistillationTablesOptions:
 
 
 def _with_data_settings(options: DistillationTablesOptions) -> ClipConfig:
-    given, usual = options.clip_cnn, ClipConfig()
-    of_data = SETTINGS.get(options.dataset, {}).items()
-    own = {name: value for name, value in of_data if getattr(given, name) == getattr(usual, name)}
-    return dataclasses.replace(given, **own)
+    return with_settings(options.clip_cnn, SETTINGS.get(options.dataset, {}))
 
 
 def _check(options: DistillationTablesOptions) -> None:

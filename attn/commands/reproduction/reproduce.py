@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from attn.commands.reproduction.beside import compare, open_beside
@@ -29,6 +29,9 @@ from attn.models.weights_file import describe_checkpoint
 from attn.report.page_blocks import Table
 from attn.report.paper_tables import as_markdown, tables
 from attn.report.tables_csv import as_csv
+from attn.stages.clip_config import ClipConfig
+from attn.stages.soft_attention_config import SoftAttentionConfig
+from attn.stages.tsrnet_config import TsrnetConfig
 from attn.storage.filesystem import join
 from attn.storage.location import Location
 from attn.storage.writable import check_writable
@@ -38,6 +41,7 @@ from attn.video.source import list_videos
 log = logging.getLogger(__name__)
 
 Tables = TypeVar("Tables", bound=TablesOptions)
+Config = TypeVar("Config", ClipConfig, SoftAttentionConfig, TsrnetConfig)
 
 TABLES = "tables"
 JOBS = ("decode_frames", "train_cnn", "adapt_cnn", "precompute", "train_energynet", "evaluate")
@@ -178,6 +182,35 @@ def write_tables(
     """
     results = {**collect(options, benchmark, cells, failed), **more}
     write_results(options.out, results, tables(results))
+
+
+def run_and_tell(
+    steps: Sequence[Step],
+    options: TablesOptions,
+    jobs: Sequence[str],
+    figures: Callable[[Mapping[str, str]], dict[str, Any]],
+    shown: Callable[[dict[str, Any]], Sequence[Table]],
+) -> int:
+    """Run the steps of a plan, write the tables of what succeeded, and return the exit code.
+
+    Args:
+        steps: steps in the order of their needs.
+        options: resolved options.
+        jobs: jobs whose seconds are reported.
+        figures: function from the reasons of failed steps, by name, to the figures.
+        shown: function from all results to the tables of the Markdown file.
+    """
+    outcome = run_plan(steps, options)
+    results = {**figures(outcome.failed), **made(outcome, steps, jobs)}
+    write_results(options.out, results, shown(results))
+    return exit_code(outcome, steps)
+
+
+def with_settings(given: Config, of_data: Mapping[str, Any]) -> Config:
+    """Return settings in which those of a data set replace the ones that have their defaults."""
+    usual = type(given)()
+    own = {name: value for name, value in of_data.items() if getattr(given, name) == getattr(usual, name)}
+    return dataclasses.replace(given, **own)
 
 
 def write_results(out: str, results: dict[str, Any], shown: Sequence[Table]) -> None:

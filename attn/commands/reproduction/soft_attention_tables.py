@@ -10,13 +10,11 @@ from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered, render
 from attn.commands.reproduction.labelled_videos import LabelledVideos, check_videos, write_lists
 from attn.commands.reproduction.plan_file import check_unchanged, with_earlier, write_plan
-from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
+from attn.commands.reproduction.reproduce import list_steps, run_and_tell, with_absolute_paths, with_settings
 from attn.commands.reproduction.reproduce_options import VARIANTS, SoftAttentionTablesOptions
-from attn.commands.reproduction.run_plan import run_plan
 from attn.commands.reproduction.soft_attention_data import open_videos
 from attn.commands.reproduction.soft_attention_results import collect
 from attn.commands.reproduction.soft_attention_steps import OF_VARIANTS, make_steps, settings_of
-from attn.commands.reproduction.trainings import made
 from attn.commands.train_cnn_plan import start_cnn
 from attn.datasets.image_folder import list_images
 from attn.engine.step import Step
@@ -63,13 +61,11 @@ def reproduce_soft_attention(options: SoftAttentionTablesOptions) -> int:
         render(options)
     write_lists(videos, options)
     write_plan(options, steps)
-    outcome = run_plan(steps, options)
-    results: dict[str, Any] = {
-        **collect(options, videos, [cell for cell in cells if cell.scores not in outcome.failed], outcome.failed),
-        **made(outcome, steps, JOBS),
-    }
-    write_results(options.out, results, tables(results))
-    return exit_code(outcome, steps)
+    return run_and_tell(
+        *(steps, options, JOBS),
+        lambda failed: collect(options, videos, [cell for cell in cells if cell.scores not in failed], failed),
+        tables,
+    )
 
 
 def _resolved(options: SoftAttentionTablesOptions) -> SoftAttentionTablesOptions:
@@ -82,10 +78,8 @@ def _resolved(options: SoftAttentionTablesOptions) -> SoftAttentionTablesOptions
 
 
 def _with_data_settings(options: SoftAttentionTablesOptions) -> SoftAttentionConfig:
-    given, usual = options.soft_attention, SoftAttentionConfig()
-    of_data = SETTINGS.get(options.dataset, {}).items()
-    own = {name: value for name, value in of_data if getattr(given, name) == getattr(usual, name)}
-    settings = dataclasses.replace(given, **own)
+    given = options.soft_attention
+    settings = with_settings(given, SETTINGS.get(options.dataset, {}))
     if options.dataset == "hmdb51" and given.lr is None and given.optimizer in RATES:
         return dataclasses.replace(settings, lr=RATES[given.optimizer] * settings.learning_rate)
     return settings

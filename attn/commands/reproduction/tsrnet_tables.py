@@ -4,15 +4,12 @@ Running the same command again resumes an interrupted run; another seed or varia
 """
 
 import dataclasses
-from typing import Any
 
 from attn.commands.reproduction.checks import check_options
 from attn.commands.reproduction.data import is_to_be_rendered
 from attn.commands.reproduction.plan_file import check_unchanged, with_earlier, write_plan
-from attn.commands.reproduction.reproduce import exit_code, list_steps, with_absolute_paths, write_results
+from attn.commands.reproduction.reproduce import list_steps, run_and_tell, with_absolute_paths, with_settings
 from attn.commands.reproduction.reproduce_options import TSRNET_VARIANTS, WITH_TRIMMED, TsrnetTablesOptions
-from attn.commands.reproduction.run_plan import run_plan
-from attn.commands.reproduction.trainings import made
 from attn.commands.reproduction.tsrnet_data import (
     UntrimmedVideos,
     check_files,
@@ -83,13 +80,11 @@ def reproduce_tsrnet(options: TsrnetTablesOptions) -> int:
         return list_steps(steps, [])
     render_all(options)
     write_plan(options, steps)
-    outcome = run_plan(steps, options)
-    results: dict[str, Any] = {
-        **collect(options, videos, [run for run in runs if run.found not in outcome.failed], outcome.failed),
-        **made(outcome, steps, JOBS),
-    }
-    write_results(options.out, results, tables(results))
-    return exit_code(outcome, steps)
+    return run_and_tell(
+        *(steps, options, JOBS),
+        lambda failed: collect(options, videos, [run for run in runs if run.found not in failed], failed),
+        tables,
+    )
 
 
 def _resolved(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
@@ -107,10 +102,7 @@ def _resolved(options: TsrnetTablesOptions) -> TsrnetTablesOptions:
 
 
 def _with_data_settings(options: TsrnetTablesOptions) -> TsrnetConfig:
-    given, usual = options.tsrnet, TsrnetConfig()
-    of_data = {} if options.dataset == "thumos14" else FEW_VIDEOS
-    own = {name: value for name, value in of_data.items() if getattr(given, name) == getattr(usual, name)}
-    return dataclasses.replace(given, **own)
+    return with_settings(options.tsrnet, {} if options.dataset == "thumos14" else FEW_VIDEOS)
 
 
 def _check(options: TsrnetTablesOptions) -> None:
